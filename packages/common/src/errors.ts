@@ -1,0 +1,85 @@
+/**
+ * One error base for every part of Trommel.
+ *
+ * A message reads "failed to X: why. Do Y": what failed with its value, what is legal, what to do next.
+ * `code` is stable and part of the contract; `retryable` says whether the same call may succeed later
+ * without anybody changing anything.
+ */
+
+/** Every code, with its default for `retryable`. */
+export const errorCodes = {
+  /** A flag, recipe field, URL or combination of them is not legal. */
+  "invalid-argument": false,
+  /** A named thing (backbone, run, bundle, bucket, key) does not exist. */
+  "not-found": false,
+  /** The server knows us and says no, or does not accept the credentials. */
+  forbidden: false,
+  /** A server (Redis, S3) cannot be reached or answers with 5xx. */
+  unavailable: true,
+  /** A bounded wait ended. */
+  "timed-out": true,
+  /** A name is taken by something with other content. */
+  conflict: false,
+  /** Bytes do not have the form, length or hash that was promised. */
+  corrupt: false,
+  /** Larger than a stated bound. */
+  "too-large": false,
+  /** A format, layer, operator or server feature that we do not handle. */
+  unsupported: false,
+  /** A device, provider or engine that was asked for is not on this machine. */
+  "device-unavailable": false,
+  /** Two implementations disagree by more than the stated tolerance. */
+  "parity-failed": false,
+  /** An input artefact of a stage has no marker. */
+  "missing-input": false,
+  /** The dataset cannot be trained on as it is. */
+  "bad-dataset": false,
+  /** A person cancelled the run. */
+  cancelled: false,
+  /** The machine lacks space or memory. */
+  exhausted: true,
+  /** A broken invariant of ours. */
+  internal: false,
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export type ErrorContext = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+
+export interface TrommelErrorOptions {
+  /** @default the code's own default, see {@link errorCodes} */
+  readonly retryable?: boolean;
+  /** Values for machines: keys, sizes, hashes. Never a credential. */
+  readonly context?: ErrorContext;
+  readonly cause?: unknown;
+}
+
+export class TrommelError extends Error {
+  override readonly name = "TrommelError";
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly context: ErrorContext;
+
+  constructor(code: ErrorCode, message: string, options: TrommelErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? errorCodes[code];
+    this.context = options.context ?? {};
+  }
+
+  /** The form that goes into `--json` output, job failures and thread messages. */
+  toJSON(): { code: ErrorCode; message: string; retryable: boolean; context: ErrorContext } {
+    return { code: this.code, message: this.message, retryable: this.retryable, context: this.context };
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** Wraps whatever was thrown; a {@link TrommelError} passes unchanged, anything else becomes `internal`. */
+export function toTrommelError(thrown: unknown): TrommelError {
+  if (thrown instanceof TrommelError) return thrown;
+  return new TrommelError("internal", messageOf(thrown), { cause: thrown });
+}
