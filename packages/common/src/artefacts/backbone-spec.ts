@@ -1,0 +1,78 @@
+import { z } from "zod";
+
+/**
+ * A backbone: a frozen network, uint8 pixels in, one embedding out; known by its spec and the hash of its weights.
+ *
+ * In the store: `backbones/<name>@<hash12>/` with `spec.json`, `model.onnx` and, where the source was a layers model,
+ * `layers/model.json` and `layers/weights.bin` (float32, cut at the embedding).
+ *
+ * `model.onnx` is always normalised float32 `[N, 3, inputSize, inputSize]` (input `image`) to float32 `[N, dimension]`
+ * (output `embedding`); pixel order, scaling and view sampling are put before it by the graph that embeds it.
+ */
+
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "a name has 1 to 63 of a-z, 0-9, '.', '_', '-' and starts with a letter or digit");
+
+export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+const triple = z.tuple([z.number(), z.number(), z.number()]);
+
+/** How 0..255 pixels become the network's input: (pixel - mean) / deviation, per RGB channel, in 0..255 units. */
+export const normalization = z
+  .object({ mean: triple, deviation: triple.refine((d) => d.every((v) => v > 0), "deviations are above zero") })
+  .strict();
+export type Normalization = z.infer<typeof normalization>;
+
+/** The named normalisations of Keras (`tf`, `torch`) and two plain ones. ImageNet's figures are torchvision's. */
+export const namedNormalizations = {
+  tf: { mean: [127.5, 127.5, 127.5], deviation: [127.5, 127.5, 127.5] },
+  torch: { mean: [123.675, 116.28, 103.53], deviation: [58.395, 57.12, 57.375] },
+  unit: { mean: [0, 0, 0], deviation: [255, 255, 255] },
+  none: { mean: [0, 0, 0], deviation: [1, 1, 1] },
+} as const satisfies Record<string, Normalization>;
+
+export const backboneSpec = z
+  .object({
+    formatVersion: z.literal(1),
+    name,
+    /** sha256 over the canonical JSON of everything that decides an embedding: see backbone identity in the worker. */
+    hash: sha256Hex,
+    modelSha256: sha256Hex,
+    /** Length of the embedding. */
+    dimension: z.int().positive(),
+    /** Side of the square input in pixels. */
+    inputSize: z.int().positive().max(4096),
+    normalization,
+    /** Order in which the network wants the channels; `bgr` is swapped inside the graph that embeds it. */
+    channelOrder: z.enum(["rgb", "bgr"]),
+    opset: z.int(),
+    parameterCount: z.int().nonnegative(),
+    source: z
+      .object({
+        kind: z.enum(["layers", "onnx"]),
+        /** Where it came from, without credentials. */
+        url: z.string(),
+        /** Of the file that was named (model.json or the ONNX file). */
+        sha256: sha256Hex,
+        /** Layer or tensor at which the network was cut. */
+        output: z.string(),
+        pooling: z.enum(["average", "max", "none"]),
+      })
+      .strict(),
+    /** The check against TensorFlow.js at import; null for ONNX encoders, which have no second implementation here. */
+    parity: z
+      .object({ reference: z.string(), inputs: z.int().positive(), maxRelativeDifference: z.number().nonnegative() })
+      .strict()
+      .nullable(),
+  })
+  .strict();
+
+export type BackboneSpec = z.infer<typeof backboneSpec>;
+
+/** `name@hash12`, the folder name of a backbone in the store. */
+export function backboneId(spec: Pick<BackboneSpec, "name" | "hash">): string {
+  return `${spec.name}@${spec.hash.slice(0, 12)}`;
+}
+
+export const backboneName = name;
