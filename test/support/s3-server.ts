@@ -66,7 +66,11 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   app.addHook("preHandler", (request, reply, done) => {
     const isConditional = request.method === "PUT" && request.headers["if-none-match"] === "*";
     const { bucket = "", "*": key = "" } = request.params as Record<string, string>;
-    if (isConditional && (options.conditionalWrites ?? "honoured") === "honoured" && holds(objects, bucket, key)) {
+    if (
+      isConditional &&
+      (options.conditionalWrites ?? "honoured") === "honoured" &&
+      holds(objects, bucket, key)
+    ) {
       reply.status(412).type("application/xml").send(errorXml("PreconditionFailed"));
       return;
     }
@@ -110,7 +114,16 @@ async function makeObjects(): Promise<S3Objects> {
       .map(({ object }) => object);
     return { objects: found.slice(0, maxKeys), commonPrefixes: [], isTruncated: found.length > maxKeys };
   };
+  const removeMany = objects.deleteObjects.bind(objects);
+  // Its XML reader leaves numeric references (a line break is &#xA;) as they are.
+  objects.deleteObjects = (bucket, keys) => removeMany(bucket, keys.map(unescapeNumericReferences));
   return objects;
+}
+
+function unescapeNumericReferences(text: string): string {
+  return text.replace(/&#x([0-9a-f]+);/gi, (_all, hex: string) =>
+    String.fromCodePoint(Number.parseInt(hex, 16)),
+  );
 }
 
 function holds(objects: S3Objects, bucket: string, key: string): boolean {

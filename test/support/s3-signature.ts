@@ -10,7 +10,8 @@ export interface KeyPair {
 
 /** The S3 error code of a request that is not signed with these keys, or `undefined`. */
 export function whyRefused(request: IncomingMessage, keys: KeyPair): string | undefined {
-  const pattern = /^AWS4-HMAC-SHA256 Credential=([^/]+)\/([^,]+), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]+)$/;
+  const pattern =
+    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/([^,]+), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]+)$/;
   const match = pattern.exec(request.headers.authorization ?? "");
   if (match === null) return "AccessDenied";
   const [, accessKeyId = "", scope = "", signedHeaders = "", signature = ""] = match;
@@ -43,7 +44,9 @@ function signatureOf(request: IncomingMessage, scope: string, signedHeaders: str
   ].join("\n");
   const digest = createHash("sha256").update(canonicalRequest).digest("hex");
   const toSign = ["AWS4-HMAC-SHA256", header("x-amz-date"), scope, digest].join("\n");
-  const signingKey = scope.split("/").reduce<string | Buffer>((key, part) => hmac(key, part), `AWS4${secret}`);
+  const signingKey = scope
+    .split("/")
+    .reduce<string | Buffer>((key, part) => hmac(key, part), `AWS4${secret}`);
   return hmac(signingKey, toSign).toString("hex");
 }
 
