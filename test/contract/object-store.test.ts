@@ -108,7 +108,7 @@ for (const implementation of implementations) {
     before(() => implementation.setUp());
     after(() => implementation.tearDown());
 
-    const withStore = (name: string, body: (store: ObjectStore) => Promise<void>) =>
+    const withStore = (name: string, body: (store: ObjectStore) => Promise<void>): void => {
       it(name, async () => {
         const store = openStore(implementation.makeEmpty());
         try {
@@ -117,6 +117,7 @@ for (const implementation of implementations) {
           store.close();
         }
       });
+    };
 
     withStore("gives back what was put, down to nothing and up to 5 MB", async (store) => {
       const large = Uint8Array.from({ length: 5_000_003 }, (_, i) => (i * 2654435761) >>> 24);

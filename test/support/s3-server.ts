@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { type BuildAppOptions, buildApp } from "fauxqs";
 import { type KeyPair, whyRefused } from "./s3-signature.js";
 
@@ -144,11 +145,7 @@ interface Answer {
 }
 
 /** Puts a body above the package's limit into its store directly; others go their usual way. */
-async function takeLargeBody(
-  request: import("node:http").IncomingMessage,
-  reply: Answer,
-  objects: S3Objects,
-): Promise<unknown> {
+async function takeLargeBody(request: IncomingMessage, reply: Answer, objects: S3Objects): Promise<unknown> {
   const sizeBytes = Number(request.headers["content-length"] ?? 0);
   if (request.method !== "PUT" || sizeBytes <= packageBodyLimitBytes) return undefined;
   const chunks: Buffer[] = [];
