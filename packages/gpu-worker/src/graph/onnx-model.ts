@@ -39,6 +39,7 @@ export function decodeModel(bytes: Uint8Array, options: DecodeModelOptions = {})
   if (model.graph === undefined || (model.graph.node ?? []).length === 0 || model.irVersion === undefined) {
     throw corrupt(name, "it holds no graph");
   }
+  opsetOf(model, name);
   checkGraph(model.graph, name);
   for (const { node } of model.functions ?? []) checkNodes(node ?? [], name);
   return model;
@@ -50,10 +51,10 @@ export function encodeModel(model: ModelProto): Uint8Array {
 }
 
 /** The version of the default operator domain (`ai.onnx`). */
-export function opsetOf(model: ModelProto): number {
+export function opsetOf(model: ModelProto, name = "ONNX model"): number {
   const entry = (model.opsetImport ?? []).find(({ domain }) => isDefaultDomain(domain));
   if (entry?.version === undefined) {
-    throw corrupt("ONNX model", "it names no version of the default operator domain");
+    throw corrupt(name, "it names no version of the default operator domain");
   }
   return int64ToNumber(entry.version);
 }

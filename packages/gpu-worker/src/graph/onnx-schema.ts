@@ -172,7 +172,18 @@ const root = protobuf.Root.fromJSON({
       nested: Object.fromEntries(Object.entries(messages).map(([name, rows]) => [name, toDescriptor(rows)])),
     },
   },
-});
+}).resolveAll();
+
+/**
+ * protobufjs puts each field's default on the message's prototype, so that an absent submessage reads as null and an absent
+ * integer as 0. Without them an absent field reads as undefined, as the types in onnx-proto.ts say.
+ */
+function withoutPrototypeDefaults(name: string): void {
+  const type = root.lookupType(`onnx.${name}`);
+  for (const field of type.fieldsArray) Reflect.deleteProperty(type.ctor.prototype as object, field.name);
+}
+
+Object.keys(messages).forEach(withoutPrototypeDefaults);
 
 /** The reflected `ModelProto`; its plain-object types are in onnx-proto.ts. */
 export const modelProtoType = root.lookupType("onnx.ModelProto");
