@@ -144,7 +144,10 @@ print(json.dumps({"sum": float(features[0].astype(np.float64).sum()), "metadata"
       fileOf('{"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
     );
     assert.deepEqual(Object.keys(file.tensors), ["__proto__"]);
-    assert.equal(Object.entries(file.tensors).find(([name]) => name === "toString"), undefined);
+    assert.equal(
+      Object.entries(file.tensors).find(([name]) => name === "toString"),
+      undefined,
+    );
   });
 
   it("gives a tensor by name, dtype and rank, or says what it found", () => {
