@@ -12,15 +12,21 @@ import { z } from "zod";
 
 const name = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "a name has 1 to 63 of a-z, 0-9, '.', '_', '-' and starts with a letter or digit");
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,62}$/,
+    "a name has 1 to 63 of a-z, 0-9, '.', '_', '-' and starts with a letter or digit",
+  );
 
-export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 const triple = z.tuple([z.number(), z.number(), z.number()]);
 
 /** How 0..255 pixels become the network's input: (pixel - mean) / deviation, per RGB channel, in 0..255 units. */
 export const normalization = z
-  .object({ mean: triple, deviation: triple.refine((d) => d.every((v) => v > 0), "deviations are above zero") })
+  .object({
+    mean: triple,
+    deviation: triple.refine((d) => d.every((v) => v > 0), "deviations are above zero"),
+  })
   .strict();
 export type Normalization = z.infer<typeof normalization>;
 
@@ -37,8 +43,8 @@ export const backboneSpec = z
     formatVersion: z.literal(1),
     name,
     /** sha256 over the canonical JSON of everything that decides an embedding: see backbone identity in the worker. */
-    hash: sha256Hex,
-    modelSha256: sha256Hex,
+    hash: sha256,
+    modelSha256: sha256,
     /** Length of the embedding. */
     dimension: z.int().positive(),
     /** Side of the square input in pixels. */
@@ -54,7 +60,7 @@ export const backboneSpec = z
         /** Where it came from, without credentials. */
         url: z.string(),
         /** Of the file that was named (model.json or the ONNX file). */
-        sha256: sha256Hex,
+        sha256: sha256,
         /** Layer or tensor at which the network was cut. */
         output: z.string(),
         pooling: z.enum(["average", "max", "none"]),
@@ -62,7 +68,11 @@ export const backboneSpec = z
       .strict(),
     /** The check against TensorFlow.js at import; null for ONNX encoders, which have no second implementation here. */
     parity: z
-      .object({ reference: z.string(), inputs: z.int().positive(), maxRelativeDifference: z.number().nonnegative() })
+      .object({
+        reference: z.string(),
+        inputs: z.int().positive(),
+        maxRelativeDifference: z.number().nonnegative(),
+      })
       .strict()
       .nullable(),
   })
