@@ -1,5 +1,6 @@
 import { SeededRandom } from "@trommel/common";
-import type { EngineBackbone, LayersFiles } from "@trommel/gpu-worker/backbone/engines/engine";
+import type { EngineBackbone } from "@trommel/gpu-worker/backbone/engines/engine";
+import type { LayersFiles } from "@trommel/gpu-worker/backbone/layers-to-json";
 import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
 import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
 import { windowBackbone } from "./small-backbones.js";
@@ -79,7 +80,7 @@ type LayersModel = Awaited<
 >;
 
 /** A layers model as it lies in the store. */
-export async function layersFiles(model: Pick<LayersModel, "save">): Promise<LayersFiles> {
+async function layersFiles(model: Pick<LayersModel, "save">): Promise<LayersFiles> {
   let files: LayersFiles | undefined;
   await model.save({
     save: (artifacts) => {
@@ -91,7 +92,7 @@ export async function layersFiles(model: Pick<LayersModel, "save">): Promise<Lay
       };
       files = {
         modelJson: Buffer.from(JSON.stringify(modelJson)),
-        weights: Buffer.concat(chunks.map((chunk: ArrayBuffer) => new Uint8Array(chunk))),
+        weightsBin: Buffer.concat(chunks.map((chunk: ArrayBuffer) => new Uint8Array(chunk))),
       };
       return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: "JSON" } });
     },

@@ -2,7 +2,8 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { type BackboneSpec, TrommelError } from "@trommel/common";
 import { dimensionOf } from "../../graph/extraction-graph.js";
 import type { Tensorflow } from "../../graph/tensorflow.js";
-import type { EngineBackbone, LayersFiles } from "./engine.js";
+import type { LayersFiles } from "../layers-to-json.js";
+import type { EngineBackbone } from "./engine.js";
 import { type SampledView, sampleView } from "./view-sampling.js";
 
 /** A backbone's layers model, open. */
@@ -73,7 +74,7 @@ async function openNetwork(
       Promise.resolve({
         modelTopology: manifest.modelTopology,
         weightSpecs: manifest.weightsManifest.flatMap(({ weights }) => weights),
-        weightData: Uint8Array.from(files.weights).buffer,
+        weightData: Uint8Array.from(files.weightsBin).buffer,
       }),
   });
   return {
