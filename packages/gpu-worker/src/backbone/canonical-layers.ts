@@ -1,6 +1,6 @@
 import { activationOf } from "./activation-names.js";
 import { flagOf, layerError } from "./layer-config.js";
-import type { BoundLayer } from "./layers-model.js";
+import type { BoundLayer } from "./bound-layer.js";
 import { weightValues, type LayersWeight } from "./layers-weights.js";
 
 /** Layers that do nothing at inference, under whatever name a library registered them. */

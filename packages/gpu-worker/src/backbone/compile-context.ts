@@ -1,6 +1,6 @@
 import type { GraphBuilder } from "../graph/graph-builder.js";
 import { layerError, type EdgePairs } from "./layer-config.js";
-import type { BoundLayer } from "./layers-model.js";
+import type { BoundLayer } from "./bound-layer.js";
 import { weightValues } from "./layers-weights.js";
 
 /**

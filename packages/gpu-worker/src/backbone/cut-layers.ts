@@ -1,6 +1,7 @@
 import { TrommelError } from "@trommel/common";
 import { layerError } from "./layer-config.js";
-import type { BoundLayer, LayersModel } from "./layers-model.js";
+import type { BoundLayer } from "./bound-layer.js";
+import type { LayersModel } from "./layers-model.js";
 
 /** The part of a layers model that one output needs. */
 export interface CutLayers {

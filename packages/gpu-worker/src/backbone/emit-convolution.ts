@@ -1,5 +1,13 @@
-import { fusedActivation, noPads } from "./emit-activation.js";
-import { checkChannelsLast, layerError, numberOf, pairOf, textOf, type EdgePairs } from "./layer-config.js";
+import { fusedActivation } from "./emit-activation.js";
+import {
+  checkChannelsLast,
+  layerError,
+  noPads,
+  numberOf,
+  pairOf,
+  textOf,
+  type EdgePairs,
+} from "./layer-config.js";
 import {
   fromKerasOrder,
   inKerasOrder,

@@ -1,6 +1,5 @@
-import { checkChannelsLast, edgesOf, layerError, pairOf, textOf } from "./layer-config.js";
+import { checkChannelsLast, edgesOf, layerError, noPads, pairOf, textOf } from "./layer-config.js";
 import { placeWindow } from "./emit-convolution.js";
-import { noPads } from "./emit-activation.js";
 import {
   rawInput,
   reshapeTo,

@@ -61,6 +61,8 @@ export function checkChannelsLast(layer: Configured): void {
 
 export type EdgePairs = readonly [top: number, left: number, bottom: number, right: number];
 
+export const noPads: EdgePairs = [0, 0, 0, 0];
+
 /** `padding` of ZeroPadding2D and `cropping` of Cropping2D: n, [vertical, horizontal] or [[top, bottom], [left, right]]. */
 export function edgesOf(layer: Configured, key: string, fallback: number): EdgePairs {
   const value: unknown = layer.config[key] ?? fallback;

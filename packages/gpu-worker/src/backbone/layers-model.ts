@@ -1,14 +1,9 @@
 import { z } from "zod";
 import { TrommelError, messageOf } from "@trommel/common";
+import type { BoundLayer } from "./bound-layer.js";
 import { canonicalLayers } from "./canonical-layers.js";
 import { readTopology, type LayerNode } from "./layers-topology.js";
 import { readWeights, weightsManifest, type LayersWeight, type ReadFile } from "./layers-weights.js";
-
-/** A layer with its weights found. */
-export interface BoundLayer extends LayerNode {
-  /** By the weight's own name: kernel, bias, gamma, … */
-  readonly weights: ReadonlyMap<string, LayersWeight>;
-}
 
 /** A Keras-layers model: nested models dissolved, layers in the forms that TensorFlow.js itself knows. */
 export interface LayersModel {

@@ -1,5 +1,5 @@
 import type { CutLayers } from "./cut-layers.js";
-import type { BoundLayer } from "./layers-model.js";
+import type { BoundLayer } from "./bound-layer.js";
 import { weightValues } from "./layers-weights.js";
 
 export interface LayersFiles {

@@ -3,11 +3,13 @@ import { GraphBuilder } from "../graph/graph-builder.js";
 import { materialise, type Emitter, type LayerContext, type Value } from "./compile-context.js";
 import { cutAt, type CutLayers } from "./cut-layers.js";
 import * as activation from "./emit-activation.js";
+import * as normalization from "./emit-normalization.js";
 import * as convolution from "./emit-convolution.js";
 import * as pooling from "./emit-pooling.js";
 import * as shape from "./emit-shape.js";
 import { layerError } from "./layer-config.js";
-import type { BoundLayer, LayersModel } from "./layers-model.js";
+import type { BoundLayer } from "./bound-layer.js";
+import type { LayersModel } from "./layers-model.js";
 
 export interface CompileOptions {
   /** Side of the square input in pixels. */
@@ -34,7 +36,7 @@ const emitters: Readonly<Record<string, Emitter>> = {
   DepthwiseConv2D: convolution.emitDepthwiseConv2d,
   SeparableConv2D: convolution.emitSeparableConv2d,
   Dense: convolution.emitDense,
-  BatchNormalization: activation.emitBatchNormalization,
+  BatchNormalization: normalization.emitBatchNormalization,
   Activation: activation.emitActivation,
   ReLU: activation.emitRelu,
   LeakyReLU: activation.emitLeakyRelu,
@@ -118,12 +120,12 @@ class Compilation {
     if (emit === undefined) {
       throw layerError(layer, `this layer type is not compiled (legal: ${Object.keys(emitters).join(", ")})`);
     }
-    const normalization = this.#foldableNormalization(layer);
-    const folded = normalization === undefined ? undefined : activation.affineOf({ layer: normalization });
+    const following = this.#foldableNormalization(layer);
+    const folded = following === undefined ? undefined : normalization.affineOf({ layer: following });
     const inputs = layer.inputs.map((name) => this.#valueOf(name));
     const value = emit({ graph: this.#graph, layer, inputs, folded });
     // The layer's own output no longer exists when a normalisation was folded in, and nobody else reads it.
-    this.#values.set(normalization?.name ?? layer.name, value);
+    this.#values.set(following?.name ?? layer.name, value);
   }
 
   /** The batch normalisation behind a layer, when it alone reads the layer's output and no activation comes between. */
@@ -134,7 +136,7 @@ class Compilation {
     // Convolutions and Dense keep the rank, so the last axis of their input is that of their output.
     const rank = this.#valueOf(layer.inputs[0] ?? "").shape.length;
     const isLinear = (layer.config["activation"] ?? "linear") === "linear";
-    return isLinear && activation.normalizesLastAxis(only, rank) ? only : undefined;
+    return isLinear && normalization.normalizesLastAxis(only, rank) ? only : undefined;
   }
 
   #valueOf(name: string): Value {
