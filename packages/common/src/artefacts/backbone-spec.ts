@@ -12,7 +12,10 @@ import { z } from "zod";
 
 const name = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "a name has 1 to 63 of a-z, 0-9, '.', '_', '-' and starts with a letter or digit");
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,62}$/,
+    "a name has 1 to 63 of a-z, 0-9, '.', '_', '-' and starts with a letter or digit",
+  );
 
 export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -20,7 +23,10 @@ const triple = z.tuple([z.number(), z.number(), z.number()]);
 
 /** How 0..255 pixels become the network's input: (pixel - mean) / deviation, per RGB channel, in 0..255 units. */
 export const normalization = z
-  .object({ mean: triple, deviation: triple.refine((d) => d.every((v) => v > 0), "deviations are above zero") })
+  .object({
+    mean: triple,
+    deviation: triple.refine((d) => d.every((v) => v > 0), "deviations are above zero"),
+  })
   .strict();
 export type Normalization = z.infer<typeof normalization>;
 
@@ -62,7 +68,11 @@ export const backboneSpec = z
       .strict(),
     /** The check against TensorFlow.js at import; null for ONNX encoders, which have no second implementation here. */
     parity: z
-      .object({ reference: z.string(), inputs: z.int().positive(), maxRelativeDifference: z.number().nonnegative() })
+      .object({
+        reference: z.string(),
+        inputs: z.int().positive(),
+        maxRelativeDifference: z.number().nonnegative(),
+      })
       .strict()
       .nullable(),
   })

@@ -1,0 +1,40 @@
+import { z } from "zod";
+import { TrommelError, type ErrorCode } from "./errors.js";
+
+/**
+ * Parses what came over a boundary.
+ * @param what names the thing in the message: "recipe huawei.yaml", "marker runs/a/run.json"
+ * @throws TrommelError `code` with every fault and its path
+ */
+export function parseAs<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  what: string,
+  code: ErrorCode = "invalid-argument",
+): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.map((issue) => {
+    const path = issue.path.map(String).join(".");
+    return path === "" ? issue.message : `${path}: ${issue.message}`;
+  });
+  throw new TrommelError(code, `failed to read ${what}: ${faults.join("; ")}`, { context: { what, faults } });
+}
+
+/** Parses JSON text as UTF-8, then as {@link parseAs}. */
+export function parseJsonAs<S extends z.ZodType>(
+  schema: S,
+  bytes: Uint8Array | string,
+  what: string,
+  code: ErrorCode = "corrupt",
+): z.output<S> {
+  let value: unknown;
+  try {
+    value = JSON.parse(
+      typeof bytes === "string" ? bytes : new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+    );
+  } catch (cause) {
+    throw new TrommelError(code, `failed to read ${what}: it is not JSON`, { cause, context: { what } });
+  }
+  return parseAs(schema, value, what, code);
+}
