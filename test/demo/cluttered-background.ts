@@ -1,4 +1,4 @@
-import type { SeededRandom } from "@trommel/common/random/seeded-random";
+import type { SeededRandom } from "@trommel/common";
 
 /**
  * The only colours of the demo. Objects of every class and the clutter around them draw from it alike, so that a
@@ -77,8 +77,8 @@ function scratch(size: Size, random: SeededRandom): string {
 export function drawBackground(size: Size, random: SeededRandom): string {
   const turn = random.uniform(0, 180).toFixed(0);
   const step = random.uniform(8, 18).toFixed(1);
-  const pieces = Array.from({ length: 14 + random.integer(8) }, () =>
-    scattered(size, random.uniform(8, 34), random),
+  const pieces = Array.from({ length: 12 + random.integer(8) }, () =>
+    scattered(size, random.uniform(8, 30), random),
   );
   const scratches = Array.from({ length: 4 + random.integer(6) }, () => scratch(size, random));
   return (

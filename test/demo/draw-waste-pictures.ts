@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { seedFrom, SeededRandom } from "@trommel/common/random/seeded-random";
+import { seedFrom, SeededRandom } from "@trommel/common";
 import sharp from "sharp";
 import { drawBackground, palette } from "./cluttered-background.js";
 import { wasteShapes, type DrawObject, type ObjectColours } from "./waste-shapes.js";
@@ -20,11 +20,11 @@ function pickColours(random: SeededRandom): ObjectColours {
 }
 
 function drawObject(draw: DrawObject, random: SeededRandom): string {
-  const scale = random.uniform(0.62, 0.95);
+  const scale = random.uniform(0.82, 1.12);
   const margin = (boxPx * scale) / 2 - 8;
   const x = random.uniform(margin, size.width - margin).toFixed(1);
   const y = random.uniform(margin, size.height - margin).toFixed(1);
-  const turn = random.uniform(-75, 75).toFixed(1);
+  const turn = random.uniform(-35, 35).toFixed(1);
   const mirror = random.unit() < 0.5 ? -1 : 1;
   const placed = `translate(${x} ${y}) rotate(${turn}) scale(${(mirror * scale).toFixed(3)} ${scale.toFixed(3)})`;
   return (

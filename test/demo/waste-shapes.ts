@@ -1,4 +1,4 @@
-import type { SeededRandom } from "@trommel/common/random/seeded-random";
+import type { SeededRandom } from "@trommel/common";
 
 /** The colours of one picture's object, all from the palette that every class shares. */
 export interface ObjectColours {

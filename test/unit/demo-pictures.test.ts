@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it } from "node:test";
-import { seedFrom } from "@trommel/common/random/seeded-random";
+import { seedFrom } from "@trommel/common";
 import sharp from "sharp";
 import {
   drawWastePicture,
