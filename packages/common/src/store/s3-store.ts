@@ -97,7 +97,7 @@ export class S3Store implements ObjectStore {
     try {
       yield* listBucket({ client, bucket, keyRoot, prefix, startAfter: options.startAfter ?? "", onNotice });
     } catch (thrown) {
-      throw this.error(`list ${this.url}/${prefix}`, thrown);
+      throw this.error(prefix === "" ? `list ${this.url}` : `list ${this.url}/${prefix}`, thrown);
     }
   }
 

@@ -1,0 +1,257 @@
+import { TrommelError } from "@trommel/common";
+import { encodeModel } from "./onnx-model.js";
+import { attributeProto, tensorProto, type AttributeValue, type TensorData } from "./onnx-values.js";
+import {
+  elementTypeCodes,
+  int64ToNumber,
+  type ElementType,
+  type FunctionProto,
+  type NodeProto,
+  type SparseTensorProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from "./onnx-proto.js";
+
+/** A number is a fixed dimension, a string a symbolic one. */
+export type Dim = number | string;
+
+export interface GraphBuilderOptions {
+  /** Version of the default operator domain. @default 17 */
+  readonly opset?: number;
+  /** @default "trommel" */
+  readonly graphName?: string;
+}
+
+/** The oldest IR version that may carry each opset (onnx/docs/Versioning.md). */
+const irVersions: Readonly<Record<number, number>> = {
+  16: 8,
+  17: 8,
+  18: 8,
+  19: 9,
+  20: 9,
+  21: 10,
+  22: 10,
+  23: 11,
+};
+
+/** Constants up to this size are shared when equal; hashing whole weight tensors would cost more than it saves. */
+const sharedConstantMaxBytes = 1024;
+
+/**
+ * Builds one ONNX model, node after node. Names are made from operator and count, so the same calls give the same bytes.
+ * A node may use only what exists already, which keeps the graph sorted and finds misspelt names where they are written.
+ */
+export class GraphBuilder {
+  readonly opset: number;
+  readonly #graphName: string;
+  #irVersion: number;
+  readonly #domains = new Map<string, number>();
+  readonly #names = new Set<string>();
+  readonly #counts = new Map<string, number>();
+  readonly #constants = new Map<string, string>();
+  readonly #inputs: ValueInfoProto[] = [];
+  readonly #outputs: ValueInfoProto[] = [];
+  readonly #initializers: TensorProto[] = [];
+  readonly #sparseInitializers: SparseTensorProto[] = [];
+  readonly #nodes: NodeProto[] = [];
+  readonly #functions: FunctionProto[] = [];
+
+  constructor(options: GraphBuilderOptions = {}) {
+    this.opset = options.opset ?? 17;
+    this.#graphName = options.graphName ?? "trommel";
+    const irVersion = irVersions[this.opset];
+    if (irVersion === undefined) {
+      const legal = Object.keys(irVersions).join(", ");
+      throw new TrommelError(
+        "unsupported",
+        `failed to build an ONNX graph: opset ${this.opset} is not known (legal: ${legal}). Export the model with one of these.`,
+      );
+    }
+    this.#irVersion = irVersion;
+  }
+
+  /** Declares a graph input. @returns its name */
+  input(name: string, elementType: ElementType, shape: readonly Dim[]): string {
+    this.claim(name);
+    this.#inputs.push(valueInfo(name, elementType, shape));
+    return name;
+  }
+
+  /**
+   * Declares a graph output.
+   * @param source the value behind it; where it has another name than the output, an Identity connects them.
+   *   @default the value called `name`
+   */
+  output(name: string, elementType: ElementType, shape: readonly Dim[], source: string = name): void {
+    this.#checkExists(source, "output");
+    if (source !== name) {
+      this.claim(name);
+      this.#nodes.push({
+        input: [source],
+        output: [name],
+        name: this.#fresh("Identity"),
+        opType: "Identity",
+      });
+    }
+    this.#outputs.push(valueInfo(name, elementType, shape));
+  }
+
+  /** Adds a constant tensor, or finds a small equal one. @returns its name, made from `hint` */
+  constant(hint: string, elementType: ElementType, dims: readonly number[], data: TensorData): string {
+    const tensor = tensorProto(elementType, dims, data);
+    const key = constantKey(tensor);
+    const known = key === undefined ? undefined : this.#constants.get(key);
+    if (known !== undefined) return known;
+    const name = this.#freshAfter(hint);
+    this.#initializers.push({ ...tensor, name });
+    if (key !== undefined) this.#constants.set(key, name);
+    return name;
+  }
+
+  /**
+   * Adds a node of the default domain.
+   * @param inputs names that exist already; "" leaves an optional input out
+   * @returns the name of its output, or the list of them where `outputCount` is given
+   */
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attributes?: Readonly<Record<string, AttributeValue>>,
+  ): string;
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, AttributeValue>>,
+    outputCount: number,
+  ): string[];
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    outputCount?: number,
+  ): string | string[] {
+    for (const input of inputs) if (input !== "") this.#checkExists(input, opType);
+    const name = this.#fresh(opType);
+    const outputs = Array.from({ length: outputCount ?? 1 }, (_, index) =>
+      index === 0 ? name : `${name}_${index}`,
+    );
+    for (const output of outputs.slice(1)) this.claim(output);
+    const attribute = Object.entries(attributes).map(([key, value]) => attributeProto(key, value));
+    this.#nodes.push({ input: [...inputs], output: outputs, name, opType, attribute });
+    return outputCount === undefined ? name : outputs;
+  }
+
+  /** Reserves a value name. @throws TrommelError `internal` when it is taken */
+  claim(name: string): void {
+    if (name === "" || this.#names.has(name)) {
+      throw new TrommelError(
+        "internal",
+        `failed to build an ONNX graph: the name "${name}" is empty or taken.`,
+      );
+    }
+    this.#names.add(name);
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  /** Adds nodes as they are; their output names must have been claimed. Used to inline another model. */
+  addNodes(nodes: readonly NodeProto[]): void {
+    this.#nodes.push(...nodes);
+  }
+
+  /** Adds named tensors as they are; their names must have been claimed. */
+  addInitializers(tensors: readonly TensorProto[], sparse: readonly SparseTensorProto[] = []): void {
+    this.#initializers.push(...tensors);
+    this.#sparseInitializers.push(...sparse);
+  }
+
+  addFunctions(functions: readonly FunctionProto[]): void {
+    this.#functions.push(...functions);
+  }
+
+  /** Makes an operator domain besides the default one usable. @throws TrommelError `unsupported` on two versions of it */
+  importDomain(domain: string, version: number): void {
+    const present = this.#domains.get(domain);
+    if (present !== undefined && present !== version) {
+      throw new TrommelError(
+        "unsupported",
+        `failed to combine ONNX models: they use versions ${present} and ${version} of the operator domain "${domain}". ` +
+          "Export both with the same version.",
+      );
+    }
+    this.#domains.set(domain, version);
+  }
+
+  /** Raises the model's IR version to that of a model whose parts were added. */
+  requireIrVersion(irVersion: number): void {
+    this.#irVersion = Math.max(this.#irVersion, irVersion);
+  }
+
+  /** The whole model as an ONNX file. */
+  encode(): Uint8Array {
+    if (this.#outputs.length === 0) {
+      throw new TrommelError(
+        "internal",
+        "failed to build an ONNX graph: it has no output. Declare one with output().",
+      );
+    }
+    return encodeModel({
+      irVersion: this.#irVersion,
+      producerName: "trommel",
+      opsetImport: [
+        { domain: "", version: this.opset },
+        ...[...this.#domains].map(([domain, version]) => ({ domain, version })),
+      ],
+      graph: {
+        name: this.#graphName,
+        input: this.#inputs,
+        output: this.#outputs,
+        initializer: this.#initializers,
+        sparseInitializer: this.#sparseInitializers,
+        node: this.#nodes,
+      },
+      functions: this.#functions,
+    });
+  }
+
+  #checkExists(name: string, user: string): void {
+    if (this.#names.has(name)) return;
+    throw new TrommelError(
+      "internal",
+      `failed to build an ONNX graph: ${user} uses "${name}", which does not exist.`,
+    );
+  }
+
+  /** `stem_1`, `stem_2`, … */
+  #fresh(stem: string): string {
+    for (;;) {
+      const count = (this.#counts.get(stem) ?? 0) + 1;
+      this.#counts.set(stem, count);
+      const name = `${stem}_${count}`;
+      if (!this.#names.has(name)) {
+        this.#names.add(name);
+        return name;
+      }
+    }
+  }
+
+  /** `stem` itself where it is free. */
+  #freshAfter(stem: string): string {
+    if (stem === "" || this.#names.has(stem)) return this.#fresh(stem === "" ? "constant" : stem);
+    this.#names.add(stem);
+    return stem;
+  }
+}
+
+function constantKey(tensor: TensorProto): string | undefined {
+  const { rawData, dataType, dims } = tensor;
+  if (rawData === undefined || rawData.byteLength > sharedConstantMaxBytes) return undefined;
+  return `${dataType ?? 0}|${(dims ?? []).map(int64ToNumber).join(",")}|${Buffer.from(rawData).toString("base64")}`;
+}
+
+function valueInfo(name: string, elementType: ElementType, shape: readonly Dim[]): ValueInfoProto {
+  const dim = shape.map((size) => (typeof size === "number" ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType: elementTypeCodes[elementType], shape: { dim } } } };
+}

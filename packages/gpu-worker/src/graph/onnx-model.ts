@@ -1,0 +1,133 @@
+import protobuf from "protobufjs";
+import { TrommelError, messageOf } from "@trommel/common";
+import { modelProtoType } from "./onnx-schema.js";
+import {
+  elementSizeBytes,
+  int64ToNumber,
+  type AttributeProto,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from "./onnx-proto.js";
+
+/** protobuf's own limit for one message. */
+const protobufMaxBytes = 2 ** 31 - 1;
+
+export interface DecodeModelOptions {
+  /** What the bytes are called in an error. @default "ONNX model" */
+  readonly name?: string;
+  /** @default 2 GiB - 1, protobuf's own limit */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Reads an ONNX file. Tensors' bytes are views into `bytes`, so the caller must not change them afterwards.
+ * @throws TrommelError `too-large` above `maxBytes`, `corrupt` when the bytes are not a whole ONNX model,
+ *   `unsupported` when weights lie in other files (external data)
+ */
+export function decodeModel(bytes: Uint8Array, options: DecodeModelOptions = {}): ModelProto {
+  const name = options.name ?? "ONNX model";
+  const maxBytes = options.maxBytes ?? protobufMaxBytes;
+  if (bytes.byteLength > maxBytes) {
+    throw new TrommelError(
+      "too-large",
+      `failed to read ${name}: it has ${bytes.byteLength} bytes, and at most ${maxBytes} are read. Use a smaller model.`,
+    );
+  }
+  const model = decodeMessage(bytes, name);
+  if (model.graph === undefined || (model.graph.node ?? []).length === 0 || model.irVersion === undefined) {
+    throw corrupt(name, "it holds no graph");
+  }
+  opsetOf(model, name);
+  checkGraph(model.graph, name);
+  for (const { node } of model.functions ?? []) checkNodes(node ?? [], name);
+  return model;
+}
+
+/** The same call gives the same bytes: fields in the order of their numbers, lists in their own order. */
+export function encodeModel(model: ModelProto): Uint8Array {
+  return modelProtoType.encode(model).finish();
+}
+
+/** The version of the default operator domain (`ai.onnx`). */
+export function opsetOf(model: ModelProto, name = "ONNX model"): number {
+  const entry = (model.opsetImport ?? []).find(({ domain }) => isDefaultDomain(domain));
+  if (entry?.version === undefined) {
+    throw corrupt(name, "it names no version of the default operator domain");
+  }
+  return int64ToNumber(entry.version);
+}
+
+export function isDefaultDomain(domain: string | undefined): boolean {
+  return domain === undefined || domain === "" || domain === "ai.onnx";
+}
+
+function decodeMessage(bytes: Uint8Array, name: string): ModelProto {
+  const reader = protobuf.Reader.create(bytes);
+  reader.discardUnknown = false;
+  try {
+    return modelProtoType.decode(reader) as ModelProto;
+  } catch (thrown) {
+    throw corrupt(name, `it is truncated or not protobuf (${messageOf(thrown)})`, thrown);
+  }
+}
+
+function corrupt(name: string, why: string, cause?: unknown): TrommelError {
+  return new TrommelError(
+    "corrupt",
+    `failed to read ${name}: ${why}. Fetch or export the file again and compare its sha256.`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+function checkGraph(graph: GraphProto, name: string): void {
+  for (const tensor of graph.initializer ?? []) checkTensor(tensor, name);
+  for (const { values, indices } of graph.sparseInitializer ?? []) {
+    if (values !== undefined) checkTensor(values, name);
+    if (indices !== undefined) checkTensor(indices, name);
+  }
+  checkNodes(graph.node ?? [], name);
+}
+
+function checkNodes(nodes: readonly NodeProto[], name: string): void {
+  for (const node of nodes) {
+    if (node.opType === undefined || node.opType === "") throw corrupt(name, "a node names no operator");
+    for (const attribute of node.attribute ?? []) checkAttribute(attribute, name);
+  }
+}
+
+function checkAttribute(attribute: AttributeProto, name: string): void {
+  for (const tensor of [attribute.t, ...(attribute.tensors ?? [])]) {
+    if (tensor !== undefined) checkTensor(tensor, name);
+  }
+  for (const sparse of [attribute.sparseTensor, ...(attribute.sparseTensors ?? [])]) {
+    if (sparse?.values !== undefined) checkTensor(sparse.values, name);
+    if (sparse?.indices !== undefined) checkTensor(sparse.indices, name);
+  }
+  for (const graph of [attribute.g, ...(attribute.graphs ?? [])]) {
+    if (graph !== undefined) checkGraph(graph, name);
+  }
+}
+
+function checkTensor(tensor: TensorProto, name: string): void {
+  const label = tensor.name ?? "";
+  if (tensor.dataLocation === 1 || (tensor.externalData ?? []).length > 0) {
+    throw new TrommelError(
+      "unsupported",
+      `failed to read ${name}: the weights of tensor "${label}" lie in another file (external data). ` +
+        "Save the model as one file, for example with onnx.save_model(model, path, save_as_external_data=False).",
+    );
+  }
+  const dims = (tensor.dims ?? []).map(int64ToNumber);
+  if (dims.some((dim) => dim < 0)) throw corrupt(name, `tensor "${label}" has a negative dimension`);
+  const itemBytes = elementSizeBytes[tensor.dataType ?? 0];
+  if (tensor.rawData === undefined || itemBytes === undefined) return;
+  const expected = dims.reduce((product, dim) => product * dim, itemBytes);
+  if (tensor.rawData.byteLength !== expected) {
+    throw corrupt(
+      name,
+      `tensor "${label}" has ${tensor.rawData.byteLength} bytes, and its shape needs ${expected}`,
+    );
+  }
+}

@@ -1,0 +1,89 @@
+import { TrommelError } from "@trommel/common";
+import {
+  attributeTypes,
+  elementSizeBytes,
+  elementTypeCodes,
+  type AttributeProto,
+  type ElementType,
+  type GraphProto,
+  type TensorProto,
+} from "./onnx-proto.js";
+
+/** The data of a constant; float16 is given as the bits in a Uint16Array, bool as bytes of 0 and 1. */
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** A number or a list of numbers is an integer attribute; floats are marked, for ONNX tells them apart. */
+export type AttributeValue =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | { readonly strings: readonly string[] }
+  | { readonly tensor: TensorProto }
+  | { readonly graph: GraphProto };
+
+const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** A tensor message; the bytes of `data` are viewed, not copied. */
+export function tensorProto(
+  elementType: ElementType,
+  dims: readonly number[],
+  data: TensorData,
+): TensorProto {
+  const dataType = elementTypeCodes[elementType];
+  const expected = dims.reduce((product, dim) => product * dim, 1);
+  if (data.length !== expected || data.BYTES_PER_ELEMENT !== elementSizeBytes[dataType] || !littleEndian) {
+    throw new TrommelError(
+      "internal",
+      `failed to build an ONNX tensor: ${data.length} elements of ${data.BYTES_PER_ELEMENT} bytes given for ` +
+        `${elementType} [${dims.join(", ")}].`,
+    );
+  }
+  return {
+    dims: [...dims],
+    dataType,
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  };
+}
+
+/** An attribute message, of the type that the value shows. */
+export function attributeProto(name: string, value: AttributeValue): AttributeProto {
+  if (typeof value === "number") return { name, type: attributeTypes.int, i: integer(name, value) };
+  if (typeof value === "string") return { name, type: attributeTypes.string, s: Buffer.from(value, "utf8") };
+  if (Array.isArray(value)) {
+    return {
+      name,
+      type: attributeTypes.ints,
+      ints: (value as readonly number[]).map((item) => integer(name, item)),
+    };
+  }
+  const marked = value as Exclude<AttributeValue, number | string | readonly number[]>;
+  if ("float" in marked) return { name, type: attributeTypes.float, f: marked.float };
+  if ("floats" in marked) return { name, type: attributeTypes.floats, floats: [...marked.floats] };
+  if ("tensor" in marked) return { name, type: attributeTypes.tensor, t: marked.tensor };
+  if ("graph" in marked) return { name, type: attributeTypes.graph, g: marked.graph };
+  return {
+    name,
+    type: attributeTypes.strings,
+    strings: marked.strings.map((item) => Buffer.from(item, "utf8")),
+  };
+}
+
+function integer(name: string, value: number): number {
+  if (Number.isSafeInteger(value)) return value;
+  throw new TrommelError(
+    "internal",
+    `failed to build the ONNX attribute ${name}: ${value} is not an integer. Write { float: … }.`,
+  );
+}
