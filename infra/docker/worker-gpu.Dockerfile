@@ -19,11 +19,10 @@ COPY packages/common/package.json packages/common/
 COPY packages/coordinator/package.json packages/coordinator/
 COPY packages/gpu-worker/package.json packages/gpu-worker/
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY packages/common packages/common
-COPY packages/gpu-worker packages/gpu-worker
-RUN node_modules/.bin/tsc --build packages/gpu-worker \
+COPY packages packages
+RUN node_modules/.bin/tsc --build packages/coordinator packages/gpu-worker \
     && npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
-       --workspace @trommel/common --workspace @trommel/gpu-worker
+       --workspace @trommel/common --workspace @trommel/coordinator --workspace @trommel/gpu-worker
 # The CUDA provider is no npm file: onnxruntime-node's own installer fetches the one of its version.
 RUN ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js \
     && test -f node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so
@@ -47,12 +46,11 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
-COPY --from=build /app/packages/common packages/common
-COPY --from=build /app/packages/gpu-worker packages/gpu-worker
+COPY --from=build /app/packages packages
 COPY infra/docker/check-redis.mjs infra/docker/
 USER node
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 \
     CMD ["node", "infra/docker/check-redis.mjs"]
 # NVIDIA's own entry point only prints a banner; without it Node.js is the process that gets SIGTERM.
-ENTRYPOINT ["node", "packages/gpu-worker/dist/main.js"]
-CMD ["--device", "cuda"]
+ENTRYPOINT ["node", "packages/coordinator/bin/trommel.js"]
+CMD ["worker", "--device", "cuda"]

@@ -9,23 +9,21 @@ COPY packages/gpu-worker/package.json packages/gpu-worker/
 # No dependency needs its install script here: native parts come as packages of their own, and the one of
 # onnxruntime-node only fetches CUDA files.
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY packages/common packages/common
-COPY packages/gpu-worker packages/gpu-worker
-RUN node_modules/.bin/tsc --build packages/gpu-worker \
+COPY packages packages
+RUN node_modules/.bin/tsc --build packages/coordinator packages/gpu-worker \
     && npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
-       --workspace @trommel/common --workspace @trommel/gpu-worker
+       --workspace @trommel/common --workspace @trommel/coordinator --workspace @trommel/gpu-worker
 
 FROM node:22.21.1-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
-COPY --from=build /app/packages/common packages/common
-COPY --from=build /app/packages/gpu-worker packages/gpu-worker
+COPY --from=build /app/packages packages
 COPY infra/docker/check-redis.mjs infra/docker/
 USER node
 HEALTHCHECK --interval=15s --timeout=10s --start-period=20s --retries=4 \
     CMD ["node", "infra/docker/check-redis.mjs"]
 # Node.js is the process that gets SIGTERM (exec form); the worker then drains the shard it is at.
-ENTRYPOINT ["node", "packages/gpu-worker/dist/main.js"]
-CMD ["--device", "cpu"]
+ENTRYPOINT ["node", "packages/coordinator/bin/trommel.js"]
+CMD ["worker", "--device", "cpu"]
