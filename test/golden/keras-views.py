@@ -56,7 +56,7 @@ def main():
         dict(rotation=20),
         dict(rotation=-90),
         dict(shiftX=0.25),
-        dict(shiftY=-1 / 6),
+        dict(shiftY=-0.125),
         dict(shear=15),
         dict(zoomX=0.5),
         dict(zoomY=1.5),
@@ -69,12 +69,12 @@ def main():
     ]
     mixed = [
         dict(
-            rotation=random.uniform(-180, 180),
-            shiftX=random.uniform(-0.4, 0.4),
-            shiftY=random.uniform(-0.4, 0.4),
-            shear=random.uniform(-40, 40),
-            zoomX=random.uniform(0.4, 1.6),
-            zoomY=random.uniform(0.4, 1.6),
+            rotation=round(random.uniform(-180, 180), 4),
+            shiftX=round(random.uniform(-0.4, 0.4), 4),
+            shiftY=round(random.uniform(-0.4, 0.4), 4),
+            shear=round(random.uniform(-40, 40), 4),
+            zoomX=round(random.uniform(0.4, 1.6), 4),
+            zoomY=round(random.uniform(0.4, 1.6), 4),
             flipX=bool(random.integers(2)),
             flipY=bool(random.integers(2)),
             quarterTurns=int(random.integers(4)),

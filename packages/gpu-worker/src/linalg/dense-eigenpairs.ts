@@ -12,7 +12,7 @@ export interface Eigenpairs {
 export function denseEigenpairs(matrix: Matrix64): Eigenpairs {
   const size = matrix.rows;
   const rows = Array.from({ length: size }, (_, i) => matrix.data.subarray(i * size, (i + 1) * size));
-  const decomposition = new EigenvalueDecomposition(new Matrix(rows as unknown as number[][]), {
+  const decomposition = new EigenvalueDecomposition(new Matrix(rows), {
     assumeSymmetric: true,
   });
   const { realEigenvalues, eigenvectorMatrix } = decomposition;

@@ -1,0 +1,121 @@
+import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
+import type { HeadRecipe, HeadWeights } from "@trommel/common";
+import type { Tensorflow } from "../graph/tensorflow.js";
+import { meanCrossEntropy } from "./cross-entropy.js";
+import type { FactorLayer } from "./dropout-factors.js";
+import { headLogits } from "./head-logits.js";
+
+type Core = Tensorflow["tf"];
+
+/** Bounds the validation rows that TensorFlow.js sees at once. */
+const chunkRows = 1024;
+
+export interface Batch {
+  /** [rows, features] */
+  readonly features: Float32Array;
+  /** [rows, classes] */
+  readonly targets: Float32Array;
+  readonly rows: number;
+}
+
+/** A head in training: its weights in plain arrays, its forward and backward pass in TensorFlow.js. Leaves no tensor behind. */
+export class HeadNetwork {
+  readonly #tf: Core;
+  readonly #head: HeadRecipe;
+  readonly #shapes: ReadonlyMap<string, readonly number[]>;
+  /** By name; the optimiser writes to them. */
+  readonly weights: ReadonlyMap<string, Float32Array>;
+
+  constructor(tf: Core, head: HeadRecipe, initial: HeadWeights) {
+    this.#tf = tf;
+    this.#head = head;
+    const entries = Object.entries(initial);
+    this.#shapes = new Map(entries.map(([name, { shape }]) => [name, shape]));
+    this.weights = new Map(entries.map(([name, { data }]) => [name, data.slice()]));
+  }
+
+  /** A copy of the weights as they are now. */
+  snapshot(): HeadWeights {
+    const entries = [...this.weights].map(([name, data]) => {
+      return [name, { shape: this.#shapes.get(name) ?? [], data: data.slice() }] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
+  /** Logits in training and the mean cross-entropy's gradient by weight. */
+  gradients(batch: Batch, factorLayers: readonly FactorLayer[]) {
+    const tf = this.#tf;
+    return tf.tidy(() => {
+      const names = [...this.weights.keys()];
+      const inputs = this.#trainingInputs(batch, factorLayers);
+      const targets = tf.tensor2d(batch.targets, [batch.rows, batch.targets.length / batch.rows]);
+      let logits: Float32Array = new Float32Array();
+      const forward = (...tensors: Tensor[]) => {
+        const weights = Object.fromEntries(names.map((name, i) => [name, tensors[i] as Tensor]));
+        const output = headLogits(tf, this.#head, { weights, ...inputs });
+        logits = output.dataSync<"float32">();
+        return meanCrossEntropy(tf, output, targets);
+      };
+      const { grads } = tf.valueAndGrads(forward)(names.map((name) => this.#weightTensor(name)));
+      const gradients = Object.fromEntries(
+        names.map((name, i) => [name, (grads[i] as Tensor).dataSync<"float32">()]),
+      );
+      return { logits, gradients };
+    });
+  }
+
+  /**
+   * Logits outside training.
+   * @param features [rows, features]
+   * @returns [rows, classes]
+   */
+  logits(features: Float32Array, rows: number): Float32Array {
+    const tf = this.#tf;
+    const width = features.length / rows;
+    return tf.tidy(() => {
+      const weights = Object.fromEntries(
+        [...this.weights.keys()].map((name) => [name, this.#weightTensor(name)]),
+      );
+      const parts: Float32Array[] = [];
+      for (let start = 0; start < rows; start += chunkRows) {
+        const count = Math.min(chunkRows, rows - start);
+        const data = features.subarray(start * width, (start + count) * width);
+        parts.push(
+          tf.tidy(() => {
+            const chunk = tf.tensor2d(data, [count, width]);
+            return headLogits(tf, this.#head, {
+              weights,
+              features: chunk,
+              factors: [],
+            }).dataSync<"float32">();
+          }),
+        );
+      }
+      return concatenate(parts);
+    });
+  }
+
+  #trainingInputs(batch: Batch, factorLayers: readonly FactorLayer[]) {
+    const tf = this.#tf;
+    const { rows } = batch;
+    const drawn = factorLayers.map(({ width, draw }) => tf.tensor2d(draw(rows * width), [rows, width]));
+    const features = tf.tensor2d(batch.features, [rows, batch.features.length / rows]);
+    const first = drawn[0];
+    if (this.#head.type !== "linear" || first === undefined) return { features, factors: drawn };
+    return { features: tf.mul<Tensor2D>(features, first), factors: [] };
+  }
+
+  #weightTensor(name: string): Tensor {
+    return this.#tf.tensor(this.weights.get(name) as Float32Array, [...(this.#shapes.get(name) ?? [])]);
+  }
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}

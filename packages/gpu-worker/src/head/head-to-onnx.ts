@@ -1,0 +1,67 @@
+import type { HeadRecipe, HeadWeights, Projection } from "@trommel/common";
+import type { GraphBuilder } from "../graph/graph-builder.js";
+import { checkHeadWeights, weightData } from "./head-model.js";
+
+/**
+ * Adds z = (x − mean) · basis · scale to a graph.
+ * @param input name of a float32 [N, dimension]
+ * @returns name of a float32 [N, components]
+ */
+export function emitProjection(builder: GraphBuilder, input: string, projection: Projection): string {
+  const { dimension, components, mean, basis, scale } = projection;
+  let x = input;
+  if (mean.some((value) => value !== 0)) {
+    x = builder.node("Sub", [x, builder.constant("projection_mean", "float32", [dimension], mean)]);
+  }
+  const constant = builder.constant("projection_basis", "float32", [dimension, components], basis);
+  const product = builder.node("MatMul", [x, constant]);
+  const factor = builder.constant("projection_scale", "float32", [], Float32Array.of(scale));
+  return builder.node("Mul", [product, factor]);
+}
+
+/**
+ * Adds the head as it serves (no noise, no dropout) to a graph.
+ * @param input name of a float32 [N, features]
+ * @returns name of the logits, float32 [N, classes]
+ * @throws TrommelError `corrupt` when the weights are not those of the head
+ */
+export function emitHead(
+  builder: GraphBuilder,
+  input: string,
+  weights: HeadWeights,
+  head: HeadRecipe,
+): string {
+  checkHeadWeights(head, weights);
+  const dense = (x: string, name: string) => emitDense(builder, x, weights, name);
+  const swish = (x: string) => builder.node("Mul", [x, builder.node("Sigmoid", [x])]);
+  switch (head.type) {
+    case "se": {
+      const gate = builder.node("Sigmoid", [dense(swish(dense(input, "squeeze")), "excite")]);
+      return dense(builder.node("Mul", [input, gate]), "output");
+    }
+    case "linear":
+      return dense(input, "output");
+    case "mlp": {
+      const activation = {
+        relu: (x: string) => builder.node("Relu", [x]),
+        swish,
+        tanh: (x: string) => builder.node("Tanh", [x]),
+      }[head.activation];
+      let x = input;
+      for (const index of head.hidden.keys()) x = activation(dense(x, `hidden${index + 1}`));
+      return dense(x, "output");
+    }
+  }
+}
+
+function emitDense(builder: GraphBuilder, x: string, weights: HeadWeights, name: string): string {
+  const add = (part: string) =>
+    builder.constant(
+      `head_${name}_${part}`,
+      "float32",
+      weights[`${name}.${part}`]?.shape ?? [],
+      weightData(weights, `${name}.${part}`),
+    );
+  const product = builder.node("MatMul", [x, add("kernel")]);
+  return weights[`${name}.bias`] === undefined ? product : builder.node("Add", [product, add("bias")]);
+}

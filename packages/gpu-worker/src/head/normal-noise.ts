@@ -1,0 +1,68 @@
+import type { SeededRandom } from "@trommel/common";
+
+/**
+ * Standard normal numbers by the ziggurat of Marsaglia & Tsang (2000) with 128 layers, one draw of 32 bits in 98 of 100
+ * cases: Gaussian dropout needs a hundred million of them, for which Box–Muller takes longer than the training itself.
+ */
+export class NormalNoise {
+  readonly #random: SeededRandom;
+
+  constructor(random: SeededRandom) {
+    this.#random = random;
+  }
+
+  next(): number {
+    for (;;) {
+      const bits = this.#random.bits() | 0;
+      const layer = bits & 127;
+      // The layer takes the low seven bits; the place within it comes from the same draw, as in the paper.
+      if (Math.abs(bits) < (thresholds[layer] as number)) return bits * (widths[layer] as number);
+      const outside = this.#outside(bits, layer);
+      if (outside !== undefined) return outside;
+    }
+  }
+
+  /** The rare draws: the tail beyond {@link tailStart}, and the wedges under the curve. */
+  #outside(bits: number, layer: number): number | undefined {
+    if (layer === 0) {
+      for (;;) {
+        const x = -Math.log(1 - this.#random.unit()) / tailStart;
+        const y = -Math.log(1 - this.#random.unit());
+        if (y + y >= x * x) return bits > 0 ? tailStart + x : -tailStart - x;
+      }
+    }
+    const x = bits * (widths[layer] as number);
+    const [low, high] = [heights[layer] as number, heights[layer - 1] as number];
+    return low + this.#random.unit() * (high - low) < Math.exp(-0.5 * x * x) ? x : undefined;
+  }
+}
+
+const layers = 128;
+const tailStart = 3.442619855899;
+const layerArea = 9.91256303526217e-3;
+
+const thresholds = new Float64Array(layers);
+const widths = new Float64Array(layers);
+const heights = new Float64Array(layers);
+
+function fillTables(): void {
+  const scale = 2147483648;
+  let x = tailStart;
+  let before = tailStart;
+  const base = layerArea / Math.exp(-0.5 * x * x);
+  thresholds[0] = (x / base) * scale;
+  thresholds[1] = 0;
+  widths[0] = base / scale;
+  widths[layers - 1] = x / scale;
+  heights[0] = 1;
+  heights[layers - 1] = Math.exp(-0.5 * x * x);
+  for (let i = layers - 2; i >= 1; i -= 1) {
+    x = Math.sqrt(-2 * Math.log(layerArea / x + Math.exp(-0.5 * x * x)));
+    thresholds[i + 1] = (x / before) * scale;
+    before = x;
+    heights[i] = Math.exp(-0.5 * x * x);
+    widths[i] = x / scale;
+  }
+}
+
+fillTables();
