@@ -9,7 +9,7 @@ export { parseLocation, resolveLocation } from "./store/location.js";
 export type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./store/object-store.js";
 
 export { canonicalJson, sha256Hex } from "./codec/canonical-json.js";
-export { findMarker, readMarker, readWithMarker, writeWithMarker } from "./codec/marker.js";
+export { findMarker, markerSchema, readMarker, readWithMarker, writeWithMarker } from "./codec/marker.js";
 
 export { listBackbones, readBackboneModel, resolveBackbone } from "./artefacts/backbone-catalog.js";
 export {

@@ -50,7 +50,6 @@ export function scoringKeys(id: string) {
 /** Keys under a scoring's output prefix. */
 export const outputKeys = {
   part: (index: number, format: "jsonl" | "csv") => `part-${ordinal(index)}.${format}`,
-  partMarker: (index: number) => `_trommel/part-${ordinal(index)}.json`,
   errors: "errors.jsonl",
   ledger: "ledger.json",
   success: "_SUCCESS.json",

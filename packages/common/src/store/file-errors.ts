@@ -7,6 +7,7 @@ const codes: Readonly<Record<string, { code: ErrorCode; retryable?: boolean; adv
   EROFS: { code: "forbidden", advice: "The file system is read-only: choose another store" },
   ENOSPC: { code: "exhausted", advice: "Free some space on this disk" },
   EDQUOT: { code: "exhausted", advice: "Free some space within this user's quota" },
+  EFBIG: { code: "exhausted", advice: "Raise the limit of a file's size (ulimit -f)" },
   EMFILE: { code: "exhausted", advice: "Raise the limit of open files (ulimit -n)" },
   ENFILE: { code: "exhausted", advice: "Raise the system's limit of open files" },
   ENAMETOOLONG: {

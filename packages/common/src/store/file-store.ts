@@ -36,14 +36,16 @@ export class FileStore implements ObjectStore {
     try {
       const real = await this.root.realPathOf(path);
       // Looked at before it is opened: opening a pipe would wait for a writer.
-      const { size } = await requireFile(real);
+      const stats = await stat(real);
+      if (!stats.isFile()) throw notFound(this.url, key);
+      const { size } = stats;
       if (options.maxBytes !== undefined && size > options.maxBytes) {
         throw tooLarge(this.url, key, size, options.maxBytes);
       }
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
       return await readWhole(real, size);
     } catch (thrown) {
-      if (isAbsent(thrown) || systemCode(thrown) === "EISDIR") throw notFound(this.url, key);
+      if (isAbsent(thrown)) throw notFound(this.url, key);
       throw fileError(`read ${path}`, thrown);
     }
   }
@@ -119,7 +121,7 @@ export class FileStore implements ObjectStore {
       return "written";
     } catch (thrown) {
       if (systemCode(thrown) === "EEXIST") {
-        await requireFile(path);
+        await refuseFolder(path);
         return "exists";
       }
       if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(systemCode(thrown) ?? "")) throw thrown;
@@ -138,12 +140,9 @@ export class FileStore implements ObjectStore {
   }
 }
 
-async function requireFile(path: string): Promise<{ size: number }> {
+async function refuseFolder(path: string): Promise<void> {
   const stats = await stat(path);
-  if (stats.isFile()) return stats;
-  throw Object.assign(new Error(`${path} is not a file`), {
-    code: stats.isDirectory() ? "EISDIR" : "EINVAL",
-  });
+  if (stats.isDirectory()) throw Object.assign(new Error(`${path} is a folder`), { code: "EISDIR" });
 }
 
 async function requireFolder(path: string): Promise<void> {

@@ -1,17 +1,10 @@
 import { setTimeout } from "node:timers/promises";
-import {
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  HeadBucketCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-  type S3Client,
-} from "@aws-sdk/client-s3";
+import { HeadBucketCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
-import { readBody, readUnstatedBody, TooLong } from "./s3-body.js";
+import { readObject, TooLong } from "./s3-body.js";
 import type { ConfiguredS3 } from "./s3-client.js";
 import { BucketRemover } from "./s3-delete.js";
 import { failureOf, s3Error } from "./s3-errors.js";
@@ -24,7 +17,7 @@ const conflictDelayMs = 50;
 
 /**
  * A prefix of an S3 bucket as an object store. Bodies are whole arrays of known length, so that no server needs
- * chunked uploads; the SDK repeats failed requests, and whoever called repeats a body that broke off.
+ * chunked uploads. Failed requests are repeated by the SDK, bodies that broke off by readObject.
  */
 export class S3Store implements ObjectStore {
   readonly url: string;
@@ -52,12 +45,11 @@ export class S3Store implements ObjectStore {
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
     checkKey(key);
     try {
-      const command = new GetObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key });
-      const abort = options.signal === undefined ? {} : { abortSignal: options.signal };
-      const answer = await this.client.send(command, abort);
-      return await this.readAnswer(key, answer, options);
+      const address = { bucket: this.bucket, key: this.keyRoot + key, name: `${this.url}/${key}` };
+      return await readObject(this.client, address, options);
     } catch (thrown) {
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
+      if (thrown instanceof TooLong) throw tooLarge(this.url, key, thrown.sizeBytes, options.maxBytes ?? 0);
       if (failureOf(thrown).name === "NoSuchKey") throw notFound(this.url, key);
       throw this.error(`read ${this.url}/${key}`, thrown);
     }
@@ -112,27 +104,6 @@ export class S3Store implements ObjectStore {
 
   close(): void {
     this.client.destroy();
-  }
-
-  private async readAnswer(
-    key: string,
-    answer: GetObjectCommandOutput,
-    options: GetOptions,
-  ): Promise<Uint8Array> {
-    const { ContentLength: statedBytes } = answer;
-    // In Node the body is an IncomingMessage, or a stream that checks the checksum on the way.
-    const body = answer.Body as (AsyncIterable<Uint8Array> & { destroy?(): void }) | undefined;
-    if (body === undefined) return new Uint8Array(0);
-    const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
-    try {
-      if (statedBytes === undefined) return await readUnstatedBody(body, maxBytes);
-      if (statedBytes > maxBytes) throw new TooLong(statedBytes);
-      return await readBody(body, statedBytes, `${this.url}/${key}`);
-    } catch (thrown) {
-      body.destroy?.();
-      if (thrown instanceof TooLong) throw tooLarge(this.url, key, thrown.sizeBytes, maxBytes);
-      throw thrown;
-    }
   }
 
   private async writeIfAbsent(

@@ -1,4 +1,4 @@
-import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
+import type { GradSaveFunc, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 import { TrommelError, type HeadRecipe } from "@trommel/common";
 import type { Tensorflow } from "../graph/tensorflow.js";
 
@@ -58,7 +58,23 @@ function denseLayer(tf: Core, x: Tensor2D, weights: LogitsInputs["weights"], nam
   const kernel = weights[`${name}.kernel`] as Tensor2D | undefined;
   if (kernel === undefined)
     throw new TrommelError("internal", `failed to run a head: it has no ${name}.kernel.`);
-  const product = tf.matMul<Tensor2D>(x, kernel);
+  const product = product2d(tf, x, kernel);
   const bias = weights[`${name}.bias`] as Tensor1D | undefined;
   return bias === undefined ? product : tf.add<Tensor2D>(product, bias);
+}
+
+/**
+ * x · kernel, with a gradient that transposes first: the wasm backend has its fast product for plain operands only, and
+ * the built-in gradient asks for transposed ones.
+ */
+function product2d(tf: Core, x: Tensor2D, kernel: Tensor2D): Tensor2D {
+  const product = tf.customGrad((a, b, save) => {
+    (save as GradSaveFunc)([a as Tensor, b as Tensor]);
+    const gradFunc = (dy: Tensor, [left, right]: Tensor[]) => [
+      tf.matMul(dy, tf.transpose(right as Tensor)),
+      tf.matMul(tf.transpose(left as Tensor), dy),
+    ];
+    return { value: tf.matMul(a as Tensor, b as Tensor), gradFunc };
+  });
+  return product(x, kernel) as Tensor2D;
 }

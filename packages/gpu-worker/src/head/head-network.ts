@@ -18,6 +18,13 @@ export interface Batch {
   readonly rows: number;
 }
 
+export interface StepResult {
+  /** [rows, classes], with dropout in force. */
+  readonly logits: Float32Array;
+  /** By weight, in the weight's own form. */
+  readonly gradients: Readonly<Record<string, Float32Array>>;
+}
+
 /** A head in training: its weights in plain arrays, its forward and backward pass in TensorFlow.js. Leaves no tensor behind. */
 export class HeadNetwork {
   readonly #tf: Core;
@@ -43,13 +50,15 @@ export class HeadNetwork {
   }
 
   /** Logits in training and the mean cross-entropy's gradient by weight. */
-  gradients(batch: Batch, factorLayers: readonly FactorLayer[]) {
+  gradients(batch: Batch, factorLayers: readonly FactorLayer[]): StepResult {
     const tf = this.#tf;
-    return tf.tidy(() => {
-      const names = [...this.weights.keys()];
+    const names = [...this.weights.keys()];
+    let logits: Float32Array = new Float32Array();
+    const gradients: Record<string, Float32Array> = {};
+    // A tidy must not return arrays: it would look for tensors in each of their elements.
+    tf.tidy(() => {
       const inputs = this.#trainingInputs(batch, factorLayers);
       const targets = tf.tensor2d(batch.targets, [batch.rows, batch.targets.length / batch.rows]);
-      let logits: Float32Array = new Float32Array();
       const forward = (...tensors: Tensor[]) => {
         const weights = Object.fromEntries(names.map((name, i) => [name, tensors[i] as Tensor]));
         const output = headLogits(tf, this.#head, { weights, ...inputs });
@@ -57,11 +66,9 @@ export class HeadNetwork {
         return meanCrossEntropy(tf, output, targets);
       };
       const { grads } = tf.valueAndGrads(forward)(names.map((name) => this.#weightTensor(name)));
-      const gradients = Object.fromEntries(
-        names.map((name, i) => [name, (grads[i] as Tensor).dataSync<"float32">()]),
-      );
-      return { logits, gradients };
+      for (const [i, name] of names.entries()) gradients[name] = (grads[i] as Tensor).dataSync<"float32">();
     });
+    return { logits, gradients };
   }
 
   /**
@@ -72,27 +79,20 @@ export class HeadNetwork {
   logits(features: Float32Array, rows: number): Float32Array {
     const tf = this.#tf;
     const width = features.length / rows;
-    return tf.tidy(() => {
-      const weights = Object.fromEntries(
-        [...this.weights.keys()].map((name) => [name, this.#weightTensor(name)]),
-      );
-      const parts: Float32Array[] = [];
-      for (let start = 0; start < rows; start += chunkRows) {
-        const count = Math.min(chunkRows, rows - start);
-        const data = features.subarray(start * width, (start + count) * width);
+    const parts: Float32Array[] = [];
+    for (let start = 0; start < rows; start += chunkRows) {
+      const count = Math.min(chunkRows, rows - start);
+      const data = features.subarray(start * width, (start + count) * width);
+      tf.tidy(() => {
+        const names = [...this.weights.keys()];
+        const weights = Object.fromEntries(names.map((name) => [name, this.#weightTensor(name)]));
+        const chunk = tf.tensor2d(data, [count, width]);
         parts.push(
-          tf.tidy(() => {
-            const chunk = tf.tensor2d(data, [count, width]);
-            return headLogits(tf, this.#head, {
-              weights,
-              features: chunk,
-              factors: [],
-            }).dataSync<"float32">();
-          }),
+          headLogits(tf, this.#head, { weights, features: chunk, factors: [] }).dataSync<"float32">(),
         );
-      }
-      return concatenate(parts);
-    });
+      });
+    }
+    return concatenate(parts);
   }
 
   #trainingInputs(batch: Batch, factorLayers: readonly FactorLayer[]) {
