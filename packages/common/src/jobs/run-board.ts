@@ -108,6 +108,12 @@ export class RunBoard {
     await this.#redis.hset(this.#stageKey(attempt, stage), "note", note);
   }
 
+  /** For a stage that counts its own units, such as epochs. */
+  async setUnits(attempt: number, stage: Stage, done: number, total: number): Promise<void> {
+    const key = this.#stageKey(attempt, stage);
+    await this.#redis.multi().hset(key, { done, total }).expire(key, boardTtlSeconds).exec();
+  }
+
   async countDone(attempt: number, stage: Stage, unit: number, images = 0, failed = 0): Promise<void> {
     const key = this.#stageKey(attempt, stage);
     await this.#redis.eval(countOnce, 2, `${key}:done`, key, unit, images, failed, boardTtlSeconds);

@@ -103,7 +103,9 @@ async function nextId(
       return key.slice(root.length).split("/")[0];
     }
   } catch (thrown) {
-    if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
+    // A folder that nothing was ever written to is not there yet; a bucket that is not there is an error.
+    const noFolder = thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
+    if (!noFolder) throw thrown;
   }
   return undefined;
 }

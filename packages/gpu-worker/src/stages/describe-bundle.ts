@@ -7,6 +7,7 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
+import sharp from "sharp";
 import { z } from "zod";
 import type { EngineBackbone } from "../backbone/engines/engine.js";
 
@@ -71,6 +72,7 @@ function versions(): Record<string, string> {
     node: process.versions.node,
     "onnxruntime-node": read("onnxruntime-node"),
     "@tensorflow/tfjs-core": read("@tensorflow/tfjs-core"),
-    sharp: read("sharp"),
+    sharp: sharp.versions.sharp ?? "unknown",
+    libvips: sharp.versions.vips,
   };
 }
