@@ -63,7 +63,11 @@ function globals(command: Command): Command {
 /** Flags of commands that run workers of their own where no Redis is given. */
 function clusterFlags(command: Command): Command {
   return deviceFlags(
-    command.option("--workers <count>", "workers of the embedded cluster (default: 1)", positiveInteger),
+    command.option(
+      "--workers <count>",
+      "workers of the embedded cluster (default: one a core, at most 4)",
+      positiveInteger,
+    ),
   ).option("--concurrency <shards>", "shards in flight per worker", positiveInteger, 2);
 }
 

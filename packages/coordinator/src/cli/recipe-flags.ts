@@ -152,7 +152,7 @@ function setPath(target: Record<string, unknown>, path: readonly string[], value
     return;
   }
   const child: Record<string, unknown> =
-    typeof inner === "object" && inner !== null && !Array.isArray(inner) ? { ...(inner as object) } : {};
+    typeof inner === "object" && inner !== null && !Array.isArray(inner) ? { ...(inner) } : {};
   Object.defineProperty(target, name, { value: child, enumerable: true, writable: true, configurable: true });
   setPath(child, rest, value);
 }

@@ -90,12 +90,22 @@ export async function createScoring(options: {
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core };
+  refuseNested(config.source, config.output);
   await checkPrefix(config.source);
   await claimOutput(config);
   await writeConfig(options.store, scoringKeys(id).config, config, (body) =>
     parseJsonAs(scoringConfig, body, scoringKeys(id).config),
   );
   return config;
+}
+
+/** Scores under the prefix that is being listed would be listed as pictures. */
+function refuseNested(source: string, output: string): void {
+  if (output !== source && !output.startsWith(`${source.replace(/\/$/, "")}/`)) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to score ${source} into ${output}: the output is inside what is scored. Choose an --output beside it`,
+  );
 }
 
 function chooseTopK(asked: number | undefined, classes: number): number {
