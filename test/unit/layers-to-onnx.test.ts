@@ -183,12 +183,12 @@ const others: Record<string, Build> = {
   "Concatenate along height": (l, x) => apply(l.concatenate({ axis: 1 }), x, x),
   "Flatten and Dense": (l, x) => apply(l.dense({ units: 6 }), apply(l.flatten(), channels(l, x))),
   "Reshape to an image and back": (l, x) => {
-    const [, height = 0, width = 0] = x.shape as (number | null)[];
+    const [, height = 0, width = 0] = x.shape;
     const image = apply(l.reshape({ targetShape: [Number(width) * 5, Number(height), 1] }), channels(l, x));
     return apply(l.flatten(), apply(l.conv2d({ filters: 2, kernelSize: 3, strides: 2 }), image));
   },
   "Reshape to a sequence, Dense on it, and Flatten": (l, x) => {
-    const [, height, width] = x.shape as (number | null)[];
+    const [, height, width] = x.shape;
     const sequence = apply(l.reshape({ targetShape: [Number(height) * Number(width), 5] }), channels(l, x));
     return apply(l.flatten(), apply(l.dense({ units: 3, activation: "tanh" }), sequence));
   },

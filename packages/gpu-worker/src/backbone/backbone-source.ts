@@ -75,8 +75,9 @@ function fileSource(path: string): BackboneSource {
     read: async (relativePath, maxBytes) => {
       const target = relativePath === undefined ? named : join(dirname(named), relativePath);
       try {
-        const { size } = await stat(target);
-        if (size > maxBytes) throw tooLarge(target, maxBytes);
+        const found = await stat(target);
+        if (!found.isFile()) throw notAFile(target);
+        if (found.size > maxBytes) throw tooLarge(target, maxBytes);
         return await readFile(target);
       } catch (thrown) {
         throw fileError(target, thrown);
@@ -85,17 +86,19 @@ function fileSource(path: string): BackboneSource {
   };
 }
 
+/** A pipe would be waited for without end. */
+function notAFile(path: string): TrommelError {
+  return new TrommelError(
+    "invalid-argument",
+    `failed to read ${path}: it is a folder or no plain file. Name the model.json or the ONNX file in it.`,
+  );
+}
+
 function fileError(path: string, thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
   const { code } = thrown as { code?: string };
   if (code === "ENOENT" || code === "ENOTDIR") {
     return new TrommelError("not-found", `failed to read ${path}: there is no such file. Check the path.`);
-  }
-  if (code === "EISDIR") {
-    return new TrommelError(
-      "invalid-argument",
-      `failed to read ${path}: it is a folder. Name the model.json or the ONNX file in it.`,
-    );
   }
   return new TrommelError("forbidden", `failed to read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
 }
@@ -157,8 +160,7 @@ function withoutSecrets(url: URL): string {
 async function download(url: URL, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
   const name = withoutSecrets(url);
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: "follow" });
-    requireSecure(new URL(response.url));
+    const response = await fetchSecurely(url, AbortSignal.timeout(timeoutMs));
     if (!response.ok) {
       await response.body?.cancel();
       throw statusError(name, response.status);
@@ -179,6 +181,23 @@ async function download(url: URL, maxBytes: number, timeoutMs: number): Promise<
       { cause: thrown },
     );
   }
+}
+
+/** Follows redirects itself, so that not even one of them goes over plain http. */
+async function fetchSecurely(url: URL, signal: AbortSignal): Promise<Response> {
+  let target = url;
+  for (let redirects = 0; redirects < 10; redirects++) {
+    requireSecure(target);
+    const response = await fetch(target, { signal, redirect: "manual" });
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status >= 400 || location === null) return response;
+    await response.body?.cancel();
+    target = new URL(location, target);
+  }
+  throw new TrommelError(
+    "unavailable",
+    `failed to download ${withoutSecrets(url)}: it redirects without end.`,
+  );
 }
 
 async function readBounded(response: Response, name: string, maxBytes: number): Promise<Uint8Array> {
