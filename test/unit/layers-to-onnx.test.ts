@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import { loadTensorflow, type Tensorflow } from "@trommel/gpu-worker/graph/tensorflow";
+import {
+  loadTensorflow,
+  type Tensorflow,
+  type TfLayersModel,
+  type TfModelArtifacts,
+  type TfSymbolicTensor,
+} from "@trommel/gpu-worker/graph/tensorflow";
 import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
 import { layersToJson } from "@trommel/gpu-worker/backbone/layers-to-json";
 import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import type { SymbolicTensor, LayersModel as TfModel } from "@tensorflow/tfjs-layers";
-import type { io } from "@tensorflow/tfjs-core";
 import {
   loadReference,
   relativeDifference,
@@ -15,15 +19,15 @@ import {
 } from "../support/layers-reference.js";
 
 type Layers = Tensorflow["layers"]["layers"];
-type Build = (layers: Layers, input: SymbolicTensor) => SymbolicTensor;
+type Build = (layers: Layers, input: TfSymbolicTensor) => TfSymbolicTensor;
 
 const apply = (
-  layer: { apply(x: SymbolicTensor | SymbolicTensor[]): unknown },
-  ...inputs: SymbolicTensor[]
-) => layer.apply(inputs.length === 1 && inputs[0] !== undefined ? inputs[0] : inputs) as SymbolicTensor;
+  layer: { apply(x: TfSymbolicTensor | TfSymbolicTensor[]): unknown },
+  ...inputs: TfSymbolicTensor[]
+) => layer.apply(inputs.length === 1 && inputs[0] !== undefined ? inputs[0] : inputs) as TfSymbolicTensor;
 
 /** A convolution first, so that the layer under test sees more than three channels. */
-const channels = (l: Layers, x: SymbolicTensor, filters = 5): SymbolicTensor =>
+const channels = (l: Layers, x: TfSymbolicTensor, filters = 5): TfSymbolicTensor =>
   apply(l.conv2d({ filters, kernelSize: 1 }), x);
 
 const convolutions: Record<string, Build> = {};
@@ -247,7 +251,7 @@ async function compare({ tf, layers }: Tensorflow, build: Build, size: number): 
 /** What the model gives, averaged over the picture where it gives one. */
 async function predict(
   tf: Tensorflow["tf"],
-  model: TfModel,
+  model: TfLayersModel,
   images: Float32Array,
   size: number,
 ): Promise<Float32Array> {
@@ -262,10 +266,10 @@ async function predict(
   return values;
 }
 
-async function saved(model: TfModel): Promise<LayersSource> {
-  let artifacts: io.ModelArtifacts | undefined;
+async function saved(model: TfLayersModel): Promise<LayersSource> {
+  let artifacts: TfModelArtifacts | undefined;
   await model.save({
-    save: (given: io.ModelArtifacts) => {
+    save: (given: TfModelArtifacts) => {
       artifacts = given;
       return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: "JSON" } });
     },

@@ -21,10 +21,7 @@ const modelFile = z.object({ modelTopology: z.record(z.string(), z.unknown()), w
  */
 export async function readLayersModel(modelJson: Uint8Array, readFile: ReadFile): Promise<LayersModel> {
   const file = parseModelFile(modelJson);
-  const { model_config: nested } = file.modelTopology;
-  const topology = readTopology(
-    typeof nested === "string" ? JSON.parse(nested) : (nested ?? file.modelTopology),
-  );
+  const topology = topologyOf(file.modelTopology);
   const weights = await readWeights(file.weightsManifest, readFile);
   const bound = [...topology.nodes.values()].map((node) => bindWeights(node, weights));
   const layers = new Map(bound.flatMap(canonicalLayers).map((layer) => [layer.name, layer]));
