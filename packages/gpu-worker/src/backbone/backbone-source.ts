@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { TrommelError, messageOf } from "@trommel/common";
+import { TrommelError, messageOf, openStore } from "@trommel/common";
 
 /** Where a backbone comes from: one named file, and those beside it. */
 export interface BackboneSource {
@@ -19,7 +19,7 @@ export interface BackboneSource {
 export interface SourceOptions {
   /** Expected of the named file; needed for https. */
   readonly sha256?: string;
-  /** Reads `s3://` objects: the folder's URL, and the key in it. */
+  /** Reads `s3://` objects: the folder's URL, and the key in it. @default through `openStore` */
   readonly readStored?: (folderUrl: string, key: string, maxBytes: number) => Promise<Uint8Array>;
   /** For one file over https. @default 600000 */
   readonly timeoutMs?: number;
@@ -103,10 +103,16 @@ function fileError(path: string, thrown: unknown): TrommelError {
   return new TrommelError("forbidden", `failed to read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
 }
 
-function storedSource(location: string, { readStored }: SourceOptions): BackboneSource {
-  if (readStored === undefined) {
-    throw new TrommelError("invalid-argument", `failed to open ${location}: no object store is at hand.`);
+async function readFromStore(folderUrl: string, key: string, maxBytes: number): Promise<Uint8Array> {
+  const store = openStore(folderUrl);
+  try {
+    return await store.get(key, { maxBytes });
+  } finally {
+    store.close();
   }
+}
+
+function storedSource(location: string, { readStored = readFromStore }: SourceOptions): BackboneSource {
   const slash = location.lastIndexOf("/");
   const folder = location.slice(0, slash);
   const name = location.slice(slash + 1);
