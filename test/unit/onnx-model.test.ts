@@ -23,6 +23,8 @@ const int64Max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
 const handWritten = Uint8Array.from([
   ...tag(1, 0),
   8,
+  ...tag(5, 0),
+  0, // an explicit zero stays explicit
   ...field(
     7,
     field(

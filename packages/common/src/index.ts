@@ -1,19 +1,75 @@
 export { TrommelError, errorCodes, messageOf, toTrommelError } from "./errors.js";
 export type { ErrorCode, ErrorContext, TrommelErrorOptions } from "./errors.js";
+export { parseAs, parseJsonAs } from "./parse.js";
+export { ReleaseStack } from "./release-stack.js";
+export { SeededRandom, seedFrom } from "./random/seeded-random.js";
+
+export { openStore } from "./store/open-store.js";
+export { parseLocation, resolveLocation } from "./store/location.js";
 export type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./store/object-store.js";
+
+export { canonicalJson, sha256Hex } from "./codec/canonical-json.js";
+export { findMarker, markerSchema, readMarker, readWithMarker, writeWithMarker } from "./codec/marker.js";
+
+export { listBackbones, readBackboneModel, resolveBackbone } from "./artefacts/backbone-catalog.js";
 export {
   backboneId,
   backboneName,
   backboneSpec,
   namedNormalizations,
   normalization,
-  sha256Hex,
 } from "./artefacts/backbone-spec.js";
 export type { BackboneSpec, Normalization } from "./artefacts/backbone-spec.js";
+export { bundleFiles, bundleManifest } from "./artefacts/bundle.js";
+export type { BundleManifest, ScoreRow } from "./artefacts/bundle.js";
+export { failureReason } from "./artefacts/failure-reason.js";
+export type { FailureReason } from "./artefacts/failure-reason.js";
+export { decodeFeatureShard, encodeFeatureShard, featureShardMarker } from "./artefacts/feature-shard.js";
+export type { FeatureShard, FeatureShardMarker } from "./artefacts/feature-shard.js";
+export { featureFingerprint, shardHash } from "./artefacts/fingerprint.js";
+export { ledger, shardOutcome } from "./artefacts/ledger.js";
+export type { ErrorLine, FailedRow, Ledger, ShardOutcome } from "./artefacts/ledger.js";
+export {
+  decodeGram,
+  decodeHeadWeights,
+  decodeProjection,
+  encodeGram,
+  encodeHeadWeights,
+  encodeProjection,
+} from "./artefacts/linear-algebra-codec.js";
 export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/linear-algebra.js";
-export { epochRecord, evaluation, metrics } from "./artefacts/metrics.js";
+export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/listing.js";
+export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/listing.js";
+export { metrics } from "./artefacts/metrics.js";
 export type { EpochRecord, Evaluation, Metrics } from "./artefacts/metrics.js";
-export { decodeRecipe, headRecipe, recipe, svdRecipe, trainingRecipe, viewsRecipe } from "./recipe/recipe.js";
+export {
+  backboneKeys,
+  checkRunId,
+  featureShardKey,
+  outputKeys,
+  runKeys,
+  scoringKeys,
+} from "./artefacts/names.js";
+export { runConfig, scoringConfig } from "./artefacts/run.js";
+export type { RunConfig, ScoringConfig } from "./artefacts/run.js";
+
+export {
+  jobId,
+  jobOptions,
+  jobPayload,
+  queueOf,
+  queuePrefix,
+  shardsPerGram,
+  stageTable,
+  workerQueues,
+  workerTimings,
+} from "./jobs/queues.js";
+export type { JobPayload, QueueName, Stage, WorkerQueue } from "./jobs/queues.js";
+export { checkRedis, connectRedis, describeRedis, withTimeout } from "./jobs/redis-connection.js";
+export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
+export type { RunError, StageProgress } from "./jobs/run-board.js";
+
+export { recipe } from "./recipe/recipe.js";
 export type {
   DecodeRecipe,
   HeadRecipe,
@@ -23,5 +79,13 @@ export type {
   TrainingRecipe,
   ViewsRecipe,
 } from "./recipe/recipe.js";
-export { SeededRandom, seedFrom } from "./random/seeded-random.js";
-export { parseAs, parseJsonAs } from "./parse.js";
+export { devices, engines, importOptions, predictOptions, workerOptions } from "./worker-commands.js";
+export type {
+  Device,
+  EngineName,
+  ImportOptions,
+  PredictedRow,
+  PredictOptions,
+  WorkerCommands,
+  WorkerOptions,
+} from "./worker-commands.js";

@@ -17,7 +17,7 @@ const name = z
     "a name has 1 to 63 of a-z, 0-9, '.', '_', '-' and starts with a letter or digit",
   );
 
-export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 const triple = z.tuple([z.number(), z.number(), z.number()]);
 
@@ -43,8 +43,8 @@ export const backboneSpec = z
     formatVersion: z.literal(1),
     name,
     /** sha256 over the canonical JSON of everything that decides an embedding: see backbone identity in the worker. */
-    hash: sha256Hex,
-    modelSha256: sha256Hex,
+    hash: sha256,
+    modelSha256: sha256,
     /** Length of the embedding. */
     dimension: z.int().positive(),
     /** Side of the square input in pixels. */
@@ -60,7 +60,7 @@ export const backboneSpec = z
         /** Where it came from, without credentials. */
         url: z.string(),
         /** Of the file that was named (model.json or the ONNX file). */
-        sha256: sha256Hex,
+        sha256: sha256,
         /** Layer or tensor at which the network was cut. */
         output: z.string(),
         pooling: z.enum(["average", "max", "none"]),

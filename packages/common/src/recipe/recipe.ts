@@ -141,7 +141,7 @@ export const recipe = z
     training: trainingRecipe.prefault({}),
     /** Decides views, the split, initial weights, the order of batches and noise. */
     seed: z.int().min(0).max(0xffffffff).default(0),
-    shardSize: z.int().min(1).max(65536).default(256),
+    shardSize: z.int().min(1).max(4096).default(256),
     /** Type of the embeddings in the feature shards. */
     featureType: z.enum(["f16", "f32"]).default("f32"),
   })

@@ -2,8 +2,12 @@
  * The one interface of durable storage. `file:` folders and S3-compatible buckets implement it, and one
  * contract test (test/contract/) holds both to it.
  *
- * A key is relative to the store's root, uses `/`, is valid Unicode without NUL, is not absolute, and has no empty, `.`
- * or `..` segment; anything else is refused with `invalid-argument`.
+ * A key is relative to the store's root, uses `/`, is valid Unicode without NUL and backslash, is not absolute, and has
+ * no empty, `.` or `..` segment, nor one that begins as unfinished writes do; anything else is refused with
+ * `invalid-argument`. A folder cannot hold both `a` and `a/b`: whichever is put second meets `conflict`.
+ *
+ * Every call may also throw `forbidden`, `unavailable` (retryable: the server does not answer, or with 5xx) and
+ * `exhausted` (no space or no file handles). A bucket that does not exist is `not-found` in every call.
  */
 export interface ObjectStore {
   /** The root as a person writes it, without credentials: `file:///data/x` or `s3://bucket/prefix`. */
@@ -11,8 +15,9 @@ export interface ObjectStore {
 
   /**
    * The whole object.
-   * @throws TrommelError `not-found`, `forbidden`, `unavailable`, `timed-out`, or `too-large` above `maxBytes`
-   *   (decided before the body is read where the server states the size).
+   * @throws TrommelError `not-found`; `too-large` above `maxBytes` (decided before the body is read where the server
+   *   states the size); `corrupt`, retryable, where fewer bytes came than were promised; `cancelled`, or the signal's
+   *   reason where that is a TrommelError, once `signal` is aborted
    */
   get(key: string, options?: GetOptions): Promise<Uint8Array>;
 
@@ -27,8 +32,11 @@ export interface ObjectStore {
   head(key: string): Promise<ObjectInfo | undefined>;
 
   /**
-   * The objects whose key begins with `prefix`, in ascending order of the key's UTF-8 bytes, as a stream:
-   * memory does not grow with their number. Temporary files of unfinished writes never appear.
+   * The objects whose key begins with `prefix`, in ascending order of the key's UTF-8 bytes, as a stream that holds
+   * one page of a bucket, or the names of one folder on each level, at a time. Unfinished writes never appear, nor do
+   * the empty `folder/` objects of S3 consoles. A file or key that is no legal key is left out with a notice.
+   * @throws TrommelError `not-found` where the store's folder does not exist; `unsupported` where a server lists in
+   *   another order
    */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
 

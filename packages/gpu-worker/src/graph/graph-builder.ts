@@ -79,10 +79,16 @@ export class GraphBuilder {
 
   /**
    * Declares a graph output.
+   * @param shape undefined leaves the shape, and even the rank, to be found out
    * @param source the value behind it; where it has another name than the output, an Identity connects them.
    *   @default the value called `name`
    */
-  output(name: string, elementType: ElementType, shape: readonly Dim[], source: string = name): void {
+  output(
+    name: string,
+    elementType: ElementType,
+    shape: readonly Dim[] | undefined,
+    source: string = name,
+  ): void {
     this.#checkExists(source, "output");
     if (source !== name) {
       this.claim(name);
@@ -251,7 +257,13 @@ function constantKey(tensor: TensorProto): string | undefined {
   return `${dataType ?? 0}|${(dims ?? []).map(int64ToNumber).join(",")}|${Buffer.from(rawData).toString("base64")}`;
 }
 
-function valueInfo(name: string, elementType: ElementType, shape: readonly Dim[]): ValueInfoProto {
+function valueInfo(
+  name: string,
+  elementType: ElementType,
+  shape: readonly Dim[] | undefined,
+): ValueInfoProto {
+  const elemType = elementTypeCodes[elementType];
+  if (shape === undefined) return { name, type: { tensorType: { elemType } } };
   const dim = shape.map((size) => (typeof size === "number" ? { dimValue: size } : { dimParam: size }));
-  return { name, type: { tensorType: { elemType: elementTypeCodes[elementType], shape: { dim } } } };
+  return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }

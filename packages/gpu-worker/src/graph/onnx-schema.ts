@@ -163,7 +163,7 @@ function toDescriptor(rows: readonly FieldRow[]): protobuf.IType {
   for (const [name, id, type, rule] of rows) {
     fields[name] = rule === undefined ? { id, type } : { id, type, rule };
   }
-  return { fields };
+  return { edition: "proto2", fields };
 }
 
 const root = protobuf.Root.fromJSON({
@@ -172,7 +172,7 @@ const root = protobuf.Root.fromJSON({
       nested: Object.fromEntries(Object.entries(messages).map(([name, rows]) => [name, toDescriptor(rows)])),
     },
   },
-}).resolveAll();
+});
 
 /**
  * protobufjs puts each field's default on the message's prototype, so that an absent submessage reads as null and an absent

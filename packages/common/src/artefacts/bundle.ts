@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { recipe } from "../recipe/recipe.js";
+import { backboneSpec, sha256 } from "./backbone-spec.js";
+import { evaluation } from "./metrics.js";
+
+/** File names inside a bundle's folder. */
+export const bundleFiles = {
+  model: "model.onnx",
+  manifest: "bundle.json",
+  metrics: "metrics.json",
+  report: "report.html",
+  projection: "projection.safetensors",
+  head: "head.safetensors",
+} as const;
+
+/** `bundle.json`, written last: with it the bundle is whole. */
+export const bundleManifest = z
+  .object({
+    formatVersion: z.literal(1),
+    run: z.string(),
+    /** In the order of the model's output. */
+    labels: z.array(z.string()).min(2),
+    /** What `model.onnx` takes and gives. */
+    input: z
+      .object({
+        name: z.literal("pixels"),
+        type: z.literal("uint8"),
+        /** [N, side, side, 3]; N is free. */
+        side: z.int().positive(),
+        channelOrder: z.literal("rgb"),
+        /** How a file becomes those pixels. */
+        decode: recipe.shape.decode,
+      })
+      .strict(),
+    output: z
+      .object({ name: z.literal("probabilities"), type: z.literal("float32"), classes: z.int().positive() })
+      .strict(),
+    recipe,
+    backbones: z.array(backboneSpec).min(1),
+    svd: z
+      .object({ components: z.int().positive(), energyKept: z.number(), scale: z.number() })
+      .strict()
+      .nullable(),
+    hashes: z.record(z.string(), sha256),
+    versions: z.record(z.string(), z.string()),
+    data: z
+      .object({
+        images: z.int(),
+        trainImages: z.int(),
+        validationImages: z.int(),
+        failedImages: z.int(),
+        trainRows: z.int(),
+        classes: z.array(z.object({ label: z.string(), train: z.int(), validation: z.int() }).strict()),
+      })
+      .strict(),
+    metrics: evaluation.pick({ rows: true, accuracy: true, macroF1: true, logLoss: true }),
+  })
+  .strict();
+export type BundleManifest = z.infer<typeof bundleManifest>;
+
+/** A row of a score part. */
+export const scoreRow = z
+  .object({
+    key: z.string(),
+    label: z.string(),
+    probability: z.number(),
+    top: z.array(z.object({ label: z.string(), probability: z.number() }).strict()),
+  })
+  .strict();
+export type ScoreRow = z.infer<typeof scoreRow>;

@@ -1,0 +1,31 @@
+import { z } from "zod";
+
+/** Why an image has no embedding and no score: the closed list of the ledger's typed reasons. */
+export const failureReason = z.enum([
+  /** The file has no bytes. */
+  "empty",
+  /** The file ends before its picture does. */
+  "truncated",
+  /** The bytes are no picture in any format that we know. */
+  "not-an-image",
+  /** A picture or document in a format that we know and do not decode (SVG, PDF, HEIC, BMP …). */
+  "unsupported-format",
+  /** More bytes than the recipe's `maxBytes`. */
+  "too-large",
+  /** More pixels, by its header, than the recipe's `maxPixels`. */
+  "too-many-pixels",
+  /** A known format, whole, that the decoder refuses. */
+  "decode-failed",
+  /** The object was listed and is gone. */
+  "not-found",
+  /** The store does not let us read the object. */
+  "forbidden",
+  /** Reading or decoding took longer than its bound. */
+  "timed-out",
+  /** The object is not the one that was listed (its etag differs). */
+  "changed",
+  /** A worker died every time it had this image. */
+  "crashed-worker",
+]);
+
+export type FailureReason = z.infer<typeof failureReason>;

@@ -1,0 +1,43 @@
+import { z } from "zod";
+import { failureReason } from "./failure-reason.js";
+
+/** The count that must balance: listed = ok + failed + skipped. */
+
+export const failedRow = z
+  .object({
+    /** Position in the shard. */
+    position: z.int().nonnegative(),
+    key: z.string(),
+    reason: failureReason,
+    detail: z.string(),
+  })
+  .strict();
+export type FailedRow = z.infer<typeof failedRow>;
+
+/** What the marker of a feature shard or a score part says besides hash and size. */
+export const shardOutcome = z.object({
+  ok: z.int().nonnegative(),
+  failed: z.array(failedRow),
+});
+export type ShardOutcome = z.infer<typeof shardOutcome>;
+
+export const ledger = z
+  .object({
+    formatVersion: z.literal(1),
+    listed: z.int().nonnegative(),
+    ok: z.int().nonnegative(),
+    failed: z.int().nonnegative(),
+    skipped: z.int().nonnegative(),
+    balanced: z.boolean(),
+    failedByReason: z.record(z.string(), z.int().positive()),
+    skippedByReason: z.record(z.string(), z.int().positive()),
+    shards: z.int().nonnegative(),
+  })
+  .strict();
+export type Ledger = z.infer<typeof ledger>;
+
+/** A line of `errors.jsonl`. */
+export const errorLine = z
+  .object({ key: z.string(), reason: failureReason, detail: z.string(), shard: z.int().nonnegative() })
+  .strict();
+export type ErrorLine = z.infer<typeof errorLine>;

@@ -1,0 +1,88 @@
+import { decodeSafetensors, encodeSafetensors, requireTensor } from "../codec/safetensors.js";
+import { TrommelError } from "../errors.js";
+import type { Gram, HeadWeights, NamedTensor, Projection } from "./linear-algebra.js";
+
+/** Grams, projections and head weights as safetensors. The same values give the same bytes. */
+
+export function encodeGram(gram: Gram): Uint8Array {
+  const { dimension } = gram;
+  return encodeSafetensors({
+    tensors: {
+      products: { dtype: "F64", shape: [dimension, dimension], data: gram.products },
+      column_sum: { dtype: "F64", shape: [dimension], data: gram.columnSum },
+    },
+    metadata: { rows: String(gram.rowCount) },
+  });
+}
+
+export function decodeGram(bytes: Uint8Array, name: string): Gram {
+  const file = decodeSafetensors(bytes, { name });
+  const products = requireTensor(file, "products", "F64", 2);
+  const columnSum = requireTensor(file, "column_sum", "F64", 1).data;
+  const rowCount = Number(file.metadata["rows"]);
+  const dimension = columnSum.length;
+  if (products.shape.some((side) => side !== dimension) || !Number.isSafeInteger(rowCount) || rowCount < 0) {
+    throw new TrommelError(
+      "corrupt",
+      `failed to read the gram ${name}: its shapes or its row count do not fit`,
+    );
+  }
+  return { dimension, rowCount, products: products.data, columnSum };
+}
+
+export function encodeProjection(projection: Projection): Uint8Array {
+  const { dimension, components } = projection;
+  return encodeSafetensors({
+    tensors: {
+      mean: { dtype: "F32", shape: [dimension], data: projection.mean },
+      basis: { dtype: "F32", shape: [dimension, components], data: projection.basis },
+      singular_values: { dtype: "F64", shape: [components], data: projection.singularValues },
+      scale: { dtype: "F64", shape: [1], data: Float64Array.of(projection.scale) },
+      energy_kept: { dtype: "F64", shape: [1], data: Float64Array.of(projection.energyKept) },
+    },
+  });
+}
+
+export function decodeProjection(bytes: Uint8Array, name: string): Projection {
+  const file = decodeSafetensors(bytes, { name });
+  const basis = requireTensor(file, "basis", "F32", 2);
+  const [dimension = 0, components = 0] = basis.shape;
+  const mean = requireTensor(file, "mean", "F32", 1).data;
+  const singularValues = requireTensor(file, "singular_values", "F64", 1).data;
+  const scale = requireTensor(file, "scale", "F64", 1).data[0];
+  const energyKept = requireTensor(file, "energy_kept", "F64", 1).data[0];
+  if (
+    mean.length !== dimension ||
+    singularValues.length !== components ||
+    scale === undefined ||
+    energyKept === undefined
+  ) {
+    throw new TrommelError("corrupt", `failed to read the projection ${name}: its shapes do not fit`);
+  }
+  return { dimension, components, mean, basis: basis.data, singularValues, scale, energyKept };
+}
+
+export function encodeHeadWeights(
+  weights: HeadWeights,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const tensors = Object.fromEntries(
+    Object.entries(weights).map(([name, { shape, data }]) => [name, { dtype: "F32" as const, shape, data }]),
+  );
+  return encodeSafetensors({ tensors, metadata });
+}
+
+export function decodeHeadWeights(bytes: Uint8Array, name: string): HeadWeights {
+  const file = decodeSafetensors(bytes, { name });
+  const weights: Record<string, NamedTensor> = {};
+  for (const [tensorName, tensor] of Object.entries(file.tensors)) {
+    if (tensor.dtype !== "F32") {
+      throw new TrommelError(
+        "corrupt",
+        `failed to read the head ${name}: '${tensorName}' is ${tensor.dtype}, not F32`,
+      );
+    }
+    weights[tensorName] = { shape: tensor.shape, data: tensor.data };
+  }
+  return weights;
+}

@@ -1,0 +1,69 @@
+import { z } from "zod";
+import { sha256 } from "./backbone-spec.js";
+
+/** The listing of a prefix, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
+
+export const skipReason = z.enum([
+  /** A segment of the key begins with a dot. */
+  "hidden",
+  /** The key has no class folder, and training needs a label. */
+  "no-label",
+]);
+export type SkipReason = z.infer<typeof skipReason>;
+
+export const shardEntry = z
+  .object({ key: z.string().min(1), sizeBytes: z.int().nonnegative(), etag: z.string() })
+  .strict();
+export type ShardEntry = z.infer<typeof shardEntry>;
+
+export const shard = z
+  .object({
+    formatVersion: z.literal(1),
+    index: z.int().nonnegative(),
+    /** Of the entries alone, so that equal slices share their features whatever run they belong to. */
+    hash: sha256,
+    /** In listing order; a row's position here is its `image` number in the feature shard. */
+    entries: z.array(shardEntry),
+    /** Objects that were listed between the entries and are not processed. */
+    skipped: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
+  })
+  .strict();
+export type Shard = z.infer<typeof shard>;
+
+/** Written when the whole prefix is listed and every shard file is in place. */
+export const listingSummary = z
+  .object({
+    formatVersion: z.literal(1),
+    shards: z.int().nonnegative(),
+    listed: z.int().nonnegative(),
+    images: z.int().nonnegative(),
+    skipped: z.int().nonnegative(),
+    sizeBytes: z.int().nonnegative(),
+    /** Images per label in label order; absent for scorings. */
+    classes: z.array(z.object({ label: z.string(), images: z.int().positive() }).strict()).optional(),
+  })
+  .strict();
+export type ListingSummary = z.infer<typeof listingSummary>;
+
+/** The stratified, seeded validation split of a run. */
+export const split = z
+  .object({
+    formatVersion: z.literal(1),
+    seed: z.int(),
+    fraction: z.number(),
+    /** Keys of the validation images in UTF-8 byte order. Every other labelled image trains. */
+    validation: z.array(z.string()),
+  })
+  .strict();
+export type Split = z.infer<typeof split>;
+
+/** The label of an image in a dataset of class folders: the first segment of its key. */
+export function labelOfKey(key: string): string | undefined {
+  const slash = key.indexOf("/");
+  return slash > 0 ? key.slice(0, slash) : undefined;
+}
+
+/** Order of labels and keys everywhere: by the bytes of their UTF-8 form, as S3 lists. */
+export function compareUtf8(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a, "utf8"), Buffer.from(b, "utf8"));
+}

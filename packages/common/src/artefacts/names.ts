@@ -1,0 +1,81 @@
+import { z } from "zod";
+import { TrommelError } from "../errors.js";
+
+/** Where each artefact lives in the store. The only place that spells these keys. */
+
+export const runId = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,62}$/,
+    "an id has 1 to 63 of a-z, 0-9, '.', '_', '-' and starts with a letter or digit",
+  );
+
+/** Shards and parts are numbered with five digits, more where five do not do. */
+export function ordinal(index: number): string {
+  return String(index).padStart(5, "0");
+}
+
+/** Keys of a training run. */
+export function runKeys(id: string) {
+  const root = `runs/${id}`;
+  return {
+    root,
+    config: `${root}/run.json`,
+    shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
+    listing: `${root}/listing.json`,
+    split: `${root}/split.json`,
+    gram: (index: number) => `${root}/grams/${ordinal(index)}.safetensors`,
+    projection: `${root}/projection.safetensors`,
+    head: `${root}/head/weights.safetensors`,
+    metrics: `${root}/head/metrics.json`,
+    bundle: `${root}/bundle`,
+    ledger: `${root}/ledger.json`,
+    errors: `${root}/errors.jsonl`,
+    cancelled: `${root}/cancelled.json`,
+  } as const;
+}
+
+/** Keys of a scoring in the store; its parts are under its own output prefix. */
+export function scoringKeys(id: string) {
+  const root = `scorings/${id}`;
+  return {
+    root,
+    config: `${root}/scoring.json`,
+    shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
+    listing: `${root}/listing.json`,
+    cancelled: `${root}/cancelled.json`,
+  } as const;
+}
+
+/** Keys under a scoring's output prefix. */
+export const outputKeys = {
+  part: (index: number, format: "jsonl" | "csv") => `part-${ordinal(index)}.${format}`,
+  errors: "errors.jsonl",
+  ledger: "ledger.json",
+  success: "_SUCCESS.json",
+} as const;
+
+export function featureShardKey(fingerprint: string, shardHash: string): string {
+  return `features/${fingerprint}/${shardHash}.safetensors`;
+}
+
+export function backboneKeys(id: string) {
+  const root = `backbones/${id}`;
+  return {
+    root,
+    spec: `${root}/spec.json`,
+    model: `${root}/model.onnx`,
+    layersModel: `${root}/layers/model.json`,
+    layersWeights: `${root}/layers/weights.bin`,
+  } as const;
+}
+
+/** @throws TrommelError `invalid-argument` where the text is no run id */
+export function checkRunId(text: string): string {
+  const parsed = runId.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to use the id ${JSON.stringify(text)}: ${parsed.error.issues[0]?.message ?? "it is not legal"}. Choose another with --run`,
+  );
+}

@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { recipe } from "../recipe/recipe.js";
+import { sha256 } from "./backbone-spec.js";
+import { runId } from "./names.js";
+
+/** `run.json`: what a run is, resolved and frozen. Equal bytes mean the same run. */
+export const runConfig = z
+  .object({
+    formatVersion: z.literal(1),
+    id: runId,
+    /** Absolute location of the labelled pictures, without credentials. */
+    dataset: z.string(),
+    recipe,
+    /** The recipe's backbones, resolved, in its order. */
+    backbones: z
+      .array(
+        z
+          .object({
+            id: z.string(),
+            hash: sha256,
+            dimension: z.int().positive(),
+            inputSize: z.int().positive(),
+          })
+          .strict(),
+      )
+      .min(1),
+    /** Side of the base image in pixels. */
+    side: z.int().positive(),
+    /** Folder of the feature shards: everything that decides an embedding. */
+    fingerprint: sha256,
+  })
+  .strict();
+export type RunConfig = z.infer<typeof runConfig>;
+
+/** `scoring.json`: what a scoring is. */
+export const scoringConfig = z
+  .object({
+    formatVersion: z.literal(1),
+    id: runId,
+    /** Absolute location of the pictures. */
+    source: z.string(),
+    /** Absolute location of the output prefix. */
+    output: z.string(),
+    /** Absolute location of the bundle and the sha256 of its model.onnx. */
+    bundle: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
+    topK: z.int().positive(),
+    formats: z.array(z.enum(["jsonl", "csv"])).min(1),
+    shardSize: z.int().positive(),
+  })
+  .strict();
+export type ScoringConfig = z.infer<typeof scoringConfig>;

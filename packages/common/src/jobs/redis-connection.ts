@@ -1,0 +1,120 @@
+import { Redis, type RedisOptions } from "ioredis";
+import { TrommelError, messageOf } from "../errors.js";
+
+/**
+ * Redis by URL: `redis://user:password@host:port/db`, `rediss://` for TLS, `unix:/path/redis.sock`.
+ * Redis carries who does what now and is disposable; what has been done is known from markers alone.
+ */
+
+/** The URL without its password, for messages and logs. */
+export function describeRedis(url: string): string {
+  if (url.startsWith("unix:")) return url;
+  try {
+    const parsed = new URL(url);
+    const user = parsed.username === "" ? "" : `${parsed.username}@`;
+    return `${parsed.protocol}//${user}${parsed.host}${parsed.pathname}`;
+  } catch {
+    return "an unreadable URL";
+  }
+}
+
+function parseRedisUrl(url: string): RedisOptions {
+  if (url.startsWith("unix:")) return { path: url.slice("unix:".length) };
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch (cause) {
+    throw illegalUrl(cause);
+  }
+  if (parsed.protocol !== "redis:" && parsed.protocol !== "rediss:") throw illegalUrl();
+  const database = parsed.pathname.replace(/^\//, "");
+  if (!/^\d*$/.test(database)) throw illegalUrl();
+  return {
+    host: parsed.hostname.replace(/^\[|\]$/g, ""),
+    port: parsed.port === "" ? 6379 : Number(parsed.port),
+    ...(parsed.username === "" ? {} : { username: decodeURIComponent(parsed.username) }),
+    ...(parsed.password === "" ? {} : { password: decodeURIComponent(parsed.password) }),
+    ...(database === "" ? {} : { db: Number(database) }),
+    ...(parsed.protocol === "rediss:" ? { tls: { servername: parsed.hostname } } : {}),
+  };
+}
+
+function illegalUrl(cause?: unknown): TrommelError {
+  return new TrommelError(
+    "invalid-argument",
+    "failed to read the Redis URL: legal forms are redis://[user[:password]@]host[:port][/database], rediss://… and unix:/path. Set --redis or TROMMEL_REDIS_URL",
+    { cause },
+  );
+}
+
+/**
+ * A connection for BullMQ's blocking calls and for ours; it reconnects for ever, so callers that must not wait
+ * for ever bound their calls with {@link withTimeout}.
+ */
+export function connectRedis(url: string): Redis {
+  const redis = new Redis({
+    ...parseRedisUrl(url),
+    maxRetriesPerRequest: null,
+    connectTimeout: 5000,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000),
+  });
+  // ioredis reports every failed reconnect here; without a listener it prints them itself.
+  redis.on("error", () => undefined);
+  return redis;
+}
+
+/**
+ * Asks Redis once whether it is there, lets us in and will not throw our keys away.
+ * @throws TrommelError `unavailable` or `forbidden`, naming the address without its password
+ */
+export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
+  const redis = new Redis({
+    ...parseRedisUrl(url),
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  let lastError: unknown;
+  redis.on("error", (error) => (lastError = error));
+  try {
+    await withTimeout(redis.connect(), timeoutMs, "reach Redis");
+    await withTimeout(redis.ping(), timeoutMs, "reach Redis");
+  } catch (thrown) {
+    throw redisFailure(url, lastError ?? thrown);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+function redisFailure(url: string, cause: unknown): TrommelError {
+  const address = describeRedis(url);
+  const reason = messageOf(cause);
+  if (/NOAUTH|WRONGPASS|NOPERM|AUTH/.test(reason)) {
+    return new TrommelError(
+      "forbidden",
+      `failed to enter Redis at ${address}: ${reason}. Check user and password in --redis or TROMMEL_REDIS_URL`,
+      { context: { address } },
+    );
+  }
+  return new TrommelError(
+    "unavailable",
+    `failed to reach Redis at ${address}: ${reason}. Start it, correct --redis or TROMMEL_REDIS_URL, or leave both out for an embedded one`,
+    { context: { address }, retryable: false },
+  );
+}
+
+/** Bounds a call that would wait for Redis for ever. */
+export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const expiry = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new TrommelError("timed-out", `failed to ${what}: no answer in ${timeoutMs} ms. Try again`));
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([work, expiry]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

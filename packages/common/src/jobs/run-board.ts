@@ -1,0 +1,145 @@
+import type { Redis } from "ioredis";
+import { z } from "zod";
+import { TrommelError, errorCodes, type ErrorCode } from "../errors.js";
+import { parseJsonAs } from "../parse.js";
+import { queuePrefix, type Stage } from "./queues.js";
+
+/**
+ * The board of a run in Redis: what followers see. It is disposable, decides nothing about what has been done,
+ * and may be rebuilt from markers by resuming.
+ *
+ * Keys, for run r: `trommel:run:r` (hash: attempt, root, cancelled, error), `trommel:run:r:a:<stage>` (hash of
+ * counters) and `trommel:run:r:a:<stage>:done` (set of unit numbers), where a is the attempt.
+ */
+const boardTtlSeconds = 7 * 24 * 3600;
+
+export interface StageProgress {
+  readonly stage: Stage;
+  /** Units (shards, grams, or 1) known so far; grows while a listing streams. */
+  readonly total: number;
+  readonly done: number;
+  /** Images in the units done and in total, where the stage works on images. */
+  readonly imagesDone: number;
+  readonly imagesTotal: number;
+  readonly failedImages: number;
+  /** Free text of the running unit, such as an epoch. */
+  readonly note: string;
+}
+
+export interface RunBoardState {
+  readonly attempt: number;
+  readonly rootJobId: string;
+  readonly cancelled: boolean;
+  readonly error: RunError | undefined;
+}
+
+const runError = z.object({ code: z.string(), message: z.string(), stage: z.string() });
+export type RunError = z.infer<typeof runError>;
+
+/** Counts a unit once, however often it is reported. KEYS: done set, counters. ARGV: unit, images, failed, ttl. */
+const countOnce = `
+if redis.call('SADD', KEYS[1], ARGV[1]) == 1 then
+  redis.call('HINCRBY', KEYS[2], 'done', 1)
+  redis.call('HINCRBY', KEYS[2], 'imagesDone', ARGV[2])
+  redis.call('HINCRBY', KEYS[2], 'failedImages', ARGV[3])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return 1`;
+
+export class RunBoard {
+  readonly #redis: Redis;
+  readonly #key: string;
+
+  constructor(redis: Redis, id: string) {
+    this.#redis = redis;
+    this.#key = `${queuePrefix}:run:${id}`;
+  }
+
+  /** Opens the next attempt: a clean board. */
+  async open(rootOf: (attempt: number) => string): Promise<number> {
+    const attempt = await this.#redis.hincrby(this.#key, "attempt", 1);
+    await this.#redis
+      .multi()
+      .hdel(this.#key, "error", "cancelled")
+      .hset(this.#key, "root", rootOf(attempt))
+      .expire(this.#key, boardTtlSeconds)
+      .exec();
+    return attempt;
+  }
+
+  async state(): Promise<RunBoardState | undefined> {
+    const fields = await this.#redis.hgetall(this.#key);
+    if (fields["attempt"] === undefined) return undefined;
+    const error = fields["error"];
+    return {
+      attempt: Number(fields["attempt"]),
+      rootJobId: fields["root"] ?? "",
+      cancelled: fields["cancelled"] !== undefined,
+      error: error === undefined ? undefined : parseJsonAs(runError, error, `the error of ${this.#key}`),
+    };
+  }
+
+  async cancel(): Promise<void> {
+    await this.#redis.hset(this.#key, "cancelled", "1");
+  }
+
+  /** True where the attempt was cancelled or another has taken its place. */
+  async isOver(attempt: number): Promise<boolean> {
+    const [current, cancelled] = await this.#redis.hmget(this.#key, "attempt", "cancelled");
+    return cancelled !== null || (current !== null && current !== undefined && Number(current) !== attempt);
+  }
+
+  /** Keeps the first error: later ones follow from it. */
+  async fail(stage: Stage, error: TrommelError): Promise<void> {
+    await this.#redis.hsetnx(
+      this.#key,
+      "error",
+      JSON.stringify({ code: error.code, message: error.message, stage } satisfies RunError),
+    );
+  }
+
+  async setTotal(attempt: number, stage: Stage, total: number, imagesTotal = 0): Promise<void> {
+    const key = this.#stageKey(attempt, stage);
+    await this.#redis.multi().hset(key, { total, imagesTotal }).expire(key, boardTtlSeconds).exec();
+  }
+
+  async setNote(attempt: number, stage: Stage, note: string): Promise<void> {
+    await this.#redis.hset(this.#stageKey(attempt, stage), "note", note);
+  }
+
+  /** For a stage that counts its own units, such as epochs. */
+  async setUnits(attempt: number, stage: Stage, done: number, total: number): Promise<void> {
+    const key = this.#stageKey(attempt, stage);
+    await this.#redis.multi().hset(key, { done, total }).expire(key, boardTtlSeconds).exec();
+  }
+
+  async countDone(attempt: number, stage: Stage, unit: number, images = 0, failed = 0): Promise<void> {
+    const key = this.#stageKey(attempt, stage);
+    await this.#redis.eval(countOnce, 2, `${key}:done`, key, unit, images, failed, boardTtlSeconds);
+  }
+
+  async progress(attempt: number, stage: Stage): Promise<StageProgress> {
+    const fields = await this.#redis.hgetall(this.#stageKey(attempt, stage));
+    const number = (name: string): number => Number(fields[name] ?? 0);
+    return {
+      stage,
+      total: number("total"),
+      done: number("done"),
+      imagesDone: number("imagesDone"),
+      imagesTotal: number("imagesTotal"),
+      failedImages: number("failedImages"),
+      note: fields["note"] ?? "",
+    };
+  }
+
+  #stageKey(attempt: number, stage: Stage): string {
+    return `${this.#key}:${attempt}:${stage}`;
+  }
+}
+
+/** The error of a run as an error again. */
+export function runErrorToThrow(error: RunError): TrommelError {
+  const code: ErrorCode = error.code in errorCodes ? (error.code as ErrorCode) : "internal";
+  return new TrommelError(code, error.message, { retryable: false, context: { stage: error.stage } });
+}

@@ -1,0 +1,53 @@
+import { mkdir, realpath } from "node:fs/promises";
+import { dirname, join, sep } from "node:path";
+import { TrommelError } from "../errors.js";
+import { isAbsent } from "./file-errors.js";
+
+/**
+ * Keeps every access inside a store's folder. A symbolic link is followed where its target is inside the root, and
+ * refused where it leaves it. The root itself may be a link.
+ */
+export class FileRoot {
+  constructor(readonly path: string) {}
+
+  /** The path that a key names, links not followed. */
+  pathOf(key: string): string {
+    return join(this.path, key);
+  }
+
+  /** The real path of something that exists; a system error (ENOENT) where it does not. */
+  async realPathOf(path: string): Promise<string> {
+    const [root, real] = await Promise.all([realpath(this.path), realpath(path)]);
+    if (real !== root && !real.startsWith(root.endsWith(sep) ? root : root + sep)) {
+      throw new TrommelError(
+        "forbidden",
+        `failed to follow ${path}: it is a link out of the store ${this.path}, to ${real}. ` +
+          `Copy the target into the store, or open the folder that holds both`,
+        { context: { path, target: real } },
+      );
+    }
+    return real;
+  }
+
+  /** Makes the folders above a file that is to be written, and returns the lowest one's path. */
+  async makeFolderFor(path: string): Promise<string> {
+    const folder = dirname(path);
+    // The check comes first: making folders through a link would already write outside.
+    await this.checkNearestExisting(folder);
+    await mkdir(folder, { recursive: true });
+    return folder;
+  }
+
+  private async checkNearestExisting(folder: string): Promise<void> {
+    let current = folder;
+    while (current.length > this.path.length) {
+      try {
+        await this.realPathOf(current);
+        return;
+      } catch (thrown) {
+        if (!isAbsent(thrown)) throw thrown;
+        current = dirname(current);
+      }
+    }
+  }
+}

@@ -1,0 +1,215 @@
+import { randomUUID } from "node:crypto";
+import { type FileHandle, link, open, rename, stat, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { TrommelError } from "../errors.js";
+import { fileError, isAbsent, systemCode } from "./file-errors.js";
+import { infoOf, listFiles } from "./file-list.js";
+import { FileRoot } from "./file-root.js";
+import { checkKey, checkPrefix, partialFilePrefix } from "./key.js";
+import type { Location } from "./location.js";
+import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
+import { cancelled, notFound, tooLarge } from "./store-errors.js";
+
+/**
+ * A local or shared folder as an object store. What S3 allows and a folder does not: a key that is also the folder
+ * of another one (`a` and `a/b`) is refused with `conflict`.
+ *
+ * An object becomes visible by a rename (or by link(2), which fails where the name is taken) of a file that is
+ * complete and flushed, so that data written before its marker is on the disk before its marker.
+ */
+export class FileStore implements ObjectStore {
+  readonly url: string;
+  private readonly root: FileRoot;
+  private saidNoLinks = false;
+
+  constructor(
+    location: Extract<Location, { kind: "file" }>,
+    private readonly onNotice: (notice: string) => void,
+  ) {
+    this.url = location.url;
+    this.root = new FileRoot(location.path);
+  }
+
+  async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
+    checkKey(key);
+    const path = this.root.pathOf(key);
+    try {
+      const real = await this.root.realPathOf(path);
+      // Looked at before it is opened: opening a pipe would wait for a writer.
+      const stats = await stat(real);
+      if (!stats.isFile()) throw notFound(this.url, key);
+      const { size } = stats;
+      if (options.maxBytes !== undefined && size > options.maxBytes) {
+        throw tooLarge(this.url, key, size, options.maxBytes);
+      }
+      if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
+      return await readWhole(real, size);
+    } catch (thrown) {
+      if (isAbsent(thrown)) throw notFound(this.url, key);
+      throw fileError(`read ${path}`, thrown);
+    }
+  }
+
+  async put(key: string, body: Uint8Array, options: PutOptions = {}): Promise<"written" | "exists"> {
+    checkKey(key);
+    const path = this.root.pathOf(key);
+    try {
+      const folder = await this.root.makeFolderFor(path);
+      const partial = join(folder, partialFilePrefix + randomUUID());
+      try {
+        await writeFlushed(partial, body);
+        return await this.publish(partial, path, options.ifAbsent ?? false);
+      } finally {
+        await unlinkIfThere(partial);
+      }
+    } catch (thrown) {
+      throw fileError(`write ${path}`, thrown);
+    }
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    checkKey(key);
+    const path = this.root.pathOf(key);
+    try {
+      const stats = await stat(await this.root.realPathOf(path), { bigint: true });
+      return stats.isFile() ? infoOf(key, stats) : undefined;
+    } catch (thrown) {
+      if (isAbsent(thrown)) return undefined;
+      throw fileError(`look at ${path}`, thrown);
+    }
+  }
+
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+    checkPrefix(prefix);
+    const { root, onNotice } = this;
+    try {
+      await requireFolder(root.path);
+      yield* listFiles({ root, prefix, startAfter: options.startAfter ?? "", onNotice });
+    } catch (thrown) {
+      throw fileError(`list ${root.pathOf(prefix)}`, thrown);
+    }
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    keys.forEach(checkKey);
+    for (const key of keys) {
+      const path = this.root.pathOf(key);
+      try {
+        await this.root.realPathOf(dirname(path));
+        await unlinkIfThere(path);
+      } catch (thrown) {
+        if (!isAbsent(thrown)) throw fileError(`remove ${path}`, thrown);
+      }
+    }
+  }
+
+  close(): void {}
+
+  private async publish(partial: string, path: string, ifAbsent: boolean): Promise<"written" | "exists"> {
+    if (!ifAbsent) {
+      await rename(partial, path);
+    } else if ((await this.linkIfAbsent(partial, path)) === "exists") {
+      return "exists";
+    }
+    await flushFolder(dirname(path));
+    return "written";
+  }
+
+  private async linkIfAbsent(partial: string, path: string): Promise<"written" | "exists"> {
+    try {
+      await link(partial, path);
+      return "written";
+    } catch (thrown) {
+      if (systemCode(thrown) === "EEXIST") {
+        await refuseFolder(path);
+        return "exists";
+      }
+      if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(systemCode(thrown) ?? "")) throw thrown;
+    }
+    if (!this.saidNoLinks) {
+      this.saidNoLinks = true;
+      this.onNotice(`${this.url} has no hard links: "write if absent" looks before it writes`);
+    }
+    const there = await stat(path).catch((thrown: unknown) => {
+      if (isAbsent(thrown)) return undefined;
+      throw thrown;
+    });
+    if (there !== undefined) return "exists";
+    await rename(partial, path);
+    return "written";
+  }
+}
+
+async function refuseFolder(path: string): Promise<void> {
+  const stats = await stat(path);
+  if (stats.isDirectory()) throw Object.assign(new Error(`${path} is a folder`), { code: "EISDIR" });
+}
+
+async function requireFolder(path: string): Promise<void> {
+  const stats = await stat(path).catch((thrown: unknown) => {
+    throw fileError(`open the folder ${path}`, thrown);
+  });
+  if (stats.isDirectory()) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to list ${path}: it is a file. Give the folder that holds it`,
+  );
+}
+
+async function readWhole(path: string, sizeBytes: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(sizeBytes);
+  const file = await open(path, "r");
+  try {
+    let filled = 0;
+    while (filled < sizeBytes) {
+      const { bytesRead } = await file.read(bytes, filled, sizeBytes - filled, filled);
+      if (bytesRead === 0) throw changedWhileRead(path, sizeBytes, filled);
+      filled += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+  return bytes;
+}
+
+function changedWhileRead(path: string, sizeBytes: number, filled: number): TrommelError {
+  return new TrommelError(
+    "corrupt",
+    `failed to read ${path}: it had ${sizeBytes} bytes and ended after ${filled}. Somebody is rewriting it: try again`,
+    { retryable: true },
+  );
+}
+
+async function writeFlushed(path: string, body: Uint8Array): Promise<void> {
+  const file = await open(path, "wx");
+  try {
+    await file.writeFile(body);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes a rename last through a power cut; file systems that cannot flush a folder do without. */
+async function flushFolder(path: string): Promise<void> {
+  let folder: FileHandle | undefined;
+  try {
+    folder = await open(path, "r");
+    await folder.sync();
+  } catch (thrown) {
+    if (!["EINVAL", "EPERM", "EACCES", "EISDIR", "ENOTSUP", "ENOSYS"].includes(systemCode(thrown) ?? ""))
+      throw thrown;
+  } finally {
+    await folder?.close();
+  }
+}
+
+/** A folder of that name is no object, so it stays. */
+async function unlinkIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (thrown) {
+    if (isAbsent(thrown) || systemCode(thrown) === "EISDIR") return;
+    throw thrown;
+  }
+}

@@ -1,0 +1,64 @@
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { TrommelError } from "../errors.js";
+import { whyIllegalKey } from "./key.js";
+
+/** Where a store is: an absolute folder, or a bucket with the prefix that all of its keys share. */
+export type Location =
+  | { readonly kind: "file"; readonly path: string; readonly url: string }
+  | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly url: string };
+
+const legalForms = "a path, file:///absolute/path or s3://bucket/prefix";
+
+/**
+ * Parses a location as a person types it. A path is taken from the working folder. What follows `s3://bucket/` is
+ * taken letter by letter (`%20` is three characters); a `file:` URL is percent-decoded.
+ * @throws TrommelError `invalid-argument` naming the legal forms
+ */
+export function parseLocation(text: string): Location {
+  if (text.trim() === "") throw illegal("it is empty", text);
+  if (text.includes("\0")) throw illegal("it contains NUL", text);
+  if (/^s3:/i.test(text)) return parseS3(text);
+  if (/^file:/i.test(text)) return parseFileUrl(text);
+  // Whatever stands before "@" may be a password, so the text is not repeated.
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
+    throw illegal(`its scheme '${text.split("://", 1)[0]}' is not known`);
+  return fileLocation(resolve(text));
+}
+
+/** The canonical absolute URL of a location: the same text in whichever process and folder it is opened. */
+export function resolveLocation(text: string): string {
+  return parseLocation(text).url;
+}
+
+function parseFileUrl(text: string): Location {
+  if (!/^file:\/\/(localhost)?\//i.test(text))
+    throw illegal("a file: URL needs an absolute path and no host", text);
+  try {
+    return fileLocation(resolve(fileURLToPath(text)));
+  } catch (thrown) {
+    throw illegal(thrown instanceof Error ? thrown.message : String(thrown), text);
+  }
+}
+
+function fileLocation(path: string): Location {
+  return { kind: "file", path, url: pathToFileURL(path).href };
+}
+
+function parseS3(text: string): Location {
+  const match = /^s3:\/\/([^/]*)\/*(.*)$/is.exec(text);
+  const bucket = match?.[1] ?? "";
+  if (bucket.includes("@")) throw illegal("it has credentials in it; the AWS SDK's own variables carry them");
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/.test(bucket)) {
+    throw illegal(`'${bucket}' is not a bucket name`, text);
+  }
+  const prefix = (match?.[2] ?? "").replace(/\/+$/, "");
+  const reason = prefix === "" ? undefined : whyIllegalKey(prefix);
+  if (reason !== undefined) throw illegal(`its prefix is not legal: ${reason}`, text);
+  return { kind: "s3", bucket, prefix, url: prefix === "" ? `s3://${bucket}` : `s3://${bucket}/${prefix}` };
+}
+
+function illegal(reason: string, text?: string): TrommelError {
+  const named = text === undefined ? "the given location" : `the location ${JSON.stringify(text)}`;
+  return new TrommelError("invalid-argument", `failed to open ${named}: ${reason}. Give ${legalForms}`);
+}

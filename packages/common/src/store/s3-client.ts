@@ -1,0 +1,64 @@
+import { S3Client } from "@aws-sdk/client-s3";
+import { TrommelError } from "../errors.js";
+
+/** Bounds on one request. Everything else comes from the AWS SDK's own variables and profile. */
+export interface S3Options {
+  /** Tries of one request, the first included. @default AWS_MAX_ATTEMPTS, the profile's, or 3 */
+  readonly maxAttempts?: number;
+  /** @default 3000, so that three tries of an address that swallows packets end within ten seconds */
+  readonly connectionTimeoutMs?: number;
+  /** How long an open connection may be silent. @default 60000 */
+  readonly idleTimeoutMs?: number;
+}
+
+export interface ConfiguredS3 {
+  readonly client: S3Client;
+  /** What an error calls the server: the endpoint without credentials, or "AWS S3". */
+  readonly serverName: string;
+}
+
+export const pathStyleVariable = "TROMMEL_S3_FORCE_PATH_STYLE";
+
+/**
+ * A client configured by the SDK's own environment and profile. With an endpoint in AWS_ENDPOINT_URL_S3 or
+ * AWS_ENDPOINT_URL the bucket goes into the path, because few other servers answer to `bucket.host`;
+ * TROMMEL_S3_FORCE_PATH_STYLE (`true` or `false`) decides otherwise, and for an endpoint that the profile sets.
+ */
+export function configureS3(options: S3Options = {}): ConfiguredS3 {
+  const endpoint = process.env["AWS_ENDPOINT_URL_S3"] || process.env["AWS_ENDPOINT_URL"];
+  const client = new S3Client({
+    forcePathStyle: forcesPathStyle() ?? endpoint !== undefined,
+    ...(options.maxAttempts === undefined ? {} : { maxAttempts: options.maxAttempts }),
+    requestHandler: {
+      connectionTimeout: options.connectionTimeoutMs ?? 3000,
+      socketTimeout: options.idleTimeoutMs ?? 60_000,
+    },
+  });
+  return { client, serverName: endpoint ? nameOf(endpoint) : "AWS S3" };
+}
+
+function forcesPathStyle(): boolean | undefined {
+  const value = process.env[pathStyleVariable];
+  if (value === undefined || value === "") return undefined;
+  if (value === "true" || value === "1") return true;
+  if (value === "false" || value === "0") return false;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to read ${pathStyleVariable}: '${value}' is neither true nor false. Set one of them or unset it`,
+  );
+}
+
+function nameOf(endpoint: string): string {
+  try {
+    const url = new URL(endpoint);
+    url.username = "";
+    url.password = "";
+    url.search = "";
+    return url.href.replace(/\/$/, "");
+  } catch {
+    throw new TrommelError(
+      "invalid-argument",
+      "failed to read AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL: it is not a URL. Give one such as http://host:9000",
+    );
+  }
+}

@@ -1,0 +1,56 @@
+import { DeleteObjectCommand, DeleteObjectsCommand, type S3Client } from "@aws-sdk/client-s3";
+import { failureOf } from "./s3-errors.js";
+
+/** The most keys that one DeleteObjects takes. */
+const chunkSize = 1000;
+/** Single removals under way at once, for servers that lack DeleteObjects. */
+const singleWindow = 16;
+
+/** Answers of servers that have no DeleteObjects, or want an MD5 header that the SDK no longer sends. */
+const lacking = new Set(["NotImplemented", "MethodNotAllowed", "MissingContentMD5"]);
+
+/** Removes keys of one bucket; remembers where the server cannot remove many at once. */
+export class BucketRemover {
+  private canRemoveMany = true;
+
+  constructor(
+    private readonly client: S3Client,
+    private readonly bucket: string,
+    private readonly onNotice: (notice: string) => void,
+  ) {}
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (let start = 0; start < keys.length; start += chunkSize) {
+      const chunk = keys.slice(start, start + chunkSize);
+      if (!this.canRemoveMany || !(await this.removeMany(chunk))) await this.removeSingly(chunk);
+    }
+  }
+
+  /** False where the server does not have the operation. */
+  private async removeMany(keys: readonly string[]): Promise<boolean> {
+    try {
+      const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true };
+      const answer = await this.client.send(new DeleteObjectsCommand({ Bucket: this.bucket, Delete }));
+      const failed = answer.Errors?.find((error) => error.Code !== "NoSuchKey");
+      if (failed === undefined) return true;
+      const status = failed.Code === "AccessDenied" ? 403 : 500;
+      const reason = new Error(`${failed.Key ?? "a key"}: ${failed.Message ?? "no message"}`);
+      throw Object.assign(reason, { name: failed.Code ?? "Error", $metadata: { httpStatusCode: status } });
+    } catch (thrown) {
+      const { name, status } = failureOf(thrown);
+      if (!lacking.has(name) && status !== 501 && status !== 405) throw thrown;
+    }
+    this.canRemoveMany = false;
+    this.onNotice(`bucket '${this.bucket}' has no DeleteObjects: objects are removed one at a time`);
+    return false;
+  }
+
+  private async removeSingly(keys: readonly string[]): Promise<void> {
+    for (let start = 0; start < keys.length; start += singleWindow) {
+      const window = keys.slice(start, start + singleWindow);
+      await Promise.all(
+        window.map((Key) => this.client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key }))),
+      );
+    }
+  }
+}

@@ -1,0 +1,183 @@
+import { TrommelError, type ErrorCode } from "../errors.js";
+
+/** What the S3 store knows about a call when it fails. */
+export interface S3Call {
+  /** Reads "read s3://bucket/key". */
+  readonly doing: string;
+  readonly bucket: string;
+  /** The endpoint without credentials, or "AWS S3". */
+  readonly serverName: string;
+}
+
+interface Verdict {
+  readonly code: ErrorCode;
+  readonly because: string;
+  readonly advice: string;
+}
+
+/** The parts of an SDK or system error that are safe to repeat: never its request, headers or response fields. */
+export interface Failure {
+  readonly name: string;
+  readonly message: string;
+  readonly status: number | undefined;
+  readonly systemCode: string | undefined;
+}
+
+/** Turns whatever the SDK threw into one of ours. The original is not kept as it is: it may hold signed requests. */
+export function s3Error(call: S3Call, thrown: unknown): TrommelError {
+  if (thrown instanceof TrommelError) return thrown;
+  const failure = failureOf(thrown);
+  const { code, because, advice } = judge(call, failure);
+  return new TrommelError(code, `failed to ${call.doing}: ${because}. ${advice}`, {
+    context: {
+      bucket: call.bucket,
+      server: call.serverName,
+      s3Error: failure.name,
+      status: failure.status ?? null,
+    },
+    cause: new Error(`${failure.name}: ${failure.message}`),
+  });
+}
+
+export function failureOf(thrown: unknown): Failure {
+  const error = (thrown ?? {}) as {
+    name?: unknown;
+    message?: unknown;
+    code?: unknown;
+    Code?: unknown;
+    $metadata?: { httpStatusCode?: number };
+  };
+  const named = [error.Code, error.name].find((name) => typeof name === "string" && name !== "Error");
+  return {
+    name: typeof named === "string" ? named : "Error",
+    message: typeof error.message === "string" ? error.message : String(thrown),
+    status: error.$metadata?.httpStatusCode,
+    systemCode: typeof error.code === "string" ? error.code : undefined,
+  };
+}
+
+const credentialAdvice: Readonly<Record<string, string>> = {
+  InvalidAccessKeyId: "Check AWS_ACCESS_KEY_ID (or the profile in AWS_PROFILE)",
+  SignatureDoesNotMatch: "Check AWS_SECRET_ACCESS_KEY (or the profile in AWS_PROFILE)",
+  ExpiredToken: "Renew AWS_SESSION_TOKEN: it has expired",
+  InvalidToken: "Check AWS_SESSION_TOKEN: unset it where the keys are permanent ones",
+  RequestTimeTooSkewed: "Set this machine's clock: it differs from the server's",
+};
+
+const wrongRegion = new Set([
+  "PermanentRedirect",
+  "AuthorizationHeaderMalformed",
+  "IllegalLocationConstraintException",
+]);
+
+const unreachable: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "its host name is not known",
+  EAI_AGAIN: "its host name cannot be looked up now",
+  EHOSTUNREACH: "its host cannot be reached",
+  ENETUNREACH: "its network cannot be reached",
+  ECONNRESET: "it closed the connection",
+  EPIPE: "it closed the connection",
+  ETIMEDOUT: "it does not answer in time",
+};
+
+function judge(call: S3Call, failure: Failure): Verdict {
+  return (
+    judgeConfiguration(failure) ??
+    judgeAnswer(call, failure) ??
+    judgeConnection(call, failure) ??
+    unknown(failure)
+  );
+}
+
+function judgeConfiguration({ name, message }: Failure): Verdict | undefined {
+  if (name === "CredentialsProviderError" || name === "TokenProviderError") {
+    const advice = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
+    return { code: "forbidden", because: "there are no credentials for S3", advice };
+  }
+  if (/region is missing/i.test(message)) {
+    const advice = "Set AWS_REGION (us-east-1 where the server does not care)";
+    return { code: "invalid-argument", because: "there is no region for S3", advice };
+  }
+  return undefined;
+}
+
+function judgeAnswer(call: S3Call, { name, message, status }: Failure): Verdict | undefined {
+  const server = call.serverName;
+  if (name === "NoSuchBucket") {
+    const because = `bucket '${call.bucket}' does not exist on ${server}`;
+    return { code: "not-found", because, advice: "Check its name, or create it" };
+  }
+  if (name === "NoSuchKey" || name === "NotFound" || status === 404) {
+    return { code: "not-found", because: "there is no such object", advice: "Check the key" };
+  }
+  if (wrongRegion.has(name) || status === 301) {
+    const advice = "Set AWS_REGION to the bucket's region";
+    return {
+      code: "invalid-argument",
+      because: `bucket '${call.bucket}' is in another region (${name})`,
+      advice,
+    };
+  }
+  const credentials = credentialAdvice[name];
+  if (credentials !== undefined || status === 403 || status === 401) {
+    const advice =
+      credentials ??
+      `Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do in '${call.bucket}'`;
+    return {
+      code: "forbidden",
+      because: `${server} refuses it (${name}, status ${status ?? "none"})`,
+      advice,
+    };
+  }
+  if (status !== undefined && (status >= 500 || status === 429 || name === "SlowDown")) {
+    const because = `${server} answers ${status} (${name})`;
+    return { code: "unavailable", because, advice: "Wait and try again, or look at the server" };
+  }
+  if (status === 413 || name === "EntityTooLarge") {
+    return {
+      code: "too-large",
+      because: `${server} does not take an object of this size`,
+      advice: "Raise its limit",
+    };
+  }
+  if (/checksum mismatch/i.test(message)) {
+    return {
+      code: "corrupt",
+      because: "the body does not have the checksum sent with it",
+      advice: "Try again",
+    };
+  }
+  return undefined;
+}
+
+function judgeConnection(call: S3Call, failure: Failure): Verdict | undefined {
+  const { name, message, systemCode } = failure;
+  const timedOut = name === "TimeoutError" ? "it does not answer in time" : undefined;
+  const closed = /aborted|premature close|socket hang up/i.test(message)
+    ? "it closed the connection"
+    : undefined;
+  const because = timedOut ?? (systemCode === undefined ? undefined : unreachable[systemCode]) ?? closed;
+  if (because !== undefined) {
+    const advice = "Check AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) and the network";
+    return { code: "unavailable", because: `cannot reach ${call.serverName}: ${because}`, advice };
+  }
+  if (systemCode !== undefined && /CERT|TLS|SSL|SELF_SIGNED|VERIFY/.test(systemCode)) {
+    const advice = "Name its authority in NODE_EXTRA_CA_CERTS, or check whether the endpoint speaks https";
+    return {
+      code: "forbidden",
+      because: `the TLS certificate of ${call.serverName} is refused (${systemCode})`,
+      advice,
+    };
+  }
+  return undefined;
+}
+
+function unknown({ name, message, status }: Failure): Verdict {
+  const because = `${name}: ${message}${status === undefined ? "" : ` (status ${status})`}`;
+  return {
+    code: "unsupported",
+    because,
+    advice: "Check that the endpoint is an S3 server and look at its log",
+  };
+}

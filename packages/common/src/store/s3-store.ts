@@ -1,0 +1,194 @@
+import { setTimeout } from "node:timers/promises";
+import { HeadBucketCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { TrommelError } from "../errors.js";
+import { checkKey, checkPrefix } from "./key.js";
+import type { Location } from "./location.js";
+import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
+import { readObject, TooLong } from "./s3-body.js";
+import type { ConfiguredS3 } from "./s3-client.js";
+import { BucketRemover } from "./s3-delete.js";
+import { failureOf, s3Error } from "./s3-errors.js";
+import { listBucket } from "./s3-list.js";
+import { cancelled, notFound, tooLarge } from "./store-errors.js";
+
+/** S3 answers 409 while another conditional write of the same key is under way; the next try sees how it ended. */
+const conflictAttempts = 4;
+const conflictDelayMs = 50;
+
+/**
+ * A prefix of an S3 bucket as an object store. Bodies are whole arrays of known length, so that no server needs
+ * chunked uploads. Failed requests are repeated by the SDK, bodies that broke off by readObject.
+ */
+export class S3Store implements ObjectStore {
+  readonly url: string;
+  private readonly bucket: string;
+  private readonly keyRoot: string;
+  private readonly client: S3Client;
+  private readonly serverName: string;
+  private readonly remover: BucketRemover;
+  private hasConditionalWrites = true;
+  private bucketWasSeen = false;
+
+  constructor(
+    location: Extract<Location, { kind: "s3" }>,
+    { client, serverName }: ConfiguredS3,
+    private readonly onNotice: (notice: string) => void,
+  ) {
+    this.url = location.url;
+    this.bucket = location.bucket;
+    this.keyRoot = location.prefix === "" ? "" : `${location.prefix}/`;
+    this.client = client;
+    this.serverName = serverName;
+    this.remover = new BucketRemover(client, location.bucket, onNotice);
+  }
+
+  async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
+    checkKey(key);
+    try {
+      const address = { bucket: this.bucket, key: this.keyRoot + key, name: `${this.url}/${key}` };
+      return await readObject(this.client, address, options);
+    } catch (thrown) {
+      if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
+      if (thrown instanceof TooLong) throw tooLarge(this.url, key, thrown.sizeBytes, options.maxBytes ?? 0);
+      if (failureOf(thrown).name === "NoSuchKey") throw notFound(this.url, key);
+      throw this.error(`read ${this.url}/${key}`, thrown);
+    }
+  }
+
+  /**
+   * With `ifAbsent` there is always a look before the write: many servers ignore `If-None-Match` without a word, and
+   * would overwrite. The header then decides between writers that looked at the same time, where the server knows it.
+   */
+  async put(key: string, body: Uint8Array, options: PutOptions = {}): Promise<"written" | "exists"> {
+    checkKey(key);
+    const contentType = options.contentType ?? "application/octet-stream";
+    try {
+      if (options.ifAbsent !== true) {
+        await this.write(key, body, contentType, false);
+        return "written";
+      }
+      if ((await this.look(key)) !== undefined) return "exists";
+      return await this.writeIfAbsent(key, body, contentType);
+    } catch (thrown) {
+      throw this.error(`write ${this.url}/${key}`, thrown);
+    }
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    checkKey(key);
+    try {
+      return await this.look(key);
+    } catch (thrown) {
+      throw this.error(`look at ${this.url}/${key}`, thrown);
+    }
+  }
+
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+    checkPrefix(prefix);
+    const { client, bucket, keyRoot, onNotice } = this;
+    try {
+      yield* listBucket({ client, bucket, keyRoot, prefix, startAfter: options.startAfter ?? "", onNotice });
+    } catch (thrown) {
+      throw this.error(prefix === "" ? `list ${this.url}` : `list ${this.url}/${prefix}`, thrown);
+    }
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    keys.forEach(checkKey);
+    try {
+      await this.remover.remove(keys.map((key) => this.keyRoot + key));
+    } catch (thrown) {
+      throw this.error(`remove ${keys.length} objects from ${this.url}`, thrown);
+    }
+  }
+
+  close(): void {
+    this.client.destroy();
+  }
+
+  private async writeIfAbsent(
+    key: string,
+    body: Uint8Array,
+    contentType: string,
+  ): Promise<"written" | "exists"> {
+    for (let attempt = 1; this.hasConditionalWrites; attempt += 1) {
+      try {
+        await this.write(key, body, contentType, true);
+        return "written";
+      } catch (thrown) {
+        const { name, status } = failureOf(thrown);
+        if (status === 412 || name === "PreconditionFailed") return "exists";
+        if (status === 409 && attempt < conflictAttempts) await setTimeout(conflictDelayMs * 2 ** attempt);
+        else if (status === 409) throw conditionalConflict(this.url, key);
+        else if (status === 501 || name === "NotImplemented") this.doWithoutConditionalWrites();
+        else throw thrown;
+      }
+    }
+    await this.write(key, body, contentType, false);
+    return "written";
+  }
+
+  private doWithoutConditionalWrites(): void {
+    if (!this.hasConditionalWrites) return;
+    this.hasConditionalWrites = false;
+    this.onNotice(
+      `bucket '${this.bucket}' has no conditional writes: "write if absent" looks before it writes`,
+    );
+  }
+
+  private async write(
+    key: string,
+    body: Uint8Array,
+    contentType: string,
+    conditional: boolean,
+  ): Promise<void> {
+    await this.client.send(
+      new PutObjectCommand({
+        Bucket: this.bucket,
+        Key: this.keyRoot + key,
+        Body: body,
+        ContentLength: body.byteLength,
+        ContentType: contentType,
+        ...(conditional ? { IfNoneMatch: "*" } : {}),
+      }),
+    );
+  }
+
+  private async look(key: string): Promise<ObjectInfo | undefined> {
+    try {
+      const answer = await this.client.send(
+        new HeadObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key }),
+      );
+      const etag = (answer.ETag ?? "").replace(/^"|"$/g, "");
+      return { key, sizeBytes: answer.ContentLength ?? 0, etag };
+    } catch (thrown) {
+      if (failureOf(thrown).status !== 404) throw thrown;
+    }
+    await this.requireBucket();
+    return undefined;
+  }
+
+  /** HEAD answers 404 without a body, so a missing bucket and a missing key look alike: asked once per store. */
+  private async requireBucket(): Promise<void> {
+    if (this.bucketWasSeen) return;
+    try {
+      await this.client.send(new HeadBucketCommand({ Bucket: this.bucket }));
+    } catch (thrown) {
+      if (failureOf(thrown).status !== 404) throw thrown;
+      throw Object.assign(new Error("the bucket is not there"), { name: "NoSuchBucket" });
+    }
+    this.bucketWasSeen = true;
+  }
+
+  private error(doing: string, thrown: unknown): TrommelError {
+    return s3Error({ doing, bucket: this.bucket, serverName: this.serverName }, thrown);
+  }
+}
+
+function conditionalConflict(url: string, key: string): TrommelError {
+  return new TrommelError(
+    "conflict",
+    `failed to write ${url}/${key}: somebody else is writing it at this moment. Try again`,
+    { retryable: true },
+  );
+}

@@ -1,0 +1,31 @@
+import { TrommelError } from "../errors.js";
+
+/** Errors that both stores word the same way. */
+
+export function notFound(url: string, key: string): TrommelError {
+  return new TrommelError(
+    "not-found",
+    `failed to read ${url}/${key}: there is no such object. Check the key`,
+    {
+      context: { store: url, key },
+    },
+  );
+}
+
+export function tooLarge(url: string, key: string, sizeBytes: number, maxBytes: number): TrommelError {
+  return new TrommelError(
+    "too-large",
+    `failed to read ${url}/${key}: it has ${sizeBytes} bytes, at most ${maxBytes} are allowed. ` +
+      `Remove it or raise the bound`,
+    { context: { store: url, key, sizeBytes, maxBytes } },
+  );
+}
+
+/** The signal's own reason where that is one of our errors. */
+export function cancelled(url: string, key: string, signal: AbortSignal): TrommelError {
+  if (signal.reason instanceof TrommelError) return signal.reason;
+  return new TrommelError("cancelled", `failed to read ${url}/${key}: the caller gave up on it`, {
+    context: { store: url, key },
+    cause: signal.reason,
+  });
+}

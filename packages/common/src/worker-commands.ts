@@ -1,0 +1,70 @@
+import { z } from "zod";
+import type { BackboneSpec } from "./artefacts/backbone-spec.js";
+import { normalization } from "./artefacts/backbone-spec.js";
+import type { ScoreRow } from "./artefacts/bundle.js";
+import { workerQueues } from "./jobs/queues.js";
+
+/**
+ * What the command line asks of the worker package, which holds the ML runtime. The CLI loads that package only for
+ * these; its options cross as plain data and are parsed on the other side.
+ */
+
+export const devices = ["cpu", "webgpu", "cuda"] as const;
+export type Device = (typeof devices)[number];
+export const engines = ["onnx", "tfjs"] as const;
+export type EngineName = (typeof engines)[number];
+
+export const workerOptions = z
+  .object({
+    redisUrl: z.string(),
+    storeUrl: z.string(),
+    /** Shards in flight at once; the next is fetched and decoded while one is on the device. */
+    concurrency: z.int().min(1).max(64),
+    /** Threads of the device's runtime on the CPU. */
+    threads: z.int().min(1).max(1024),
+    device: z.enum(devices),
+    engine: z.enum(engines),
+    queues: z.array(z.enum(workerQueues)).min(1),
+    /** Part of a local cluster: end when the IPC channel closes. */
+    embedded: z.boolean(),
+    logLevel: z.string(),
+  })
+  .strict();
+export type WorkerOptions = z.infer<typeof workerOptions>;
+
+export const importOptions = z
+  .object({
+    storeUrl: z.string(),
+    source: z.string(),
+    name: z.string(),
+    sha256: z.string().optional(),
+    output: z.string().optional(),
+    inputSize: z.int().min(8).max(4096).optional(),
+    normalization,
+    channelOrder: z.enum(["rgb", "bgr"]),
+    pooling: z.enum(["average", "max"]).optional(),
+  })
+  .strict();
+export type ImportOptions = z.infer<typeof importOptions>;
+
+export const predictOptions = z
+  .object({
+    /** Location of the bundle. */
+    bundle: z.string(),
+    files: z.array(z.string()).min(1),
+    topK: z.int().positive().optional(),
+    device: z.enum(devices),
+    threads: z.int().min(1).max(1024),
+  })
+  .strict();
+export type PredictOptions = z.infer<typeof predictOptions>;
+
+export type PredictedRow =
+  ScoreRow | { readonly key: string; readonly error: { readonly reason: string; readonly detail: string } };
+
+export interface WorkerCommands {
+  /** Serves the queues until told to stop. @returns the exit code */
+  runWorker(options: WorkerOptions): Promise<number>;
+  importBackbone(options: ImportOptions, say: (line: string) => void): Promise<BackboneSpec>;
+  predict(options: PredictOptions): Promise<PredictedRow[]>;
+}

@@ -1,0 +1,175 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { devices, engines, messageOf, TrommelError, toTrommelError, workerQueues } from "@trommel/common";
+import { backboneImport, backboneList, backboneShow } from "./cli/commands/backbone.js";
+import { coordinator, up, worker } from "./cli/commands/serve.js";
+import { cancel, resume, status } from "./cli/commands/runs.js";
+import { predict, score } from "./cli/commands/score.js";
+import { train } from "./cli/commands/train.js";
+import { addRecipeFlags } from "./cli/recipe-flags.js";
+import { workerRefusedExitCode } from "./cluster/worker-processes.js";
+
+const logLevels = ["debug", "info", "warn", "error", "silent"];
+
+/** The command line. @returns the exit code: 0 done, 1 failed, 2 refused as it was asked */
+export async function main(args: readonly string[]): Promise<number> {
+  const program = new Command("trommel")
+    .description(
+      "Trains image classifiers on frozen backbones and scores image collections, over a job queue.",
+    )
+    .version("0.1.0")
+    .showHelpAfterError("(--help shows what is legal)")
+    .exitOverride();
+  addBackboneCommands(program);
+  addTrain(program);
+  addScore(program);
+  addServers(program);
+  addRunCommands(program);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (thrown) {
+    return reportFailure(thrown, args.includes("--json"));
+  }
+}
+
+function reportFailure(thrown: unknown, json: boolean): number {
+  // Commander has printed its own message, and --help and --version end here with 0.
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+  const error = toTrommelError(thrown);
+  if (json) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`);
+  process.stderr.write(`trommel: ${error.message}\n`);
+  if (error.code === "internal" && error.cause instanceof Error)
+    process.stderr.write(`${error.cause.stack ?? ""}\n`);
+  return error.code === "invalid-argument" || error.code === "device-unavailable" ? workerRefusedExitCode : 1;
+}
+
+/** Flags of every command. */
+function globals(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--store <location>", "folder or s3://bucket/prefix")
+        .env("TROMMEL_STORE")
+        .default(".trommel"),
+    )
+    .addOption(
+      new Option("--redis <url>", "redis://, rediss:// or unix: (default: embedded)").env(
+        "TROMMEL_REDIS_URL",
+      ),
+    )
+    .option("--json", "print one JSON object to stdout and all else to stderr")
+    .addOption(new Option("--log-level <level>", "what goes to stderr").choices(logLevels).default("warn"));
+}
+
+/** Flags of commands that run workers of their own where no Redis is given. */
+function clusterFlags(command: Command): Command {
+  return deviceFlags(
+    command.option("--workers <count>", "workers of the embedded cluster (default: 1)", positiveInteger),
+  ).option("--concurrency <shards>", "shards in flight per worker", positiveInteger, 2);
+}
+
+function deviceFlags(command: Command): Command {
+  return command
+    .addOption(new Option("--device <device>", "where backbones run").choices(devices).default("cpu"))
+    .addOption(new Option("--engine <engine>", "what runs them").choices(engines).default("onnx"))
+    .option(
+      "--threads <count>",
+      "threads of the device's runtime (default: the cores, shared out)",
+      positiveInteger,
+    );
+}
+
+function followFlags(command: Command): Command {
+  return command
+    .option("--follow", "show progress until it ends (default on a terminal)")
+    .option("--no-follow", "return as soon as it is queued");
+}
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError("it is not a whole number above zero.");
+  return value;
+}
+
+function addBackboneCommands(program: Command): void {
+  const backbone = program.command("backbone").description("import and look at frozen networks");
+  globals(backbone.command("import <source>"))
+    .description("import a Keras-layers model.json or an ONNX encoder, by path, s3:// or https://")
+    .requiredOption("--name <name>", "name of the backbone")
+    .option("--output <layer>", "layer or tensor whose value is the embedding")
+    .option("--size <pixels>", "side of the square input", positiveInteger)
+    .addOption(
+      new Option("--normalize <how>", "tf, torch, unit, none, or six numbers: means, deviations").default(
+        "tf",
+      ),
+    )
+    .addOption(
+      new Option("--channels <order>", "order the network wants").choices(["rgb", "bgr"]).default("rgb"),
+    )
+    .addOption(new Option("--pooling <how>", "pooling of a spatial output").choices(["average", "max"]))
+    .option("--sha256 <hex>", "what the file must hash to; required for https://")
+    .action(backboneImport);
+  globals(backbone.command("ls")).description("list the store's backbones").action(backboneList);
+  globals(backbone.command("show <name>")).description("show one backbone's spec").action(backboneShow);
+}
+
+function addTrain(program: Command): void {
+  const command = program
+    .command("train <prefix>")
+    .description("train a classifier on a prefix of class folders");
+  followFlags(clusterFlags(addRecipeFlags(globals(command))))
+    .option("--run <id>", "id of the run (default: from what it is)")
+    .action(train);
+}
+
+function addScore(program: Command): void {
+  followFlags(clusterFlags(globals(program.command("score <prefix>"))))
+    .description("score every picture under a prefix")
+    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
+    .requiredOption("--output <prefix>", "where the scores go")
+    .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
+    .addOption(
+      new Option("--format <format>", "jsonl, or csv beside it").choices(["jsonl", "csv"]).default("jsonl"),
+    )
+    .option("--shard-size <images>", "images per shard", positiveInteger, 256)
+    .action(score);
+  deviceFlags(globals(program.command("predict <files...>")))
+    .description("classify a few files, without a queue")
+    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
+    .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
+    .action(predict);
+}
+
+function addServers(program: Command): void {
+  globals(program.command("coordinator"))
+    .description("serve the plan queue: prefixes to shards to jobs")
+    .action(coordinator);
+  deviceFlags(globals(program.command("worker")))
+    .description("serve the work queues")
+    .option("--concurrency <shards>", "shards in flight", positiveInteger, 2)
+    .addOption(
+      new Option("--queues <names...>", "queues to serve").choices(workerQueues).default([...workerQueues]),
+    )
+    .addOption(new Option("--embedded").hideHelp())
+    .action(worker);
+  clusterFlags(globals(program.command("up")))
+    .description("run a local cluster until interrupted: Redis, a coordinator and workers")
+    .option("--port <port>", "loopback port of its Redis", positiveInteger, 6390)
+    .action(up);
+}
+
+function addRunCommands(program: Command): void {
+  globals(program.command("status [run]"))
+    .description("what a run has done, or a list of all")
+    .option("--follow", "show progress until it ends")
+    .action(status);
+  globals(program.command("cancel <run>")).description("stop a run; what is done is kept").action(cancel);
+  followFlags(clusterFlags(globals(program.command("resume <run>"))))
+    .description("continue a run from what the store holds")
+    .action(resume);
+}
+
+process.on("unhandledRejection", (reason) => {
+  process.stderr.write(`trommel: ${reason instanceof TrommelError ? reason.message : messageOf(reason)}\n`);
+  process.exitCode = 1;
+});

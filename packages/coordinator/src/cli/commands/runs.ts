@@ -1,0 +1,88 @@
+import { TrommelError } from "@trommel/common";
+import {
+  cancelSubject,
+  findSubject,
+  listSubjects,
+  readStatus,
+  type RunStatus,
+  type Subject,
+} from "../../run-control/run-state.js";
+import { follow } from "../follow.js";
+import { interruptSignal } from "../interrupt.js";
+import { runSubject, showResult, type FollowFlags } from "../run-subject.js";
+import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
+
+/** `trommel status [run]` */
+export async function status(id: string | undefined, flags: GlobalFlags & FollowFlags): Promise<void> {
+  const session = new Session(flags);
+  try {
+    if (id === undefined) await listAll(session);
+    else await showOne(session, await findSubject(session.store, id), flags.follow ?? false);
+  } finally {
+    await session.close();
+  }
+}
+
+async function listAll(session: Session): Promise<void> {
+  const producer = await session.producer();
+  const rows: RunStatus[] = [];
+  for (const { id } of await listSubjects(session.store)) {
+    rows.push(await readStatus(session.store, await findSubject(session.store, id), producer));
+  }
+  for (const row of rows) session.say(describe(row));
+  if (rows.length === 0) session.say(`no run in ${session.store.url} yet`);
+  session.result({ runs: rows });
+}
+
+async function showOne(session: Session, subject: Subject, following: boolean): Promise<void> {
+  const producer = await session.producer();
+  const now = await readStatus(session.store, subject, producer);
+  if (following && now.phase === "running" && producer !== undefined) {
+    const result = await follow({ store: session.store, subject, producer, signal: interruptSignal() });
+    showResult(session, subject, result);
+    return;
+  }
+  if (now.result !== undefined) {
+    showResult(session, subject, now.result);
+    return;
+  }
+  session.say(describe(now));
+  for (const stage of now.stages) {
+    if (stage.total > 0) session.say(`  ${stage.stage.padEnd(8)} ${stage.done}/${stage.total} ${stage.note}`);
+  }
+  if (now.error !== undefined) session.say(`  ${now.error.stage} failed: ${now.error.message}`);
+  session.result(now);
+}
+
+function describe(row: RunStatus): string {
+  const accuracy = row.result?.accuracy === undefined ? "" : `, accuracy ${row.result.accuracy.toFixed(4)}`;
+  return `${row.id} (${row.kind}): ${row.phase}${accuracy}`;
+}
+
+/** `trommel cancel <run>` */
+export async function cancel(id: string, flags: GlobalFlags): Promise<void> {
+  const session = new Session(flags);
+  try {
+    const subject = await findSubject(session.store, id);
+    const producer = await session.producer();
+    const { phase } = await readStatus(session.store, subject, producer);
+    if (phase === "complete") {
+      throw new TrommelError("conflict", `failed to cancel ${id}: it is complete`);
+    }
+    await cancelSubject(session.store, subject, producer);
+    session.say(`cancelled ${id}; what is done is kept. 'trommel resume ${id}' continues it`);
+    session.result({ id, kind: subject.kind, phase: "cancelled" });
+  } finally {
+    await session.close();
+  }
+}
+
+/** `trommel resume <run>` */
+export async function resume(id: string, flags: GlobalFlags & ClusterFlags & FollowFlags): Promise<void> {
+  const session = new Session(flags);
+  try {
+    await runSubject(session, await findSubject(session.store, id), flags);
+  } finally {
+    await session.close();
+  }
+}

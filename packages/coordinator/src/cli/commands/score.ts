@@ -1,0 +1,79 @@
+import { availableParallelism } from "node:os";
+import { TrommelError } from "@trommel/common";
+import { createScoring, resolveBundle } from "../../run-control/create-run.js";
+import { runSubject, type FollowFlags } from "../run-subject.js";
+import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
+
+type ScoreFlags = GlobalFlags &
+  ClusterFlags &
+  FollowFlags & {
+    readonly model: string;
+    readonly output: string;
+    readonly top?: number;
+    readonly format: "jsonl" | "csv";
+    readonly shardSize: number;
+  };
+
+/** `trommel score <prefix> --model … --output …` */
+export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
+  const session = new Session(flags);
+  try {
+    const config = await createScoring({
+      store: session.store,
+      source: prefix,
+      model: flags.model,
+      output: flags.output,
+      topK: flags.top,
+      formats: flags.format === "csv" ? ["jsonl", "csv"] : ["jsonl"],
+      shardSize: flags.shardSize,
+    });
+    await runSubject(session, { kind: "scoring", id: config.id, config }, flags);
+  } finally {
+    await session.close();
+  }
+}
+
+type PredictFlags = GlobalFlags & {
+  readonly model: string;
+  readonly top?: number;
+  readonly device: "cpu" | "webgpu" | "cuda";
+  readonly engine: string;
+  readonly threads?: number;
+};
+
+/** `trommel predict <files…> --model …` */
+export async function predict(files: string[], flags: PredictFlags): Promise<void> {
+  const session = new Session(flags);
+  try {
+    if (flags.engine !== "onnx") {
+      throw new TrommelError(
+        "invalid-argument",
+        `failed to predict with --engine ${flags.engine}: predict runs a bundle's model.onnx. Leave --engine out`,
+      );
+    }
+    const bundle = await resolveBundle(session.store, flags.model);
+    const commands = await loadWorkerCommands();
+    const rows = await commands.predict({
+      bundle: bundle.location,
+      files,
+      device: flags.device,
+      threads: flags.threads ?? availableParallelism(),
+      ...(flags.top === undefined ? {} : { topK: flags.top }),
+    });
+    for (const row of rows) {
+      session.say(
+        "error" in row
+          ? `${row.key}: failed: ${row.error.reason} (${row.error.detail})`
+          : describe(row.key, row.top),
+      );
+    }
+    session.result({ model: bundle.location, rows });
+    if (rows.some((row) => "error" in row)) process.exitCode = 1;
+  } finally {
+    await session.close();
+  }
+}
+
+function describe(key: string, top: readonly { label: string; probability: number }[]): string {
+  return `${key}: ${top.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`).join(", ")}`;
+}

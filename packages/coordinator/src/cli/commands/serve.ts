@@ -1,0 +1,105 @@
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
+import {
+  checkRedis,
+  describeRedis,
+  TrommelError,
+  type Device,
+  type EngineName,
+  type WorkerQueue,
+} from "@trommel/common";
+import { startLocalCluster } from "../../cluster/local-cluster.js";
+import { startCoordinator } from "../../coordinator.js";
+import { interruptSignal } from "../interrupt.js";
+import {
+  loadWorkerCommands,
+  localWorkers,
+  Session,
+  type ClusterFlags,
+  type GlobalFlags,
+} from "../session.js";
+
+/** `trommel coordinator` */
+export async function coordinator(flags: GlobalFlags): Promise<void> {
+  const session = new Session(flags);
+  try {
+    const redisUrl = requireRedis(flags, "coordinator");
+    await checkRedis(redisUrl);
+    const interrupt = interruptSignal();
+    const running = await startCoordinator({ redisUrl, store: session.store, log: session.log });
+    session.releases.add("coordinator", () => running.stop());
+    session.say(`coordinator: redis ${describeRedis(redisUrl)}, store ${session.store.url}`);
+    await once(interrupt, "abort");
+  } finally {
+    await session.close();
+  }
+}
+
+type WorkerFlags = GlobalFlags & {
+  readonly concurrency: number;
+  readonly threads?: number;
+  readonly device: Device;
+  readonly engine: EngineName;
+  readonly queues: WorkerQueue[];
+  readonly embedded?: boolean;
+};
+
+/** `trommel worker`; the worker package takes over this process. */
+export async function worker(flags: WorkerFlags): Promise<void> {
+  const session = new Session(flags);
+  const storeUrl = session.store.url;
+  await session.close();
+  const redisUrl = requireRedis(flags, "worker");
+  await checkRedis(redisUrl);
+  const commands = await loadWorkerCommands();
+  process.exitCode = await commands.runWorker({
+    redisUrl,
+    storeUrl,
+    concurrency: flags.concurrency,
+    threads: flags.threads ?? availableParallelism(),
+    device: flags.device,
+    engine: flags.engine,
+    queues: flags.queues,
+    embedded: flags.embedded ?? false,
+    logLevel: flags.logLevel,
+  });
+}
+
+function requireRedis(flags: GlobalFlags, command: string): string {
+  if (flags.redis !== undefined) return flags.redis;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to start a ${command}: it needs the Redis that its cluster shares. Give --redis or TROMMEL_REDIS_URL; 'trommel up' starts a whole cluster on this machine`,
+  );
+}
+
+/** `trommel up` */
+export async function up(flags: GlobalFlags & ClusterFlags & { readonly port: number }): Promise<void> {
+  const session = new Session(flags);
+  try {
+    const interrupt = interruptSignal();
+    const { workers, workerFlags } = localWorkers(flags);
+    const cluster = await startLocalCluster({
+      store: session.store,
+      workers,
+      workerFlags,
+      redisPort: flags.port,
+      log: session.log,
+    });
+    session.releases.add("cluster", () => cluster.stop());
+    session.say(
+      `a local cluster of ${workers} worker${workers === 1 ? "" : "s"}; store ${session.store.url}`,
+    );
+    session.say(`in another terminal: export TROMMEL_REDIS_URL=${cluster.redisUrl}`);
+    session.result({ redis: cluster.redisUrl, store: session.store.url, workers });
+    while (!interrupt.aborted) {
+      cluster.check();
+      await Promise.race([
+        once(interrupt, "abort"),
+        new Promise((resolve) => setTimeout(resolve, 500).unref()),
+      ]);
+    }
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,53 @@
+import type { RunResult, Subject } from "../run-control/run-state.js";
+import { readResult, readStatus, startAttempt } from "../run-control/run-state.js";
+import { follow } from "./follow.js";
+import { interruptSignal } from "./interrupt.js";
+import type { ClusterFlags, Session } from "./session.js";
+
+export interface FollowFlags {
+  readonly follow?: boolean;
+}
+
+/**
+ * Brings a run to its end or into the queue: one that is finished is shown, one that is running is joined, any other
+ * is started or continued. An embedded cluster lives as long as the command, so there the command always waits.
+ */
+export async function runSubject(
+  session: Session,
+  subject: Subject,
+  flags: ClusterFlags & FollowFlags,
+): Promise<void> {
+  const finished = await readResult(session.store, subject);
+  if (finished !== undefined) {
+    showResult(session, subject, finished);
+    return;
+  }
+  const interrupt = interruptSignal();
+  const { producer, cluster } = await session.producerOrCluster(flags);
+  const status = await readStatus(session.store, subject, producer);
+  if (status.phase !== "running") await startAttempt(session.store, subject, producer);
+  session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
+  if (cluster === undefined && !(flags.follow ?? process.stderr.isTTY)) {
+    session.say(`queued ${subject.id}; 'trommel status ${subject.id} --follow' watches it`);
+    session.result({ id: subject.id, kind: subject.kind, phase: "running" });
+    return;
+  }
+  const result = await follow({ store: session.store, subject, producer, cluster, signal: interrupt });
+  showResult(session, subject, result);
+}
+
+/** Prints a finished run or scoring. */
+export function showResult(session: Session, subject: Subject, result: RunResult): void {
+  const { ledger } = result;
+  if (result.accuracy !== undefined) {
+    session.say(
+      `${subject.id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}`,
+    );
+  }
+  session.say(
+    `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`,
+  );
+  session.say(`${subject.kind === "run" ? "bundle" : "scores"}: ${result.location}`);
+  if (subject.kind === "run") session.say(`report: ${result.location}/report.html`);
+  session.result({ id: subject.id, kind: subject.kind, phase: "complete", ...result });
+}

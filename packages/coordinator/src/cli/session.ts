@@ -1,0 +1,112 @@
+import { availableParallelism } from "node:os";
+import {
+  checkRedis,
+  openStore,
+  ReleaseStack,
+  resolveLocation,
+  type ObjectStore,
+  type WorkerCommands,
+} from "@trommel/common";
+import { pino, type Logger } from "pino";
+import pretty from "pino-pretty";
+import { startLocalCluster, type LocalCluster } from "../cluster/local-cluster.js";
+import { JobProducer } from "../run-control/job-producer.js";
+
+/** Flags that every command takes. */
+export interface GlobalFlags {
+  readonly store: string;
+  readonly redis?: string;
+  readonly json?: boolean;
+  readonly logLevel: string;
+}
+
+/** Flags of commands that may start workers of their own. */
+export interface ClusterFlags {
+  readonly workers?: number;
+  readonly threads?: number;
+  readonly device: string;
+  readonly engine: string;
+  readonly concurrency: number;
+}
+
+/** What one command holds: its store, its output, and whatever it must give back. */
+export class Session {
+  readonly store: ObjectStore;
+  readonly log: Logger;
+  readonly json: boolean;
+  readonly redisUrl: string | undefined;
+  readonly releases = new ReleaseStack();
+
+  constructor(flags: GlobalFlags) {
+    this.json = flags.json ?? false;
+    this.log = createLogger(flags.logLevel);
+    this.redisUrl = flags.redis;
+    this.store = openStore(resolveLocation(flags.store), {
+      onNotice: (notice) => this.log.warn(notice),
+    });
+    this.releases.add("store", () => this.store.close());
+  }
+
+  /** Words for people: stdout, or stderr where stdout is for machines. */
+  say(line: string): void {
+    (this.json ? process.stderr : process.stdout).write(`${line}\n`);
+  }
+
+  /** The one object of `--json`. */
+  result(value: unknown): void {
+    if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** A producer on the configured Redis, or undefined where none is configured. */
+  async producer(): Promise<JobProducer | undefined> {
+    if (this.redisUrl === undefined) return undefined;
+    await checkRedis(this.redisUrl);
+    return this.#producerOn(this.redisUrl);
+  }
+
+  /** A producer on the configured Redis, or on an embedded cluster of this command's own. */
+  async producerOrCluster(flags: ClusterFlags): Promise<{ producer: JobProducer; cluster?: LocalCluster }> {
+    const configured = await this.producer();
+    if (configured !== undefined) return { producer: configured };
+    const { workers, workerFlags } = localWorkers(flags);
+    const cluster = await startLocalCluster({ store: this.store, workers, workerFlags, log: this.log });
+    this.releases.add("cluster", () => cluster.stop());
+    return { producer: this.#producerOn(cluster.redisUrl), cluster };
+  }
+
+  async close(): Promise<void> {
+    for (const failure of await this.releases.releaseAll()) this.log.warn({ failure }, "failed to release");
+  }
+
+  #producerOn(redisUrl: string): JobProducer {
+    const producer = new JobProducer(redisUrl);
+    this.releases.add("producer", () => producer.close());
+    return producer;
+  }
+}
+
+/** Without `--workers` there is one; without `--threads` the cores are shared out among them. */
+export function localWorkers(flags: ClusterFlags): { workers: number; workerFlags: string[] } {
+  const workers = flags.workers ?? 1;
+  const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / workers));
+  const workerFlags = [
+    ...["--threads", String(threads), "--device", flags.device, "--engine", flags.engine],
+    ...["--concurrency", String(flags.concurrency)],
+  ];
+  return { workers, workerFlags };
+}
+
+function createLogger(level: string): Logger {
+  const stream = process.stderr.isTTY
+    ? pretty({ destination: 2, sync: true, ignore: "pid,hostname,time" })
+    : undefined;
+  return stream === undefined
+    ? pino({ level, base: null }, process.stderr)
+    : pino({ level, base: null }, stream);
+}
+
+/** The worker package, loaded only by the commands that need its ML runtime. */
+export async function loadWorkerCommands(): Promise<WorkerCommands> {
+  const specifier = "@trommel/gpu-worker";
+  return (await import(specifier)) as WorkerCommands;
+}

@@ -1,0 +1,95 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { checkRedis, TrommelError } from "@trommel/common";
+
+export interface EmbeddedRedis {
+  readonly url: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+const startTimeoutMs = 10_000;
+const stopTimeoutMs = 3_000;
+
+/**
+ * Starts a redis-server of our own. Without a port it listens on a Unix socket in a private folder and nowhere
+ * else; with one, on loopback. It keeps nothing on disk: Redis is disposable.
+ * @throws TrommelError `not-found` where there is no redis-server, `unavailable` where it does not come up
+ */
+export async function startEmbeddedRedis(options: { readonly port?: number } = {}): Promise<EmbeddedRedis> {
+  const binary = process.env["TROMMEL_REDIS_SERVER"] ?? "redis-server";
+  const folder = await mkdtemp(join(tmpdir(), "trommel-redis-"));
+  const socket = join(folder, "redis.sock");
+  const address =
+    options.port === undefined
+      ? ["--port", "0", "--unixsocket", socket, "--unixsocketperm", "700"]
+      : ["--port", String(options.port), "--bind", "127.0.0.1"];
+  const url = options.port === undefined ? `unix:${socket}` : `redis://127.0.0.1:${options.port}`;
+  const child = spawn(
+    binary,
+    [...address, "--dir", folder, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"],
+    { stdio: ["ignore", "pipe", "pipe"], detached: true },
+  );
+  const stop = async (): Promise<void> => {
+    await stopProcess(child);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await waitUntilUp(child, binary, url);
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
+  // An embedded server must not keep a finished command alive.
+  child.unref();
+  return { url, pid: child.pid ?? 0, stop };
+}
+
+async function waitUntilUp(child: ChildProcess, binary: string, url: string): Promise<void> {
+  let output = "";
+  const keep = (chunk: Buffer): void => {
+    output = (output + chunk.toString("utf8")).slice(-2000);
+  };
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
+  let failure: TrommelError | undefined;
+  child.once("error", (cause) => {
+    failure = new TrommelError(
+      "not-found",
+      `failed to start ${binary}: ${cause.message}. Install redis-server (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis), name one in TROMMEL_REDIS_SERVER, or give --redis`,
+      { cause },
+    );
+  });
+  child.once("exit", (code, signal) => {
+    failure ??= new TrommelError(
+      "unavailable",
+      `failed to start ${binary}: it ended with ${code ?? signal ?? "no code"}: ${output.trim().split("\n").slice(-3).join(" | ")}`,
+      { retryable: false },
+    );
+  });
+  const deadline = performance.now() + startTimeoutMs;
+  for (;;) {
+    if (failure !== undefined) throw failure;
+    try {
+      await checkRedis(url, 1000);
+      return;
+    } catch (thrown) {
+      if (performance.now() > deadline) throw thrown;
+    }
+    await sleep(25);
+  }
+}
+
+/** SIGTERM, then SIGKILL; only ever to the process that we started. */
+export async function stopProcess(child: ChildProcess, timeoutMs = stopTimeoutMs): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  await exited;
+  clearTimeout(timer);
+}

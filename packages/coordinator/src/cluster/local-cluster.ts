@@ -1,0 +1,68 @@
+import { ReleaseStack, TrommelError, checkRedis, type ObjectStore } from "@trommel/common";
+import type { Logger } from "pino";
+import { startCoordinator } from "../coordinator.js";
+import { startEmbeddedRedis } from "./embedded-redis.js";
+import { WorkerProcesses } from "./worker-processes.js";
+
+export interface LocalCluster {
+  readonly redisUrl: string;
+  readonly redisPid: number | undefined;
+  readonly workerPids: number[];
+  /** @throws TrommelError `device-unavailable` where every worker has refused to start */
+  check(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * A cluster on this machine for as long as a command runs: Redis (unless one is given), a coordinator in this
+ * process, and worker processes. The same code paths as a real one.
+ */
+export async function startLocalCluster(options: {
+  readonly store: ObjectStore;
+  readonly workers: number;
+  readonly workerFlags: readonly string[];
+  readonly redisPort?: number;
+  readonly log: Logger;
+}): Promise<LocalCluster> {
+  const { store, log } = options;
+  const releases = new ReleaseStack();
+  const stop = async (): Promise<void> => {
+    for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
+  };
+  try {
+    const redis = await startEmbeddedRedis(
+      options.redisPort === undefined ? {} : { port: options.redisPort },
+    );
+    releases.add("redis-server", () => redis.stop());
+    await checkRedis(redis.url);
+    const coordinator = await startCoordinator({ redisUrl: redis.url, store, log });
+    releases.add("coordinator", () => coordinator.stop());
+    const workers = new WorkerProcesses({
+      count: options.workers,
+      redisUrl: redis.url,
+      storeUrl: store.url,
+      flags: options.workerFlags,
+      log,
+    });
+    releases.add("workers", () => workers.stop());
+    return {
+      redisUrl: redis.url,
+      redisPid: redis.pid,
+      get workerPids() {
+        return workers.pids;
+      },
+      check: () => {
+        if (workers.allGone) {
+          throw new TrommelError(
+            "device-unavailable",
+            "failed to keep a worker running: each one ended at its start. Its message is above",
+          );
+        }
+      },
+      stop,
+    };
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
+}

@@ -1,0 +1,108 @@
+import {
+  connectRedis,
+  jobPayload,
+  parseAs,
+  parseJsonAs,
+  queuePrefix,
+  ReleaseStack,
+  RunBoard,
+  runConfig,
+  runKeys,
+  scoringConfig,
+  scoringKeys,
+  toTrommelError,
+  TrommelError,
+  withTimeout,
+  workerTimings,
+  type JobPayload,
+  type ObjectStore,
+} from "@trommel/common";
+import { UnrecoverableError, Worker, type Job } from "bullmq";
+import type { Logger } from "pino";
+import { planRun } from "./plan/plan-run.js";
+import { planScoring } from "./plan/plan-scoring.js";
+import { JobProducer } from "./run-control/job-producer.js";
+
+/** Runs that one coordinator plans at the same time: listing is waiting, not work. */
+const planConcurrency = 8;
+
+export interface Coordinator {
+  /** Stops taking plans, waits for those under way up to `drainMs`, releases everything. */
+  stop(drainMs?: number): Promise<void>;
+}
+
+/**
+ * Serves the plan queue: turns prefixes into shards and jobs. Holds no ML runtime.
+ * Any number of coordinators may run; BullMQ gives each plan to one.
+ */
+export async function startCoordinator(options: {
+  readonly redisUrl: string;
+  readonly store: ObjectStore;
+  readonly log: Logger;
+}): Promise<Coordinator> {
+  const { store, log } = options;
+  const releases = new ReleaseStack();
+  const connection = connectRedis(options.redisUrl);
+  releases.add("redis", () => connection.disconnect());
+  const producer = new JobProducer(options.redisUrl);
+  releases.add("producer", () => producer.close());
+  const worker = new Worker(
+    "plan",
+    async (job) => {
+      const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
+      const board = new RunBoard(connection, payload.id);
+      try {
+        await plan(payload, store, producer, board);
+        log.info({ run: payload.id }, "planned");
+      } catch (thrown) {
+        throw await planFailure(payload, job, board, toTrommelError(thrown), log);
+      }
+    },
+    { connection, prefix: queuePrefix, concurrency: planConcurrency, drainDelay: 1, ...workerTimings },
+  );
+  worker.on("error", (error) => log.warn({ reason: error.message }, "the plan queue had an error"));
+  releases.add("worker", () => worker.close(true));
+  await withTimeout(worker.waitUntilReady(), 10_000, "reach Redis");
+  return {
+    stop: async (drainMs = 10_000) => {
+      await withTimeout(worker.close(), drainMs, "drain the coordinator").catch(() => undefined);
+      for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
+    },
+  };
+}
+
+async function plan(
+  payload: JobPayload,
+  store: ObjectStore,
+  producer: JobProducer,
+  board: RunBoard,
+): Promise<void> {
+  const { id, attempt } = payload;
+  if (await board.isOver(attempt))
+    throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
+  if (payload.stage === "plan-run") {
+    const key = runKeys(id).config;
+    const config = parseJsonAs(runConfig, await store.get(key), key);
+    await planRun({ config, attempt, store, producer, board });
+  } else {
+    const key = scoringKeys(id).config;
+    const config = parseJsonAs(scoringConfig, await store.get(key), key);
+    await planScoring({ config, attempt, store, producer, board });
+  }
+  await board.setTotal(attempt, payload.stage, 1);
+  await board.countDone(attempt, payload.stage, 0);
+}
+
+/** Notes the run's error where no further try will come, and words it for BullMQ. */
+async function planFailure(
+  payload: JobPayload,
+  job: Job,
+  board: RunBoard,
+  error: TrommelError,
+  log: Logger,
+): Promise<Error> {
+  const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+  log.warn({ run: payload.id, code: error.code, reason: error.message, last }, "failed to plan");
+  if (last) await board.fail(payload.stage, error);
+  return error.retryable ? error : new UnrecoverableError(error.message);
+}

@@ -1,0 +1,3 @@
+export { main } from "./cli.js";
+export { startCoordinator } from "./coordinator.js";
+export type { Coordinator } from "./coordinator.js";

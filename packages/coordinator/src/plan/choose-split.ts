@@ -1,0 +1,59 @@
+import { compareUtf8, seedFrom, TrommelError } from "@trommel/common";
+
+/**
+ * The stratified, seeded validation split.
+ *
+ * Every class gives max(1, round(fraction · images)) images. Images that earlier runs on the same dataset, seed and
+ * fraction validated on stay in validation, so that no image leaves it as the dataset grows; the rest are those whose
+ * hash of (seed, key) is lowest. Neither order nor anything but keys, labels and that memory matters.
+ *
+ * @param keysByLabel the labelled images' keys
+ * @param remembered keys that earlier runs validated on
+ * @returns validation keys in UTF-8 byte order
+ * @throws TrommelError `bad-dataset` for fewer than two classes, or a class with a single image
+ */
+export function chooseSplit(
+  keysByLabel: ReadonlyMap<string, readonly string[]>,
+  options: { readonly seed: number; readonly fraction: number; readonly remembered: ReadonlySet<string> },
+): string[] {
+  checkClasses(keysByLabel);
+  const validation: string[] = [];
+  for (const keys of keysByLabel.values()) {
+    const quota = Math.max(1, Math.round(options.fraction * keys.length));
+    const kept = keys.filter((key) => options.remembered.has(key));
+    const wanted = Math.min(quota - kept.length, keys.length - kept.length - 1);
+    validation.push(...kept);
+    if (wanted > 0) {
+      const others = keys.filter((key) => !options.remembered.has(key));
+      validation.push(...lowestByHash(others, options.seed, wanted));
+    }
+  }
+  return validation.sort(compareUtf8);
+}
+
+function lowestByHash(keys: readonly string[], seed: number, count: number): string[] {
+  return keys
+    .map((key) => ({ key, rank: seedFrom("validation split", seed, key) >>> 0 }))
+    .sort((a, b) => a.rank - b.rank || compareUtf8(a.key, b.key))
+    .slice(0, count)
+    .map(({ key }) => key);
+}
+
+function checkClasses(keysByLabel: ReadonlyMap<string, readonly string[]>): void {
+  if (keysByLabel.size < 2) {
+    const found = [...keysByLabel.keys()].join(", ") || "none";
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to split the dataset: a classifier needs at least two classes, one folder each, and there is ${found}. Point train at the folder that holds the class folders`,
+      { context: { classes: [...keysByLabel.keys()] } },
+    );
+  }
+  const single = [...keysByLabel].filter(([, keys]) => keys.length < 2).map(([label]) => label);
+  if (single.length > 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to split the dataset: class ${single.map((label) => JSON.stringify(label)).join(", ")} has one image, and training and validation need one each. Add images or remove the folder`,
+      { context: { classes: single } },
+    );
+  }
+}

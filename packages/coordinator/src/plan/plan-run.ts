@@ -1,0 +1,144 @@
+import {
+  canonicalJson,
+  compareUtf8,
+  labelOfKey,
+  listingSummary,
+  openStore,
+  parseJsonAs,
+  runKeys,
+  sha256Hex,
+  shardsPerGram,
+  split as splitSchema,
+  TrommelError,
+  type ListingSummary,
+  type ObjectStore,
+  type RunBoard,
+  type RunConfig,
+  type Split,
+} from "@trommel/common";
+import type { JobProducer } from "../run-control/job-producer.js";
+import { chooseSplit } from "./choose-split.js";
+import { skipHidden, streamShards } from "./stream-shards.js";
+
+/**
+ * Plans a training run.
+ *
+ * In: the labelled prefix. Out: shard files, the split, `listing.json`, and jobs: each group of shards is queued as
+ * soon as it is listed, as children of its gram, itself a child of the waiting solve job.
+ * A retry finds the shard files, continues behind them and queues again what may already be queued; jobs that find
+ * their marker end at once.
+ */
+export async function planRun(options: {
+  readonly config: RunConfig;
+  readonly attempt: number;
+  readonly store: ObjectStore;
+  readonly producer: JobProducer;
+  readonly board: RunBoard;
+}): Promise<ListingSummary> {
+  const { config, attempt, store, producer, board } = options;
+  const keys = runKeys(config.id);
+  const source = openStore(config.dataset);
+  const keysByLabel = new Map<string, string[]>();
+  const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
+  let group: number[] = [];
+  let grams = 0;
+  const flush = async (): Promise<void> => {
+    await board.setTotal(attempt, "extract", totals.shards, totals.images);
+    await board.setTotal(attempt, "gram", grams + 1);
+    await producer.addGram(config.id, attempt, grams, group);
+    grams += 1;
+    group = [];
+  };
+  try {
+    for await (const shard of streamShards({
+      source,
+      store,
+      shardKey: keys.shard,
+      shardSize: config.recipe.shardSize,
+      skip: (key) => skipHidden(key) ?? (labelOfKey(key) === undefined ? "no-label" : undefined),
+    })) {
+      totals.shards += 1;
+      totals.images += shard.entries.length;
+      totals.skipped += shard.skipped.length;
+      for (const entry of shard.entries) {
+        totals.sizeBytes += entry.sizeBytes;
+        addKey(keysByLabel, entry.key);
+      }
+      group.push(shard.index);
+      if (group.length === shardsPerGram) await flush();
+    }
+  } finally {
+    source.close();
+  }
+  if (totals.images === 0) throw emptyDataset(config.dataset, totals.skipped);
+  await writeSplit(store, config, keysByLabel);
+  const summary: ListingSummary = {
+    formatVersion: 1,
+    listed: totals.images + totals.skipped,
+    ...totals,
+    classes: [...keysByLabel]
+      .map(([label, found]) => ({ label, images: found.length }))
+      .sort((a, b) => compareUtf8(a.label, b.label)),
+  };
+  await store.put(keys.listing, Buffer.from(canonicalJson(summary), "utf8"), {
+    contentType: "application/json",
+  });
+  if (group.length > 0) await flush();
+  return summary;
+}
+
+function addKey(keysByLabel: Map<string, string[]>, key: string): void {
+  const label = labelOfKey(key);
+  if (label === undefined) return;
+  const keys = keysByLabel.get(label);
+  if (keys === undefined) keysByLabel.set(label, [key]);
+  else keys.push(key);
+}
+
+function emptyDataset(dataset: string, skipped: number): TrommelError {
+  const files = skipped === 0 ? "it holds no object" : `none of its ${skipped} objects is in a class folder`;
+  return new TrommelError(
+    "bad-dataset",
+    `failed to list ${dataset}: ${files}. Training needs <prefix>/<class>/<picture>`,
+    { context: { dataset } },
+  );
+}
+
+/**
+ * Writes the run's split, and its validation keys where later runs on the same dataset find them.
+ * A split that is there already stays.
+ */
+async function writeSplit(
+  store: ObjectStore,
+  config: RunConfig,
+  keysByLabel: ReadonlyMap<string, readonly string[]>,
+): Promise<void> {
+  const { seed } = config.recipe;
+  const { fraction } = config.recipe.validation;
+  const memory = `splits/${sha256Hex(canonicalJson({ dataset: config.dataset, seed, fraction }))}/`;
+  const remembered = new Set<string>();
+  for await (const { key } of store.list(memory)) {
+    const earlier = parseJsonAs(splitSchema, await store.get(key), key);
+    for (const validationKey of earlier.validation) remembered.add(validationKey);
+  }
+  const split: Split = {
+    formatVersion: 1,
+    seed,
+    fraction,
+    validation: chooseSplit(keysByLabel, { seed, fraction, remembered }),
+  };
+  const body = Buffer.from(canonicalJson(split), "utf8");
+  const outcome = await store.put(runKeys(config.id).split, body, {
+    ifAbsent: true,
+    contentType: "application/json",
+  });
+  if (outcome === "written") {
+    await store.put(`${memory}${config.id}.json`, body, { ifAbsent: true, contentType: "application/json" });
+  }
+}
+
+/** The listing of a run or scoring, or undefined while it goes on. */
+export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
+  if ((await store.head(key)) === undefined) return undefined;
+  return parseJsonAs(listingSummary, await store.get(key), key);
+}

@@ -1,0 +1,71 @@
+import {
+  canonicalJson,
+  openStore,
+  scoringKeys,
+  TrommelError,
+  type ListingSummary,
+  type ObjectStore,
+  type RunBoard,
+  type ScoringConfig,
+} from "@trommel/common";
+import type { JobProducer } from "../run-control/job-producer.js";
+import { skipHidden, streamShards } from "./stream-shards.js";
+
+/** Shards that are queued together: one round trip to Redis. */
+const shardsPerBulk = 100;
+
+/**
+ * Plans a scoring.
+ *
+ * In: the prefix. Out: shard files, `listing.json`, and a score job per shard, children of the waiting close job.
+ * The first goes out alone, so that scoring starts with the first page of the listing. A retry continues as planRun does.
+ */
+export async function planScoring(options: {
+  readonly config: ScoringConfig;
+  readonly attempt: number;
+  readonly store: ObjectStore;
+  readonly producer: JobProducer;
+  readonly board: RunBoard;
+}): Promise<ListingSummary> {
+  const { config, attempt, store, producer, board } = options;
+  const keys = scoringKeys(config.id);
+  const source = openStore(config.source);
+  const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
+  let waiting: number[] = [];
+  const flush = async (): Promise<void> => {
+    await board.setTotal(attempt, "score", totals.shards, totals.images);
+    await producer.addScoreShards(config.id, attempt, waiting);
+    waiting = [];
+  };
+  try {
+    for await (const shard of streamShards({
+      source,
+      store,
+      shardKey: keys.shard,
+      shardSize: config.shardSize,
+      skip: skipHidden,
+    })) {
+      totals.shards += 1;
+      totals.images += shard.entries.length;
+      totals.skipped += shard.skipped.length;
+      for (const entry of shard.entries) totals.sizeBytes += entry.sizeBytes;
+      waiting.push(shard.index);
+      if (totals.shards === 1 || waiting.length === shardsPerBulk) await flush();
+    }
+  } finally {
+    source.close();
+  }
+  if (totals.images === 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to list ${config.source}: it holds nothing to score. Check the prefix`,
+      { context: { source: config.source } },
+    );
+  }
+  const summary: ListingSummary = { formatVersion: 1, listed: totals.images + totals.skipped, ...totals };
+  await store.put(keys.listing, Buffer.from(canonicalJson(summary), "utf8"), {
+    contentType: "application/json",
+  });
+  if (waiting.length > 0) await flush();
+  return summary;
+}

@@ -1,0 +1,113 @@
+import {
+  canonicalJson,
+  compareUtf8,
+  parseJsonAs,
+  shard as shardSchema,
+  shardHash,
+  TrommelError,
+  type ObjectInfo,
+  type ObjectStore,
+  type Shard,
+  type SkipReason,
+} from "@trommel/common";
+
+/**
+ * Prefix to shards, as a stream.
+ *
+ * In: the listing of `source`, in UTF-8 byte order. Out: shard files in the store, each yielded once it is written.
+ * A retry reads the shard files that are there and lists on after their last key, so a shard never changes once it
+ * has been handed out, whatever happens to the prefix meanwhile.
+ */
+export async function* streamShards(options: {
+  readonly source: ObjectStore;
+  readonly store: ObjectStore;
+  readonly shardKey: (index: number) => string;
+  readonly shardSize: number;
+  /** Why an object is not processed; undefined where it is. */
+  readonly skip: (key: string) => SkipReason | undefined;
+}): AsyncGenerator<Shard> {
+  let index = 0;
+  let startAfter: string | undefined;
+  for (;;) {
+    const written = await readShard(options.store, options.shardKey(index));
+    if (written === undefined) break;
+    startAfter = lastKeyOf(written) ?? startAfter;
+    index += 1;
+    yield written;
+  }
+  let building = emptyShard();
+  for await (const object of options.source.list("", startAfter === undefined ? {} : { startAfter })) {
+    addTo(building, object, options.skip(object.key));
+    if (building.entries.length === options.shardSize) {
+      yield await writeShard(options.store, options.shardKey(index), index, building);
+      index += 1;
+      building = emptyShard();
+    }
+  }
+  if (building.entries.length + building.skipped.length > 0) {
+    yield await writeShard(options.store, options.shardKey(index), index, building);
+  }
+}
+
+interface BuildingShard {
+  readonly entries: { key: string; sizeBytes: number; etag: string }[];
+  readonly skipped: { key: string; reason: SkipReason }[];
+}
+
+function emptyShard(): BuildingShard {
+  return { entries: [], skipped: [] };
+}
+
+function addTo(building: BuildingShard, object: ObjectInfo, reason: SkipReason | undefined): void {
+  if (reason === undefined) {
+    building.entries.push({ key: object.key, sizeBytes: object.sizeBytes, etag: object.etag });
+  } else {
+    building.skipped.push({ key: object.key, reason });
+  }
+}
+
+async function writeShard(
+  store: ObjectStore,
+  key: string,
+  index: number,
+  { entries, skipped }: BuildingShard,
+): Promise<Shard> {
+  const shard: Shard = { formatVersion: 1, index, hash: shardHash(entries), entries, skipped };
+  const body = Buffer.from(canonicalJson(shard), "utf8");
+  const outcome = await store.put(key, body, { ifAbsent: true, contentType: "application/json" });
+  if (outcome === "exists") {
+    const other = await readShard(store, key);
+    if (other === undefined || canonicalJson(other) !== canonicalJson(shard)) {
+      throw new TrommelError(
+        "conflict",
+        `failed to write ${key}: another coordinator cut this shard from another listing. The next try continues from its shards`,
+        { retryable: true, context: { key } },
+      );
+    }
+  }
+  return shard;
+}
+
+/** @returns undefined where there is no such shard file */
+export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
+  let body: Uint8Array;
+  try {
+    body = await store.get(key);
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
+    throw thrown;
+  }
+  return parseJsonAs(shardSchema, body, key);
+}
+
+function lastKeyOf(shard: Shard): string | undefined {
+  const entry = shard.entries.at(-1)?.key;
+  const skipped = shard.skipped.at(-1)?.key;
+  if (entry === undefined || skipped === undefined) return entry ?? skipped;
+  return compareUtf8(entry, skipped) > 0 ? entry : skipped;
+}
+
+/** Hidden files and folders are never pictures of a collection: `.DS_Store`, `.git/`, `.trommel/`. */
+export function skipHidden(key: string): SkipReason | undefined {
+  return key.startsWith(".") || key.includes("/.") ? "hidden" : undefined;
+}

@@ -1,0 +1,216 @@
+import {
+  backboneId,
+  bundleFiles,
+  bundleManifest,
+  canonicalJson,
+  checkRunId,
+  featureFingerprint,
+  openStore,
+  parseAs,
+  parseJsonAs,
+  recipe as recipeSchema,
+  resolveBackbone,
+  resolveLocation,
+  runConfig,
+  runKeys,
+  scoringConfig,
+  scoringKeys,
+  sha256Hex,
+  TrommelError,
+  type ObjectStore,
+  type RecipeInput,
+  type RunConfig,
+  type ScoringConfig,
+} from "@trommel/common";
+
+/**
+ * Resolves what a person asked for into a frozen run and writes `run.json`.
+ * The same request under the same id is the same run; another one is refused.
+ * @throws TrommelError `not-found` for a backbone, `invalid-argument` for the recipe, `conflict` for the id
+ */
+export async function createRun(options: {
+  readonly store: ObjectStore;
+  readonly id: string;
+  readonly dataset: string;
+  readonly recipe: RecipeInput;
+}): Promise<RunConfig> {
+  const { store } = options;
+  const recipe = parseAs(recipeSchema, options.recipe, `the recipe ${options.recipe.name ?? "given"}`);
+  const specs = [];
+  for (const reference of recipe.backbones) specs.push(await resolveBackbone(store, reference));
+  const inputSizes = specs.map((spec) => spec.inputSize);
+  const side = recipe.decode.side === "auto" ? Math.max(...inputSizes) : recipe.decode.side;
+  const config: RunConfig = {
+    formatVersion: 1,
+    id: checkRunId(options.id),
+    dataset: resolveLocation(options.dataset),
+    recipe,
+    backbones: specs.map((spec) => ({
+      id: backboneId(spec),
+      hash: spec.hash,
+      dimension: spec.dimension,
+      inputSize: spec.inputSize,
+    })),
+    side,
+    fingerprint: featureFingerprint(
+      recipe,
+      specs.map((spec) => spec.hash),
+      side,
+    ),
+  };
+  await checkPrefix(config.dataset);
+  await writeConfig(store, runKeys(config.id).config, config, (body) =>
+    parseJsonAs(runConfig, body, runKeys(config.id).config),
+  );
+  return config;
+}
+
+/**
+ * Resolves a scoring. Its id comes from what it is, so that the same command continues the same scoring.
+ * @throws TrommelError `not-found` for the model, `conflict` where the output prefix holds another scoring
+ */
+export async function createScoring(options: {
+  readonly store: ObjectStore;
+  readonly source: string;
+  readonly model: string;
+  readonly output: string;
+  /** Labels per row; by default five, or all where there are fewer. */
+  readonly topK: number | undefined;
+  readonly formats: readonly ("jsonl" | "csv")[];
+  readonly shardSize: number;
+}): Promise<ScoringConfig> {
+  const bundle = await resolveBundle(options.store, options.model);
+  const core = {
+    source: resolveLocation(options.source),
+    output: resolveLocation(options.output),
+    bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
+    topK: chooseTopK(options.topK, bundle.labels.length),
+    formats: [...options.formats],
+    shardSize: options.shardSize,
+  };
+  const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
+  const config: ScoringConfig = { formatVersion: 1, id, ...core };
+  await checkPrefix(config.source);
+  await claimOutput(config);
+  await writeConfig(options.store, scoringKeys(id).config, config, (body) =>
+    parseJsonAs(scoringConfig, body, scoringKeys(id).config),
+  );
+  return config;
+}
+
+function chooseTopK(asked: number | undefined, classes: number): number {
+  if (asked === undefined) return Math.min(5, classes);
+  if (asked <= classes) return asked;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to score with --top ${asked}: the model has ${classes} labels. Give at most that many`,
+  );
+}
+
+export interface ResolvedBundle {
+  readonly location: string;
+  readonly modelSha256: string;
+  readonly labels: readonly string[];
+}
+
+/** A model by run id or by the location of a bundle's folder. */
+export async function resolveBundle(store: ObjectStore, model: string): Promise<ResolvedBundle> {
+  const isId = /^[a-z0-9][a-z0-9._-]{0,62}$/.test(model);
+  if (isId && (await store.head(runKeys(model).config)) !== undefined) {
+    const location = `${store.url.replace(/\/$/, "")}/${runKeys(model).bundle}`;
+    return readBundle(location, `run ${model} is not complete: see 'trommel status ${model}'`);
+  }
+  const what = isId
+    ? `there is no run ${model} in ${store.url}, and no bundle at that path`
+    : "no bundle is there";
+  return readBundle(resolveLocation(model), what);
+}
+
+async function readBundle(location: string, ifAbsent: string): Promise<ResolvedBundle> {
+  const store = openStore(location);
+  try {
+    const manifest = parseJsonAs(
+      bundleManifest,
+      await store.get(bundleFiles.manifest),
+      `${location}/bundle.json`,
+    );
+    const modelSha256 = manifest.hashes[bundleFiles.model];
+    if (modelSha256 === undefined) {
+      throw new TrommelError(
+        "corrupt",
+        `failed to read ${location}/bundle.json: it names no hash of model.onnx`,
+      );
+    }
+    return { location, modelSha256, labels: manifest.labels };
+  } catch (thrown) {
+    if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
+    throw new TrommelError(
+      "not-found",
+      `failed to open the model ${location}: ${ifAbsent}. Give --model a finished run's id or a bundle's folder`,
+      { cause: thrown, context: { location } },
+    );
+  } finally {
+    store.close();
+  }
+}
+
+/** Fails early and clearly where a prefix cannot be listed at all. */
+async function checkPrefix(location: string): Promise<void> {
+  const store = openStore(location);
+  try {
+    for await (const _ of store.list("")) return;
+  } finally {
+    store.close();
+  }
+}
+
+async function claimOutput(config: ScoringConfig): Promise<void> {
+  const output = openStore(config.output);
+  const key = "_trommel/scoring.json";
+  const body = Buffer.from(canonicalJson(config), "utf8");
+  try {
+    if ((await output.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written")
+      return;
+    const owner = parseJsonAs(scoringConfig, await output.get(key), `${config.output}/${key}`);
+    if (owner.id === config.id) return;
+    throw new TrommelError(
+      "conflict",
+      `failed to score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
+      { context: { output: config.output, owner: owner.id } },
+    );
+  } finally {
+    output.close();
+  }
+}
+
+/** Writes a configuration once; under an old name only the same one is accepted. */
+async function writeConfig<T extends { readonly id: string }>(
+  store: ObjectStore,
+  key: string,
+  config: T,
+  parse: (body: Uint8Array) => T,
+): Promise<void> {
+  const body = Buffer.from(canonicalJson(config), "utf8");
+  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  const existing = parse(await store.get(key));
+  if (canonicalJson(existing) === canonicalJson(config)) return;
+  const fields = differingFields(existing, config);
+  throw new TrommelError(
+    "conflict",
+    `failed to use the id ${config.id}: it belongs to another configuration (they differ in ${fields.join(", ")}). Choose another id with --run`,
+    { context: { id: config.id, fields } },
+  );
+}
+
+function differingFields(a: unknown, b: unknown, path = ""): string[] {
+  if (canonicalJson(a) === canonicalJson(b)) return [];
+  if (!isRecord(a) || !isRecord(b)) return [path];
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  return names.flatMap((name) =>
+    differingFields(a[name] ?? null, b[name] ?? null, path === "" ? name : `${path}.${name}`),
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

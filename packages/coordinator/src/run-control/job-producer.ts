@@ -1,0 +1,128 @@
+import {
+  connectRedis,
+  jobId,
+  jobOptions,
+  jobPayload,
+  queueOf,
+  queuePrefix,
+  withTimeout,
+  type JobPayload,
+  type QueueName,
+} from "@trommel/common";
+import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
+import type { Redis } from "ioredis";
+
+/** BullMQ waits for ever for a Redis that is away; a producer gives up after this. */
+const producerTimeoutMs = 20_000;
+/** How long a finished root job stays visible to followers. */
+const rootKeepSeconds = 24 * 3600;
+
+/** Queues jobs, and nothing else: what each waits for is in the flow's shape. */
+export class JobProducer {
+  readonly redis: Redis;
+  readonly #flows: FlowProducer;
+  readonly #queues = new Map<QueueName, Queue>();
+
+  constructor(redisUrl: string) {
+    this.redis = connectRedis(redisUrl);
+    this.#flows = new FlowProducer({ connection: this.redis, prefix: queuePrefix });
+    this.#flows.on("error", () => undefined);
+  }
+
+  /** bundle ← train ← solve ← plan; the plan adds grams and shards below solve. */
+  async addRun(id: string, attempt: number): Promise<string> {
+    const plan = node({ stage: "plan-run", id, attempt });
+    const solve = node({ stage: "solve", id, attempt }, [plan]);
+    const train = node({ stage: "train", id, attempt }, [solve]);
+    return this.#addRoot({ stage: "bundle", id, attempt }, [train]);
+  }
+
+  /** close ← plan; the plan adds shards below close. */
+  async addScoring(id: string, attempt: number): Promise<string> {
+    return this.#addRoot({ stage: "close", id, attempt }, [node({ stage: "plan-scoring", id, attempt })]);
+  }
+
+  /** A gram over `shards`, itself awaited by the run's solve job. */
+  async addGram(id: string, attempt: number, gram: number, shards: readonly number[]): Promise<void> {
+    const children = shards.map((shard) => node({ stage: "extract", id, attempt, shard }));
+    const parent = { stage: "solve", id, attempt } as const;
+    const gramNode = node({ stage: "gram", id, attempt, gram }, children);
+    const flow: FlowJob = {
+      ...gramNode,
+      opts: { ...gramNode.opts, parent: { id: jobId(parent), queue: this.#queue("reduce").qualifiedName } },
+    };
+    await bounded(this.#flows.add(flow));
+  }
+
+  async addScoreShards(id: string, attempt: number, shards: readonly number[]): Promise<void> {
+    const parent = { id: jobId({ stage: "close", id, attempt }), queue: this.#queue("reduce").qualifiedName };
+    const jobs = shards.map((shard) => {
+      const payload: JobPayload = { stage: "score", id, attempt, shard };
+      return { name: payload.stage, data: payload, opts: { ...jobOptions, jobId: jobId(payload), parent } };
+    });
+    await bounded(this.#queue("score").addBulk(jobs));
+  }
+
+  /** State of a run's root job; `unknown` where Redis does not have it. */
+  async rootState(rootJobId: string): Promise<JobState | "unknown"> {
+    return bounded(this.#queue("reduce").getJobState(rootJobId));
+  }
+
+  /** Images that the active jobs of a run have worked through and not committed yet. */
+  async activeImages(queueName: "extract" | "score", id: string, attempt: number): Promise<number> {
+    const active = await bounded(this.#queue(queueName).getActive());
+    let images = 0;
+    for (const job of active) {
+      const payload = jobPayload.safeParse(job.data);
+      if (!payload.success || payload.data.id !== id || payload.data.attempt !== attempt) continue;
+      if (typeof job.progress === "number") images += job.progress;
+    }
+    return images;
+  }
+
+  async close(): Promise<void> {
+    for (const queue of this.#queues.values()) await closeBounded(queue.close());
+    await closeBounded(this.#flows.close());
+    this.redis.disconnect();
+  }
+
+  async #addRoot(payload: JobPayload, children: FlowJob[]): Promise<string> {
+    const root = node(payload, children);
+    const { ignoreDependencyOnFailure: _, ...rootOptions } = jobOptions;
+    const opts = {
+      ...rootOptions,
+      jobId: jobId(payload),
+      removeOnComplete: { age: rootKeepSeconds, count: 1000 },
+    };
+    await bounded(this.#flows.add({ ...root, opts }));
+    return jobId(payload);
+  }
+
+  #queue(name: QueueName): Queue {
+    let queue = this.#queues.get(name);
+    if (queue === undefined) {
+      queue = new Queue(name, { connection: this.redis, prefix: queuePrefix });
+      queue.on("error", () => undefined);
+      this.#queues.set(name, queue);
+    }
+    return queue;
+  }
+}
+
+function node(payload: JobPayload, children: FlowJob[] = []): FlowJob {
+  return {
+    name: payload.stage,
+    queueName: queueOf(payload.stage),
+    data: payload,
+    opts: { ...jobOptions, jobId: jobId(payload) },
+    ...(children.length === 0 ? {} : { children }),
+  };
+}
+
+function bounded<T>(work: Promise<T>): Promise<T> {
+  return withTimeout(work, producerTimeoutMs, "queue jobs in Redis");
+}
+
+async function closeBounded(work: Promise<void>): Promise<void> {
+  await withTimeout(work, 2000, "close a queue").catch(() => undefined);
+}

@@ -1,0 +1,212 @@
+import {
+  bundleFiles,
+  bundleManifest,
+  canonicalJson,
+  ledger as ledgerSchema,
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  RunBoard,
+  runConfig,
+  runKeys,
+  scoringConfig,
+  scoringKeys,
+  TrommelError,
+  type Ledger,
+  type ObjectStore,
+  type RunConfig,
+  type RunError,
+  type ScoringConfig,
+  type StageProgress,
+  type Stage,
+} from "@trommel/common";
+import type { JobProducer } from "./job-producer.js";
+
+/** A run or scoring by its id, as the store knows it. */
+export type Subject =
+  | { readonly kind: "run"; readonly id: string; readonly config: RunConfig }
+  | { readonly kind: "scoring"; readonly id: string; readonly config: ScoringConfig };
+
+export type RunPhase = "complete" | "running" | "failed" | "cancelled" | "stopped";
+
+export interface RunStatus {
+  readonly kind: Subject["kind"];
+  readonly id: string;
+  readonly phase: RunPhase;
+  readonly stages: readonly StageProgress[];
+  readonly error: RunError | undefined;
+  readonly result: RunResult | undefined;
+}
+
+/** What a finished run or scoring has to show. */
+export interface RunResult {
+  readonly ledger: Ledger;
+  /** Location of the bundle or of the scores. */
+  readonly location: string;
+  readonly accuracy?: number;
+  readonly macroF1?: number;
+  readonly logLoss?: number;
+  readonly labels?: readonly string[];
+}
+
+/** Stages that followers are shown, in order. */
+export const shownStages = {
+  run: ["extract", "gram", "solve", "train", "bundle"],
+  scoring: ["score", "close"],
+} as const satisfies Record<Subject["kind"], readonly Stage[]>;
+
+/** @throws TrommelError `not-found` naming the ids that exist */
+export async function findSubject(store: ObjectStore, id: string): Promise<Subject> {
+  const run = await readIfThere(store, runKeys(id).config);
+  if (run !== undefined) return { kind: "run", id, config: parseJsonAs(runConfig, run, runKeys(id).config) };
+  const scoring = await readIfThere(store, scoringKeys(id).config);
+  if (scoring !== undefined) {
+    return { kind: "scoring", id, config: parseJsonAs(scoringConfig, scoring, scoringKeys(id).config) };
+  }
+  const known = (await listSubjects(store)).map((subject) => subject.id);
+  throw new TrommelError(
+    "not-found",
+    `failed to find the run ${id} in ${store.url}: ${known.length === 0 ? "there is none yet" : `there are ${known.join(", ")}`}. Check the id and --store`,
+    { context: { id } },
+  );
+}
+
+/** Every run and scoring in the store, in order of their ids. */
+export async function listSubjects(store: ObjectStore): Promise<{ kind: Subject["kind"]; id: string }[]> {
+  const found: { kind: Subject["kind"]; id: string }[] = [];
+  const roots = [
+    { kind: "run", root: "runs/", file: "run.json" },
+    { kind: "scoring", root: "scorings/", file: "scoring.json" },
+  ] as const;
+  for (const { kind, root, file } of roots) {
+    // One page per run, not one per shard: after an id was seen, listing goes on behind its last key.
+    let startAfter: string | undefined;
+    for (
+      let id = await nextId(store, root, startAfter);
+      id !== undefined;
+      id = await nextId(store, root, startAfter)
+    ) {
+      if ((await store.head(`${root}${id}/${file}`)) !== undefined) found.push({ kind, id });
+      startAfter = `${root}${id}/\u{10ffff}`;
+    }
+  }
+  return found;
+}
+
+async function nextId(
+  store: ObjectStore,
+  root: string,
+  startAfter: string | undefined,
+): Promise<string | undefined> {
+  try {
+    for await (const { key } of store.list(root, startAfter === undefined ? {} : { startAfter })) {
+      return key.slice(root.length).split("/")[0];
+    }
+  } catch (thrown) {
+    // A folder that nothing was ever written to is not there yet; a bucket that is not there is an error.
+    const noFolder = thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
+    if (!noFolder) throw thrown;
+  }
+  return undefined;
+}
+
+/** The result, or undefined while there is none: the truth about completion is in the store alone. */
+export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
+  if (subject.kind === "scoring") {
+    const output = openStore(subject.config.output);
+    try {
+      if ((await output.head(outputKeys.success)) === undefined) return undefined;
+      const ledger = parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), "ledger.json");
+      return { ledger, location: subject.config.output };
+    } finally {
+      output.close();
+    }
+  }
+  const keys = runKeys(subject.id);
+  const manifestKey = `${keys.bundle}/${bundleFiles.manifest}`;
+  const body = await readIfThere(store, manifestKey);
+  if (body === undefined) return undefined;
+  const manifest = parseJsonAs(bundleManifest, body, manifestKey);
+  const ledger = parseJsonAs(ledgerSchema, await store.get(keys.ledger), keys.ledger);
+  const { accuracy, macroF1, logLoss } = manifest.metrics;
+  const location = `${store.url.replace(/\/$/, "")}/${keys.bundle}`;
+  return { ledger, location, accuracy, macroF1, logLoss, labels: manifest.labels };
+}
+
+/** Everything that can be said of a run now. Without a producer (no Redis) only the store is asked. */
+export async function readStatus(
+  store: ObjectStore,
+  subject: Subject,
+  producer: JobProducer | undefined,
+): Promise<RunStatus> {
+  const result = await readResult(store, subject);
+  const base = { kind: subject.kind, id: subject.id, result };
+  const board = producer === undefined ? undefined : new RunBoard(producer.redis, subject.id);
+  const state = await board?.state();
+  if (producer === undefined || board === undefined || state === undefined) {
+    const cancelled = await isCancelled(store, subject);
+    const phase = result !== undefined ? "complete" : cancelled ? "cancelled" : "stopped";
+    return { ...base, phase, stages: [], error: undefined };
+  }
+  const stages: StageProgress[] = [];
+  for (const stage of shownStages[subject.kind]) stages.push(await board.progress(state.attempt, stage));
+  const root = await producer.rootState(state.rootJobId);
+  const live = root !== "failed" && root !== "completed" && root !== "unknown";
+  const phase: RunPhase =
+    result !== undefined
+      ? "complete"
+      : state.cancelled
+        ? "cancelled"
+        : live
+          ? "running"
+          : state.error !== undefined || root === "failed"
+            ? "failed"
+            : "stopped";
+  return { ...base, phase, stages, error: state.error };
+}
+
+export async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolean> {
+  return (await store.head(cancelKey(subject))) !== undefined;
+}
+
+/** Leaves a mark that survives Redis, and tells the workers. */
+export async function cancelSubject(
+  store: ObjectStore,
+  subject: Subject,
+  producer: JobProducer | undefined,
+): Promise<void> {
+  const body = Buffer.from(canonicalJson({ formatVersion: 1, id: subject.id }), "utf8");
+  await store.put(cancelKey(subject), body, { contentType: "application/json" });
+  if (producer !== undefined) await new RunBoard(producer.redis, subject.id).cancel();
+}
+
+/**
+ * Opens the next attempt and queues it. Jobs whose marker is there end at once, so nothing is done twice.
+ * @returns the attempt's number
+ */
+export async function startAttempt(
+  store: ObjectStore,
+  subject: Subject,
+  producer: JobProducer,
+): Promise<number> {
+  await store.delete([cancelKey(subject)]);
+  const board = new RunBoard(producer.redis, subject.id);
+  const root = subject.kind === "run" ? "bundle" : "close";
+  const attempt = await board.open((number) => `${subject.id}.${number}.${root}`);
+  if (subject.kind === "run") await producer.addRun(subject.id, attempt);
+  else await producer.addScoring(subject.id, attempt);
+  return attempt;
+}
+
+function cancelKey(subject: Subject): string {
+  return subject.kind === "run" ? runKeys(subject.id).cancelled : scoringKeys(subject.id).cancelled;
+}
+
+async function readIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+  try {
+    return await store.get(key);
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
+    throw thrown;
+  }
+}

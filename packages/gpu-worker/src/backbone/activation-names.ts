@@ -1,0 +1,39 @@
+import { layerError } from "./layer-config.js";
+import type { LayerNode } from "./layers-topology.js";
+
+/** Activations that are compiled, by TensorFlow.js's name, with other names seen in saved models. */
+const spellings: Readonly<Record<string, readonly string[]>> = {
+  linear: ["identity"],
+  relu: [],
+  relu6: ["relu_6", "mobilenet>relu6", "mobilenet.relu6", "mobilenet_v2>relu6", "keras_applications>relu6"],
+  elu: [],
+  selu: [],
+  gelu: [],
+  sigmoid: [],
+  hard_sigmoid: ["hardsigmoid"],
+  tanh: [],
+  softmax: [],
+  softplus: [],
+  softsign: [],
+  swish: ["silu", "swish_f", "efficientnet>swish", "efficientnet.swish"],
+  mish: [],
+};
+
+const canonical = new Map(
+  Object.entries(spellings).flatMap(([name, others]) =>
+    [name, ...others].map((spelling) => [spelling, name]),
+  ),
+);
+
+/** The fused activation of a layer, or that of an Activation layer. */
+export function activationOf(layer: Pick<LayerNode, "name" | "className" | "config">): string {
+  const given = layer.config["activation"] ?? "linear";
+  const named = typeof given === "object" ? (given as { class_name?: unknown }).class_name : given;
+  const spelling = typeof named === "string" ? named.toLowerCase() : "";
+  const name = canonical.get(spelling) ?? canonical.get(spelling.slice(spelling.lastIndexOf(">") + 1));
+  if (name !== undefined) return name;
+  throw layerError(
+    layer,
+    `activation ${JSON.stringify(given)} is not known (legal: ${Object.keys(spellings).join(", ")})`,
+  );
+}

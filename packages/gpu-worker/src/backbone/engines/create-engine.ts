@@ -1,0 +1,19 @@
+import type { Engine, EngineName, EngineOptions } from "./engine.js";
+import { createOnnxEngine } from "./onnx-engine.js";
+
+/**
+ * The engine by name. The other one's runtime is not loaded.
+ * @throws TrommelError `device-unavailable` when the device does not work on this machine with this engine
+ */
+export async function createEngine(
+  options: EngineOptions & { readonly engine: EngineName },
+): Promise<Engine> {
+  switch (options.engine) {
+    case "onnx":
+      return await createOnnxEngine(options);
+    case "tfjs": {
+      const { createTfjsEngine } = await import("./tfjs-engine.js");
+      return await createTfjsEngine(options);
+    }
+  }
+}

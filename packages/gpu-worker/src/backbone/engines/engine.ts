@@ -1,0 +1,106 @@
+import type { BackboneSpec, Projection } from "@trommel/common";
+
+/**
+ * Engines turn base images into embeddings and probabilities. `onnx` is the default; `tfjs` is the independent second
+ * opinion, sharing with it neither sampling nor network code.
+ */
+
+export type EngineName = "onnx" | "tfjs";
+export type DeviceName = "cpu" | "webgpu" | "cuda";
+
+/** What a worker prints about where it computes. */
+export interface DeviceReport {
+  readonly requested: DeviceName;
+  /** What really computes: an execution provider of ONNX Runtime, or a backend of TensorFlow.js. */
+  readonly provider: string;
+  /** Threads within an operator. */
+  readonly threads: number;
+  /** One line for people. */
+  readonly description: string;
+}
+
+/** A backbone as it lies in the store. */
+export interface EngineBackbone {
+  readonly spec: BackboneSpec;
+  /** `model.onnx` */
+  readonly model: Uint8Array;
+  /** `layers/`; null where the source was no layers model. Only `tfjs` reads it. */
+  readonly layers: LayersFiles | null;
+}
+
+export interface LayersFiles {
+  /** `layers/model.json` */
+  readonly modelJson: Uint8Array;
+  /** `layers/weights.bin`: float32, in the order of the manifest. */
+  readonly weights: Uint8Array;
+}
+
+/** B base images with V views each. */
+export interface ViewBatch {
+  /** [B, side, side, 3], RGB. */
+  readonly pixels: Uint8Array;
+  /** B */
+  readonly imageCount: number;
+  /** [B·V, 2, 3] */
+  readonly affine: Float32Array;
+  /** [B·V, 3, 4] */
+  readonly colour: Float32Array;
+}
+
+export interface FeatureExtractor {
+  /** D: the sum of the backbones' dimensions. */
+  readonly dimension: number;
+  /** @returns float32 [B·V, D]; row b·V + v belongs to view v of image b. The array is the caller's. */
+  extract(batch: ViewBatch): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+export interface ExtractorOptions {
+  /** In the recipe's order. */
+  readonly backbones: readonly EngineBackbone[];
+  /** Of the square base image, pixels. */
+  readonly side: number;
+  /** V */
+  readonly viewCount: number;
+  /** Whether views change colours; without, the colour matrices are ignored. */
+  readonly colour: boolean;
+}
+
+export interface Classifier {
+  readonly classCount: number;
+  /**
+   * @param pixels [imageCount, side, side, 3], RGB
+   * @returns float32 [imageCount, classCount], rows sum to one. The array is the caller's.
+   */
+  classify(pixels: Uint8Array, imageCount: number): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+export interface ClassifierOptions {
+  readonly side: number;
+  readonly classCount: number;
+  /** The bundle's `model.onnx`; `onnx` uses nothing else. */
+  readonly model: Uint8Array;
+  /** What the bundle was made of; `tfjs` uses nothing else, and refuses null. */
+  readonly parts: ClassifierParts | null;
+}
+
+export interface ClassifierParts {
+  readonly backbones: readonly EngineBackbone[];
+  readonly projection: Projection | null;
+  /** From float32 [rows, features] to logits float32 [rows, classCount]. */
+  readonly headLogits: (features: Float32Array, rows: number) => Float32Array | Promise<Float32Array>;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  readonly device: DeviceReport;
+  createExtractor(options: ExtractorOptions): Promise<FeatureExtractor>;
+  createClassifier(options: ClassifierOptions): Promise<Classifier>;
+}
+
+export interface EngineOptions {
+  readonly device: DeviceName;
+  /** Threads within an operator, at least 1. */
+  readonly threads: number;
+}

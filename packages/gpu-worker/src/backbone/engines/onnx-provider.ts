@@ -1,0 +1,99 @@
+import { InferenceSession, Tensor, env, listSupportedBackends } from "onnxruntime-node";
+import { TrommelError, messageOf } from "@trommel/common";
+import { GraphBuilder } from "../../graph/graph-builder.js";
+import type { DeviceName, DeviceReport, EngineOptions } from "./engine.js";
+
+/** Its errors reach us as exceptions; on stderr they would be said twice, in colour. */
+env.logLevel = "fatal";
+
+/**
+ * Whether an execution provider really works, found out before any job depends on it.
+ *
+ * ONNX Runtime computes on the CPU whatever a provider cannot take, and says so only in its log. The probe is therefore
+ * a small network in a session that forbids that (`session.disable_cpu_ep_fallback`), and its numbers are checked.
+ */
+export async function probeProvider(options: EngineOptions): Promise<DeviceReport> {
+  const { device, threads } = options;
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to start the onnx engine: ${threads} threads (legal: 1, 2, 3, …). Set --threads.`,
+    );
+  }
+  if (!listSupportedBackends().some(({ name }) => name === device)) {
+    throw unavailable(device, "this build of onnxruntime-node does not have it", undefined);
+  }
+  try {
+    await runProbe(options);
+  } catch (cause) {
+    if (cause instanceof TrommelError) throw cause;
+    throw unavailable(device, firstSentence(messageOf(cause)), cause);
+  }
+  const description =
+    device === "cpu"
+      ? `ONNX Runtime on the CPU, ${threads} ${threads === 1 ? "thread" : "threads"}`
+      : `ONNX Runtime on ${device}, probed without CPU fall-back`;
+  return { requested: device, provider: device, threads, description };
+}
+
+/** How every session is made. Only the CPU provider is named when it was asked for, and only the other one otherwise. */
+export function sessionOptions({ device, threads }: EngineOptions): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [device],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+  };
+}
+
+async function runProbe(options: EngineOptions): Promise<void> {
+  const strict = options.device === "cpu" ? {} : { extra: { session: { disable_cpu_ep_fallback: "1" } } };
+  const session = await InferenceSession.create(probeModel(), {
+    ...sessionOptions(options),
+    ...strict,
+    logSeverityLevel: 4,
+  });
+  try {
+    const image = new Tensor("float32", Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9), [1, 1, 3, 3]);
+    const { sums } = await session.run({ image });
+    const got = Array.from((sums?.data ?? []) as Float32Array);
+    // Two by two neighbours of the picture above, added up.
+    if (got.join() !== "12,16,24,28") {
+      throw unavailable(options.device, `a small convolution came out as ${got.join()}`, undefined);
+    }
+  } finally {
+    await session.release();
+  }
+}
+
+function probeModel(): Uint8Array {
+  const builder = new GraphBuilder({ graphName: "trommel_probe" });
+  const image = builder.input("image", "float32", [1, 1, 3, 3]);
+  const ones = builder.constant("ones", "float32", [1, 1, 2, 2], Float32Array.of(1, 1, 1, 1));
+  const sums = builder.node("Conv", [image, ones], { kernel_shape: [2, 2] });
+  builder.output("sums", "float32", [1, 1, 2, 2], builder.node("Relu", [sums]));
+  return builder.encode();
+}
+
+function unavailable(device: DeviceName, why: string, cause: unknown): TrommelError {
+  const backends = listSupportedBackends();
+  const names = backends.map(({ name, bundled }) => (bundled ? name : `${name} (needs extra files)`));
+  return new TrommelError(
+    "device-unavailable",
+    `failed to use the device ${device}: ${why}. Choose --device cpu, or give this machine a working ${device} ` +
+      `(this onnxruntime-node knows: ${names.join(", ")}).`,
+    {
+      context: { device, backends: backends.map(({ name }) => name) },
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
+}
+
+/** ONNX Runtime's messages carry source paths and function signatures in front. */
+function firstSentence(message: string): string {
+  const lines = message.split("\n").filter((line) => line.trim() !== "");
+  const line = lines[0] ?? "no reason given";
+  return line.replace(/^.* was false\. /, "").replace(/[.\s]+$/, "");
+}

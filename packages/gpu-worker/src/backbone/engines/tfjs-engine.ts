@@ -1,0 +1,129 @@
+import { type Projection, TrommelError } from "@trommel/common";
+import { dimensionOf } from "../../graph/extraction-graph.js";
+import { type Tensorflow, loadTensorflow } from "../../graph/tensorflow.js";
+import { checkBatch, checkPixels } from "./batch.js";
+import type {
+  Classifier,
+  ClassifierOptions,
+  ClassifierParts,
+  Engine,
+  EngineOptions,
+  ExtractorOptions,
+  FeatureExtractor,
+} from "./engine.js";
+import { embed, openNetworks, releaseNetworks } from "./layers-network.js";
+import type { SampledView } from "./view-sampling.js";
+
+/**
+ * TensorFlow.js on the layers models themselves: the second opinion. On the CPU it runs as WebAssembly on one thread,
+ * whatever `threads` says; on `cuda` it needs @tensorflow/tfjs-node-gpu.
+ * @throws TrommelError `device-unavailable` for `webgpu`, and where the backend does not start
+ */
+export async function createTfjsEngine(options: EngineOptions): Promise<Engine> {
+  const { device } = options;
+  if (device === "webgpu") {
+    throw new TrommelError(
+      "device-unavailable",
+      "failed to use the device webgpu: the tfjs engine has cpu and cuda under Node. Choose one of them, or --engine onnx.",
+      { context: { device, backends: ["cpu", "cuda"] } },
+    );
+  }
+  const tensorflow = await loadTensorflow({ backend: device === "cuda" ? "node-gpu" : "wasm" });
+  const description = `TensorFlow.js ${tensorflow.tf.version_core}, backend ${tensorflow.backend}`;
+  return {
+    name: "tfjs",
+    device: { requested: device, provider: tensorflow.backend, threads: 1, description },
+    createExtractor: (extractor) => createExtractor(tensorflow, extractor),
+    createClassifier: (classifier) => createClassifier(tensorflow, classifier),
+  };
+}
+
+async function createExtractor(tensorflow: Tensorflow, options: ExtractorOptions): Promise<FeatureExtractor> {
+  const { side, viewCount } = options;
+  const networks = await openNetworks(tensorflow, options.backbones);
+  return {
+    dimension: dimensionOf(options.backbones),
+    async extract(batch) {
+      checkBatch(batch, side, viewCount);
+      const views = Array.from({ length: batch.imageCount * viewCount }, (_, view): SampledView => {
+        const image = Math.floor(view / viewCount);
+        return {
+          pixels: batch.pixels.subarray(image * side * side * 3, (image + 1) * side * side * 3),
+          side,
+          affine: batch.affine.subarray(view * 6, view * 6 + 6),
+          colour: options.colour ? batch.colour.subarray(view * 12, view * 12 + 12) : null,
+        };
+      });
+      return await embed(networks, views);
+    },
+    release: () => releaseNetworks(networks),
+  };
+}
+
+async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptions): Promise<Classifier> {
+  const { side, classCount, parts } = options;
+  if (parts === null) {
+    throw new TrommelError(
+      "invalid-argument",
+      "failed to score with the tfjs engine: it needs the backbones' layers, and only the bundle's model.onnx is here. Use --engine onnx.",
+    );
+  }
+  const networks = await openNetworks(tensorflow, parts.backbones);
+  const affine = Float32Array.of(1, 0, 0, 0, 1, 0);
+  return {
+    classCount,
+    async classify(pixels, imageCount) {
+      checkPixels(pixels, imageCount, side);
+      const views = Array.from({ length: imageCount }, (_, image): SampledView => {
+        const bytes = pixels.subarray(image * side * side * 3, (image + 1) * side * side * 3);
+        return { pixels: bytes, side, affine, colour: null };
+      });
+      const logits = await headLogits(parts, await embed(networks, views), imageCount);
+      return softmax(logits, classCount);
+    },
+    release: () => releaseNetworks(networks),
+  };
+}
+
+async function headLogits(
+  parts: ClassifierParts,
+  embeddings: Float32Array,
+  rows: number,
+): Promise<Float32Array> {
+  const features = parts.projection === null ? embeddings : project(embeddings, rows, parts.projection);
+  return await parts.headLogits(features, rows);
+}
+
+/** z = (x - mean) · basis · scale, row by row in float64. */
+function project(embeddings: Float32Array, rows: number, projection: Projection): Float32Array {
+  const { dimension, components, mean, basis, scale } = projection;
+  const features = new Float32Array(rows * components);
+  const sums = new Float64Array(components);
+  for (let row = 0; row < rows; row += 1) {
+    sums.fill(0);
+    for (let i = 0; i < dimension; i += 1) {
+      const value = embeddings[row * dimension + i]! - mean[i]!;
+      for (let j = 0; j < components; j += 1) sums[j]! += value * basis[i * components + j]!;
+    }
+    features.set(
+      sums.map((sum) => sum * scale),
+      row * components,
+    );
+  }
+  return features;
+}
+
+function softmax(logits: Float32Array, classCount: number): Float32Array {
+  const probabilities = new Float32Array(logits.length);
+  for (let start = 0; start < logits.length; start += classCount) {
+    const row = logits.subarray(start, start + classCount);
+    const largest = row.reduce((a, b) => Math.max(a, b), -Infinity);
+    const exponentials = Float64Array.from(row, (value) => Math.exp(value - largest));
+    const sum = exponentials.reduce((a, b) => a + b, 0);
+    probabilities.set(
+      exponentials.map((value) => value / sum),
+      start,
+    );
+  }
+  return probabilities;
+}

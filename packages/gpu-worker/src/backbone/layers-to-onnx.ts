@@ -1,0 +1,184 @@
+import { TrommelError } from "@trommel/common";
+import { GraphBuilder } from "../graph/graph-builder.js";
+import { materialise, type Emitter, type LayerContext, type Value } from "./compile-context.js";
+import { cutAt, type CutLayers } from "./cut-layers.js";
+import * as activation from "./emit-activation.js";
+import * as normalization from "./emit-normalization.js";
+import * as convolution from "./emit-convolution.js";
+import * as pooling from "./emit-pooling.js";
+import * as shape from "./emit-shape.js";
+import { layerError } from "./layer-config.js";
+import type { BoundLayer } from "./bound-layer.js";
+import type { LayersModel } from "./layers-model.js";
+
+export interface CompileOptions {
+  /** Side of the square input in pixels. */
+  readonly inputSize: number;
+  /** Layer whose output is the embedding. @default the model's own output */
+  readonly output?: string;
+  /** Used when that output is spatial. @default "average" */
+  readonly pooling?: "average" | "max";
+}
+
+export interface CompiledLayers {
+  /** An ONNX file: `image` float32 [N, 3, inputSize, inputSize] to `embedding` float32 [N, dimension]. */
+  readonly model: Uint8Array;
+  readonly dimension: number;
+  readonly opset: number;
+  /** What was kept of the layers model. */
+  readonly cut: CutLayers;
+  readonly pooling: "average" | "max" | "none";
+}
+
+/** Every layer type that is compiled, after canonical-layers.ts. */
+const emitters: Readonly<Record<string, Emitter>> = {
+  Conv2D: convolution.emitConv2d,
+  DepthwiseConv2D: convolution.emitDepthwiseConv2d,
+  SeparableConv2D: convolution.emitSeparableConv2d,
+  Dense: convolution.emitDense,
+  BatchNormalization: normalization.emitBatchNormalization,
+  Activation: activation.emitActivation,
+  ReLU: activation.emitRelu,
+  LeakyReLU: activation.emitLeakyRelu,
+  PReLU: activation.emitPrelu,
+  ELU: activation.emitElu,
+  ThresholdedReLU: activation.emitThresholdedRelu,
+  Softmax: activation.emitSoftmax,
+  ZeroPadding2D: pooling.emitZeroPadding,
+  Cropping2D: pooling.emitCropping,
+  UpSampling2D: pooling.emitUpSampling,
+  MaxPooling2D: pooling.emitMaxPooling,
+  AveragePooling2D: pooling.emitAveragePooling,
+  GlobalAveragePooling2D: pooling.emitGlobalAveragePooling,
+  GlobalMaxPooling2D: pooling.emitGlobalMaxPooling,
+  Dropout: shape.emitIdentity,
+  Add: shape.emitAdd,
+  Multiply: shape.emitMultiply,
+  Subtract: shape.emitSubtract,
+  Average: shape.emitAverage,
+  Maximum: shape.emitMaximum,
+  Minimum: shape.emitMinimum,
+  Concatenate: shape.emitConcatenate,
+  Reshape: shape.emitReshape,
+  Flatten: shape.emitFlatten,
+  Permute: shape.emitPermute,
+  Rescaling: shape.emitRescaling,
+};
+
+/** Layers whose weights can take a following batch normalisation in. */
+const foldingClasses = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"]);
+
+/**
+ * Compiles a layers model to ONNX, for one input size: TensorFlow's SAME padding depends on it.
+ * @throws TrommelError `unsupported` naming a layer that is not compiled, `not-found` for an unknown output,
+ *   `invalid-argument` when the input size does not fit the model
+ */
+export function compileLayers(model: LayersModel, options: CompileOptions): CompiledLayers {
+  const cut = cutAt(model, options.output);
+  checkInput(cut, options.inputSize);
+  const graph = new GraphBuilder({ graphName: "backbone" });
+  const compilation = new Compilation(graph, cut, options.inputSize);
+  const value = compilation.run();
+  const { embedding, pooling: pooled } = toEmbedding(graph, cut, value, options.pooling ?? "average");
+  const dimension = embedding.shape[0] ?? 0;
+  graph.output("embedding", "float32", ["N", dimension], embedding.name);
+  return { model: graph.encode(), dimension, opset: graph.opset, cut, pooling: pooled };
+}
+
+class Compilation {
+  readonly #graph: GraphBuilder;
+  readonly #cut: CutLayers;
+  readonly #inputSize: number;
+  readonly #values = new Map<string, Value>();
+  readonly #consumers = new Map<string, BoundLayer[]>();
+
+  constructor(graph: GraphBuilder, cut: CutLayers, inputSize: number) {
+    this.#graph = graph;
+    this.#cut = cut;
+    this.#inputSize = inputSize;
+    for (const layer of cut.layers) {
+      for (const input of layer.inputs)
+        this.#consumers.set(input, [...(this.#consumers.get(input) ?? []), layer]);
+    }
+  }
+
+  run(): Value {
+    for (const layer of this.#cut.layers) {
+      if (!this.#values.has(layer.name)) this.#compile(layer);
+    }
+    return this.#valueOf(this.#cut.output);
+  }
+
+  #compile(layer: BoundLayer): void {
+    if (layer.className === "InputLayer") {
+      const size = this.#inputSize;
+      const name = this.#graph.input("image", "float32", ["N", 3, size, size]);
+      this.#values.set(layer.name, { name, shape: [size, size, 3] });
+      return;
+    }
+    const emit = emitters[layer.className];
+    if (emit === undefined) {
+      throw layerError(layer, `this layer type is not compiled (legal: ${Object.keys(emitters).join(", ")})`);
+    }
+    const following = this.#foldableNormalization(layer);
+    const folded = following === undefined ? undefined : normalization.affineOf({ layer: following });
+    const inputs = layer.inputs.map((name) => this.#valueOf(name));
+    const value = emit({ graph: this.#graph, layer, inputs, folded });
+    // The layer's own output no longer exists when a normalisation was folded in, and nobody else reads it.
+    this.#values.set(following?.name ?? layer.name, value);
+  }
+
+  /** The batch normalisation behind a layer, when it alone reads the layer's output and no activation comes between. */
+  #foldableNormalization(layer: BoundLayer): BoundLayer | undefined {
+    if (!foldingClasses.has(layer.className) || layer.name === this.#cut.output) return undefined;
+    const [only, ...others] = this.#consumers.get(layer.name) ?? [];
+    if (only?.className !== "BatchNormalization" || others.length > 0) return undefined;
+    // Convolutions and Dense keep the rank, so the last axis of their input is that of their output.
+    const rank = this.#valueOf(layer.inputs[0] ?? "").shape.length;
+    const isLinear = (layer.config["activation"] ?? "linear") === "linear";
+    return isLinear && normalization.normalizesLastAxis(only, rank) ? only : undefined;
+  }
+
+  #valueOf(name: string): Value {
+    const value = this.#values.get(name);
+    if (value === undefined) {
+      throw new TrommelError("internal", `failed to compile the layers model: "${name}" has no value yet.`);
+    }
+    return value;
+  }
+}
+
+function checkInput(cut: CutLayers, inputSize: number): void {
+  const { config } = cut.input;
+  const declared: unknown = config["batch_input_shape"] ?? config["batch_shape"] ?? [null, null, null, 3];
+  const [, height, width, channels] = Array.isArray(declared) ? (declared as unknown[]) : [];
+  if (channels !== 3 || (Array.isArray(declared) && declared.length !== 4)) {
+    throw layerError(
+      cut.input,
+      `it takes ${JSON.stringify(declared)}, and a backbone takes RGB images [N, H, W, 3]`,
+    );
+  }
+  if (height !== width)
+    throw layerError(cut.input, `it takes ${String(height)}×${String(width)}, and only squares are compiled`);
+  if (!Number.isSafeInteger(inputSize) || inputSize < 1) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to compile the layers model: input size ${inputSize} is not above 0.`,
+    );
+  }
+}
+
+function toEmbedding(
+  graph: GraphBuilder,
+  cut: CutLayers,
+  value: Value,
+  kind: "average" | "max",
+): { embedding: Value; pooling: CompiledLayers["pooling"] } {
+  const layer = cut.layers.at(-1) ?? cut.input;
+  const context: LayerContext = { graph, layer, inputs: [value], folded: undefined };
+  const whole = materialise(context, value);
+  if (whole.shape.length === 1) return { embedding: whole, pooling: "none" };
+  if (whole.shape.length === 3)
+    return { embedding: pooling.poolGlobally(context, whole, kind), pooling: kind };
+  throw layerError(layer, `its output [${whole.shape.join(", ")}] is neither an embedding nor spatial`);
+}

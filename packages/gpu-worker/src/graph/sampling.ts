@@ -1,0 +1,204 @@
+import type { BackboneSpec } from "@trommel/common";
+import type { GraphBuilder } from "./graph-builder.js";
+
+/**
+ * From a base image to a backbone's input, inside the graph: sampling, colour and normalisation.
+ *
+ * Sampling is bilinear between pixel centres, and the edge pixel repeats outside (GridSample with padding "border" and
+ * align_corners 0). Each picture is cast and laid out once, however many views it has: the views of one picture are
+ * stacked in one tall sampling grid.
+ */
+
+/** What of a backbone decides its input. */
+export type InputContract = Pick<BackboneSpec, "inputSize" | "normalization" | "channelOrder">;
+
+export interface ViewInputs {
+  /** Value uint8 [B, side, side, 3], RGB. */
+  readonly pixels: string;
+  /** Value float32 [B·V, 2, 3], see {@link viewInput} for the units. */
+  readonly affine: string;
+  /** Value float32 [B·V, 3, 4], or null where no view changes colours. */
+  readonly colour: string | null;
+  /** V. */
+  readonly viewCount: number;
+}
+
+/**
+ * Network inputs of all views, made once for every distinct size, normalisation and channel order.
+ * `affine` takes output to input coordinates, x right and y down, -1 and 1 at the picture's edges; `colour` takes
+ * (r, g, b, 1) in 0..255 to (r, g, b), clipped to 0..255 afterwards.
+ */
+export class ViewSampler {
+  readonly #builder: GraphBuilder;
+  readonly #inputs: ViewInputs;
+  readonly #made = new Map<string, string>();
+
+  constructor(builder: GraphBuilder, inputs: ViewInputs) {
+    this.#builder = builder;
+    this.#inputs = inputs;
+  }
+
+  /** @returns a value float32 [B·V, 3, inputSize, inputSize], normalised, in the backbone's channel order */
+  viewInput(contract: InputContract): string {
+    return this.#inputs.colour === null
+      ? this.#sample(this.#normalised(contract), contract.inputSize)
+      : this.#recoloured(contract, this.#inputs.colour);
+  }
+
+  /** Bilinear weights sum to one, so normalising the picture once equals normalising each of its views. */
+  #normalised(contract: InputContract): string {
+    return this.#once(`normalised ${inputKey(contract)}`, () =>
+      normalisedPicture(this.#builder, this.#planes(), contract),
+    );
+  }
+
+  /** float32 [B, 3, side, side] in 0..255. */
+  #planes(): string {
+    return this.#once("planes", () => planesOf(this.#builder, this.#inputs.pixels));
+  }
+
+  #sample(picture: string, size: number): string {
+    return this.#once(`sample ${picture} ${size}`, () => {
+      const { viewCount } = this.#inputs;
+      const sampled = gridSample(this.#builder, picture, this.#grid(size));
+      if (viewCount === 1) return sampled;
+      const apart = reshape(this.#builder, sampled, [0, 3, viewCount, size, size]);
+      const ordered = this.#builder.node("Transpose", [apart], { perm: [0, 2, 1, 3, 4] });
+      return reshape(this.#builder, ordered, [-1, 3, size, size]);
+    });
+  }
+
+  /** float32 [B, V·size, size, 2]. */
+  #grid(size: number): string {
+    return this.#once(`grid ${size}`, () => {
+      const transposed = this.#builder.node("Transpose", [this.#inputs.affine], { perm: [0, 2, 1] });
+      const points = this.#builder.node("MatMul", [identityPoints(this.#builder, size), transposed]);
+      return reshape(this.#builder, points, [-1, this.#inputs.viewCount * size, size, 2]);
+    });
+  }
+
+  /**
+   * (clip(M·p + o, 0, 255) - mean) / deviation, with the normalisation moved into M and o (twelve numbers a view) and the
+   * clip's bounds moved along.
+   */
+  #recoloured(contract: InputContract, colour: string): string {
+    return this.#once(`recoloured ${inputKey(contract)}`, () => {
+      const builder = this.#builder;
+      const { inputSize: size } = contract;
+      const { mean, deviation } = inOrder(contract);
+      const rows = contract.channelOrder === "bgr" ? reversedChannels(builder, colour, 1) : colour;
+      const scaled = builder.node("Div", [rows, constant(builder, "deviation", [1, 3, 1], deviation)]);
+      const cuts = builder.constant("colour_cuts", "int64", [2], BigInt64Array.of(3n, 1n));
+      const [matrix = "", offset = ""] = builder.node("Split", [scaled, cuts], { axis: 2 }, 2);
+      const shift = mean.map((value, i) => value / deviation[i]!);
+      const offsets = builder.node("Sub", [offset, constant(builder, "shift", [1, 3, 1], shift)]);
+      const views = reshape(builder, this.#sample(this.#planes(), size), [0, 3, size * size]);
+      const mixed = builder.node("Add", [builder.node("MatMul", [matrix, views]), offsets]);
+      const bounds = (level: number) =>
+        constant(
+          builder,
+          "bound",
+          [1, 3, 1],
+          mean.map((value, i) => (level - value) / deviation[i]!),
+        );
+      const clipped = builder.node("Min", [builder.node("Max", [mixed, bounds(0)]), bounds(255)]);
+      return reshape(builder, clipped, [-1, 3, size, size]);
+    });
+  }
+
+  #once(key: string, make: () => string): string {
+    const known = this.#made.get(key);
+    if (known !== undefined) return known;
+    const made = make();
+    this.#made.set(key, made);
+    return made;
+  }
+}
+
+/**
+ * The identity view alone: no sampling where the base image already has the backbone's size.
+ * @param pixels value uint8 [N, side, side, 3], RGB
+ * @returns a value float32 [N, 3, inputSize, inputSize]
+ */
+export function identityInput(
+  builder: GraphBuilder,
+  pixels: string,
+  side: number,
+  contract: InputContract,
+): string {
+  const picture = normalisedPicture(builder, planesOf(builder, pixels), contract);
+  const size = contract.inputSize;
+  if (size === side) return picture;
+  // One grid serves the whole batch when its pictures lie side by side as channels of one.
+  const points = constant(builder, `identity_grid_${size}`, [1, size, size, 2], gridPoints(size, 2));
+  const sampled = gridSample(builder, reshape(builder, picture, [1, -1, side, side]), points);
+  return reshape(builder, sampled, [-1, 3, size, size]);
+}
+
+/** Equal keys mean equal inputs. */
+export function inputKey({ inputSize, normalization, channelOrder }: InputContract): string {
+  return JSON.stringify([inputSize, normalization.mean, normalization.deviation, channelOrder]);
+}
+
+/** uint8 [B, H, W, 3] → float32 [B, 3, H, W]. */
+function planesOf(builder: GraphBuilder, pixels: string): string {
+  const floats = builder.node("Cast", [pixels], { to: 1 });
+  return builder.node("Transpose", [floats], { perm: [0, 3, 1, 2] });
+}
+
+function normalisedPicture(builder: GraphBuilder, planes: string, contract: InputContract): string {
+  const ordered = contract.channelOrder === "bgr" ? reversedChannels(builder, planes, 1) : planes;
+  const { mean, deviation } = inOrder(contract);
+  const centred = builder.node("Sub", [ordered, constant(builder, "mean", [1, 3, 1, 1], mean)]);
+  return builder.node("Div", [centred, constant(builder, "deviation", [1, 3, 1, 1], deviation)]);
+}
+
+/** The spec's figures are per RGB channel; here they follow the network's own order. */
+function inOrder({ normalization, channelOrder }: InputContract) {
+  const { mean, deviation } = normalization;
+  return channelOrder === "rgb"
+    ? { mean: [...mean], deviation: [...deviation] }
+    : { mean: mean.toReversed(), deviation: deviation.toReversed() };
+}
+
+function reversedChannels(builder: GraphBuilder, value: string, axis: number): string {
+  return builder.node("Gather", [value, int64s(builder, [2, 1, 0])], { axis });
+}
+
+function gridSample(builder: GraphBuilder, picture: string, grid: string): string {
+  // Opset 20 renamed the mode.
+  const mode = builder.opset >= 20 ? "linear" : "bilinear";
+  return builder.node("GridSample", [picture, grid], { mode, padding_mode: "border", align_corners: 0 });
+}
+
+/** Homogeneous pixel centres, float32 [1, size², 3]. */
+function identityPoints(builder: GraphBuilder, size: number): string {
+  return constant(builder, `points_${size}`, [1, size * size, 3], gridPoints(size, 3));
+}
+
+/** (x, y) or (x, y, 1) of every pixel centre, row by row. */
+function gridPoints(size: number, width: 2 | 3): Float32Array {
+  const points = new Float32Array(size * size * width).fill(1);
+  for (let i = 0; i < size * size; i += 1) {
+    points[i * width] = (2 * (i % size) + 1) / size - 1;
+    points[i * width + 1] = (2 * Math.floor(i / size) + 1) / size - 1;
+  }
+  return points;
+}
+
+function constant(
+  builder: GraphBuilder,
+  hint: string,
+  dims: readonly number[],
+  values: ArrayLike<number>,
+): string {
+  return builder.constant(hint, "float32", dims, Float32Array.from(values));
+}
+
+function int64s(builder: GraphBuilder, values: readonly number[]): string {
+  return builder.constant("int64s", "int64", [values.length], BigInt64Array.from(values, BigInt));
+}
+
+function reshape(builder: GraphBuilder, value: string, shape: readonly number[]): string {
+  return builder.node("Reshape", [value, int64s(builder, shape)]);
+}

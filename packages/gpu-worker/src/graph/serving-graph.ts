@@ -1,0 +1,68 @@
+import { type Projection, TrommelError } from "@trommel/common";
+import { type BackboneModel, dimensionOf, inlineBackbones } from "./extraction-graph.js";
+import { GraphBuilder } from "./graph-builder.js";
+import { commonOpset } from "./inline-model.js";
+import { decodeModel } from "./onnx-model.js";
+import { identityInput, inputKey } from "./sampling.js";
+
+/** Adds a head to a graph: from a value float32 [N, featureCount] to the name of its logits, float32 [N, classes]. */
+export type EmitHead = (builder: GraphBuilder, inputName: string, featureCount: number) => string;
+
+export interface ServingGraphOptions {
+  /** In the recipe's order. */
+  readonly backbones: readonly BackboneModel[];
+  /** Of the square base image, pixels. */
+  readonly side: number;
+  /** Null where the head takes the embeddings as they are. */
+  readonly projection: Projection | null;
+  readonly classCount: number;
+  readonly emitHead: EmitHead;
+}
+
+/**
+ * The bundle's one ONNX model: `pixels` uint8 [N, side, side, 3] RGB → `probabilities` float32 [N, classes].
+ * It sees the identity view, as the extraction graph does with the identity matrices, to rounding.
+ */
+export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
+  const { backbones, side, projection } = options;
+  const models = backbones.map(({ spec, model }) => decodeModel(model, { name: spec.name }));
+  const builder = new GraphBuilder({ opset: commonOpset(models), graphName: "trommel_serving" });
+  const pixels = builder.input("pixels", "uint8", ["images", side, side, 3]);
+  const inputs = new Map<string, string>();
+  const embeddings = inlineBackbones(builder, backbones, models, (spec) => {
+    const key = inputKey(spec);
+    const input = inputs.get(key) ?? identityInput(builder, pixels, side, spec);
+    inputs.set(key, input);
+    return input;
+  });
+  const dimension = dimensionOf(backbones);
+  const features = projection === null ? embeddings : projected(builder, embeddings, dimension, projection);
+  const logits = options.emitHead(builder, features, projection?.components ?? dimension);
+  const probabilities = builder.node("Softmax", [logits], { axis: 1 });
+  builder.output("probabilities", "float32", ["images", options.classCount], probabilities);
+  return builder.encode();
+}
+
+/** z = (x - mean) · basis · scale, the scale folded into the basis. */
+function projected(
+  builder: GraphBuilder,
+  embeddings: string,
+  dimension: number,
+  projection: Projection,
+): string {
+  if (projection.dimension !== dimension) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to build the serving graph: the projection takes ${projection.dimension} numbers, the backbones give ` +
+        `${dimension}. Use the projection of the same backbones.`,
+    );
+  }
+  const mean = builder.constant("projection_mean", "float32", [1, dimension], projection.mean);
+  const basis = builder.constant(
+    "projection_basis",
+    "float32",
+    [dimension, projection.components],
+    projection.basis.map((value) => value * projection.scale),
+  );
+  return builder.node("MatMul", [builder.node("Sub", [embeddings, mean]), basis]);
+}

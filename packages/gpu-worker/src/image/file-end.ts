@@ -1,0 +1,109 @@
+import type { DecodableFormat } from "./picture-format.js";
+
+/**
+ * Whether a file stops before its own structure says that it ends. Asked only of files that the decoder refused,
+ * to tell a cut-off download from broken content.
+ */
+export function endsEarly(bytes: Uint8Array, format: DecodableFormat): boolean {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  switch (format) {
+    case "jpeg":
+      return jpegEndsEarly(buffer);
+    case "png":
+      return chunksEndEarly(buffer, 8, (at) => 12 + buffer.readUInt32BE(at), "IEND");
+    case "avif":
+      return boxesEndEarly(buffer);
+    case "webp":
+      return buffer.length < 8 || buffer.readUInt32LE(4) + 8 > buffer.length;
+    case "gif":
+      return gifEndsEarly(buffer);
+    case "tiff":
+      return tiffEndsEarly(buffer);
+  }
+}
+
+/** Walks the marker segments up to the first scan; after it 0xFFD9 can only be the end-of-image marker (ITU-T T.81, B.1.1). */
+function jpegEndsEarly(buffer: Buffer): boolean {
+  let at = 2;
+  while (at + 4 <= buffer.length) {
+    if (buffer[at] !== 0xff) return false;
+    const marker = buffer[at + 1];
+    if (marker === 0xff) {
+      at += 1;
+      continue;
+    }
+    at += 2 + buffer.readUInt16BE(at + 2);
+    if (marker === 0xda) return buffer.indexOf(Buffer.from([0xff, 0xd9]), at) < 0;
+  }
+  return true;
+}
+
+/** PNG: chunks of stated length up to the named last one. */
+function chunksEndEarly(
+  buffer: Buffer,
+  start: number,
+  sizeAt: (at: number) => number,
+  last: string,
+): boolean {
+  let at = start;
+  while (at + 8 <= buffer.length) {
+    const end = at + sizeAt(at);
+    if (end > buffer.length) return true;
+    if (buffer.toString("latin1", at + 4, at + 8) === last) return false;
+    at = end;
+  }
+  return true;
+}
+
+/** ISO base media: boxes of stated size; 0 means "to the end of the file", 1 a 64-bit size. */
+function boxesEndEarly(buffer: Buffer): boolean {
+  let at = 0;
+  while (at + 8 <= buffer.length) {
+    const size = buffer.readUInt32BE(at);
+    if (size === 0) return false;
+    if (size === 1 && at + 16 > buffer.length) return true;
+    const whole = size === 1 ? Number(buffer.readBigUInt64BE(at + 8)) : size;
+    if (whole < 8) return false;
+    at += whole;
+  }
+  return at !== buffer.length;
+}
+
+/** GIF ends with a trailer byte; some writers pad with zeros after it. */
+function gifEndsEarly(buffer: Buffer): boolean {
+  let last = buffer.length - 1;
+  while (last > 0 && buffer[last] === 0) last -= 1;
+  return buffer[last] !== 0x3b;
+}
+
+/** Bytes of TIFF 6.0's field types 1 to 12. */
+const tiffTypeSizes = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
+
+/** TIFF: the first directory, its fields' values, and the strips or tiles that it names, must lie inside the file. */
+function tiffEndsEarly(buffer: Buffer): boolean {
+  if (buffer.length < 8) return true;
+  const little = buffer[0] === 0x49;
+  const short = (at: number) => (little ? buffer.readUInt16LE(at) : buffer.readUInt16BE(at));
+  const long = (at: number) => (little ? buffer.readUInt32LE(at) : buffer.readUInt32BE(at));
+  if (short(2) !== 42) return false;
+  const directory = long(4);
+  if (directory + 2 > buffer.length) return true;
+  const entries = short(directory);
+  if (directory + 2 + entries * 12 > buffer.length) return true;
+  const extents = new Map<number, number[]>();
+  for (let at = directory + 2; at < directory + 2 + entries * 12; at += 12) {
+    const width = tiffTypeSizes[short(at + 2)] ?? 1;
+    const count = long(at + 4);
+    const values = count * width <= 4 ? at + 8 : long(at + 8);
+    if (values + count * width > buffer.length) return true;
+    if (![273, 279, 324, 325].includes(short(at)) || (width !== 2 && width !== 4)) continue;
+    const read = width === 2 ? short : long;
+    extents.set(
+      short(at),
+      Array.from({ length: count }, (_, i) => read(values + i * width)),
+    );
+  }
+  const offsets = extents.get(273) ?? extents.get(324) ?? [];
+  const sizes = extents.get(279) ?? extents.get(325) ?? [];
+  return offsets.some((offset, i) => offset + (sizes[i] ?? 0) > buffer.length);
+}

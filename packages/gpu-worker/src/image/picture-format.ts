@@ -1,0 +1,74 @@
+/**
+ * What a file is, by its content and never by its name.
+ *
+ * `decodable` formats go to the decoder; the `refused` ones are known, so that the ledger can say what they were.
+ * SVG and PDF are programs that draw, with their own network and memory appetite, and are refused for that.
+ */
+
+export type DecodableFormat = "jpeg" | "png" | "webp" | "gif" | "tiff" | "avif";
+export type RefusedFormat = "svg" | "pdf" | "heic" | "bmp" | "ico" | "psd" | "jxl" | "jp2" | "postscript";
+
+export type PictureFormat =
+  | { readonly kind: "decodable"; readonly format: DecodableFormat }
+  | { readonly kind: "refused"; readonly format: RefusedFormat }
+  | { readonly kind: "unknown" };
+
+/** Leading bytes as Latin-1 text; the more specific signature comes first. */
+const decodableSignatures: readonly (readonly [string, DecodableFormat])[] = [
+  ["\xff\xd8\xff", "jpeg"],
+  ["\x89PNG\r\n\x1a\n", "png"],
+  ["GIF87a", "gif"],
+  ["GIF89a", "gif"],
+  ["II*\0", "tiff"],
+  ["MM\0*", "tiff"],
+  ["II+\0", "tiff"],
+  ["MM\0+", "tiff"],
+];
+
+const refusedSignatures: readonly (readonly [string, RefusedFormat])[] = [
+  ["%PDF-", "pdf"],
+  ["%!PS", "postscript"],
+  ["8BPS", "psd"],
+  ["\0\0\x01\0", "ico"],
+  ["\xff\x0a", "jxl"],
+  ["\0\0\0\x0cJXL ", "jxl"],
+  ["\0\0\0\x0cjP  ", "jp2"],
+];
+
+const heicBrands = ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"];
+
+/** Reads at most the first few kilobytes. */
+export function pictureFormat(bytes: Uint8Array): PictureFormat {
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString("latin1");
+  for (const [signature, format] of decodableSignatures) {
+    if (head.startsWith(signature)) return { kind: "decodable", format };
+  }
+  if (head.startsWith("RIFF") && head.slice(8, 12) === "WEBP") return { kind: "decodable", format: "webp" };
+  if (head.slice(4, 8) === "ftyp") return isoMediaFormat(head);
+  for (const [signature, format] of refusedSignatures) {
+    if (head.startsWith(signature)) return { kind: "refused", format };
+  }
+  if (isBitmap(head)) return { kind: "refused", format: "bmp" };
+  if (isSvg(head)) return { kind: "refused", format: "svg" };
+  return { kind: "unknown" };
+}
+
+/** ISO base media files (ISO/IEC 14496-12) name their formats in the `ftyp` box; films have neither kind of brand. */
+function isoMediaFormat(head: string): PictureFormat {
+  const boxSize = Buffer.from(head.slice(0, 4), "latin1").readUInt32BE(0);
+  const names = head.slice(8, Math.min(boxSize, head.length));
+  const brands: readonly string[] = names.match(/.{4}/gs) ?? [];
+  if (brands.includes("avif") || brands.includes("avis")) return { kind: "decodable", format: "avif" };
+  if (brands.some((brand) => heicBrands.includes(brand))) return { kind: "refused", format: "heic" };
+  return { kind: "unknown" };
+}
+
+/** "BM" alone begins many texts: the four reserved bytes of the header must be zero too. */
+function isBitmap(head: string): boolean {
+  return head.startsWith("BM") && head.slice(6, 10) === "\0\0\0\0";
+}
+
+function isSvg(head: string): boolean {
+  const text = head.replace(/^\xef\xbb\xbf/, "").trimStart();
+  return text.startsWith("<") && /<svg[\s>]/i.test(text);
+}

@@ -1,0 +1,1 @@
+export { importBackbone, predict, runWorker } from "./main.js";

@@ -1,0 +1,146 @@
+import {
+  jobPayload,
+  parseAs,
+  RunBoard,
+  runKeys,
+  TrommelError,
+  toTrommelError,
+  type JobPayload,
+  type ObjectStore,
+} from "@trommel/common";
+import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import { routeJob } from "./job-router.js";
+import type { DeviceStageContext, StageOutcome } from "./stages/context.js";
+import type { DeviceClient } from "./threads/device-client.js";
+import type { ThreadClient } from "./threads/thread-rpc.js";
+
+/** How often a job looks whether its run was cancelled, and tells followers how far it is. */
+const heartbeatMs = 1000;
+/** A gram whose shards are done before the listing is waits this long for the split. */
+const splitDelayMs = 1000;
+
+export interface ProcessorOptions {
+  readonly store: ObjectStore;
+  readonly redis: Redis;
+  readonly device: DeviceClient;
+  readonly reduce: ThreadClient;
+  readonly engine: "onnx" | "tfjs";
+  readonly threads: number;
+  readonly viewsPerBatch: number;
+  readonly log: Logger;
+  /** Aborts when the worker has to go: jobs under way are handed back. */
+  readonly shutdown: AbortSignal;
+}
+
+/** Makes BullMQ's processor: payload in, stage run, board told, errors worded for the queue. */
+export function createProcessor(options: ProcessorOptions) {
+  return async (job: Job, token?: string): Promise<StageOutcome> => {
+    const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
+    const board = new RunBoard(options.redis, payload.id);
+    if (await board.isOver(payload.attempt)) throw new UnrecoverableError(`${payload.id} is over`);
+    if (payload.stage === "gram") await waitForSplit(payload.id, job, token, board, options.store);
+    const heart = new JobHeart(job, payload, board, options);
+    try {
+      const outcome = await routeJob(payload, heart.context, options.reduce);
+      await heart.stop();
+      await tellDone(payload, outcome, board);
+      options.log.info({ job: job.id, ...outcome }, "done");
+      return outcome;
+    } catch (thrown) {
+      await heart.stop();
+      if (options.shutdown.aborted) {
+        await job.moveToWait(token);
+        throw new WaitingError();
+      }
+      throw await failure(toTrommelError(thrown), payload, job, board, options.log);
+    }
+  };
+}
+
+async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBoard): Promise<void> {
+  const unit = "shard" in payload ? payload.shard : "gram" in payload ? payload.gram : 0;
+  const single = payload.stage === "solve" || payload.stage === "bundle" || payload.stage === "close";
+  if (single) await board.setTotal(payload.attempt, payload.stage, 1);
+  if (payload.stage !== "train") {
+    await board.countDone(payload.attempt, payload.stage, unit, outcome.images, outcome.failed);
+  }
+}
+
+/** The listing is nearly always done long before a gram's shards; where it is not, the gram steps back. */
+async function waitForSplit(
+  id: string,
+  job: Job,
+  token: string | undefined,
+  board: RunBoard,
+  store: ObjectStore,
+): Promise<void> {
+  if ((await store.head(runKeys(id).listing)) !== undefined) return;
+  if ((await board.state())?.error !== undefined) throw new UnrecoverableError(`${id} has failed`);
+  await job.moveToDelayed(Date.now() + splitDelayMs, token);
+  throw new DelayedError();
+}
+
+/** Notes the run's first error where no further try will come, and words it for BullMQ. */
+async function failure(
+  error: TrommelError,
+  payload: JobPayload,
+  job: Job,
+  board: RunBoard,
+  log: Logger,
+): Promise<Error> {
+  const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+  log.warn({ job: job.id, code: error.code, reason: error.message, last, stack: error.code === "internal" ? error.stack : undefined }, "failed");
+  // A cancelled run has no error; and what is missing because a child failed was said by that child.
+  if (last && error.code !== "cancelled") await board.fail(payload.stage, error);
+  return last ? new UnrecoverableError(error.message) : error;
+}
+
+/** Watches over one job: aborts it when its run is over, carries its progress to the board. */
+class JobHeart {
+  readonly context: DeviceStageContext;
+  readonly #abort = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #beat: () => Promise<void>;
+  #images = 0;
+  #note = "";
+  #units: { done: number; total: number } | undefined;
+  #beating: Promise<void> = Promise.resolve();
+
+  constructor(job: Job, payload: JobPayload, board: RunBoard, options: ProcessorOptions) {
+    const { attempt, stage } = payload;
+    this.context = {
+      store: options.store,
+      device: options.device,
+      engine: options.engine,
+      threads: options.threads,
+      viewsPerBatch: options.viewsPerBatch,
+      log: options.log,
+      signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
+      onImages: (images) => (this.#images = images),
+      onNote: (note) => (this.#note = note),
+      onUnits: (done, total) => (this.#units = { done, total }),
+    };
+    this.#beat = async () => {
+      if (await board.isOver(attempt)) {
+        this.#abort.abort(new TrommelError("cancelled", `${payload.id} was cancelled`));
+      }
+      if (this.#images > 0) await job.updateProgress(this.#images);
+      if (this.#note !== "") await board.setNote(attempt, stage, this.#note);
+      if (this.#units !== undefined) await board.setUnits(attempt, stage, this.#units.done, this.#units.total);
+    };
+    this.#timer = setInterval(() => {
+      this.#beating = this.#beating.then(this.#beat).catch((thrown: unknown) => {
+        options.log.debug({ reason: String(thrown) }, "a heartbeat was lost");
+      });
+    }, heartbeatMs);
+  }
+
+  /** The last beat shows how far it came. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#beating;
+    await this.#beat().catch(() => undefined);
+  }
+}

@@ -1,0 +1,44 @@
+import type { JobPayload } from "@trommel/common";
+import { TrommelError } from "@trommel/common";
+import type { DeviceStageContext, ReduceStage, StageOutcome } from "./stages/context.js";
+import { extract } from "./stages/extract.js";
+import { score } from "./stages/score.js";
+import type { ReduceNote, ReduceRequest } from "./threads/reduce-thread.js";
+import type { ThreadClient } from "./threads/thread-rpc.js";
+
+/** Sends a job to its stage: those that feed the device here, those that compute for long to their thread. */
+export async function routeJob(
+  payload: JobPayload,
+  context: DeviceStageContext,
+  reduce: ThreadClient,
+): Promise<StageOutcome> {
+  switch (payload.stage) {
+    case "extract":
+      return extract(payload.id, payload.shard, context);
+    case "score":
+      return score(payload.id, payload.shard, context);
+    case "gram":
+      return onReduceThread({ stage: "gram", id: payload.id, unit: payload.gram }, context, reduce);
+    case "solve":
+    case "train":
+    case "bundle":
+    case "close":
+      return onReduceThread({ stage: payload.stage, id: payload.id, unit: 0 }, context, reduce);
+    case "plan-run":
+    case "plan-scoring":
+      throw new TrommelError("internal", `a worker was given a ${payload.stage} job, which coordinators do`);
+  }
+}
+
+async function onReduceThread(
+  request: ReduceRequest & { readonly stage: ReduceStage },
+  context: DeviceStageContext,
+  reduce: ThreadClient,
+): Promise<StageOutcome> {
+  const onNote = (note: unknown): void => {
+    const { kind, ...rest } = note as ReduceNote;
+    if (kind === "note") context.onNote((rest as { text: string }).text);
+    else context.onUnits((rest as { done: number }).done, (rest as { total: number }).total);
+  };
+  return (await reduce.call("run", request, { signal: context.signal, onNote })) as StageOutcome;
+}

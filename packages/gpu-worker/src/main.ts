@@ -1,0 +1,17 @@
+import { importOptions, parseAs, predictOptions, workerOptions, type WorkerCommands } from "@trommel/common";
+import { serveQueues } from "./worker.js";
+
+/** What the command line may ask of this package; options are parsed here, at the boundary. */
+
+export const runWorker: WorkerCommands["runWorker"] = (options) =>
+  serveQueues(parseAs(workerOptions, options, "the worker's options"));
+
+export const importBackbone: WorkerCommands["importBackbone"] = async (options, say) => {
+  const { importFromLocation } = await import("./import-command.js");
+  return importFromLocation(parseAs(importOptions, options, "the import's options"), say);
+};
+
+export const predict: WorkerCommands["predict"] = async (options) => {
+  const { predictFiles } = await import("./predict-command.js");
+  return predictFiles(parseAs(predictOptions, options, "the prediction's options"));
+};

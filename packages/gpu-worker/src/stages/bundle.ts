@@ -1,0 +1,94 @@
+import {
+  bundleFiles,
+  decodeHeadWeights,
+  encodeProjection,
+  featureShardKey,
+  featureShardMarker,
+  metrics as metricsSchema,
+  parseJsonAs,
+  readMarker,
+  readWithMarker,
+  runKeys,
+  sha256Hex,
+  type Ledger,
+  type ObjectStore,
+  type RunConfig,
+} from "@trommel/common";
+import { buildServingGraph } from "../graph/serving-graph.js";
+import { emitHead } from "../head/head-to-onnx.js";
+import { renderReport } from "../report/report-html.js";
+import type { StageContext, StageOutcome } from "./context.js";
+import { checkServing } from "./check-serving.js";
+import { describeBundle, metricsMarker } from "./describe-bundle.js";
+import { LedgerBuilder, putJson } from "./ledger.js";
+import { loadBackbones } from "./load-backbones.js";
+import { readListing, readRunConfig, readShard } from "./read-config.js";
+import { readProjection } from "./train.js";
+
+/**
+ * Bundle: backbones, projection, head → bundle.
+ *
+ * In: everything that training wrote. Out: the ledger, then the bundle's files, `bundle.json` last; with it the run is
+ * complete. The compiled model is held against the features that the head was trained on before anything is written.
+ * A retry writes the same bytes again.
+ */
+export async function bundle(runId: string, context: StageContext): Promise<StageOutcome> {
+  const { store, signal, threads } = context;
+  const keys = runKeys(runId);
+  const config = await readRunConfig(store, runId);
+  const ledger = await writeLedger(store, config, signal);
+  const projection = await readProjection(store, config);
+  const head = await readWithMarker(store, keys.head);
+  const trained = await readMarker(store, keys.metrics, metricsMarker);
+  const metricsBytes = (await readWithMarker(store, keys.metrics)).bytes;
+  const weights = decodeHeadWeights(head.bytes, keys.head);
+  const backbones = await loadBackbones(
+    store,
+    config.backbones.map(({ id }) => id),
+    false,
+  );
+  const classCount = trained.labels.length;
+  const model = buildServingGraph({
+    backbones,
+    side: config.side,
+    projection,
+    classCount,
+    emitHead: (builder, input) => emitHead(builder, input, weights, config.recipe.head),
+  });
+  context.onNote("checking the model against the features");
+  await checkServing({ store, config, model, classCount, projection, weights, threads, signal });
+
+  const files: Record<string, Uint8Array> = {
+    [bundleFiles.model]: model,
+    [bundleFiles.metrics]: metricsBytes,
+    [bundleFiles.head]: head.bytes,
+    ...(projection === null ? {} : { [bundleFiles.projection]: encodeProjection(projection) }),
+  };
+  const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
+  const metrics = parseJsonAs(metricsSchema, metricsBytes, keys.metrics);
+  const manifest = describeBundle({ config, backbones, projection, metrics, trained, ledger, hashes });
+  files[bundleFiles.report] = Buffer.from(renderReport({ manifest, metrics, ledger }), "utf8");
+  for (const [name, bytes] of Object.entries(files)) {
+    signal.throwIfAborted();
+    await store.put(`${keys.bundle}/${name}`, bytes);
+  }
+  await putJson(store, `${keys.bundle}/${bundleFiles.manifest}`, manifest);
+  return { images: 0, failed: 0 };
+}
+
+/** Adds up the run's ledger from the shards' markers. @throws TrommelError `missing-input`, `corrupt` */
+async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortSignal): Promise<Ledger> {
+  const keys = runKeys(config.id);
+  const listing = await readListing(store, keys.listing);
+  const builder = new LedgerBuilder();
+  for (let index = 0; index < listing.shards; index += 1) {
+    signal.throwIfAborted();
+    const shard = await readShard(store, keys.shard(index));
+    const marker = await readMarker(store, featureShardKey(config.fingerprint, shard.hash), featureShardMarker);
+    builder.add(shard, marker.ok, marker.failed);
+  }
+  const ledger = builder.ledger(listing.listed);
+  await store.put(keys.errors, builder.errorLines(), { contentType: "application/jsonl" });
+  await putJson(store, keys.ledger, ledger);
+  return ledger;
+}

@@ -1,0 +1,36 @@
+import type { ObjectStore, Stage } from "@trommel/common";
+import type { Logger } from "pino";
+import type { DeviceClient } from "../threads/device-client.js";
+
+/** What every stage is given besides its payload. */
+export interface StageContext {
+  readonly store: ObjectStore;
+  readonly threads: number;
+  readonly log: Logger;
+  /** Aborts when the run is cancelled or the worker has to go. */
+  readonly signal: AbortSignal;
+  /** Images worked through so far and not committed yet; for followers only. */
+  readonly onImages: (images: number) => void;
+  /** What the stage is doing; for followers only. */
+  readonly onNote: (note: string) => void;
+  /** Units done inside a stage that has several, such as epochs. */
+  readonly onUnits: (done: number, total: number) => void;
+}
+
+/** Stages that need the device. */
+export interface DeviceStageContext extends StageContext {
+  readonly device: DeviceClient;
+  /** Which engine the device runs: `tfjs` wants the parts that a graph was made of. */
+  readonly engine: "onnx" | "tfjs";
+  /** Base images per batch are chosen so that a batch has about this many views. */
+  readonly viewsPerBatch: number;
+}
+
+/** What a stage reports when it is done. */
+export interface StageOutcome {
+  readonly images: number;
+  readonly failed: number;
+}
+
+export type DeviceStage = Extract<Stage, "extract" | "score">;
+export type ReduceStage = Extract<Stage, "gram" | "solve" | "train" | "bundle" | "close">;

@@ -1,0 +1,75 @@
+import {
+  decodeFeatureShard,
+  encodeGram,
+  featureShardKey,
+  featureShardMarker,
+  findMarker,
+  readWithMarker,
+  runKeys,
+  shardsPerGram,
+  writeWithMarker,
+  type FeatureShard,
+  type ObjectStore,
+  type RunConfig,
+  type Shard,
+} from "@trommel/common";
+import { GramAccumulator } from "../linalg/gram.js";
+import { MatrixProduct } from "../linalg/matrix-product.js";
+import type { StageContext, StageOutcome } from "./context.js";
+import { readListing, readRunConfig, readShard, readSplit } from "./read-config.js";
+
+/**
+ * Gram: a group of feature shards, the split → gram.
+ *
+ * In: every feature shard of the group (none may be missing) and the split; only rows of training images count.
+ * Out: `grams/<n>.safetensors`. A retry finds the marker, or sums again in the same order and writes the same bytes.
+ */
+export async function gram(runId: string, gramIndex: number, context: StageContext): Promise<StageOutcome> {
+  const { store, signal } = context;
+  const keys = runKeys(runId);
+  const key = keys.gram(gramIndex);
+  if ((await findMarker(store, key)) !== undefined) return { images: 0, failed: 0 };
+  const config = await readRunConfig(store, runId);
+  const validation = new Set((await readSplit(store, runId)).validation);
+  const { shards } = await readListing(store, keys.listing);
+  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  const product = new MatrixProduct({ threads: context.threads });
+  try {
+    const accumulator = new GramAccumulator(dimension, product);
+    const end = Math.min(shards, (gramIndex + 1) * shardsPerGram);
+    for (let index = gramIndex * shardsPerGram; index < end; index += 1) {
+      signal.throwIfAborted();
+      const shard = await readShard(store, keys.shard(index));
+      const rows = trainingRows(await readFeatures(store, config, shard), shard, validation);
+      await accumulator.add(rows, rows.length / dimension);
+      context.onNote(`shard ${index - gramIndex * shardsPerGram + 1} of ${end - gramIndex * shardsPerGram}`);
+    }
+    await writeWithMarker(store, key, encodeGram(accumulator.result()));
+  } finally {
+    await product.release();
+  }
+  return { images: 0, failed: 0 };
+}
+
+/** @throws TrommelError `missing-input` where the shard was not committed */
+export async function readFeatures(store: ObjectStore, config: RunConfig, shard: Shard): Promise<FeatureShard> {
+  const key = featureShardKey(config.fingerprint, shard.hash);
+  const { bytes } = await readWithMarker(store, key, featureShardMarker);
+  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  return decodeFeatureShard(bytes, key, dimension);
+}
+
+/** The rows of images outside the validation split, in order. */
+function trainingRows(features: FeatureShard, shard: Shard, validation: ReadonlySet<string>): Float32Array {
+  const { dimension } = features;
+  const kept: number[] = [];
+  for (const [row, position] of features.image.entries()) {
+    const entry = shard.entries[position];
+    if (entry !== undefined && !validation.has(entry.key)) kept.push(row);
+  }
+  const rows = new Float32Array(kept.length * dimension);
+  for (const [i, row] of kept.entries()) {
+    rows.set(features.features.subarray(row * dimension, (row + 1) * dimension), i * dimension);
+  }
+  return rows;
+}

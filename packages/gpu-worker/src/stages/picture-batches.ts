@@ -1,0 +1,46 @@
+import type { Picture } from "../image/picture-stream.js";
+
+/** Base images side by side, as the device takes them. */
+export interface PictureBatch {
+  /** [positions.length, side, side, 3] */
+  readonly pixels: Uint8Array;
+  /** Position of each image in its shard. */
+  readonly positions: readonly number[];
+  readonly keys: readonly string[];
+}
+
+/** Packs pictures into batches, in the order they come. */
+export class PictureBatches {
+  readonly size: number;
+  readonly #pictureBytes: number;
+  #pixels: Uint8Array | undefined;
+  #positions: number[] = [];
+  #keys: string[] = [];
+
+  constructor(side: number, size: number) {
+    this.size = size;
+    this.#pictureBytes = side * side * 3;
+  }
+
+  /** @returns the batch that this picture fills, if it does */
+  add(picture: Extract<Picture, { ok: true }>): PictureBatch | undefined {
+    this.#pixels ??= new Uint8Array(this.size * this.#pictureBytes);
+    this.#pixels.set(picture.pixels, this.#positions.length * this.#pictureBytes);
+    this.#positions.push(picture.position);
+    this.#keys.push(picture.key);
+    return this.#positions.length === this.size ? this.rest() : undefined;
+  }
+
+  /** What has not filled a batch, or undefined where there is nothing. */
+  rest(): PictureBatch | undefined {
+    if (this.#pixels === undefined || this.#positions.length === 0) return undefined;
+    // A copy where it is short: the buffer is moved to the device, whole.
+    const used = this.#positions.length * this.#pictureBytes;
+    const pixels = used === this.#pixels.length ? this.#pixels : this.#pixels.slice(0, used);
+    const batch = { pixels, positions: this.#positions, keys: this.#keys };
+    this.#pixels = undefined;
+    this.#positions = [];
+    this.#keys = [];
+    return batch;
+  }
+}

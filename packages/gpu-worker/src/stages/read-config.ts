@@ -1,0 +1,55 @@
+import {
+  listingSummary,
+  parseJsonAs,
+  runConfig,
+  runKeys,
+  scoringConfig,
+  scoringKeys,
+  shard as shardSchema,
+  split as splitSchema,
+  TrommelError,
+  type ListingSummary,
+  type ObjectStore,
+  type RunConfig,
+  type ScoringConfig,
+  type Shard,
+  type Split,
+} from "@trommel/common";
+
+/** The small artefacts that stages start from, read and parsed. */
+
+export async function readRunConfig(store: ObjectStore, id: string): Promise<RunConfig> {
+  const key = runKeys(id).config;
+  return parseJsonAs(runConfig, await required(store, key), key);
+}
+
+export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {
+  const key = scoringKeys(id).config;
+  return parseJsonAs(scoringConfig, await required(store, key), key);
+}
+
+export async function readShard(store: ObjectStore, key: string): Promise<Shard> {
+  return parseJsonAs(shardSchema, await required(store, key), key);
+}
+
+export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary> {
+  return parseJsonAs(listingSummary, await required(store, key), key);
+}
+
+export async function readSplit(store: ObjectStore, id: string): Promise<Split> {
+  const key = runKeys(id).split;
+  return parseJsonAs(splitSchema, await required(store, key), key);
+}
+
+/** @throws TrommelError `missing-input`: the stage before has not written it */
+async function required(store: ObjectStore, key: string): Promise<Uint8Array> {
+  try {
+    return await store.get(key);
+  } catch (thrown) {
+    if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
+    throw new TrommelError("missing-input", `failed to read ${key}: the stage that writes it did not finish. Resume the run`, {
+      cause: thrown,
+      context: { key },
+    });
+  }
+}

@@ -1,0 +1,124 @@
+import {
+  compareUtf8,
+  labelOfKey,
+  runKeys,
+  TrommelError,
+  type ObjectStore,
+  type Projection,
+  type RunConfig,
+} from "@trommel/common";
+import { RowProjector } from "../linalg/project-rows.js";
+import { readFeatures } from "./gram.js";
+import { readListing, readShard, readSplit } from "./read-config.js";
+
+/** What a head is trained and validated on: every view of the training images, the identity view of the others. */
+export interface LabelledRows {
+  /** In output order: UTF-8 byte order. */
+  readonly labels: readonly string[];
+  readonly featureCount: number;
+  readonly train: { readonly features: Float32Array; readonly labels: Int32Array };
+  readonly validation: { readonly features: Float32Array; readonly labels: Int32Array; readonly keys: readonly string[] };
+  readonly counts: readonly { readonly label: string; readonly train: number; readonly validation: number }[];
+}
+
+/**
+ * Reads every feature shard of a run once, projects it, and joins labels to rows by key.
+ * @throws TrommelError `bad-dataset` where a class has no readable training image, or none validates at all
+ */
+export async function readLabelledRows(options: {
+  readonly store: ObjectStore;
+  readonly config: RunConfig;
+  readonly projection: Projection | null;
+  readonly threads: number;
+  readonly signal: AbortSignal;
+}): Promise<LabelledRows> {
+  const { store, config, projection } = options;
+  const keys = runKeys(config.id);
+  const listing = await readListing(store, keys.listing);
+  const validationKeys = new Set((await readSplit(store, config.id)).validation);
+  const labels = (listing.classes ?? []).map(({ label }) => label).sort(compareUtf8);
+  const indexOf = new Map(labels.map((label, index) => [label, index]));
+  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  const featureCount = projection?.components ?? dimension;
+  const projector = projection === null ? undefined : await RowProjector.create(projection, { threads: options.threads });
+  const train = new RowCollector(featureCount);
+  const validation = new RowCollector(featureCount);
+  const keysValidated: string[] = [];
+  const counts = labels.map((label) => ({ label, train: 0, validation: 0 }));
+  try {
+    for (let index = 0; index < listing.shards; index += 1) {
+      options.signal.throwIfAborted();
+      const shard = await readShard(store, keys.shard(index));
+      const { features, image, view } = await readFeatures(store, config, shard);
+      const projected = projector === undefined ? features : await projector.project(features, image.length);
+      for (const [row, position] of image.entries()) {
+        const key = shard.entries[position]?.key ?? "";
+        const label = indexOf.get(labelOfKey(key) ?? "");
+        if (label === undefined) throw new TrommelError("corrupt", `failed to join labels: row ${row} of shard ${index} has no labelled key`);
+        const identity = view[row] === 0;
+        const validates = validationKeys.has(key);
+        if (validates && !identity) continue;
+        const values = projected.subarray(row * featureCount, (row + 1) * featureCount);
+        (validates ? validation : train).add(values, label);
+        const count = counts[label];
+        if (identity && count !== undefined) count[validates ? "validation" : "train"] += 1;
+        if (validates) keysValidated.push(key);
+      }
+    }
+  } finally {
+    await projector?.release();
+  }
+  checkCounts(counts);
+  return { labels, featureCount, train: train.rows(), validation: { ...validation.rows(), keys: keysValidated }, counts };
+}
+
+function checkCounts(counts: LabelledRows["counts"]): void {
+  const empty = counts.filter(({ train }) => train === 0).map(({ label }) => JSON.stringify(label));
+  if (empty.length > 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to train: no training image of class ${empty.join(", ")} could be read. The ledger's errors say why; mend or remove them`,
+    );
+  }
+  if (counts.every(({ validation }) => validation === 0)) {
+    throw new TrommelError("bad-dataset", "failed to train: no validation image could be read. The ledger's errors say why");
+  }
+}
+
+/** Rows that arrive one at a time, in one growing buffer. */
+class RowCollector {
+  readonly #width: number;
+  #features: Float32Array;
+  #labels: Int32Array;
+  #count = 0;
+
+  constructor(width: number) {
+    this.#width = width;
+    this.#features = new Float32Array(1024 * width);
+    this.#labels = new Int32Array(1024);
+  }
+
+  add(values: Float32Array, label: number): void {
+    if (this.#count === this.#labels.length) this.#grow();
+    this.#features.set(values, this.#count * this.#width);
+    this.#labels[this.#count] = label;
+    this.#count += 1;
+  }
+
+  rows(): { features: Float32Array; labels: Int32Array } {
+    return {
+      features: this.#features.subarray(0, this.#count * this.#width),
+      labels: this.#labels.subarray(0, this.#count),
+    };
+  }
+
+  #grow(): void {
+    const features = new Float32Array(this.#features.length * 2);
+    features.set(this.#features);
+    this.#features = features;
+    const labels = new Int32Array(this.#labels.length * 2);
+    labels.set(this.#labels);
+    this.#labels = labels;
+  }
+}
+

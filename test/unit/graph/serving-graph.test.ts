@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { before, describe, it } from "node:test";
+import { type Projection, SeededRandom, TrommelError } from "@trommel/common";
+import type { Engine } from "@trommel/gpu-worker/backbone/engines/engine";
+import { createOnnxEngine } from "@trommel/gpu-worker/backbone/engines/onnx-engine";
+import { type EmitHead, buildServingGraph } from "@trommel/gpu-worker/graph/serving-graph";
+import { convolutionBackbone, testPictures } from "../../support/small-backbones.js";
+
+const classCount = 5;
+const side = 40;
+const images = 3;
+// One has the base image's own size, the others are smaller and larger.
+const backbones = [
+  convolutionBackbone(40, 24),
+  convolutionBackbone(32, 16, { channelOrder: "bgr" }),
+  convolutionBackbone(56, 20),
+];
+const dimension = 60;
+
+function random(count: number, seed: number): Float32Array {
+  const generator = new SeededRandom(seed);
+  return Float32Array.from({ length: count }, () => generator.normal());
+}
+
+const projection: Projection = {
+  dimension,
+  components: 10,
+  mean: random(dimension, 1),
+  basis: random(dimension * 10, 2),
+  singularValues: new Float64Array(10).fill(1),
+  scale: 0.37,
+  energyKept: 1,
+};
+
+function head(featureCount: number): { emit: EmitHead; weights: Float32Array } {
+  const weights = random(featureCount * classCount, 3);
+  return {
+    weights,
+    emit: (builder, input, count) => {
+      assert.equal(count, featureCount);
+      const kernel = builder.constant("head", "float32", [featureCount, classCount], weights);
+      return builder.node("MatMul", [input, kernel]);
+    },
+  };
+}
+
+let engine: Engine;
+before(async () => {
+  engine = await createOnnxEngine({ device: "cpu", threads: 1 });
+});
+
+/** The extraction graph at the identity, then projection, head and softmax in float64. */
+async function expectedProbabilities(
+  pixels: Uint8Array,
+  given: Projection | null,
+  weights: Float32Array,
+): Promise<number[][]> {
+  const extractor = await engine.createExtractor({ backbones, side, viewCount: 1, colour: false });
+  const affine = new Float32Array(images * 6).map((_, i) => (i % 6 === 0 || i % 6 === 4 ? 1 : 0));
+  const colour = new Float32Array(images * 12);
+  const features = await extractor.extract({ pixels, imageCount: images, affine, colour });
+  await extractor.release();
+  return Array.from({ length: images }, (_, row) => {
+    let x = [...features.subarray(row * dimension, (row + 1) * dimension)];
+    if (given !== null) {
+      const centred = x.map((value, i) => value - (given.mean[i] ?? NaN));
+      x = Array.from({ length: given.components }, (_, j) =>
+        centred.reduce((sum, value, i) => sum + value * (given.basis[i * given.components + j] ?? NaN), 0),
+      ).map((value) => value * given.scale);
+    }
+    const logits = Array.from({ length: classCount }, (_, k) =>
+      x.reduce((sum, value, i) => sum + value * (weights[i * classCount + k] ?? NaN), 0),
+    );
+    const exponentials = logits.map((value) => Math.exp(value - Math.max(...logits)));
+    return exponentials.map((value) => value / exponentials.reduce((a, b) => a + b, 0));
+  });
+}
+
+describe("the serving graph", () => {
+  for (const given of [projection, null]) {
+    it(`equals extraction at the identity ${given === null ? "without" : "with"} a projection, then the head`, async () => {
+      const { emit, weights } = head(given?.components ?? dimension);
+      const model = buildServingGraph({ backbones, side, projection: given, classCount, emitHead: emit });
+      const classifier = await engine.createClassifier({ side, classCount, model, parts: null });
+      const pixels = testPictures(images, side);
+      const probabilities = await classifier.classify(pixels, images);
+      const expected = await expectedProbabilities(pixels, given, weights);
+      expected.flat().forEach((value, i) => {
+        assert.ok(Math.abs((probabilities[i] ?? NaN) - value) < 1e-5, `${i}: ${probabilities[i]} ≠ ${value}`);
+      });
+      const alone = await classifier.classify(pixels.subarray(side * side * 3, 2 * side * side * 3), 1);
+      assert.deepEqual(alone, probabilities.subarray(classCount, 2 * classCount));
+      await classifier.release();
+    });
+  }
+
+  it("refuses a projection of other backbones", () => {
+    const emitHead = head(10).emit;
+    assert.throws(
+      () => buildServingGraph({ backbones: backbones.slice(1), side, projection, classCount, emitHead }),
+      (error) =>
+        error instanceof TrommelError && error.code === "invalid-argument" && /60.*36/s.test(error.message),
+    );
+  });
+});

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { deflateSync } from "node:zlib";
+import sharp from "sharp";
+import { type ResolvedDecodeRecipe, decodeImage } from "@trommel/gpu-worker/image/decode-image";
+
+const recipe: ResolvedDecodeRecipe = {
+  side: 32,
+  fit: "squash",
+  kernel: "lanczos3",
+  background: [255, 255, 255],
+  maxBytes: 1 << 20,
+  maxPixels: 1_000_000,
+};
+
+async function reasonOf(bytes: Uint8Array): Promise<string> {
+  const decoded = await decodeImage(bytes, recipe);
+  return decoded.ok ? "ok" : decoded.reason;
+}
+
+/** 120×80, with detail everywhere so that its data fills the file. */
+function picture() {
+  const raw = Buffer.from(Array.from({ length: 120 * 80 * 3 }, (_, i) => (i * 7919 + ((i * i) >> 5)) % 256));
+  return sharp(raw, { raw: { width: 120, height: 80, channels: 3 } });
+}
+
+/** ISO 3309, as PNG's appendix D has it. */
+function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return ~crc >>> 0;
+}
+
+function pngChunk(type: string, data: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
+  const frame = Buffer.alloc(8);
+  frame.writeUInt32BE(data.length, 0);
+  frame.writeUInt32BE(crc32(body), 4);
+  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
+}
+
+function pngClaiming(width: number, height: number): Buffer {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 2, 0, 0, 0], 8);
+  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  const data = deflateSync(Buffer.alloc(1 << 16));
+  return Buffer.concat([
+    signature,
+    pngChunk("IHDR", header),
+    pngChunk("IDAT", data),
+    pngChunk("IEND", Buffer.alloc(0)),
+  ]);
+}
+
+describe("decodeImage: bad files are typed rows", () => {
+  it("an empty file", async () => assert.equal(await reasonOf(new Uint8Array(0)), "empty"));
+
+  it("text, random bytes and a film", async () => {
+    assert.equal(await reasonOf(Buffer.from("not a picture at all")), "not-an-image");
+    assert.equal(
+      await reasonOf(Buffer.from("BMW is a maker of cars, and this a text about it")),
+      "not-an-image",
+    );
+    assert.equal(await reasonOf(Buffer.from([1, 2, 3, 250, 9, 8, 7])), "not-an-image");
+    assert.equal(await reasonOf(Buffer.from("\0\0\0\x18ftypisom\0\0\0\0isomiso2", "latin1")), "not-an-image");
+  });
+
+  it("formats that are known and not decoded", async () => {
+    const svg =
+      '<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
+    const refused = {
+      svg,
+      "svg with a byte-order mark": `\xef\xbb\xbf ${svg}`,
+      pdf: "%PDF-1.7\n",
+      heic: "\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+      bmp: "BM\x46\0\0\0\0\0\0\0\x36\0\0\0",
+      psd: "8BPS\0\x01",
+    };
+    for (const [name, text] of Object.entries(refused)) {
+      assert.equal(await reasonOf(Buffer.from(text, "latin1")), "unsupported-format", name);
+    }
+  });
+
+  it("more bytes than allowed", async () => {
+    assert.equal(
+      await reasonOf(Buffer.concat([await picture().png().toBuffer(), Buffer.alloc(1 << 20)])),
+      "too-large",
+    );
+  });
+
+  it("a header that claims 60000×60000 is refused at once, with no memory for it", async () => {
+    const before = process.memoryUsage().rss;
+    assert.equal(await reasonOf(pngClaiming(60_000, 60_000)), "too-many-pixels");
+    assert.equal(await reasonOf(pngClaiming(60_000, 10)), "decode-failed");
+    assert.ok(process.memoryUsage().rss - before < 200 << 20);
+  });
+
+  it("a picture exactly at the limit of pixels passes", async () => {
+    const atLimit = await sharp({ create: { width: 1000, height: 1000, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+    assert.equal(await reasonOf(atLimit), "ok");
+  });
+
+  for (const format of ["jpeg", "png", "webp", "gif", "tiff", "avif"] as const) {
+    it(`${format} cut off anywhere`, async () => {
+      const whole = await picture().toFormat(format).toBuffer();
+      assert.equal(await reasonOf(whole), "ok");
+      const shares = format === "avif" ? [0.2, 0.6, 0.95] : [0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95];
+      for (const share of shares) {
+        assert.equal(
+          await reasonOf(whole.subarray(0, Math.floor(whole.length * share))),
+          "truncated",
+          `at ${share}`,
+        );
+      }
+    });
+  }
+
+  it("a progressive JPEG cut off in a late scan, and a JPEG without its last byte", async () => {
+    const progressive = await picture().jpeg({ progressive: true }).toBuffer();
+    assert.equal(await reasonOf(progressive.subarray(0, Math.floor(progressive.length * 0.9))), "truncated");
+    const baseline = await picture().jpeg().toBuffer();
+    assert.equal(await reasonOf(baseline.subarray(0, -1)), "truncated");
+  });
+
+  it("a whole PNG whose data do not inflate", async () => {
+    const png = await picture().png().toBuffer();
+    const at = png.indexOf("IDAT", 0, "latin1") + 40;
+    png.fill(0xff, at, at + 400);
+    assert.equal(await reasonOf(png), "decode-failed");
+  });
+
+  it("bytes after the end of a JPEG do no harm", async () => {
+    const jpeg = Buffer.concat([await picture().jpeg().toBuffer(), Buffer.from("a phone's trailer")]);
+    assert.equal(await reasonOf(jpeg), "ok");
+  });
+});

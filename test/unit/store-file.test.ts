@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rm,
+  stat,
+  symlink,
+  unlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
+import { openStore } from "@trommel/common/store/open-store";
+
+const text = (value: string) => new TextEncoder().encode(value);
+
+const isError =
+  (code: string, ...parts: readonly string[]) =>
+  (thrown: unknown) => {
+    assert.ok(thrown instanceof TrommelError, String(thrown));
+    assert.equal(thrown.code, code, thrown.message);
+    for (const part of parts) assert.ok(thrown.message.includes(part), `${thrown.message} names ${part}`);
+    return true;
+  };
+
+async function keysOf(listing: AsyncIterable<ObjectInfo>): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of listing) keys.push(key);
+  return keys;
+}
+
+describe("a folder as a store", () => {
+  let outside: string;
+  let root: string;
+  let store: ObjectStore;
+  let notices: string[];
+  beforeEach(async () => {
+    outside = await mkdtemp(join(tmpdir(), "trommel-file-"));
+    root = join(outside, "root");
+    notices = [];
+    store = openStore(root, { onNotice: (notice) => notices.push(notice) });
+  });
+  afterEach(() => rm(outside, { recursive: true }));
+
+  it("says that its folder does not exist, until the first put makes it", async () => {
+    await assert.rejects(keysOf(store.list("")), isError("not-found", root));
+    await assert.rejects(store.get("k"), isError("not-found", "k"));
+    assert.equal(await store.head("k"), undefined);
+    await store.delete(["k"]);
+    await store.put("a/b/k", text("x"));
+    assert.deepEqual(await keysOf(store.list("")), ["a/b/k"]);
+  });
+
+  it("says that its folder is a file", async () => {
+    await writeFile(root, "x");
+    await assert.rejects(keysOf(store.list("")), isError("invalid-argument", root, "is a file"));
+    await assert.rejects(store.put("k", text("x")), isError("conflict", root));
+  });
+
+  it("leaves no partial file behind, and never lists one that a dead writer left", async () => {
+    await store.put("a/k", text("x"));
+    await store.put("a/k", text("y"), { ifAbsent: true });
+    await mkdir(join(root, "a/taken"));
+    await assert.rejects(store.put("a/taken", text("x")), isError("conflict", "a/taken"));
+    await assert.rejects(store.put("a/taken", text("x"), { ifAbsent: true }), isError("conflict", "a/taken"));
+    assert.deepEqual((await readdir(join(root, "a"))).sort(), ["k", "taken"]);
+    await writeFile(join(root, "a/.trommel-partial-0"), "half");
+    assert.deepEqual(await keysOf(store.list("")), ["a/k"]);
+  });
+
+  it("refuses a key below a file", async () => {
+    await store.put("a", text("x"));
+    await assert.rejects(store.put("a/b", text("y")), isError("conflict", "a/b"));
+    assert.deepEqual(await store.get("a"), text("x"));
+  });
+
+  it("follows links inside its folder and refuses those that leave it, for every call", async () => {
+    await writeFile(join(outside, "secret"), "secret");
+    await mkdir(join(outside, "elsewhere"));
+    await store.put("real/k", text("x"));
+    await symlink("real", join(root, "inner"));
+    assert.deepEqual(await keysOf(store.list("")), ["inner/k", "real/k"]);
+    assert.deepEqual(await store.get("inner/k"), text("x"));
+
+    await symlink(join(outside, "secret"), join(root, "file-link"));
+    await symlink(join(outside, "elsewhere"), join(root, "folder-link"));
+    await assert.rejects(store.get("file-link"), isError("forbidden", "file-link"));
+    await assert.rejects(store.head("file-link"), isError("forbidden", "file-link"));
+    await assert.rejects(store.put("folder-link/k", text("x")), isError("forbidden", "folder-link"));
+    await assert.rejects(store.put("folder-link/deep/k", text("x")), isError("forbidden", "folder-link"));
+    await writeFile(join(outside, "elsewhere/k"), "theirs");
+    await assert.rejects(store.delete(["folder-link/k"]), isError("forbidden", "folder-link"));
+    await assert.rejects(keysOf(store.list("")), isError("forbidden", "link"));
+    await assert.rejects(keysOf(store.list("folder-link/")), isError("forbidden", "folder-link"));
+    assert.deepEqual(await readdir(join(outside, "elsewhere")), ["k"]);
+    // Writing to a link's own key replaces the link, not what it points at.
+    await store.put("file-link", text("mine"));
+    assert.equal((await stat(join(outside, "secret"))).size, 6);
+    assert.deepEqual(await store.get("file-link"), text("mine"));
+  });
+
+  it("may itself be reached through a link", async () => {
+    await store.put("k", text("x"));
+    await symlink(root, join(outside, "alias"));
+    const alias = openStore(join(outside, "alias"));
+    await alias.put("d/j", text("y"));
+    assert.deepEqual(await keysOf(alias.list("")), ["d/j", "k"]);
+  });
+
+  it("refuses links in a circle, and leaves out links to nothing", async () => {
+    await store.put("a/k", text("x"));
+    await symlink("nowhere", join(root, "dangling"));
+    assert.deepEqual(await keysOf(store.list("")), ["a/k"]);
+    await symlink("..", join(root, "a/up"));
+    await assert.rejects(keysOf(store.list("")), isError("invalid-argument", "a/up"));
+  });
+
+  it("leaves out what no key can name, and says so", async () => {
+    await store.put("k", text("x"));
+    await writeFile(Buffer.concat([Buffer.from(`${root}/bad-`), Buffer.of(0xff)]), "x");
+    await writeFile(join(root, "back\\slash"), "x");
+    assert.deepEqual(await keysOf(store.list("")), ["k"]);
+    assert.equal(notices.length, 2);
+    assert.ok(notices.some((notice) => notice.includes("back\\\\slash")));
+    assert.ok(notices.some((notice) => notice.includes("not UTF-8")));
+  });
+
+  it("goes past files and folders that vanish while it lists", async () => {
+    const keys = Array.from({ length: 200 }, (_, i) => `k${String(i).padStart(3, "0")}`);
+    for (const key of [...keys, "z/k"]) await store.put(key, text("x"));
+    const seen: string[] = [];
+    for await (const { key } of store.list("")) {
+      if (seen.push(key) > 1) continue;
+      await unlink(join(root, "k150"));
+      await rm(join(root, "z"), { recursive: true });
+    }
+    assert.deepEqual(
+      seen,
+      keys.filter((key) => key !== "k150"),
+    );
+  });
+
+  it("does not hang on a pipe, and does not list it", { timeout: 10_000 }, async () => {
+    await store.put("k", text("x"));
+    execFileSync("bash", ["-c", 'mkfifo "$0"', join(root, "pipe")]);
+    await assert.rejects(store.get("pipe"), isError("not-found", "pipe"));
+    assert.deepEqual(await keysOf(store.list("")), ["k"]);
+  });
+
+  it("sees a rewrite of the same size by its time", async () => {
+    await store.put("k", text("one"));
+    const first = await store.head("k");
+    await writeFile(join(root, "k"), "two");
+    await utimes(join(root, "k"), 1_700_000_000, 1_700_000_000);
+    assert.notEqual((await store.head("k"))?.etag, first?.etag);
+  });
+
+  it("says which name is too long", async () => {
+    await assert.rejects(store.put("x".repeat(300), text("x")), isError("invalid-argument", "255 bytes"));
+  });
+
+  it("says that it may not read or write", async () => {
+    await store.put("shut/k", text("x"));
+    await chmod(join(root, "shut"), 0);
+    await chmod(outside, 0o755);
+    // Root may read everything, so it becomes somebody else for a moment.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(65534);
+    try {
+      await assert.rejects(store.get("shut/k"), isError("forbidden", "shut/k"));
+      await assert.rejects(store.put("shut/j", text("x")), isError("forbidden", "shut/j"));
+      await assert.rejects(keysOf(store.list("shut/")), isError("forbidden", "shut"));
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      await chmod(join(root, "shut"), 0o700);
+    }
+  });
+
+  it("says that there is no room, and leaves nothing behind", async () => {
+    // A file-size limit is the one kind of full disk that needs no mount: the write fails as on a disk of that size.
+    const script = `
+      process.on("SIGXFSZ", () => {});
+      const { openStore } = await import(${JSON.stringify(import.meta.resolve("@trommel/common/store/open-store"))});
+      const store = openStore(${JSON.stringify(root)});
+      const error = await store.put("k", new Uint8Array(100_000)).catch((thrown) => thrown);
+      console.log(JSON.stringify({ code: error.code, message: error.message }));`;
+    const output = execFileSync("bash", [
+      "-c",
+      'ulimit -f 8; exec node --input-type=module -e "$0"',
+      script,
+    ]).toString();
+    const { code, message } = JSON.parse(output) as { code: string; message: string };
+    assert.deepEqual([code, message.includes("k")], ["exhausted", true], message);
+    assert.deepEqual(await readdir(root), []);
+  });
+});
