@@ -134,7 +134,7 @@ describe("projection", () => {
     assert.equal(offset, bytes.length);
   });
 
-  it("finds by iteration what the whole decomposition finds", async () => {
+  it("finds by iteration what the whole decomposition finds, the same bytes whatever the number of threads", async () => {
     const [count, dimension] = [2000, 600];
     const gram = await gramOf(decayingRows(count, dimension, 11, 0.99), count, dimension);
     for (const centre of [false, true]) {
@@ -156,8 +156,11 @@ describe("projection", () => {
         );
       }
       assert.ok(largestAngle(iterated, dense) < 1e-4);
-      const again = await solveProjection(gram, recipe, { seed: 5, product });
-      assert.deepEqual(again, iterated);
+      for (const threads of [1, 2, 3]) {
+        const threaded = new MatrixProduct({ threads });
+        assert.deepEqual(await solveProjection(gram, recipe, { seed: 5, product: threaded }), iterated);
+        await threaded.release();
+      }
     }
   });
 

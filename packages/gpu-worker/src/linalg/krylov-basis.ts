@@ -38,7 +38,8 @@ export class KrylovBasis {
     this.#images = withRoom(this.#images, size + KrylovBasis.blockSize);
     while (this.size < size) {
       const block = await this.#nextBlock(Math.min(KrylovBasis.blockSize, this.#matrix.rows - this.size));
-      const image = await this.#product.multiply(block, this.#matrix);
+      // The matrix is its own transpose, and this form needs no transposed copy of it.
+      const image = await this.#product.multiply(block, this.#matrix, { transposeB: true });
       this.#vectors = appendRows(this.#vectors, block);
       this.#images = appendRows(this.#images, image);
       this.#projections.push(await this.#product.multiply(this.#vectors, image, { transposeB: true }));
