@@ -1,8 +1,12 @@
 /** Imports go one way: coordinator -> common <- gpu-worker, and inside the worker main -> job-router -> stages -> the rest. */
-const inner = "image|graph|backbone|linalg|head";
+const inner = "image|graph|backbone|linalg|head|report";
+// Another package is reached by its name, which resolves to what its sources are compiled to.
+const source = "(src|dist)";
 module.exports = {
   forbidden: [
     { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    // An import that cannot be followed would pass every rule below.
+    { name: "every-import-leads-somewhere", severity: "error", from: {}, to: { couldNotResolve: true } },
     {
       name: "common-imports-nobody",
       severity: "error",
@@ -25,23 +29,25 @@ module.exports = {
       name: "stages-are-the-only-callers-downwards",
       severity: "error",
       from: { path: `^packages/gpu-worker/src/(${inner})/` },
-      to: { path: "^packages/gpu-worker/src/(stages|main|job-router)" },
+      to: { path: `^packages/gpu-worker/${source}/(stages|threads|main|worker|job-router|job-processor)\\b` },
     },
     {
-      name: "inner-folders-stand-alone",
-      comment: "Only head and backbone may reach another inner folder, and that folder is graph.",
+      name: "head-backbone-and-linalg-import-only-graph",
       severity: "error",
-      from: { path: `^packages/gpu-worker/src/(${inner})/` },
+      from: { path: "^packages/gpu-worker/src/(head|backbone|linalg)/" },
       to: {
-        path: `^packages/gpu-worker/src/(${inner})/`,
-        pathNot: "^packages/gpu-worker/src/($1|graph)/",
+        path: `^packages/gpu-worker/${source}/(${inner})/`,
+        pathNot: `^packages/gpu-worker/${source}/($1|graph)/`,
       },
     },
     {
-      name: "image-graph-linalg-import-no-sibling",
+      name: "image-graph-and-report-import-no-sibling",
       severity: "error",
-      from: { path: "^packages/gpu-worker/src/(image|graph|linalg)/" },
-      to: { path: `^packages/gpu-worker/src/(${inner})/`, pathNot: "^packages/gpu-worker/src/$1/" },
+      from: { path: "^packages/gpu-worker/src/(image|graph|report)/" },
+      to: {
+        path: `^packages/gpu-worker/${source}/(${inner})/`,
+        pathNot: `^packages/gpu-worker/${source}/$1/`,
+      },
     },
     {
       name: "packages-do-not-import-tests",
@@ -53,8 +59,11 @@ module.exports = {
   options: {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.base.json" },
-    doNotFollow: { path: "node_modules" },
-    exclude: { path: "/dist/" },
-    enhancedResolveOptions: { conditionNames: ["import", "types", "node", "default"], exportsFields: ["exports"] },
+    doNotFollow: { path: "node_modules|^packages/[^/]+/dist/" },
+    exclude: { path: "^test/dist/" },
+    enhancedResolveOptions: {
+      conditionNames: ["import", "types", "node", "default"],
+      exportsFields: ["exports"],
+    },
   },
 };

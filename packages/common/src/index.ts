@@ -40,7 +40,7 @@ export {
 export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/linear-algebra.js";
 export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/listing.js";
 export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/listing.js";
-export { metrics } from "./artefacts/metrics.js";
+export { evaluation, metrics } from "./artefacts/metrics.js";
 export type { EpochRecord, Evaluation, Metrics } from "./artefacts/metrics.js";
 export {
   backboneKeys,
@@ -69,7 +69,7 @@ export { checkRedis, connectRedis, describeRedis, withTimeout } from "./jobs/red
 export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
 export type { RunError, StageProgress } from "./jobs/run-board.js";
 
-export { recipe } from "./recipe/recipe.js";
+export { headRecipe, recipe, trainingRecipe } from "./recipe/recipe.js";
 export type {
   DecodeRecipe,
   HeadRecipe,

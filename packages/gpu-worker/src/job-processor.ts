@@ -91,7 +91,16 @@ async function failure(
   log: Logger,
 ): Promise<Error> {
   const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-  log.warn({ job: job.id, code: error.code, reason: error.message, last, stack: error.code === "internal" ? error.stack : undefined }, "failed");
+  log.warn(
+    {
+      job: job.id,
+      code: error.code,
+      reason: error.message,
+      last,
+      stack: error.code === "internal" ? error.stack : undefined,
+    },
+    "failed",
+  );
   // A cancelled run has no error; and what is missing because a child failed was said by that child.
   if (last && error.code !== "cancelled") await board.fail(payload.stage, error);
   return last ? new UnrecoverableError(error.message) : error;
@@ -128,7 +137,8 @@ class JobHeart {
       }
       if (this.#images > 0) await job.updateProgress(this.#images);
       if (this.#note !== "") await board.setNote(attempt, stage, this.#note);
-      if (this.#units !== undefined) await board.setUnits(attempt, stage, this.#units.done, this.#units.total);
+      if (this.#units !== undefined)
+        await board.setUnits(attempt, stage, this.#units.done, this.#units.total);
     };
     this.#timer = setInterval(() => {
       this.#beating = this.#beating.then(this.#beat).catch((thrown: unknown) => {

@@ -19,7 +19,11 @@ import { scoreRowOf } from "./stages/score-rows.js";
 export async function predictFiles(options: PredictOptions): Promise<PredictedRow[]> {
   const bundle = openStore(options.bundle);
   try {
-    const manifest = parseJsonAs(bundleManifest, await bundle.get(bundleFiles.manifest), `${options.bundle}/bundle.json`);
+    const manifest = parseJsonAs(
+      bundleManifest,
+      await bundle.get(bundleFiles.manifest),
+      `${options.bundle}/bundle.json`,
+    );
     const topK = chooseTopK(options.topK, manifest.labels.length);
     const engine = await createEngine({ engine: "onnx", device: options.device, threads: options.threads });
     const classifier = await engine.createClassifier({
@@ -65,11 +69,17 @@ async function readModel(bundle: ObjectStore, manifest: BundleManifest): Promise
   const model = await bundle.get(bundleFiles.model);
   const found = sha256Hex(model);
   if (found === manifest.hashes[bundleFiles.model]) return model;
-  throw new TrommelError("corrupt", `failed to load ${bundle.url}/model.onnx: its sha256 is ${found}, which is not bundle.json's. Copy the bundle again`);
+  throw new TrommelError(
+    "corrupt",
+    `failed to load ${bundle.url}/model.onnx: its sha256 is ${found}, which is not bundle.json's. Copy the bundle again`,
+  );
 }
 
 function chooseTopK(asked: number | undefined, classes: number): number {
   if (asked === undefined) return Math.min(5, classes);
   if (asked <= classes) return asked;
-  throw new TrommelError("invalid-argument", `failed to predict with --top ${asked}: the model has ${classes} labels. Give at most that many`);
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to predict with --top ${asked}: the model has ${classes} labels. Give at most that many`,
+  );
 }

@@ -24,7 +24,7 @@ const drainMs = 25_000;
 /** And this long to hand back and let go. */
 const releaseMs = 5_000;
 /** Base images times views per batch on the device. Results do not depend on it. */
-const viewsPerBatch = 48;
+const viewsPerBatch = 24;
 
 /** Serves the queues until SIGTERM or SIGINT. @returns the exit code: 0 after a drain, 1 where one did not end */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
@@ -33,7 +33,11 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
   const shutdown = new AbortController();
   try {
     await checkRedis(options.redisUrl);
-    const device = new DeviceClient({ engine: options.engine, device: options.device, threads: options.threads });
+    const device = new DeviceClient({
+      engine: options.engine,
+      device: options.device,
+      threads: options.threads,
+    });
     releases.add("device", () => device.stop());
     const report = await device.report();
     process.stderr.write(
@@ -100,7 +104,11 @@ async function endEmbeddedRedis(redis: Redis): Promise<void> {
   await withTimeout(redis.shutdown("NOSAVE"), 1000, "end Redis").catch(() => undefined);
 }
 
-async function drain(workers: readonly Worker[], shutdown: AbortController, timeoutMs: number): Promise<number> {
+async function drain(
+  workers: readonly Worker[],
+  shutdown: AbortController,
+  timeoutMs: number,
+): Promise<number> {
   const closing = Promise.all(workers.map((worker) => worker.close()));
   try {
     await withTimeout(closing, timeoutMs, "finish the shards under way");

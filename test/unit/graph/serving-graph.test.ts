@@ -33,7 +33,8 @@ const projection: Projection = {
 };
 
 function head(featureCount: number): { emit: EmitHead; weights: Float32Array } {
-  const weights = random(featureCount * classCount, 3);
+  // Small enough that no probability saturates, which would hide errors.
+  const weights = random(featureCount * classCount, 3).map((value) => value / 30);
   return {
     weights,
     emit: (builder, input, count) => {
@@ -88,6 +89,10 @@ describe("the serving graph", () => {
       expected.flat().forEach((value, i) => {
         assert.ok(Math.abs((probabilities[i] ?? NaN) - value) < 1e-5, `${i}: ${probabilities[i]} ≠ ${value}`);
       });
+      assert.ok(
+        probabilities.every((value) => value > 1e-3 && value < 0.999),
+        probabilities.join(),
+      );
       const alone = await classifier.classify(pixels.subarray(side * side * 3, 2 * side * side * 3), 1);
       assert.deepEqual(alone, probabilities.subarray(classCount, 2 * classCount));
       await classifier.release();

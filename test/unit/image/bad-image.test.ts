@@ -100,11 +100,13 @@ describe("decodeImage: bad files are typed rows", () => {
     assert.ok(process.memoryUsage().rss - before < 200 << 20);
   });
 
-  it("a picture exactly at the limit of pixels passes", async () => {
-    const atLimit = await sharp({ create: { width: 1000, height: 1000, channels: 3, background: "red" } })
-      .png()
-      .toBuffer();
-    assert.equal(await reasonOf(atLimit), "ok");
+  it("a whole picture at the limit of pixels passes, one row more does not", async () => {
+    const solid = (height: number) =>
+      sharp({ create: { width: 1000, height, channels: 3, background: "red" } })
+        .png()
+        .toBuffer();
+    assert.equal(await reasonOf(await solid(1000)), "ok");
+    assert.equal(await reasonOf(await solid(1001)), "too-many-pixels");
   });
 
   for (const format of ["jpeg", "png", "webp", "gif", "tiff", "avif"] as const) {

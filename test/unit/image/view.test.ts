@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common";
+import { viewsRecipe } from "@trommel/common/recipe/recipe";
 import {
   type ViewParameters,
   affineMatrix,

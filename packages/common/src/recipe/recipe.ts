@@ -102,24 +102,24 @@ export const trainingRecipe = z
     labelSmoothing: z.number().min(0).lt(1).default(0),
     optimizer: z
       .object({
-        type: z.literal("adam"),
+        type: z.literal("adam").default("adam"),
         learningRate: z.number().positive().default(1e-3),
         beta1: z.number().min(0).lt(1).default(0.9),
         beta2: z.number().min(0).lt(1).default(0.999),
         epsilon: z.number().positive().default(1e-7),
       })
       .strict()
-      .prefault({ type: "adam" }),
+      .prefault({}),
     /** Learning rate times `factor` after `patience` epochs without better validation loss, not under `minimum`. */
     schedule: z
       .object({
-        type: z.literal("plateau"),
+        type: z.literal("plateau").default("plateau"),
         factor: openFraction.default(0.2),
         patience: z.int().positive().default(5),
         minimum: z.number().positive().default(1e-5),
       })
       .strict()
-      .prefault({ type: "plateau" }),
+      .prefault({}),
   })
   .strict();
 export type TrainingRecipe = z.infer<typeof trainingRecipe>;

@@ -104,7 +104,8 @@ async function nextId(
     }
   } catch (thrown) {
     // A folder that nothing was ever written to is not there yet; a bucket that is not there is an error.
-    const noFolder = thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
+    const noFolder =
+      thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
     if (!noFolder) throw thrown;
   }
   return undefined;

@@ -1,7 +1,6 @@
 import sharp from "sharp";
 import type { ResizeOptions, SharpOptions } from "sharp";
-import { type DecodeRecipe, TrommelError, messageOf } from "@trommel/common";
-import type { FailureReason } from "@trommel/common/artefacts/failure-reason";
+import { type DecodeRecipe, type FailureReason, TrommelError, messageOf } from "@trommel/common";
 import { endsEarly } from "./file-end.js";
 import { type DecodableFormat, pictureFormat } from "./picture-format.js";
 

@@ -43,11 +43,20 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
   }
 }
 
-async function loadPicture(position: number, entry: ShardEntry, options: PictureStreamOptions): Promise<Picture> {
+async function loadPicture(
+  position: number,
+  entry: ShardEntry,
+  options: PictureStreamOptions,
+): Promise<Picture> {
   const base = { position, key: entry.key };
   const { maxBytes } = options.decode;
   if (entry.sizeBytes > maxBytes) {
-    return { ...base, ok: false, reason: "too-large", detail: `${entry.sizeBytes} bytes, the recipe allows ${maxBytes}` };
+    return {
+      ...base,
+      ok: false,
+      reason: "too-large",
+      detail: `${entry.sizeBytes} bytes, the recipe allows ${maxBytes}`,
+    };
   }
   let bytes: Uint8Array;
   try {

@@ -84,7 +84,11 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
   for (let index = 0; index < listing.shards; index += 1) {
     signal.throwIfAborted();
     const shard = await readShard(store, keys.shard(index));
-    const marker = await readMarker(store, featureShardKey(config.fingerprint, shard.hash), featureShardMarker);
+    const marker = await readMarker(
+      store,
+      featureShardKey(config.fingerprint, shard.hash),
+      featureShardMarker,
+    );
     builder.add(shard, marker.ok, marker.failed);
   }
   const ledger = builder.ledger(listing.listed);

@@ -44,7 +44,8 @@ export async function checkServing(options: {
   // A picture that has gone since it was extracted cannot be compared.
   if (served === undefined) return;
   let largest = 0;
-  for (const [i, value] of expected.entries()) largest = Math.max(largest, Math.abs(value - (served[i] ?? Number.NaN)));
+  for (const [i, value] of expected.entries())
+    largest = Math.max(largest, Math.abs(value - (served[i] ?? Number.NaN)));
   const bound = tolerance[config.recipe.featureType];
   if (largest <= bound) return;
   throw new TrommelError(

@@ -31,12 +31,19 @@ export function describeBundle(options: {
   readonly hashes: Readonly<Record<string, string>>;
 }): BundleManifest {
   const { config, projection, metrics, trained, ledger } = options;
-  const sum = (of: "train" | "validation"): number => trained.counts.reduce((total, row) => total + row[of], 0);
+  const sum = (of: "train" | "validation"): number =>
+    trained.counts.reduce((total, row) => total + row[of], 0);
   return {
     formatVersion: 1,
     run: config.id,
     labels: [...trained.labels],
-    input: { name: "pixels", type: "uint8", side: config.side, channelOrder: "rgb", decode: config.recipe.decode },
+    input: {
+      name: "pixels",
+      type: "uint8",
+      side: config.side,
+      channelOrder: "rgb",
+      decode: config.recipe.decode,
+    },
     output: { name: "probabilities", type: "float32", classes: trained.labels.length },
     recipe: config.recipe,
     backbones: options.backbones.map(({ spec }) => spec),

@@ -24,17 +24,25 @@ import { readRunConfig, readShard } from "./read-config.js";
  * image, and its marker with a typed reason for each other one.
  * A retry finds the marker and does nothing, or does the whole shard again and writes the same bytes.
  */
-export async function extract(runId: string, shardIndex: number, context: DeviceStageContext): Promise<StageOutcome> {
+export async function extract(
+  runId: string,
+  shardIndex: number,
+  context: DeviceStageContext,
+): Promise<StageOutcome> {
   const { store } = context;
   const config = await readRunConfig(store, runId);
   const shard = await readShard(store, runKeys(runId).shard(shardIndex));
   const key = featureShardKey(config.fingerprint, shard.hash);
   const standing = await findMarker(store, key, featureShardMarker);
-  if (standing !== undefined) return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
+  if (standing !== undefined)
+    return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
 
   await ensureExtractor(config, context);
   const collected = await extractRows(config, shard, context);
-  const bytes = encodeFeatureShard(collected.rows, config.recipe.featureType, { shard: shard.hash, fingerprint: config.fingerprint });
+  const bytes = encodeFeatureShard(collected.rows, config.recipe.featureType, {
+    shard: shard.hash,
+    fingerprint: config.fingerprint,
+  });
   await writeWithMarker(store, key, bytes, {
     rows: collected.rows.image.length,
     ok: shard.entries.length - collected.failed.length,
@@ -68,7 +76,11 @@ interface CollectedRows {
 /** Batches of at most this many views in the device's queue: one runs, one waits. */
 const batchesInFlight = 2;
 
-async function extractRows(config: RunConfig, shard: Shard, context: DeviceStageContext): Promise<CollectedRows> {
+async function extractRows(
+  config: RunConfig,
+  shard: Shard,
+  context: DeviceStageContext,
+): Promise<CollectedRows> {
   const { recipe, side } = config;
   const viewCount = recipe.views.count;
   const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
@@ -106,7 +118,12 @@ async function extractRows(config: RunConfig, shard: Shard, context: DeviceStage
       signal: context.signal,
     })) {
       if (!picture.ok) {
-        failed.push({ position: picture.position, key: picture.key, reason: picture.reason, detail: picture.detail });
+        failed.push({
+          position: picture.position,
+          key: picture.key,
+          reason: picture.reason,
+          detail: picture.detail,
+        });
         continue;
       }
       const full = batches.add(picture);

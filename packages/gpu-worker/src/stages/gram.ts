@@ -52,7 +52,11 @@ export async function gram(runId: string, gramIndex: number, context: StageConte
 }
 
 /** @throws TrommelError `missing-input` where the shard was not committed */
-export async function readFeatures(store: ObjectStore, config: RunConfig, shard: Shard): Promise<FeatureShard> {
+export async function readFeatures(
+  store: ObjectStore,
+  config: RunConfig,
+  shard: Shard,
+): Promise<FeatureShard> {
   const key = featureShardKey(config.fingerprint, shard.hash);
   const { bytes } = await readWithMarker(store, key, featureShardMarker);
   const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);

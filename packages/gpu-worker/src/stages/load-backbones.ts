@@ -1,4 +1,10 @@
-import { backboneId, backboneKeys, readBackboneModel, resolveBackbone, type ObjectStore } from "@trommel/common";
+import {
+  backboneId,
+  backboneKeys,
+  readBackboneModel,
+  resolveBackbone,
+  type ObjectStore,
+} from "@trommel/common";
 import type { EngineBackbone } from "../backbone/engines/engine.js";
 
 /**
@@ -18,7 +24,7 @@ export async function loadBackbones(
     const keys = backboneKeys(backboneId(spec));
     const layers =
       withLayers && spec.source.kind === "layers"
-        ? { modelJson: await store.get(keys.layersModel), weights: await store.get(keys.layersWeights) }
+        ? { modelJson: await store.get(keys.layersModel), weightsBin: await store.get(keys.layersWeights) }
         : null;
     backbones.push({ spec, model, layers });
   }

@@ -47,9 +47,13 @@ async function required(store: ObjectStore, key: string): Promise<Uint8Array> {
     return await store.get(key);
   } catch (thrown) {
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
-    throw new TrommelError("missing-input", `failed to read ${key}: the stage that writes it did not finish. Resume the run`, {
-      cause: thrown,
-      context: { key },
-    });
+    throw new TrommelError(
+      "missing-input",
+      `failed to read ${key}: the stage that writes it did not finish. Resume the run`,
+      {
+        cause: thrown,
+        context: { key },
+      },
+    );
   }
 }

@@ -32,6 +32,9 @@ export function jsonLinesPart(rows: readonly ScoreRow[]): Uint8Array {
 export function csvPart(rows: readonly ScoreRow[], topK: number): Uint8Array {
   const header = ["key", "label", "probability"];
   for (let rank = 2; rank <= topK; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
-  const records = rows.map(({ key, top }) => [key, ...top.flatMap(({ label, probability }) => [label, probability])]);
+  const records = rows.map(({ key, top }) => [
+    key,
+    ...top.flatMap(({ label, probability }) => [label, probability]),
+  ]);
   return Buffer.from(stringify([header, ...records]), "utf8");
 }

@@ -42,18 +42,25 @@ const batchesInFlight = 2;
  * shard order, and the marker with a typed reason for each file that has no row.
  * A retry finds the marker, or scores again and writes the same bytes. The marker of the JSON lines is written last.
  */
-export async function score(scoringId: string, shardIndex: number, context: DeviceStageContext): Promise<StageOutcome> {
+export async function score(
+  scoringId: string,
+  shardIndex: number,
+  context: DeviceStageContext,
+): Promise<StageOutcome> {
   const config = await readScoringConfig(context.store, scoringId);
   const output = openStore(config.output);
   try {
     const key = outputKeys.part(shardIndex, "jsonl");
     const standing = await findMarker(output, key, scorePartMarker);
-    if (standing !== undefined) return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
+    if (standing !== undefined)
+      return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
     const shard = await readShard(context.store, scoringKeys(scoringId).shard(shardIndex));
     const manifest = await readManifest(config);
     const { rows, failed } = await scoreShard(config, manifest, shard, context);
     if (config.formats.includes("csv")) {
-      await output.put(outputKeys.part(shardIndex, "csv"), csvPart(rows, config.topK), { contentType: "text/csv" });
+      await output.put(outputKeys.part(shardIndex, "csv"), csvPart(rows, config.topK), {
+        contentType: "text/csv",
+      });
     }
     await writeWithMarker(output, key, jsonLinesPart(rows), { ok: rows.length, failed });
     return { images: shard.entries.length, failed: failed.length };
@@ -65,7 +72,11 @@ export async function score(scoringId: string, shardIndex: number, context: Devi
 async function readManifest(config: ScoringConfig): Promise<BundleManifest> {
   const bundle = openStore(config.bundle.location);
   try {
-    return parseJsonAs(bundleManifest, await bundle.get(bundleFiles.manifest), `${config.bundle.location}/bundle.json`);
+    return parseJsonAs(
+      bundleManifest,
+      await bundle.get(bundleFiles.manifest),
+      `${config.bundle.location}/bundle.json`,
+    );
   } finally {
     bundle.close();
   }
@@ -90,11 +101,18 @@ async function scoreShard(
     context.onImages(rows.length + failed.length);
   };
   const submit = (batch: PictureBatch): void => {
-    const scored = device.classify(modelKey, batch.pixels, batch.positions.length).then((probabilities) =>
-      batch.keys.map((key, i) =>
-        scoreRowOf(key, probabilities.subarray(i * classCount, (i + 1) * classCount), manifest.labels, config.topK),
-      ),
-    );
+    const scored = device
+      .classify(modelKey, batch.pixels, batch.positions.length)
+      .then((probabilities) =>
+        batch.keys.map((key, i) =>
+          scoreRowOf(
+            key,
+            probabilities.subarray(i * classCount, (i + 1) * classCount),
+            manifest.labels,
+            config.topK,
+          ),
+        ),
+      );
     scored.catch(() => undefined);
     running.push(scored);
   };
@@ -109,7 +127,12 @@ async function scoreShard(
       signal: context.signal,
     })) {
       if (!picture.ok) {
-        failed.push({ position: picture.position, key: picture.key, reason: picture.reason, detail: picture.detail });
+        failed.push({
+          position: picture.position,
+          key: picture.key,
+          reason: picture.reason,
+          detail: picture.detail,
+        });
         continue;
       }
       const full = batches.add(picture);
@@ -157,7 +180,14 @@ async function readParts(
 ): Promise<NonNullable<ClassifierRequest["parts"]>> {
   const ids = manifest.backbones.map((spec) => backboneId(spec));
   const projection =
-    manifest.svd === null ? null : decodeProjection(await bundle.get(bundleFiles.projection), bundleFiles.projection);
+    manifest.svd === null
+      ? null
+      : decodeProjection(await bundle.get(bundleFiles.projection), bundleFiles.projection);
   const weights = decodeHeadWeights(await bundle.get(bundleFiles.head), bundleFiles.head);
-  return { backbones: await loadBackbones(store, ids, true), projection, head: manifest.recipe.head, weights };
+  return {
+    backbones: await loadBackbones(store, ids, true),
+    projection,
+    head: manifest.recipe.head,
+    weights,
+  };
 }

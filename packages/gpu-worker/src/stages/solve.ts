@@ -28,7 +28,8 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   const { svd, seed } = config.recipe;
   const { shards } = await readListing(store, keys.listing);
   const merged = await mergeTree(store, keys.gram, Math.ceil(shards / shardsPerGram), context.signal);
-  if (svd === null || (await findMarker(store, keys.projection)) !== undefined) return { images: 0, failed: 0 };
+  if (svd === null || (await findMarker(store, keys.projection)) !== undefined)
+    return { images: 0, failed: 0 };
   const product = new MatrixProduct({ threads: context.threads });
   try {
     const projection = await solveProjection(merged, svd, { seed, product });

@@ -44,7 +44,9 @@ export async function train(runId: string, context: StageContext): Promise<Stage
     signal,
     onEpoch: (record) => {
       context.onUnits(record.epoch, training.epochs);
-      context.onNote(`validation accuracy ${record.validationAccuracy.toFixed(4)}, loss ${record.validationLoss.toFixed(4)}`);
+      context.onNote(
+        `validation accuracy ${record.validationAccuracy.toFixed(4)}, loss ${record.validationLoss.toFixed(4)}`,
+      );
     },
   });
   const validationRows = rows.validation.labels.length;

@@ -17,7 +17,11 @@ export interface LabelledRows {
   readonly labels: readonly string[];
   readonly featureCount: number;
   readonly train: { readonly features: Float32Array; readonly labels: Int32Array };
-  readonly validation: { readonly features: Float32Array; readonly labels: Int32Array; readonly keys: readonly string[] };
+  readonly validation: {
+    readonly features: Float32Array;
+    readonly labels: Int32Array;
+    readonly keys: readonly string[];
+  };
   readonly counts: readonly { readonly label: string; readonly train: number; readonly validation: number }[];
 }
 
@@ -40,7 +44,8 @@ export async function readLabelledRows(options: {
   const indexOf = new Map(labels.map((label, index) => [label, index]));
   const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
   const featureCount = projection?.components ?? dimension;
-  const projector = projection === null ? undefined : await RowProjector.create(projection, { threads: options.threads });
+  const projector =
+    projection === null ? undefined : await RowProjector.create(projection, { threads: options.threads });
   const train = new RowCollector(featureCount);
   const validation = new RowCollector(featureCount);
   const keysValidated: string[] = [];
@@ -54,7 +59,11 @@ export async function readLabelledRows(options: {
       for (const [row, position] of image.entries()) {
         const key = shard.entries[position]?.key ?? "";
         const label = indexOf.get(labelOfKey(key) ?? "");
-        if (label === undefined) throw new TrommelError("corrupt", `failed to join labels: row ${row} of shard ${index} has no labelled key`);
+        if (label === undefined)
+          throw new TrommelError(
+            "corrupt",
+            `failed to join labels: row ${row} of shard ${index} has no labelled key`,
+          );
         const identity = view[row] === 0;
         const validates = validationKeys.has(key);
         if (validates && !identity) continue;
@@ -69,7 +78,13 @@ export async function readLabelledRows(options: {
     await projector?.release();
   }
   checkCounts(counts);
-  return { labels, featureCount, train: train.rows(), validation: { ...validation.rows(), keys: keysValidated }, counts };
+  return {
+    labels,
+    featureCount,
+    train: train.rows(),
+    validation: { ...validation.rows(), keys: keysValidated },
+    counts,
+  };
 }
 
 function checkCounts(counts: LabelledRows["counts"]): void {
@@ -81,7 +96,10 @@ function checkCounts(counts: LabelledRows["counts"]): void {
     );
   }
   if (counts.every(({ validation }) => validation === 0)) {
-    throw new TrommelError("bad-dataset", "failed to train: no validation image could be read. The ledger's errors say why");
+    throw new TrommelError(
+      "bad-dataset",
+      "failed to train: no validation image could be read. The ledger's errors say why",
+    );
   }
 }
 
@@ -121,4 +139,3 @@ class RowCollector {
     this.#labels = labels;
   }
 }
-

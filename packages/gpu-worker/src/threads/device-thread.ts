@@ -1,5 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { TrommelError, type Device, type EngineName, type HeadRecipe, type HeadWeights, type Projection } from "@trommel/common";
+import {
+  TrommelError,
+  type Device,
+  type EngineName,
+  type HeadRecipe,
+  type HeadWeights,
+  type Projection,
+} from "@trommel/common";
 import { createEngine } from "../backbone/engines/create-engine.js";
 import type {
   Classifier,
@@ -73,7 +80,10 @@ function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>): v
   function use<Model extends FeatureExtractor | Classifier>(key: string): Model {
     const model = loaded.get(key);
     if (model === undefined) {
-      throw new TrommelError("unavailable", `failed to use the model ${key}: others have taken its place. Try again`);
+      throw new TrommelError(
+        "unavailable",
+        `failed to use the model ${key}: others have taken its place. Try again`,
+      );
     }
     loaded.delete(key);
     loaded.set(key, model);
@@ -86,11 +96,15 @@ function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>): v
     loadExtractor: (request: ExtractorOptions & { readonly key: string }) =>
       inTurn(() => load(request.key, async () => (await engine).createExtractor(request))),
     loadClassifier: (request: ClassifierRequest) =>
-      inTurn(() => load(request.key, async () => (await engine).createClassifier(classifierOptions(request)))),
+      inTurn(() =>
+        load(request.key, async () => (await engine).createClassifier(classifierOptions(request))),
+      ),
     extract: ({ key, batch }: { key: string; batch: ViewBatch }) =>
       inTurn(async () => moved(await use<FeatureExtractor>(key).extract(batch))),
     classify: (request: { key: string; pixels: Uint8Array; imageCount: number }) =>
-      inTurn(async () => moved(await use<Classifier>(request.key).classify(request.pixels, request.imageCount))),
+      inTurn(async () =>
+        moved(await use<Classifier>(request.key).classify(request.pixels, request.imageCount)),
+      ),
   });
 }
 
@@ -99,7 +113,12 @@ function classifierOptions(request: ClassifierRequest): ClassifierOptions {
   if (parts === null) return { side, classCount, model, parts };
   const headLogits = (features: Float32Array, rows: number): Float32Array =>
     predictLogits(parts.head, parts.weights, features, rows);
-  return { side, classCount, model, parts: { backbones: parts.backbones, projection: parts.projection, headLogits } };
+  return {
+    side,
+    classCount,
+    model,
+    parts: { backbones: parts.backbones, projection: parts.projection, headLogits },
+  };
 }
 
 function moved(values: Float32Array): Answer {

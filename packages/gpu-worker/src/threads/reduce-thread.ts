@@ -28,7 +28,9 @@ export type ReduceNote =
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "units"; readonly done: number; readonly total: number };
 
-const stages: Readonly<Record<ReduceStage, (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>>> = {
+const stages: Readonly<
+  Record<ReduceStage, (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>>
+> = {
   gram: ({ id, unit }, context) => gram(id, unit, context),
   solve: ({ id }, context) => solve(id, context),
   train: ({ id }, context) => train(id, context),

@@ -1,5 +1,12 @@
 import { Worker, type MessagePort, type Transferable } from "node:worker_threads";
-import { errorCodes, messageOf, toTrommelError, TrommelError, type ErrorCode, type ErrorContext } from "@trommel/common";
+import {
+  errorCodes,
+  messageOf,
+  toTrommelError,
+  TrommelError,
+  type ErrorCode,
+  type ErrorContext,
+} from "@trommel/common";
 
 /**
  * Calls between threads: a method's name and one argument there, one value or a TrommelError back. Buffers are moved,
@@ -31,7 +38,11 @@ export interface Answer {
 }
 
 /** @param note sends something to the caller while the call goes on */
-export type Handler = (argument: never, note: (value: unknown) => void, signal: AbortSignal) => Promise<Answer>;
+export type Handler = (
+  argument: never,
+  note: (value: unknown) => void,
+  signal: AbortSignal,
+) => Promise<Answer>;
 
 const abortMethod = "$abort";
 
@@ -52,14 +63,19 @@ export function serveCalls(port: MessagePort, handlers: Readonly<Record<string, 
     try {
       const handler = handlers[method];
       if (handler === undefined) throw new TrommelError("internal", `no thread method ${method}`);
-      const note = (value: unknown): void => port.postMessage({ id, kind: "note", note: value } satisfies Reply);
+      const note = (value: unknown): void =>
+        port.postMessage({ id, kind: "note", note: value } satisfies Reply);
       const { value, transfer } = await handler(argument as never, note, abort.signal);
       port.postMessage({ id, kind: "value", value } satisfies Reply, [...(transfer ?? [])]);
     } catch (thrown) {
       const error = toTrommelError(thrown);
       const { code, message, retryable, context } = error;
       const stack = error.cause instanceof Error ? error.cause.stack : error.stack;
-      port.postMessage({ id, kind: "error", error: { code, message, retryable, context, stack } } satisfies Reply);
+      port.postMessage({
+        id,
+        kind: "error",
+        error: { code, message, retryable, context, stack },
+      } satisfies Reply);
     } finally {
       aborts.delete(id);
     }
@@ -97,7 +113,8 @@ export class ThreadClient {
     const thread = this.#running();
     const id = this.#nextId;
     this.#nextId += 1;
-    const abort = (): void => thread.postMessage({ id, method: abortMethod, argument: null } satisfies Request);
+    const abort = (): void =>
+      thread.postMessage({ id, method: abortMethod, argument: null } satisfies Request);
     options.signal?.addEventListener("abort", abort, { once: true });
     try {
       return await new Promise((resolve, reject) => {

@@ -1,4 +1,5 @@
 import type { BackboneSpec, Projection } from "@trommel/common";
+import type { LayersFiles } from "../layers-to-json.js";
 
 /**
  * Engines turn base images into embeddings and probabilities. `onnx` is the default; `tfjs` is the independent second
@@ -26,13 +27,6 @@ export interface EngineBackbone {
   readonly model: Uint8Array;
   /** `layers/`; null where the source was no layers model. Only `tfjs` reads it. */
   readonly layers: LayersFiles | null;
-}
-
-export interface LayersFiles {
-  /** `layers/model.json` */
-  readonly modelJson: Uint8Array;
-  /** `layers/weights.bin`: float32, in the order of the manifest. */
-  readonly weights: Uint8Array;
 }
 
 /** B base images with V views each. */

@@ -2,7 +2,9 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { type BackboneSpec, TrommelError } from "@trommel/common";
 import { dimensionOf } from "../../graph/extraction-graph.js";
 import type { Tensorflow } from "../../graph/tensorflow.js";
-import type { EngineBackbone, LayersFiles } from "./engine.js";
+import type { LayersFiles } from "../layers-to-json.js";
+import { loadLayersInTensorflow } from "../load-layers-in-tensorflow.js";
+import type { EngineBackbone } from "./engine.js";
 import { type SampledView, sampleView } from "./view-sampling.js";
 
 /** A backbone's layers model, open. */
@@ -62,20 +64,9 @@ export async function openNetworks(
   return networks;
 }
 
-async function openNetwork(
-  { tf, layers }: Tensorflow,
-  spec: BackboneSpec,
-  files: LayersFiles,
-): Promise<Network> {
-  const manifest = JSON.parse(Buffer.from(files.modelJson).toString("utf8")) as LayersModelJson;
-  const model = await layers.loadLayersModel({
-    load: () =>
-      Promise.resolve({
-        modelTopology: manifest.modelTopology,
-        weightSpecs: manifest.weightsManifest.flatMap(({ weights }) => weights),
-        weightData: Uint8Array.from(files.weights).buffer,
-      }),
-  });
+async function openNetwork(tensorflow: Tensorflow, spec: BackboneSpec, files: LayersFiles): Promise<Network> {
+  const { tf } = tensorflow;
+  const model = await loadLayersInTensorflow(tensorflow, files);
   return {
     spec,
     async predict(input, rows) {
@@ -97,13 +88,6 @@ async function openNetwork(
       model.dispose();
     },
   };
-}
-
-interface LayersModelJson {
-  readonly modelTopology: object;
-  readonly weightsManifest: readonly {
-    readonly weights: { name: string; shape: number[]; dtype: "float32" }[];
-  }[];
 }
 
 export function releaseNetworks(networks: readonly Network[]): Promise<void> {

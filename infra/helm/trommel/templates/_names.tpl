@@ -1,0 +1,66 @@
+{{- define "trommel.fullname" -}}
+{{- if contains "trommel" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-trommel" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "trommel.redisSecret" -}}
+{{- .Values.redis.existingSecret | default (printf "%s-redis" (include "trommel.fullname" .)) }}
+{{- end }}
+
+{{- define "trommel.selector" -}}
+app.kubernetes.io/name: trommel
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "trommel.labels" -}}
+{{ include "trommel.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{/* Environment of coordinator and worker alike. */}}
+{{- define "trommel.environment" -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "trommel.fullname" . }}
+  {{- with .Values.store.existingSecret }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
+env:
+  - name: TROMMEL_REDIS_URL
+    valueFrom:
+      secretKeyRef:
+        name: {{ include "trommel.redisSecret" . }}
+        key: redis-url
+{{- end }}
+
+{{/* What both pods may do: nothing but write to /tmp. */}}
+{{- define "trommel.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 1000
+runAsGroup: 1000
+fsGroup: 1000
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "trommel.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/*
+Ready means that Redis answers. There is no liveness probe on it: to restart every pod because Redis is away would lose
+the shards that are being worked at and mend nothing. A process that cannot go on ends by itself.
+*/}}
+{{- define "trommel.readiness" -}}
+exec:
+  command: [node, infra/docker/check-redis.mjs]
+initialDelaySeconds: 5
+periodSeconds: 20
+timeoutSeconds: 10
+failureThreshold: 3
+{{- end }}

@@ -1,0 +1,186 @@
+/**
+ * What `npm run demo`, `npm test` and `npm run bench` do first: on a machine with Node.js and nothing else it leaves
+ * redis-server, the npm packages of the lockfile and a build; where these stand already it only asks the compiler.
+ * It runs before anything is installed, so it imports nothing but Node.js. All it says goes to stderr.
+ *
+ * TROMMEL_REDIS_SERVER names a redis-server binary that is not on the PATH.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const leastNode = [20, 12];
+
+/**
+ * Package managers in the order in which they are tried, each with the commands to run; for the last step any one of
+ * its alternatives will do. `brew` refuses to run as root and needs no rights, the others need root.
+ */
+const packageManagers = [
+  {
+    name: "apt-get",
+    refresh: ["update", "-qq"],
+    installs: [["install", "-y", "-qq", "--no-install-recommends", "redis-server"]],
+  },
+  {
+    name: "dnf",
+    installs: [
+      ["install", "-y", "-q", "redis"],
+      ["install", "-y", "-q", "valkey-compat-redis"],
+    ],
+  },
+  { name: "yum", installs: [["install", "-y", "-q", "redis"]] },
+  { name: "apk", installs: [["add", "--quiet", "redis"]] },
+  { name: "pacman", installs: [["-Sy", "--noconfirm", "--quiet", "redis"]] },
+  { name: "brew", installs: [["install", "--quiet", "redis"]], rootless: true },
+];
+
+/** The packages start their service unless these say that the machine is not up; Trommel starts its own servers. */
+const serviceStaysOff = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1", SYSTEMD_OFFLINE: "1" };
+
+class SetupError extends Error {}
+
+function say(line) {
+  process.stderr.write(`setup: ${line}\n`);
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1])) return;
+  throw new SetupError(
+    `failed to set up: Node.js is ${process.versions.node}, and at least ${leastNode.join(".")} is needed. Install a newer Node.js.`,
+  );
+}
+
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** The full path of a program on the PATH, or undefined. */
+function onPath(program) {
+  const folders = (process.env.PATH ?? "").split(path.delimiter).filter((folder) => folder !== "");
+  return folders.map((folder) => path.join(folder, program)).find(isExecutable);
+}
+
+function checkRedis() {
+  const named = process.env.TROMMEL_REDIS_SERVER;
+  if (named !== undefined && named !== "") {
+    if (isExecutable(named)) return;
+    throw new SetupError(
+      `failed to find redis-server: TROMMEL_REDIS_SERVER is "${named}", which is not an executable file. Correct it or unset it.`,
+    );
+  }
+  if (onPath("redis-server") === undefined) installRedis();
+}
+
+function byHand(manager) {
+  const command =
+    manager === undefined ? "" : ` (${sudoWord(manager)}${[manager.name, ...manager.installs[0]].join(" ")})`;
+  return `Install Redis 6.2 or later${command}, or set TROMMEL_REDIS_SERVER to the path of its redis-server, and run this again.`;
+}
+
+function sudoWord(manager) {
+  return manager.rootless ? "" : "sudo ";
+}
+
+/** What to put before a command so that it runs with the rights it needs; undefined where we have none. */
+function rightsFor(manager) {
+  const isRoot = process.getuid?.() === 0;
+  if (manager.rootless) return isRoot ? undefined : [];
+  if (isRoot) return [];
+  const asks =
+    onPath("sudo") === undefined || spawnSync("sudo", ["-n", "true"], { stdio: "ignore" }).status !== 0;
+  return asks
+    ? undefined
+    : ["sudo", "-n", "env", ...Object.entries(serviceStaysOff).map(([k, v]) => `${k}=${v}`)];
+}
+
+function installRedis() {
+  const manager = packageManagers.find(({ name }) => onPath(name) !== undefined);
+  const rights = manager === undefined ? undefined : rightsFor(manager);
+  if (manager === undefined || rights === undefined) {
+    const why =
+      manager === undefined ? "no known package manager is here either" : `${manager.name} needs root`;
+    throw new SetupError(
+      `failed to find redis-server: it is not on the PATH, and ${why}. ${byHand(manager)}`,
+    );
+  }
+  say(`installing redis-server with ${manager.name}`);
+  const run = (step) => runQuietly([...rights, manager.name, ...step]);
+  // A list that cannot be refreshed may still hold the package, so only the installation decides.
+  if (manager.refresh !== undefined) run(manager.refresh);
+  const failures = [];
+  for (const step of manager.installs) {
+    const failure = run(step);
+    if (failure === undefined && onPath("redis-server") !== undefined) return;
+    failures.push(failure ?? `${manager.name} put no redis-server on the PATH`);
+  }
+  throw new SetupError(`failed to install redis-server: ${failures.join("; ")}. ${byHand(manager)}`);
+}
+
+/** Runs a command without showing it; its last line of output where it fails, undefined where it succeeds. */
+function runQuietly([program, ...args]) {
+  const ended = spawnSync(program, args, {
+    env: { ...process.env, ...serviceStaysOff },
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (ended.status === 0) return undefined;
+  const lastLine = `${ended.stdout ?? ""}\n${ended.stderr ?? ""}`.trim().split("\n").at(-1);
+  return `${program} ${args.join(" ")} ended with ${ended.error?.message ?? ended.status ?? ended.signal} (${lastLine})`;
+}
+
+/** Installed packages fit this lockfile and this build of Node.js, and no other. */
+function packagesFingerprint() {
+  const lockfile = createHash("sha256")
+    .update(readFileSync(path.join(root, "package-lock.json")))
+    .digest("hex");
+  return JSON.stringify({
+    lockfile,
+    platform: process.platform,
+    arch: process.arch,
+    modules: process.versions.modules,
+  });
+}
+
+function installPackages() {
+  const stampFile = path.join(root, "node_modules/.trommel-prepared.json");
+  const wanted = packagesFingerprint();
+  if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted) return;
+  say("installing the npm packages of package-lock.json");
+  const npm = process.env.npm_execpath?.endsWith(".js")
+    ? [process.execPath, process.env.npm_execpath]
+    : ["npm"];
+  runOrThrow([...npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], "install the npm packages");
+  writeFileSync(stampFile, wanted);
+}
+
+/** Incremental: with nothing changed the compiler only compares times. */
+function build() {
+  runOrThrow([process.execPath, path.join(root, "node_modules/typescript/bin/tsc"), "--build"], "build");
+}
+
+function runOrThrow([program, ...args], what) {
+  const ended = spawnSync(program, args, { cwd: root, stdio: ["ignore", 2, 2] });
+  if (ended.status === 0) return;
+  const how = ended.error?.message ?? `it ended with ${ended.status ?? ended.signal}`;
+  throw new SetupError(`failed to ${what}: ${how}. The lines above say why.`);
+}
+
+try {
+  checkNode();
+  checkRedis();
+  installPackages();
+  build();
+} catch (thrown) {
+  if (!(thrown instanceof SetupError)) throw thrown;
+  say(thrown.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,82 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { DockerfileParser, type Instruction } from "dockerfile-ast";
+import { validate, ValidationSeverity } from "dockerfile-utils";
+
+const severity = {
+  deprecatedMaintainer: ValidationSeverity.ERROR,
+  directiveCasing: ValidationSeverity.ERROR,
+  emptyContinuationLine: ValidationSeverity.ERROR,
+  instructionCasing: ValidationSeverity.ERROR,
+  instructionCmdMultiple: ValidationSeverity.ERROR,
+  instructionEntrypointMultiple: ValidationSeverity.ERROR,
+  instructionHealthcheckMultiple: ValidationSeverity.ERROR,
+  instructionJSONInSingleQuotes: ValidationSeverity.ERROR,
+  instructionWorkdirRelative: ValidationSeverity.ERROR,
+} as const;
+
+const words = (instruction: Instruction): string[] =>
+  instruction.getArguments().map((argument) => argument.getValue());
+
+/**
+ * What is wrong with a Dockerfile, one line each: its syntax, and this repository's rules — pinned bases, stages and
+ * sources that exist, a last stage with an unprivileged user, a health check and an entry point in exec form.
+ *
+ * @param contextFolder the build context, in which what COPY names must exist
+ */
+export function dockerfileProblems(text: string, contextFolder: string): string[] {
+  const problems = validate(text, severity).map(
+    ({ range, message }) =>
+      `line ${range.start.line + 1}: ${typeof message === "string" ? message : message.value}`,
+  );
+  const instructions = DockerfileParser.parse(text).getInstructions();
+  const stages = new Set<string>();
+  let lastStage: Instruction[] = [];
+  for (const instruction of instructions) {
+    const keyword = instruction.getKeyword();
+    const line = instruction.getRange().start.line + 1;
+    if (keyword === "FROM") {
+      const [base = "", , stage] = words(instruction);
+      if (!stages.has(base) && !/:(?!latest$)[^/:]+$/.test(base))
+        problems.push(`line ${line}: ${base} is not pinned`);
+      if (stage !== undefined) stages.add(stage);
+      lastStage = [];
+    } else {
+      lastStage.push(instruction);
+    }
+    if (keyword === "COPY") problems.push(...copyProblems(text, instruction, stages, contextFolder));
+  }
+  return [...problems, ...lastStageProblems(lastStage)];
+}
+
+function copyProblems(
+  text: string,
+  copy: Instruction,
+  stages: ReadonlySet<string>,
+  contextFolder: string,
+): string[] {
+  const line = copy.getRange().start.line;
+  const from = /--from=(\S+)/.exec(text.split("\n")[line] ?? "")?.[1];
+  if (from !== undefined) return stages.has(from) ? [] : [`line ${line + 1}: no stage is called ${from}`];
+  const sources = words(copy)
+    .filter((word) => !word.startsWith("--"))
+    .slice(0, -1);
+  return sources
+    .filter((source) => !existsSync(path.join(contextFolder, source)))
+    .map((source) => `line ${line + 1}: the build context has no ${source}`);
+}
+
+function lastStageProblems(instructions: readonly Instruction[]): string[] {
+  const last = (keyword: string): Instruction | undefined =>
+    instructions.findLast((instruction) => instruction.getKeyword() === keyword);
+  const problems: string[] = [];
+  const user = last("USER");
+  if (user === undefined || ["root", "0"].includes(words(user)[0] ?? "root"))
+    problems.push("the image runs as root");
+  if (last("HEALTHCHECK") === undefined) problems.push("the image has no HEALTHCHECK");
+  for (const keyword of ["ENTRYPOINT", "CMD"]) {
+    const isExecForm = last(keyword)?.getArgumentsContent()?.trim().startsWith("[") ?? false;
+    if (!isExecForm) problems.push(`${keyword} is missing or not in exec form, so SIGTERM would not arrive`);
+  }
+  return problems;
+}

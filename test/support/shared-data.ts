@@ -1,0 +1,45 @@
+import { existsSync } from "node:fs";
+import { readFile, readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { namedNormalizations } from "@trommel/common";
+import type { EngineBackbone } from "@trommel/gpu-worker/backbone/engines/engine";
+import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
+import { layersToJson } from "@trommel/gpu-worker/backbone/layers-to-json";
+import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
+import { windowBackbone } from "./small-backbones.js";
+
+/** The folder of real photographs and backbones beside the checkout, or null. Tests that need it skip without it. */
+export function sharedData(): string | null {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (dirname(folder) !== folder) {
+    const candidate = join(folder, "shared", "data");
+    if (existsSync(join(candidate, "backbones"))) return candidate;
+    folder = dirname(folder);
+  }
+  return null;
+}
+
+/** A MobileNet of the shared data, cut at a layer and compiled. */
+export async function sharedBackbone(data: string, folder: string, output: string): Promise<EngineBackbone> {
+  const base = join(data, "backbones", folder);
+  const inputSize = 224;
+  const layersModel = await readLayersModel(await readFile(join(base, "model.json")), (path) =>
+    readFile(join(base, path)),
+  );
+  const { model, dimension, cut, pooling } = compileLayers(layersModel, { inputSize, output });
+  const { spec } = windowBackbone(inputSize, { normalization: namedNormalizations.tf });
+  return { spec: { ...spec, dimension }, model, layers: layersToJson(cut, { inputSize, pooling }) };
+}
+
+/** The first photographs of each class, as files. */
+export async function sharedPhotographs(data: string, perClass: number): Promise<Uint8Array[]> {
+  const root = join(data, "trashnet-dev");
+  const photographs: Uint8Array[] = [];
+  for (const label of (await readdir(root)).sort()) {
+    for (const name of (await readdir(join(root, label))).sort().slice(0, perClass)) {
+      photographs.push(await readFile(join(root, label, name)));
+    }
+  }
+  return photographs;
+}

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { AnySchema } from "ajv";
+import { manifestProblems, readManifests, readYaml, valuesProblems } from "../infra/check-chart.js";
+import { composeProblems, overlay, readCompose } from "../infra/check-compose.js";
+import { dockerfileProblems } from "../infra/check-dockerfile.js";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+const read = async (file: string): Promise<string> => readFile(path.join(root, file), "utf8");
+
+async function run(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<{ code: unknown; output: string }> {
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    env: { PATH: process.env["PATH"], ...environment },
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  }
+  const [code] = (await once(child, "close")) as [unknown];
+  return { code, output };
+}
+
+describe("npm run check:infra", () => {
+  it("finds nothing wrong with what is in infra/", async () => {
+    const { code, output } = await run(["test/dist/infra/check-infra.js"]);
+    assert.equal(code, 0, output);
+    assert.equal(output.includes("FAIL"), false, output);
+  });
+});
+
+describe("the compose check", () => {
+  const broken: [string, (text: string) => string, RegExp][] = [
+    ["an unknown key", (text) => text.replace("init: true", "inti: true"), /inti/],
+    [
+      "a replica count that is no number",
+      (text) => text.replace("${TROMMEL_WORKERS:-2}", "two"),
+      /replicas.*integer/,
+    ],
+    [
+      "a missing service",
+      (text) => text.replaceAll("      redis:\n        condition", "      reddis:\n        condition"),
+      /reddis, which is no service/,
+    ],
+    ["an image without a tag", (text) => text.replace("redis:7.4.6-bookworm", "redis"), /no pinned image/],
+    [
+      "a missing volume",
+      (text) => text.replace("- redis:/data", "- rediss:/data"),
+      /rediss, which is no volume/,
+    ],
+    [
+      "a wait for health that is never told",
+      (text) => text.replace(/ {4}healthcheck:\n {6}test: \[CMD, mc(.*\n){4}/, ""),
+      /no healthcheck/,
+    ],
+  ];
+  for (const [what, edit, expected] of broken) {
+    it(`finds ${what}`, async () => {
+      const text = await read("infra/compose/compose.yaml");
+      assert.notEqual(edit(text), text, "the edit must meet something");
+      assert.match(composeProblems(readCompose(edit(text))).join("\n"), expected);
+    });
+  }
+});
+
+describe("the Dockerfile check", () => {
+  const broken: [string, (text: string) => string, RegExp][] = [
+    ["an unknown instruction", (text) => text.replace("WORKDIR", "WORKDIRR"), /WORKDIRR/],
+    [
+      "a base without a tag",
+      (text) => text.replaceAll("node:22.21.1-bookworm-slim", "node"),
+      /node is not pinned/,
+    ],
+    [
+      "a source that is not in the context",
+      (text) => text.replace("tsconfig.base.json", "tsconfig.bare.json"),
+      /tsconfig.bare.json/,
+    ],
+    [
+      "a stage that is not there",
+      (text) => text.replace("--from=build", "--from=built"),
+      /no stage is called built/,
+    ],
+    ["an image that runs as root", (text) => text.replace("USER node\n", ""), /runs as root/],
+    [
+      "an entry point that a shell would hold",
+      (text) => text.replace(/ENTRYPOINT .*/, "ENTRYPOINT node x.js"),
+      /exec form/,
+    ],
+    ["an image without a health check", (text) => text.replace(/HEALTHCHECK.*\n.*\n/, ""), /no HEALTHCHECK/],
+  ];
+  for (const [what, edit, expected] of broken) {
+    it(`finds ${what}`, async () => {
+      const text = await read("infra/docker/worker.Dockerfile");
+      assert.notEqual(edit(text), text, "the edit must meet something");
+      assert.match(dockerfileProblems(edit(text), root).join("\n"), expected);
+    });
+  }
+});
+
+describe("the chart check", () => {
+  const broken: [string, (text: string) => string, RegExp][] = [
+    [
+      "a field of the wrong type",
+      (text) => text.replace("replicas: 1", "replicas: one"),
+      /replicas must be integer/,
+    ],
+    [
+      "a queue that is not watched",
+      (text) => text.replace("trommel:score:wait", "trommel:score:waiting"),
+      /it watches/,
+    ],
+    [
+      "a scaler with nothing to scale",
+      (text) => text.replace("    name: demo-trommel-worker\n  minReplica", "    name: other\n  minReplica"),
+      /nothing to scale is called other/,
+    ],
+    [
+      "a kind that it should not make",
+      (text) => text.replace("kind: ConfigMap", "kind: ConfigMop"),
+      /ConfigMop is no kind/,
+    ],
+  ];
+  for (const [what, edit, expected] of broken) {
+    it(`finds ${what}`, async () => {
+      const text = await read("test/golden/helm-chart/default.yaml");
+      assert.notEqual(edit(text), text, "the edit must meet something");
+      assert.match(manifestProblems(readManifests(edit(text))).join("\n"), expected);
+    });
+  }
+
+  it("refuses values that the chart cannot use", async () => {
+    const schema = JSON.parse(await read("infra/helm/trommel/values.schema.json")) as AnySchema;
+    const values = await readYaml(path.join(root, "infra/helm/trommel/values.yaml"));
+    const wrong: [object, RegExp][] = [
+      [{ scaling: { maxWorkers: 0 } }, /maxWorkers/],
+      [{ redis: { address: "redis://redis:6379" } }, /redis\/address/],
+      [{ wroker: {} }, /additional properties/],
+    ];
+    assert.deepEqual(valuesProblems(values, schema), []);
+    for (const [over, expected] of wrong)
+      assert.match(valuesProblems(overlay(over, values), schema).join("\n"), expected);
+  });
+
+  it("sees that the GPU values put the workers on GPUs and the password into a URL whole", async () => {
+    const worker = readManifests(await read("test/golden/helm-chart/gpu.yaml")).find(
+      ({ metadata, kind }) => kind === "Deployment" && metadata.name.endsWith("worker"),
+    );
+    assert.match(JSON.stringify(worker), /"limits":\{"memory":"4Gi","nvidia.com\/gpu":1\}/);
+    assert.match(JSON.stringify(worker), /"args":\["worker","--device","cuda"/);
+    const secret = readManifests(await read("test/golden/helm-chart/default.yaml")).find(
+      ({ kind }) => kind === "Secret",
+    );
+    const { "redis-url": url, "redis-password": password } = secret?.["stringData"] as Record<string, string>;
+    assert.equal(decodeURIComponent(new URL(url ?? "").password), password);
+  });
+});
+
+describe("the images' health check", () => {
+  it("fails with one line where Redis is not there or not named", async () => {
+    for (const [url, expected] of [
+      ["", /TROMMEL_REDIS_URL is not set/],
+      ["redis://:hidden@127.0.0.1:1", /failed to check Redis/],
+    ] as const) {
+      const { code, output } = await run(["infra/docker/check-redis.mjs"], { TROMMEL_REDIS_URL: url });
+      assert.equal(code, 1);
+      assert.match(output, expected);
+      assert.equal(output.includes("hidden"), false, "the password is printed");
+    }
+  });
+});
