@@ -40,12 +40,7 @@ export function seededValues(count: number, seed: number): Float32Array {
 }
 
 /** [N, H, W, C] to [N, C, H, W]. */
-export function toChannelsFirst(
-  values: Float32Array,
-  batch: number,
-  size: number,
-  channels: number,
-): Float32Array {
+function toChannelsFirst(values: Float32Array, batch: number, size: number, channels: number): Float32Array {
   const moved = new Float32Array(values.length);
   const pixels = size * size;
   for (let index = 0; index < values.length; index++) {

@@ -88,7 +88,7 @@ function followFlags(command: Command): Command {
     .option("--no-follow", "return as soon as it is queued");
 }
 
-export function positiveInteger(text: string): number {
+function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
     throw new InvalidArgumentError("it is not a whole number above zero.");

@@ -94,7 +94,7 @@ async function writeShard(
 }
 
 /** @returns undefined where there is no such shard file */
-export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
+async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
   let body: Uint8Array;
   try {
     body = await store.get(key);

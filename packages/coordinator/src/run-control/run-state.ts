@@ -50,7 +50,7 @@ export interface RunResult {
 }
 
 /** Stages that followers are shown, in order. */
-export const shownStages = {
+const shownStages = {
   run: ["extract", "gram", "solve", "train", "bundle"],
   scoring: ["score", "close"],
 } as const satisfies Record<Subject["kind"], readonly Stage[]>;

@@ -1,4 +1,4 @@
-import type { TrommelError} from "@trommel/common";
+import type { TrommelError } from "@trommel/common";
 import { toTrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
 import { decodeImage, type ResolvedDecodeRecipe } from "./decode-image.js";
 
