@@ -9,7 +9,7 @@ const readme = fileURLToPath(new URL("../../../README.md", import.meta.url));
 describe("the stage table", () => {
   it("is the README's", async () => {
     const lines = (await readFile(readme, "utf8")).split("\n");
-    const start = lines.findIndex((line) => line.startsWith("| stage | queue |"));
+    const start = lines.findIndex((line) => /^\| stage +\| queue /.test(line));
     const rows = lines.slice(start + 2, lines.indexOf("", start)).map((line) =>
       line
         .split("|")
