@@ -29,6 +29,7 @@ const viewsPerBatch = 24;
 /** Serves the queues until SIGTERM or SIGINT. @returns the exit code: 0 after a drain, 1 where one did not end */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
   const log = createLogger(options.logLevel);
+  const told = untilTold(options.embedded);
   const releases = new ReleaseStack();
   const shutdown = new AbortController();
   try {
@@ -79,11 +80,12 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       return worker;
     });
     await withTimeout(Promise.all(workers.map((worker) => worker.waitUntilReady())), 10_000, "reach Redis");
-    if (options.embedded) process.send?.({ ready: true });
-    const reason = await untilTold(options.embedded);
+    if (options.embedded && process.connected) process.send?.({ ready: true });
+    const reason = await told;
     log.info({ reason }, "draining");
-    if (reason === "orphaned") await endEmbeddedRedis(redis);
-    return await drain(workers, shutdown, reason === "orphaned" ? 0 : drainMs);
+    if (reason === "signal") return await drain(workers, shutdown, drainMs, releaseMs);
+    await endEmbeddedRedis(redis);
+    return await drain(workers, shutdown, 0, 0);
   } finally {
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
   }
@@ -94,6 +96,7 @@ async function untilTold(embedded: boolean): Promise<"signal" | "orphaned"> {
   return new Promise((resolve) => {
     process.once("SIGTERM", () => resolve("signal"));
     process.once("SIGINT", () => resolve("signal"));
+    if (embedded && !process.connected) resolve("orphaned");
     if (embedded) process.once("disconnect", () => resolve("orphaned"));
   });
 }
@@ -109,14 +112,16 @@ async function drain(
   timeoutMs: number,
 ): Promise<number> {
   const closing = Promise.all(workers.map((worker) => worker.close()));
+  // Without Redis closing fails or never ends; either way it is waited for below, and only there.
+  closing.catch(() => undefined);
   try {
-    await withTimeout(closing, timeoutMs, "finish the shards under way");
+    await withTimeout(closing, finishMs, "finish the shards under way");
     return 0;
   } catch {
     shutdown.abort();
   }
   try {
-    await withTimeout(closing, releaseMs, "hand the shards back");
+    await withTimeout(closing, handBackMs, "hand the shards back");
     return 0;
   } catch (thrown) {
     process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks lapse by themselves\n`);
