@@ -109,7 +109,8 @@ async function endEmbeddedRedis(redis: Redis): Promise<void> {
 async function drain(
   workers: readonly Worker[],
   shutdown: AbortController,
-  timeoutMs: number,
+  finishMs: number,
+  handBackMs: number,
 ): Promise<number> {
   const closing = Promise.all(workers.map((worker) => worker.close()));
   // Without Redis closing fails or never ends; either way it is waited for below, and only there.
