@@ -83,9 +83,11 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     if (options.embedded && process.connected) process.send?.({ ready: true });
     const reason = await told;
     log.info({ reason }, "draining");
-    if (reason === "signal") return await drain(workers, shutdown, drainMs, releaseMs);
+    if (reason === "signal") return await drain(workers, shutdown);
     await endEmbeddedRedis(redis);
-    return await drain(workers, shutdown, 0, 0);
+    // Nobody is left to tell, every write is whole or absent, and a device in the middle of a batch cannot be asked to stop.
+    process.kill(process.pid, "SIGKILL");
+    return 1;
   } finally {
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
   }
@@ -106,23 +108,18 @@ async function endEmbeddedRedis(redis: Redis): Promise<void> {
   await withTimeout(redis.shutdown("NOSAVE"), 1000, "end Redis").catch(() => undefined);
 }
 
-async function drain(
-  workers: readonly Worker[],
-  shutdown: AbortController,
-  finishMs: number,
-  handBackMs: number,
-): Promise<number> {
+async function drain(workers: readonly Worker[], shutdown: AbortController): Promise<number> {
   const closing = Promise.all(workers.map((worker) => worker.close()));
   // Without Redis closing fails or never ends; either way it is waited for below, and only there.
   closing.catch(() => undefined);
   try {
-    await withTimeout(closing, finishMs, "finish the shards under way");
+    await withTimeout(closing, drainMs, "finish the shards under way");
     return 0;
   } catch {
     shutdown.abort();
   }
   try {
-    await withTimeout(closing, handBackMs, "hand the shards back");
+    await withTimeout(closing, releaseMs, "hand the shards back");
     return 0;
   } catch (thrown) {
     process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks lapse by themselves\n`);
