@@ -24,7 +24,7 @@ const drainMs = 25_000;
 /** And this long to hand back and let go. */
 const releaseMs = 5_000;
 /** Base images times views per batch on the device. Results do not depend on it. */
-const viewsPerBatch = 24;
+export const viewsPerBatch = 24;
 
 /** Serves the queues until SIGTERM or SIGINT. @returns the exit code: 0 after a drain, 1 where one did not end */
 export async function serveQueues(options: WorkerOptions): Promise<number> {

@@ -1,0 +1,83 @@
+/**
+ * `npm run bench`: what the project promises in numbers, each a ratio or a table measured in one run.
+ * `npm run bench -- extract` runs one of extract, memory and run; `--json` prints one object for machines.
+ * Everything lies in .trommel/bench, which is emptied first.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { benchExtract } from "./extract-bench.js";
+import { prepareMaterial, type Material } from "./material.js";
+import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
+
+type Bench = (material: Material, store: string, setting: BenchSetting) => Promise<BenchResult>;
+
+const benches: Readonly<Record<string, Bench>> = { extract: benchExtract };
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+const folder = path.join(root, ".trommel/bench");
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean", default: false }, threads: { type: "string" } },
+});
+
+function say(words: string): void {
+  process.stderr.write(`bench: ${words}\n`);
+}
+
+function chosenBenches(): string[] {
+  const unknown = positionals.filter((name) => !Object.hasOwn(benches, name));
+  if (unknown.length > 0) {
+    throw new RangeError(`no bench ${unknown.join(", ")} (there are ${Object.keys(benches).join(", ")})`);
+  }
+  return positionals.length === 0 ? Object.keys(benches) : positionals;
+}
+
+function describeMachine(threads: number): string {
+  const [cpu] = cpus();
+  const memory = `${(totalmem() / 1024 ** 3).toFixed(0)} GiB`;
+  return (
+    `${cpu?.model.trim() ?? "unknown CPU"}, ${availableParallelism()} cores, ${memory}, ${process.platform} ${process.arch}, ` +
+    `Node.js ${process.versions.node}; ${threads} threads`
+  );
+}
+
+function printTable(rows: readonly BenchRow[]): void {
+  const width = (pick: (row: BenchRow) => string): number => Math.max(...rows.map((row) => pick(row).length));
+  const whatWidth = width(({ what }) => what);
+  const valueWidth = width(({ value }) => value);
+  for (const { what, value, target } of rows) {
+    console.log(`${what.padEnd(whatWidth)}  ${value.padStart(valueWidth)}  ${target ?? ""}`.trimEnd());
+  }
+}
+
+async function bench(): Promise<void> {
+  const names = chosenBenches();
+  const threads = Number(flags.threads ?? availableParallelism());
+  await rm(folder, { recursive: true, force: true });
+  const store = path.join(folder, "store");
+  await mkdir(store, { recursive: true });
+  say("importing backbones");
+  const material = await prepareMaterial(folder, store);
+  const results: Record<string, unknown> = {};
+  const rows: BenchRow[] = [];
+  for (const name of names) {
+    say(`${name}: ${material.description}`);
+    const own = path.join(folder, name);
+    const result = await benches[name]?.(material, store, { folder: own, threads, say });
+    rows.push(...(result?.rows ?? []));
+    results[name] = result?.measured;
+  }
+  const machine = describeMachine(threads);
+  if (flags.json) {
+    console.log(JSON.stringify({ machine, material: material.description, rows, measured: results }));
+    return;
+  }
+  console.log(`\n${machine}\n${material.description}\nnpm run bench${names.length === Object.keys(benches).length ? "" : ` -- ${names.join(" ")}`}; median (least–most) where repeated\n`);
+  printTable(rows);
+}
+
+await bench();
