@@ -79,6 +79,7 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       return worker;
     });
     await withTimeout(Promise.all(workers.map((worker) => worker.waitUntilReady())), 10_000, "reach Redis");
+    if (options.embedded) process.send?.({ ready: true });
     const reason = await untilTold(options.embedded);
     log.info({ reason }, "draining");
     if (reason === "orphaned") await endEmbeddedRedis(redis);

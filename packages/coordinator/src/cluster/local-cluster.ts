@@ -45,6 +45,7 @@ export async function startLocalCluster(options: {
       log,
     });
     releases.add("workers", () => workers.stop());
+    await workers.ready();
     return {
       redisUrl: redis.url,
       redisPid: redis.pid,

@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { stopProcess } from "./embedded-redis.js";
@@ -25,6 +26,7 @@ export interface WorkerSpawnOptions {
 export class WorkerProcesses {
   readonly #options: WorkerSpawnOptions;
   readonly #children = new Set<ChildProcess>();
+  readonly #starting: Promise<unknown>[] = [];
   readonly #restarts: number[] = [];
   #stopping = false;
 
@@ -35,6 +37,11 @@ export class WorkerProcesses {
 
   get pids(): number[] {
     return [...this.#children].flatMap((child) => (child.pid === undefined ? [] : [child.pid]));
+  }
+
+  /** Resolves when each of the first workers serves its queues or has ended. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#starting);
   }
 
   async stop(): Promise<void> {
@@ -52,6 +59,7 @@ export class WorkerProcesses {
       env: { MALLOC_ARENA_MAX: "2", ...process.env, TROMMEL_REDIS_URL: redisUrl, TROMMEL_STORE: storeUrl },
     });
     this.#children.add(child);
+    this.#starting.push(Promise.race([once(child, "message"), once(child, "exit")]));
     child.once("exit", (code, signal) => {
       this.#children.delete(child);
       if (this.#stopping) return;
