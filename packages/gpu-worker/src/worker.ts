@@ -90,8 +90,6 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     return await drain(workers, shutdown, reason === "orphaned" ? 0 : drainMs);
   } finally {
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
-    // An open IPC channel would keep this process alive.
-    if (options.embedded && process.connected) process.disconnect();
   }
 }
 
