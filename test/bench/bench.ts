@@ -9,12 +9,18 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchExtract } from "./extract-bench.js";
+import { benchMemory } from "./memory-bench.js";
+import { benchRun } from "./run-bench.js";
 import { prepareMaterial, type Material } from "./material.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
 
 type Bench = (material: Material, store: string, setting: BenchSetting) => Promise<BenchResult>;
 
-const benches: Readonly<Record<string, Bench>> = { extract: benchExtract };
+const benches: Readonly<Record<string, Bench>> = {
+  extract: benchExtract,
+  memory: benchMemory,
+  run: benchRun,
+};
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 const folder = path.join(root, ".trommel/bench");
@@ -76,7 +82,9 @@ async function bench(): Promise<void> {
     console.log(JSON.stringify({ machine, material: material.description, rows, measured: results }));
     return;
   }
-  console.log(`\n${machine}\n${material.description}\nnpm run bench${names.length === Object.keys(benches).length ? "" : ` -- ${names.join(" ")}`}; median (least–most) where repeated\n`);
+  console.log(
+    `\n${machine}\n${material.description}\nnpm run bench${names.length === Object.keys(benches).length ? "" : ` -- ${names.join(" ")}`}; median (least–most) where repeated\n`,
+  );
   printTable(rows);
 }
 

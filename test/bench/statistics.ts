@@ -13,8 +13,7 @@ export function spreadOf(values: readonly number[]): Spread {
     return value;
   };
   const half = sorted.length / 2;
-  const median =
-    sorted.length % 2 === 0 ? (at(half - 1) + at(half)) / 2 : at(Math.floor(half));
+  const median = sorted.length % 2 === 0 ? (at(half - 1) + at(half)) / 2 : at(Math.floor(half));
   return { median, least: at(0), most: at(sorted.length - 1) };
 }
 
