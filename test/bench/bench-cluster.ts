@@ -1,17 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  openStore,
-  queuePrefix,
-  ReleaseStack,
-  RunBoard,
-  runErrorToThrow,
-  type RecipeInput,
-} from "@trommel/common";
+import { queuePrefix, RunBoard, runErrorToThrow, type RecipeInput } from "@trommel/common";
+import { Session } from "@trommel/coordinator/cli/session";
 import { startLocalCluster, type LocalCluster } from "@trommel/coordinator/cluster/local-cluster";
 import { createRun } from "@trommel/coordinator/run-control/create-run";
 import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
 import { readResult, startAttempt } from "@trommel/coordinator/run-control/run-state";
-import { pino } from "pino";
 import { machineBusySeconds, processCpuSeconds } from "./process-usage.js";
 
 const pollMs = 100;
@@ -36,37 +29,28 @@ export interface Extraction {
 
 /** A real redis-server, a coordinator in this process and one worker process, as the CLI starts them. */
 export class BenchCluster {
-  readonly #store: ReturnType<typeof openStore>;
+  readonly #session: Session;
   readonly #cluster: LocalCluster;
   readonly #producer: JobProducer;
-  readonly #releases: ReleaseStack;
 
-  private constructor(
-    store: ReturnType<typeof openStore>,
-    cluster: LocalCluster,
-    producer: JobProducer,
-    releases: ReleaseStack,
-  ) {
-    this.#store = store;
+  private constructor(session: Session, cluster: LocalCluster, producer: JobProducer) {
+    this.#session = session;
     this.#cluster = cluster;
     this.#producer = producer;
-    this.#releases = releases;
   }
 
-  static async start(options: BenchClusterOptions): Promise<BenchCluster> {
-    const releases = new ReleaseStack();
-    const store = openStore(options.store);
-    releases.add("store", () => store.close());
+  static async start({ store, threads, queues }: BenchClusterOptions): Promise<BenchCluster> {
+    const session = new Session({ store, logLevel: "warn", json: true });
     const cluster = await startLocalCluster({
-      store,
+      store: session.store,
       workers: 1,
-      workerFlags: ["--threads", String(options.threads), "--queues", ...options.queues],
-      log: pino({ level: "warn" }, process.stderr),
+      workerFlags: ["--threads", String(threads), "--queues", ...queues],
+      log: session.log,
     });
-    releases.add("cluster", () => cluster.stop());
+    session.releases.add("cluster", () => cluster.stop());
     const producer = new JobProducer(cluster.redisUrl);
-    releases.add("producer", () => producer.close());
-    return new BenchCluster(store, cluster, producer, releases);
+    session.releases.add("producer", () => producer.close());
+    return new BenchCluster(session, cluster, producer);
   }
 
   get workerPid(): number {
@@ -77,11 +61,12 @@ export class BenchCluster {
 
   /** Queues a run and waits until every one of its shards is committed. */
   async extract(id: string, dataset: string, recipe: RecipeInput): Promise<Extraction> {
-    const config = await createRun({ store: this.#store, id, dataset, recipe });
+    const { store } = this.#session;
+    const config = await createRun({ store, id, dataset, recipe });
     const pid = this.workerPid;
     const cpuBefore = await processCpuSeconds(pid);
     const machineBefore = machineBusySeconds();
-    const attempt = await startAttempt(this.#store, { kind: "run", id, config }, this.#producer);
+    const attempt = await startAttempt(store, { kind: "run", id, config }, this.#producer);
     const board = new RunBoard(this.#producer.redis, id);
     for (;;) {
       await sleep(pollMs);
@@ -98,17 +83,17 @@ export class BenchCluster {
 
   /** Waits for the bundle of a run that was begun by {@link extract}. */
   async finish(id: string, dataset: string, recipe: RecipeInput): Promise<void> {
-    const config = await createRun({ store: this.#store, id, dataset, recipe });
+    const { store } = this.#session;
+    const config = await createRun({ store, id, dataset, recipe });
     const board = new RunBoard(this.#producer.redis, id);
-    while ((await readResult(this.#store, { kind: "run", id, config })) === undefined) {
+    while ((await readResult(store, { kind: "run", id, config })) === undefined) {
       await this.#throwIfFailed(board);
       await sleep(pollMs);
     }
   }
 
   async stop(): Promise<void> {
-    const failures = await this.#releases.releaseAll();
-    if (failures.length > 0) throw new Error(`failed to release ${failures.join("; ")}`);
+    await this.#session.close();
   }
 
   async #throwIfFailed(board: RunBoard): Promise<void> {

@@ -8,6 +8,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { TrommelError } from "@trommel/common";
 import { benchExtract } from "./extract-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchRun } from "./run-bench.js";
@@ -35,11 +36,27 @@ function say(words: string): void {
 }
 
 function chosenBenches(): string[] {
-  const unknown = positionals.filter((name) => !Object.hasOwn(benches, name));
-  if (unknown.length > 0) {
-    throw new RangeError(`no bench ${unknown.join(", ")} (there are ${Object.keys(benches).join(", ")})`);
+  const known = Object.keys(benches);
+  for (const name of positionals) {
+    if (!known.includes(name)) throw refusal(`'${name}' is none`, `Name one or more of ${known.join(", ")}`);
   }
-  return positionals.length === 0 ? Object.keys(benches) : positionals;
+  return positionals.length === 0 ? known : positionals;
+}
+
+function chosenThreads(): number {
+  const threads = chosenThreads();
+  if (process.platform !== "linux") {
+    throw new TrommelError(
+      "unsupported",
+      `failed to measure on ${process.platform}: CPU time and memory are read from /proc. Run it on Linux`,
+    );
+  }
+  if (Number.isInteger(threads) && threads > 0) return threads;
+  throw refusal(`--threads ${flags.threads} is no number of threads`, "Give 1, 2, 3, …");
+}
+
+function refusal(why: string, advice: string): TrommelError {
+  return new TrommelError("invalid-argument", `failed to choose a bench: ${why}. ${advice}`);
 }
 
 function describeMachine(threads: number): string {
@@ -62,7 +79,13 @@ function printTable(rows: readonly BenchRow[]): void {
 
 async function bench(): Promise<void> {
   const names = chosenBenches();
-  const threads = Number(flags.threads ?? availableParallelism());
+  const threads = chosenThreads();
+  if (process.platform !== "linux") {
+    throw new TrommelError(
+      "unsupported",
+      `failed to measure on ${process.platform}: CPU time and memory are read from /proc. Run it on Linux`,
+    );
+  }
   await rm(folder, { recursive: true, force: true });
   const store = path.join(folder, "store");
   await mkdir(store, { recursive: true });
@@ -88,4 +111,10 @@ async function bench(): Promise<void> {
   printTable(rows);
 }
 
-await bench();
+try {
+  await bench();
+} catch (thrown) {
+  if (!(thrown instanceof TrommelError)) throw thrown;
+  say(thrown.message);
+  process.exitCode = 1;
+}

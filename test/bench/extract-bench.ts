@@ -125,7 +125,9 @@ function summarize(turns: readonly Turn[]): BenchResult {
   const ratios = spreadOf(turns.map((turn) => rate(turn.worker) / rate(anchorOf(turn))));
   const bestRatio = workerRates.most / aloneRates.most;
   const cpuRatios = spreadOf(turns.map((turn) => cpuPerImageMs(anchorOf(turn)) / cpuPerImageMs(turn.worker)));
-  const others = spreadOf(turns.map(({ worker }) => worker.otherCpuSeconds / worker.seconds));
+  const othersOf = (measurement: Extraction | AnchorMeasurement): number =>
+    measurement.otherCpuSeconds / measurement.seconds;
+  const others = spreadOf(turns.flatMap((turn) => [othersOf(turn.worker), othersOf(anchorOf(turn))]));
   return {
     measured: { turns, ratios, bestRatio, cpuRatios },
     rows: [

@@ -8,6 +8,7 @@ import { drawViews, hasColour } from "@trommel/gpu-worker/image/view";
 import { loadBackbones } from "@trommel/gpu-worker/stages/load-backbones";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { labelledFiles } from "./material.js";
+import { machineBusySeconds } from "./process-usage.js";
 
 /**
  * The anchor, a process of its own: ONNX Runtime alone on the worker's extraction graph, with every input decoded and
@@ -27,6 +28,8 @@ export interface AnchorOptions {
 export interface AnchorMeasurement {
   readonly seconds: number;
   readonly cpuSeconds: number;
+  /** CPU time of every other process of the machine meanwhile. */
+  readonly otherCpuSeconds: number;
   readonly images: number;
 }
 
@@ -104,6 +107,7 @@ async function runBatch(feeds: Feeds): Promise<void> {
 
 async function measure(): Promise<AnchorMeasurement> {
   const cpuBefore = process.cpuUsage();
+  const machineBefore = machineBusySeconds();
   const start = performance.now();
   let images = 0;
   for (const batch of batches) {
@@ -112,5 +116,6 @@ async function measure(): Promise<AnchorMeasurement> {
   }
   const seconds = (performance.now() - start) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
-  return { seconds, cpuSeconds: (cpu.user + cpu.system) / 1e6, images };
+  const cpuSeconds = (cpu.user + cpu.system) / 1e6;
+  return { seconds, cpuSeconds, otherCpuSeconds: machineBusySeconds() - machineBefore - cpuSeconds, images };
 }
