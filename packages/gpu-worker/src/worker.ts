@@ -33,6 +33,7 @@ export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfie
 /** Serves the queues until SIGTERM or SIGINT. @returns the exit code: 0 after a drain, 1 where one did not end */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
   const log = createLogger(options.logLevel);
+  const told = untilTold(options.embedded);
   const releases = new ReleaseStack();
   const shutdown = new AbortController();
   try {
@@ -83,11 +84,14 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       return worker;
     });
     await withTimeout(Promise.all(workers.map((worker) => worker.waitUntilReady())), 10_000, "reach Redis");
-    if (options.embedded) process.send?.({ ready: true });
-    const reason = await untilTold(options.embedded);
+    if (options.embedded && process.connected) process.send?.({ ready: true });
+    const reason = await told;
     log.info({ reason }, "draining");
-    if (reason === "orphaned") await endEmbeddedRedis(redis);
-    return await drain(workers, shutdown, reason === "orphaned" ? 0 : drainMs);
+    if (reason === "signal") return await drain(workers, shutdown);
+    await endEmbeddedRedis(redis);
+    // Nobody is left to tell, every write is whole or absent, and a device in the middle of a batch cannot be asked to stop.
+    process.kill(process.pid, "SIGKILL");
+    return 1;
   } finally {
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
   }
@@ -98,6 +102,7 @@ async function untilTold(embedded: boolean): Promise<"signal" | "orphaned"> {
   return new Promise((resolve) => {
     process.once("SIGTERM", () => resolve("signal"));
     process.once("SIGINT", () => resolve("signal"));
+    if (embedded && !process.connected) resolve("orphaned");
     if (embedded) process.once("disconnect", () => resolve("orphaned"));
   });
 }
@@ -107,14 +112,12 @@ async function endEmbeddedRedis(redis: Redis): Promise<void> {
   await withTimeout(redis.shutdown("NOSAVE"), 1000, "end Redis").catch(() => undefined);
 }
 
-async function drain(
-  workers: readonly Worker[],
-  shutdown: AbortController,
-  timeoutMs: number,
-): Promise<number> {
+async function drain(workers: readonly Worker[], shutdown: AbortController): Promise<number> {
   const closing = Promise.all(workers.map((worker) => worker.close()));
+  // Without Redis closing fails or never ends; either way it is waited for below, and only there.
+  closing.catch(() => undefined);
   try {
-    await withTimeout(closing, timeoutMs, "finish the shards under way");
+    await withTimeout(closing, drainMs, "finish the shards under way");
     return 0;
   } catch {
     shutdown.abort();
