@@ -14,6 +14,7 @@ import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
 import type { PictureBatch } from "./picture-batches.js";
 import { readRunConfig, readShard } from "./read-config.js";
+import { commitOnce } from "./commit-once.js";
 import { runBatches } from "./run-batches.js";
 
 /**
@@ -42,12 +43,10 @@ export async function extract(
     shard: shard.hash,
     fingerprint: config.fingerprint,
   });
-  await writeWithMarker(store, key, bytes, {
-    rows: collected.rows.image.length,
-    ok: shard.entries.length - collected.failed.length,
-    failed: collected.failed,
-  });
-  return { images: shard.entries.length, failed: collected.failed.length };
+  const { failed, rows } = collected;
+  const ok = shard.entries.length - failed.length;
+  await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed }));
+  return { images: shard.entries.length, failed: failed.length };
 }
 
 function extractorKey(config: RunConfig): string {

@@ -1,4 +1,11 @@
-import { openStore, type FailedRow, type ShardEntry } from "@trommel/common";
+import {
+  openStore,
+  toTrommelError,
+  TrommelError,
+  type FailedRow,
+  type ObjectStore,
+  type ShardEntry,
+} from "@trommel/common";
 import { streamPictures } from "../image/picture-stream.js";
 import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { DeviceStageContext } from "./context.js";
@@ -6,7 +13,7 @@ import { PictureBatches, type PictureBatch } from "./picture-batches.js";
 
 /** Of a shard, for each batch that the device computes at once: one runs, one waits. */
 const batchesPerLane = 2;
-/** Files that are fetched, decoded or waiting, for each batch. */
+/** Decoded pictures that wait for the device, in batches. */
 const windowBatches = 4;
 
 /**
@@ -62,9 +69,24 @@ export async function runBatches(options: {
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);
     await Promise.all(running);
+    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
+      await checkSource(source);
   } finally {
     await Promise.allSettled(running);
     source.close();
   }
   return failed;
+}
+
+/**
+ * A folder that is not mounted here, a bucket that went away and a token that ran out look like missing or forbidden
+ * files one by one. They must not be committed as such: then the shard is for another try or another worker.
+ */
+async function checkSource(source: ObjectStore): Promise<void> {
+  try {
+    for await (const _ of source.list("")) return;
+  } catch (thrown) {
+    const { code, message } = toTrommelError(thrown);
+    throw new TrommelError(code, message, { retryable: true, cause: thrown });
+  }
 }

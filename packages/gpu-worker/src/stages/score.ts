@@ -25,6 +25,7 @@ import type { ClassifierRequest } from "../threads/device-thread.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
 import { readScoringConfig, readShard } from "./read-config.js";
+import { commitOnce } from "./commit-once.js";
 import { runBatches } from "./run-batches.js";
 import { csvPart, jsonLinesPart, scoreRowOf } from "./score-rows.js";
 
@@ -58,7 +59,7 @@ export async function score(
         contentType: "text/csv",
       });
     }
-    await writeWithMarker(output, key, jsonLinesPart(rows), { ok: rows.length, failed });
+    await commitOnce(() => writeWithMarker(output, key, jsonLinesPart(rows), { ok: rows.length, failed }));
     return { images: shard.entries.length, failed: failed.length };
   } finally {
     output.close();
