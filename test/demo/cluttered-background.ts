@@ -10,7 +10,7 @@ export const palette = [
   "#457b9d", "#7b6d9f", "#b56576", "#f1e9da", "#a39b8b", "#6b705c",
 ] as const; // prettier-ignore
 
-export function pickColour(random: SeededRandom): string {
+function pickColour(random: SeededRandom): string {
   return palette[random.integer(palette.length)] ?? palette[0];
 }
 

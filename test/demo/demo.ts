@@ -137,7 +137,7 @@ async function demo(): Promise<void> {
   await trommel("backbone", "import", await unpackModel(), ...importing);
 
   step("training");
-  const training = ["--backbone", "mobilenetv2-nsfwjs", "--run", "demo", "--workers", "2"];
+  const training = ["--backbone", "mobilenetv2-nsfwjs", "--head", "mlp", "--run", "demo", "--workers", "2"];
   const run = trained.parse(await trommel("train", labelledFolder, ...training));
 
   step("scoring");

@@ -1,7 +1,5 @@
 import * as ort from "onnxruntime-node";
-import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
-import type { LayersModel as TfModel } from "@tensorflow/tfjs-layers";
-import type { io } from "@tensorflow/tfjs-core";
+import { loadTensorflow, type TfLayersModel, type TfWeightEntry } from "@trommel/gpu-worker/graph/tensorflow";
 
 export interface LayersSource {
   readonly modelJson: Uint8Array;
@@ -9,11 +7,11 @@ export interface LayersSource {
 }
 
 /** Loads a layers model by TensorFlow.js itself, cut at one layer. */
-export async function loadReference(source: LayersSource, output?: string): Promise<TfModel> {
+export async function loadReference(source: LayersSource, output?: string): Promise<TfLayersModel> {
   const { layers } = await loadTensorflow();
   const json = JSON.parse(Buffer.from(source.modelJson).toString("utf8")) as {
     modelTopology: object;
-    weightsManifest: { paths: string[]; weights: io.WeightsManifestEntry[] }[];
+    weightsManifest: { paths: string[]; weights: TfWeightEntry[] }[];
   };
   const buffers: Uint8Array[] = [];
   for (const path of json.weightsManifest.flatMap((group) => group.paths))
@@ -42,12 +40,7 @@ export function seededValues(count: number, seed: number): Float32Array {
 }
 
 /** [N, H, W, C] to [N, C, H, W]. */
-export function toChannelsFirst(
-  values: Float32Array,
-  batch: number,
-  size: number,
-  channels: number,
-): Float32Array {
+function toChannelsFirst(values: Float32Array, batch: number, size: number, channels: number): Float32Array {
   const moved = new Float32Array(values.length);
   const pixels = size * size;
   for (let index = 0; index < values.length; index++) {

@@ -9,15 +9,16 @@ import { layersToJson } from "@trommel/gpu-worker/backbone/layers-to-json";
 import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
 import { windowBackbone } from "./small-backbones.js";
 
-/** The folder of real photographs and backbones beside the checkout, or null. Tests that need it skip without it. */
-export function sharedData(): string | null {
+/** A path in the data folder `shared/data`, beside the checkout or above it; undefined where there is none. */
+export function sharedData(path = "."): string | undefined {
   let folder = dirname(fileURLToPath(import.meta.url));
-  while (dirname(folder) !== folder) {
-    const candidate = join(folder, "shared", "data");
-    if (existsSync(join(candidate, "backbones"))) return candidate;
-    folder = dirname(folder);
+  for (;;) {
+    const candidate = join(folder, "shared/data", path);
+    if (existsSync(candidate)) return candidate;
+    const parent = dirname(folder);
+    if (parent === folder) return undefined;
+    folder = parent;
   }
-  return null;
 }
 
 /** A MobileNet of the shared data, cut at a layer and compiled. */

@@ -2,20 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import {
-  SeededRandom,
-  TrommelError,
-  headRecipe,
-  type HeadRecipe,
-  type HeadWeights,
-  type Projection,
-} from "@trommel/common";
+import { SeededRandom, TrommelError, headRecipe, type HeadRecipe, type HeadWeights } from "@trommel/common";
 import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
 import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
 import { lossFigures, smoothedTargets } from "@trommel/gpu-worker/head/cross-entropy";
 import { checkHeadWeights, initialWeights } from "@trommel/gpu-worker/head/head-model";
 import { HeadNetwork } from "@trommel/gpu-worker/head/head-network";
-import { emitHead, emitProjection } from "@trommel/gpu-worker/head/head-to-onnx";
+import { emitHead } from "@trommel/gpu-worker/head/head-to-onnx";
 import { predictLogits, predictProbabilities } from "@trommel/gpu-worker/head/predict-head";
 
 interface HeadGolden {
@@ -94,23 +87,6 @@ describe("head", () => {
       }
     });
   }
-
-  it("projects in the graph as the artefact says", async () => {
-    const projection: Projection = {
-      dimension: 3,
-      components: 2,
-      mean: Float32Array.of(1, 0, -1),
-      basis: Float32Array.of(1, 0, 0, 2, 1, 1),
-      singularValues: Float64Array.of(2, 1),
-      scale: 0.5,
-      energyKept: 1,
-    };
-    const builder = new GraphBuilder();
-    const name = emitProjection(builder, builder.input("x", "float32", ["n", 3]), projection);
-    builder.output("z", "float32", ["n", 2], name);
-    const z = await runGraph(builder, Float32Array.of(2, 3, 4, 1, 0, -1), [2, 3]);
-    assert.deepEqual([...z], [3, 5.5, 0, 0]);
-  });
 
   it("begins with zero biases and kernels within the limit of their scheme, filled to it", () => {
     const se = initialWeights(headRecipe.parse({ type: "se" }), 200, 6, 1);

@@ -25,10 +25,10 @@ export type { BundleManifest, ScoreRow } from "./artefacts/bundle.js";
 export { failureReason } from "./artefacts/failure-reason.js";
 export type { FailureReason } from "./artefacts/failure-reason.js";
 export { decodeFeatureShard, encodeFeatureShard, featureShardMarker } from "./artefacts/feature-shard.js";
-export type { FeatureShard, FeatureShardMarker } from "./artefacts/feature-shard.js";
+export type { FeatureShard } from "./artefacts/feature-shard.js";
 export { featureFingerprint, shardHash } from "./artefacts/fingerprint.js";
 export { ledger, shardOutcome } from "./artefacts/ledger.js";
-export type { ErrorLine, FailedRow, Ledger, ShardOutcome } from "./artefacts/ledger.js";
+export type { ErrorLine, FailedRow, Ledger } from "./artefacts/ledger.js";
 export {
   decodeGram,
   decodeHeadWeights,

@@ -6,7 +6,6 @@ import { cancel, resume, status } from "./cli/commands/runs.js";
 import { predict, score } from "./cli/commands/score.js";
 import { train } from "./cli/commands/train.js";
 import { addRecipeFlags } from "./cli/recipe-flags.js";
-import { workerRefusedExitCode } from "./cluster/worker-processes.js";
 
 const logLevels = ["debug", "info", "warn", "error", "silent"];
 
@@ -28,19 +27,25 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync([...args], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (thrown) {
-    return reportFailure(thrown, args.includes("--json"));
+    return await reportFailure(thrown, args.includes("--json"));
   }
 }
 
-function reportFailure(thrown: unknown, json: boolean): number {
+async function reportFailure(thrown: unknown, json: boolean): Promise<number> {
   // Commander has printed its own message, and --help and --version end here with 0.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
   const error = toTrommelError(thrown);
+  const exitCode = error.code === "invalid-argument" || error.code === "device-unavailable" ? 2 : 1;
+  // A worker of a local cluster leaves the telling to the command that started it.
+  if (process.send !== undefined && process.connected) {
+    await new Promise((sent) => process.send?.({ error: error.toJSON() }, sent));
+    return exitCode;
+  }
   if (json) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`);
   process.stderr.write(`trommel: ${error.message}\n`);
   if (error.code === "internal" && error.cause instanceof Error)
     process.stderr.write(`${error.cause.stack ?? ""}\n`);
-  return error.code === "invalid-argument" || error.code === "device-unavailable" ? workerRefusedExitCode : 1;
+  return exitCode;
 }
 
 /** Flags of every command. */
@@ -63,7 +68,11 @@ function globals(command: Command): Command {
 /** Flags of commands that run workers of their own where no Redis is given. */
 function clusterFlags(command: Command): Command {
   return deviceFlags(
-    command.option("--workers <count>", "workers of the embedded cluster (default: 1)", positiveInteger),
+    command.option(
+      "--workers <count>",
+      "workers of the embedded cluster (default: one a core, at most 4)",
+      positiveInteger,
+    ),
   ).option("--concurrency <shards>", "shards in flight per worker", positiveInteger, 2);
 }
 
@@ -84,7 +93,7 @@ function followFlags(command: Command): Command {
     .option("--no-follow", "return as soon as it is queued");
 }
 
-export function positiveInteger(text: string): number {
+function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
     throw new InvalidArgumentError("it is not a whole number above zero.");

@@ -3,6 +3,7 @@ import {
   parseAs,
   RunBoard,
   runKeys,
+  scoringKeys,
   TrommelError,
   toTrommelError,
   type JobPayload,
@@ -39,7 +40,9 @@ export function createProcessor(options: ProcessorOptions) {
   return async (job: Job, token?: string): Promise<StageOutcome> => {
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
     const board = new RunBoard(options.redis, payload.id);
-    if (await board.isOver(payload.attempt)) throw new UnrecoverableError(`${payload.id} is over`);
+    if ((await board.isOver(payload.attempt)) || (await isCancelled(payload, options.store))) {
+      throw new UnrecoverableError(`${payload.id} is over`);
+    }
     if (payload.stage === "gram") await waitForSplit(payload.id, job, token, board, options.store);
     const heart = new JobHeart(job, payload, board, options);
     try {
@@ -57,6 +60,12 @@ export function createProcessor(options: ProcessorOptions) {
       throw await failure(toTrommelError(thrown), payload, job, board, options.log);
     }
   };
+}
+
+/** A cancellation that Redis was not told of: once per job, for it costs a look into the store. */
+async function isCancelled({ stage, id }: JobPayload, store: ObjectStore): Promise<boolean> {
+  const keys = stage === "score" || stage === "close" ? scoringKeys(id) : runKeys(id);
+  return (await store.head(keys.cancelled)) !== undefined;
 }
 
 async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBoard): Promise<void> {

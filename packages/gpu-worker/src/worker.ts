@@ -79,14 +79,13 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       return worker;
     });
     await withTimeout(Promise.all(workers.map((worker) => worker.waitUntilReady())), 10_000, "reach Redis");
+    if (options.embedded) process.send?.({ ready: true });
     const reason = await untilTold(options.embedded);
     log.info({ reason }, "draining");
     if (reason === "orphaned") await endEmbeddedRedis(redis);
     return await drain(workers, shutdown, reason === "orphaned" ? 0 : drainMs);
   } finally {
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
-    // An open IPC channel would keep this process alive.
-    if (options.embedded && process.connected) process.disconnect();
   }
 }
 

@@ -24,7 +24,6 @@ export const featureShardMarker = markerSchema.extend({
   rows: z.int().nonnegative(),
   ...shardOutcome.shape,
 });
-export type FeatureShardMarker = z.infer<typeof featureShardMarker>;
 
 /** The same features give the same bytes. */
 export function encodeFeatureShard(

@@ -19,7 +19,6 @@ export const shardOutcome = z.object({
   ok: z.int().nonnegative(),
   failed: z.array(failedRow),
 });
-export type ShardOutcome = z.infer<typeof shardOutcome>;
 
 export const ledger = z
   .object({

@@ -11,7 +11,7 @@ export const runId = z
   );
 
 /** Shards and parts are numbered with five digits, more where five do not do. */
-export function ordinal(index: number): string {
+function ordinal(index: number): string {
   return String(index).padStart(5, "0");
 }
 

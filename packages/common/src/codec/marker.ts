@@ -25,7 +25,7 @@ export type Marker = z.infer<typeof markerSchema>;
 /** A marker is counts and hashes, never lists that grow with the data. */
 const maxMarkerBytes = 1024 * 1024;
 
-export function markerKeyOf(key: string): string {
+function markerKeyOf(key: string): string {
   return `${key}.json`;
 }
 

@@ -103,7 +103,7 @@ export const trainingRecipe = z
     optimizer: z
       .object({
         type: z.literal("adam").default("adam"),
-        learningRate: z.number().positive().default(1e-3),
+        learningRate: z.number().positive().default(5e-3),
         beta1: z.number().min(0).lt(1).default(0.9),
         beta2: z.number().min(0).lt(1).default(0.999),
         epsilon: z.number().positive().default(1e-7),

@@ -17,7 +17,7 @@ export interface ConfiguredS3 {
   readonly serverName: string;
 }
 
-export const pathStyleVariable = "TROMMEL_S3_FORCE_PATH_STYLE";
+const pathStyleVariable = "TROMMEL_S3_FORCE_PATH_STYLE";
 
 /**
  * A client configured by the SDK's own environment and profile. With an endpoint in AWS_ENDPOINT_URL_S3 or

@@ -108,7 +108,7 @@ class Bars {
       emptyOnZero: true,
       forceRedraw: true,
     },
-    { format: "", barCompleteChar: "█", barIncompleteChar: "░" } as never,
+    { format: "", barCompleteChar: "█", barIncompleteChar: "░" },
   );
   readonly #bars = new Map<string, { bar: SingleBar; startedAt: number; startValue: number }>();
 

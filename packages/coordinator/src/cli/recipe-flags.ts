@@ -80,7 +80,7 @@ export function addRecipeFlags(command: Command): Command {
   return command;
 }
 
-export function collect(value: string, previous: readonly string[]): string[] {
+function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];
 }
 
@@ -152,7 +152,7 @@ function setPath(target: Record<string, unknown>, path: readonly string[], value
     return;
   }
   const child: Record<string, unknown> =
-    typeof inner === "object" && inner !== null && !Array.isArray(inner) ? { ...(inner as object) } : {};
+    typeof inner === "object" && inner !== null && !Array.isArray(inner) ? { ...inner } : {};
   Object.defineProperty(target, name, { value: child, enumerable: true, writable: true, configurable: true });
   setPath(child, rest, value);
 }

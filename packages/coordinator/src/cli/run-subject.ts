@@ -10,12 +10,13 @@ export interface FollowFlags {
 
 /**
  * Brings a run to its end or into the queue: one that is finished is shown, one that is running is joined, any other
- * is started or continued. An embedded cluster lives as long as the command, so there the command always waits.
+ * is claimed and started or continued. An embedded cluster lives as long as the command, so there the command always waits.
  */
 export async function runSubject(
   session: Session,
   subject: Subject,
   flags: ClusterFlags & FollowFlags,
+  claim: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const finished = await readResult(session.store, subject);
   if (finished !== undefined) {
@@ -24,6 +25,9 @@ export async function runSubject(
   }
   const interrupt = interruptSignal();
   const { producer, cluster } = await session.producerOrCluster(flags);
+  cluster?.check();
+  // Only now: a command that finds no Redis or no device leaves nothing behind.
+  await claim();
   const status = await readStatus(session.store, subject, producer);
   if (status.phase !== "running") await startAttempt(session.store, subject, producer);
   session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");

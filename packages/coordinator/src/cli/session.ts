@@ -27,6 +27,7 @@ export interface ClusterFlags {
   readonly device: string;
   readonly engine: string;
   readonly concurrency: number;
+  readonly logLevel: string;
 }
 
 /** What one command holds: its store, its output, and whatever it must give back. */
@@ -85,13 +86,20 @@ export class Session {
   }
 }
 
-/** Without `--workers` there is one; without `--threads` the cores are shared out among them. */
+/** More workers than this on one machine cost memory, and threads within them serve as well. */
+const defaultWorkersAtMost = 4;
+
+/**
+ * Without `--workers` there is one for each core up to four, for a worker with one thread wastes least; a GPU gets one.
+ * Without `--threads` the cores are shared out among them.
+ */
 export function localWorkers(flags: ClusterFlags): { workers: number; workerFlags: string[] } {
-  const workers = flags.workers ?? 1;
+  const byDefault = flags.device === "cpu" ? Math.min(availableParallelism(), defaultWorkersAtMost) : 1;
+  const workers = flags.workers ?? byDefault;
   const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / workers));
   const workerFlags = [
     ...["--threads", String(threads), "--device", flags.device, "--engine", flags.engine],
-    ...["--concurrency", String(flags.concurrency)],
+    ...["--concurrency", String(flags.concurrency), "--log-level", flags.logLevel],
   ];
   return { workers, workerFlags };
 }

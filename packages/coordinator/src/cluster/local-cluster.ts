@@ -1,4 +1,4 @@
-import { ReleaseStack, TrommelError, checkRedis, type ObjectStore } from "@trommel/common";
+import { ReleaseStack, checkRedis, type ObjectStore } from "@trommel/common";
 import type { Logger } from "pino";
 import { startCoordinator } from "../coordinator.js";
 import { startEmbeddedRedis } from "./embedded-redis.js";
@@ -8,7 +8,7 @@ export interface LocalCluster {
   readonly redisUrl: string;
   readonly redisPid: number | undefined;
   readonly workerPids: number[];
-  /** @throws TrommelError `device-unavailable` where every worker has refused to start */
+  /** @throws TrommelError where every worker has given up */
   check(): void;
   stop(): Promise<void>;
 }
@@ -45,20 +45,14 @@ export async function startLocalCluster(options: {
       log,
     });
     releases.add("workers", () => workers.stop());
+    await workers.ready();
     return {
       redisUrl: redis.url,
       redisPid: redis.pid,
       get workerPids() {
         return workers.pids;
       },
-      check: () => {
-        if (workers.allGone) {
-          throw new TrommelError(
-            "device-unavailable",
-            "failed to keep a worker running: each one ended at its start. Its message is above",
-          );
-        }
-      },
+      check: () => workers.check(),
       stop,
     };
   } catch (thrown) {

@@ -1,6 +1,8 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { errorCodes, TrommelError, type ErrorCode } from "@trommel/common";
 import type { Logger } from "pino";
+import { z } from "zod";
 import { stopProcess } from "./embedded-redis.js";
 
 /** A worker that ends without being asked is started again, this often within {@link restartWindowMs}. */
@@ -8,6 +10,12 @@ const maxRestarts = 20;
 const restartWindowMs = 60_000;
 /** Longer than a worker's own drain time. */
 const stopTimeoutMs = 40_000;
+
+/** What a worker tells over its channel: that it serves, or why it cannot. */
+const workerMessage = z.object({
+  ready: z.boolean().optional(),
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+});
 
 export interface WorkerSpawnOptions {
   readonly count: number;
@@ -25,6 +33,8 @@ export interface WorkerSpawnOptions {
 export class WorkerProcesses {
   readonly #options: WorkerSpawnOptions;
   readonly #children = new Set<ChildProcess>();
+  readonly #starting: Promise<void>[] = [];
+  #error: { readonly code: string; readonly message: string } | undefined;
   readonly #restarts: number[] = [];
   #stopping = false;
 
@@ -35,6 +45,11 @@ export class WorkerProcesses {
 
   get pids(): number[] {
     return [...this.#children].flatMap((child) => (child.pid === undefined ? [] : [child.pid]));
+  }
+
+  /** Resolves when each of the first workers serves its queues or has ended. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#starting);
   }
 
   async stop(): Promise<void> {
@@ -52,18 +67,39 @@ export class WorkerProcesses {
       env: { MALLOC_ARENA_MAX: "2", ...process.env, TROMMEL_REDIS_URL: redisUrl, TROMMEL_STORE: storeUrl },
     });
     this.#children.add(child);
+    let served = false;
+    let settled = (): void => undefined;
+    this.#starting.push(new Promise<void>((resolve) => (settled = resolve)));
+    child.on("message", (message) => {
+      const told = workerMessage.safeParse(message);
+      if (!told.success) return;
+      if (told.data.ready === true) {
+        served = true;
+        settled();
+      }
+      this.#error = told.data.error ?? this.#error;
+    });
     child.once("exit", (code, signal) => {
       this.#children.delete(child);
+      settled();
       if (this.#stopping) return;
-      log.warn({ pid: child.pid, code, signal }, "a worker ended");
-      if (code === workerRefusedExitCode) return;
+      // One that never served cannot be helped by another start.
+      if (!served) return;
+      log.warn({ pid: child.pid, code, signal, reason: this.#error?.message }, "a worker ended");
       if (this.#mayRestart()) this.#start();
     });
   }
 
-  /** True where every worker has given up. */
-  get allGone(): boolean {
-    return this.#children.size === 0;
+  /** @throws TrommelError where every worker has given up, with what the last one said */
+  check(): void {
+    if (this.#children.size > 0) return;
+    const { code, message } = this.#error ?? {
+      code: "internal",
+      message: "failed to keep a worker running: each one ended without a word",
+    };
+    throw new TrommelError(code in errorCodes ? (code as ErrorCode) : "internal", message, {
+      retryable: false,
+    });
   }
 
   #mayRestart(): boolean {
@@ -75,6 +111,3 @@ export class WorkerProcesses {
     return recent <= maxRestarts;
   }
 }
-
-/** A worker that cannot start as configured (no such device, no Redis) exits with this; starting it again is useless. */
-export const workerRefusedExitCode = 2;

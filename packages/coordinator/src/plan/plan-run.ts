@@ -2,7 +2,6 @@ import {
   canonicalJson,
   compareUtf8,
   labelOfKey,
-  listingSummary,
   openStore,
   parseJsonAs,
   runKeys,
@@ -18,7 +17,7 @@ import {
 } from "@trommel/common";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { chooseSplit } from "./choose-split.js";
-import { skipHidden, streamShards } from "./stream-shards.js";
+import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 
 /**
  * Plans a training run.
@@ -49,10 +48,12 @@ export async function planRun(options: {
     grams += 1;
     group = [];
   };
+  const complete = (await readListing(store, keys.listing))?.shards;
   try {
     for await (const shard of streamShards({
       source,
       store,
+      complete,
       shardKey: keys.shard,
       shardSize: config.recipe.shardSize,
       skip: (key) => skipHidden(key) ?? (labelOfKey(key) === undefined ? "no-label" : undefined),
@@ -135,10 +136,4 @@ async function writeSplit(
   if (outcome === "written") {
     await store.put(`${memory}${config.id}.json`, body, { ifAbsent: true, contentType: "application/json" });
   }
-}
-
-/** The listing of a run or scoring, or undefined while it goes on. */
-export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
-  if ((await store.head(key)) === undefined) return undefined;
-  return parseJsonAs(listingSummary, await store.get(key), key);
 }

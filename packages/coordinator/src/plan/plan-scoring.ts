@@ -9,7 +9,7 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 import type { JobProducer } from "../run-control/job-producer.js";
-import { skipHidden, streamShards } from "./stream-shards.js";
+import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 
 /** Shards that are queued together: one round trip to Redis. */
 const shardsPerBulk = 100;
@@ -37,10 +37,12 @@ export async function planScoring(options: {
     await producer.addScoreShards(config.id, attempt, waiting);
     waiting = [];
   };
+  const complete = (await readListing(store, keys.listing))?.shards;
   try {
     for await (const shard of streamShards({
       source,
       store,
+      complete,
       shardKey: keys.shard,
       shardSize: config.shardSize,
       skip: skipHidden,

@@ -1,10 +1,12 @@
 import {
   canonicalJson,
   compareUtf8,
+  listingSummary,
   parseJsonAs,
   shard as shardSchema,
   shardHash,
   TrommelError,
+  type ListingSummary,
   type ObjectInfo,
   type ObjectStore,
   type Shard,
@@ -23,12 +25,15 @@ export async function* streamShards(options: {
   readonly store: ObjectStore;
   readonly shardKey: (index: number) => string;
   readonly shardSize: number;
+  /** Shards of a listing that is complete already: they are read, and nothing is listed any more. */
+  readonly complete?: number | undefined;
   /** Why an object is not processed; undefined where it is. */
   readonly skip: (key: string) => SkipReason | undefined;
 }): AsyncGenerator<Shard> {
   let index = 0;
   let startAfter: string | undefined;
   for (;;) {
+    if (index === options.complete) return;
     const written = await readShard(options.store, options.shardKey(index));
     if (written === undefined) break;
     startAfter = lastKeyOf(written) ?? startAfter;
@@ -89,7 +94,7 @@ async function writeShard(
 }
 
 /** @returns undefined where there is no such shard file */
-export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
+async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
   let body: Uint8Array;
   try {
     body = await store.get(key);
@@ -110,4 +115,10 @@ function lastKeyOf(shard: Shard): string | undefined {
 /** Hidden files and folders are never pictures of a collection: `.DS_Store`, `.git/`, `.trommel/`. */
 export function skipHidden(key: string): SkipReason | undefined {
   return key.startsWith(".") || key.includes("/.") ? "hidden" : undefined;
+}
+
+/** The listing of a run or scoring, or undefined while it goes on. */
+export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
+  if ((await store.head(key)) === undefined) return undefined;
+  return parseJsonAs(listingSummary, await store.get(key), key);
 }

@@ -50,7 +50,7 @@ export interface RunResult {
 }
 
 /** Stages that followers are shown, in order. */
-export const shownStages = {
+const shownStages = {
   run: ["extract", "gram", "solve", "train", "bundle"],
   scoring: ["score", "close"],
 } as const satisfies Record<Subject["kind"], readonly Stage[]>;
@@ -144,8 +144,8 @@ export async function readStatus(
   const base = { kind: subject.kind, id: subject.id, result };
   const board = producer === undefined ? undefined : new RunBoard(producer.redis, subject.id);
   const state = await board?.state();
+  const cancelled = result === undefined && (await isCancelled(store, subject));
   if (producer === undefined || board === undefined || state === undefined) {
-    const cancelled = await isCancelled(store, subject);
     const phase = result !== undefined ? "complete" : cancelled ? "cancelled" : "stopped";
     return { ...base, phase, stages: [], error: undefined };
   }
@@ -156,7 +156,7 @@ export async function readStatus(
   const phase: RunPhase =
     result !== undefined
       ? "complete"
-      : state.cancelled
+      : cancelled
         ? "cancelled"
         : live
           ? "running"
@@ -166,11 +166,11 @@ export async function readStatus(
   return { ...base, phase, stages, error: state.error };
 }
 
-export async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolean> {
+async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolean> {
   return (await store.head(cancelKey(subject))) !== undefined;
 }
 
-/** Leaves a mark that survives Redis, and tells the workers. */
+/** Leaves a mark that survives Redis; workers see it at their next shard, and at once where Redis is told too. */
 export async function cancelSubject(
   store: ObjectStore,
   subject: Subject,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { TrommelError, messageOf } from "@trommel/common";
+import { TrommelError, messageOf, openStore } from "@trommel/common";
 
 /** Where a backbone comes from: one named file, and those beside it. */
 export interface BackboneSource {
@@ -19,7 +19,7 @@ export interface BackboneSource {
 export interface SourceOptions {
   /** Expected of the named file; needed for https. */
   readonly sha256?: string;
-  /** Reads `s3://` objects: the folder's URL, and the key in it. */
+  /** Reads `s3://` objects: the folder's URL, and the key in it. @default through `openStore` */
   readonly readStored?: (folderUrl: string, key: string, maxBytes: number) => Promise<Uint8Array>;
   /** For one file over https. @default 600000 */
   readonly timeoutMs?: number;
@@ -75,8 +75,9 @@ function fileSource(path: string): BackboneSource {
     read: async (relativePath, maxBytes) => {
       const target = relativePath === undefined ? named : join(dirname(named), relativePath);
       try {
-        const { size } = await stat(target);
-        if (size > maxBytes) throw tooLarge(target, maxBytes);
+        const found = await stat(target);
+        if (!found.isFile()) throw notAFile(target);
+        if (found.size > maxBytes) throw tooLarge(target, maxBytes);
         return await readFile(target);
       } catch (thrown) {
         throw fileError(target, thrown);
@@ -85,25 +86,33 @@ function fileSource(path: string): BackboneSource {
   };
 }
 
+/** A pipe would be waited for without end. */
+function notAFile(path: string): TrommelError {
+  return new TrommelError(
+    "invalid-argument",
+    `failed to read ${path}: it is a folder or no plain file. Name the model.json or the ONNX file in it.`,
+  );
+}
+
 function fileError(path: string, thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
   const { code } = thrown as { code?: string };
   if (code === "ENOENT" || code === "ENOTDIR") {
     return new TrommelError("not-found", `failed to read ${path}: there is no such file. Check the path.`);
   }
-  if (code === "EISDIR") {
-    return new TrommelError(
-      "invalid-argument",
-      `failed to read ${path}: it is a folder. Name the model.json or the ONNX file in it.`,
-    );
-  }
   return new TrommelError("forbidden", `failed to read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
 }
 
-function storedSource(location: string, { readStored }: SourceOptions): BackboneSource {
-  if (readStored === undefined) {
-    throw new TrommelError("invalid-argument", `failed to open ${location}: no object store is at hand.`);
+async function readFromStore(folderUrl: string, key: string, maxBytes: number): Promise<Uint8Array> {
+  const store = openStore(folderUrl);
+  try {
+    return await store.get(key, { maxBytes });
+  } finally {
+    store.close();
   }
+}
+
+function storedSource(location: string, { readStored = readFromStore }: SourceOptions): BackboneSource {
   const slash = location.lastIndexOf("/");
   const folder = location.slice(0, slash);
   const name = location.slice(slash + 1);
@@ -157,8 +166,7 @@ function withoutSecrets(url: URL): string {
 async function download(url: URL, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
   const name = withoutSecrets(url);
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: "follow" });
-    requireSecure(new URL(response.url));
+    const response = await fetchSecurely(url, AbortSignal.timeout(timeoutMs));
     if (!response.ok) {
       await response.body?.cancel();
       throw statusError(name, response.status);
@@ -179,6 +187,23 @@ async function download(url: URL, maxBytes: number, timeoutMs: number): Promise<
       { cause: thrown },
     );
   }
+}
+
+/** Follows redirects itself, so that not even one of them goes over plain http. */
+async function fetchSecurely(url: URL, signal: AbortSignal): Promise<Response> {
+  let target = url;
+  for (let redirects = 0; redirects < 10; redirects++) {
+    requireSecure(target);
+    const response = await fetch(target, { signal, redirect: "manual" });
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status >= 400 || location === null) return response;
+    await response.body?.cancel();
+    target = new URL(location, target);
+  }
+  throw new TrommelError(
+    "unavailable",
+    `failed to download ${withoutSecrets(url)}: it redirects without end.`,
+  );
 }
 
 async function readBounded(response: Response, name: string, maxBytes: number): Promise<Uint8Array> {

@@ -6,7 +6,7 @@ import type { LayersFiles } from "./layers-to-json.js";
 import { loadLayersInTensorflow } from "./load-layers-in-tensorflow.js";
 
 /** Above this the compiled model is not the layers model. Rounding alone stays below 1e-5 on real networks. */
-export const parityTolerance = 1e-3;
+const parityTolerance = 1e-3;
 
 export interface ParityOptions {
   /** The compiled ONNX file. */

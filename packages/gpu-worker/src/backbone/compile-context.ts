@@ -64,12 +64,14 @@ export function rawInput(context: LayerContext): Value {
   return input;
 }
 
-export function materialise({ graph }: Pick<LayerContext, "graph">, value: Value): Value {
+/** @param fill what is put around. @default 0 */
+export function materialise({ graph }: Pick<LayerContext, "graph">, value: Value, fill = 0): Value {
   if (value.pendingPads === undefined) return value;
   const [top, left, bottom, right] = value.pendingPads;
   const pads = BigInt64Array.from([0, 0, top, left, 0, 0, bottom, right], BigInt);
-  const name = graph.node("Pad", [value.name, graph.constant("pads", "int64", [8], pads)]);
-  return { name, shape: value.shape };
+  const inputs = [value.name, graph.constant("pads", "int64", [8], pads)];
+  if (fill !== 0) inputs.push(graph.constant("fill", "float32", [], Float32Array.of(fill)));
+  return { name: graph.node("Pad", inputs), shape: value.shape };
 }
 
 /** Height, width and channels. */

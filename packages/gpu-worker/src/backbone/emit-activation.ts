@@ -9,7 +9,7 @@ import {
 } from "./compile-context.js";
 
 /** Applies an activation by its canonical name (see activation-names.ts); formulas as in TensorFlow.js. */
-export function activate(context: LayerContext, value: Value, activation: string): Value {
+function activate(context: LayerContext, value: Value, activation: string): Value {
   const { graph } = context;
   const x = value.name;
   const apply = (name: string): Value => ({ name, shape: value.shape });

@@ -1,6 +1,7 @@
 import { checkChannelsLast, edgesOf, layerError, noPads, pairOf, textOf } from "./layer-config.js";
 import { placeWindow } from "./emit-convolution.js";
 import {
+  materialise,
   rawInput,
   reshapeTo,
   soleInput,
@@ -10,12 +11,19 @@ import {
   type Value,
 } from "./compile-context.js";
 
+/**
+ * ONNX Runtime (1.30, its PadFusion) moves a Pad by zero into the pool behind it, where a maximum ignores it: a window of
+ * negative numbers and zeros then gives the wrong answer, and a padding as large as the window does not load at all.
+ * Of any other number the Pad stays, and this one is zero to float32 beside every number that matters.
+ */
+const barelyAboveZero = 1e-30;
+
 const pooling =
   (opType: "MaxPool" | "AveragePool"): Emitter =>
   (context) => {
     const { graph, layer } = context;
     checkChannelsLast(layer);
-    const input = soleInput(context);
+    const input = materialise(context, rawInput(context), barelyAboveZero);
     const [height, width, channels] = spatialShape(context, input);
     const kernel = pairOf(layer, "pool_size", 2);
     const strides = layer.config["strides"] == null ? kernel : pairOf(layer, "strides", kernel);

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { TrommelError, messageOf } from "@trommel/common";
 import type { BoundLayer } from "./bound-layer.js";
 import { canonicalLayers } from "./canonical-layers.js";
-import { readTopology, type LayerNode } from "./layers-topology.js";
+import { readTopology, type LayerNode, type LayersTopology } from "./layers-topology.js";
 import { readWeights, weightsManifest, type LayersWeight, type ReadFile } from "./layers-weights.js";
 
 /** A Keras-layers model: nested models dissolved, layers in the forms that TensorFlow.js itself knows. */
@@ -21,14 +21,22 @@ const modelFile = z.object({ modelTopology: z.record(z.string(), z.unknown()), w
  */
 export async function readLayersModel(modelJson: Uint8Array, readFile: ReadFile): Promise<LayersModel> {
   const file = parseModelFile(modelJson);
-  const { model_config: nested } = file.modelTopology;
-  const topology = readTopology(
-    typeof nested === "string" ? JSON.parse(nested) : (nested ?? file.modelTopology),
-  );
+  const topology = topologyOf(file.modelTopology);
   const weights = await readWeights(file.weightsManifest, readFile);
   const bound = [...topology.nodes.values()].map((node) => bindWeights(node, weights));
   const layers = new Map(bound.flatMap(canonicalLayers).map((layer) => [layer.name, layer]));
   return { layers, inputs: topology.inputs, outputs: topology.outputs };
+}
+
+/** The model's configuration lies in `model_config`, or is the topology itself. */
+function topologyOf(modelTopology: Readonly<Record<string, unknown>>): LayersTopology {
+  try {
+    return readTopology(modelTopology["model_config"] ?? modelTopology);
+  } catch (thrown) {
+    // Layers are followed from output to input; a chain too deep for the call stack is no real network.
+    if (thrown instanceof RangeError) throw corrupt("its layers are nested too deeply", thrown);
+    throw thrown;
+  }
 }
 
 function parseModelFile(modelJson: Uint8Array): z.infer<typeof modelFile> {

@@ -1,7 +1,5 @@
-import type { io } from "@tensorflow/tfjs-core";
-import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { TrommelError, messageOf } from "@trommel/common";
-import type { Tensorflow } from "../graph/tensorflow.js";
+import type { Tensorflow, TfLayersModel, TfWeightEntry } from "../graph/tensorflow.js";
 import type { LayersFiles } from "./layers-to-json.js";
 
 /**
@@ -11,10 +9,10 @@ import type { LayersFiles } from "./layers-to-json.js";
 export async function loadLayersInTensorflow(
   { layers }: Tensorflow,
   files: LayersFiles,
-): Promise<LayersModel> {
+): Promise<TfLayersModel> {
   const json = JSON.parse(Buffer.from(files.modelJson).toString("utf8")) as {
     modelTopology: object;
-    weightsManifest: { weights: io.WeightsManifestEntry[] }[];
+    weightsManifest: { weights: TfWeightEntry[] }[];
   };
   const weightSpecs = json.weightsManifest.flatMap((group) => group.weights);
   // A copy: TensorFlow.js wants an ArrayBuffer of exactly these bytes.

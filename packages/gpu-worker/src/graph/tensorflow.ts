@@ -4,6 +4,11 @@ import { TrommelError } from "@trommel/common";
 import type * as TensorflowCore from "@tensorflow/tfjs-core";
 import type * as TensorflowLayers from "@tensorflow/tfjs-layers";
 
+export type TfLayersModel = TensorflowLayers.LayersModel;
+export type TfSymbolicTensor = TensorflowLayers.SymbolicTensor;
+export type TfModelArtifacts = TensorflowCore.io.ModelArtifacts;
+export type TfWeightEntry = TensorflowCore.io.WeightsManifestEntry;
+
 export interface Tensorflow {
   readonly tf: typeof TensorflowCore;
   readonly layers: typeof TensorflowLayers;

@@ -13,7 +13,7 @@ import { SeededRandom, TrommelError, seedFrom, type HeadRecipe, type HeadWeights
  * The gate of `se` is squeeze-and-excitation (Hu, Shen & Sun 2018) over features; its hidden width is
  * features / reduction, rounded up. Noise and dropout exist in training only.
  */
-export interface HeadLayer {
+interface HeadLayer {
   readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
@@ -21,7 +21,7 @@ export interface HeadLayer {
 }
 
 /** The layers of a head in order of use. */
-export function headLayers(head: HeadRecipe, featureCount: number, classCount: number): HeadLayer[] {
+function headLayers(head: HeadRecipe, featureCount: number, classCount: number): HeadLayer[] {
   const layer = (name: string, inputs: number, outputs: number, bias = true) => ({
     name,
     inputs,

@@ -1,23 +1,6 @@
-import type { HeadRecipe, HeadWeights, Projection } from "@trommel/common";
+import type { HeadRecipe, HeadWeights } from "@trommel/common";
 import type { GraphBuilder } from "../graph/graph-builder.js";
 import { checkHeadWeights, weightData } from "./head-model.js";
-
-/**
- * Adds z = (x − mean) · basis · scale to a graph.
- * @param input name of a float32 [N, dimension]
- * @returns name of a float32 [N, components]
- */
-export function emitProjection(builder: GraphBuilder, input: string, projection: Projection): string {
-  const { dimension, components, mean, basis, scale } = projection;
-  let x = input;
-  if (mean.some((value) => value !== 0)) {
-    x = builder.node("Sub", [x, builder.constant("projection_mean", "float32", [dimension], mean)]);
-  }
-  const constant = builder.constant("projection_basis", "float32", [dimension, components], basis);
-  const product = builder.node("MatMul", [x, constant]);
-  const factor = builder.constant("projection_scale", "float32", [], Float32Array.of(scale));
-  return builder.node("Mul", [product, factor]);
-}
 
 /**
  * Adds the head as it serves (no noise, no dropout) to a graph.

@@ -1,4 +1,5 @@
-import { TrommelError, toTrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
+import type { TrommelError } from "@trommel/common";
+import { toTrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
 import { decodeImage, type ResolvedDecodeRecipe } from "./decode-image.js";
 
 /** One file of a shard: its base image, or why there is none. */

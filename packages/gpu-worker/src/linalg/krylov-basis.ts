@@ -4,8 +4,12 @@ import type { Matrix64, MatrixProduct } from "./matrix-product.js";
 
 /** An orthonormal basis of a block Krylov space of G, with the images of its vectors and QᵀGQ. One vector a row. */
 export class KrylovBasis {
-  /** Vectors that join at a time: enough to keep the products fast, few enough to orthogonalise in JavaScript. */
-  static readonly blockSize = 32;
+  /**
+   * Vectors that join at a time. Small blocks make a subspace of the same size reach higher powers of G, and with them
+   * converge sooner: at dimension 1792, 100 pairs of which the last lie in a dense bulk take 3 s with blocks of 4, while
+   * with 32 half the dimension is not enough.
+   */
+  static readonly blockSize = 4;
 
   readonly #matrix: Matrix64;
   readonly #product: MatrixProduct;
@@ -30,9 +34,12 @@ export class KrylovBasis {
   }
 
   async growTo(size: number): Promise<void> {
+    this.#vectors = withRoom(this.#vectors, size + KrylovBasis.blockSize);
+    this.#images = withRoom(this.#images, size + KrylovBasis.blockSize);
     while (this.size < size) {
       const block = await this.#nextBlock(Math.min(KrylovBasis.blockSize, this.#matrix.rows - this.size));
-      const image = await this.#product.multiply(block, this.#matrix);
+      // The matrix is its own transpose, and this form needs no transposed copy of it.
+      const image = await this.#product.multiply(block, this.#matrix, { transposeB: true });
       this.#vectors = appendRows(this.#vectors, block);
       this.#images = appendRows(this.#images, image);
       this.#projections.push(await this.#product.multiply(this.#vectors, image, { transposeB: true }));
@@ -122,11 +129,19 @@ export class KrylovBasis {
   }
 }
 
+/** The same rows at the start of a buffer that has room for more, so that appending copies no old row. */
+function withRoom(matrix: Matrix64, rows: number): Matrix64 {
+  const whole = new Float64Array(rows * matrix.columns);
+  whole.set(matrix.data);
+  return { ...matrix, data: whole.subarray(0, matrix.data.length) };
+}
+
+/** a with the rows of b after its own, in the buffer of a, which must have room. */
 function appendRows(a: Matrix64, b: Matrix64): Matrix64 {
-  const data = new Float64Array(a.data.length + b.data.length);
-  data.set(a.data);
-  data.set(b.data, a.data.length);
-  return { rows: a.rows + b.rows, columns: b.columns, data };
+  const { buffer, byteOffset, length } = a.data;
+  const data = new Float64Array(buffer, byteOffset, length + b.data.length);
+  data.set(b.data, length);
+  return { rows: a.rows + b.rows, columns: a.columns, data };
 }
 
 function dot(a: Float64Array, b: Float64Array): number {

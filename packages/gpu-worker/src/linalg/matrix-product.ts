@@ -21,6 +21,8 @@ export interface ProductOptions {
   readonly transposeB?: boolean;
 }
 
+type Operand = readonly [matrix: Matrix64, transposed: boolean];
+
 /**
  * Products of float64 matrices in ONNX Runtime's double GEMM, which is what makes Gram matrices and subspace iterations
  * affordable from JavaScript. Each of the transposed forms is a graph of one node, made when it is first needed.
@@ -41,7 +43,7 @@ export class MatrixProduct {
   }
 
   /**
-   * A·B, with either transposed on demand.
+   * A·B, with either transposed on demand. The same bytes for any number of threads.
    * @throws TrommelError `internal` when the shapes do not fit
    */
   async multiply(a: Matrix64, b: Matrix64, options: ProductOptions = {}): Promise<Matrix64> {
@@ -56,12 +58,22 @@ export class MatrixProduct {
           `[${b.rows}, ${b.columns}] of ${b.data.length} values do not fit (transposeA ${transposeA}, transposeB ${transposeB}).`,
       );
     }
-    const session = await this.#session(transposeA, transposeB);
+    // ONNX Runtime divides a wide product by columns among its threads, and the width of a part decides how it cuts the
+    // sums, hence the last bits. A tall one is divided by rows, which changes nothing: so a wide one is made as (BᵀAᵀ)ᵀ.
+    if (rows >= columns) {
+      return { rows, columns, data: await this.#run([a, transposeA], [b, transposeB]) };
+    }
+    const transposed = await this.#run([b, !transposeB], [a, !transposeA]);
+    return { rows, columns, data: transpose(transposed, columns, rows) };
+  }
+
+  async #run(a: Operand, b: Operand): Promise<Float64Array> {
+    const session = await this.#session(a[1], b[1]);
     const outputs = await session.run({
-      a: new Tensor("float64", a.data, [a.rows, a.columns]),
-      b: new Tensor("float64", b.data, [b.rows, b.columns]),
+      a: new Tensor("float64", a[0].data, [a[0].rows, a[0].columns]),
+      b: new Tensor("float64", b[0].data, [b[0].rows, b[0].columns]),
     });
-    return { rows, columns, data: outputs["product"]?.data as Float64Array };
+    return outputs["product"]?.data as Float64Array;
   }
 
   async release(): Promise<void> {
@@ -79,11 +91,22 @@ export class MatrixProduct {
         intraOpNumThreads: this.#threads,
         interOpNumThreads: 1,
         enableMemPattern: false,
+        // Waiting threads must not spin: a worker shares its cores with decoding and with other workers.
+        extra: { session: { intra_op: { allow_spinning: "0" } } },
       });
       this.#sessions.set(key, session);
     }
     return session;
   }
+}
+
+/** @param data [rows, columns] */
+function transpose(data: Float64Array, rows: number, columns: number): Float64Array {
+  const result = new Float64Array(data.length);
+  for (let i = 0; i < rows; i += 1) {
+    for (let j = 0; j < columns; j += 1) result[j * rows + i] = data[i * columns + j] as number;
+  }
+  return result;
 }
 
 function productGraph(transposeA: boolean, transposeB: boolean): Uint8Array {

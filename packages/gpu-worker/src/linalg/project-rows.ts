@@ -21,6 +21,8 @@ export class RowProjector {
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       enableMemPattern: false,
+      // Waiting threads must not spin: a worker shares its cores with decoding and with other workers.
+      extra: { session: { intra_op: { allow_spinning: "0" } } },
     });
     return new RowProjector(session, projection);
   }

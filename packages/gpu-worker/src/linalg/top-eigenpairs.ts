@@ -13,12 +13,12 @@ export interface TopEigenpairsOptions {
   readonly product: MatrixProduct;
   readonly seed: number;
   readonly countWanted: CountWanted;
-  /** Size of the first subspace that is examined. @default 160 */
-  readonly firstSubspace?: number;
   /** Matrices up to this size are decomposed whole. @default 300 */
   readonly denseDimension?: number;
 }
 
+/** Size of the first subspace that is looked at. */
+const firstSubspace = 160;
 /** How much the subspace grows between two looks at its eigenpairs; a look costs the cube of its size. */
 const growth = 1.4;
 
@@ -38,8 +38,9 @@ export async function topEigenpairs(matrix: Matrix64, options: TopEigenpairsOpti
   const dimension = matrix.rows;
   if (dimension <= (options.denseDimension ?? 300)) return wholeDecomposition(matrix, options.countWanted);
   const basis = new KrylovBasis(matrix, options.product, new SeededRandom(options.seed));
-  let size = Math.min(options.firstSubspace ?? 160, Math.floor(dimension / 2));
-  while (size <= dimension / 2) {
+  const largest = Math.floor(dimension / 2);
+  for (let size = 0; size < largest;) {
+    size = Math.min(Math.max(firstSubspace, Math.ceil(basis.size * growth)), largest);
     await basis.growTo(size);
     const ritz = denseEigenpairs(basis.projected());
     const wanted = options.countWanted(ritz.values);
@@ -48,7 +49,6 @@ export async function topEigenpairs(matrix: Matrix64, options: TopEigenpairsOpti
       const pairs = await basis.lift(ritz, wanted);
       if (pairs.maxResidual <= residualBound(ritz.values, wanted)) return pairs;
     }
-    size = Math.max(Math.ceil(basis.size * growth), (wanted ?? 0) + KrylovBasis.blockSize);
   }
   return wholeDecomposition(matrix, options.countWanted);
 }

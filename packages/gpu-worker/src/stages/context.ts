@@ -32,5 +32,4 @@ export interface StageOutcome {
   readonly failed: number;
 }
 
-export type DeviceStage = Extract<Stage, "extract" | "score">;
 export type ReduceStage = Extract<Stage, "gram" | "solve" | "train" | "bundle" | "close">;

@@ -53,7 +53,7 @@ export async function backboneImport(source: string, flags: ImportFlags): Promis
 }
 
 /** `tf`, `torch`, `unit`, `none`, or six numbers. */
-export function parseNormalization(text: string): Normalization {
+function parseNormalization(text: string): Normalization {
   if (Object.hasOwn(namedNormalizations, text)) {
     const named = namedNormalizations[text as keyof typeof namedNormalizations];
     return { mean: [...named.mean], deviation: [...named.deviation] };

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { TrommelError } from "@trommel/common";
-import { createScoring, resolveBundle } from "../../run-control/create-run.js";
+import { resolveScoring, resolveBundle } from "../../run-control/resolve-run.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
 
@@ -18,7 +18,7 @@ type ScoreFlags = GlobalFlags &
 export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
   const session = new Session(flags);
   try {
-    const config = await createScoring({
+    const { config, claim } = await resolveScoring({
       store: session.store,
       source: prefix,
       model: flags.model,
@@ -27,7 +27,7 @@ export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
       formats: flags.format === "csv" ? ["jsonl", "csv"] : ["jsonl"],
       shardSize: flags.shardSize,
     });
-    await runSubject(session, { kind: "scoring", id: config.id, config }, flags);
+    await runSubject(session, { kind: "scoring", id: config.id, config }, flags, claim);
   } finally {
     await session.close();
   }

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { canonicalJson, resolveLocation, sha256Hex } from "@trommel/common";
-import { createRun } from "../../run-control/create-run.js";
+import { resolveRun } from "../../run-control/resolve-run.js";
 import { readRecipe } from "../recipe-flags.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
@@ -17,8 +17,8 @@ export async function train(prefix: string, flags: TrainFlags): Promise<void> {
     const recipe = await readRecipe(flags);
     const dataset = resolveLocation(prefix);
     const id = flags.run ?? defaultRunId(dataset, recipe);
-    const config = await createRun({ store: session.store, id, dataset, recipe });
-    await runSubject(session, { kind: "run", id: config.id, config }, flags);
+    const { config, claim } = await resolveRun({ store: session.store, id, dataset, recipe });
+    await runSubject(session, { kind: "run", id: config.id, config }, flags, claim);
   } finally {
     await session.close();
   }

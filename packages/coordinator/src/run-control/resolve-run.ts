@@ -23,17 +23,24 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 
+/** A run or scoring that is resolved and checked, and not yet written: nothing stands until it is claimed. */
+export interface Resolved<Config> {
+  readonly config: Config;
+  /** Writes the configuration. @throws TrommelError `conflict` where another has taken the id or the output */
+  readonly claim: () => Promise<void>;
+}
+
 /**
- * Resolves what a person asked for into a frozen run and writes `run.json`.
+ * Resolves what a person asked for into a frozen run, `run.json`.
  * The same request under the same id is the same run; another one is refused.
  * @throws TrommelError `not-found` for a backbone, `invalid-argument` for the recipe, `conflict` for the id
  */
-export async function createRun(options: {
+export async function resolveRun(options: {
   readonly store: ObjectStore;
   readonly id: string;
   readonly dataset: string;
   readonly recipe: RecipeInput;
-}): Promise<RunConfig> {
+}): Promise<Resolved<RunConfig>> {
   const { store } = options;
   const recipe = parseAs(recipeSchema, options.recipe, `the recipe ${options.recipe.name ?? "given"}`);
   const specs = [];
@@ -59,17 +66,17 @@ export async function createRun(options: {
     ),
   };
   await checkPrefix(config.dataset);
-  await writeConfig(store, runKeys(config.id).config, config, (body) =>
-    parseJsonAs(runConfig, body, runKeys(config.id).config),
-  );
-  return config;
+  const key = runKeys(config.id).config;
+  const parse = (body: Uint8Array): RunConfig => parseJsonAs(runConfig, body, key);
+  await checkConfig(store, key, config, parse);
+  return { config, claim: () => writeConfig(store, key, config, parse) };
 }
 
 /**
  * Resolves a scoring. Its id comes from what it is, so that the same command continues the same scoring.
  * @throws TrommelError `not-found` for the model, `conflict` where the output prefix holds another scoring
  */
-export async function createScoring(options: {
+export async function resolveScoring(options: {
   readonly store: ObjectStore;
   readonly source: string;
   readonly model: string;
@@ -78,7 +85,7 @@ export async function createScoring(options: {
   readonly topK: number | undefined;
   readonly formats: readonly ("jsonl" | "csv")[];
   readonly shardSize: number;
-}): Promise<ScoringConfig> {
+}): Promise<Resolved<ScoringConfig>> {
   const bundle = await resolveBundle(options.store, options.model);
   const core = {
     source: resolveLocation(options.source),
@@ -90,12 +97,24 @@ export async function createScoring(options: {
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core };
+  refuseNested(config.source, config.output);
   await checkPrefix(config.source);
-  await claimOutput(config);
-  await writeConfig(options.store, scoringKeys(id).config, config, (body) =>
-    parseJsonAs(scoringConfig, body, scoringKeys(id).config),
+  const key = scoringKeys(id).config;
+  const parse = (body: Uint8Array): ScoringConfig => parseJsonAs(scoringConfig, body, key);
+  const claim = async (): Promise<void> => {
+    await claimOutput(config);
+    await writeConfig(options.store, key, config, parse);
+  };
+  return { config, claim };
+}
+
+/** Scores under the prefix that is being listed would be listed as pictures. */
+function refuseNested(source: string, output: string): void {
+  if (output !== source && !output.startsWith(`${source.replace(/\/$/, "")}/`)) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to score ${source} into ${output}: the output is inside what is scored. Choose an --output beside it`,
   );
-  return config;
 }
 
 function chooseTopK(asked: number | undefined, classes: number): number {
@@ -192,6 +211,17 @@ async function writeConfig<T extends { readonly id: string }>(
 ): Promise<void> {
   const body = Buffer.from(canonicalJson(config), "utf8");
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  await checkConfig(store, key, config, parse);
+}
+
+/** @throws TrommelError `conflict` where the key holds another configuration */
+async function checkConfig<T extends { readonly id: string }>(
+  store: ObjectStore,
+  key: string,
+  config: T,
+  parse: (body: Uint8Array) => T,
+): Promise<void> {
+  if ((await store.head(key)) === undefined) return;
   const existing = parse(await store.get(key));
   if (canonicalJson(existing) === canonicalJson(config)) return;
   const fields = differingFields(existing, config);

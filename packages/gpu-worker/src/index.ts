@@ -1,1 +1,0 @@
-export { importBackbone, predict, runWorker } from "./main.js";

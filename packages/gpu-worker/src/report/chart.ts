@@ -1,0 +1,50 @@
+import { init, type EChartsOption } from "echarts";
+import { escapeHtml } from "./html.js";
+
+export type ChartOption = EChartsOption;
+
+/** The text takes the colour of the page; the others are middle tones that can be read on white and on near-black. */
+export const chartColors = {
+  text: "currentColor",
+  muted: "#8a949e",
+  grid: "#8a949e40",
+  training: "#8f9aa6",
+  validation: "#1f7fd4",
+  rate: "#c9772b",
+} as const;
+
+export interface RenderChartInputs {
+  /** Starts the ids inside the picture; one of its own for each chart of a page. */
+  readonly name: string;
+  readonly option: ChartOption;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** What the picture shows, for readers who do not see it. */
+  readonly label: string;
+}
+
+/** Draws a chart as an inline SVG that scales with the page; ECharts runs without a browser here. */
+export function renderChart({ name, option, width, height, label }: RenderChartInputs): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
+  try {
+    const font = { fontFamily: "system-ui, sans-serif" };
+    chart.setOption({ animation: false, backgroundColor: "transparent", textStyle: font, ...option });
+    const svg = withStableIds(chart.renderToSVGString({ useViewBox: true }), name);
+    return `<div class="chart" role="img" aria-label="${escapeHtml(label)}" style="max-width:${width}px">${svg}</div>`;
+  } finally {
+    chart.dispose();
+  }
+}
+
+/**
+ * ECharts counts the charts of the process in its ids, which would make every report differ from the last. Hover styles,
+ * which carry ids too, go. Only tags are touched: a class may well be called "zr1-c0".
+ */
+function withStableIds(svg: string, name: string): string {
+  return svg
+    .replaceAll(/<style[^>]*>[^]*?<\/style>/g, "")
+    .replaceAll(/<[^>]*>/g, (tag) =>
+      tag.replaceAll(/ class="zr\d+-cls-\d+"/g, "").replaceAll(/zr\d+-/g, `${name}-`),
+    );
+}

@@ -1,0 +1,85 @@
+import { backboneId, type BundleManifest, type Ledger, type Metrics } from "@trommel/common";
+import { renderReportPage, type MisclassifiedExample, type ReportFact } from "./report-page.js";
+
+export interface ReportInputs {
+  readonly manifest: BundleManifest;
+  readonly metrics: Metrics;
+  readonly ledger: Ledger;
+  /** In the order in which they are to be read. */
+  readonly misclassified?: readonly MisclassifiedExample[];
+}
+
+/** `report.html` of a bundle: what was trained on what, how it went and how good it is. See {@link renderReportPage}. */
+export function renderReport({ manifest, metrics, ledger, misclassified }: ReportInputs): string {
+  return renderReportPage({
+    title: `Training ${manifest.run}`,
+    facts: bundleFacts(manifest),
+    metrics,
+    ledger: ledgerCounts(ledger),
+    ...(misclassified === undefined ? {} : { misclassified }),
+  });
+}
+
+function bundleFacts(manifest: BundleManifest): ReportFact[] {
+  const { backbones, data, input, recipe, versions } = manifest;
+  return [
+    { name: "run", value: manifest.run },
+    { name: "recipe", value: `${recipe.name}, seed ${recipe.seed}` },
+    ...backbones.map((backbone, index) => ({
+      name: backbones.length === 1 ? "backbone" : `backbone ${index + 1}`,
+      value: `${backboneId(backbone)}: ${backbone.inputSize} pixels to ${grouped(backbone.dimension)} numbers`,
+    })),
+    { name: "input", value: `${input.side} × ${input.side} pixels, ${input.decode.fit}` },
+    {
+      name: "training images",
+      value: `${grouped(data.trainImages)}, ${grouped(data.trainRows)} rows with their views`,
+    },
+    { name: "validation images", value: grouped(data.validationImages) },
+    { name: "unreadable images", value: grouped(data.failedImages) },
+    { name: "components", value: components(manifest) },
+    { name: "head", value: settings(recipe.head) },
+    {
+      name: "optimiser",
+      value: `${settings(recipe.training.optimizer)}, batch ${recipe.training.batchSize}`,
+    },
+    { name: "schedule", value: settings(recipe.training.schedule) },
+    ...Object.entries(manifest.hashes).map(([name, hash]) => ({ name: `sha256 of ${name}`, value: hash })),
+    {
+      name: "versions",
+      value: Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(", "),
+    },
+  ];
+}
+
+function components({ svd, backbones }: BundleManifest): string {
+  const dimension = backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  if (svd === null) return `all ${grouped(dimension)}, no SVD`;
+  return `${grouped(svd.components)} of ${grouped(dimension)}, ${(100 * svd.energyKept).toFixed(1)} % of the energy`;
+}
+
+/** "se, dropout 0.5, reduction 16" */
+function settings(recipe: { readonly type: string }): string {
+  const others = Object.entries(recipe).filter(([name]) => name !== "type");
+  return [recipe.type, ...others.map(([name, value]) => `${name} ${String(value)}`)].join(", ");
+}
+
+function ledgerCounts(ledger: Ledger): Record<string, number> {
+  const { listed, ok, failed, skipped } = ledger;
+  const reasons = (kind: string, counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts).map(([reason, count]) => [`${kind}: ${reason}`, count] as const);
+  return {
+    listed,
+    ok,
+    failed,
+    ...Object.fromEntries(reasons("failed", ledger.failedByReason)),
+    skipped,
+    ...Object.fromEntries(reasons("skipped", ledger.skippedByReason)),
+  };
+}
+
+/** 12345 as "12,345". */
+function grouped(count: number): string {
+  return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ",");
+}

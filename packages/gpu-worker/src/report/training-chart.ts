@@ -1,0 +1,123 @@
+import type { EpochRecord } from "@trommel/common";
+import { chartColors, renderChart, type ChartOption } from "./chart.js";
+
+const width = 920;
+const height = 620;
+
+/** Loss, accuracy and learning rate over the epochs, one above the other, as SVG; the kept epoch is marked. */
+export function trainingChart(history: readonly EpochRecord[], bestEpoch: number): string {
+  const epochs = history.map(({ epoch }) => String(epoch));
+  const panels = [
+    { name: "Loss", top: 52, height: 190 },
+    { name: "Accuracy", top: 286, height: 150 },
+    { name: "Learning rate", top: 480, height: 84 },
+  ];
+  const line = (name: string, panel: number, color: string, values: readonly number[]) => ({
+    name,
+    type: "line" as const,
+    xAxisIndex: panel,
+    yAxisIndex: panel,
+    data: [...values],
+    color,
+    showSymbol: history.length === 1,
+    lineStyle: { width: 2, color },
+    ...(panel === 2 ? { step: "end" as const } : {}),
+  });
+  const kept = {
+    symbol: "none",
+    silent: true,
+    animation: false,
+    lineStyle: { color: chartColors.muted, type: "dashed" as const, width: 1 },
+    label: { show: false },
+    data: [{ xAxis: bestEpoch - 1 }],
+  };
+  const { training, validation, rate, text, muted, grid } = chartColors;
+  const series = [
+    line(
+      "Training",
+      0,
+      training,
+      history.map(({ trainLoss }) => trainLoss),
+    ),
+    {
+      ...line(
+        "Validation",
+        0,
+        validation,
+        history.map(({ validationLoss }) => validationLoss),
+      ),
+      markLine: kept,
+    },
+    line(
+      "Training",
+      1,
+      training,
+      history.map(({ trainAccuracy }) => trainAccuracy),
+    ),
+    {
+      ...line(
+        "Validation",
+        1,
+        validation,
+        history.map(({ validationAccuracy }) => validationAccuracy),
+      ),
+      markLine: kept,
+    },
+    {
+      ...line(
+        "Learning rate",
+        2,
+        rate,
+        history.map(({ learningRate }) => learningRate),
+      ),
+      markLine: kept,
+    },
+  ];
+  const option: ChartOption = {
+    legend: {
+      top: 8,
+      right: 24,
+      icon: "roundRect",
+      itemWidth: 18,
+      itemHeight: 4,
+      itemGap: 20,
+      textStyle: { color: text },
+      data: ["Training", "Validation", "Learning rate"],
+    },
+    grid: panels.map((panel) => ({ left: 76, right: 24, top: panel.top, height: panel.height })),
+    xAxis: panels.map((_, index) => ({
+      type: "category" as const,
+      gridIndex: index,
+      data: epochs,
+      boundaryGap: history.length === 1,
+      axisLine: { lineStyle: { color: muted } },
+      axisTick: { show: false },
+      axisLabel: { show: index === 2, color: muted },
+      ...(index === 2
+        ? { name: "epoch", nameLocation: "middle" as const, nameGap: 26, nameTextStyle: { color: muted } }
+        : {}),
+    })),
+    yAxis: panels.map(({ name }, index) => ({
+      type: index === 2 ? ("log" as const) : ("value" as const),
+      gridIndex: index,
+      name,
+      nameLocation: "end" as const,
+      nameTextStyle: { color: text, align: "left" as const, fontWeight: "bold" as const },
+      scale: true,
+      splitNumber: index === 2 ? 2 : 4,
+      axisLabel: {
+        color: muted,
+        ...(index === 2 ? { formatter: (value: number) => value.toExponential(0) } : {}),
+      },
+      splitLine: { lineStyle: { color: grid } },
+    })),
+    series,
+  };
+  return renderChart({
+    name: "training",
+    option,
+    width,
+    height,
+    label: "Loss, accuracy and learning rate by epoch",
+  });
+}
