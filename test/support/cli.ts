@@ -39,8 +39,10 @@ export class RunningCli {
     child.stdout.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
     this.#ended = once(child, "exit").then(async ([code, signal]: unknown[]) => {
-      // A worker that outlives a killed command holds its stderr open, so the end of the streams is not awaited then.
+      // A worker that outlives a killed command holds its stderr open: the streams' end must not be awaited then.
       if (signal === null) await this.#streamsEnd();
+      child.stdout.destroy();
+      child.stderr.destroy();
       return {
         code: code as number | null,
         signal: signal as NodeJS.Signals | null,

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { sha256Hex } from "@trommel/common";
@@ -22,4 +23,19 @@ export async function filesBelow(folder: string): Promise<string[]> {
     if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw thrown;
   }
+}
+
+/** Compares two sets of hashed files, and names those that differ rather than print every hash. */
+export function assertSameFiles(
+  actual: ReadonlyMap<string, string>,
+  expected: ReadonlyMap<string, string>,
+): void {
+  const names = [...new Set([...actual.keys(), ...expected.keys()])].sort();
+  const differing = names
+    .filter((name) => actual.get(name) !== expected.get(name))
+    .map((name) => {
+      if (!actual.has(name)) return `${name} is missing`;
+      return expected.has(name) ? `${name} has other bytes` : `${name} is new`;
+    });
+  assert.deepEqual(differing, []);
 }
