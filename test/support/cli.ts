@@ -136,5 +136,7 @@ function outsideVariables(): NodeJS.ProcessEnv {
     AWS_CONFIG_FILE: "/nonexistent",
     AWS_SHARED_CREDENTIALS_FILE: "/nonexistent",
     AWS_EC2_METADATA_DISABLED: "true",
+    // The AWS SDK announces on stderr which Node.js versions it will leave.
+    NODE_NO_WARNINGS: "1",
   };
 }
