@@ -52,7 +52,7 @@ export default tseslint.config(
         console: "readonly",
         Buffer: "readonly",
         URL: "readonly",
-        module: "writable",
+        module: "writable", setTimeout: "readonly",
       },
     },
   },

@@ -20,7 +20,7 @@ export {
   normalization,
 } from "./artefacts/backbone-spec.js";
 export type { BackboneSpec, Normalization } from "./artefacts/backbone-spec.js";
-export { bundleFiles, bundleManifest } from "./artefacts/bundle.js";
+export { bundleFiles, bundleManifest, chooseTopK } from "./artefacts/bundle.js";
 export type { BundleManifest, ScoreRow } from "./artefacts/bundle.js";
 export { failureReason } from "./artefacts/failure-reason.js";
 export type { FailureReason } from "./artefacts/failure-reason.js";

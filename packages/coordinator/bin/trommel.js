@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 import { main } from "../dist/cli.js";
 
+/** A connection that waits for a Redis which is gone would keep a finished process alive; this ends it. */
+const lingerMs = 2000;
+
 process.exitCode = await main(process.argv.slice(2));
-// In a worker of a local cluster an open channel would keep the process alive.
+// So would the channel of a worker to the command that started it.
 if (process.connected) process.disconnect();
+setTimeout(() => process.exit(), lingerMs).unref();

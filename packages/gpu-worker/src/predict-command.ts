@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import {
   bundleFiles,
   bundleManifest,
+  chooseTopK,
   openStore,
   parseJsonAs,
   sha256Hex,
@@ -72,14 +73,5 @@ async function readModel(bundle: ObjectStore, manifest: BundleManifest): Promise
   throw new TrommelError(
     "corrupt",
     `failed to load ${bundle.url}/model.onnx: its sha256 is ${found}, which is not bundle.json's. Copy the bundle again`,
-  );
-}
-
-function chooseTopK(asked: number | undefined, classes: number): number {
-  if (asked === undefined) return Math.min(5, classes);
-  if (asked <= classes) return asked;
-  throw new TrommelError(
-    "invalid-argument",
-    `failed to predict with --top ${asked}: the model has ${classes} labels. Give at most that many`,
   );
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TrommelError } from "../errors.js";
 import { recipe } from "../recipe/recipe.js";
 import { backboneSpec, sha256 } from "./backbone-spec.js";
 import { evaluation } from "./metrics.js";
@@ -68,3 +69,16 @@ export const scoreRow = z
   })
   .strict();
 export type ScoreRow = z.infer<typeof scoreRow>;
+
+/**
+ * Labels per row: as many as asked for, or five, or all where there are fewer.
+ * @throws TrommelError `invalid-argument` where more are asked for than there are
+ */
+export function chooseTopK(asked: number | undefined, classes: number): number {
+  if (asked === undefined) return Math.min(5, classes);
+  if (asked <= classes) return asked;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to give ${asked} labels a row (--top): the model has ${classes}. Give at most that many`,
+  );
+}

@@ -4,6 +4,7 @@ import {
   bundleManifest,
   canonicalJson,
   checkRunId,
+  chooseTopK,
   featureFingerprint,
   openStore,
   parseAs,
@@ -114,15 +115,6 @@ function refuseNested(source: string, output: string): void {
   throw new TrommelError(
     "invalid-argument",
     `failed to score ${source} into ${output}: the output is inside what is scored. Choose an --output beside it`,
-  );
-}
-
-function chooseTopK(asked: number | undefined, classes: number): number {
-  if (asked === undefined) return Math.min(5, classes);
-  if (asked <= classes) return asked;
-  throw new TrommelError(
-    "invalid-argument",
-    `failed to score with --top ${asked}: the model has ${classes} labels. Give at most that many`,
   );
 }
 

@@ -73,8 +73,8 @@ interface CollectedRows {
   readonly failed: FailedRow[];
 }
 
-/** Batches of at most this many views in the device's queue: one runs, one waits. */
-const batchesInFlight = 2;
+/** Of a shard, for each batch that the device computes at once: one runs, one waits. */
+const batchesPerLane = 2;
 
 async function extractRows(
   config: RunConfig,
@@ -129,7 +129,7 @@ async function extractRows(
       const full = batches.add(picture);
       if (full === undefined) continue;
       submit(full);
-      if (running.length >= batchesInFlight) await running.shift();
+      if (running.length >= batchesPerLane * context.device.laneCount) await running.shift();
     }
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);

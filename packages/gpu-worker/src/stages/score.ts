@@ -32,8 +32,8 @@ import { csvPart, jsonLinesPart, scoreRowOf } from "./score-rows.js";
 /** The marker of a score part. */
 export const scorePartMarker = markerSchema.extend(shardOutcome.shape);
 
-/** Pictures per batch: one view each. */
-const batchesInFlight = 2;
+/** Of a shard, for each batch that the device computes at once: one runs, one waits. */
+const batchesPerLane = 2;
 
 /**
  * Score: shard, bundle → score part.
@@ -138,7 +138,7 @@ async function scoreShard(
       const full = batches.add(picture);
       if (full === undefined) continue;
       submit(full);
-      if (running.length >= batchesInFlight) await take();
+      if (running.length >= batchesPerLane * device.laneCount) await take();
     }
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);

@@ -3,6 +3,7 @@ import {
   errorCodes,
   messageOf,
   toTrommelError,
+  withTimeout,
   TrommelError,
   type ErrorCode,
   type ErrorContext,
@@ -88,6 +89,9 @@ interface Pending {
   readonly note: ((value: unknown) => void) | undefined;
 }
 
+/** How long calls under way may take to end before their thread is stopped. */
+const stopPatienceMs = 3000;
+
 export interface CallOptions {
   readonly transfer?: readonly Transferable[];
   readonly onNote?: (value: unknown) => void;
@@ -100,6 +104,7 @@ export class ThreadClient {
   readonly #data: unknown;
   readonly #pending = new Map<number, Pending>();
   #thread: Worker | undefined;
+  #whenIdle: (() => void) | undefined;
   #nextId = 1;
   /** Counts starts, so that holders of the thread's state see that it is gone. */
   generation = 0;
@@ -110,6 +115,7 @@ export class ThreadClient {
   }
 
   async call(method: string, argument: unknown, options: CallOptions = {}): Promise<unknown> {
+    options.signal?.throwIfAborted();
     const thread = this.#running();
     const id = this.#nextId;
     this.#nextId += 1;
@@ -124,10 +130,16 @@ export class ThreadClient {
     } finally {
       options.signal?.removeEventListener("abort", abort);
       this.#pending.delete(id);
+      if (this.#pending.size === 0) this.#whenIdle?.();
     }
   }
 
+  /** A thread that is stopped inside native code may take the process down, so calls under way may end first. */
   async stop(): Promise<void> {
+    if (this.#pending.size > 0) {
+      const idle = new Promise<void>((resolve) => (this.#whenIdle = resolve));
+      await withTimeout(idle, stopPatienceMs, "let a thread finish").catch(() => undefined);
+    }
     const thread = this.#thread;
     this.#thread = undefined;
     await thread?.terminate();

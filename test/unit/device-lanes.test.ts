@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { after, describe, it } from "node:test";
+import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import type { ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
+import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
+import { drawViews } from "@trommel/gpu-worker/image/view";
+import { DeviceClient } from "@trommel/gpu-worker/threads/device-client";
+import { convolutionBackbone, testPictures } from "../support/small-backbones.js";
+
+const side = 48;
+const viewCount = 2;
+const pictureCount = 12;
+const backbones = [convolutionBackbone(48, 24)];
+const options = { backbones, side, viewCount, colour: false };
+const recipe = viewsRecipe.parse({ count: viewCount });
+
+/** A batch of one picture, in memory of its own: the client moves it away. */
+function batchOf(picture: number): ViewBatch {
+  const sizeBytes = side * side * 3;
+  const views = drawViews(recipe, 1, `picture ${picture}`);
+  return {
+    pixels: testPictures(pictureCount, side).slice(picture * sizeBytes, (picture + 1) * sizeBytes),
+    imageCount: 1,
+    affine: Float32Array.from(views.affine),
+    colour: Float32Array.from(views.colour),
+  };
+}
+
+const pictures = Array.from({ length: pictureCount }, (_, picture) => picture);
+
+describe("the device's lanes", () => {
+  const clients: DeviceClient[] = [];
+  function open(threads: number): DeviceClient {
+    const client = new DeviceClient({ engine: "onnx", device: "cpu", threads });
+    clients.push(client);
+    return client;
+  }
+  after(async () => {
+    await Promise.all(clients.map((client) => client.stop()));
+  });
+
+  it("share out the threads, four lanes at most, none lost", async () => {
+    for (const [threads, lanes] of [
+      [1, 1],
+      [3, 3],
+      [6, 4],
+    ] as const) {
+      const client = open(threads);
+      assert.equal(client.laneCount, lanes);
+      assert.equal((await client.report()).threads, threads);
+    }
+  });
+
+  it("give each batch the bytes that the engine gives it, whichever computes it", async () => {
+    const engine = await createEngine({ engine: "onnx", device: "cpu", threads: 2 });
+    const extractor = await engine.createExtractor(options);
+    const expected: Float32Array[] = [];
+    for (const picture of pictures) expected.push(await extractor.extract(batchOf(picture)));
+    await extractor.release();
+
+    const client = open(3);
+    await client.ensureExtractor("small", () => Promise.resolve(options));
+    const got = await Promise.all(pictures.map((picture) => client.extract("small", batchOf(picture))));
+    assert.deepEqual(got, expected);
+    assert.notDeepEqual(got[0], got[1]);
+  });
+
+  it("read a model once for all of them, however many shards ask", async () => {
+    const client = open(2);
+    let reads = 0;
+    const read = () => Promise.resolve((reads += 1)).then(() => options);
+    await client.ensureExtractor("small", read);
+    await client.ensureExtractor("small", read);
+    assert.equal(reads, 1);
+  });
+});
