@@ -101,6 +101,7 @@ export async function resolveScoring(options: {
   const config: ScoringConfig = { formatVersion: 1, id, ...core };
   refuseNested(config.source, config.output);
   await checkPrefix(config.source);
+  await checkOutput(config);
   const key = scoringKeys(id).config;
   const parse = (body: Uint8Array): ScoringConfig => parseJsonAs(scoringConfig, body, key);
   const claim = async (): Promise<void> => {
@@ -186,23 +187,38 @@ async function checkPrefix(location: string): Promise<void> {
   }
 }
 
+const ownerKey = "_trommel/scoring.json";
+
 async function claimOutput(config: ScoringConfig): Promise<void> {
   const output = openStore(config.output);
-  const key = "_trommel/scoring.json";
   const body = Buffer.from(canonicalJson(config), "utf8");
   try {
-    if ((await output.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written")
-      return;
-    const owner = parseJsonAs(scoringConfig, await output.get(key), `${config.output}/${key}`);
-    if (owner.id === config.id) return;
-    throw new TrommelError(
-      "conflict",
-      `failed to score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
-      { context: { output: config.output, owner: owner.id } },
-    );
+    const options = { ifAbsent: true, contentType: "application/json" };
+    if ((await output.put(ownerKey, body, options)) === "exists")
+      requireOwner(config, await output.get(ownerKey));
   } finally {
     output.close();
   }
+}
+
+/** Refuses a taken output before anything is started for it. */
+async function checkOutput(config: ScoringConfig): Promise<void> {
+  const output = openStore(config.output);
+  try {
+    if ((await output.head(ownerKey)) !== undefined) requireOwner(config, await output.get(ownerKey));
+  } finally {
+    output.close();
+  }
+}
+
+function requireOwner(config: ScoringConfig, body: Uint8Array): void {
+  const owner = parseJsonAs(scoringConfig, body, `${config.output}/${ownerKey}`);
+  if (owner.id === config.id) return;
+  throw new TrommelError(
+    "conflict",
+    `failed to score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
+    { context: { output: config.output, owner: owner.id } },
+  );
 }
 
 /** Writes a configuration once; under an old name only the same one is accepted. */
