@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { errorCodes } from "@trommel/common";
+import type { errorCodes } from "@trommel/common";
 import { onlyJsonObject, trommel, trommelJson } from "../support/cli.js";
 import { drawDataset, writeFiles } from "../support/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";

@@ -25,6 +25,8 @@ export const workerOptions = z
     device: z.enum(devices),
     engine: z.enum(engines),
     queues: z.array(z.enum(workerQueues)).min(1),
+    /** After SIGTERM shards under way may finish for this long; then they are handed back. */
+    drainMs: z.int().nonnegative(),
     /** Part of a local cluster: end when the IPC channel closes. */
     embedded: z.boolean(),
     logLevel: z.string(),

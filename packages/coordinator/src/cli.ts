@@ -27,17 +27,26 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync([...args], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (thrown) {
-    return await reportFailure(thrown, args.includes("--json"));
+    return await reportFailure(thrown, args);
   }
 }
 
-async function reportFailure(thrown: unknown, json: boolean): Promise<number> {
+async function reportFailure(thrown: unknown, args: readonly string[]): Promise<number> {
+  const json = args.includes("--json");
+  const embedded = args.includes("--embedded");
   // Commander has printed its own message, and --help and --version end here with 0.
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+  if (thrown instanceof CommanderError) {
+    if (thrown.exitCode === 0) return 0;
+    if (json)
+      process.stdout.write(
+        `${JSON.stringify({ error: { code: "invalid-argument", message: thrown.message } })}\n`,
+      );
+    return 2;
+  }
   const error = toTrommelError(thrown);
   const exitCode = error.code === "invalid-argument" || error.code === "device-unavailable" ? 2 : 1;
   // A worker of a local cluster leaves the telling to the command that started it.
-  if (process.send !== undefined && process.connected) {
+  if (embedded && process.connected) {
     await new Promise((sent) => process.send?.({ error: error.toJSON() }, sent));
     return exitCode;
   }
@@ -73,13 +82,13 @@ function clusterFlags(command: Command): Command {
       "workers of the embedded cluster (default: one a core, at most 4)",
       workerCount,
     ),
-  ).option("--concurrency <shards>", "shards in flight per worker", positiveInteger, 2);
+  ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", positiveInteger);
 }
 
 function deviceFlags(command: Command): Command {
   return command
-    .addOption(new Option("--device <device>", "where backbones run").choices(devices).default("cpu"))
-    .addOption(new Option("--engine <engine>", "what runs them").choices(engines).default("onnx"))
+    .addOption(new Option("--device <device>", "where backbones run (default: cpu)").choices(devices))
+    .addOption(new Option("--engine <engine>", "what runs them (default: onnx)").choices(engines))
     .option(
       "--threads <count>",
       "threads of the device's runtime (default: the cores, shared out)",
@@ -171,6 +180,12 @@ function addServers(program: Command): void {
     .option("--concurrency <shards>", "shards in flight", positiveInteger, 2)
     .addOption(
       new Option("--queues <names...>", "queues to serve").choices(workerQueues).default([...workerQueues]),
+    )
+    .option(
+      "--drain-seconds <seconds>",
+      "how long shards under way may finish after SIGTERM",
+      positiveInteger,
+      100,
     )
     .addOption(new Option("--embedded").hideHelp())
     .action(worker);

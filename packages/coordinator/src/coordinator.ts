@@ -1,5 +1,6 @@
 import {
   connectRedis,
+  messageOf,
   jobPayload,
   parseAs,
   parseJsonAs,
@@ -17,7 +18,7 @@ import {
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
-import { UnrecoverableError, Worker, type Job } from "bullmq";
+import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import { planRun } from "./plan/plan-run.js";
 import { planScoring } from "./plan/plan-scoring.js";
@@ -27,7 +28,7 @@ import { JobProducer } from "./run-control/job-producer.js";
 const planConcurrency = 8;
 
 export interface Coordinator {
-  /** Stops taking plans, waits for those under way up to `drainMs`, releases everything. */
+  /** Hands plans under way back, within `drainMs`, and releases everything. */
   stop(drainMs?: number): Promise<void>;
 }
 
@@ -46,26 +47,33 @@ export async function startCoordinator(options: {
   releases.add("redis", () => connection.disconnect());
   const producer = new JobProducer(options.redisUrl);
   releases.add("producer", () => producer.close());
+  const stopping = new AbortController();
   const worker = new Worker(
     "plan",
-    async (job) => {
+    async (job, token) => {
       const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
       const board = new RunBoard(connection, payload.id);
       try {
-        await plan(payload, store, producer, board);
+        await plan(payload, { store, producer, board, signal: stopping.signal });
         log.info({ run: payload.id }, "planned");
       } catch (thrown) {
+        if (stopping.signal.aborted) {
+          await job.moveToWait(token);
+          throw new WaitingError();
+        }
         throw await planFailure(payload, job, board, toTrommelError(thrown), log);
       }
     },
     { connection, prefix: queuePrefix, concurrency: planConcurrency, drainDelay: 1, ...workerTimings },
   );
   worker.on("error", (error) => log.warn({ reason: error.message }, "the plan queue had an error"));
-  releases.add("worker", () => worker.close(true));
   await withTimeout(worker.waitUntilReady(), 10_000, "reach Redis");
   return {
     stop: async (drainMs = 10_000) => {
-      await withTimeout(worker.close(), drainMs, "drain the coordinator").catch(() => undefined);
+      stopping.abort(new TrommelError("cancelled", "the coordinator stops; another continues"));
+      await withTimeout(worker.close(), drainMs, "stop the coordinator").catch((thrown: unknown) => {
+        log.warn({ reason: messageOf(thrown) }, "plans under way were left; their locks lapse by themselves");
+      });
       for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
     },
   };
@@ -73,21 +81,25 @@ export async function startCoordinator(options: {
 
 async function plan(
   payload: JobPayload,
-  store: ObjectStore,
-  producer: JobProducer,
-  board: RunBoard,
+  context: {
+    readonly store: ObjectStore;
+    readonly producer: JobProducer;
+    readonly board: RunBoard;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
   const { id, attempt } = payload;
+  const { store, board } = context;
   if (await board.isOver(attempt))
     throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
   if (payload.stage === "plan-run") {
     const key = runKeys(id).config;
     const config = parseJsonAs(runConfig, await store.get(key), key);
-    await planRun({ config, attempt, store, producer, board });
+    await planRun({ ...context, config, attempt });
   } else {
     const key = scoringKeys(id).config;
     const config = parseJsonAs(scoringConfig, await store.get(key), key);
-    await planScoring({ config, attempt, store, producer, board });
+    await planScoring({ ...context, config, attempt });
   }
   await board.setTotal(attempt, payload.stage, 1);
   await board.countDone(attempt, payload.stage, 0);

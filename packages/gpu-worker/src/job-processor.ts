@@ -23,6 +23,9 @@ const heartbeatMs = 1000;
 /** A gram whose shards are done before the listing is waits this long for the split. */
 const splitDelayMs = 1000;
 
+/** For how long a job that belongs to another store is left to others. */
+const otherStoreDelayMs = 2000;
+
 export interface ProcessorOptions {
   readonly store: ObjectStore;
   readonly redis: Redis;
@@ -46,6 +49,7 @@ export function createProcessor(options: ProcessorOptions) {
       if ((await board.isOver(payload.attempt)) || (await isCancelled(payload, options.store))) {
         throw new TrommelError("cancelled", `${payload.id} is over`);
       }
+      await refuseOtherStore(job, token, board, options);
       if (payload.stage === "gram") await waitForSplit(payload.id, job, token, board, options.store);
       const outcome = await routeJob(payload, heart.context, options.reduce);
       await heart.stop();
@@ -80,6 +84,22 @@ async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBo
   if (payload.stage !== "train") {
     await board.countDone(payload.attempt, payload.stage, unit, outcome.images, outcome.failed);
   }
+}
+
+/** A worker with another store would find nothing and fail the run; it leaves the job to others and says so. */
+async function refuseOtherStore(
+  job: Job,
+  token: string | undefined,
+  board: RunBoard,
+  { store, log }: ProcessorOptions,
+): Promise<void> {
+  const theirs = await board.storeUrl();
+  if (theirs === undefined || theirs === store.url) return;
+  log.error(
+    `failed to take ${job.id ?? "a job"}: its run is in ${theirs}, and this worker's store is ${store.url}. Start it with --store ${theirs}`,
+  );
+  await job.moveToDelayed(Date.now() + otherStoreDelayMs, token);
+  throw new DelayedError();
 }
 
 /** The listing is nearly always done long before a gram's shards; where it is not, the gram steps back. */

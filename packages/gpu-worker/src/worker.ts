@@ -19,9 +19,7 @@ import { DeviceClient } from "./threads/device-client.js";
 import type { ReduceThreadData } from "./threads/reduce-thread.js";
 import { ThreadClient } from "./threads/thread-rpc.js";
 
-/** After SIGTERM shards under way may finish for this long; then they are handed back. */
-const drainMs = 25_000;
-/** And this long to hand back and let go. */
+/** How long handing back and letting go may take after the drain. */
 const releaseMs = 5_000;
 /**
  * Base images times views per batch on the device. Results do not depend on it. On a CPU smaller batches leave more
@@ -88,7 +86,7 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     await withTimeout(Promise.all(workers.map((worker) => worker.waitUntilReady())), 10_000, "reach Redis");
     if (options.embedded && process.connected) process.send?.({ ready: true });
     await stopped;
-    return await drain(workers, shutdown);
+    return await drain(workers, shutdown, options.drainMs);
   } finally {
     watched();
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
@@ -119,7 +117,11 @@ function endWhenOrphaned(redisUrl: string): () => void {
   return () => process.off("disconnect", orphaned);
 }
 
-async function drain(workers: readonly Worker[], shutdown: AbortController): Promise<number> {
+async function drain(
+  workers: readonly Worker[],
+  shutdown: AbortController,
+  drainMs: number,
+): Promise<number> {
   const closing = Promise.all(workers.map((worker) => worker.close()));
   // Without Redis closing fails or never ends; either way it is waited for below, and only there.
   closing.catch(() => undefined);

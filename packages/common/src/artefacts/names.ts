@@ -32,6 +32,7 @@ export function runKeys(id: string) {
     ledger: `${root}/ledger.json`,
     errors: `${root}/errors.jsonl`,
     cancelled: `${root}/cancelled.json`,
+    cluster: `${root}/cluster.json`,
   } as const;
 }
 
@@ -44,6 +45,7 @@ export function scoringKeys(id: string) {
     shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
     listing: `${root}/listing.json`,
     cancelled: `${root}/cancelled.json`,
+    cluster: `${root}/cluster.json`,
   } as const;
 }
 

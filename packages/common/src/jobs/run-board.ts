@@ -64,12 +64,12 @@ export class RunBoard {
   }
 
   /** Opens the next attempt: a clean board. */
-  async open(rootOf: (attempt: number) => string): Promise<number> {
+  async open(rootOf: (attempt: number) => string, storeUrl: string): Promise<number> {
     const attempt = await this.#redis.hincrby(this.#key, "attempt", 1);
     await this.#redis
       .multi()
       .hdel(this.#key, "error", "cancelled")
-      .hset(this.#key, "root", rootOf(attempt))
+      .hset(this.#key, { root: rootOf(attempt), store: storeUrl })
       .expire(this.#key, boardTtlSeconds)
       .exec();
     return attempt;
@@ -85,6 +85,11 @@ export class RunBoard {
       cancelled: fields["cancelled"] !== undefined,
       error: error === undefined ? undefined : parseJsonAs(runError, error, `the error of ${this.#key}`),
     };
+  }
+
+  /** The store that the run is in; workers with another one must leave its jobs alone. */
+  async storeUrl(): Promise<string | undefined> {
+    return (await this.#redis.hget(this.#key, "store")) ?? undefined;
   }
 
   async cancel(): Promise<void> {

@@ -1,5 +1,12 @@
+import { TrommelError } from "@trommel/common";
 import type { RunResult, Subject } from "../run-control/run-state.js";
-import { readResult, readStatus, startAttempt } from "../run-control/run-state.js";
+import {
+  forgetCluster,
+  noteCluster,
+  readResult,
+  readStatus,
+  startAttempt,
+} from "../run-control/run-state.js";
 import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";
 import type { ClusterFlags, Session } from "./session.js";
@@ -23,11 +30,22 @@ export async function runSubject(
     showResult(session, subject, finished);
     return;
   }
+  if (flags.follow === false && session.redisUrl === undefined) {
+    throw new TrommelError(
+      "invalid-argument",
+      "failed to leave the run to itself (--no-follow): without a Redis the command is the cluster, and ends with it. Give --redis, or leave --no-follow out",
+    );
+  }
   const interrupt = interruptSignal();
+  if (session.redisUrl === undefined && (await joinEmbedded(session, subject, interrupt))) return;
   const { producer, cluster } = await session.producerOrCluster(flags);
   cluster?.check();
   // Only now: a command that finds no Redis or no device leaves nothing behind.
   await claim();
+  if (cluster !== undefined) {
+    await noteCluster(session.store, subject, cluster.redisUrl);
+    session.releases.add("cluster note", () => forgetCluster(session.store, subject));
+  }
   const status = await readStatus(session.store, subject, producer);
   if (status.phase !== "running") await startAttempt(session.store, subject, producer);
   session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
@@ -38,6 +56,15 @@ export async function runSubject(
   }
   const result = await follow({ store: session.store, subject, producer, cluster, signal: interrupt });
   showResult(session, subject, result);
+}
+
+/** Joins another command's embedded cluster that works on the same run. @returns false where there is none */
+async function joinEmbedded(session: Session, subject: Subject, signal: AbortSignal): Promise<boolean> {
+  const producer = await session.producerOf(subject);
+  if (producer === undefined) return false;
+  session.say(`${subject.id} is being worked on by another command; following it`);
+  showResult(session, subject, await follow({ store: session.store, subject, producer, signal }));
+  return true;
 }
 
 /** Prints a finished run or scoring. */

@@ -4,6 +4,9 @@ import {
   openStore,
   ReleaseStack,
   resolveLocation,
+  TrommelError,
+  type Device,
+  type EngineName,
   type ObjectStore,
   type WorkerCommands,
 } from "@trommel/common";
@@ -11,6 +14,8 @@ import { pino, type Logger } from "pino";
 import pretty from "pino-pretty";
 import { startLocalCluster, type LocalCluster } from "../cluster/local-cluster.js";
 import { JobProducer } from "../run-control/job-producer.js";
+import { findCluster } from "../run-control/cluster-note.js";
+import type { Subject } from "../run-control/run-state.js";
 
 /** Flags that every command takes. */
 export interface GlobalFlags {
@@ -24,9 +29,9 @@ export interface GlobalFlags {
 export interface ClusterFlags {
   readonly workers?: number;
   readonly threads?: number;
-  readonly device: string;
-  readonly engine: string;
-  readonly concurrency: number;
+  readonly device?: Device;
+  readonly engine?: EngineName;
+  readonly concurrency?: number;
   readonly logLevel: string;
 }
 
@@ -65,10 +70,21 @@ export class Session {
     return this.#producerOn(this.redisUrl);
   }
 
+  /** A producer where a run is worked on: the configured Redis, else another command's embedded cluster. */
+  async producerOf(subject: Subject): Promise<JobProducer | undefined> {
+    const configured = await this.producer();
+    if (configured !== undefined) return configured;
+    const found = await findCluster(this.store, subject);
+    return found === undefined ? undefined : this.#producerOn(found);
+  }
+
   /** A producer on the configured Redis, or on an embedded cluster of this command's own. */
   async producerOrCluster(flags: ClusterFlags): Promise<{ producer: JobProducer; cluster?: LocalCluster }> {
     const configured = await this.producer();
-    if (configured !== undefined) return { producer: configured };
+    if (configured !== undefined) {
+      refuseWorkerFlags(flags);
+      return { producer: configured };
+    }
     const { workers, workerFlags } = localWorkers(flags);
     const cluster = await startLocalCluster({ store: this.store, workers, workerFlags, log: this.log });
     this.releases.add("cluster", () => cluster.stop());
@@ -86,6 +102,17 @@ export class Session {
   }
 }
 
+/** What belongs to workers of our own means nothing to those of a cluster that is there. */
+function refuseWorkerFlags(flags: ClusterFlags): void {
+  const names = ["workers", "threads", "device", "engine", "concurrency"] as const;
+  const given = names.filter((name) => flags[name] !== undefined).map((name) => `--${name}`);
+  if (given.length === 0) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to use ${given.join(", ")}: with a Redis given, the workers are those of its cluster. Leave them out here and give them to 'trommel worker'`,
+  );
+}
+
 /** More workers than this on one machine cost memory, and threads within them serve as well. */
 const defaultWorkersAtMost = 4;
 
@@ -94,12 +121,13 @@ const defaultWorkersAtMost = 4;
  * Without `--threads` the cores are shared out among them.
  */
 export function localWorkers(flags: ClusterFlags): { workers: number; workerFlags: string[] } {
-  const byDefault = flags.device === "cpu" ? Math.min(availableParallelism(), defaultWorkersAtMost) : 1;
+  const byDefault =
+    (flags.device ?? "cpu") === "cpu" ? Math.min(availableParallelism(), defaultWorkersAtMost) : 1;
   const workers = flags.workers ?? byDefault;
   const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / workers));
   const workerFlags = [
-    ...["--threads", String(threads), "--device", flags.device, "--engine", flags.engine],
-    ...["--concurrency", String(flags.concurrency), "--log-level", flags.logLevel],
+    ...["--threads", String(threads), "--device", flags.device ?? "cpu", "--engine", flags.engine ?? "onnx"],
+    ...["--concurrency", String(flags.concurrency ?? 2), "--log-level", flags.logLevel],
   ];
   return { workers, workerFlags };
 }

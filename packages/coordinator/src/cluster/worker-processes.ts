@@ -8,8 +8,9 @@ import { stopProcess } from "./embedded-redis.js";
 /** A worker that ends without being asked is started again, this often within {@link restartWindowMs}. */
 const maxRestarts = 20;
 const restartWindowMs = 60_000;
-/** Longer than a worker's own drain time. */
-const stopTimeoutMs = 40_000;
+/** A command that ends does not wait for shards under way: they are handed back, and done again when it is resumed. */
+const drainSeconds = 3;
+const stopTimeoutMs = 15_000;
 
 /** What a worker tells over its channel: that it serves, or why it cannot. */
 const workerMessage = z.object({
@@ -60,7 +61,7 @@ export class WorkerProcesses {
   #start(): void {
     const cli = fileURLToPath(new URL("../../bin/trommel.js", import.meta.url));
     const { redisUrl, storeUrl, flags, log } = this.#options;
-    const child = fork(cli, ["worker", "--embedded", ...flags], {
+    const child = fork(cli, ["worker", "--embedded", "--drain-seconds", String(drainSeconds), ...flags], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
       // The Redis URL travels by environment: argument lists are public on a machine, and it may hold a password.
       // glibc's per-thread arenas keep freed picture buffers; two of them keep memory flat.

@@ -33,6 +33,7 @@ export async function planRun(options: {
   readonly store: ObjectStore;
   readonly producer: JobProducer;
   readonly board: RunBoard;
+  readonly signal: AbortSignal;
 }): Promise<ListingSummary> {
   const { config, attempt, store, producer, board } = options;
   const keys = runKeys(config.id);
@@ -42,6 +43,8 @@ export async function planRun(options: {
   let group: number[] = [];
   let grams = 0;
   const flush = async (): Promise<void> => {
+    if (await board.isOver(attempt))
+      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
     await board.setTotal(attempt, "extract", totals.shards, totals.images);
     await board.setTotal(attempt, "gram", grams + 1);
     await producer.addGram(config.id, attempt, grams, group);
@@ -54,6 +57,7 @@ export async function planRun(options: {
       source,
       store,
       complete,
+      signal: options.signal,
       shardKey: keys.shard,
       shardSize: config.recipe.shardSize,
       skip: (key) => skipHidden(key) ?? (labelOfKey(key) === undefined ? "no-label" : undefined),

@@ -26,6 +26,7 @@ export async function planScoring(options: {
   readonly store: ObjectStore;
   readonly producer: JobProducer;
   readonly board: RunBoard;
+  readonly signal: AbortSignal;
 }): Promise<ListingSummary> {
   const { config, attempt, store, producer, board } = options;
   const keys = scoringKeys(config.id);
@@ -33,6 +34,8 @@ export async function planScoring(options: {
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   let waiting: number[] = [];
   const flush = async (): Promise<void> => {
+    if (await board.isOver(attempt))
+      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
     await board.setTotal(attempt, "score", totals.shards, totals.images);
     await producer.addScoreShards(config.id, attempt, waiting);
     waiting = [];
@@ -43,6 +46,7 @@ export async function planScoring(options: {
       source,
       store,
       complete,
+      signal: options.signal,
       shardKey: keys.shard,
       shardSize: config.shardSize,
       skip: skipHidden,

@@ -27,6 +27,7 @@ export async function* streamShards(options: {
   readonly shardSize: number;
   /** Shards of a listing that is complete already: they are read, and nothing is listed any more. */
   readonly complete?: number | undefined;
+  readonly signal: AbortSignal;
   /** Why an object is not processed; undefined where it is. */
   readonly skip: (key: string) => SkipReason | undefined;
 }): AsyncGenerator<Shard> {
@@ -36,12 +37,14 @@ export async function* streamShards(options: {
     if (index === options.complete) return;
     const written = await readShard(options.store, options.shardKey(index));
     if (written === undefined) break;
+    options.signal.throwIfAborted();
     startAfter = lastKeyOf(written) ?? startAfter;
     index += 1;
     yield written;
   }
   let building = emptyShard();
   for await (const object of options.source.list("", startAfter === undefined ? {} : { startAfter })) {
+    options.signal.throwIfAborted();
     addTo(building, object, options.skip(object.key));
     if (building.entries.length === options.shardSize) {
       yield await writeShard(options.store, options.shardKey(index), index, building);

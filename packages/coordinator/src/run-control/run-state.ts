@@ -12,6 +12,7 @@ import {
   scoringConfig,
   scoringKeys,
   TrommelError,
+  withTimeout,
   type Ledger,
   type ObjectStore,
   type RunConfig,
@@ -20,8 +21,10 @@ import {
   type StageProgress,
   type Stage,
 } from "@trommel/common";
-import { z } from "zod";
 import type { JobProducer } from "./job-producer.js";
+
+/** ioredis waits for ever for a Redis that is away; a status does not. */
+const redisPatienceMs = 20_000;
 
 /** A run or scoring by its id, as the store knows it. */
 export type Subject =
@@ -150,7 +153,8 @@ export async function readStatus(
   const result = await readResult(store, subject);
   const base = { kind: subject.kind, id: subject.id, result };
   const board = producer === undefined ? undefined : new RunBoard(producer.redis, subject.id);
-  const state = await board?.state();
+  const state =
+    board === undefined ? undefined : await withTimeout(board.state(), redisPatienceMs, "ask Redis");
   const cancelled = result === undefined && (await isCancelled(store, subject));
   if (producer === undefined || board === undefined || state === undefined) {
     const phase = result !== undefined ? "complete" : cancelled ? "cancelled" : "stopped";
@@ -200,7 +204,7 @@ export async function startAttempt(
   await store.delete([cancelKey(subject)]);
   const board = new RunBoard(producer.redis, subject.id);
   const root = subject.kind === "run" ? "bundle" : "close";
-  const attempt = await board.open((number) => `${subject.id}.${number}.${root}`);
+  const attempt = await board.open((number) => `${subject.id}.${number}.${root}`, store.url);
   if (subject.kind === "run") await producer.addRun(subject.id, attempt);
   else await producer.addScoring(subject.id, attempt);
   return attempt;
@@ -210,7 +214,7 @@ function cancelKey(subject: Subject): string {
   return subject.kind === "run" ? runKeys(subject.id).cancelled : scoringKeys(subject.id).cancelled;
 }
 
-async function readIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+export async function readIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
   try {
     return await store.get(key);
   } catch (thrown) {

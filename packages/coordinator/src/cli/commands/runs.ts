@@ -24,10 +24,10 @@ export async function status(id: string | undefined, flags: GlobalFlags & Follow
 }
 
 async function listAll(session: Session): Promise<void> {
-  const producer = await session.producer();
   const rows: RunStatus[] = [];
   for (const { id } of await listSubjects(session.store)) {
-    rows.push(await readStatus(session.store, await findSubject(session.store, id), producer));
+    const subject = await findSubject(session.store, id);
+    rows.push(await readStatus(session.store, subject, await session.producerOf(subject)));
   }
   for (const row of rows) session.say(describe(row));
   if (rows.length === 0) session.say(`no run in ${session.store.url} yet`);
@@ -35,7 +35,7 @@ async function listAll(session: Session): Promise<void> {
 }
 
 async function showOne(session: Session, subject: Subject, following: boolean): Promise<void> {
-  const producer = await session.producer();
+  const producer = await session.producerOf(subject);
   const now = await readStatus(session.store, subject, producer);
   if (following && now.phase === "running" && producer !== undefined) {
     const result = await follow({ store: session.store, subject, producer, signal: interruptSignal() });
@@ -64,7 +64,7 @@ export async function cancel(id: string, flags: GlobalFlags): Promise<void> {
   const session = new Session(flags);
   try {
     const subject = await findSubject(session.store, id);
-    const producer = await session.producer();
+    const producer = await session.producerOf(subject);
     const { phase } = await readStatus(session.store, subject, producer);
     if (phase === "complete") {
       throw new TrommelError("conflict", `failed to cancel ${id}: it is complete`);

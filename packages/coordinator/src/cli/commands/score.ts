@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { TrommelError } from "@trommel/common";
+import { TrommelError, type Device, type EngineName } from "@trommel/common";
 import { resolveScoring, resolveBundle } from "../../run-control/resolve-run.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
@@ -36,8 +36,8 @@ export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
 type PredictFlags = GlobalFlags & {
   readonly model: string;
   readonly top?: number;
-  readonly device: "cpu" | "webgpu" | "cuda";
-  readonly engine: string;
+  readonly device?: Device;
+  readonly engine?: EngineName;
   readonly threads?: number;
 };
 
@@ -45,7 +45,7 @@ type PredictFlags = GlobalFlags & {
 export async function predict(files: string[], flags: PredictFlags): Promise<void> {
   const session = new Session(flags);
   try {
-    if (flags.engine !== "onnx") {
+    if (flags.engine === "tfjs") {
       throw new TrommelError(
         "invalid-argument",
         `failed to predict with --engine ${flags.engine}: predict runs a bundle's model.onnx. Leave --engine out`,
@@ -56,7 +56,7 @@ export async function predict(files: string[], flags: PredictFlags): Promise<voi
     const rows = await commands.predict({
       bundle: bundle.location,
       files,
-      device: flags.device,
+      device: flags.device ?? "cpu",
       threads: flags.threads ?? availableParallelism(),
       ...(flags.top === undefined ? {} : { topK: flags.top }),
     });

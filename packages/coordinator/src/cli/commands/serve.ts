@@ -28,6 +28,7 @@ export async function coordinator(flags: GlobalFlags): Promise<void> {
     const interrupt = interruptSignal();
     const running = await startCoordinator({ redisUrl, store: session.store, log: session.log });
     session.releases.add("coordinator", () => running.stop());
+    session.result({ redis: describeRedis(redisUrl), store: session.store.url });
     session.say(`coordinator: redis ${describeRedis(redisUrl)}, store ${session.store.url}`);
     await once(interrupt, "abort");
   } finally {
@@ -38,9 +39,10 @@ export async function coordinator(flags: GlobalFlags): Promise<void> {
 type WorkerFlags = GlobalFlags & {
   readonly concurrency: number;
   readonly threads?: number;
-  readonly device: Device;
-  readonly engine: EngineName;
+  readonly device?: Device;
+  readonly engine?: EngineName;
   readonly queues: WorkerQueue[];
+  readonly drainSeconds: number;
   readonly embedded?: boolean;
 };
 
@@ -57,9 +59,10 @@ export async function worker(flags: WorkerFlags): Promise<void> {
     storeUrl,
     concurrency: flags.concurrency,
     threads: flags.threads ?? availableParallelism(),
-    device: flags.device,
-    engine: flags.engine,
+    device: flags.device ?? "cpu",
+    engine: flags.engine ?? "onnx",
     queues: flags.queues,
+    drainMs: flags.drainSeconds * 1000,
     embedded: flags.embedded ?? false,
     logLevel: flags.logLevel,
   });
@@ -75,6 +78,12 @@ function requireRedis(flags: GlobalFlags, command: string): string {
 
 /** `trommel up` */
 export async function up(flags: GlobalFlags & ClusterFlags & { readonly port: number }): Promise<void> {
+  if (flags.redis !== undefined) {
+    throw new TrommelError(
+      "invalid-argument",
+      "failed to start a local cluster: it brings its own Redis, and one is given. Leave out --redis and TROMMEL_REDIS_URL, or start 'trommel coordinator' and 'trommel worker' on that Redis",
+    );
+  }
   const session = new Session(flags);
   try {
     const interrupt = interruptSignal();

@@ -1,0 +1,39 @@
+import {
+  canonicalJson,
+  checkRedis,
+  parseJsonAs,
+  runKeys,
+  scoringKeys,
+  type ObjectStore,
+} from "@trommel/common";
+import { z } from "zod";
+import { readIfThere, type Subject } from "./run-state.js";
+
+/** Where an embedded cluster says how it is reached, for as long as it works on a run. */
+const clusterNote = z.object({ redis: z.string() });
+
+export async function noteCluster(store: ObjectStore, subject: Subject, redisUrl: string): Promise<void> {
+  const body = Buffer.from(canonicalJson({ redis: redisUrl }), "utf8");
+  await store.put(clusterKey(subject), body, { contentType: "application/json" });
+}
+
+export async function forgetCluster(store: ObjectStore, subject: Subject): Promise<void> {
+  await store.delete([clusterKey(subject)]);
+}
+
+/** The Redis of an embedded cluster that works on a run on this machine; a note that a killed one left does not count. */
+export async function findCluster(store: ObjectStore, subject: Subject): Promise<string | undefined> {
+  const body = await readIfThere(store, clusterKey(subject));
+  if (body === undefined) return undefined;
+  const { redis } = parseJsonAs(clusterNote, body, clusterKey(subject));
+  // Only ever a socket of this machine: an address in a shared store is not followed.
+  if (!redis.startsWith("unix:")) return undefined;
+  return checkRedis(redis, 1000).then(
+    () => redis,
+    () => undefined,
+  );
+}
+
+function clusterKey(subject: Subject): string {
+  return subject.kind === "run" ? runKeys(subject.id).cluster : scoringKeys(subject.id).cluster;
+}
