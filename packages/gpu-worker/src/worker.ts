@@ -42,6 +42,8 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       engine: options.engine,
       device: options.device,
       threads: options.threads,
+      // Extraction and scoring each have so many shards in flight, and each may be of another model.
+      modelsAtMost: 2 * options.concurrency,
     });
     releases.add("device", () => device.stop());
     const report = await device.report();

@@ -66,6 +66,7 @@ export async function resolveRun(options: {
       side,
     ),
   };
+  refuseStoreInside(config.dataset, store.url);
   await checkPrefix(config.dataset);
   const key = runKeys(config.id).config;
   const parse = (body: Uint8Array): RunConfig => parseJsonAs(runConfig, body, key);
@@ -108,6 +109,16 @@ export async function resolveScoring(options: {
     await writeConfig(options.store, key, config, parse);
   };
   return { config, claim };
+}
+
+/** Artefacts under the dataset would be listed as pictures of a class; hidden folders such as .trommel are not. */
+function refuseStoreInside(dataset: string, store: string): void {
+  const root = `${dataset.replace(/\/$/, "")}/`;
+  if (!`${store}/`.startsWith(root) || store.slice(root.length).startsWith(".")) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to train on ${dataset}: the store ${store} is inside it and would be taken for a class. Choose a --store beside it`,
+  );
 }
 
 /** Scores under the prefix that is being listed would be listed as pictures. */
