@@ -37,7 +37,7 @@ describe("RunBoard on a real Redis", () => {
     const first = await board.open((number) => `root-${number}`);
     await board.countDone(first, "gram", 0);
     await board.cancel();
-    await board.fail("gram", new TrommelError("corrupt", "failed to read"));
+    await board.fail(first, "gram", new TrommelError("corrupt", "failed to read"));
     assert.equal(await board.isOver(first), true);
     const second = await board.open((number) => `root-${number}`);
     assert.equal(second, first + 1);
@@ -53,9 +53,10 @@ describe("RunBoard on a real Redis", () => {
 
   it("keeps the first error, for later ones follow from it", async () => {
     const board = new RunBoard(redis, "errors");
-    await board.open(() => "root");
-    await board.fail("extract", new TrommelError("forbidden", "failed to read the bucket"));
-    await board.fail("solve", new TrommelError("missing-input", "failed to read a gram"));
+    const attempt = await board.open(() => "root");
+    await board.fail(attempt + 1, "train", new TrommelError("internal", "of another attempt"));
+    await board.fail(attempt, "extract", new TrommelError("forbidden", "failed to read the bucket"));
+    await board.fail(attempt, "solve", new TrommelError("missing-input", "failed to read a gram"));
     const error = (await board.state())?.error;
     assert.deepEqual(error, { code: "forbidden", message: "failed to read the bucket", stage: "extract" });
     assert.equal(error === undefined ? undefined : runErrorToThrow(error).code, "forbidden");
