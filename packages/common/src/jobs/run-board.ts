@@ -114,7 +114,8 @@ export class RunBoard {
   }
 
   async setNote(attempt: number, stage: Stage, note: string): Promise<void> {
-    await this.#redis.hset(this.#stageKey(attempt, stage), "note", note);
+    const key = this.#stageKey(attempt, stage);
+    await this.#redis.multi().hset(key, "note", note).expire(key, boardTtlSeconds).exec();
   }
 
   /** For a stage that counts its own units, such as epochs. */

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { compareUtf8, SeededRandom } from "@trommel/common";
+import { chooseSplit } from "@trommel/coordinator/plan/choose-split";
+
+const keysOf = (label: string, count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, i) => `${label}/${from + i}.jpg`);
+const datasetOf = (counts: Readonly<Record<string, number>>): Map<string, string[]> =>
+  new Map(Object.entries(counts).map(([label, count]) => [label, keysOf(label, count)]));
+const choose = (keys: Map<string, string[]>, remembered: readonly string[] = [], seed = 1, fraction = 0.1) =>
+  chooseSplit(keys, { seed, fraction, remembered: new Set(remembered) });
+const countOf = (keys: readonly string[], label: string): number =>
+  keys.filter((key) => key.startsWith(`${label}/`)).length;
+
+describe("chooseSplit", () => {
+  it("gives every class its rounded share, and one at the least", () => {
+    const chosen = choose(datasetOf({ a: 2, b: 14, c: 15, d: 100, Ä: 1000 }));
+    for (const [label, quota] of [
+      ["a", 1],
+      ["b", 1],
+      ["c", 2],
+      ["d", 10],
+      ["Ä", 100],
+    ] as const) {
+      assert.equal(countOf(chosen, label), quota, label);
+    }
+    assert.deepEqual(chosen, [...chosen].sort(compareUtf8));
+    assert.equal(new Set(chosen).size, chosen.length);
+  });
+
+  it("leaves a training image in every class, however large the share", () => {
+    const chosen = choose(datasetOf({ a: 2, b: 3, c: 10 }), [], 1, 0.99);
+    assert.deepEqual(
+      ["a", "b", "c"].map((label) => countOf(chosen, label)),
+      [1, 2, 9],
+    );
+  });
+
+  it("does not depend on the order of keys or classes", () => {
+    const dataset = datasetOf({ a: 30, b: 50, c: 20 });
+    const shuffled = new Map(
+      [...dataset].reverse().map(([label, keys]) => [label, new SeededRandom(5).shuffle([...keys])]),
+    );
+    assert.deepEqual(choose(shuffled), choose(dataset));
+  });
+
+  it("depends on the seed, and keys of a class do not decide another's", () => {
+    const dataset = datasetOf({ a: 100, b: 100 });
+    assert.notDeepEqual(choose(dataset, [], 1), choose(dataset, [], 2));
+    const withMore = choose(datasetOf({ a: 100, b: 100, c: 40 }));
+    assert.deepEqual(
+      withMore.filter((key) => !key.startsWith("c/")),
+      choose(dataset),
+    );
+  });
+
+  it("never lets an image leave validation as the dataset grows, in any order of arrival", () => {
+    for (let seed = 0; seed < 20; seed += 1) {
+      const random = new SeededRandom(seed);
+      const arrivals = random.shuffle([...keysOf("a", 120), ...keysOf("b", 45)]);
+      let remembered: string[] = [];
+      for (let known = 40; known <= arrivals.length; known += 25) {
+        const present = arrivals.slice(0, known);
+        const dataset = new Map(
+          ["a", "b"].map((label) => [label, present.filter((key) => key.startsWith(label))]),
+        );
+        const chosen = choose(dataset, remembered, seed, 0.2);
+        for (const key of remembered) assert.ok(chosen.includes(key), key);
+        for (const [label, keys] of dataset) {
+          assert.equal(countOf(chosen, label), Math.max(1, Math.round(0.2 * keys.length)));
+        }
+        remembered = chosen;
+      }
+    }
+  });
+
+  it("keeps what is remembered where images went away, and forgets keys that are gone", () => {
+    const chosen = choose(datasetOf({ a: 10, b: 10 }), ["a/0.jpg", "a/1.jpg", "a/99.jpg"]);
+    assert.deepEqual(
+      chosen.filter((key) => key.startsWith("a/")),
+      ["a/0.jpg", "a/1.jpg"],
+    );
+  });
+
+  it("refuses a single class, no class, and a class with one image", () => {
+    const refused = (counts: Readonly<Record<string, number>>, named: RegExp) =>
+      assert.throws(() => choose(datasetOf(counts)), { code: "bad-dataset", message: named });
+    refused({}, /there is none/);
+    refused({ glass: 10 }, /glass/);
+    refused({ glass: 10, metal: 1, paper: 1 }, /"metal", "paper"/);
+  });
+});

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { jobId, jobPayload, queueOf, stageTable, workerQueues, type JobPayload } from "@trommel/common";
+
+const payloads: JobPayload[] = [
+  { stage: "plan-run", id: "1", attempt: 1 },
+  { stage: "plan-scoring", id: "1", attempt: 1 },
+  { stage: "extract", id: "1", attempt: 1, shard: 0 },
+  { stage: "extract", id: "1", attempt: 1, shard: 1 },
+  { stage: "extract", id: "1", attempt: 2, shard: 0 },
+  { stage: "gram", id: "1", attempt: 1, gram: 0 },
+  { stage: "solve", id: "1", attempt: 1 },
+  { stage: "train", id: "1", attempt: 1 },
+  { stage: "bundle", id: "1", attempt: 1 },
+  { stage: "score", id: "1", attempt: 1, shard: 0 },
+  { stage: "close", id: "1", attempt: 1 },
+];
+
+describe("jobs", () => {
+  it("have ids of their own that BullMQ takes: neither all digits nor with a colon", () => {
+    const ids = payloads.map(jobId);
+    assert.equal(new Set(ids).size, ids.length);
+    for (const id of ids) assert.match(id, /^(?!\d+$)[^:]+$/);
+  });
+
+  it("each have a row in the stage table and a queue that somebody serves", () => {
+    const served = ["plan", ...workerQueues] as string[];
+    assert.deepEqual(new Set(payloads.map(({ stage }) => stage)), new Set(Object.keys(stageTable)));
+    for (const { stage } of payloads) assert.ok(served.includes(queueOf(stage)), stage);
+  });
+
+  it("carry small, strict payloads", () => {
+    for (const payload of payloads) assert.deepEqual(jobPayload.parse(payload), payload);
+    for (const bad of [
+      { stage: "extract", id: "1", attempt: 1 },
+      { stage: "solve", id: "1", attempt: 0 },
+      { stage: "solve", id: "../x", attempt: 1 },
+      { stage: "solve", id: "1", attempt: 1, rows: [] },
+      { stage: "sleep", id: "1", attempt: 1 },
+    ]) {
+      assert.equal(jobPayload.safeParse(bad).success, false, JSON.stringify(bad));
+    }
+  });
+});

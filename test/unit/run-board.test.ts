@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { connectRedis, RunBoard, runErrorToThrow, TrommelError } from "@trommel/common";
+import { startRedisServer, type TestRedis } from "../support/redis-server.js";
+
+let server: TestRedis;
+let redis: ReturnType<typeof connectRedis>;
+
+before(async () => {
+  server = await startRedisServer();
+  redis = connectRedis(server.url(2));
+});
+after(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+describe("RunBoard on a real Redis", () => {
+  it("counts a unit once, however often and by however many it is reported", async () => {
+    const board = new RunBoard(redis, "once");
+    const attempt = await board.open((number) => `root-${number}`);
+    await board.setTotal(attempt, "extract", 3, 12);
+    const other = new RunBoard(redis, "once");
+    await Promise.all(
+      [0, 1, 0, 1, 0].map((unit, i) => (i % 2 ? board : other).countDone(attempt, "extract", unit, 4, 1)),
+    );
+    const { total, done, imagesDone, imagesTotal, failedImages } = await board.progress(attempt, "extract");
+    assert.deepEqual(
+      { total, done, imagesDone, imagesTotal, failedImages },
+      { total: 3, done: 2, imagesDone: 8, imagesTotal: 12, failedImages: 2 },
+    );
+  });
+
+  it("opens each attempt with a clean board, and the one before is over", async () => {
+    const board = new RunBoard(redis, "attempts");
+    assert.equal(await board.state(), undefined);
+    const first = await board.open((number) => `root-${number}`);
+    await board.countDone(first, "gram", 0);
+    await board.cancel();
+    await board.fail(first, "gram", new TrommelError("corrupt", "failed to read"));
+    assert.equal(await board.isOver(first), true);
+    const second = await board.open((number) => `root-${number}`);
+    assert.equal(second, first + 1);
+    assert.deepEqual(await board.state(), {
+      attempt: second,
+      rootJobId: `root-${second}`,
+      cancelled: false,
+      error: undefined,
+    });
+    assert.equal((await board.progress(second, "gram")).done, 0);
+    assert.deepEqual([await board.isOver(first), await board.isOver(second)], [true, false]);
+  });
+
+  it("keeps the first error, for later ones follow from it", async () => {
+    const board = new RunBoard(redis, "errors");
+    const attempt = await board.open(() => "root");
+    await board.fail(attempt + 1, "train", new TrommelError("internal", "of another attempt"));
+    await board.fail(attempt, "extract", new TrommelError("forbidden", "failed to read the bucket"));
+    await board.fail(attempt, "solve", new TrommelError("missing-input", "failed to read a gram"));
+    const error = (await board.state())?.error;
+    assert.deepEqual(error, { code: "forbidden", message: "failed to read the bucket", stage: "extract" });
+    assert.equal(error === undefined ? undefined : runErrorToThrow(error).code, "forbidden");
+  });
+
+  it("cancels the attempt that runs, and says nothing of a run that Redis does not know", async () => {
+    const board = new RunBoard(redis, "cancelled");
+    const attempt = await board.open(() => "root");
+    assert.equal(await board.isOver(attempt), false);
+    await board.cancel();
+    assert.equal(await board.isOver(attempt), true);
+    assert.equal(await new RunBoard(redis, "unknown").isOver(1), false);
+  });
+
+  it("leaves no key without an end", async () => {
+    const board = new RunBoard(redis, "noted");
+    await board.setNote(await board.open(() => "root"), "bundle", "checking");
+    for (const key of await redis.keys("trommel:run:*")) {
+      assert.ok((await redis.ttl(key)) > 0, key);
+    }
+  });
+});

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { csvPart, jsonLinesPart, scoreRowOf } from "@trommel/gpu-worker/stages/score-rows";
+
+const labels = ["glass", "metal", "paper", "trash"];
+const rowOf = (probabilities: readonly number[], topK = 4) =>
+  scoreRowOf("a/1.jpg", Float32Array.from(probabilities), labels, topK);
+
+describe("score rows", () => {
+  it("have the likeliest label first, and the earlier label on a tie", () => {
+    const { label, probability, top } = rowOf([0.25, 0.5, 0.125, 0.125]);
+    assert.deepEqual([label, probability], ["metal", 0.5]);
+    assert.deepEqual(
+      top.map((place) => place.label),
+      ["metal", "glass", "paper", "trash"],
+    );
+    assert.deepEqual(
+      rowOf([0.25, 0.25, 0.25, 0.25]).top.map((place) => place.label),
+      labels,
+    );
+  });
+
+  it("have as many labels as were asked for", () => {
+    assert.deepEqual(rowOf([0.1, 0.2, 0.3, 0.4], 1).top.length, 1);
+    assert.deepEqual(
+      rowOf([0.1, 0.2, 0.3, 0.4], 2).top.map((place) => place.label),
+      ["trash", "paper"],
+    );
+  });
+
+  it("carry the seven digits of a float32, whatever its size", () => {
+    const { top } = rowOf([0.1, 1 / 3, 1.23456789e-9, 1]);
+    assert.deepEqual(
+      top.map(({ probability }) => probability),
+      [1, 0.3333333, 0.1, 1.234568e-9],
+    );
+  });
+
+  it("are one line each as JSON, with every name as it is", () => {
+    const row = scoreRowOf('in/"Äpfel"\n中.jpg', Float32Array.of(0.75, 0.25), ["Ä", "b"], 1);
+    const text = Buffer.from(jsonLinesPart([row, row])).toString("utf8");
+    const lines = text.split("\n");
+    assert.equal(lines.length, 3);
+    assert.equal(lines[2], "");
+    assert.deepEqual(JSON.parse(lines[0] ?? ""), row);
+    assert.ok(text.includes("中"));
+  });
+
+  it("are quoted where CSV needs it, with a header even for nothing", () => {
+    const row = scoreRowOf('a,"b"\n.jpg', Float32Array.of(0.75, 0.25), ["x,y", "z"], 2);
+    assert.equal(
+      Buffer.from(csvPart([row], 2)).toString("utf8"),
+      'key,label,probability,label_2,probability_2\n"a,""b""\n.jpg","x,y",0.75,z,0.25\n',
+    );
+    assert.equal(Buffer.from(csvPart([], 1)).toString("utf8"), "key,label,probability\n");
+  });
+});

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { compareUtf8, openStore, type Shard } from "@trommel/common";
+import { skipHidden, streamShards } from "@trommel/coordinator/plan/stream-shards";
+import { writeFiles } from "../support/dataset.js";
+import { temporaryFolder } from "../support/temp-folder.js";
+
+const folder = await temporaryFolder("stream-shards");
+let made = 0;
+
+/** A source with these keys, each with a content of its own, and an empty store. */
+async function place(keys: readonly string[]) {
+  made += 1;
+  const source = join(folder, `${made}/source`);
+  await writeFiles(source, new Map(keys.map((key) => [key, key])));
+  return { source, store: join(folder, `${made}/store`) };
+}
+
+async function shardsOf(
+  at: { source: string; store: string },
+  options: { readonly shardSize?: number; readonly take?: number; readonly complete?: number } = {},
+): Promise<Shard[]> {
+  const shards: Shard[] = [];
+  for await (const shard of streamShards({
+    source: openStore(at.source),
+    store: openStore(at.store),
+    shardKey: (index) => `shards/${index}.json`,
+    shardSize: options.shardSize ?? 3,
+    complete: options.complete,
+    skip: skipHidden,
+  })) {
+    shards.push(shard);
+    if (shards.length === options.take) break;
+  }
+  return shards;
+}
+
+const keysOf = (shards: readonly Shard[]): string[] =>
+  shards.flatMap(({ entries }) => entries.map(({ key }) => key));
+const keys = ["a/1", "a/2", "a/.x", "B/1", "Ä/1", "Ä/2", "a-b/1", "😀/1", "ﬁ/1", ".git/y", "z"];
+const visible = keys.filter((key) => !key.includes(".")).sort(compareUtf8);
+
+describe("streamShards", () => {
+  it("cuts the listing in UTF-8 order, skipped objects counted and not filling a shard", async () => {
+    const shards = await shardsOf(await place(keys));
+    assert.deepEqual(keysOf(shards), visible);
+    assert.deepEqual(
+      shards.map(({ entries }) => entries.length),
+      [3, 3, 3],
+    );
+    assert.deepEqual(
+      shards.map(({ index }) => index),
+      [0, 1, 2],
+    );
+    assert.deepEqual(
+      shards
+        .flatMap(({ skipped }) => skipped)
+        .map(({ key, reason }) => `${key} ${reason}`)
+        .sort(),
+      [".git/y hidden", "a/.x hidden"],
+    );
+  });
+
+  it("continues after a stop anywhere to the same shards", async () => {
+    const whole = await shardsOf(await place(keys), { shardSize: 2 });
+    for (let take = 1; take <= whole.length; take += 1) {
+      const at = await place(keys);
+      await rm(at.store, { recursive: true, force: true });
+      await shardsOf(at, { shardSize: 2, take });
+      const resumed = await shardsOf(at, { shardSize: 2 });
+      assert.deepEqual(keysOf(resumed), keysOf(whole), `stopped after ${take}`);
+    }
+  });
+
+  it("leaves shards that were handed out as they are, whatever happens to the prefix", async () => {
+    const at = await place(["a/1", "a/2", "a/3", "b/1", "b/2", "b/3"]);
+    const [first] = await shardsOf(at, { take: 1 });
+    await writeFiles(at.source, new Map([["a/0", "new, before the last key"]]));
+    await rm(join(at.source, "a/2"));
+    await writeFiles(at.source, new Map([["b/9", "new, behind it"]]));
+    const resumed = await shardsOf(at);
+    assert.deepEqual(resumed[0], first);
+    assert.deepEqual(keysOf(resumed), ["a/1", "a/2", "a/3", "b/1", "b/2", "b/3", "b/9"]);
+  });
+
+  it("does not list again once the listing is complete", async () => {
+    const at = await place(["a/1", "a/2", "a/3", "b/1"]);
+    const shards = await shardsOf(at);
+    await writeFiles(at.source, new Map([["z/9", "too late"]]));
+    assert.deepEqual(await shardsOf(at, { complete: shards.length }), shards);
+  });
+
+  it("counts a tail of skipped objects, and gives nothing for nothing", async () => {
+    const tail = await shardsOf(await place(["a/1", "a/2", "a/3", "b/.x"]));
+    assert.equal(
+      tail.reduce((sum, { skipped }) => sum + skipped.length, 0),
+      1,
+    );
+    assert.deepEqual(keysOf(tail), ["a/1", "a/2", "a/3"]);
+  });
+
+  it("names a shard by its entries alone", async () => {
+    const at = await place(["a/1", "a/2"]);
+    const [shard] = await shardsOf(at);
+    await writeFiles(at.source, new Map([["a/.x", "hidden"]]));
+    const [withHidden] = await shardsOf({ ...at, store: `${at.store}-2` });
+    assert.equal(withHidden?.skipped.length, 1);
+    assert.equal(withHidden.hash, shard?.hash);
+    await writeFiles(at.source, new Map([["a/2", "of another size"]]));
+    const [changed] = await shardsOf({ ...at, store: `${at.store}-3` });
+    assert.notEqual(changed?.hash, shard?.hash);
+  });
+});
