@@ -31,7 +31,7 @@ const pictures = Array.from({ length: pictureCount }, (_, picture) => picture);
 describe("the device's lanes", () => {
   const clients: DeviceClient[] = [];
   function open(threads: number): DeviceClient {
-    const client = new DeviceClient({ engine: "onnx", device: "cpu", threads });
+    const client = new DeviceClient({ engine: "onnx", device: "cpu", threads, modelsAtMost: 2 });
     clients.push(client);
     return client;
   }

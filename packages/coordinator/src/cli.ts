@@ -71,7 +71,7 @@ function clusterFlags(command: Command): Command {
     command.option(
       "--workers <count>",
       "workers of the embedded cluster (default: one a core, at most 4)",
-      positiveInteger,
+      workerCount,
     ),
   ).option("--concurrency <shards>", "shards in flight per worker", positiveInteger, 2);
 }
@@ -97,6 +97,19 @@ function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
     throw new InvalidArgumentError("it is not a whole number above zero.");
+  return value;
+}
+
+/** A local cluster of more is a slip of the hand, and would take the machine down. */
+const workersAtMost = 64;
+
+function workerCount(text: string): number {
+  const value = positiveInteger(text);
+  if (value > workersAtMost) {
+    throw new InvalidArgumentError(
+      `at most ${workersAtMost} on one machine; 'trommel worker' adds more from others.`,
+    );
+  }
   return value;
 }
 

@@ -103,6 +103,6 @@ async function planFailure(
 ): Promise<Error> {
   const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
   log.warn({ run: payload.id, code: error.code, reason: error.message, last }, "failed to plan");
-  if (last) await board.fail(payload.stage, error);
+  if (last && error.code !== "cancelled") await board.fail(payload.attempt, payload.stage, error);
   return error.retryable ? error : new UnrecoverableError(error.message);
 }

@@ -1,5 +1,6 @@
 import {
   jobPayload,
+  messageOf,
   parseAs,
   RunBoard,
   runKeys,
@@ -40,19 +41,23 @@ export function createProcessor(options: ProcessorOptions) {
   return async (job: Job, token?: string): Promise<StageOutcome> => {
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
     const board = new RunBoard(options.redis, payload.id);
-    if ((await board.isOver(payload.attempt)) || (await isCancelled(payload, options.store))) {
-      throw new UnrecoverableError(`${payload.id} is over`);
-    }
-    if (payload.stage === "gram") await waitForSplit(payload.id, job, token, board, options.store);
     const heart = new JobHeart(job, payload, board, options);
     try {
+      if ((await board.isOver(payload.attempt)) || (await isCancelled(payload, options.store))) {
+        throw new TrommelError("cancelled", `${payload.id} is over`);
+      }
+      if (payload.stage === "gram") await waitForSplit(payload.id, job, token, board, options.store);
       const outcome = await routeJob(payload, heart.context, options.reduce);
       await heart.stop();
-      await tellDone(payload, outcome, board);
+      // What followers see is worth no failed job: the work is committed.
+      await tellDone(payload, outcome, board).catch((thrown: unknown) => {
+        options.log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to tell the board");
+      });
       options.log.info({ job: job.id, ...outcome }, "done");
       return outcome;
     } catch (thrown) {
       await heart.stop();
+      if (thrown instanceof DelayedError || thrown instanceof UnrecoverableError) throw thrown;
       if (options.shutdown.aborted) {
         await job.moveToWait(token);
         throw new WaitingError();
@@ -111,7 +116,7 @@ async function failure(
     "failed",
   );
   // A cancelled run has no error; and what is missing because a child failed was said by that child.
-  if (last && error.code !== "cancelled") await board.fail(payload.stage, error);
+  if (last && error.code !== "cancelled") await board.fail(payload.attempt, payload.stage, error);
   return last ? new UnrecoverableError(error.message) : error;
 }
 

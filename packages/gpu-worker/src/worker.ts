@@ -12,7 +12,6 @@ import {
   type WorkerOptions,
 } from "@trommel/common";
 import { Worker } from "bullmq";
-import type { Redis } from "ioredis";
 import { pino, type Logger } from "pino";
 import pretty from "pino-pretty";
 import { createProcessor } from "./job-processor.js";
@@ -33,7 +32,8 @@ export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfie
 /** Serves the queues until SIGTERM or SIGINT. @returns the exit code: 0 after a drain, 1 where one did not end */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
   const log = createLogger(options.logLevel);
-  const told = untilTold(options.embedded);
+  const stopped = untilStopped();
+  const watched = options.embedded ? endWhenOrphaned(options.redisUrl) : () => undefined;
   const releases = new ReleaseStack();
   const shutdown = new AbortController();
   try {
@@ -42,6 +42,8 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       engine: options.engine,
       device: options.device,
       threads: options.threads,
+      // Extraction and scoring each have so many shards in flight, and each may be of another model.
+      modelsAtMost: 2 * options.concurrency,
     });
     releases.add("device", () => device.stop());
     const report = await device.report();
@@ -85,31 +87,36 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     });
     await withTimeout(Promise.all(workers.map((worker) => worker.waitUntilReady())), 10_000, "reach Redis");
     if (options.embedded && process.connected) process.send?.({ ready: true });
-    const reason = await told;
-    log.info({ reason }, "draining");
-    if (reason === "signal") return await drain(workers, shutdown);
-    await endEmbeddedRedis(redis);
-    // Nobody is left to tell, every write is whole or absent, and a device in the middle of a batch cannot be asked to stop.
-    process.kill(process.pid, "SIGKILL");
-    return 1;
+    await stopped;
+    return await drain(workers, shutdown);
   } finally {
+    watched();
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
   }
 }
 
-/** Waits for a signal, or, in an embedded cluster, for the command that started us to be gone. */
-async function untilTold(embedded: boolean): Promise<"signal" | "orphaned"> {
-  return new Promise((resolve) => {
-    process.once("SIGTERM", () => resolve("signal"));
-    process.once("SIGINT", () => resolve("signal"));
-    if (embedded && !process.connected) resolve("orphaned");
-    if (embedded) process.once("disconnect", () => resolve("orphaned"));
+async function untilStopped(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    process.once("SIGTERM", () => resolve());
+    process.once("SIGINT", () => resolve());
   });
 }
 
-/** The command that owned this Redis was killed; nobody else will end it. */
-async function endEmbeddedRedis(redis: Redis): Promise<void> {
-  await withTimeout(redis.shutdown("NOSAVE"), 1000, "end Redis").catch(() => undefined);
+/**
+ * The command that started us may be killed; then its Redis and its workers end too. At once: nobody is left to tell,
+ * every write is whole or absent, and a device in the middle of a batch cannot be asked to stop.
+ * @returns stops watching
+ */
+function endWhenOrphaned(redisUrl: string): () => void {
+  const end = async (): Promise<void> => {
+    const redis = connectRedis(redisUrl);
+    await withTimeout(redis.shutdown("NOSAVE"), 1000, "end Redis").catch(() => undefined);
+    process.kill(process.pid, "SIGKILL");
+  };
+  const orphaned = (): void => void end();
+  if (process.connected) process.once("disconnect", orphaned);
+  else orphaned();
+  return () => process.off("disconnect", orphaned);
 }
 
 async function drain(workers: readonly Worker[], shutdown: AbortController): Promise<number> {

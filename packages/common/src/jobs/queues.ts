@@ -42,10 +42,11 @@ export const workerTimings = { lockDuration: 5000, stalledInterval: 2500, maxSta
  * is missing; any other mode leaves a parent waiting for ever or starts it early.
  */
 export const jobOptions = {
-  attempts: 5,
+  attempts: 8,
   backoff: { type: "exponential", delay: 1000, jitter: 0.5 },
   removeOnComplete: true,
-  removeOnFail: { count: 1000 },
+  // A failed child that stayed would be adopted by a plan that runs again, and its parent would wait for it for ever.
+  removeOnFail: true,
   ignoreDependencyOnFailure: true,
 } as const;
 

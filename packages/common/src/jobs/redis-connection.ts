@@ -80,11 +80,24 @@ export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
   try {
     await withTimeout(redis.connect(), timeoutMs, "reach Redis");
     await withTimeout(redis.ping(), timeoutMs, "reach Redis");
+    await withTimeout(checkEviction(redis, url), timeoutMs, "reach Redis");
   } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "unsupported") throw thrown;
     throw redisFailure(url, lastError ?? thrown);
   } finally {
     redis.disconnect();
   }
+}
+
+/** A Redis that evicts keys loses jobs. Managed ones that do not tell their policy are taken at their word. */
+async function checkEviction(redis: Redis, url: string): Promise<void> {
+  const answer: unknown = await redis.config("GET", "maxmemory-policy").catch(() => []);
+  const policy: unknown = Array.isArray(answer) ? answer[1] : undefined;
+  if (typeof policy !== "string" || policy === "noeviction") return;
+  throw new TrommelError(
+    "unsupported",
+    `failed to use Redis at ${describeRedis(url)}: its maxmemory-policy is ${policy}, under which it drops jobs. Set it to noeviction`,
+  );
 }
 
 function redisFailure(url: string, cause: unknown): TrommelError {

@@ -47,6 +47,13 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 return 1`;
 
+/** Notes an attempt's first error, and nothing once another attempt runs. KEYS: run. ARGV: attempt, error. */
+const failAttempt = `
+if redis.call('HGET', KEYS[1], 'attempt') == ARGV[1] then
+  redis.call('HSETNX', KEYS[1], 'error', ARGV[2])
+end
+return 1`;
+
 export class RunBoard {
   readonly #redis: Redis;
   readonly #key: string;
@@ -91,12 +98,9 @@ export class RunBoard {
   }
 
   /** Keeps the first error: later ones follow from it. */
-  async fail(stage: Stage, error: TrommelError): Promise<void> {
-    await this.#redis.hsetnx(
-      this.#key,
-      "error",
-      JSON.stringify({ code: error.code, message: error.message, stage } satisfies RunError),
-    );
+  async fail(attempt: number, stage: Stage, error: TrommelError): Promise<void> {
+    const text = JSON.stringify({ code: error.code, message: error.message, stage } satisfies RunError);
+    await this.#redis.eval(failAttempt, 1, this.#key, attempt, text);
   }
 
   async setTotal(attempt: number, stage: Stage, total: number, imagesTotal = 0): Promise<void> {

@@ -130,7 +130,10 @@ function judgeAnswer(call: S3Call, { name, message, status }: Failure): Verdict 
       advice,
     };
   }
-  if (status !== undefined && (status >= 500 || status === 429 || name === "SlowDown")) {
+  if (
+    status !== undefined &&
+    (status >= 500 || status === 408 || name === "RequestTimeout" || status === 429 || name === "SlowDown")
+  ) {
     const because = `${server} answers ${status} (${name})`;
     return { code: "unavailable", because, advice: "Wait and try again, or look at the server" };
   }
@@ -174,10 +177,13 @@ function judgeConnection(call: S3Call, failure: Failure): Verdict | undefined {
 }
 
 function unknown({ name, message, status }: Failure): Verdict {
-  const because = `${name}: ${message}${status === undefined ? "" : ` (status ${status})`}`;
+  if (status === undefined) {
+    const advice = "Try again; check AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) and the network";
+    return { code: "unavailable", because: `${name}: ${message}`, advice };
+  }
   return {
     code: "unsupported",
-    because,
+    because: `${name}: ${message} (status ${status})`,
     advice: "Check that the endpoint is an S3 server and look at its log",
   };
 }

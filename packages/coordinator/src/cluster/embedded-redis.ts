@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { checkRedis, TrommelError } from "@trommel/common";
+import { checkRedis, connectRedis, TrommelError, withTimeout } from "@trommel/common";
 
 export interface EmbeddedRedis {
   readonly url: string;
@@ -76,11 +76,29 @@ async function waitUntilUp(child: ChildProcess, binary: string, url: string): Pr
     if (failure !== undefined) throw failure;
     try {
       await checkRedis(url, 1000);
+      await checkOwner(url, child);
       return;
     } catch (thrown) {
-      if (performance.now() > deadline) throw thrown;
+      const foreign = thrown instanceof TrommelError && thrown.code === "conflict";
+      if (foreign || performance.now() > deadline) throw thrown;
     }
     await sleep(25);
+  }
+}
+
+/** Another server may hold the port that ours could not take. @throws TrommelError `conflict` */
+async function checkOwner(url: string, child: ChildProcess): Promise<void> {
+  const redis = connectRedis(url);
+  try {
+    const info = await withTimeout(redis.info("server"), 1000, "ask Redis who it is");
+    const pid = Number(/^process_id:(\d+)/m.exec(info)?.[1]);
+    if (pid === child.pid) return;
+    throw new TrommelError(
+      "conflict",
+      `failed to start redis-server at ${url}: another one (process ${pid}) is there. Choose another --port, or use it with --redis ${url}`,
+    );
+  } finally {
+    redis.disconnect();
   }
 }
 

@@ -18,10 +18,11 @@ export function chooseSplit(
 ): string[] {
   checkClasses(keysByLabel);
   const validation: string[] = [];
-  for (const keys of keysByLabel.values()) {
+  for (const [label, keys] of keysByLabel) {
     const quota = Math.max(1, Math.round(options.fraction * keys.length));
     const kept = keys.filter((key) => options.remembered.has(key));
     const wanted = Math.min(quota - kept.length, keys.length - kept.length - 1);
+    if (kept.length === keys.length) throw nothingToTrain(label, keys.length);
     validation.push(...kept);
     if (wanted > 0) {
       const others = keys.filter((key) => !options.remembered.has(key));
@@ -29,6 +30,14 @@ export function chooseSplit(
     }
   }
   return validation.sort(compareUtf8);
+}
+
+function nothingToTrain(label: string, images: number): TrommelError {
+  return new TrommelError(
+    "bad-dataset",
+    `failed to split the dataset: earlier runs validated on every one of the ${images} images that class ${JSON.stringify(label)} has left, so none may train. Add images, or choose another --seed`,
+    { context: { label, images } },
+  );
 }
 
 function lowestByHash(keys: readonly string[], seed: number, count: number): string[] {

@@ -89,11 +89,8 @@ export class JobProducer {
   async #addRoot(payload: JobPayload, children: FlowJob[]): Promise<string> {
     const root = node(payload, children);
     const { ignoreDependencyOnFailure: _, ...rootOptions } = jobOptions;
-    const opts = {
-      ...rootOptions,
-      jobId: jobId(payload),
-      removeOnComplete: { age: rootKeepSeconds, count: 1000 },
-    };
+    const keep = { age: rootKeepSeconds, count: 1000 };
+    const opts = { ...rootOptions, jobId: jobId(payload), removeOnComplete: keep, removeOnFail: keep };
     await bounded(this.#flows.add({ ...root, opts }));
     return jobId(payload);
   }

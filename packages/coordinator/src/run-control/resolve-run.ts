@@ -66,6 +66,7 @@ export async function resolveRun(options: {
       side,
     ),
   };
+  refuseStoreInside(config.dataset, store.url);
   await checkPrefix(config.dataset);
   const key = runKeys(config.id).config;
   const parse = (body: Uint8Array): RunConfig => parseJsonAs(runConfig, body, key);
@@ -100,6 +101,7 @@ export async function resolveScoring(options: {
   const config: ScoringConfig = { formatVersion: 1, id, ...core };
   refuseNested(config.source, config.output);
   await checkPrefix(config.source);
+  await checkOutput(config);
   const key = scoringKeys(id).config;
   const parse = (body: Uint8Array): ScoringConfig => parseJsonAs(scoringConfig, body, key);
   const claim = async (): Promise<void> => {
@@ -107,6 +109,16 @@ export async function resolveScoring(options: {
     await writeConfig(options.store, key, config, parse);
   };
   return { config, claim };
+}
+
+/** Artefacts under the dataset would be listed as pictures of a class; hidden folders such as .trommel are not. */
+function refuseStoreInside(dataset: string, store: string): void {
+  const root = `${dataset.replace(/\/$/, "")}/`;
+  if (!`${store}/`.startsWith(root) || store.slice(root.length).startsWith(".")) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to train on ${dataset}: the store ${store} is inside it and would be taken for a class. Choose a --store beside it`,
+  );
 }
 
 /** Scores under the prefix that is being listed would be listed as pictures. */
@@ -175,23 +187,38 @@ async function checkPrefix(location: string): Promise<void> {
   }
 }
 
+const ownerKey = "_trommel/scoring.json";
+
 async function claimOutput(config: ScoringConfig): Promise<void> {
   const output = openStore(config.output);
-  const key = "_trommel/scoring.json";
   const body = Buffer.from(canonicalJson(config), "utf8");
   try {
-    if ((await output.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written")
-      return;
-    const owner = parseJsonAs(scoringConfig, await output.get(key), `${config.output}/${key}`);
-    if (owner.id === config.id) return;
-    throw new TrommelError(
-      "conflict",
-      `failed to score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
-      { context: { output: config.output, owner: owner.id } },
-    );
+    const options = { ifAbsent: true, contentType: "application/json" };
+    if ((await output.put(ownerKey, body, options)) === "exists")
+      requireOwner(config, await output.get(ownerKey));
   } finally {
     output.close();
   }
+}
+
+/** Refuses a taken output before anything is started for it. */
+async function checkOutput(config: ScoringConfig): Promise<void> {
+  const output = openStore(config.output);
+  try {
+    if ((await output.head(ownerKey)) !== undefined) requireOwner(config, await output.get(ownerKey));
+  } finally {
+    output.close();
+  }
+}
+
+function requireOwner(config: ScoringConfig, body: Uint8Array): void {
+  const owner = parseJsonAs(scoringConfig, body, `${config.output}/${ownerKey}`);
+  if (owner.id === config.id) return;
+  throw new TrommelError(
+    "conflict",
+    `failed to score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
+    { context: { output: config.output, owner: owner.id } },
+  );
 }
 
 /** Writes a configuration once; under an old name only the same one is accepted. */

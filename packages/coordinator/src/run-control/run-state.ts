@@ -20,6 +20,7 @@ import {
   type StageProgress,
   type Stage,
 } from "@trommel/common";
+import { z } from "zod";
 import type { JobProducer } from "./job-producer.js";
 
 /** A run or scoring by its id, as the store knows it. */
@@ -37,6 +38,9 @@ export interface RunStatus {
   readonly error: RunError | undefined;
   readonly result: RunResult | undefined;
 }
+
+/** What tells whose `_SUCCESS.json` it is. */
+const successOwner = z.looseObject({ scoring: z.string() });
 
 /** What a finished run or scoring has to show. */
 export interface RunResult {
@@ -116,7 +120,10 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   if (subject.kind === "scoring") {
     const output = openStore(subject.config.output);
     try {
-      if ((await output.head(outputKeys.success)) === undefined) return undefined;
+      const success = await readIfThere(output, outputKeys.success);
+      if (success === undefined) return undefined;
+      // The prefix may hold another scoring, which is not this one's result.
+      if (parseJsonAs(successOwner, success, outputKeys.success).scoring !== subject.id) return undefined;
       const ledger = parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), "ledger.json");
       return { ledger, location: subject.config.output };
     } finally {

@@ -1,6 +1,10 @@
 import type { TrommelError } from "@trommel/common";
 import { toTrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
+import pLimit from "p-limit";
 import { decodeImage, type ResolvedDecodeRecipe } from "./decode-image.js";
+
+/** Files of a shard whose bytes are in memory at once; with the recipe's `maxBytes` the bound on what they take. */
+const filesAtOnce = 8;
 
 /** One file of a shard: its base image, or why there is none. */
 export type Picture = { readonly position: number; readonly key: string } & (
@@ -13,7 +17,7 @@ export interface PictureStreamOptions {
   /** @throws TrommelError as ObjectStore.get does */
   readonly read: (key: string, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array>;
   readonly decode: ResolvedDecodeRecipe;
-  /** Files that are fetched, decoded or waiting at once: the bound on memory. */
+  /** Pictures that are under way or decoded and waiting. */
   readonly window: number;
   readonly signal: AbortSignal;
 }
@@ -24,12 +28,13 @@ export interface PictureStreamOptions {
  */
 export async function* streamPictures(options: PictureStreamOptions): AsyncGenerator<Picture> {
   const { entries, window, signal } = options;
+  const limit = pLimit(filesAtOnce);
   const underWay: Promise<Picture>[] = [];
   let next = 0;
   try {
     while (next < entries.length || underWay.length > 0) {
       while (next < entries.length && underWay.length < window) {
-        const loading = loadPicture(next, entries[next] as ShardEntry, options);
+        const loading = limit(loadPicture, next, entries[next] as ShardEntry, options);
         // The failure is thrown where the picture's turn comes; until then it is not unhandled.
         loading.catch(() => undefined);
         underWay.push(loading);

@@ -5,6 +5,7 @@ import {
   type ObjectStore,
   type Projection,
   type RunConfig,
+  type ShardEntry,
   openStore,
 } from "@trommel/common";
 import { createEngine } from "../backbone/engines/create-engine.js";
@@ -12,19 +13,14 @@ import { predictProbabilities } from "../head/predict-head.js";
 import { streamPictures } from "../image/picture-stream.js";
 import { RowProjector } from "../linalg/project-rows.js";
 import { readFeatures } from "./gram.js";
-import { readShard } from "./read-config.js";
+import { readListing, readShard } from "./read-config.js";
 
 /** Pictures that are put through the compiled model. */
 const checkedPictures = 8;
 /** Largest difference of a probability. Half-precision features alone move them by a few thousandths. */
 const tolerance = { f32: 1e-3, f16: 2e-2 } as const;
 
-/**
- * Holds the compiled model against training: the first readable pictures of the run, decoded again and put through
- * `model.onnx`, must get the probabilities that the head gives their stored identity-view features.
- * @throws TrommelError `parity-failed`: training and serving would differ, so there is no bundle
- */
-export async function checkServing(options: {
+interface CheckServingOptions {
   readonly store: ObjectStore;
   readonly config: RunConfig;
   readonly model: Uint8Array;
@@ -33,14 +29,18 @@ export async function checkServing(options: {
   readonly weights: HeadWeights;
   readonly threads: number;
   readonly signal: AbortSignal;
-}): Promise<void> {
+}
+
+/**
+ * Holds the compiled model against training: the first readable pictures of the run, decoded again and put through
+ * `model.onnx`, must get the probabilities that the head gives their stored identity-view features.
+ * @throws TrommelError `parity-failed`: training and serving would differ, so there is no bundle
+ */
+export async function checkServing(options: CheckServingOptions): Promise<void> {
   const { config } = options;
-  const shard = await readShard(options.store, runKeys(config.id).shard(0));
-  const features = await readFeatures(options.store, config, shard);
-  const rows = [...features.image.keys()].filter((row) => features.view[row] === 0).slice(0, checkedPictures);
-  const expected = await fromFeatures(options, features, rows);
-  const entries = rows.flatMap((row) => shard.entries[features.image[row] ?? -1] ?? []);
-  const served = await fromPictures(options, entries);
+  const sample = await samplePictures(options);
+  const expected = await fromFeatures(options, sample);
+  const served = await fromPictures(options, sample.entries);
   // A picture that has gone since it was extracted cannot be compared.
   if (served === undefined) return;
   let largest = 0;
@@ -51,34 +51,54 @@ export async function checkServing(options: {
   throw new TrommelError(
     "parity-failed",
     `failed to compile the bundle of ${config.id}: its model differs from the trained head by ${largest} in a probability, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
-    { context: { largest, bound, pictures: rows.length } },
+    { context: { largest, bound, pictures: sample.entries.length } },
   );
 }
 
-async function fromFeatures(
-  options: Parameters<typeof checkServing>[0],
-  features: { readonly dimension: number; readonly features: Float32Array },
-  rows: readonly number[],
-): Promise<Float32Array> {
-  const { dimension } = features;
-  const picked = new Float32Array(rows.length * dimension);
-  for (const [i, row] of rows.entries()) {
-    picked.set(features.features.subarray(row * dimension, (row + 1) * dimension), i * dimension);
+interface Sample {
+  readonly entries: readonly ShardEntry[];
+  /** [entries.length, dimension]: the identity view of each. */
+  readonly features: Float32Array;
+}
+
+/** The first readable pictures of the run, in listing order. */
+async function samplePictures(options: CheckServingOptions): Promise<Sample> {
+  const { store, config } = options;
+  const keys = runKeys(config.id);
+  const { shards } = await readListing(store, keys.listing);
+  const entries: ShardEntry[] = [];
+  const picked: Float32Array[] = [];
+  for (let index = 0; index < shards && entries.length < checkedPictures; index += 1) {
+    const shard = await readShard(store, keys.shard(index));
+    const { dimension, features, image, view } = await readFeatures(store, config, shard);
+    for (const [row, position] of image.entries()) {
+      const entry = shard.entries[position];
+      if (view[row] !== 0 || entry === undefined || entries.length === checkedPictures) continue;
+      entries.push(entry);
+      picked.push(features.subarray(row * dimension, (row + 1) * dimension));
+    }
   }
+  const values = Float32Array.from(picked.flatMap((row) => [...row]));
+  return { entries, features: values };
+}
+
+async function fromFeatures(options: CheckServingOptions, sample: Sample): Promise<Float32Array> {
+  const picked = sample.features;
+  const count = sample.entries.length;
   const { projection, config, weights } = options;
-  if (projection === null) return predictProbabilities(config.recipe.head, weights, picked, rows.length);
+  if (projection === null) return predictProbabilities(config.recipe.head, weights, picked, count);
   const projector = await RowProjector.create(projection, { threads: options.threads });
   try {
-    const projected = await projector.project(picked, rows.length);
-    return predictProbabilities(config.recipe.head, weights, projected, rows.length);
+    const projected = await projector.project(picked, count);
+    return predictProbabilities(config.recipe.head, weights, projected, count);
   } finally {
     await projector.release();
   }
 }
 
 async function fromPictures(
-  options: Parameters<typeof checkServing>[0],
-  entries: readonly { readonly key: string; readonly sizeBytes: number; readonly etag: string }[],
+  options: CheckServingOptions,
+  entries: readonly ShardEntry[],
 ): Promise<Float32Array | undefined> {
   const { config, model, classCount } = options;
   const { side } = config;

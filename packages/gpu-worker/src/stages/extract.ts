@@ -3,19 +3,19 @@ import {
   featureShardKey,
   featureShardMarker,
   findMarker,
-  openStore,
   runKeys,
   writeWithMarker,
   type FailedRow,
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { streamPictures } from "../image/picture-stream.js";
 import { drawViews, hasColour } from "../image/view.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
-import { PictureBatches, type PictureBatch } from "./picture-batches.js";
+import type { PictureBatch } from "./picture-batches.js";
 import { readRunConfig, readShard } from "./read-config.js";
+import { commitOnce } from "./commit-once.js";
+import { runBatches } from "./run-batches.js";
 
 /**
  * Extract: shard → feature shard.
@@ -43,12 +43,10 @@ export async function extract(
     shard: shard.hash,
     fingerprint: config.fingerprint,
   });
-  await writeWithMarker(store, key, bytes, {
-    rows: collected.rows.image.length,
-    ok: shard.entries.length - collected.failed.length,
-    failed: collected.failed,
-  });
-  return { images: shard.entries.length, failed: collected.failed.length };
+  const { failed, rows } = collected;
+  const ok = shard.entries.length - failed.length;
+  await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed }));
+  return { images: shard.entries.length, failed: failed.length };
 }
 
 function extractorKey(config: RunConfig): string {
@@ -73,9 +71,6 @@ interface CollectedRows {
   readonly failed: FailedRow[];
 }
 
-/** Of a shard, for each batch that the device computes at once: one runs, one waits. */
-const batchesPerLane = 2;
-
 async function extractRows(
   config: RunConfig,
   shard: Shard,
@@ -88,65 +83,32 @@ async function extractRows(
   const features = new Float32Array(capacity * dimension);
   const image = new Int32Array(capacity);
   const view = new Uint8Array(capacity);
-  const failed: FailedRow[] = [];
   let rowCount = 0;
-  let seen = 0;
-
-  const source = openStore(config.dataset);
-  const running: Promise<void>[] = [];
-  const submit = (batch: PictureBatch): void => {
-    const start = rowCount;
-    rowCount += batch.positions.length * viewCount;
-    for (const [b, position] of batch.positions.entries()) {
-      image.fill(position, start + b * viewCount, start + (b + 1) * viewCount);
-      for (let v = 0; v < viewCount; v += 1) view[start + b * viewCount + v] = v;
-    }
-    const result = context.device.extract(extractorKey(config), withViews(config, batch)).then((rows) => {
-      features.set(rows, start * dimension);
-      context.onImages((seen += batch.positions.length));
-    });
-    result.catch(() => undefined);
-    running.push(result);
-  };
-  try {
-    const batches = new PictureBatches(side, Math.max(1, Math.round(context.viewsPerBatch / viewCount)));
-    for await (const picture of streamPictures({
-      entries: shard.entries,
-      read: (fileKey, maxBytes, signal) => source.get(fileKey, { maxBytes, signal }),
-      decode: { ...recipe.decode, side },
-      window: 4 * batches.size,
-      signal: context.signal,
-    })) {
-      if (!picture.ok) {
-        failed.push({
-          position: picture.position,
-          key: picture.key,
-          reason: picture.reason,
-          detail: picture.detail,
-        });
-        continue;
+  const failed = await runBatches({
+    entries: shard.entries,
+    source: config.dataset,
+    decode: { ...recipe.decode, side },
+    batchSize: Math.max(1, Math.round(context.viewsPerBatch / viewCount)),
+    context,
+    run: async (batch) => {
+      // Rows are given out before the first wait, so that they stand in shard order whichever batch ends first.
+      const start = rowCount;
+      rowCount += batch.positions.length * viewCount;
+      for (const [b, position] of batch.positions.entries()) {
+        image.fill(position, start + b * viewCount, start + (b + 1) * viewCount);
+        for (let v = 0; v < viewCount; v += 1) view[start + b * viewCount + v] = v;
       }
-      const full = batches.add(picture);
-      if (full === undefined) continue;
-      submit(full);
-      if (running.length >= batchesPerLane * context.device.laneCount) await running.shift();
-    }
-    const rest = batches.rest();
-    if (rest !== undefined) submit(rest);
-    await Promise.all(running);
-  } finally {
-    await Promise.allSettled(running);
-    source.close();
-  }
-  return {
-    rows: {
-      dimension,
-      features: features.subarray(0, rowCount * dimension),
-      image: image.subarray(0, rowCount),
-      view: view.subarray(0, rowCount),
+      const rows = await context.device.extract(extractorKey(config), withViews(config, batch));
+      features.set(rows, start * dimension);
     },
-    failed,
+  });
+  const rows = {
+    dimension,
+    features: features.subarray(0, rowCount * dimension),
+    image: image.subarray(0, rowCount),
+    view: view.subarray(0, rowCount),
   };
+  return { rows, failed };
 }
 
 function withViews(config: RunConfig, batch: PictureBatch) {

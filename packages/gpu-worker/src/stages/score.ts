@@ -21,19 +21,16 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { streamPictures } from "../image/picture-stream.js";
 import type { ClassifierRequest } from "../threads/device-thread.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
-import { PictureBatches, type PictureBatch } from "./picture-batches.js";
 import { readScoringConfig, readShard } from "./read-config.js";
+import { commitOnce } from "./commit-once.js";
+import { runBatches } from "./run-batches.js";
 import { csvPart, jsonLinesPart, scoreRowOf } from "./score-rows.js";
 
 /** The marker of a score part. */
 export const scorePartMarker = markerSchema.extend(shardOutcome.shape);
-
-/** Of a shard, for each batch that the device computes at once: one runs, one waits. */
-const batchesPerLane = 2;
 
 /**
  * Score: shard, bundle → score part.
@@ -62,7 +59,7 @@ export async function score(
         contentType: "text/csv",
       });
     }
-    await writeWithMarker(output, key, jsonLinesPart(rows), { ok: rows.length, failed });
+    await commitOnce(() => writeWithMarker(output, key, jsonLinesPart(rows), { ok: rows.length, failed }));
     return { images: shard.entries.length, failed: failed.length };
   } finally {
     output.close();
@@ -93,61 +90,24 @@ async function scoreShard(
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));
   const { side, decode } = manifest.input;
   const classCount = manifest.labels.length;
-  const failed: FailedRow[] = [];
-  const rows: ScoreRow[] = [];
-  const running: Promise<ScoreRow[]>[] = [];
-  const take = async (): Promise<void> => {
-    rows.push(...((await running.shift()) ?? []));
-    context.onImages(rows.length + failed.length);
-  };
-  const submit = (batch: PictureBatch): void => {
-    const scored = device
-      .classify(modelKey, batch.pixels, batch.positions.length)
-      .then((probabilities) =>
-        batch.keys.map((key, i) =>
-          scoreRowOf(
-            key,
-            probabilities.subarray(i * classCount, (i + 1) * classCount),
-            manifest.labels,
-            config.topK,
-          ),
-        ),
-      );
-    scored.catch(() => undefined);
-    running.push(scored);
-  };
-  const source = openStore(config.source);
-  try {
-    const batches = new PictureBatches(side, context.viewsPerBatch);
-    for await (const picture of streamPictures({
-      entries: shard.entries,
-      read: (key, maxBytes, signal) => source.get(key, { maxBytes, signal }),
-      decode: { ...decode, side },
-      window: 3 * batches.size,
-      signal: context.signal,
-    })) {
-      if (!picture.ok) {
-        failed.push({
-          position: picture.position,
-          key: picture.key,
-          reason: picture.reason,
-          detail: picture.detail,
-        });
-        continue;
-      }
-      const full = batches.add(picture);
-      if (full === undefined) continue;
-      submit(full);
-      if (running.length >= batchesPerLane * device.laneCount) await take();
-    }
-    const rest = batches.rest();
-    if (rest !== undefined) submit(rest);
-    while (running.length > 0) await take();
-  } finally {
-    await Promise.allSettled(running);
-    source.close();
-  }
-  return { rows, failed };
+  const scored: ScoreRow[][] = [];
+  const failed = await runBatches({
+    entries: shard.entries,
+    source: config.source,
+    decode: { ...decode, side },
+    batchSize: context.viewsPerBatch,
+    context,
+    run: async (batch) => {
+      // The place is taken before the first wait, so that rows stand in shard order whichever batch ends first.
+      const place = scored.push([]) - 1;
+      const probabilities = await device.classify(modelKey, batch.pixels, batch.positions.length);
+      scored[place] = batch.keys.map((key, i) => {
+        const row = probabilities.subarray(i * classCount, (i + 1) * classCount);
+        return scoreRowOf(key, row, manifest.labels, config.topK);
+      });
+    },
+  });
+  return { rows: scored.flat(), failed };
 }
 
 async function loadClassifier(

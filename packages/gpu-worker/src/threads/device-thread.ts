@@ -29,6 +29,8 @@ export interface DeviceThreadData {
   readonly engine: EngineName;
   readonly device: Device;
   readonly threads: number;
+  /** Models that stay loaded; more than are ever used at once. The least recently used goes first. */
+  readonly modelsAtMost: number;
 }
 
 export interface ClassifierRequest {
@@ -44,18 +46,15 @@ export interface ClassifierRequest {
   } | null;
 }
 
-/** Sessions hold a copy of the weights each; so many stay loaded, the least recently used goes first. */
-const loadedAtMost = 2;
-
 if (parentPort !== null) {
   const data = workerData as DeviceThreadData;
   const engine = createEngine({ engine: data.engine, device: data.device, threads: data.threads });
   // A failure is reported by the first call that awaits it.
   engine.catch(() => undefined);
-  serve(parentPort, engine);
+  serve(parentPort, engine, data.modelsAtMost);
 }
 
-function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>): void {
+function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>, modelsAtMost: number): void {
   const loaded = new Map<string, FeatureExtractor | Classifier>();
   // One call at a time: a model is never released while it runs.
   let tail: Promise<unknown> = Promise.resolve();
@@ -69,7 +68,7 @@ function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>): v
   async function load(key: string, create: () => Promise<FeatureExtractor | Classifier>): Promise<Answer> {
     if (!loaded.has(key)) loaded.set(key, await create());
     for (const [oldest, model] of loaded) {
-      if (loaded.size <= loadedAtMost) break;
+      if (loaded.size <= modelsAtMost) break;
       loaded.delete(oldest);
       await model.release();
     }

@@ -52,7 +52,7 @@ export function serveCalls(port: MessagePort, handlers: Readonly<Record<string, 
   const aborts = new Map<number, AbortController>();
   port.on("message", (request: Request) => {
     if (request.method === abortMethod) {
-      aborts.get(request.id)?.abort();
+      aborts.get(request.id)?.abort(new TrommelError("cancelled", "the caller gave up on it"));
       return;
     }
     void answer(request);
@@ -84,6 +84,7 @@ export function serveCalls(port: MessagePort, handlers: Readonly<Record<string, 
 }
 
 interface Pending {
+  readonly thread: Worker;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
   readonly note: ((value: unknown) => void) | undefined;
@@ -124,7 +125,7 @@ export class ThreadClient {
     options.signal?.addEventListener("abort", abort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject, note: options.onNote });
+        this.#pending.set(id, { thread, resolve, reject, note: options.onNote });
         thread.postMessage({ id, method, argument } satisfies Request, [...(options.transfer ?? [])]);
       });
     } finally {
@@ -153,6 +154,7 @@ export class ThreadClient {
     const end = (reason: string): void => {
       if (this.#thread === thread) this.#thread = undefined;
       for (const [id, pending] of this.#pending) {
+        if (pending.thread !== thread) continue;
         this.#pending.delete(id);
         pending.reject(new TrommelError("unavailable", `a thread of the worker ended: ${reason}`));
       }

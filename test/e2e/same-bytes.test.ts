@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { Redis } from "ioredis";
+import { RunningCli, trommelJson } from "../support/cli.js";
+import { drawDataset, writeFiles } from "../support/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
+import { descendantsOf, environmentOf, isRunning, type RunningProcess } from "../support/processes.js";
+import { temporaryFolder } from "../support/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { waitUntil } from "../support/wait-until.js";
+
+const labels = ["glass", "metal", "paper"];
+const perClass = 40;
+const shardSize = 4;
+const shardCount = (labels.length * perClass) / shardSize;
+
+const folder = await temporaryFolder("same-bytes");
+const dataset = join(folder, "labelled");
+let firstStore = "";
+/** Every file of the run and of the features, of the run that nothing disturbed. */
+let undisturbed: Map<string, string>;
+
+function trainArgs(store: string, workers: number): string[] {
+  return [
+    ...["train", dataset, "--store", store, "--workers", String(workers), "--run", "same"],
+    ...["--backbone", tinyBackbone.name, "--shard-size", String(shardSize), "--views", "4"],
+    ...["--epochs", "10", "--step", "8", "--validation", "0.2", "--follow", "--json"],
+  ];
+}
+
+/** Everything that a run leaves behind. */
+async function resultsOf(store: string): Promise<Map<string, string>> {
+  const results = new Map<string, string>();
+  for (const part of ["features", "runs", "splits"]) {
+    for (const [file, hash] of await fileHashes(join(store, part))) {
+      // What a killed process was writing stays under a name that no listing shows.
+      if (!file.includes("/.trommel-partial-")) results.set(`${part}/${file}`, hash);
+    }
+  }
+  return results;
+}
+
+const newStore = (name: string): Promise<string> => copyBackbones(firstStore, join(folder, name));
+
+async function committedShards(store: string): Promise<number> {
+  const files = await filesBelow(join(store, "features"));
+  return files.filter((file) => file.endsWith(".safetensors.json")).length;
+}
+
+/** Waits until a run has committed some shards and by far not all. */
+async function untilUnderWay(store: string): Promise<void> {
+  const done = await waitUntil(
+    "a shard is committed",
+    async () => (await committedShards(store)) || undefined,
+  );
+  assert.ok(done < shardCount / 2, `${done} of ${shardCount} shards are done: this is not the middle`);
+}
+
+const isWorker = ({ args }: RunningProcess): boolean => args.includes("worker");
+const isRedis = ({ args }: RunningProcess): boolean => args.some((arg) => arg.includes("redis-server"));
+
+/** The embedded cluster's only worker, stopped (not ended) while it holds shards. */
+async function freezeWorker(cli: RunningCli): Promise<RunningProcess> {
+  const worker = (await descendantsOf(cli.pid)).find(isWorker);
+  assert.ok(worker !== undefined);
+  process.kill(worker.pid, "SIGSTOP");
+  const url = (await environmentOf(worker.pid, "TROMMEL_REDIS_URL")) ?? "";
+  const redis = new Redis(url.replace(/^unix:/, ""));
+  try {
+    assert.ok((await redis.llen("trommel:extract:active")) > 0, "the worker holds shards");
+  } finally {
+    redis.disconnect();
+  }
+  return worker;
+}
+
+before(async () => {
+  await writeFiles(dataset, await drawDataset(labels, { to: perClass }));
+  firstStore = await storeWithTinyBackbone(folder);
+});
+
+describe("the same run gives the same bytes", () => {
+  it("with one worker", async () => {
+    const { stdout, code, stderr } = await new RunningCli(trainArgs(firstStore, 1)).end();
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /"phase":"complete"/);
+    undisturbed = await resultsOf(firstStore);
+    assert.equal(await committedShards(firstStore), shardCount);
+    const shown = [...undisturbed.keys()];
+    for (const part of [
+      "/grams/",
+      "/projection.safetensors",
+      "/head/",
+      "/bundle/model.onnx",
+      "/split.json",
+    ]) {
+      assert.ok(
+        shown.some((file) => file.includes(part)),
+        part,
+      );
+    }
+  });
+
+  it("with three workers", async () => {
+    const store = await newStore("three");
+    const { code, stderr } = await new RunningCli(trainArgs(store, 3)).end();
+    assert.equal(code, 0, stderr);
+    assertSameFiles(await resultsOf(store), undisturbed);
+  });
+
+  it("with a worker that is killed while it holds shards, and the run ends by itself", async () => {
+    const store = await newStore("killed");
+    const cli = new RunningCli(trainArgs(store, 1));
+    await untilUnderWay(store);
+    const worker = await freezeWorker(cli);
+    process.kill(worker.pid, "SIGKILL");
+    const { code, stderr } = await cli.end(90_000);
+    assert.equal(code, 0, stderr);
+    assert.equal(await isRunning(worker.pid), false);
+    assertSameFiles(await resultsOf(store), undisturbed);
+  });
+
+  it("with the command itself killed: it leaves no process behind, and resume ends the run", async () => {
+    const store = await newStore("orphaned");
+    const cli = new RunningCli(trainArgs(store, 2));
+    await untilUnderWay(store);
+    const family = await descendantsOf(cli.pid);
+    assert.equal(family.filter(isWorker).length, 2);
+    assert.equal(family.filter(isRedis).length, 1);
+    cli.kill("SIGKILL");
+    await cli.end();
+    for (const { pid, args } of family) {
+      await waitUntil(`${args.slice(0, 3).join(" ")} has ended`, async () => !(await isRunning(pid)), 15_000);
+    }
+    const committed = await committedShards(store);
+    assert.ok(committed < shardCount, "it was killed in the middle");
+    const answer = await trommelJson(["resume", "same", "--store", store, "--workers", "2"]);
+    assert.equal((answer as { phase: string }).phase, "complete");
+    assertSameFiles(await resultsOf(store), undisturbed);
+  });
+});

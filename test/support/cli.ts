@@ -1,0 +1,142 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { waitUntil } from "./wait-until.js";
+
+/** The command line as a subprocess, as a person would start it: no part of it runs inside the test. */
+
+const bin = fileURLToPath(new URL("../../../packages/coordinator/bin/trommel.js", import.meta.url));
+
+export interface CliOptions {
+  /** Variables beside those of the test's own process; AWS_ and TROMMEL_ ones of that are left out. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** A bound, after which the command is killed and the test fails. @default 60000 */
+  readonly timeoutMs?: number;
+}
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command under way. */
+export class RunningCli {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<CliResult>;
+  stdout = "";
+  stderr = "";
+
+  constructor(args: readonly string[], options: CliOptions = {}) {
+    const child = spawn(process.execPath, [bin, ...args], {
+      env: { ...outsideVariables(), ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
+    this.#ended = once(child, "exit").then(async ([code, signal]: unknown[]) => {
+      // A worker that outlives a killed command holds its stderr open: the streams' end must not be awaited then.
+      if (signal === null) await this.#streamsEnd();
+      child.stdout.destroy();
+      child.stderr.destroy();
+      return {
+        code: code as number | null,
+        signal: signal as NodeJS.Signals | null,
+        stdout: this.stdout,
+        stderr: this.stderr,
+      };
+    });
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error("the command did not start");
+    return pid;
+  }
+
+  /** @throws Error with what it said where it does not end in time; it is killed then */
+  async end(timeoutMs = 60_000): Promise<CliResult> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.#child.kill("SIGKILL");
+        reject(
+          new Error(`the command did not end in ${timeoutMs} ms; it said:\n${this.stdout}\n${this.stderr}`),
+        );
+      }, timeoutMs);
+    });
+    try {
+      return await Promise.race([this.#ended, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Waits until stdout or stderr holds the text. */
+  async says(text: string, timeoutMs = 30_000): Promise<void> {
+    await waitUntil(
+      `the command says ${JSON.stringify(text)}`,
+      () => {
+        if (this.stdout.includes(text) || this.stderr.includes(text)) return true;
+        if (this.#child.exitCode !== null) throw new Error(`the command ended and said:\n${this.stderr}`);
+        return false;
+      },
+      timeoutMs,
+    );
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** For the end of a test: gone, whatever state it is in. */
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill("SIGTERM");
+    await this.end(45_000);
+  }
+
+  async #streamsEnd(): Promise<void> {
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream !== null && !stream.closed) await once(stream, "close");
+    }
+  }
+}
+
+/** Runs a command to its end. */
+export async function trommel(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  return new RunningCli(args, options).end(options.timeoutMs);
+}
+
+/** Runs a command that must succeed, with --json. @returns its one JSON object */
+export async function trommelJson(args: readonly string[], options: CliOptions = {}): Promise<unknown> {
+  const { code, stdout, stderr } = await trommel([...args, "--json"], options);
+  if (code !== 0) throw new Error(`trommel ${args.join(" ")} ended with ${String(code)}:\n${stderr}`);
+  return onlyJsonObject(stdout);
+}
+
+/** @throws Error where the text is anything but one line with one JSON object */
+export function onlyJsonObject(stdout: string): unknown {
+  const lines = stdout.split("\n");
+  if (lines.length !== 2 || lines[1] !== "" || !lines[0]?.startsWith("{"))
+    throw new Error(`stdout is not one JSON object: ${stdout}`);
+  return JSON.parse(lines[0]) as unknown;
+}
+
+/** The test's own environment, without what would lead a command to somebody's Redis or buckets. */
+function outsideVariables(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(AWS_|TROMMEL_|NODE_TEST_CONTEXT)/.test(name),
+  );
+  return {
+    ...Object.fromEntries(kept),
+    AWS_CONFIG_FILE: "/nonexistent",
+    AWS_SHARED_CREDENTIALS_FILE: "/nonexistent",
+    AWS_EC2_METADATA_DISABLED: "true",
+    // The AWS SDK announces on stderr which Node.js versions it will leave.
+    NODE_NO_WARNINGS: "1",
+  };
+}
