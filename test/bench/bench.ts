@@ -44,13 +44,7 @@ function chosenBenches(): string[] {
 }
 
 function chosenThreads(): number {
-  const threads = chosenThreads();
-  if (process.platform !== "linux") {
-    throw new TrommelError(
-      "unsupported",
-      `failed to measure on ${process.platform}: CPU time and memory are read from /proc. Run it on Linux`,
-    );
-  }
+  const threads = Number(flags.threads ?? availableParallelism());
   if (Number.isInteger(threads) && threads > 0) return threads;
   throw refusal(`--threads ${flags.threads} is no number of threads`, "Give 1, 2, 3, …");
 }
