@@ -18,7 +18,7 @@ after(async () => {
 describe("RunBoard on a real Redis", () => {
   it("counts a unit once, however often and by however many it is reported", async () => {
     const board = new RunBoard(redis, "once");
-    const attempt = await board.open((number) => `root-${number}`);
+    const attempt = await board.open((number) => `root-${number}`, "file:///store");
     await board.setTotal(attempt, "extract", 3, 12);
     const other = new RunBoard(redis, "once");
     await Promise.all(
@@ -34,12 +34,12 @@ describe("RunBoard on a real Redis", () => {
   it("opens each attempt with a clean board, and the one before is over", async () => {
     const board = new RunBoard(redis, "attempts");
     assert.equal(await board.state(), undefined);
-    const first = await board.open((number) => `root-${number}`);
+    const first = await board.open((number) => `root-${number}`, "file:///store");
     await board.countDone(first, "gram", 0);
     await board.cancel();
     await board.fail(first, "gram", new TrommelError("corrupt", "failed to read"));
     assert.equal(await board.isOver(first), true);
-    const second = await board.open((number) => `root-${number}`);
+    const second = await board.open((number) => `root-${number}`, "file:///store");
     assert.equal(second, first + 1);
     assert.deepEqual(await board.state(), {
       attempt: second,
@@ -53,7 +53,7 @@ describe("RunBoard on a real Redis", () => {
 
   it("keeps the first error, for later ones follow from it", async () => {
     const board = new RunBoard(redis, "errors");
-    const attempt = await board.open(() => "root");
+    const attempt = await board.open(() => "root", "file:///store");
     await board.fail(attempt + 1, "train", new TrommelError("internal", "of another attempt"));
     await board.fail(attempt, "extract", new TrommelError("forbidden", "failed to read the bucket"));
     await board.fail(attempt, "solve", new TrommelError("missing-input", "failed to read a gram"));
@@ -64,7 +64,7 @@ describe("RunBoard on a real Redis", () => {
 
   it("cancels the attempt that runs, and says nothing of a run that Redis does not know", async () => {
     const board = new RunBoard(redis, "cancelled");
-    const attempt = await board.open(() => "root");
+    const attempt = await board.open(() => "root", "file:///store");
     assert.equal(await board.isOver(attempt), false);
     await board.cancel();
     assert.equal(await board.isOver(attempt), true);
@@ -73,7 +73,7 @@ describe("RunBoard on a real Redis", () => {
 
   it("leaves no key without an end", async () => {
     const board = new RunBoard(redis, "noted");
-    await board.setNote(await board.open(() => "root"), "bundle", "checking");
+    await board.setNote(await board.open(() => "root", "file:///store"), "bundle", "checking");
     for (const key of await redis.keys("trommel:run:*")) {
       assert.ok((await redis.ttl(key)) > 0, key);
     }

@@ -29,6 +29,7 @@ async function shardsOf(
     shardKey: (index) => `shards/${index}.json`,
     shardSize: options.shardSize ?? 3,
     complete: options.complete,
+    signal: new AbortController().signal,
     skip: skipHidden,
   })) {
     shards.push(shard);

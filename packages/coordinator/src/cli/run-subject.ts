@@ -1,12 +1,7 @@
 import { TrommelError } from "@trommel/common";
 import type { RunResult, Subject } from "../run-control/run-state.js";
-import {
-  forgetCluster,
-  noteCluster,
-  readResult,
-  readStatus,
-  startAttempt,
-} from "../run-control/run-state.js";
+import { forgetCluster, noteCluster } from "../run-control/cluster-note.js";
+import { readResult, readStatus, startAttempt } from "../run-control/run-state.js";
 import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";
 import type { ClusterFlags, Session } from "./session.js";

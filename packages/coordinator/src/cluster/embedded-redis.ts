@@ -9,6 +9,8 @@ import { checkRedis, connectRedis, TrommelError, withTimeout } from "@trommel/co
 export interface EmbeddedRedis {
   readonly url: string;
   readonly pid: number;
+  /** @throws TrommelError `unavailable` where it has ended by itself */
+  check(): void;
   stop(): Promise<void>;
 }
 
@@ -46,7 +48,15 @@ export async function startEmbeddedRedis(options: { readonly port?: number } = {
   }
   // An embedded server must not keep a finished command alive.
   child.unref();
-  return { url, pid: child.pid ?? 0, stop };
+  const check = (): void => {
+    if (child.exitCode === null && child.signalCode === null) return;
+    throw new TrommelError(
+      "unavailable",
+      `the embedded redis-server ended (${child.exitCode ?? child.signalCode}); what is done is kept, and 'trommel resume' continues it`,
+      { retryable: false },
+    );
+  };
+  return { url, pid: child.pid ?? 0, check, stop };
 }
 
 async function waitUntilUp(child: ChildProcess, binary: string, url: string): Promise<void> {

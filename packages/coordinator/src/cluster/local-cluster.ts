@@ -52,7 +52,10 @@ export async function startLocalCluster(options: {
       get workerPids() {
         return workers.pids;
       },
-      check: () => workers.check(),
+      check: () => {
+        redis.check();
+        workers.check();
+      },
       stop,
     };
   } catch (thrown) {

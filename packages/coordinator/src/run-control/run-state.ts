@@ -21,6 +21,7 @@ import {
   type StageProgress,
   type Stage,
 } from "@trommel/common";
+import { z } from "zod";
 import type { JobProducer } from "./job-producer.js";
 
 /** ioredis waits for ever for a Redis that is away; a status does not. */
@@ -164,17 +165,23 @@ export async function readStatus(
   for (const stage of shownStages[subject.kind]) stages.push(await board.progress(state.attempt, stage));
   const root = await producer.rootState(state.rootJobId);
   const live = root !== "failed" && root !== "completed" && root !== "unknown";
-  const phase: RunPhase =
-    result !== undefined
-      ? "complete"
-      : cancelled
-        ? "cancelled"
-        : live
-          ? "running"
-          : state.error !== undefined || root === "failed"
-            ? "failed"
-            : "stopped";
+  const phase = phaseOf({ complete: result !== undefined, cancelled, live, error: state.error, root });
   return { ...base, phase, stages, error: state.error };
+}
+
+function phaseOf(known: {
+  readonly complete: boolean;
+  readonly cancelled: boolean;
+  readonly live: boolean;
+  readonly error: RunError | undefined;
+  readonly root: string;
+}): RunPhase {
+  if (known.complete) return "complete";
+  if (known.cancelled) return "cancelled";
+  // Without a plan nothing can come of a run, even while its other jobs find that out one after another.
+  if (known.error?.stage.startsWith("plan-") === true) return "failed";
+  if (known.live) return "running";
+  return known.error !== undefined || known.root === "failed" ? "failed" : "stopped";
 }
 
 async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolean> {
