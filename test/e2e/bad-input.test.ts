@@ -61,7 +61,7 @@ before(async () => {
   await trommelJson(done);
   await trommelJson(["score", dataset, "--store", store, "--model", "done", "--output", pathOf("taken")]);
   // Queued where nobody serves, it stays unfinished.
-  const queued = done.map((arg) => (arg === "done" ? "unfinished" : arg));
+  const queued = done.slice(0, -2).map((arg) => (arg === "done" ? "unfinished" : arg));
   await trommelJson([...queued, "--redis", redis.url(), "--no-follow"]);
 });
 
@@ -90,6 +90,24 @@ function refusals(): Refusal[] {
   const noGpu = !existsSync("/dev/nvidia0");
   const noGraphics = noGpu && !existsSync("/dev/dri") && process.env["VK_DRIVER_FILES"] === undefined;
   return [
+    {
+      name: "workers' flags where a cluster is given",
+      args: train(dataset, "--device", "cpu", "--redis", redis.url()),
+      code: "invalid-argument",
+      says: [/--workers/, /--device/],
+    },
+    {
+      name: "leaving a run to a cluster that ends with the command",
+      args: train(dataset, "--no-follow"),
+      code: "invalid-argument",
+      says: [/--no-follow/],
+    },
+    {
+      name: "a local cluster on a Redis that is there",
+      args: ["up", "--redis", redis.url()],
+      code: "invalid-argument",
+      says: [/--redis/],
+    },
     {
       name: "an empty prefix",
       args: train(pathOf("empty")),
@@ -349,11 +367,15 @@ describe("a command that cannot succeed says so in one line and writes nothing",
       [["score", dataset, "--model", "done", "--output", "x", "--format", "xml"], "xml"],
       [["train", dataset, "--no-such-flag"], "--no-such-flag"],
       [["score", dataset, "--model", "done"], "--output"],
+      [["train", dataset, "--workers", "999"], "999"],
     ] as const) {
       const { code, stderr, stdout } = await trommel(args, { cwd: folder, timeoutMs });
       assert.equal(code, 2);
       assert.equal(stdout, "");
       assert.ok(stderr.includes(value), stderr);
+      const asJson = await trommel([...args, "--json"], { cwd: folder, timeoutMs });
+      const { error } = onlyJsonObject(asJson.stdout) as { error: { code: string } };
+      assert.deepEqual([asJson.code, error.code], [2, "invalid-argument"]);
     }
   });
 });
