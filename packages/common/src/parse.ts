@@ -16,9 +16,20 @@ export function parseAs<S extends z.ZodType>(
   if (result.success) return result.data;
   const faults = result.error.issues.map((issue) => {
     const path = issue.path.map(String).join(".");
-    return path === "" ? issue.message : `${path}: ${issue.message}`;
+    return path === "" ? issue.message : `${path}: ${issue.message}${given(value, issue.path)}`;
   });
   throw new TrommelError(code, `failed to read ${what}: ${faults.join("; ")}`, { context: { what, faults } });
+}
+
+/** The value at a path, where it is short enough to be shown. */
+function given(value: unknown, path: readonly PropertyKey[]): string {
+  let found = value;
+  for (const step of path) {
+    if (typeof found !== "object" || found === null) return "";
+    found = (found as Record<PropertyKey, unknown>)[step];
+  }
+  if (found === undefined || typeof found === "object" || typeof found === "function") return "";
+  return ` (given ${JSON.stringify(found).slice(0, 60)})`;
 }
 
 /** Parses JSON text as UTF-8, then as {@link parseAs}. */

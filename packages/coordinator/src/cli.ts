@@ -44,6 +44,10 @@ async function reportFailure(thrown: unknown, args: readonly string[]): Promise<
     return 2;
   }
   const error = toTrommelError(thrown);
+  if (error.code === "cancelled" && error.context["interrupted"] === true) {
+    process.stderr.write(`trommel: ${error.message}\n`);
+    return 130;
+  }
   const exitCode = error.code === "invalid-argument" || error.code === "device-unavailable" ? 2 : 1;
   // A worker of a local cluster leaves the telling to the command that started it.
   if (embedded && process.connected) {
@@ -58,7 +62,7 @@ async function reportFailure(thrown: unknown, args: readonly string[]): Promise<
 }
 
 /** Flags of every command. */
-function globals(command: Command): Command {
+function globals(command: Command, logLevel = "warn"): Command {
   return command
     .addOption(
       new Option("--store <location>", "folder or s3://bucket/prefix")
@@ -71,7 +75,7 @@ function globals(command: Command): Command {
       ),
     )
     .option("--json", "print one JSON object to stdout and all else to stderr")
-    .addOption(new Option("--log-level <level>", "what goes to stderr").choices(logLevels).default("warn"));
+    .addOption(new Option("--log-level <level>", "what goes to stderr").choices(logLevels).default(logLevel));
 }
 
 /** Flags of commands that run workers of their own where no Redis is given. */
@@ -172,10 +176,10 @@ function addScore(program: Command): void {
 }
 
 function addServers(program: Command): void {
-  globals(program.command("coordinator"))
+  globals(program.command("coordinator"), "info")
     .description("serve the plan queue: prefixes to shards to jobs")
     .action(coordinator);
-  deviceFlags(globals(program.command("worker")))
+  deviceFlags(globals(program.command("worker"), "info"))
     .description("serve the work queues")
     .option("--concurrency <shards>", "shards in flight", positiveInteger, 2)
     .addOption(
@@ -189,7 +193,7 @@ function addServers(program: Command): void {
     )
     .addOption(new Option("--embedded").hideHelp())
     .action(worker);
-  clusterFlags(globals(program.command("up")))
+  clusterFlags(globals(program.command("up"), "info"))
     .description("run a local cluster until interrupted: Redis, a coordinator and workers")
     .option("--port <port>", "loopback port of its Redis", positiveInteger, 6390)
     .action(up);

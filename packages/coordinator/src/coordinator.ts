@@ -54,7 +54,13 @@ export async function startCoordinator(options: {
       const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
       const board = new RunBoard(connection, payload.id);
       try {
-        await plan(payload, { store, producer, board, signal: stopping.signal });
+        await plan(payload, {
+          store,
+          producer,
+          board,
+          signal: stopping.signal,
+          onNotice: (notice) => log.warn(notice),
+        });
         log.info({ run: payload.id }, "planned");
       } catch (thrown) {
         if (stopping.signal.aborted) {
@@ -86,6 +92,7 @@ async function plan(
     readonly producer: JobProducer;
     readonly board: RunBoard;
     readonly signal: AbortSignal;
+    readonly onNotice: (notice: string) => void;
   },
 ): Promise<void> {
   const { id, attempt } = payload;
@@ -114,7 +121,11 @@ async function planFailure(
   log: Logger,
 ): Promise<Error> {
   const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-  log.warn({ run: payload.id, code: error.code, reason: error.message, last }, "failed to plan");
+  // A final failure is told by whoever follows the run; a try that is repeated is told nowhere else.
+  log[last ? "info" : "warn"](
+    { run: payload.id, code: error.code, reason: error.message, last },
+    "failed to plan",
+  );
   if (last && error.code !== "cancelled") await board.fail(payload.attempt, payload.stage, error);
   return error.retryable ? error : new UnrecoverableError(error.message);
 }

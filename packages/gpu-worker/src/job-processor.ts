@@ -125,7 +125,8 @@ async function failure(
   log: Logger,
 ): Promise<Error> {
   const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-  log.warn(
+  // A final failure is told by whoever follows the run; a try that is repeated is told nowhere else.
+  log[last ? "info" : "warn"](
     {
       job: job.id,
       code: error.code,

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import {
   bundleFiles,
   bundleManifest,
@@ -55,6 +55,10 @@ async function predictFile(
 ): Promise<PredictedRow> {
   let bytes: Uint8Array;
   try {
+    // Looked at before it is opened: opening a pipe would wait for a writer.
+    if (!(await stat(file)).isFile()) {
+      return { key: file, error: { reason: "not-an-image", detail: "it is not a file" } };
+    }
     bytes = await readFile(file);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;

@@ -128,7 +128,10 @@ export const recipe = z
   .object({
     name: z.string().min(1).default("default"),
     /** Backbones by name or `name@hash12`; their embeddings are concatenated in this order. */
-    backbones: z.array(z.string().min(1)).min(1, "a recipe needs at least one backbone"),
+    backbones: z
+      .array(z.string().min(1))
+      .min(1, "a recipe needs at least one backbone")
+      .refine((names) => new Set(names).size === names.length, "a backbone is named twice"),
     decode: decodeRecipe.prefault({}),
     views: viewsRecipe.prefault({}),
     validation: z

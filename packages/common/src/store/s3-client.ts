@@ -26,6 +26,8 @@ const pathStyleVariable = "TROMMEL_S3_FORCE_PATH_STYLE";
  */
 export function configureS3(options: S3Options = {}): ConfiguredS3 {
   const endpoint = process.env["AWS_ENDPOINT_URL_S3"] || process.env["AWS_ENDPOINT_URL"];
+  // Node.js 20 is supported here; what the SDK will need one day is for whoever upgrades it, not for each command's user.
+  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
   const client = new S3Client({
     forcePathStyle: forcesPathStyle() ?? endpoint !== undefined,
     ...(options.maxAttempts === undefined ? {} : { maxAttempts: options.maxAttempts }),

@@ -41,7 +41,8 @@ export async function follow(options: {
           "cancelled",
           cluster === undefined
             ? `stopped following ${subject.id}; it goes on. 'trommel status ${subject.id} --follow' rejoins it`
-            : `stopped ${subject.id}; what is done is kept. 'trommel resume ${subject.id}' continues it`,
+            : `stopped ${subject.id}; the shards that are done are kept. 'trommel resume ${subject.id}' continues it`,
+          { context: { interrupted: true } },
         );
       }
     }
@@ -168,7 +169,8 @@ function noteOf(stage: StageProgress): string {
 }
 
 function formatSeconds(seconds: number): string {
-  if (seconds < 60) return `${Math.ceil(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }

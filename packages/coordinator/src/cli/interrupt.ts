@@ -3,6 +3,7 @@ export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   const interrupt = (): void => {
     if (controller.signal.aborted) process.exit(130);
+    process.stderr.write("trommel: stopping; again stops at once\n");
     controller.abort();
   };
   process.on("SIGINT", interrupt);

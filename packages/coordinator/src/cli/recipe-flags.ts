@@ -20,7 +20,12 @@ function number(value: string): number {
 }
 
 const recipeFlags: readonly RecipeFlag[] = [
-  { flag: "--side <pixels>", path: ["decode", "side"], help: "side of the base image", read: number },
+  {
+    flag: "--side <pixels>",
+    path: ["decode", "side"],
+    help: "side of the base image, or auto: the largest input",
+    read: (value) => (value === "auto" ? value : number(value)),
+  },
   { flag: "--fit <fit>", path: ["decode", "fit"], help: "squash, letterbox or crop", read: text },
   {
     flag: "--views <count>",

@@ -36,7 +36,11 @@ export async function startEmbeddedRedis(options: { readonly port?: number } = {
     [...address, "--dir", folder, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"],
     { stdio: ["ignore", "pipe", "pipe"], detached: true },
   );
+  // A command that exits at once, such as at a second Ctrl-C, takes its server with it.
+  const killAtExit = (): void => void child.kill("SIGKILL");
+  process.once("exit", killAtExit);
   const stop = async (): Promise<void> => {
+    process.off("exit", killAtExit);
     await stopProcess(child);
     await rm(folder, { recursive: true, force: true });
   };

@@ -34,10 +34,12 @@ export async function planRun(options: {
   readonly producer: JobProducer;
   readonly board: RunBoard;
   readonly signal: AbortSignal;
+  /** Told of files that no key can name and that are left out. */
+  readonly onNotice: (notice: string) => void;
 }): Promise<ListingSummary> {
   const { config, attempt, store, producer, board } = options;
   const keys = runKeys(config.id);
-  const source = openStore(config.dataset);
+  const source = openStore(config.dataset, { onNotice: options.onNotice });
   const keysByLabel = new Map<string, string[]>();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   let group: number[] = [];

@@ -27,10 +27,12 @@ export async function planScoring(options: {
   readonly producer: JobProducer;
   readonly board: RunBoard;
   readonly signal: AbortSignal;
+  /** Told of files that no key can name and that are left out. */
+  readonly onNotice: (notice: string) => void;
 }): Promise<ListingSummary> {
   const { config, attempt, store, producer, board } = options;
   const keys = scoringKeys(config.id);
-  const source = openStore(config.source);
+  const source = openStore(config.source, { onNotice: options.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   let waiting: number[] = [];
   const flush = async (): Promise<void> => {

@@ -41,9 +41,11 @@ export async function resolveRun(options: {
   readonly id: string;
   readonly dataset: string;
   readonly recipe: RecipeInput;
+  /** Where it came from, for messages. */
+  readonly recipeName: string;
 }): Promise<Resolved<RunConfig>> {
   const { store } = options;
-  const recipe = parseAs(recipeSchema, options.recipe, `the recipe ${options.recipe.name ?? "given"}`);
+  const recipe = parseAs(recipeSchema, options.recipe, options.recipeName);
   const specs = [];
   for (const reference of recipe.backbones) specs.push(await resolveBackbone(store, reference));
   const inputSizes = specs.map((spec) => spec.inputSize);

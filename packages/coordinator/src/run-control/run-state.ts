@@ -165,8 +165,10 @@ export async function readStatus(
   for (const stage of shownStages[subject.kind]) stages.push(await board.progress(state.attempt, stage));
   const root = await producer.rootState(state.rootJobId);
   const live = root !== "failed" && root !== "completed" && root !== "unknown";
-  const phase = phaseOf({ complete: result !== undefined, cancelled, live, error: state.error, root });
-  return { ...base, phase, stages, error: state.error };
+  // It may have ended between the first look and this one; what the store says now decides.
+  const ended = live || result !== undefined ? result : await readResult(store, subject);
+  const phase = phaseOf({ complete: ended !== undefined, cancelled, live, error: state.error, root });
+  return { ...base, result: ended, phase, stages, error: state.error };
 }
 
 function phaseOf(known: {

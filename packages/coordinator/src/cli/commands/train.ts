@@ -15,9 +15,11 @@ export async function train(prefix: string, flags: TrainFlags): Promise<void> {
   const session = new Session(flags);
   try {
     const recipe = await readRecipe(flags);
+    const recipeName =
+      typeof flags["recipe"] === "string" ? `the recipe ${flags["recipe"]}` : "the recipe of the flags";
     const dataset = resolveLocation(prefix);
     const id = flags.run ?? defaultRunId(dataset, recipe);
-    const { config, claim } = await resolveRun({ store: session.store, id, dataset, recipe });
+    const { config, claim } = await resolveRun({ store: session.store, id, dataset, recipe, recipeName });
     await runSubject(session, { kind: "run", id: config.id, config }, flags, claim);
   } finally {
     await session.close();
