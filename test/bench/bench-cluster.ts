@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { queuePrefix, RunBoard, runErrorToThrow, type RecipeInput } from "@trommel/common";
 import { Session } from "@trommel/coordinator/cli/session";
 import { startLocalCluster, type LocalCluster } from "@trommel/coordinator/cluster/local-cluster";
-import { createRun } from "@trommel/coordinator/run-control/create-run";
 import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
+import { resolveRun } from "@trommel/coordinator/run-control/resolve-run";
 import { readResult, startAttempt } from "@trommel/coordinator/run-control/run-state";
 import { machineBusySeconds, processCpuSeconds } from "./process-usage.js";
 
@@ -62,7 +62,14 @@ export class BenchCluster {
   /** Queues a run and waits until every one of its shards is committed. */
   async extract(id: string, dataset: string, recipe: RecipeInput): Promise<Extraction> {
     const { store } = this.#session;
-    const config = await createRun({ store, id, dataset, recipe });
+    const { config, claim } = await resolveRun({
+      store,
+      id,
+      dataset,
+      recipe,
+      recipeName: "the benchmark's recipe",
+    });
+    await claim();
     const pid = this.workerPid;
     const cpuBefore = await processCpuSeconds(pid);
     const machineBefore = machineBusySeconds();
@@ -84,7 +91,7 @@ export class BenchCluster {
   /** Waits for the bundle of a run that was begun by {@link extract}. */
   async finish(id: string, dataset: string, recipe: RecipeInput): Promise<void> {
     const { store } = this.#session;
-    const config = await createRun({ store, id, dataset, recipe });
+    const { config } = await resolveRun({ store, id, dataset, recipe, recipeName: "the benchmark's recipe" });
     const board = new RunBoard(this.#producer.redis, id);
     while ((await readResult(store, { kind: "run", id, config })) === undefined) {
       await this.#throwIfFailed(board);
