@@ -41,11 +41,6 @@ export async function backboneImport(source: string, flags: ImportFlags): Promis
     session.say(
       `imported ${backboneId(spec)}: ${spec.inputSize} × ${spec.inputSize} pixels to ${spec.dimension} numbers`,
     );
-    if (spec.parity !== null) {
-      session.say(
-        `largest difference to ${spec.parity.reference} on ${spec.parity.inputs} inputs: ${spec.parity.maxRelativeDifference.toExponential(1)} relative`,
-      );
-    }
     session.result({ id: backboneId(spec), spec });
   } finally {
     await session.close();
