@@ -20,6 +20,7 @@ import {
 } from "@trommel/common";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
+import type { PlanContext } from "./plan/plan-context.js";
 import { planRun } from "./plan/plan-run.js";
 import { planScoring } from "./plan/plan-scoring.js";
 import { JobProducer } from "./run-control/job-producer.js";
@@ -55,6 +56,7 @@ export async function startCoordinator(options: {
       const board = new RunBoard(connection, payload.id);
       try {
         await plan(payload, {
+          attempt: payload.attempt,
           store,
           producer,
           board,
@@ -85,16 +87,7 @@ export async function startCoordinator(options: {
   };
 }
 
-async function plan(
-  payload: JobPayload,
-  context: {
-    readonly store: ObjectStore;
-    readonly producer: JobProducer;
-    readonly board: RunBoard;
-    readonly signal: AbortSignal;
-    readonly onNotice: (notice: string) => void;
-  },
-): Promise<void> {
+async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
   const { id, attempt } = payload;
   const { store, board } = context;
   if (await board.isOver(attempt))
@@ -102,11 +95,11 @@ async function plan(
   if (payload.stage === "plan-run") {
     const key = runKeys(id).config;
     const config = parseJsonAs(runConfig, await store.get(key), key);
-    await planRun({ ...context, config, attempt });
+    await planRun(config, context);
   } else {
     const key = scoringKeys(id).config;
     const config = parseJsonAs(scoringConfig, await store.get(key), key);
-    await planScoring({ ...context, config, attempt });
+    await planScoring(config, context);
   }
   await board.setTotal(attempt, payload.stage, 1);
   await board.countDone(attempt, payload.stage, 0);

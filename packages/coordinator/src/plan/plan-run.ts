@@ -11,12 +11,11 @@ import {
   TrommelError,
   type ListingSummary,
   type ObjectStore,
-  type RunBoard,
   type RunConfig,
   type Split,
 } from "@trommel/common";
-import type { JobProducer } from "../run-control/job-producer.js";
 import { chooseSplit } from "./choose-split.js";
+import type { PlanContext } from "./plan-context.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 
 /**
@@ -27,19 +26,10 @@ import { readListing, skipHidden, streamShards } from "./stream-shards.js";
  * A retry finds the shard files, continues behind them and queues again what may already be queued; jobs that find
  * their marker end at once.
  */
-export async function planRun(options: {
-  readonly config: RunConfig;
-  readonly attempt: number;
-  readonly store: ObjectStore;
-  readonly producer: JobProducer;
-  readonly board: RunBoard;
-  readonly signal: AbortSignal;
-  /** Told of files that no key can name and that are left out. */
-  readonly onNotice: (notice: string) => void;
-}): Promise<ListingSummary> {
-  const { config, attempt, store, producer, board } = options;
+export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
+  const { attempt, store, producer, board } = context;
   const keys = runKeys(config.id);
-  const source = openStore(config.dataset, { onNotice: options.onNotice });
+  const source = openStore(config.dataset, { onNotice: context.onNotice });
   const keysByLabel = new Map<string, string[]>();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   let group: number[] = [];
@@ -59,7 +49,7 @@ export async function planRun(options: {
       source,
       store,
       complete,
-      signal: options.signal,
+      signal: context.signal,
       shardKey: keys.shard,
       shardSize: config.recipe.shardSize,
       skip: (key) => skipHidden(key) ?? (labelOfKey(key) === undefined ? "no-label" : undefined),

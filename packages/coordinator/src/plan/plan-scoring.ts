@@ -4,11 +4,9 @@ import {
   scoringKeys,
   TrommelError,
   type ListingSummary,
-  type ObjectStore,
-  type RunBoard,
   type ScoringConfig,
 } from "@trommel/common";
-import type { JobProducer } from "../run-control/job-producer.js";
+import type { PlanContext } from "./plan-context.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 
 /** Shards that are queued together: one round trip to Redis. */
@@ -20,19 +18,10 @@ const shardsPerBulk = 100;
  * In: the prefix. Out: shard files, `listing.json`, and a score job per shard, children of the waiting close job.
  * The first goes out alone, so that scoring starts with the first page of the listing. A retry continues as planRun does.
  */
-export async function planScoring(options: {
-  readonly config: ScoringConfig;
-  readonly attempt: number;
-  readonly store: ObjectStore;
-  readonly producer: JobProducer;
-  readonly board: RunBoard;
-  readonly signal: AbortSignal;
-  /** Told of files that no key can name and that are left out. */
-  readonly onNotice: (notice: string) => void;
-}): Promise<ListingSummary> {
-  const { config, attempt, store, producer, board } = options;
+export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<ListingSummary> {
+  const { attempt, store, producer, board } = context;
   const keys = scoringKeys(config.id);
-  const source = openStore(config.source, { onNotice: options.onNotice });
+  const source = openStore(config.source, { onNotice: context.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   let waiting: number[] = [];
   const flush = async (): Promise<void> => {
@@ -48,7 +37,7 @@ export async function planScoring(options: {
       source,
       store,
       complete,
-      signal: options.signal,
+      signal: context.signal,
       shardKey: keys.shard,
       shardSize: config.shardSize,
       skip: skipHidden,

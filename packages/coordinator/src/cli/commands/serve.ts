@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   checkRedis,
   describeRedis,
@@ -76,6 +77,9 @@ function requireRedis(flags: GlobalFlags, command: string): string {
   );
 }
 
+/** How often a local cluster looks whether its parts still stand. */
+const checkMs = 500;
+
 /** `trommel up` */
 export async function up(flags: GlobalFlags & ClusterFlags & { readonly port: number }): Promise<void> {
   if (flags.redis !== undefined) {
@@ -103,10 +107,7 @@ export async function up(flags: GlobalFlags & ClusterFlags & { readonly port: nu
     session.result({ redis: cluster.redisUrl, store: session.store.url, workers });
     while (!interrupt.aborted) {
       cluster.check();
-      await Promise.race([
-        once(interrupt, "abort"),
-        new Promise((resolve) => setTimeout(resolve, 500).unref()),
-      ]);
+      await sleep(checkMs, undefined, { signal: interrupt }).catch(() => undefined);
     }
   } finally {
     await session.close();
