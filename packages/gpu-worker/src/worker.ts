@@ -1,3 +1,5 @@
+import { rm } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import {
   checkRedis,
   connectRedis,
@@ -109,6 +111,9 @@ function endWhenOrphaned(redisUrl: string): () => void {
   const end = async (): Promise<void> => {
     const redis = connectRedis(redisUrl);
     await withTimeout(redis.shutdown("NOSAVE"), 1000, "end Redis").catch(() => undefined);
+    // The private folder of its socket, which the command would have removed.
+    const folder = redisUrl.startsWith("unix:") ? dirname(redisUrl.slice("unix:".length)) : "";
+    if (basename(folder).startsWith("trommel-redis-")) await rm(folder, { recursive: true, force: true });
     process.kill(process.pid, "SIGKILL");
   };
   const orphaned = (): void => void end();

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -37,7 +38,10 @@ export async function startEmbeddedRedis(options: { readonly port?: number } = {
     { stdio: ["ignore", "pipe", "pipe"], detached: true },
   );
   // A command that exits at once, such as at a second Ctrl-C, takes its server with it.
-  const killAtExit = (): void => void child.kill("SIGKILL");
+  const killAtExit = (): void => {
+    child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  };
   process.once("exit", killAtExit);
   const stop = async (): Promise<void> => {
     process.off("exit", killAtExit);
