@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { recipe, TrommelError, type FailedRow } from "@trommel/common";
+import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
+import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
+import type { PictureBatch } from "@trommel/gpu-worker/stages/picture-batches";
+import sharp from "sharp";
+import { temporaryFolder } from "../support/temp-folder.js";
+
+const folder = await temporaryFolder("run-batches");
+const side = 16;
+const decode = { ...recipe.parse({ backbones: ["any"] }).decode, side };
+
+/** Only what the loop itself asks of a context: there is no device, for no batch of these reaches one. */
+function contextOf(laneCount: number): DeviceStageContext {
+  const nothing = (): void => undefined;
+  return {
+    device: { laneCount },
+    signal: new AbortController().signal,
+    onImages: nothing,
+    onNote: nothing,
+    onUnits: nothing,
+  } as unknown as DeviceStageContext;
+}
+
+async function through(
+  source: string,
+  keys: readonly string[],
+  run: (batch: PictureBatch) => Promise<void> = () => Promise.resolve(),
+): Promise<FailedRow[]> {
+  const entries = keys.map((key) => ({ key, sizeBytes: 1, etag: "any" }));
+  return runBatches({ entries, source, decode, batchSize: 2, context: contextOf(2), run });
+}
+
+describe("the batch loop", () => {
+  it("makes a row of a file that has gone from a folder that stands", async () => {
+    const source = join(folder, "stands");
+    await mkdir(source);
+    await writeFile(join(source, "kept.txt"), "no picture");
+    const failed = await through(source, ["gone.jpg", "kept.txt"]);
+    assert.deepEqual(
+      failed.map(({ position, key, reason }) => ({ position, key, reason })),
+      [
+        { position: 0, key: "gone.jpg", reason: "not-found" },
+        { position: 1, key: "kept.txt", reason: "not-an-image" },
+      ],
+    );
+  });
+
+  it("commits nothing of a folder that is not there: another worker may have it", async () => {
+    await assert.rejects(through(join(folder, "not-mounted"), ["a.jpg"]), (thrown) => {
+      assert.ok(thrown instanceof TrommelError);
+      assert.equal(thrown.code, "not-found");
+      assert.equal(thrown.retryable, true);
+      return true;
+    });
+  });
+
+  it("packs in shard order around failures, and waits for what is under way before it throws", async () => {
+    const source = join(folder, "pictures");
+    await mkdir(source);
+    const keys = ["a.png", "bad.png", "b.png", "c.png"];
+    for (const key of keys) {
+      const picture = sharp({ create: { width: 4, height: 4, channels: 3, background: "#102030" } }).png();
+      await writeFile(join(source, key), key === "bad.png" ? "bad" : await picture.toBuffer());
+    }
+    const batches: (readonly number[])[] = [];
+    const failed = await through(source, keys, ({ positions }) => {
+      batches.push(positions);
+      return Promise.resolve();
+    });
+    assert.deepEqual(batches, [[0, 2], [3]]);
+    assert.deepEqual(
+      failed.map(({ position }) => position),
+      [1],
+    );
+    let ended = 0;
+    const failing = through(source, keys, async ({ positions }) => {
+      if (positions.length === 1) throw new TrommelError("unavailable", "the device went away");
+      await new Promise((resolve) => setImmediate(resolve));
+      ended += 1;
+    });
+    await assert.rejects(failing, /went away/);
+    assert.equal(ended, 1);
+    await rm(source, { recursive: true });
+  });
+});
