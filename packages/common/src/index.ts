@@ -50,7 +50,7 @@ export {
   runKeys,
   scoringKeys,
 } from "./artefacts/names.js";
-export { runConfig, scoringConfig } from "./artefacts/run.js";
+export { featureDimension, runConfig, scoringConfig } from "./artefacts/run.js";
 export type { RunConfig, ScoringConfig } from "./artefacts/run.js";
 
 export {

@@ -75,7 +75,12 @@ export async function startCoordinator(options: {
     { connection, prefix: queuePrefix, concurrency: planConcurrency, drainDelay: 1, ...workerTimings },
   );
   worker.on("error", (error) => log.warn({ reason: error.message }, "the plan queue had an error"));
-  await withTimeout(worker.waitUntilReady(), 10_000, "reach Redis");
+  try {
+    await withTimeout(worker.waitUntilReady(), 10_000, "reach Redis");
+  } catch (thrown) {
+    await releases.releaseAll();
+    throw thrown;
+  }
   return {
     stop: async (drainMs = 10_000) => {
       stopping.abort(new TrommelError("cancelled", "the coordinator stops; another continues"));

@@ -32,6 +32,11 @@ export const runConfig = z
   .strict();
 export type RunConfig = z.infer<typeof runConfig>;
 
+/** Length of a row of a run's features: its embeddings, concatenated. */
+export function featureDimension(config: Pick<RunConfig, "backbones">): number {
+  return config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+}
+
 /** `scoring.json`: what a scoring is. */
 export const scoringConfig = z
   .object({

@@ -112,6 +112,7 @@ async function writeSplit(
 ): Promise<void> {
   const { seed } = config.recipe;
   const { fraction } = config.recipe.validation;
+  const { split: splitKey } = runKeys(config.id);
   const memory = `splits/${sha256Hex(canonicalJson({ dataset: config.dataset, seed, fraction }))}/`;
   const remembered = new Set<string>();
   for await (const { key } of store.list(memory)) {
@@ -125,11 +126,8 @@ async function writeSplit(
     validation: chooseSplit(keysByLabel, { seed, fraction, remembered }),
   };
   const body = Buffer.from(canonicalJson(split), "utf8");
-  const outcome = await store.put(runKeys(config.id).split, body, {
-    ifAbsent: true,
-    contentType: "application/json",
-  });
-  if (outcome === "written") {
-    await store.put(`${memory}${config.id}.json`, body, { ifAbsent: true, contentType: "application/json" });
-  }
+  const once = { ifAbsent: true, contentType: "application/json" };
+  const standing = (await store.put(splitKey, body, once)) === "written" ? body : await store.get(splitKey);
+  // Also on a retry: the try before may have ended between the two.
+  await store.put(`${memory}${config.id}.json`, standing, once);
 }

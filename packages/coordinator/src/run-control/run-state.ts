@@ -2,6 +2,7 @@ import {
   bundleFiles,
   bundleManifest,
   canonicalJson,
+  jobId,
   ledger as ledgerSchema,
   openStore,
   outputKeys,
@@ -213,7 +214,8 @@ export async function startAttempt(
   await store.delete([cancelKey(subject)]);
   const board = new RunBoard(producer.redis, subject.id);
   const root = subject.kind === "run" ? "bundle" : "close";
-  const attempt = await board.open((number) => `${subject.id}.${number}.${root}`, store.url);
+  const rootOf = (attempt: number): string => jobId({ stage: root, id: subject.id, attempt });
+  const attempt = await board.open(rootOf, store.url);
   if (subject.kind === "run") await producer.addRun(subject.id, attempt);
   else await producer.addScoring(subject.id, attempt);
   return attempt;

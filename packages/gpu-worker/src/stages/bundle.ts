@@ -39,8 +39,7 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const ledger = await writeLedger(store, config, signal);
   const projection = await readProjection(store, config);
   const head = await readWithMarker(store, keys.head);
-  const trained = await readMarker(store, keys.metrics, metricsMarker);
-  const metricsBytes = (await readWithMarker(store, keys.metrics)).bytes;
+  const { bytes: metricsBytes, marker: trained } = await readWithMarker(store, keys.metrics, metricsMarker);
   const weights = decodeHeadWeights(head.bytes, keys.head);
   const backbones = await loadBackbones(
     store,

@@ -1,5 +1,6 @@
 import {
   encodeFeatureShard,
+  featureDimension,
   featureShardKey,
   featureShardMarker,
   findMarker,
@@ -78,7 +79,7 @@ async function extractRows(
 ): Promise<CollectedRows> {
   const { recipe, side } = config;
   const viewCount = recipe.views.count;
-  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  const dimension = featureDimension(config);
   const capacity = shard.entries.length * viewCount;
   const features = new Float32Array(capacity * dimension);
   const image = new Int32Array(capacity);

@@ -1,6 +1,7 @@
 import {
   decodeFeatureShard,
   encodeGram,
+  featureDimension,
   featureShardKey,
   featureShardMarker,
   findMarker,
@@ -22,17 +23,19 @@ import { readListing, readRunConfig, readShard, readSplit } from "./read-config.
  * Gram: a group of feature shards, the split → gram.
  *
  * In: every feature shard of the group (none may be missing) and the split; only rows of training images count.
- * Out: `grams/<n>.safetensors`. A retry finds the marker, or sums again in the same order and writes the same bytes.
+ * Out: `grams/<n>.safetensors`; nothing where the recipe has no SVD. A retry finds the marker, or sums again in the same order and writes the same bytes.
  */
 export async function gram(runId: string, gramIndex: number, context: StageContext): Promise<StageOutcome> {
   const { store, signal } = context;
   const keys = runKeys(runId);
   const key = keys.gram(gramIndex);
-  if ((await findMarker(store, key)) !== undefined) return { images: 0, failed: 0 };
   const config = await readRunConfig(store, runId);
+  if (config.recipe.svd === null || (await findMarker(store, key)) !== undefined) {
+    return { images: 0, failed: 0 };
+  }
   const validation = new Set((await readSplit(store, runId)).validation);
   const { shards } = await readListing(store, keys.listing);
-  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  const dimension = featureDimension(config);
   const product = new MatrixProduct({ threads: context.threads });
   try {
     const accumulator = new GramAccumulator(dimension, product);
@@ -59,7 +62,7 @@ export async function readFeatures(
 ): Promise<FeatureShard> {
   const key = featureShardKey(config.fingerprint, shard.hash);
   const { bytes } = await readWithMarker(store, key, featureShardMarker);
-  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  const dimension = featureDimension(config);
   return decodeFeatureShard(bytes, key, dimension);
 }
 

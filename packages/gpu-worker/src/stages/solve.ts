@@ -26,10 +26,11 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   const keys = runKeys(runId);
   const config = await readRunConfig(store, runId);
   const { svd, seed } = config.recipe;
+  if (svd === null || (await findMarker(store, keys.projection)) !== undefined) {
+    return { images: 0, failed: 0 };
+  }
   const { shards } = await readListing(store, keys.listing);
   const merged = await mergeTree(store, keys.gram, Math.ceil(shards / shardsPerGram), context.signal);
-  if (svd === null || (await findMarker(store, keys.projection)) !== undefined)
-    return { images: 0, failed: 0 };
   const product = new MatrixProduct({ threads: context.threads });
   try {
     const projection = await solveProjection(merged, svd, { seed, product });

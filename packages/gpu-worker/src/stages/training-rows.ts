@@ -1,5 +1,6 @@
 import {
   compareUtf8,
+  featureDimension,
   labelOfKey,
   runKeys,
   TrommelError,
@@ -42,7 +43,7 @@ export async function readLabelledRows(options: {
   const validationKeys = new Set((await readSplit(store, config.id)).validation);
   const labels = (listing.classes ?? []).map(({ label }) => label).sort(compareUtf8);
   const indexOf = new Map(labels.map((label, index) => [label, index]));
-  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  const dimension = featureDimension(config);
   const featureCount = projection?.components ?? dimension;
   const projector =
     projection === null ? undefined : await RowProjector.create(projection, { threads: options.threads });
