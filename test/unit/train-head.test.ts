@@ -105,7 +105,9 @@ describe("optimiser and schedule", () => {
   it("steps as Keras's Adam does in numpy", () => {
     const { adam } = JSON.parse(readFileSync(goldenFile, "utf8")) as AdamGolden;
     const weight = Float32Array.from(adam.start);
-    const optimizer = new Adam(trainingRecipe.parse({}).optimizer);
+    const recipe = trainingRecipe.parse({}).optimizer;
+    assert.ok(recipe.type === "adam");
+    const optimizer = new Adam(recipe);
     for (const gradient of adam.gradients) {
       optimizer.apply(new Map([["w", weight]]), { w: Float32Array.from(gradient) }, adam.rate);
     }
@@ -113,7 +115,10 @@ describe("optimiser and schedule", () => {
   });
 
   it("cuts the learning rate as Keras's ReduceLROnPlateau does", () => {
-    const schedule = new PlateauSchedule({ type: "plateau", factor: 0.2, patience: 2, minimum: 0.005 }, 1);
+    const schedule = new PlateauSchedule(
+      { type: "plateau", factor: 0.2, patience: 2, minimum: 0.005, warmupEpochs: 0 },
+      1,
+    );
     // By hand: 0.99995 is no improvement by more than 1e-4 on 1; a wait of two cuts; an improvement resets the wait.
     const steps: readonly (readonly [loss: number, rateAfter: number])[] = [
       [1, 1],

@@ -38,6 +38,8 @@ export {
   encodeProjection,
 } from "./artefacts/linear-algebra-codec.js";
 export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/linear-algebra.js";
+export { labelLookup, labelTable } from "./artefacts/labels.js";
+export type { LabelOf, LabelTable } from "./artefacts/labels.js";
 export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/listing.js";
 export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/listing.js";
 export { evaluation, metrics } from "./artefacts/metrics.js";
@@ -69,12 +71,16 @@ export { checkRedis, connectRedis, describeRedis, withTimeout } from "./jobs/red
 export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
 export type { RunError, StageProgress } from "./jobs/run-board.js";
 
-export { headRecipe, recipe, trainingRecipe } from "./recipe/recipe.js";
+export { headRecipe, recipe, scoreFormat, trainingRecipe } from "./recipe/recipe.js";
 export type {
   DecodeRecipe,
   HeadRecipe,
+  LabelSource,
+  OptimizerRecipe,
   Recipe,
   RecipeInput,
+  ScheduleRecipe,
+  ScoreFormat,
   SvdRecipe,
   TrainingRecipe,
   ViewsRecipe,

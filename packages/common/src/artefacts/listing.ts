@@ -6,7 +6,7 @@ import { sha256 } from "./backbone-spec.js";
 export const skipReason = z.enum([
   /** A segment of the key begins with a dot. */
   "hidden",
-  /** The key has no class folder, and training needs a label. */
+  /** Training needs a label, and neither a class folder nor the labels' source gives one. */
   "no-label",
 ]);
 export type SkipReason = z.infer<typeof skipReason>;
@@ -39,8 +39,8 @@ export const listingSummary = z
     images: z.int().nonnegative(),
     skipped: z.int().nonnegative(),
     sizeBytes: z.int().nonnegative(),
-    /** Images per label in label order; absent for scorings. */
-    classes: z.array(z.object({ label: z.string(), images: z.int().positive() }).strict()).optional(),
+    /** Images per label in output order; absent for scorings. A class of the class list may have none. */
+    classes: z.array(z.object({ label: z.string(), images: z.int().nonnegative() }).strict()).optional(),
   })
   .strict();
 export type ListingSummary = z.infer<typeof listingSummary>;

@@ -24,10 +24,17 @@ export function runKeys(id: string) {
     shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
     listing: `${root}/listing.json`,
     split: `${root}/split.json`,
+    /** Labels by key, where folders do not tell them. */
+    labels: `${root}/labels.json`,
+    statistics: (index: number) => `${root}/statistics/${ordinal(index)}.json`,
+    /** Mean and deviation of the dataset's pixels, where the recipe asks for them. */
+    normalization: `${root}/normalization.json`,
     gram: (index: number) => `${root}/grams/${ordinal(index)}.safetensors`,
     projection: `${root}/projection.safetensors`,
     head: `${root}/head/weights.safetensors`,
     metrics: `${root}/head/metrics.json`,
+    checkpoints: `${root}/head/checkpoints/`,
+    checkpoint: (epoch: number) => `${root}/head/checkpoints/${ordinal(epoch)}.safetensors`,
     bundle: `${root}/bundle`,
     ledger: `${root}/ledger.json`,
     errors: `${root}/errors.jsonl`,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { recipe } from "../recipe/recipe.js";
+import { recipe, scoreFormat } from "../recipe/recipe.js";
 import { sha256 } from "./backbone-spec.js";
 import { runId } from "./names.js";
 
@@ -11,6 +11,16 @@ export const runConfig = z
     /** Absolute location of the labelled pictures, without credentials. */
     dataset: z.string(),
     recipe,
+    labels: z
+      .object({
+        /** In output order; null where the folders are the classes, in UTF-8 byte order. */
+        classes: z.array(z.string()).min(2).nullable(),
+        /** sha256 of the run's `labels.json`; null where folders label. */
+        tableSha256: sha256.nullable(),
+      })
+      .strict(),
+    /** Absolute location that the bundle is copied to. */
+    export: z.string().nullable(),
     /** The recipe's backbones, resolved, in its order. */
     backbones: z
       .array(
@@ -49,7 +59,7 @@ export const scoringConfig = z
     /** Absolute location of the bundle and the sha256 of its model.onnx. */
     bundle: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
     topK: z.int().positive(),
-    formats: z.array(z.enum(["jsonl", "csv"])).min(1),
+    formats: z.array(scoreFormat).min(1),
     shardSize: z.int().positive(),
   })
   .strict();

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { namedNormalizations, normalization } from "../artefacts/backbone-spec.js";
 
 /**
  * A recipe is data, not code: backbones, input size, augmentation, SVD, head, optimiser. What a person writes
@@ -7,6 +8,13 @@ import { z } from "zod";
 
 const fraction = z.number().min(0).max(1);
 const openFraction = z.number().gt(0).lt(1);
+
+/**
+ * How scores are written: rows with the best labels as JSON lines or CSV; `result`, JSON lines of `{"result": label}` and
+ * the key; `kaggle`, one CSV of every class's probability.
+ */
+export const scoreFormat = z.enum(["jsonl", "csv", "result", "kaggle"]);
+export type ScoreFormat = z.infer<typeof scoreFormat>;
 
 export const decodeRecipe = z
   .object({
@@ -30,6 +38,11 @@ export const decodeRecipe = z
   .strict();
 export type DecodeRecipe = z.infer<typeof decodeRecipe>;
 
+/** A pair of numbers above zero, the smaller first. */
+const positiveRange = z
+  .tuple([z.number().positive(), z.number().positive()])
+  .refine(([low, high]) => low <= high, "the smaller number comes first");
+
 export const viewsRecipe = z
   .object({
     /** Views per image. View 0 is always the identity; the others are drawn. */
@@ -43,10 +56,29 @@ export const viewsRecipe = z
     shear: z.number().min(0).lt(90).default(0),
     /** Per-axis scale: uniform in [1 - zoom, 1 + zoom]. */
     zoom: z.number().min(0).lt(1).default(0.05),
-    horizontalFlip: z.boolean().default(true),
+    /** With probability one half; `alternate` mirrors every odd view and no other. */
+    horizontalFlip: z.union([z.boolean(), z.literal("alternate")]).default(true),
+    /** With probability one half. */
     verticalFlip: z.boolean().default(false),
     /** One of the four quarter turns, each with probability one quarter. */
     quarterTurns: z.boolean().default(false),
+    /** With this probability each of the four edges loses a share of the side, uniform in [0, share]. */
+    crop: z
+      .object({ share: z.number().gt(0).lt(0.5), probability: fraction.default(1) })
+      .strict()
+      .nullable()
+      .default(null),
+    /** Random resized crop (Szegedy et al. 2015): share of the area, uniform; width over height, log-uniform. */
+    resizedCrop: z
+      .object({
+        area: positiveRange.refine(([, most]) => most <= 1, "an area is at most 1").default([0.08, 1]),
+        ratio: positiveRange.default([3 / 4, 4 / 3]),
+      })
+      .strict()
+      .nullable()
+      .default(null),
+    /** How the geometric steps follow one another: always alike, or in an order that is drawn too. */
+    order: z.enum(["fixed", "random"]).default("fixed"),
     /** Factor of brightness, contrast and saturation: uniform in [1 - v, 1 + v]. */
     brightness: z.number().min(0).max(1).default(0),
     contrast: z.number().min(0).max(1).default(0),
@@ -67,20 +99,34 @@ export const svdRecipe = z
   .strict();
 export type SvdRecipe = z.infer<typeof svdRecipe>;
 
+/** Where a choice of several kinds names none, it is the default one. */
+function defaultType<T extends z.ZodType>(type: string, union: T) {
+  return z.preprocess((value) => {
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject && !("type" in value) ? { type, ...value } : value;
+  }, union);
+}
+
+const dropoutRate = z.number().min(0).lt(1);
+
 export const headRecipe = z.discriminatedUnion("type", [
   z
     .object({
       type: z.literal("se"),
       /** Rate r of Gaussian dropout: multiplicative noise N(1, r / (1 - r)) on the gate's input, in training only. */
-      dropout: z.number().min(0).lt(1).default(0.5),
+      dropout: dropoutRate.default(0.5),
       /** The gate's hidden width is features / reduction. */
       reduction: z.number().min(1).default(16),
+      /** Of the gate's hidden layer. */
+      activation: z.enum(["swish", "relu"]).default("swish"),
+      /** Plain dropout on the gated features. */
+      outputDropout: dropoutRate.default(0),
     })
     .strict(),
   z
     .object({
       type: z.literal("linear"),
-      dropout: z.number().min(0).lt(1).default(0),
+      dropout: dropoutRate.default(0),
       bias: z.boolean().default(true),
     })
     .strict(),
@@ -89,59 +135,182 @@ export const headRecipe = z.discriminatedUnion("type", [
       type: z.literal("mlp"),
       hidden: z.array(z.int().positive()).min(1).default([256]),
       activation: z.enum(["relu", "swish", "tanh"]).default("relu"),
-      dropout: z.number().min(0).lt(1).default(0.5),
+      dropout: dropoutRate.default(0.5),
     })
     .strict(),
 ]);
 export type HeadRecipe = z.infer<typeof headRecipe>;
+
+/** An L2 penalty: this times the weight is added to every weight's gradient. */
+const weightDecay = z.number().min(0).default(0);
+const beta1 = z.number().min(0).lt(1).default(0.9);
+const beta2 = z.number().min(0).lt(1).default(0.999);
+const epsilon = z.number().positive().default(1e-7);
+
+export const optimizerRecipe = z.discriminatedUnion("type", [
+  z
+    .object({
+      type: z.literal("adam"),
+      learningRate: z.number().positive().default(5e-3),
+      beta1,
+      beta2,
+      epsilon,
+      weightDecay,
+    })
+    .strict(),
+  /** Adam with Nesterov momentum (Dozat 2016), as Keras 2 computes it. */
+  z
+    .object({
+      type: z.literal("nadam"),
+      learningRate: z.number().positive().default(2e-3),
+      beta1,
+      beta2,
+      epsilon,
+      scheduleDecay: z.number().min(0).lt(1).default(4e-3),
+      weightDecay,
+    })
+    .strict(),
+  z
+    .object({
+      type: z.literal("sgd"),
+      learningRate: z.number().positive().default(1e-2),
+      momentum: z.number().min(0).lt(1).default(0.9),
+      nesterov: z.boolean().default(false),
+      weightDecay,
+    })
+    .strict(),
+]);
+export type OptimizerRecipe = z.infer<typeof optimizerRecipe>;
+
+/** Epochs in which the rate rises linearly, step by step, from zero to the learning rate. */
+const warmupEpochs = z.int().min(0).default(0);
+
+export const scheduleRecipe = z.discriminatedUnion("type", [
+  /** Learning rate times `factor` after `patience` epochs without better validation loss, not under `minimum`. */
+  z
+    .object({
+      type: z.literal("plateau"),
+      factor: openFraction.default(0.2),
+      patience: z.int().positive().default(5),
+      minimum: z.number().positive().default(1e-5),
+      warmupEpochs,
+    })
+    .strict(),
+  z.object({ type: z.literal("constant"), warmupEpochs }).strict(),
+  /** Half a cosine from the learning rate down to `minimum`, step by step. */
+  z.object({ type: z.literal("cosine"), minimum: z.number().min(0).default(0), warmupEpochs }).strict(),
+  /** The square of the share of steps that are left, from the learning rate down to `minimum`. */
+  z.object({ type: z.literal("square"), minimum: z.number().min(0).default(0), warmupEpochs }).strict(),
+]);
+export type ScheduleRecipe = z.infer<typeof scheduleRecipe>;
 
 export const trainingRecipe = z
   .object({
     epochs: z.int().positive().default(100),
     batchSize: z.int().positive().default(64),
     labelSmoothing: z.number().min(0).lt(1).default(0),
-    optimizer: z
-      .object({
-        type: z.literal("adam").default("adam"),
-        learningRate: z.number().positive().default(5e-3),
-        beta1: z.number().min(0).lt(1).default(0.9),
-        beta2: z.number().min(0).lt(1).default(0.999),
-        epsilon: z.number().positive().default(1e-7),
-      })
-      .strict()
-      .prefault({}),
-    /** Learning rate times `factor` after `patience` epochs without better validation loss, not under `minimum`. */
-    schedule: z
-      .object({
-        type: z.literal("plateau").default("plateau"),
-        factor: openFraction.default(0.2),
-        patience: z.int().positive().default(5),
-        minimum: z.number().positive().default(1e-5),
-      })
-      .strict()
-      .prefault({}),
+    optimizer: defaultType("adam", optimizerRecipe).prefault({}),
+    schedule: defaultType("plateau", scheduleRecipe).prefault({}),
+    /** Which epoch's weights become the head: best validation accuracy, least validation loss (the later on a tie), or the last. */
+    keep: z.enum(["accuracy", "loss", "last"]).default("accuracy"),
+    /** A last training on all images, validation included, for as many epochs as were kept, at the same rates. */
+    refit: z.boolean().default(false),
+    /** Writes the state of training after every epoch, so that a retry goes on from there; the best epoch's stays. */
+    checkpoints: z.boolean().default(false),
   })
   .strict();
 export type TrainingRecipe = z.infer<typeof trainingRecipe>;
 
+/** Where the label of an image comes from. */
+export const labelSource = z.discriminatedUnion("type", [
+  /** The first folder of its key. */
+  z.object({ type: z.literal("folders") }).strict(),
+  /** A table with a header: the image's file name without its extension (or its whole key), and its label. */
+  z
+    .object({
+      type: z.literal("csv"),
+      /** A path or location. */
+      file: z.string().min(1),
+      idColumn: z.string().min(1).default("id"),
+      labelColumn: z.string().min(1).default("label"),
+    })
+    .strict(),
+  /** A text file beside each image, with its name but for the extension: `<image>, <index or name of the class>`. */
+  z.object({ type: z.literal("sidecar"), extension: z.string().startsWith(".").default(".txt") }).strict(),
+]);
+export type LabelSource = z.infer<typeof labelSource>;
+
+const backboneReference = z
+  .object({
+    /** A name, or `name@hash12`. */
+    name: z.string().min(1),
+    /** What the backbone must have been imported with; null accepts any. */
+    inputSize: z.int().positive().nullable().default(null),
+    pooling: z.enum(["average", "max"]).nullable().default(null),
+  })
+  .strict();
+
 export const recipe = z
   .object({
     name: z.string().min(1).default("default"),
-    /** Backbones by name or `name@hash12`; their embeddings are concatenated in this order. */
+    /** One line for `trommel recipe ls`. */
+    description: z.string().default(""),
+    /** Backbones in order of their embeddings' concatenation; a text is a name. */
     backbones: z
-      .array(z.string().min(1))
+      .array(
+        z.preprocess((value) => (typeof value === "string" ? { name: value } : value), backboneReference),
+      )
       .min(1, "a recipe needs at least one backbone")
-      .refine((names) => new Set(names).size === names.length, "a backbone is named twice"),
+      .refine(
+        (references) => new Set(references.map(({ name }) => name)).size === references.length,
+        "a backbone is named twice",
+      ),
     decode: decodeRecipe.prefault({}),
+    /**
+     * What the pixels of every backbone are normalised by: the figures that it was imported with, a named or a given
+     * normalisation, or the mean and deviation of the dataset's own pixels.
+     */
+    normalization: z
+      .union([
+        z.enum(["backbone", "dataset"]),
+        z.enum(Object.keys(namedNormalizations) as [keyof typeof namedNormalizations]),
+        normalization,
+      ])
+      .default("backbone"),
     views: viewsRecipe.prefault({}),
+    labels: z
+      .object({
+        source: labelSource.prefault({ type: "folders" }),
+        /** A path or location of a file of `name index` lines that fixes the order of the classes; null sorts them by name. */
+        classes: z.string().min(1).nullable().default(null),
+      })
+      .strict()
+      .prefault({}),
     validation: z
-      .object({ fraction: openFraction.default(0.1) })
+      .object({
+        fraction: openFraction.default(0.1),
+        /** Of each class's own images, or from every class as many as that share of the smallest one. */
+        of: z.enum(["class", "smallest-class"]).default("class"),
+      })
       .strict()
       .prefault({}),
     /** `null` leaves the embeddings as they are. */
     svd: svdRecipe.nullable().prefault({}),
-    head: headRecipe.prefault({ type: "se" }),
+    head: defaultType("se", headRecipe).prefault({}),
     training: trainingRecipe.prefault({}),
+    /** What a scoring by this model writes unless it is told otherwise; `jsonl` is always written. */
+    scores: z
+      .object({ formats: z.array(scoreFormat).default(["jsonl"]) })
+      .strict()
+      .prefault({}),
+    /** Environment variables that name the dataset and where the bundle is copied to, where the command line does not. */
+    environment: z
+      .object({
+        input: z.string().min(1).nullable().default(null),
+        output: z.string().min(1).nullable().default(null),
+      })
+      .strict()
+      .prefault({}),
     /** Decides views, the split, initial weights, the order of batches and noise. */
     seed: z.int().min(0).max(0xffffffff).default(0),
     shardSize: z.int().min(1).max(4096).default(256),

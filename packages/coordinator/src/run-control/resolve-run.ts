@@ -47,7 +47,7 @@ export async function resolveRun(options: {
   const { store } = options;
   const recipe = parseAs(recipeSchema, options.recipe, options.recipeName);
   const specs = [];
-  for (const reference of recipe.backbones) specs.push(await resolveBackbone(store, reference));
+  for (const { name } of recipe.backbones) specs.push(await resolveBackbone(store, name));
   const inputSizes = specs.map((spec) => spec.inputSize);
   const side = recipe.decode.side === "auto" ? Math.max(...inputSizes) : recipe.decode.side;
   const config: RunConfig = {
@@ -55,6 +55,8 @@ export async function resolveRun(options: {
     id: checkRunId(options.id),
     dataset: resolveLocation(options.dataset),
     recipe,
+    labels: { classes: null, tableSha256: null },
+    export: null,
     backbones: specs.map((spec) => ({
       id: backboneId(spec),
       hash: spec.hash,

@@ -1,6 +1,6 @@
-import type { TrainingRecipe } from "@trommel/common";
+import type { OptimizerRecipe } from "@trommel/common";
 
-type AdamRecipe = TrainingRecipe["optimizer"];
+type AdamRecipe = Extract<OptimizerRecipe, { type: "adam" }>;
 
 /**
  * Adam (Kingma & Ba 2015) as Keras computes it: the step size is learningRate · √(1 − β₂ᵗ) / (1 − β₁ᵗ), and epsilon is added

@@ -1,16 +1,18 @@
-import type { TrainingRecipe } from "@trommel/common";
+import type { ScheduleRecipe } from "@trommel/common";
+
+type PlateauRecipe = Extract<ScheduleRecipe, { type: "plateau" }>;
 
 /** Smaller improvements of the loss do not count; Keras's default. */
 const minDelta = 1e-4;
 
 /** The learning rate from epoch to epoch, by the rule of Keras's ReduceLROnPlateau on the validation loss, without cooldown. */
 export class PlateauSchedule {
-  readonly #recipe: TrainingRecipe["schedule"];
+  readonly #recipe: PlateauRecipe;
   #learningRate: number;
   #best = Number.POSITIVE_INFINITY;
   #wait = 0;
 
-  constructor(recipe: TrainingRecipe["schedule"], learningRate: number) {
+  constructor(recipe: PlateauRecipe, learningRate: number) {
     this.#recipe = recipe;
     this.#learningRate = learningRate;
   }

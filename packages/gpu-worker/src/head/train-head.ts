@@ -55,8 +55,12 @@ export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
   const { head, training, classCount, seed } = inputs;
   const { tf } = await loadTensorflow();
   const network = new HeadNetwork(tf, head, initialWeights(head, featureCount, classCount, seed));
-  const optimizer = new Adam(training.optimizer);
-  const schedule = new PlateauSchedule(training.schedule, training.optimizer.learningRate);
+  const { optimizer: optimizerRecipe, schedule: scheduleRecipe } = training;
+  if (optimizerRecipe.type !== "adam" || scheduleRecipe.type !== "plateau") {
+    throw new TrommelError("unsupported", "failed to train the head: only adam on a plateau schedule is there");
+  }
+  const optimizer = new Adam(optimizerRecipe);
+  const schedule = new PlateauSchedule(scheduleRecipe, optimizerRecipe.learningRate);
   const history: EpochRecord[] = [];
   let best = { epoch: 0, accuracy: -1, weights: network.snapshot() };
   for (let epoch = 1; epoch <= training.epochs; epoch += 1) {

@@ -98,7 +98,7 @@ export function viewParameters(
     shear: around(0, recipe.shear),
     zoomX: around(1, recipe.zoom),
     zoomY: around(1, recipe.zoom),
-    flipX: random.unit() < 0.5 && recipe.horizontalFlip,
+    flipX: random.unit() < 0.5 && recipe.horizontalFlip === true,
     flipY: random.unit() < 0.5 && recipe.verticalFlip,
     quarterTurns: random.integer(4) * (recipe.quarterTurns ? 1 : 0),
     brightness: around(1, recipe.brightness),
