@@ -32,10 +32,7 @@ describe("the zoo against PyTorch's structure of the same networks", () => {
         (_, index) => actual[Math.floor((index * actual.length) / golden.samples.length)] ?? NaN,
       );
       // Float32 against float64: 4e-6 at most was seen. A padding on the other side makes 1e-3 and more.
-      const difference = relativeDifference(
-        Float32Array.from(samples),
-        Float32Array.from(golden.samples),
-      );
+      const difference = relativeDifference(Float32Array.from(samples), Float32Array.from(golden.samples));
       assert.ok(difference < 2e-5, `differs by ${difference}`);
       const norm = Math.sqrt(actual.reduce((total, value) => total + value * value, 0));
       assert.ok(Math.abs(norm / golden.norm - 1) < 2e-5, `norm ${norm}, not ${golden.norm}`);
