@@ -54,7 +54,7 @@ async function openSession(): Promise<{ session: InferenceSession; side: number 
   const store = openStore(options.store);
   const spec = await resolveBackbone(store, options.backbone);
   const graph = buildExtractionGraph({
-    backbones: await loadBackbones(store, [options.backbone], false),
+    backbones: await loadBackbones(store, [{ id: options.backbone, normalization: null }], false),
     side: spec.inputSize,
     viewCount: recipe.views.count,
     colour: hasColour(recipe.views),

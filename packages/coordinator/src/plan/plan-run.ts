@@ -4,6 +4,7 @@ import {
   labelOfKey,
   openStore,
   parseJsonAs,
+  readMarker,
   runKeys,
   sha256Hex,
   shardsPerGram,
@@ -26,9 +27,11 @@ import { readListing, skipHidden, streamShards } from "./stream-shards.js";
  * is listed, as children of its gram, itself a child of the waiting solve job.
  * A retry finds the shard files, continues behind them and queues again what may already be queued; jobs that find
  * their marker end at once.
+ * @throws TrommelError `missing-input` where the dataset's own normalisation is asked for and was not measured
  */
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
-  const { attempt, producer, board } = context;
+  const { attempt, store, producer, board } = context;
+  if (config.recipe.normalization === "dataset") await readMarker(store, runKeys(config.id).normalization);
   let group: number[] = [];
   let grams = 0;
   const flush = async ({ shards, images }: ListedSoFar): Promise<void> => {
