@@ -37,6 +37,7 @@ export const bundleManifest = z
       .object({ name: z.literal("probabilities"), type: z.literal("float32"), classes: z.int().positive() })
       .strict(),
     recipe,
+    /** As they lie in the store, but for `normalization`: what this model's pixels are normalised by. */
     backbones: z.array(backboneSpec).min(1),
     svd: z
       .object({ components: z.int().positive(), energyKept: z.number(), scale: z.number() })

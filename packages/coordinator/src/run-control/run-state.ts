@@ -69,10 +69,16 @@ export interface RunResult {
 }
 
 /** Stages that followers are shown, in order. */
-const shownStages = {
-  run: ["extract", "gram", "solve", "train", "bundle"],
-  scoring: ["score", "close"],
-} as const satisfies Record<Subject["kind"], readonly Stage[]>;
+function shownStages(subject: Subject): readonly Stage[] {
+  if (subject.kind === "scoring") return ["score", "close"];
+  const measured: readonly Stage[] = isMeasured(subject.config) ? ["measure", "normalize"] : [];
+  return [...measured, "extract", "gram", "solve", "train", "bundle"];
+}
+
+/** Whether the dataset's own pixels normalise a run, so that they are measured before anything is extracted. */
+function isMeasured({ recipe }: RunConfig): boolean {
+  return recipe.normalization === "dataset";
+}
 
 /** @throws TrommelError `not-found` naming the ids that exist */
 export async function findSubject(store: ObjectStore, id: string): Promise<Subject> {
@@ -180,7 +186,7 @@ export async function readStatus(
     return { ...base, phase, stages: [], error: undefined };
   }
   const stages: StageProgress[] = [];
-  for (const stage of shownStages[subject.kind]) stages.push(await board.progress(state.attempt, stage));
+  for (const stage of shownStages(subject)) stages.push(await board.progress(state.attempt, stage));
   const root = await producer.rootState(state.rootJobId);
   const live = root !== "failed" && root !== "completed" && root !== "unknown";
   // It may have ended between the first look and this one; what the store says now decides.
@@ -233,7 +239,8 @@ export async function startAttempt(
   const root = subject.kind === "run" ? "bundle" : "close";
   const rootOf = (attempt: number): string => jobId({ stage: root, id: subject.id, attempt });
   const attempt = await board.open(rootOf, store.url);
-  if (subject.kind === "run") await producer.addRun(subject.id, attempt);
+  if (subject.kind === "run")
+    await producer.addRun(subject.id, attempt, { measured: isMeasured(subject.config) });
   else await producer.addScoring(subject.id, attempt);
   return attempt;
 }

@@ -29,6 +29,7 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
       name: backbones.length === 1 ? "backbone" : `backbone ${index + 1}`,
       value: `${backboneId(backbone)}: ${backbone.inputSize} pixels to ${grouped(backbone.dimension)} numbers`,
     })),
+    { name: "normalisation", value: normalisation(manifest) },
     { name: "input", value: `${input.side} × ${input.side} pixels, ${input.decode.fit}` },
     {
       name: "training images",
@@ -51,6 +52,17 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
         .join(", "),
     },
   ];
+}
+
+/** "dataset: mean 171.25 164.60 153.01, deviation 51.10 50.97 54.08" */
+function normalisation({ recipe, backbones }: BundleManifest): string {
+  const asked = recipe.normalization;
+  const how = typeof asked === "object" ? "given" : asked;
+  const rounded = (values: readonly number[]): string => values.map((value) => value.toFixed(2)).join(" ");
+  const figures = backbones.map(
+    ({ normalization: { mean, deviation } }) => `mean ${rounded(mean)}, deviation ${rounded(deviation)}`,
+  );
+  return `${how}: ${[...new Set(figures)].join("; ")}`;
 }
 
 function components({ svd, backbones }: BundleManifest): string {

@@ -22,7 +22,7 @@ import { checkServing } from "./check-serving.js";
 import { describeBundle, metricsMarker } from "./describe-bundle.js";
 import { LedgerBuilder, putJson } from "./ledger.js";
 import { loadBackbones } from "./load-backbones.js";
-import { readListing, readRunConfig, readShard } from "./read-config.js";
+import { backbonesOfRun, readListing, readRunConfig, readShard } from "./read-config.js";
 import { readProjection } from "./train.js";
 
 /**
@@ -41,11 +41,7 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const head = await readWithMarker(store, keys.head);
   const { bytes: metricsBytes, marker: trained } = await readWithMarker(store, keys.metrics, metricsMarker);
   const weights = decodeHeadWeights(head.bytes, keys.head);
-  const backbones = await loadBackbones(
-    store,
-    config.backbones.map(({ id }) => id),
-    false,
-  );
+  const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
   const model = buildServingGraph({
     backbones,

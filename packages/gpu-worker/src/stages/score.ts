@@ -159,14 +159,18 @@ async function readParts(
   manifest: BundleManifest,
   store: ObjectStore,
 ): Promise<NonNullable<ClassifierRequest["parts"]>> {
-  const ids = manifest.backbones.map((spec) => backboneId(spec));
+  // The normalisation is the bundle's: its run may have used another one than the backbone was imported with.
+  const uses = manifest.backbones.map((spec) => ({
+    id: backboneId(spec),
+    normalization: spec.normalization,
+  }));
   const projection =
     manifest.svd === null
       ? null
       : decodeProjection(await bundle.get(bundleFiles.projection), bundleFiles.projection);
   const weights = decodeHeadWeights(await bundle.get(bundleFiles.head), bundleFiles.head);
   return {
-    backbones: await loadBackbones(store, ids, true),
+    backbones: await loadBackbones(store, uses, true),
     projection,
     head: manifest.recipe.head,
     weights,
