@@ -43,7 +43,9 @@ export function checkRows({ train, validation, heldBack, classCount, training }:
 /** @throws TrommelError `cancelled` */
 export function checkSignal(signal: AbortSignal | undefined, when: string): void {
   if (signal?.aborted !== true) return;
-  throw new TrommelError("cancelled", `failed to train the head: cancelled ${when}.`, { cause: signal.reason });
+  throw new TrommelError("cancelled", `failed to train the head: cancelled ${when}.`, {
+    cause: signal.reason,
+  });
 }
 
 type MeasuredLoss = Pick<EpochRecord, "epoch" | "learningRate" | "trainLoss"> & Partial<EpochRecord>;

@@ -23,7 +23,9 @@ export function emitHead(
   };
   switch (head.type) {
     case "se": {
-      const gate = builder.node("Sigmoid", [dense(activations[head.activation](dense(input, "squeeze")), "excite")]);
+      const gate = builder.node("Sigmoid", [
+        dense(activations[head.activation](dense(input, "squeeze")), "excite"),
+      ]);
       return dense(builder.node("Mul", [input, gate]), "output");
     }
     case "linear":

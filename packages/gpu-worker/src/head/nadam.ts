@@ -5,8 +5,8 @@ import type { Optimizer, OptimizerState } from "./optimizer.js";
 type NadamRecipe = Extract<OptimizerRecipe, { type: "nadam" }>;
 
 /**
- * Nadam (Dozat 2016) as `keras.optimizers.Nadam` of Keras 2.2 computes it; `torch.optim.NAdam` is the same, its
- * `momentum_decay` being the schedule decay. The momentum of step t is warmed up:
+ * Nadam (Dozat 2016) as `keras.optimizers.Nadam` of Keras 2.2 computes it; `torch.optim.NAdam` has the same formula with
+ * the schedule decay as `momentum_decay`, but in PyTorch 1.13 counts μ(t) twice in M(t+1). The momentum is warmed up:
  *
  *     μ(t) = β₁ · (1 − ½ · 0.96^(t · scheduleDecay)),   M(t) = μ(1) · … · μ(t)
  *     w −= learningRate · ((1 − μ(t)) · g / (1 − M(t)) + μ(t+1) · m / (1 − M(t+1))) / (√(v / (1 − β₂ᵗ)) + ε)
@@ -37,8 +37,7 @@ export class Nadam implements Optimizer {
     this.#advance();
     const { beta1, beta2, epsilon, weightDecay } = this.#recipe;
     const nextMomentum = this.#momentumOf(this.#step + 1);
-    const gradientStep =
-      (learningRate * (1 - this.#momentumOf(this.#step))) / (1 - this.#momentumProduct);
+    const gradientStep = (learningRate * (1 - this.#momentumOf(this.#step))) / (1 - this.#momentumProduct);
     const momentStep = (learningRate * nextMomentum) / (1 - this.#momentumProduct * nextMomentum);
     const correction = 1 / (1 - beta2 ** this.#step);
     for (const [name, weight] of weights) {

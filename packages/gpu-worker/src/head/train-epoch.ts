@@ -47,7 +47,10 @@ export function trainEpoch(
   for (let step = 0; step < stepsPerEpoch; step += 1) {
     const { features, labels } = rows.gather(order.subarray(step * batchSize, (step + 1) * batchSize));
     const targets = smoothedTargets(labels, classCount, labelSmoothing);
-    const { logits, gradients } = learner.network.gradients({ features, targets, rows: labels.length }, noise);
+    const { logits, gradients } = learner.network.gradients(
+      { features, targets, rows: labels.length },
+      noise,
+    );
     learningRate = learner.schedule.learningRate({ epoch, step, stepsPerEpoch });
     learner.optimizer.apply(learner.network.weights, gradients, learningRate);
     const figures = lossFigures(logits, labels, classCount, labelSmoothing);

@@ -45,9 +45,13 @@ export function encodeTrainingState(state: TrainingState): Uint8Array {
   const entries = [
     ...Object.entries(weights).map(([name, tensor]) => [`weights/${name}`, tensor] as const),
     ...Object.entries(best.weights).map(([name, tensor]) => [`best/${name}`, tensor] as const),
-    ...[...optimizer.moments].map(([name, data]) => [`moments/${name}`, { shape: [data.length], data }] as const),
+    ...[...optimizer.moments].map(
+      ([name, data]) => [`moments/${name}`, { shape: [data.length], data }] as const,
+    ),
   ];
-  const tensors = entries.map(([name, { shape, data }]) => [name, { dtype: "F32" as const, shape, data }] as const);
+  const tensors = entries.map(
+    ([name, { shape, data }]) => [name, { dtype: "F32" as const, shape, data }] as const,
+  );
   const metadata = {
     step: String(optimizer.step),
     best_epoch: String(best.epoch),

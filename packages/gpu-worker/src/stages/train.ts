@@ -66,14 +66,13 @@ function headInputs({ recipe }: RunConfig, rows: LabelledRows): TrainHeadInputs 
 }
 
 /** A refit counts on from the epochs of the training. */
-function followers(
-  context: StageContext,
-  epochs: number,
-): Pick<TrainHeadInputs, "onEpoch" | "onRefitEpoch"> {
+function followers(context: StageContext, epochs: number): Pick<TrainHeadInputs, "onEpoch" | "onRefitEpoch"> {
   return {
     onEpoch: ({ epoch, validationAccuracy, validationLoss }) => {
       context.onUnits(epoch, epochs);
-      context.onNote(`validation accuracy ${validationAccuracy.toFixed(4)}, loss ${validationLoss.toFixed(4)}`);
+      context.onNote(
+        `validation accuracy ${validationAccuracy.toFixed(4)}, loss ${validationLoss.toFixed(4)}`,
+      );
     },
     onRefitEpoch: ({ epoch, trainLoss }, bestEpoch) => {
       context.onUnits(epochs + epoch, epochs + bestEpoch);
