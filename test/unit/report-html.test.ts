@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { recipe, type BundleManifest, type Metrics } from "@trommel/common";
+import { recipe, trainingRecipe, type BundleManifest, type Metrics } from "@trommel/common";
 import { renderReport } from "@trommel/gpu-worker/report/report-html";
 import { renderReportPage } from "@trommel/gpu-worker/report/report-page";
 
@@ -162,7 +162,7 @@ const manifest: BundleManifest = {
     trainRows: 8172,
     classes: [],
   },
-  metrics: { rows: 150, accuracy: 0.75, macroF1: 0.4, logLoss: 0.5 },
+  metrics: { rows: 150, accuracy: 0.75, macroF1: 0.4, logLoss: 0.5, measured: "head" },
 };
 
 /** Figures for the first three classes by hand; any further class has one row, predicted right. */
@@ -187,6 +187,9 @@ function metricsOf(names: readonly string[]): Metrics {
       label,
       ...(figures[i] ?? { support: 1, precision: 1, recall: 1, f1: 1 }),
     })),
+    measured: "head",
+    training: trainingRecipe.parse({}),
+    refit: null,
     bestEpoch: 2,
     history: [1, 2, 3].map((epoch) => ({
       epoch,

@@ -17,6 +17,7 @@ import {
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { emitHead } from "../head/head-to-onnx.js";
 import { renderReport } from "../report/report-html.js";
+import { trainingChartPng } from "../report/training-chart.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./check-serving.js";
 import { describeBundle, metricsMarker } from "./describe-bundle.js";
@@ -53,14 +54,15 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   context.onNote("checking the model against the features");
   await checkServing({ store, config, model, classCount, projection, weights, threads, signal });
 
+  const metrics = parseJsonAs(metricsSchema, metricsBytes, keys.metrics);
   const files: Record<string, Uint8Array> = {
     [bundleFiles.model]: model,
     [bundleFiles.metrics]: metricsBytes,
+    [bundleFiles.lossCurves]: await trainingChartPng(metrics.history, metrics.bestEpoch),
     [bundleFiles.head]: head.bytes,
     ...(projection === null ? {} : { [bundleFiles.projection]: encodeProjection(projection) }),
   };
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
-  const metrics = parseJsonAs(metricsSchema, metricsBytes, keys.metrics);
   const manifest = describeBundle({ config, backbones, projection, metrics, trained, ledger, hashes });
   files[bundleFiles.report] = Buffer.from(renderReport({ manifest, metrics, ledger }), "utf8");
   for (const [name, bytes] of Object.entries(files)) {
