@@ -188,6 +188,16 @@ describe("a scoring in several formats", () => {
     assert.match(stdout, /^submission\.csv: 36 rows; 1 that failed have none \(errors\.jsonl\)$/m);
   });
 
+  it("has the result lines that predict prints", async () => {
+    const [line = ""] = (await readText(output, "result-00000.jsonl")).split("\n");
+    const { key } = JSON.parse(line) as { key: string };
+    const args = ["predict", key, "can/bad-half.jpg", "--model", model, "--format", "result"];
+    const { code, stdout, stderr } = await trommel([...args, "--store", store], { cwd: dataset });
+    assert.equal(code, 1);
+    assert.equal(stdout, `${line}\n`);
+    assert.match(stderr, /^can\/bad-half\.jpg: failed: truncated/m);
+  });
+
   it("is not mistaken for one in other formats", async () => {
     const { code, stderr } = await trommel([...scoreArgs(output, 1), "--format", "csv"]);
     assert.equal(code, 1);

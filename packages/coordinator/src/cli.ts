@@ -239,6 +239,9 @@ function addScore(program: Command): void {
     .description("classify a few files, without a queue")
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
+    .addOption(
+      new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
+    )
     .action(predict);
 }
 
