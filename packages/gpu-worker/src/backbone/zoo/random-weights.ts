@@ -9,22 +9,29 @@ interface TopologyLayer {
   readonly inbound_nodes: readonly (readonly (readonly [string, ...unknown[]])[])[];
 }
 
+/** The mean square that a layer's output is expected to have, and the part of it that cannot be negative. */
+interface Power {
+  readonly whole: number;
+  readonly positive: number;
+}
+
 /**
  * Deterministic random weights for a network whose own weights are not here: kernels of variance 1 / fan-in, and
  * normalisations whose four statistics all vary. So that numbers stay of order one however deep the network is, the
  * moving statistics of each normalisation are drawn around the mean square that its input is expected to have: it is
- * carried from layer to layer, exactly for convolutions and ReLU (He et al., 2015, https://arxiv.org/abs/1502.01852) and
- * by a constant for the rest.
- * @returns one array per weight, in the network's order; each depends on (seed, layer, weight name, network) alone
+ * carried from layer to layer, by the rule of He et al. (2015, https://arxiv.org/abs/1502.01852) for convolutions and
+ * ReLU and by rough constants for the rest.
+ * @returns one array per weight, in the network's order; each follows from the network, the seed and its own two names
  */
 export function randomWeights(network: ZooNetwork, seed: number): Float32Array[] {
   const { layers } = network.modelTopology["config"] as { layers: readonly TopologyLayer[] };
-  const power = new Map<string, number>();
+  const picture = network.inputScale ** 2;
+  const outputs = new Map<string, Power>();
   const inputPower = new Map<string, number>();
   for (const layer of layers) {
-    const inputs = (layer.inbound_nodes[0] ?? []).map(([name]) => power.get(name) ?? NaN);
-    inputPower.set(layer.name, inputs[0] ?? 0);
-    power.set(layer.name, outputPower(layer, inputs, network.inputScale ** 2));
+    const inputs = (layer.inbound_nodes[0] ?? []).map(([name]) => outputs.get(name) ?? symmetric(NaN));
+    inputPower.set(layer.name, inputs[0]?.whole ?? NaN);
+    outputs.set(layer.name, inputs.length === 0 ? symmetric(picture) : outputPower(layer, inputs));
   }
   return network.weights.map((weight) => {
     const random = new SeededRandom(seedFrom("random weights", seed, weight.layer, weight.name));
@@ -36,39 +43,44 @@ export function randomWeights(network: ZooNetwork, seed: number): Float32Array[]
   });
 }
 
-/** Mean squares of an activation's output over that of its input, for a normal input around zero. */
-const activationGain: Readonly<Record<string, number>> = { linear: 1, relu: 0.5, swish: 0.36 };
+function symmetric(whole: number): Power {
+  return { whole, positive: 0 };
+}
 
-/** Mean square of a sigmoid's output, for small inputs. */
-const sigmoidPower = 0.27;
-
-/** Of a normalisation: E[gamma²] · E[input²] / moving variance + E[beta²], with what the ranges below give. */
-const normalizedPower = 1.03 * 1.03 * 1.03 + 0.03;
-
-function outputPower(layer: TopologyLayer, inputs: readonly number[], picture: number): number {
-  const [first = 0] = inputs;
+function outputPower(layer: TopologyLayer, inputs: readonly Power[]): Power {
+  const first = inputs[0] ?? symmetric(NaN);
+  const sum = (part: keyof Power): number => inputs.reduce((total, input) => total + input[part], 0);
   switch (layer.class_name) {
-    case "InputLayer":
-      return picture;
     case "BatchNormalization":
-      return normalizedPower;
+      // E[gamma²] · E[input²] / moving variance + E[beta²], with what the ranges below give.
+      return symmetric(1.03 * 1.03 * 1.03 + 0.03);
     case "Conv2D":
-    case "Activation": {
-      const activation = String(layer.config["activation"]);
-      return activation === "sigmoid" ? sigmoidPower : first * (activationGain[activation] ?? NaN);
-    }
+    case "DepthwiseConv2D":
+    case "SeparableConv2D":
+      return activated(symmetric(first.whole), layer.config["activation"] ?? "linear");
+    case "Activation":
+      return activated(first, layer.config["activation"]);
     case "ReLU":
-      return first * 0.5;
+      return activated(first, "relu");
     case "Add":
-      return inputs.reduce((sum, value) => sum + value, 0);
+      return { whole: sum("whole"), positive: sum("positive") };
     case "Multiply":
-      return inputs.reduce((product, value) => product * value, 1);
+      return symmetric(inputs.reduce((product, { whole }) => product * whole, 1));
     case "Concatenate":
-      return inputs.reduce((sum, value) => sum + value, 0) / inputs.length;
+      return { whole: sum("whole") / inputs.length, positive: sum("positive") / inputs.length };
     default:
-      // Depthwise and separable convolutions, padding, pooling, reshaping.
+      // Padding, pooling, reshaping.
       return first;
   }
+}
+
+/** A symmetric number loses half its mean square in a ReLU; swish and sigmoid for about a standard normal one. */
+function activated({ whole, positive }: Power, activation: unknown): Power {
+  if (activation === "linear") return { whole, positive };
+  if (activation === "swish") return symmetric(0.36 * whole);
+  if (activation === "sigmoid") return { whole: 0.27, positive: 0.27 };
+  const kept = activation === "relu" ? positive + (whole - positive) / 2 : NaN;
+  return { whole: kept, positive: kept };
 }
 
 /** Uniform in ±√(3 / fan-in) has the variance 1 / fan-in. */
