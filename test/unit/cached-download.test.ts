@@ -20,7 +20,10 @@ interface Attempt {
   readonly cacheFolder: string;
   readonly lines: string[];
   readonly progress: string[];
-  read(overrides?: { readonly sha256?: string; readonly maxBytes?: number }): Promise<Uint8Array>;
+  readonly read: (overrides?: {
+    readonly sha256?: string;
+    readonly maxBytes?: number;
+  }) => Promise<Uint8Array>;
 }
 
 async function withServer(
