@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { SeededRandom, TrommelError, seedFrom } from "@trommel/common";
 import { encodeSafetensors } from "@trommel/common/codec/safetensors";
 import { toFloat16 } from "@trommel/common/codec/float16";
+import { openKerasH5 } from "@trommel/gpu-worker/backbone/keras-h5";
 import { readZooWeights } from "@trommel/gpu-worker/backbone/zoo-weights";
 import { tinyArchitecture, tinyValues, tinyWeights } from "../support/tiny-architecture.js";
 
@@ -76,6 +77,11 @@ describe("Keras HDF5 files that h5py wrote", () => {
 });
 
 describe("Keras HDF5 files that are damaged", () => {
+  it("does not wait for a reader that does not come to an end", async () => {
+    const bytes = await golden("keras2-weights");
+    await assert.rejects(openKerasH5(bytes, "slow.h5", { timeoutMs: 1 }), corrupt(/slow\.h5.*in 1 ms/));
+  });
+
   it("fails as corrupt, or reads the values, wherever bytes are cut off or changed", async () => {
     const whole = await golden("keras2-weights");
     const random = new SeededRandom(seedFrom("damaged h5"));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { matchWeights } from "@trommel/gpu-worker/backbone/match-weights";
+import { architectureNames, zooNetwork } from "@trommel/gpu-worker/backbone/zoo/architectures";
 import { layersOf, weightName } from "@trommel/gpu-worker/backbone/weight-names";
 
 interface Weight {
@@ -112,4 +113,30 @@ describe("matchWeights", () => {
     assert.deepEqual(pairsOf(wanted, [...wanted, ...convolution]).classifier, ["conv_preds"]);
     assert.deepEqual(pairsOf(wanted, [...wanted, ...weights("x/kernel 1,1,3,10")]).leftOver, ["x/kernel"]);
   });
+});
+
+describe("matchWeights on the zoo", () => {
+  const shifted = (layer: string): string =>
+    layer.replace(
+      /^(conv2d|batch_normalization|depthwise_conv2d|separable_conv2d)(?:_(\d+))?$/,
+      (_, stem: string, counter: string | undefined) => `${stem}_${Number(counter ?? 0) + 187}`,
+    );
+
+  for (const name of architectureNames) {
+    it(`finds every weight of ${name} saved late in a session, and by order under other names`, () => {
+      const { weights: wanted } = zooNetwork(name.replace("[-<width>]", ""), {
+        inputSize: 96,
+        pooling: "average",
+      });
+      const late = wanted.map((weight) => ({ ...weight, layer: shifted(weight.layer) }));
+      const byName = matchWeights(wanted, late, true);
+      assert.deepEqual(byName.pairs, late);
+      assert.equal(byName.by, "name");
+      const renamed = wanted.map((weight) => ({ ...weight, layer: `mine_${weight.layer}` }));
+      const byOrder = matchWeights(wanted, renamed, true);
+      assert.deepEqual(byOrder.pairs, renamed);
+      assert.equal(byOrder.by, "order");
+      assert.ok(matchWeights(wanted, wanted.slice(0, -1), true).pairs.includes(undefined));
+    });
+  }
 });
