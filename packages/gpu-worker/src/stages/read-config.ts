@@ -1,7 +1,10 @@
 import {
+  bundleFiles,
+  bundleManifest,
   datasetNormalization,
   featureFingerprint,
   listingSummary,
+  openStore,
   parseJsonAs,
   readWithMarker,
   resolveNormalization,
@@ -12,6 +15,7 @@ import {
   shard as shardSchema,
   split as splitSchema,
   TrommelError,
+  type BundleManifest,
   type ListingSummary,
   type Normalization,
   type ObjectStore,
@@ -72,6 +76,23 @@ async function readNormalization(store: ObjectStore, id: string): Promise<Normal
 export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {
   const key = scoringKeys(id).config;
   return parseJsonAs(scoringConfig, await required(store, key), key);
+}
+
+/** @throws TrommelError `corrupt` where another model has taken the place of the one that the scoring is by */
+export async function readBundleManifest({ bundle }: ScoringConfig): Promise<BundleManifest> {
+  const from = openStore(bundle.location);
+  try {
+    const name = `${bundle.location}/${bundleFiles.manifest}`;
+    const manifest = parseJsonAs(bundleManifest, await from.get(bundleFiles.manifest), name);
+    const found = manifest.hashes[bundleFiles.model];
+    if (found === bundle.modelSha256) return manifest;
+    throw new TrommelError(
+      "corrupt",
+      `failed to read ${name}: it is of a model with sha256 ${found ?? "unknown"}, and ${bundle.modelSha256} was asked for. Score with the new model into another prefix`,
+    );
+  } finally {
+    from.close();
+  }
 }
 
 export async function readShard(store: ObjectStore, key: string): Promise<Shard> {

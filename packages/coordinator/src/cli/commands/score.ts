@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { TrommelError, type Device, type EngineName } from "@trommel/common";
+import { TrommelError, type Device, type EngineName, type ScoreFormat } from "@trommel/common";
 import { resolveScoring, resolveBundle } from "../../run-control/resolve-run.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
@@ -10,7 +10,7 @@ type ScoreFlags = GlobalFlags &
     readonly model: string;
     readonly output: string;
     readonly top?: number;
-    readonly format: "jsonl" | "csv";
+    readonly format?: readonly ScoreFormat[];
     readonly shardSize: number;
   };
 
@@ -24,7 +24,7 @@ export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
       model: flags.model,
       output: flags.output,
       topK: flags.top,
-      formats: flags.format === "csv" ? ["jsonl", "csv"] : ["jsonl"],
+      formats: flags.format,
       shardSize: flags.shardSize,
     });
     await runSubject(session, { kind: "scoring", id: config.id, config }, flags, claim);
