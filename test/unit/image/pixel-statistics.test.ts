@@ -54,6 +54,27 @@ describe("statistics of pixels", () => {
     }
   });
 
+  it("count the canvas around a letterboxed picture, for the network sees it", async () => {
+    const half = drawn.map((pixels) => pixels.subarray(0, pixels.length / 2));
+    const background: [number, number, number] = [10, 20, 30];
+    const sums = new PixelSums();
+    for (const pixels of half) {
+      const png = await sharp(pixels, { raw: { width: side, height: side / 2, channels: 3 } })
+        .png()
+        .toBuffer();
+      const decoded = await decodeImage(png, { ...decode, fit: "letterbox", background });
+      assert.ok(decoded.ok);
+      sums.add(decoded.pixels);
+    }
+    const { mean, deviation } = statisticsToNormalization([sums.statistics(half.length)]);
+    const canvas = Uint8Array.from({ length: (side * side * 3) / 2 }, (_, i) => background[i % 3] ?? 0);
+    for (const channel of [0, 1, 2]) {
+      const expected = byHand([...half, ...half.map(() => canvas)], channel);
+      assert.ok(Math.abs((mean[channel] ?? NaN) - expected.mean) < 1e-11);
+      assert.ok(Math.abs((deviation[channel] ?? NaN) - expected.deviation) < 1e-11);
+    }
+  });
+
   it("do not depend on the order of the pictures or on how they are cut into shards", () => {
     const whole = statisticsToNormalization([statisticsOf(drawn)]);
     for (const size of [1, 2, 3, 5]) {

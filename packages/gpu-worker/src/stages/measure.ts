@@ -1,4 +1,5 @@
-import { findMarker, markerSchema, runKeys, writeWithMarker, shardOutcome } from "@trommel/common";
+import { findMarker, markerSchema, runKeys, writeWithMarker } from "@trommel/common";
+import { z } from "zod";
 import { PixelSums } from "../image/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { jsonBytes } from "./ledger.js";
@@ -8,7 +9,8 @@ import { runBatches } from "./run-batches.js";
 /** Pictures that are summed up at a time: few, for they wait for nothing. */
 const picturesPerBatch = 4;
 
-const statisticsMarker = markerSchema.extend(shardOutcome.shape);
+/** Counts alone: why a picture could not be read is extraction's to say. */
+const statisticsMarker = markerSchema.extend({ ok: z.int().nonnegative(), failed: z.int().nonnegative() });
 
 /**
  * Measure: shard → pixel statistics.
@@ -26,12 +28,11 @@ export async function measure(
   const keys = runKeys(runId);
   const key = keys.statistics(shardIndex);
   const standing = await findMarker(store, key, statisticsMarker);
-  if (standing !== undefined)
-    return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
+  if (standing !== undefined) return { images: standing.ok + standing.failed, failed: standing.failed };
   const { dataset, recipe, side } = await readUnresolvedConfig(store, runId);
   const { entries } = await readShard(store, keys.shard(shardIndex));
   const sums = new PixelSums();
-  const failed = await runBatches({
+  const { length: failed } = await runBatches({
     entries,
     source: dataset,
     decode: { ...recipe.decode, side },
@@ -42,7 +43,7 @@ export async function measure(
       return Promise.resolve();
     },
   });
-  const ok = entries.length - failed.length;
+  const ok = entries.length - failed;
   await writeWithMarker(store, key, jsonBytes(sums.statistics(ok)), { ok, failed });
-  return { images: entries.length, failed: failed.length };
+  return { images: entries.length, failed };
 }
