@@ -1,6 +1,7 @@
 import { init, type EChartsOption } from "echarts";
 import sharp from "sharp";
 import { escapeHtml } from "./html.js";
+import { textToStrokes } from "./text-to-strokes.js";
 
 export type ChartOption = EChartsOption;
 
@@ -32,9 +33,9 @@ export function renderChart(inputs: RenderChartInputs): string {
   return `<div class="chart" role="img" aria-label="${escapeHtml(label)}" style="max-width:${width}px">${svg}</div>`;
 }
 
-/** Draws a chart as a PNG on white, at twice its width and height. Without any font on the machine it has no text. */
+/** Draws a chart as a PNG on white, at twice its width and height. Its texts are strokes: it needs no font. */
 export async function renderChartPng(inputs: Omit<RenderChartInputs, "label">): Promise<Uint8Array> {
-  const svg = Buffer.from(drawSvg(inputs, false), "utf8");
+  const svg = Buffer.from(textToStrokes(drawSvg(inputs, false)), "utf8");
   const drawn = sharp(svg, { density: 2 * pixelsPerInch }).flatten({ background: "#ffffff" });
   return drawn.png({ compressionLevel: 9 }).toBuffer();
 }

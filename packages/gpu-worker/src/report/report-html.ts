@@ -13,7 +13,7 @@ export interface ReportInputs {
 export function renderReport({ manifest, metrics, ledger, misclassified }: ReportInputs): string {
   return renderReportPage({
     title: `Training ${manifest.run}`,
-    facts: bundleFacts(manifest),
+    facts: [...bundleFacts(manifest), ...refitFacts(metrics)],
     metrics,
     ledger: ledgerCounts(ledger),
     ...(misclassified === undefined ? {} : { misclassified }),
@@ -44,6 +44,7 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
       value: `${settings(recipe.training.optimizer)}, batch ${recipe.training.batchSize}`,
     },
     { name: "schedule", value: settings(recipe.training.schedule) },
+    { name: "kept epoch", value: keepRules[recipe.training.keep] },
     ...Object.entries(manifest.hashes).map(([name, hash]) => ({ name: `sha256 of ${name}`, value: hash })),
     {
       name: "versions",
@@ -63,6 +64,18 @@ function normalisation({ recipe, backbones }: BundleManifest): string {
     ({ normalization: { mean, deviation } }) => `mean ${rounded(mean)}, deviation ${rounded(deviation)}`,
   );
   return `${how}: ${[...new Set(figures)].join("; ")}`;
+}
+
+const keepRules = {
+  accuracy: "the one with the best validation accuracy, the later on a tie",
+  loss: "the one with the least validation loss, the later on a tie",
+  last: "the last",
+};
+
+function refitFacts({ refit, bestEpoch }: Metrics): ReportFact[] {
+  if (refit === null) return [];
+  const value = `${bestEpoch} epochs on all images, ${grouped(refit.rows)} rows with their views`;
+  return [{ name: "refit", value }];
 }
 
 function components({ svd, backbones }: BundleManifest): string {
