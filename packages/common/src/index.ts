@@ -71,7 +71,15 @@ export { checkRedis, connectRedis, describeRedis, withTimeout } from "./jobs/red
 export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
 export type { RunError, StageProgress } from "./jobs/run-board.js";
 
-export { headRecipe, recipe, scoreFormat, trainingRecipe } from "./recipe/recipe.js";
+export {
+  headRecipe,
+  labelSource,
+  optimizerRecipe,
+  recipe,
+  scheduleRecipe,
+  scoreFormat,
+  trainingRecipe,
+} from "./recipe/recipe.js";
 export type {
   DecodeRecipe,
   HeadRecipe,
