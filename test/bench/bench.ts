@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: what the project promises in numbers, each a ratio or a table measured in one run.
- * `npm run bench -- extract` runs one of extract, memory and run; `--json` prints one object for machines.
+ * `npm run bench -- extract` runs one of extract, memory, run, recipes and tianchi; `--json` prints one object for machines.
  * Everything lies in .trommel/bench, which is emptied first.
  */
 import { mkdir, rm } from "node:fs/promises";
@@ -11,7 +11,9 @@ import { parseArgs } from "node:util";
 import { TrommelError } from "@trommel/common";
 import { benchExtract } from "./extract-bench.js";
 import { benchMemory } from "./memory-bench.js";
+import { benchRecipes } from "./recipes-bench.js";
 import { benchRun } from "./run-bench.js";
+import { benchTianchi } from "./tianchi-bench.js";
 import { prepareMaterial, type Material } from "./material.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
 
@@ -21,6 +23,8 @@ const benches: Readonly<Record<string, Bench>> = {
   extract: benchExtract,
   memory: benchMemory,
   run: benchRun,
+  recipes: benchRecipes,
+  tianchi: benchTianchi,
 };
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");

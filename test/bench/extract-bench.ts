@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { recipe as recipeSchema } from "@trommel/common";
+import { recipe as recipeSchema, type RecipeInput } from "@trommel/common";
 import { viewsPerBatch } from "@trommel/gpu-worker/worker";
 import { BenchCluster, type Extraction } from "./bench-cluster.js";
 import { copyPictures, type Material } from "./material.js";
@@ -15,53 +15,80 @@ const images = 512;
 const warmUpImages = 96;
 const repetitions = 3;
 
-/**
- * Extraction end to end against ONNX Runtime alone: the same graph, batch size, threads and pictures, taken in turns so
- * that both meet the same load. Process start and model loading are outside both clocks: the worker has
- * extracted a few pictures with the same model before.
- */
+/** Extraction with one small backbone, end to end, against ONNX Runtime alone. */
 export async function benchExtract(
   material: Material,
   store: string,
   setting: BenchSetting,
 ): Promise<BenchResult> {
-  const { folder, threads, say } = setting;
-  const pictures = path.join(folder, "pictures");
-  const warmUp = path.join(folder, "warm-up");
+  const pictures = path.join(setting.folder, "pictures");
+  const warmUp = path.join(setting.folder, "warm-up");
   await copyPictures(material.pictures, pictures, images);
   await copyPictures(material.pictures, warmUp, warmUpImages);
   const recipe = { backbones: [material.backbone] };
+  const turns = await compareExtraction({
+    name: "extract",
+    recipe,
+    pictures,
+    warmUp,
+    repetitions,
+    store,
+    setting,
+  });
+  return summarize("extract", turns, ">= 0.85");
+}
+
+export interface Comparison {
+  readonly name: string;
+  readonly recipe: RecipeInput;
+  /** Folders of class folders. */
+  readonly pictures: string;
+  readonly warmUp: string;
+  readonly repetitions: number;
+  /** Folder of the store. */
+  readonly store: string;
+  readonly setting: BenchSetting;
+}
+
+/**
+ * Extraction end to end against ONNX Runtime alone: the same graph, batch size, threads and pictures, taken in turns so
+ * that both meet the same load. Process start and model loading are outside both clocks: the worker has
+ * extracted a few pictures with the same model before.
+ */
+export async function compareExtraction(comparison: Comparison): Promise<Turn[]> {
+  const { name, recipe, pictures, warmUp, repetitions, store } = comparison;
+  const { threads, say } = comparison.setting;
   const anchors = { worker: startAnchor("worker"), default: startAnchor("default") };
   const cluster = await BenchCluster.start({ store, threads, queues: ["extract"] });
   const turns: Turn[] = [];
   try {
-    await cluster.extract("bench-extract-warm-up", warmUp, recipe);
+    await cluster.extract(`bench-${name}-warm-up`, warmUp, recipe);
     for (const anchor of Object.values(anchors)) await anchor.ready;
     for (let turn = 0; turn < repetitions; turn += 1) {
       // What is extracted already would not be extracted again.
       await rm(path.join(store, "features"), { recursive: true, force: true });
-      const worker = await cluster.extract(`bench-extract-${turn}`, pictures, recipe);
+      const worker = await cluster.extract(`bench-${name}-${turn}`, pictures, recipe);
       const alone = {
         worker: await anchors.worker.measure(),
         default: await anchors.default.measure(),
       };
       turns.push({ worker, alone });
-      say(describeTurn(turn, { worker, alone }));
+      say(`turn ${turn + 1} of ${repetitions}: ${describeTurn({ worker, alone })}`);
     }
   } finally {
     for (const anchor of Object.values(anchors)) anchor.stop();
     await cluster.stop();
   }
-  return summarize(turns);
+  return turns;
 
   function startAnchor(session: AnchorOptions["session"]): Anchor {
     const { views } = recipeSchema.parse(recipe);
     const imagesPerBatch = Math.max(1, Math.round(viewsPerBatch.cpu / views.count));
-    return new Anchor({ store, backbone: material.backbone, pictures, imagesPerBatch, threads, session });
+    return new Anchor({ store, recipe, pictures, imagesPerBatch, threads, session });
   }
 }
 
-interface Turn {
+export interface Turn {
   readonly worker: Extraction;
   readonly alone: Readonly<Record<AnchorOptions["session"], AnchorMeasurement>>;
 }
@@ -104,11 +131,11 @@ const rate = (measurement: { images: number; seconds: number }): number =>
 const cpuPerImageMs = (measurement: { images: number; cpuSeconds: number }): number =>
   (1000 * measurement.cpuSeconds) / measurement.images;
 
-function describeTurn(turn: number, { worker, alone }: Turn): string {
+function describeTurn({ worker, alone }: Turn): string {
   const one = (name: string, m: AnchorMeasurement): string =>
     `${name} ${rate(m).toFixed(1)} images/s (${cpuPerImageMs(m).toFixed(1)} ms CPU each)`;
   return (
-    `turn ${turn + 1} of ${repetitions}: ${one("worker", worker)}; ${one("ONNX Runtime alone", alone.worker)}; ` +
+    `${one("worker", worker)}; ${one("ONNX Runtime alone", alone.worker)}; ` +
     `${one("with its default options", alone.default)}; others used ${(worker.otherCpuSeconds / worker.seconds).toFixed(2)} cores`
   );
 }
@@ -117,7 +144,7 @@ function describeTurn(turn: number, { worker, alone }: Turn): string {
  * A turn's anchor is the faster of the two sets of options, so that ONNX Runtime is not held back by ours. Other
  * processes may have slowed either side of a turn; the best turn of each is the one that was slowed least.
  */
-function summarize(turns: readonly Turn[]): BenchResult {
+export function summarize(name: string, turns: readonly Turn[], target?: string): BenchResult {
   const anchorOf = ({ alone }: Turn): AnchorMeasurement =>
     rate(alone.default) > rate(alone.worker) ? alone.default : alone.worker;
   const workerRates = spreadOf(turns.map(({ worker }) => rate(worker)));
@@ -131,12 +158,16 @@ function summarize(turns: readonly Turn[]): BenchResult {
   return {
     measured: { turns, ratios, bestRatio, cpuRatios },
     rows: [
-      { what: "extract: worker, store to feature shard, images/s", value: showSpread(workerRates, 1) },
-      { what: "extract: ONNX Runtime alone, images/s", value: showSpread(aloneRates, 1) },
-      { what: "extract: worker / ONNX Runtime alone", value: showSpread(ratios, 3), target: ">= 0.85" },
-      { what: "extract: best turn of the worker / best turn of the anchor", value: bestRatio.toFixed(3) },
-      { what: "extract: CPU time per image, alone / worker", value: showSpread(cpuRatios, 3) },
-      { what: "extract: cores that other processes used meanwhile", value: showSpread(others, 2) },
+      { what: `${name}: worker, store to feature shard, images/s`, value: showSpread(workerRates, 1) },
+      { what: `${name}: ONNX Runtime alone, images/s`, value: showSpread(aloneRates, 1) },
+      {
+        what: `${name}: worker / ONNX Runtime alone`,
+        value: showSpread(ratios, 3),
+        ...(target === undefined ? {} : { target }),
+      },
+      { what: `${name}: best turn of the worker / best turn of the anchor`, value: bestRatio.toFixed(3) },
+      { what: `${name}: CPU time per image, alone / worker`, value: showSpread(cpuRatios, 3) },
+      { what: `${name}: cores that other processes used meanwhile`, value: showSpread(others, 2) },
     ],
   };
 }

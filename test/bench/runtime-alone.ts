@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { openStore, recipe as recipeSchema, resolveBackbone } from "@trommel/common";
+import { openStore, recipe as recipeSchema, resolveBackbone, type RecipeInput } from "@trommel/common";
 import { sessionOptions } from "@trommel/gpu-worker/backbone/engines/onnx-provider";
 import { buildExtractionGraph } from "@trommel/gpu-worker/graph/extraction-graph";
 import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
@@ -17,7 +17,7 @@ import { machineBusySeconds } from "./process-usage.js";
 
 export interface AnchorOptions {
   readonly store: string;
-  readonly backbone: string;
+  readonly recipe: RecipeInput;
   readonly pictures: string;
   readonly imagesPerBatch: number;
   readonly threads: number;
@@ -36,7 +36,7 @@ export interface AnchorMeasurement {
 type Feeds = Record<"pixels" | "affine" | "colour", Tensor>;
 
 const options = JSON.parse(process.argv[2] ?? "") as AnchorOptions;
-const recipe = recipeSchema.parse({ backbones: [options.backbone] });
+const recipe = recipeSchema.parse(options.recipe);
 const { session, side } = await openSession();
 const batches = await decodeBatches(side);
 // The first runs allocate; the worker's are not measured either.
@@ -52,10 +52,13 @@ function tell(message: AnchorMeasurement | "ready"): void {
 
 async function openSession(): Promise<{ session: InferenceSession; side: number }> {
   const store = openStore(options.store);
-  const spec = await resolveBackbone(store, options.backbone);
+  const names = recipe.backbones.map(({ name }) => name);
+  const specs = [];
+  for (const name of names) specs.push(await resolveBackbone(store, name));
+  const side = Math.max(...specs.map(({ inputSize }) => inputSize));
   const graph = buildExtractionGraph({
-    backbones: await loadBackbones(store, [options.backbone], false),
-    side: spec.inputSize,
+    backbones: await loadBackbones(store, names, false),
+    side,
     viewCount: recipe.views.count,
     colour: hasColour(recipe.views),
   });
@@ -66,7 +69,7 @@ async function openSession(): Promise<{ session: InferenceSession; side: number 
   };
   const chosen =
     options.session === "default" ? own : sessionOptions({ device: "cpu", threads: options.threads });
-  return { session: await InferenceSession.create(graph, chosen), side: spec.inputSize };
+  return { session: await InferenceSession.create(graph, chosen), side };
 }
 
 async function decodeBatches(sideOfBase: number): Promise<Feeds[]> {

@@ -20,6 +20,8 @@ export {
   normalization,
 } from "./artefacts/backbone-spec.js";
 export type { BackboneSpec, Normalization } from "./artefacts/backbone-spec.js";
+export { catalogueEntry, weightCatalogue } from "./artefacts/weight-catalogue.js";
+export type { CatalogueEntry } from "./artefacts/weight-catalogue.js";
 export { bundleFiles, bundleManifest, chooseTopK } from "./artefacts/bundle.js";
 export type { BundleManifest, ScoreRow } from "./artefacts/bundle.js";
 export { failureReason } from "./artefacts/failure-reason.js";
@@ -93,13 +95,23 @@ export type {
   TrainingRecipe,
   ViewsRecipe,
 } from "./recipe/recipe.js";
-export { devices, engines, importOptions, predictOptions, workerOptions } from "./worker-commands.js";
+export {
+  devices,
+  engines,
+  importOptions,
+  predictOptions,
+  pullOptions,
+  randomOptions,
+  workerOptions,
+} from "./worker-commands.js";
 export type {
   Device,
   EngineName,
   ImportOptions,
   PredictedRow,
   PredictOptions,
+  PullOptions,
+  RandomOptions,
   WorkerCommands,
   WorkerOptions,
 } from "./worker-commands.js";

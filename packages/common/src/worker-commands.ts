@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { BackboneSpec } from "./artefacts/backbone-spec.js";
 import { normalization } from "./artefacts/backbone-spec.js";
+import { weightCatalogue, type CatalogueEntry } from "./artefacts/weight-catalogue.js";
 import type { ScoreRow } from "./artefacts/bundle.js";
 import { workerQueues } from "./jobs/queues.js";
 
@@ -34,20 +35,47 @@ export const workerOptions = z
   .strict();
 export type WorkerOptions = z.infer<typeof workerOptions>;
 
+/** What may be said of every backbone; what is left out is the model's, the architecture's or the catalogue's. */
+const backboneChoices = {
+  storeUrl: z.string(),
+  inputSize: z.int().min(8).max(4096).optional(),
+  normalization: normalization.optional(),
+  channelOrder: z.enum(["rgb", "bgr"]).optional(),
+  pooling: z.enum(["average", "max"]).optional(),
+};
+
 export const importOptions = z
   .object({
-    storeUrl: z.string(),
+    ...backboneChoices,
     source: z.string(),
     name: z.string(),
+    /** Of the zoo, for files of Keras weights. */
+    architecture: z.string().optional(),
     sha256: z.string().optional(),
     output: z.string().optional(),
-    inputSize: z.int().min(8).max(4096).optional(),
-    normalization,
-    channelOrder: z.enum(["rgb", "bgr"]),
-    pooling: z.enum(["average", "max"]).optional(),
   })
   .strict();
 export type ImportOptions = z.infer<typeof importOptions>;
+
+export const randomOptions = z
+  .object({ ...backboneChoices, name: z.string(), architecture: z.string(), seed: z.int().nonnegative() })
+  .strict();
+export type RandomOptions = z.infer<typeof randomOptions>;
+
+export const pullOptions = z
+  .object({
+    ...backboneChoices,
+    /** Name in the catalogue. */
+    weights: z.string(),
+    /** Name in the store. @default the catalogue's */
+    name: z.string().optional(),
+    /** @default the built-in one */
+    catalogue: weightCatalogue.optional(),
+    /** Where downloads are kept under their hash. */
+    cacheFolder: z.string(),
+  })
+  .strict();
+export type PullOptions = z.infer<typeof pullOptions>;
 
 export const predictOptions = z
   .object({
@@ -68,5 +96,15 @@ export interface WorkerCommands {
   /** Serves the queues until told to stop. @returns the exit code */
   runWorker(options: WorkerOptions): Promise<number>;
   importBackbone(options: ImportOptions, say: (line: string) => void): Promise<BackboneSpec>;
+  /** A backbone with random weights, to try a recipe without its own. */
+  randomBackbone(options: RandomOptions, say: (line: string) => void): Promise<BackboneSpec>;
+  /** @param progress told how far the download is */
+  pullBackbone(
+    options: PullOptions,
+    say: (line: string) => void,
+    progress: (line: string) => void,
+  ): Promise<BackboneSpec>;
+  /** The built-in catalogue of public weights. */
+  listCatalogue(): Promise<readonly CatalogueEntry[]>;
   predict(options: PredictOptions): Promise<PredictedRow[]>;
 }

@@ -1,17 +1,64 @@
-import { openStore, type BackboneSpec, type ImportOptions } from "@trommel/common";
+import {
+  openStore,
+  type BackboneSpec,
+  type ImportOptions,
+  type ObjectStore,
+  type PullOptions,
+  type RandomOptions,
+} from "@trommel/common";
 import { openBackboneSource } from "./backbone/backbone-source.js";
+import { cachedDownload } from "./backbone/cached-download.js";
+import { catalogue, findWeights } from "./backbone/catalogue.js";
 import { importBackbone } from "./backbone/import-backbone.js";
+import { randomBackbone } from "./backbone/random-backbone.js";
 
-/** `trommel backbone import`: from any location into the store. */
-export async function importFromLocation(
-  options: ImportOptions,
-  say: (line: string) => void,
-): Promise<BackboneSpec> {
+/** The commands that bring backbones into the store: each opens it for its own time. */
+
+type Say = (line: string) => void;
+
+/** `trommel backbone import`: from any location. */
+export async function importFromLocation(options: ImportOptions, say: Say): Promise<BackboneSpec> {
   const { storeUrl, source, sha256, ...rest } = options;
-  const store = openStore(storeUrl);
-  try {
+  return withStore(storeUrl, (store) => {
     const opened = openBackboneSource(source, sha256 === undefined ? {} : { sha256 });
-    return await importBackbone({ ...withoutUndefined(rest), source: opened, store, log: say });
+    return importBackbone({ ...withoutUndefined(rest), source: opened, store, log: say });
+  });
+}
+
+/** `trommel backbone random`: from a seed. */
+export async function importRandom(options: RandomOptions, say: Say): Promise<BackboneSpec> {
+  const { storeUrl, ...rest } = options;
+  return withStore(storeUrl, (store) => randomBackbone({ ...withoutUndefined(rest), store, log: say }));
+}
+
+/** `trommel backbone pull`: from the catalogue's address, by way of the cache. */
+export async function importFromCatalogue(
+  options: PullOptions,
+  say: Say,
+  progress: Say,
+): Promise<BackboneSpec> {
+  const { storeUrl, weights, cacheFolder, ...choices } = options;
+  const entry = findWeights(options.catalogue ?? catalogue, weights);
+  const { architecture, inputSize, normalization, channelOrder, licence } = entry;
+  say(`${entry.name}: ${architecture}, licence ${licence}`);
+  return withStore(storeUrl, (store) => {
+    const { catalogue: _, ...chosen } = withoutUndefined(choices);
+    const defaults = { name: entry.name, inputSize, normalization, channelOrder };
+    const source = cachedDownload({
+      url: entry.url,
+      sha256: entry.sha256,
+      cacheFolder,
+      log: say,
+      progress,
+    });
+    return importBackbone({ ...defaults, ...chosen, architecture, source, store, log: say });
+  });
+}
+
+async function withStore<T>(url: string, use: (store: ObjectStore) => Promise<T>): Promise<T> {
+  const store = openStore(url);
+  try {
+    return await use(store);
   } finally {
     store.close();
   }

@@ -1,4 +1,12 @@
-import { importOptions, parseAs, predictOptions, workerOptions, type WorkerCommands } from "@trommel/common";
+import {
+  importOptions,
+  parseAs,
+  predictOptions,
+  pullOptions,
+  randomOptions,
+  workerOptions,
+  type WorkerCommands,
+} from "@trommel/common";
 import { serveQueues } from "./worker.js";
 
 /** What the command line may ask of this package; options are parsed here, at the boundary. */
@@ -9,6 +17,21 @@ export const runWorker: WorkerCommands["runWorker"] = (options) =>
 export const importBackbone: WorkerCommands["importBackbone"] = async (options, say) => {
   const { importFromLocation } = await import("./import-command.js");
   return importFromLocation(parseAs(importOptions, options, "the import's options"), say);
+};
+
+export const randomBackbone: WorkerCommands["randomBackbone"] = async (options, say) => {
+  const { importRandom } = await import("./import-command.js");
+  return importRandom(parseAs(randomOptions, options, "the random backbone's options"), say);
+};
+
+export const pullBackbone: WorkerCommands["pullBackbone"] = async (options, say, progress) => {
+  const { importFromCatalogue } = await import("./import-command.js");
+  return importFromCatalogue(parseAs(pullOptions, options, "the pull's options"), say, progress);
+};
+
+export const listCatalogue: WorkerCommands["listCatalogue"] = async () => {
+  const { catalogue } = await import("./backbone/catalogue.js");
+  return catalogue;
 };
 
 export const predict: WorkerCommands["predict"] = async (options) => {

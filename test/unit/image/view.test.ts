@@ -2,15 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import { drawView, drawViews, hasColour } from "@trommel/gpu-worker/image/view";
+import { affineMatrix, colourMatrix } from "@trommel/gpu-worker/image/view-matrices";
 import {
   type ViewParameters,
-  affineMatrix,
-  colourMatrix,
-  drawView,
-  drawViews,
-  hasColour,
+  identityParameters,
   viewParameters,
-} from "@trommel/gpu-worker/image/view";
+} from "@trommel/gpu-worker/image/view-parameters";
 import { bilinearAt } from "../../support/bilinear.js";
 
 interface Golden {
@@ -18,7 +16,7 @@ interface Golden {
   /** [side, side, 3] uint8, base64. */
   readonly picture: string;
   readonly cases: readonly {
-    readonly parameters: Omit<ViewParameters, "brightness" | "contrast" | "saturation">;
+    readonly parameters: Partial<ViewParameters>;
     /** [side, side, 3] float32, base64. */
     readonly pixels: string;
   }[];
@@ -29,7 +27,6 @@ const golden = JSON.parse(
 ) as Golden;
 const picture = Buffer.from(golden.picture, "base64");
 
-const noColour = { brightness: 1, contrast: 1, saturation: 1 };
 const everything = viewsRecipe.parse({
   count: 6,
   shear: 10,
@@ -44,7 +41,7 @@ describe("views: geometry", () => {
   for (const { parameters, pixels } of golden.cases) {
     const expectedBytes = Buffer.from(pixels, "base64");
     it(`renders as Keras does: ${JSON.stringify(parameters)}`, () => {
-      const affine = affineMatrix({ ...parameters, ...noColour });
+      const affine = affineMatrix({ ...identityParameters, ...parameters });
       for (let y = 0; y < golden.side; y += 1) {
         for (let x = 0; x < golden.side; x += 1) {
           const actual = bilinearAt(picture, golden.side, affine, golden.side, x, y);
@@ -59,6 +56,44 @@ describe("views: geometry", () => {
       }
     });
   }
+});
+
+describe("views: crops, by hand", () => {
+  const matrix = (parameters: Partial<ViewParameters>) =>
+    affineMatrix({ ...identityParameters, ...parameters }).map((value) => Math.round(value * 1e12) / 1e12);
+  const withoutLeftTenth = { left: 0.1, top: 0, width: 0.9, height: 1 };
+  const lowerRightQuarter = { left: 0.5, top: 0.5, width: 0.5, height: 0.5 };
+
+  it("a cut of the left tenth takes the output's left edge to -0.8 and leaves the right one", () => {
+    // x = -1 comes from -0.8 and x = 1 from 1.
+    assert.deepEqual(matrix({ crop: withoutLeftTenth }), [0.9, 0, 0.1, 0, 1, 0]);
+    assert.deepEqual(matrix({ resizedCrop: withoutLeftTenth }), [0.9, 0, 0.1, 0, 1, 0]);
+  });
+
+  it("the lower right quarter lies from 0 to 1 on both axes", () => {
+    assert.deepEqual(matrix({ resizedCrop: lowerRightQuarter }), [0.5, 0, 0.5, 0, 0.5, 0.5]);
+  });
+
+  it("in the fixed order flips and turns act on what the crop has left", () => {
+    // The mirrored view's left edge shows the crop's right edge, which is the picture's.
+    assert.deepEqual(matrix({ crop: withoutLeftTenth, flipX: true }), [-0.9, 0, 0.1, 0, 1, 0]);
+    // Turned anticlockwise, the upper left corner (-1, -1) shows the crop's upper right one (1, 0).
+    assert.deepEqual(
+      matrix({ resizedCrop: lowerRightQuarter, quarterTurns: 1 }),
+      [0, -0.5, 0.5, 0.5, 0, 0.5],
+    );
+    // The second crop is of what the first has left: the lower right quarter of it begins at 0.1.
+    assert.deepEqual(
+      matrix({ crop: withoutLeftTenth, resizedCrop: lowerRightQuarter }),
+      [0.45, 0, 0.55, 0, 0.5, 0.5],
+    );
+  });
+
+  it("in the other order a crop cuts the mirrored picture", () => {
+    const order = ["flipX", "crop", "resizedCrop", "affine", "flipY", "quarterTurns"] as const;
+    // Its left tenth is the picture's right one: x = -1 comes from 0.8, and x = 1 from -1.
+    assert.deepEqual(matrix({ crop: withoutLeftTenth, flipX: true, order }), [-0.9, 0, -0.1, 0, 1, 0]);
+  });
 });
 
 describe("views: drawing", () => {
@@ -134,9 +169,8 @@ describe("views: drawing", () => {
 });
 
 describe("views: colour", () => {
-  const plain: ViewParameters = { ...viewParameters(everything, 0, "", 0) };
   const apply = (parameters: Partial<ViewParameters>, rgb: readonly number[]) => {
-    const m = colourMatrix({ ...plain, ...parameters });
+    const m = colourMatrix({ ...identityParameters, ...parameters });
     return [0, 4, 8].map((row) =>
       [...rgb, 1].reduce((sum, value, i) => sum + value * (m[row + i] ?? NaN), 0),
     );

@@ -56,11 +56,14 @@ export const backboneSpec = z
     parameterCount: z.int().nonnegative(),
     source: z
       .object({
-        kind: z.enum(["layers", "onnx"]),
+        /** `h5` and `safetensors` are Keras weights for an architecture of the zoo; `random` ones come from a seed. */
+        kind: z.enum(["layers", "onnx", "h5", "safetensors", "random"]),
         /** Where it came from, without credentials. */
         url: z.string(),
-        /** Of the file that was named (model.json or the ONNX file). */
+        /** Of the file that was named (model.json, the ONNX file, the weights), or of the random weights themselves. */
         sha256: sha256,
+        /** Of the zoo, for the kinds that need one. */
+        architecture: z.string().optional(),
         /** Layer or tensor at which the network was cut. */
         output: z.string(),
         pooling: z.enum(["average", "max", "none"]),

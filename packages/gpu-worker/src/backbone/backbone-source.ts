@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { TrommelError, messageOf, openStore } from "@trommel/common";
+import { fetchSecurely, requireSecure, statusError, tooLarge, withoutSecrets } from "./secure-fetch.js";
 
 /** Where a backbone comes from: one named file, and those beside it. */
 export interface BackboneSource {
@@ -150,23 +151,10 @@ function beside(url: URL, relativePath: string): URL {
   return target;
 }
 
-function requireSecure(url: URL): void {
-  const loopback = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
-  if (url.protocol === "https:" || (url.protocol === "http:" && loopback)) return;
-  throw new TrommelError(
-    "invalid-argument",
-    `failed to open ${withoutSecrets(url)}: plain http is not read. Use https.`,
-  );
-}
-
-function withoutSecrets(url: URL): string {
-  return `${url.protocol}//${url.host}${url.pathname}`;
-}
-
 async function download(url: URL, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
   const name = withoutSecrets(url);
   try {
-    const response = await fetchSecurely(url, AbortSignal.timeout(timeoutMs));
+    const response = await fetchSecurely(url, { signal: AbortSignal.timeout(timeoutMs) });
     if (!response.ok) {
       await response.body?.cancel();
       throw statusError(name, response.status);
@@ -189,23 +177,6 @@ async function download(url: URL, maxBytes: number, timeoutMs: number): Promise<
   }
 }
 
-/** Follows redirects itself, so that not even one of them goes over plain http. */
-async function fetchSecurely(url: URL, signal: AbortSignal): Promise<Response> {
-  let target = url;
-  for (let redirects = 0; redirects < 10; redirects++) {
-    requireSecure(target);
-    const response = await fetch(target, { signal, redirect: "manual" });
-    const location = response.headers.get("location");
-    if (response.status < 300 || response.status >= 400 || location === null) return response;
-    await response.body?.cancel();
-    target = new URL(location, target);
-  }
-  throw new TrommelError(
-    "unavailable",
-    `failed to download ${withoutSecrets(url)}: it redirects without end.`,
-  );
-}
-
 async function readBounded(response: Response, name: string, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let total = 0;
@@ -216,27 +187,4 @@ async function readBounded(response: Response, name: string, maxBytes: number): 
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function statusError(name: string, status: number): TrommelError {
-  const code =
-    status === 404 || status === 410
-      ? "not-found"
-      : status < 500 && status !== 429
-        ? "forbidden"
-        : "unavailable";
-  return new TrommelError(
-    code,
-    `failed to download ${name}: the server answers ${status}. Check the address.`,
-    {
-      context: { status },
-    },
-  );
-}
-
-function tooLarge(name: string, maxBytes: number): TrommelError {
-  return new TrommelError(
-    "too-large",
-    `failed to read ${name}: it is larger than ${maxBytes} bytes, the bound for this file.`,
-  );
 }

@@ -23,7 +23,7 @@ export async function loadBackbones(
     const model = await readBackboneModel(store, spec);
     const keys = backboneKeys(backboneId(spec));
     const layers =
-      withLayers && spec.source.kind === "layers"
+      withLayers && spec.source.kind !== "onnx"
         ? { modelJson: await store.get(keys.layersModel), weightsBin: await store.get(keys.layersWeights) }
         : null;
     backbones.push({ spec, model, layers });

@@ -5,39 +5,115 @@ import {
   resolveBackbone,
   resolveLocation,
   TrommelError,
+  type BackboneSpec,
   type Normalization,
+  type WorkerCommands,
 } from "@trommel/common";
+import { cacheFolder, readCatalogue } from "../weight-catalogue.js";
 import { loadWorkerCommands, Session, type GlobalFlags } from "../session.js";
 
-type ImportFlags = GlobalFlags & {
-  readonly name: string;
-  readonly output?: string;
+/** What may be said of a new backbone; what is left out is the model's, the architecture's or the catalogue's. */
+type ChoiceFlags = GlobalFlags & {
+  readonly name?: string;
   readonly size?: number;
-  readonly normalize: string;
-  readonly channels: "rgb" | "bgr";
+  readonly normalize?: string;
+  readonly channels?: "rgb" | "bgr";
   readonly pooling?: "average" | "max";
+};
+
+type ImportFlags = ChoiceFlags & {
+  readonly arch?: string;
+  readonly output?: string;
   readonly sha256?: string;
 };
 
 /** `trommel backbone import <source>` */
 export async function backboneImport(source: string, flags: ImportFlags): Promise<void> {
-  const session = new Session(flags);
-  try {
-    const commands = await loadWorkerCommands();
-    const spec = await commands.importBackbone(
+  const name = flags.name ?? flags.arch;
+  if (name === undefined) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to import ${source}: the backbone needs a name. Add --name (without it, --arch is the name)`,
+    );
+  }
+  await bring(flags, (commands, session) =>
+    commands.importBackbone(
       {
-        storeUrl: session.store.url,
+        ...choices(flags, session),
+        name,
         source: /^https?:\/\//i.test(source) ? source : resolveLocation(source),
-        name: flags.name,
-        normalization: parseNormalization(flags.normalize),
-        channelOrder: flags.channels,
+        ...(flags.arch === undefined ? {} : { architecture: flags.arch }),
         ...(flags.output === undefined ? {} : { output: flags.output }),
-        ...(flags.size === undefined ? {} : { inputSize: flags.size }),
-        ...(flags.pooling === undefined ? {} : { pooling: flags.pooling }),
         ...(flags.sha256 === undefined ? {} : { sha256: flags.sha256 }),
       },
       (line) => session.say(line),
-    );
+    ),
+  );
+}
+
+/** `trommel backbone random` */
+export async function backboneRandom(
+  flags: ChoiceFlags & { readonly arch: string; readonly seed: number },
+): Promise<void> {
+  await bring(flags, (commands, session) =>
+    commands.randomBackbone(
+      {
+        ...choices(flags, session),
+        name: flags.name ?? flags.arch,
+        architecture: flags.arch,
+        seed: flags.seed,
+      },
+      (line) => session.say(line),
+    ),
+  );
+}
+
+/** `trommel backbone pull <weights>` */
+export async function backbonePull(
+  weights: string,
+  flags: ChoiceFlags & { readonly catalogue?: string },
+): Promise<void> {
+  const catalogue = flags.catalogue === undefined ? undefined : await readCatalogue(flags.catalogue);
+  await bring(flags, (commands, session) =>
+    commands.pullBackbone(
+      {
+        ...choices(flags, session),
+        weights,
+        cacheFolder: cacheFolder(process.env),
+        ...(flags.name === undefined ? {} : { name: flags.name }),
+        ...(catalogue === undefined ? {} : { catalogue }),
+      },
+      (line) => session.say(line),
+      (line) => void process.stderr.write(`${line}\n`),
+    ),
+  );
+}
+
+/** `trommel backbone catalogue` */
+export async function backboneCatalogue(flags: GlobalFlags & { readonly catalogue?: string }): Promise<void> {
+  const session = new Session(flags);
+  try {
+    const entries =
+      flags.catalogue === undefined
+        ? await (await loadWorkerCommands()).listCatalogue()
+        : await readCatalogue(flags.catalogue);
+    for (const { name, architecture, inputSize, licence, url, sha256 } of entries) {
+      session.say(`${name}  ${architecture}  ${inputSize} px  ${licence}\n  ${url}\n  sha256 ${sha256}`);
+    }
+    session.result({ weights: entries });
+  } finally {
+    await session.close();
+  }
+}
+
+/** Has the worker package make a backbone, and says what came of it. */
+async function bring(
+  flags: GlobalFlags,
+  make: (commands: WorkerCommands, session: Session) => Promise<BackboneSpec>,
+): Promise<void> {
+  const session = new Session(flags);
+  try {
+    const spec = await make(await loadWorkerCommands(), session);
     session.say(
       `imported ${backboneId(spec)}: ${spec.inputSize} × ${spec.inputSize} pixels to ${spec.dimension} numbers`,
     );
@@ -45,6 +121,16 @@ export async function backboneImport(source: string, flags: ImportFlags): Promis
   } finally {
     await session.close();
   }
+}
+
+function choices(flags: ChoiceFlags, session: Session) {
+  return {
+    storeUrl: session.store.url,
+    ...(flags.size === undefined ? {} : { inputSize: flags.size }),
+    ...(flags.normalize === undefined ? {} : { normalization: parseNormalization(flags.normalize) }),
+    ...(flags.channels === undefined ? {} : { channelOrder: flags.channels }),
+    ...(flags.pooling === undefined ? {} : { pooling: flags.pooling }),
+  };
 }
 
 /** `tf`, `torch`, `unit`, `none`, or six numbers. */

@@ -1,0 +1,51 @@
+import { z } from "zod";
+import {
+  backboneName,
+  namedNormalizations,
+  normalization,
+  sha256,
+  type Normalization,
+} from "./backbone-spec.js";
+
+/**
+ * A catalogue of public weights: what `trommel backbone pull` downloads by name. The built-in one and a file of one's
+ * own (`--catalogue`, YAML or JSON) have the same form: a list of these.
+ */
+
+/** By name, or as the two triples themselves, in 0..255 units. */
+const statedNormalization = z.union([
+  z
+    .enum(Object.keys(namedNormalizations) as [keyof typeof namedNormalizations])
+    .transform((name): Normalization => {
+      const { mean, deviation } = namedNormalizations[name];
+      return { mean: [...mean], deviation: [...deviation] };
+    }),
+  normalization,
+]);
+
+export const catalogueEntry = z
+  .object({
+    name: backboneName,
+    /** https, or http on this machine. */
+    url: z.url({ protocol: /^https?$/ }),
+    /** Of the whole file, in lower case. */
+    sha256,
+    licence: z.string().min(1),
+    /** Of the zoo. */
+    architecture: z.string().min(1),
+    /** Side of the square input in pixels. */
+    inputSize: z.int().min(8).max(4096),
+    normalization: statedNormalization,
+    channelOrder: z.enum(["rgb", "bgr"]),
+  })
+  .strict();
+export type CatalogueEntry = z.output<typeof catalogueEntry>;
+
+export const weightCatalogue = z
+  .array(catalogueEntry)
+  .min(1)
+  .max(10_000)
+  .refine(
+    (entries) => new Set(entries.map(({ name }) => name)).size === entries.length,
+    "every name is there once",
+  );

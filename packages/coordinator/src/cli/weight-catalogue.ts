@@ -1,0 +1,45 @@
+import { readFile, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { TrommelError, messageOf, parseAs, weightCatalogue, type CatalogueEntry } from "@trommel/common";
+import { parse as parseYaml } from "yaml";
+
+const maxCatalogueBytes = 16 * 2 ** 20;
+
+/**
+ * A catalogue of one's own: YAML or JSON, a list of the form of the built-in one's.
+ * @throws TrommelError `not-found`, `too-large`, `invalid-argument` naming the file and what is wrong in it
+ */
+export async function readCatalogue(path: string): Promise<CatalogueEntry[]> {
+  let text: string;
+  try {
+    if ((await stat(path)).size > maxCatalogueBytes) {
+      throw new TrommelError(
+        "too-large",
+        `failed to read the catalogue ${path}: it has more than ${maxCatalogueBytes} bytes.`,
+      );
+    }
+    text = await readFile(path, "utf8");
+  } catch (thrown) {
+    if (thrown instanceof TrommelError) throw thrown;
+    throw new TrommelError("not-found", `failed to read the catalogue ${path}: ${messageOf(thrown)}`);
+  }
+  let parsed: unknown;
+  try {
+    parsed = parseYaml(text);
+  } catch (thrown) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to read the catalogue ${path}: it is neither YAML nor JSON (${messageOf(thrown)})`,
+    );
+  }
+  return parseAs(weightCatalogue, parsed, `the catalogue ${path}`);
+}
+
+/** Where downloads are kept: `TROMMEL_CACHE`, else as the XDG base directory specification says. */
+export function cacheFolder(environment: Readonly<Record<string, string | undefined>>): string {
+  const { TROMMEL_CACHE: own = "", XDG_CACHE_HOME: shared = "" } = environment;
+  if (own !== "") return resolve(own);
+  // That specification has relative paths ignored.
+  return join(isAbsolute(shared) ? shared : join(homedir(), ".cache"), "trommel");
+}

@@ -1,0 +1,127 @@
+import { mkdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { TrommelError, sha256Hex } from "@trommel/common";
+import type { BackboneSource } from "./backbone-source.js";
+import { discardPart, downloadResumably, type DownloadTimings } from "./resumable-download.js";
+import { requireSecure, withoutSecrets } from "./secure-fetch.js";
+
+export interface CachedDownloadOptions {
+  readonly url: string;
+  /** Of the whole file, in lower case. */
+  readonly sha256: string;
+  /** Files lie there under their hash. */
+  readonly cacheFolder: string;
+  /** Told what is done. */
+  readonly log: (line: string) => void;
+  /** Told how far the download is, a line at each tenth. */
+  readonly progress: (line: string) => void;
+  readonly timings?: DownloadTimings;
+}
+
+/**
+ * One file of the network, verified against its hash before anything uses it, and kept for the next time.
+ * @throws TrommelError from `read`: `corrupt`, naming both hashes, and as downloading does
+ */
+export function cachedDownload(options: CachedDownloadOptions): BackboneSource {
+  const url = new URL(options.url);
+  requireSecure(url);
+  const name = withoutSecrets(url);
+  return {
+    url: name,
+    read: async (relativePath, maxBytes) => {
+      if (relativePath !== undefined) {
+        throw new TrommelError(
+          "unsupported",
+          `failed to read ${relativePath} beside ${name}: its hash is not known. Import the model's folder by its path.`,
+        );
+      }
+      return (await readCached(options)) ?? (await fetchInto(options, url, maxBytes));
+    },
+  };
+}
+
+/** What is in the cache is verified again: disks and people change files. */
+async function readCached({
+  cacheFolder,
+  sha256,
+  log,
+}: CachedDownloadOptions): Promise<Uint8Array | undefined> {
+  const path = join(cacheFolder, sha256);
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) return undefined;
+  if (sha256Hex(bytes) === sha256) {
+    log(`found ${path} in the cache, with the hash that is expected`);
+    return bytes;
+  }
+  log(`${path} in the cache has another hash by now; it is removed, and downloaded again`);
+  await rm(path);
+  return undefined;
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new TrommelError("forbidden", `failed to read ${path}. Check the cache's folder.`, {
+      cause: thrown,
+    });
+  }
+}
+
+async function fetchInto(options: CachedDownloadOptions, url: URL, maxBytes: number): Promise<Uint8Array> {
+  const { cacheFolder, sha256, log, timings } = options;
+  const part = join(cacheFolder, `${sha256}.partial`);
+  await makeFolder(cacheFolder);
+  await downloadResumably({
+    url,
+    path: part,
+    maxBytes,
+    log,
+    progress: everyTenth(options.progress, withoutSecrets(url)),
+    ...(timings === undefined ? {} : { timings }),
+  });
+  const bytes = await readFile(part);
+  const found = sha256Hex(bytes);
+  if (found !== sha256) {
+    await discardPart(part);
+    throw new TrommelError(
+      "corrupt",
+      `failed to download ${withoutSecrets(url)}: its sha256 is ${found}, and ${sha256} was expected. ` +
+        "What was downloaded is deleted. Check where the file comes from before trusting it.",
+      { context: { url: withoutSecrets(url), found, expected: sha256 } },
+    );
+  }
+  await rename(part, join(cacheFolder, sha256));
+  await discardPart(part);
+  return bytes;
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    throw new TrommelError(
+      "forbidden",
+      `failed to make the cache's folder ${path}. Name another by the variable TROMMEL_CACHE.`,
+      { cause },
+    );
+  }
+}
+
+const mebibyte = 2 ** 20;
+
+/** A line at every tenth, or at every 16 MiB where the length is not known. */
+function everyTenth(
+  say: (line: string) => void,
+  name: string,
+): (received: number, total: number | undefined) => void {
+  let last = -1;
+  return (received, total) => {
+    const step = Math.floor(total === undefined ? received / (16 * mebibyte) : (10 * received) / total);
+    if (step === last) return;
+    last = step;
+    const size = (bytes: number): string => (bytes / mebibyte).toFixed(1);
+    say(`${name}: ${size(received)} ${total === undefined ? "" : `of ${size(total)} `}MiB`);
+  };
+}

@@ -1,0 +1,47 @@
+import { TrommelError } from "@trommel/common";
+import { fromFloat16 } from "@trommel/common/codec/float16";
+import { decodeSafetensors } from "@trommel/common/codec/safetensors";
+import type { Tensor, TensorDtype } from "@trommel/common/codec/tensor-dtype";
+import type { FileWeight, WeightFile } from "./weight-file.js";
+import { weightName } from "./weight-names.js";
+
+const dtypeNames: Partial<Record<TensorDtype, string>> = { F16: "float16", F32: "float32", F64: "float64" };
+
+/** Eight bytes of header length, then the header, which is a JSON object. */
+export function isSafetensors(bytes: Uint8Array): boolean {
+  if (bytes.byteLength < 10 || bytes[8] !== 0x7b) return false;
+  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  return headerBytes <= BigInt(bytes.byteLength - 8);
+}
+
+/**
+ * Opens a safetensors file whose tensors are called as Keras calls its weights: `conv1/kernel`, also `conv1/kernel:0`
+ * and `conv1/conv1/kernel:0`. The format keeps no order of layers.
+ * @throws TrommelError `corrupt`, `unsupported` for a dtype that nothing of Trommel reads
+ */
+export function openKerasSafetensors(bytes: Uint8Array, url: string): WeightFile {
+  const { tensors } = decodeSafetensors(bytes, { name: url });
+  const weights = Object.entries(tensors).map(([path, tensor]): FileWeight => {
+    const owner = path.split("/").slice(0, -1);
+    return {
+      layer: owner.at(-1) ?? "",
+      name: weightName(path),
+      path,
+      shape: tensor.shape,
+      dtype: dtypeNames[tensor.dtype] ?? tensor.dtype,
+    };
+  });
+  const read = (wanted: readonly FileWeight[]): Promise<Float32Array[]> =>
+    Promise.resolve(wanted.map(({ path }) => floats(tensors[path], path, url)));
+  return { url, weights, ordered: false, read, close: () => Promise.resolve() };
+}
+
+function floats(tensor: Tensor | undefined, path: string, url: string): Float32Array {
+  if (tensor?.dtype === "F32") return tensor.data.slice();
+  if (tensor?.dtype === "F16") return fromFloat16(tensor.data);
+  if (tensor?.dtype === "F64") return Float32Array.from(tensor.data);
+  throw new TrommelError(
+    "unsupported",
+    `failed to read ${url}: the tensor ${path} has the dtype ${tensor?.dtype ?? "none"}, and legal are F16, F32 and F64.`,
+  );
+}

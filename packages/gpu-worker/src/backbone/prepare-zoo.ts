@@ -1,0 +1,60 @@
+import type { Normalization } from "@trommel/common";
+import { readLayersModel } from "./layers-model.js";
+import { prepareLayers, type PreparedBackbone } from "./prepared-backbone.js";
+import { architectureDefaults, zooNetwork, type ZooNetwork } from "./zoo/architectures.js";
+import { zooLayersFiles } from "./zoo/zoo-layers-files.js";
+
+/** What may be chosen about a network of the zoo. */
+export interface ZooChoices {
+  readonly architecture: string;
+  /** @default the architecture's */
+  readonly inputSize?: number;
+  /** @default "average" */
+  readonly pooling?: "average" | "max";
+  /** @default the architecture's */
+  readonly normalization?: Normalization;
+  /** @default the architecture's */
+  readonly channelOrder?: "rgb" | "bgr";
+  /** Layer at which the network is cut. @default after its pooling */
+  readonly output?: string;
+}
+
+/** The choices, resolved. */
+export interface ZooBackbone {
+  readonly architecture: string;
+  readonly network: ZooNetwork;
+  readonly inputSize: number;
+  readonly pooling: "average" | "max";
+  readonly normalization: Normalization;
+  readonly channelOrder: "rgb" | "bgr";
+  readonly output: string | undefined;
+}
+
+/** @throws TrommelError `invalid-argument` for an unknown architecture, or a size too small for it */
+export function resolveZoo(choices: ZooChoices): ZooBackbone {
+  const defaults = architectureDefaults(choices.architecture);
+  const { architecture, inputSize = defaults.inputSize, pooling = "average", output } = choices;
+  const network = zooNetwork(architecture, { inputSize, pooling });
+  const { normalization = defaults.normalization, channelOrder = defaults.channelOrder } = choices;
+  return { architecture, network, inputSize, pooling, normalization, channelOrder, output };
+}
+
+/** Compiles a network of the zoo with the weights that it is given, and checks it as any layers model. */
+export async function prepareZoo(
+  zoo: ZooBackbone,
+  weights: readonly Float32Array[],
+  log: (line: string) => void,
+): Promise<PreparedBackbone> {
+  const { network, inputSize, pooling, normalization, output } = zoo;
+  const files = zooLayersFiles(network, weights);
+  const model = await readLayersModel(files.modelJson, () => Promise.resolve(files.weightsBin));
+  const prepared = await prepareLayers(model, {
+    inputSize,
+    pooling,
+    normalization,
+    log,
+    ...(output === undefined ? {} : { output }),
+  });
+  // Cut before its end, the network is neither whole nor pooled by its own layer.
+  return output === undefined ? { ...prepared, pooling, parameterCount: network.parameterCount } : prepared;
+}

@@ -1,0 +1,67 @@
+import { TrommelError, type BackboneSpec, type Normalization } from "@trommel/common";
+import { checkParity, type Parity } from "./check-parity.js";
+import { cutAt } from "./cut-layers.js";
+import { layersToJson, type LayersFiles } from "./layers-to-json.js";
+import type { LayersModel } from "./layers-model.js";
+import { compileLayers } from "./layers-to-onnx.js";
+
+/** A backbone in the standard form, before it is stored. */
+export interface PreparedBackbone {
+  readonly model: Uint8Array;
+  readonly layers: LayersFiles | undefined;
+  readonly dimension: number;
+  readonly inputSize: number;
+  readonly opset: number;
+  readonly output: string;
+  readonly pooling: BackboneSpec["source"]["pooling"];
+  readonly parity: Parity | null;
+  /** As Keras counts. @default the numbers in the compiled model */
+  readonly parameterCount?: number;
+}
+
+export interface PrepareLayersOptions {
+  /** Layer at which the network is cut. @default the model's only output */
+  readonly output?: string;
+  /** Side of the square input in pixels. @default the side that the model declares */
+  readonly inputSize?: number;
+  /** Used when the output is spatial. @default "average" */
+  readonly pooling?: "average" | "max";
+  readonly normalization: Normalization;
+  readonly log: (line: string) => void;
+}
+
+/**
+ * Compiles a layers model and checks it against TensorFlow.js.
+ * @throws TrommelError as the compiler does, `parity-failed`, `invalid-argument` where no size is known
+ */
+export async function prepareLayers(
+  model: LayersModel,
+  { log, normalization, ...options }: PrepareLayersOptions,
+): Promise<PreparedBackbone> {
+  const inputSize = options.inputSize ?? declaredSize(cutAt(model, options.output).input.config);
+  const compiled = compileLayers(model, {
+    inputSize,
+    ...(options.output === undefined ? {} : { output: options.output }),
+    ...(options.pooling === undefined ? {} : { pooling: options.pooling }),
+  });
+  log(
+    `compiled ${compiled.cut.layers.length} layers up to ${compiled.cut.output}, ${compiled.dimension} numbers per image`,
+  );
+  const layers = layersToJson(compiled.cut, { inputSize, pooling: compiled.pooling });
+  const parity = await checkParity({ model: compiled.model, layers, inputSize, normalization });
+  log(
+    `largest difference from ${parity.reference} on ${parity.inputs} inputs: ${parity.maxRelativeDifference.toExponential(2)} relative`,
+  );
+  const { dimension, opset, pooling, model: bytes } = compiled;
+  return { model: bytes, layers, dimension, inputSize, opset, output: compiled.cut.output, pooling, parity };
+}
+
+function declaredSize(config: Readonly<Record<string, unknown>>): number {
+  const shape = config["batch_input_shape"] ?? config["batch_shape"];
+  const side: unknown = Array.isArray(shape) ? shape[1] : undefined;
+  if (typeof side === "number") return side;
+  throw new TrommelError(
+    "invalid-argument",
+    "failed to import the backbone: its layers model takes pictures of any size. Name one with --size.",
+  );
+}

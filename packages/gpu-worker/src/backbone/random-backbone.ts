@@ -1,0 +1,49 @@
+import {
+  backboneId,
+  backboneName,
+  parseAs,
+  sha256Hex,
+  type BackboneSpec,
+  type ObjectStore,
+} from "@trommel/common";
+import { prepareZoo, resolveZoo, type ZooChoices } from "./prepare-zoo.js";
+import { storeBackbone } from "./store-backbone.js";
+import { randomWeights } from "./zoo/random-weights.js";
+
+export interface RandomBackboneOptions extends ZooChoices {
+  readonly name: string;
+  readonly seed: number;
+  readonly store: ObjectStore;
+  /** Told what is done, one line each. @default silence */
+  readonly log?: (line: string) => void;
+}
+
+/**
+ * Puts a network of the zoo with random weights into the store: to try out a recipe whose weights are not here.
+ * @returns the spec, whose source says `random`
+ */
+export async function randomBackbone(options: RandomBackboneOptions): Promise<BackboneSpec> {
+  const log = options.log ?? (() => undefined);
+  const { name, seed } = options;
+  parseAs(backboneName, name, `the backbone's name "${name}"`);
+  const zoo = resolveZoo(options);
+  const { architecture, normalization, channelOrder } = zoo;
+  const weights = randomWeights(zoo.network, seed);
+  log(`drew ${zoo.network.parameterCount} random weights with the seed ${seed}: they know nothing`);
+  const prepared = await prepareZoo(zoo, weights, log);
+  const spec = await storeBackbone(options.store, prepared, {
+    name,
+    normalization,
+    channelOrder,
+    source: {
+      kind: "random",
+      url: `random:${architecture}?seed=${seed}`,
+      sha256: sha256Hex(Buffer.concat(weights.map((values) => new Uint8Array(values.buffer)))),
+      architecture,
+    },
+  });
+  log(
+    `stored ${backboneId(spec)} in ${options.store.url}; it serves to try a recipe out, and for nothing else`,
+  );
+  return spec;
+}

@@ -1,0 +1,91 @@
+import {
+  TrommelError,
+  backboneId,
+  backboneKeys,
+  backboneSpec,
+  canonicalJson,
+  parseAs,
+  parseJsonAs,
+  sha256Hex,
+  type BackboneSpec,
+  type Normalization,
+  type ObjectStore,
+} from "@trommel/common";
+import { decodeModel } from "../graph/onnx-model.js";
+import { elementTypeCodes, int64ToNumber } from "../graph/onnx-proto.js";
+import type { PreparedBackbone } from "./prepared-backbone.js";
+
+export interface StoredAs {
+  readonly name: string;
+  readonly normalization: Normalization;
+  readonly channelOrder: "rgb" | "bgr";
+  /** Where it came from; output and pooling are the prepared backbone's own. */
+  readonly source: Pick<BackboneSpec["source"], "kind" | "url" | "sha256" | "architecture">;
+}
+
+/**
+ * Writes a backbone into the store: the model first and spec.json last. The id comes from the content, so a repeat finds
+ * the backbone there and changes nothing.
+ * @returns the spec as it stands in the store
+ * @throws TrommelError `conflict` where the id is taken by another backbone
+ */
+export async function storeBackbone(
+  target: ObjectStore,
+  prepared: PreparedBackbone,
+  as: StoredAs,
+): Promise<BackboneSpec> {
+  const spec = specOf(prepared, as);
+  const keys = backboneKeys(backboneId(spec));
+  if ((await target.head(keys.spec)) === undefined) {
+    await target.put(keys.model, prepared.model);
+    if (prepared.layers !== undefined) {
+      await target.put(keys.layersModel, prepared.layers.modelJson, { contentType: "application/json" });
+      await target.put(keys.layersWeights, prepared.layers.weightsBin);
+    }
+    const text = new TextEncoder().encode(`${JSON.stringify(spec, undefined, 2)}\n`);
+    const result = await target.put(keys.spec, text, { ifAbsent: true, contentType: "application/json" });
+    if (result === "written") return spec;
+  }
+  const standing = parseJsonAs(backboneSpec, await target.get(keys.spec), keys.spec);
+  if (standing.hash === spec.hash) return standing;
+  throw new TrommelError(
+    "conflict",
+    `failed to store ${backboneId(spec)}: ${keys.spec} has another hash, ${standing.hash}. Import under another name.`,
+  );
+}
+
+function specOf(prepared: PreparedBackbone, as: StoredAs): BackboneSpec {
+  const { inputSize, dimension, opset, parity, output, pooling } = prepared;
+  const { name, normalization, channelOrder } = as;
+  const modelSha256 = sha256Hex(prepared.model);
+  const spec = {
+    formatVersion: 1,
+    name,
+    hash: sha256Hex(canonicalJson({ modelSha256, inputSize, normalization, channelOrder })),
+    modelSha256,
+    dimension,
+    inputSize,
+    normalization,
+    channelOrder,
+    opset,
+    parameterCount: prepared.parameterCount ?? parameterCount(prepared.model),
+    source: { ...as.source, output, pooling },
+    parity,
+  };
+  return parseAs(backboneSpec, spec, "the new backbone's spec", "internal");
+}
+
+/** Floating-point numbers among the initialisers; single numbers are bounds and factors, not parameters. */
+function parameterCount(model: Uint8Array): number {
+  const floats: readonly (number | undefined)[] = [
+    elementTypeCodes.float32,
+    elementTypeCodes.float16,
+    elementTypeCodes.float64,
+  ];
+  return (decodeModel(model).graph?.initializer ?? [])
+    .filter(({ dataType, dims }) => floats.includes(dataType) && (dims ?? []).length > 0)
+    .reduce(
+      (sum, { dims }) => sum + (dims ?? []).reduce((size: number, dim) => size * int64ToNumber(dim), 1),
+      0,
+    );
+}

@@ -1,0 +1,109 @@
+import { SeededRandom, TrommelError, seedFrom } from "@trommel/common";
+import type { ZooNetwork } from "./architectures.js";
+import type { ZooWeight } from "./layer-stack.js";
+
+interface TopologyLayer {
+  readonly class_name: string;
+  readonly name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly inbound_nodes: readonly (readonly (readonly [string, ...unknown[]])[])[];
+}
+
+/** The mean square that a layer's output is expected to have, and the part of it that cannot be negative. */
+interface Power {
+  readonly whole: number;
+  readonly positive: number;
+}
+
+/**
+ * Deterministic random weights for a network whose own weights are not here: kernels of variance 1 / fan-in, and
+ * normalisations whose four statistics all vary. So that numbers stay of order one however deep the network is, the
+ * moving statistics of each normalisation are drawn around the mean square that its input is expected to have: it is
+ * carried from layer to layer, by the rule of He et al. (2015, https://arxiv.org/abs/1502.01852) for convolutions and
+ * ReLU and by rough constants for the rest.
+ * @returns one array per weight, in the network's order; each follows from the network, the seed and its own two names
+ */
+export function randomWeights(network: ZooNetwork, seed: number): Float32Array[] {
+  const { layers } = network.modelTopology["config"] as { layers: readonly TopologyLayer[] };
+  const picture = network.inputScale ** 2;
+  const outputs = new Map<string, Power>();
+  const inputPower = new Map<string, number>();
+  for (const layer of layers) {
+    const inputs = (layer.inbound_nodes[0] ?? []).map(([name]) => outputs.get(name) ?? symmetric(NaN));
+    inputPower.set(layer.name, inputs[0]?.whole ?? NaN);
+    outputs.set(layer.name, inputs.length === 0 ? symmetric(picture) : outputPower(layer, inputs));
+  }
+  return network.weights.map((weight) => {
+    const random = new SeededRandom(seedFrom("random weights", seed, weight.layer, weight.name));
+    const [low, high] = range(weight, inputPower.get(weight.layer) ?? NaN);
+    const span = (high - low) / 2 ** 32;
+    const values = new Float32Array(weight.shape.reduce((product, dim) => product * dim, 1));
+    for (let index = 0; index < values.length; index++) values[index] = low + span * random.bits();
+    return values;
+  });
+}
+
+function symmetric(whole: number): Power {
+  return { whole, positive: 0 };
+}
+
+function outputPower(layer: TopologyLayer, inputs: readonly Power[]): Power {
+  const first = inputs[0] ?? symmetric(NaN);
+  const sum = (part: keyof Power): number => inputs.reduce((total, input) => total + input[part], 0);
+  switch (layer.class_name) {
+    case "BatchNormalization":
+      // E[gamma²] · E[input²] / moving variance + E[beta²], with what the ranges below give.
+      return symmetric(1.03 * 1.03 * 1.03 + 0.03);
+    case "Conv2D":
+    case "DepthwiseConv2D":
+    case "SeparableConv2D":
+      return activated(symmetric(first.whole), layer.config["activation"] ?? "linear");
+    case "Activation":
+      return activated(first, layer.config["activation"]);
+    case "ReLU":
+      return activated(first, "relu");
+    case "Add":
+      return { whole: sum("whole"), positive: sum("positive") };
+    case "Multiply":
+      return symmetric(inputs.reduce((product, { whole }) => product * whole, 1));
+    case "Concatenate":
+      return { whole: sum("whole") / inputs.length, positive: sum("positive") / inputs.length };
+    default:
+      // Padding, pooling, reshaping.
+      return first;
+  }
+}
+
+/** A symmetric number loses half its mean square in a ReLU; swish and sigmoid for about a standard normal one. */
+function activated({ whole, positive }: Power, activation: unknown): Power {
+  if (activation === "linear") return { whole, positive };
+  if (activation === "swish") return symmetric(0.36 * whole);
+  if (activation === "sigmoid") return { whole: 0.27, positive: 0.27 };
+  const kept = activation === "relu" ? positive + (whole - positive) / 2 : NaN;
+  return { whole: kept, positive: kept };
+}
+
+/** Uniform in ±√(3 / fan-in) has the variance 1 / fan-in. */
+function range({ layer, name, shape }: ZooWeight, power: number): readonly [low: number, high: number] {
+  const [height = 1, width = 1, channels = 1] = shape;
+  const around = (bound: number): [number, number] => [-bound, bound];
+  switch (name) {
+    case "kernel":
+    case "pointwise_kernel":
+      return around(Math.sqrt(3 / (height * width * channels)));
+    case "depthwise_kernel":
+      return around(Math.sqrt(3 / (height * width)));
+    case "bias":
+      return around(0.1);
+    case "gamma":
+      return [0.7, 1.3];
+    case "beta":
+      return around(0.3);
+    case "moving_mean":
+      return around(0.3 * Math.sqrt(power));
+    case "moving_variance":
+      return [0.7 * power, 1.3 * power];
+    default:
+      throw new TrommelError("internal", `failed to draw ${layer}/${name}: no range is known for it.`);
+  }
+}

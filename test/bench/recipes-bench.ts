@@ -1,0 +1,88 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import type { Material } from "./material.js";
+import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
+import { trommel } from "./trommel-command.js";
+
+/** With what stands in for a recipe's own label source, backbones and normalisation, which this material does not have. */
+const recipes = [
+  "tianchi-efficientnets",
+  "huawei-40",
+  "huawei-40:se-resnet50",
+  "mobilenetv2-26",
+  "dog-breeds",
+];
+
+const trained = z.object({ accuracy: z.number(), macroF1: z.number(), logLoss: z.number() });
+const figures = z.object({
+  accuracy: z.number(),
+  macroF1: z.number(),
+  logLoss: z.number(),
+  seconds: z.number(),
+});
+const anchor = z.object({ pictures: figures, everyView: figures });
+
+/**
+ * The built-in recipes' augmentations, heads and optimisers on the material's pictures and backbones, by the command line,
+ * beside scikit-learn's logistic regression on the embeddings of the first of them.
+ */
+export async function benchRecipes(
+  material: Material,
+  store: string,
+  setting: BenchSetting,
+): Promise<BenchResult> {
+  const backbones = material.runBackbones.flatMap((name) => ["--backbone", name]);
+  const rows: BenchRow[] = [];
+  const measured: Record<string, unknown> = {};
+  for (const recipe of recipes) {
+    const run = `bench-recipe-${recipe.replace(":", "-")}`;
+    const start = Date.now();
+    const printed = await trommel(
+      ...["train", material.pictures, "--recipe", recipe, ...backbones, "--run", run, "--store", store],
+      ...["--set", "normalization=backbone", "--set", "labels.source.type=folders", "--workers", "1"],
+      ...["--threads", String(setting.threads)],
+    );
+    const result = { ...trained.parse(printed), seconds: (Date.now() - start) / 1000 };
+    setting.say(`${recipe}: ${describe(result)}`);
+    rows.push({ what: `recipes: ${recipe}`, value: describe(result) });
+    measured[recipe] = result;
+  }
+  const regression = await logisticRegression(store, "bench-recipe-tianchi-efficientnets");
+  if (typeof regression === "string") {
+    rows.push({ what: "recipes: scikit-learn's logistic regression", value: regression });
+  } else {
+    const { pictures, everyView } = regression;
+    rows.push(
+      { what: "recipes: scikit-learn's logistic regression on the pictures", value: describe(pictures) },
+      { what: "recipes: scikit-learn's logistic regression on six views", value: describe(everyView) },
+    );
+    measured["logisticRegression"] = regression;
+  }
+  return { rows, measured };
+}
+
+function describe({ accuracy, macroF1, logLoss, seconds }: z.infer<typeof figures>): string {
+  const quality = [accuracy, macroF1, logLoss].map((figure) => figure.toFixed(4)).join(" / ");
+  return `accuracy / macro F1 / log loss ${quality}, ${seconds.toFixed(1)} s`;
+}
+
+/** @returns why it could not be measured, where it could not */
+async function logisticRegression(store: string, run: string): Promise<z.infer<typeof anchor> | string> {
+  const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+  const script = path.join(root, "test/bench/peers/logistic_regression.py");
+  // Debian's packages belong to its own interpreter, whatever comes first on the PATH.
+  const child = spawn("/usr/bin/python3", [script, store, run], { stdio: ["ignore", "pipe", "pipe"] });
+  let printed = "";
+  let complaint = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
+  const failed = once(child, "error").then(([error]) => (error as Error).message);
+  const closed = once(child, "close").then(([code]) =>
+    code === 0 ? "" : complaint.trim().split("\n").at(-1),
+  );
+  const why = await Promise.race([failed, closed]);
+  return why === "" ? anchor.parse(JSON.parse(printed)) : `not measured (${why ?? "no reason given"})`;
+}
