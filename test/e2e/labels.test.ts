@@ -116,15 +116,12 @@ describe("labels by folders, by a CSV file and by files beside the images", () =
     await writeFile(other, swapped);
     const before = await fileHashes(join(store, "features"));
     const relabelled = ["--labels", other, ...csv.slice(2)];
-    const changed = await train(...relabelled);
-    await writeFile(other, await readFile(table));
-    const same = await train(...relabelled, "--epochs", "1");
-    const again = await train(...relabelled, "--epochs", "1");
-    assert.notEqual(changed.id, same.id);
-    assert.equal(again.id, same.id);
+    const changed = await train(...relabelled, "--epochs", "1");
     assertSameFiles(await fileHashes(join(store, "features")), before);
+    assert.equal((await train(...relabelled, "--epochs", "1")).id, changed.id);
+    await writeFile(other, await readFile(table));
     await refused({
-      args: [...relabelled, "--run", changed.id],
+      args: [...relabelled, "--epochs", "1", "--run", changed.id],
       code: "conflict",
       says: [new RegExp(changed.id), /labels\.tableSha256/],
     });
@@ -193,13 +190,7 @@ describe("labels, class lists and options that are wrong", () => {
       { args: ["--labels", repeated], code: "bad-dataset", says: [/repeated\.csv, line 4/, /line 2/] },
       { args: ["--classes", gap], code: "invalid-argument", says: [/gap\.txt, line 3/, /index 2/] },
       { args: ["--classes", short], code: "bad-dataset", says: [/short\.txt/, /"paper"/] },
-      { args: ["--labels", pathOf("nowhere.csv")], code: "not-found", says: [/nowhere\.csv/] },
       { args: linear, code: "invalid-argument", says: [/head\.reduction/, /linear/, /dropout, bias/] },
-      {
-        args: ["train", dataset, "--recipe", "dog-breeds", "--backbone", "tiny"],
-        code: "invalid-argument",
-        says: [/--labels/],
-      },
       {
         args: ["train", "--recipe", "tianchi-efficientnets"],
         code: "invalid-argument",
@@ -210,9 +201,7 @@ describe("labels, class lists and options that are wrong", () => {
         code: "not-found",
         says: [/efficientnet-b2, efficientnet-b3, efficientnet-b4/, /--size 380/],
       },
-      { args: ["train", dataset, "--recipe", "tianchi"], code: "invalid-argument", says: [/huawei-40/] },
       { args: ["--output", join(dataset, "out")], code: "invalid-argument", says: [/inside the dataset/] },
-      { args: ["--output", store], code: "invalid-argument", says: [/root of the store/] },
     ];
     for (const refusal of cases) await refused(refusal);
     assert.deepEqual(
