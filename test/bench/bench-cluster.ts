@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { queuePrefix, RunBoard, runErrorToThrow, type RecipeInput } from "@trommel/common";
+import {
+  queuePrefix,
+  recipe as recipeSchema,
+  RunBoard,
+  runErrorToThrow,
+  type RecipeInput,
+} from "@trommel/common";
 import { Session } from "@trommel/coordinator/cli/session";
 import { startLocalCluster, type LocalCluster } from "@trommel/coordinator/cluster/local-cluster";
 import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
@@ -66,8 +72,8 @@ export class BenchCluster {
       store,
       id,
       dataset,
-      recipe,
-      recipeName: "the benchmark's recipe",
+      recipe: recipeSchema.parse(recipe),
+      output: undefined,
     });
     await claim();
     const pid = this.workerPid;
@@ -91,7 +97,8 @@ export class BenchCluster {
   /** Waits for the bundle of a run that was begun by {@link extract}. */
   async finish(id: string, dataset: string, recipe: RecipeInput): Promise<void> {
     const { store } = this.#session;
-    const { config } = await resolveRun({ store, id, dataset, recipe, recipeName: "the benchmark's recipe" });
+    const resolved = recipeSchema.parse(recipe);
+    const { config } = await resolveRun({ store, id, dataset, recipe: resolved, output: undefined });
     const board = new RunBoard(this.#producer.redis, id);
     while ((await readResult(store, { kind: "run", id, config })) === undefined) {
       await this.#throwIfFailed(board);

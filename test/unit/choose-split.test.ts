@@ -8,7 +8,7 @@ const keysOf = (label: string, count: number, from = 0): string[] =>
 const datasetOf = (counts: Readonly<Record<string, number>>): Map<string, string[]> =>
   new Map(Object.entries(counts).map(([label, count]) => [label, keysOf(label, count)]));
 const choose = (keys: Map<string, string[]>, remembered: readonly string[] = [], seed = 1, fraction = 0.1) =>
-  chooseSplit(keys, { seed, fraction, remembered: new Set(remembered) });
+  chooseSplit(keys, { seed, fraction, of: "class", remembered: new Set(remembered) });
 const countOf = (keys: readonly string[], label: string): number =>
   keys.filter((key) => key.startsWith(`${label}/`)).length;
 
@@ -80,6 +80,24 @@ describe("chooseSplit", () => {
       chosen.filter((key) => key.startsWith("a/")),
       ["a/0.jpg", "a/1.jpg"],
     );
+  });
+
+  it("takes a share of the smallest class from every class, rounded down and one at the least", () => {
+    const chooseAlike = (counts: Readonly<Record<string, number>>, remembered: readonly string[] = []) =>
+      chooseSplit(datasetOf(counts), {
+        seed: 1,
+        fraction: 0.1,
+        of: "smallest-class",
+        remembered: new Set(remembered),
+      });
+    const shares = (chosen: readonly string[]) => ["a", "b", "c"].map((label) => countOf(chosen, label));
+    // A tenth of 66 is 6.6: Kaggle's smallest of 120 breeds has 66 pictures, and 6 of each breed validate.
+    assert.deepEqual(shares(chooseAlike({ a: 66, b: 126, c: 90 })), [6, 6, 6]);
+    assert.deepEqual(shares(chooseAlike({ a: 9, b: 500, c: 20 })), [1, 1, 1]);
+    const larger = chooseAlike({ a: 66, b: 126, c: 90 });
+    const grown = chooseAlike({ a: 80, b: 126, c: 90 }, larger);
+    assert.deepEqual(shares(grown), [8, 8, 8]);
+    assert.ok(larger.every((key) => grown.includes(key)));
   });
 
   it("refuses a single class, no class, and a class with one image", () => {

@@ -40,7 +40,7 @@ export {
   encodeProjection,
 } from "./artefacts/linear-algebra-codec.js";
 export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/linear-algebra.js";
-export { labelLookup, labelTable } from "./artefacts/labels.js";
+export { labelLookup, labelTable, readLabelLookup } from "./artefacts/labels.js";
 export type { LabelOf, LabelTable } from "./artefacts/labels.js";
 export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/listing.js";
 export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/listing.js";
@@ -76,7 +76,15 @@ export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
 export type { RunError, StageProgress } from "./jobs/run-board.js";
 
 export { resolveNormalization } from "./recipe/resolve-normalization.js";
-export { headRecipe, recipe, scoreFormat, trainingRecipe } from "./recipe/recipe.js";
+export {
+  headRecipe,
+  labelSource,
+  optimizerRecipe,
+  recipe,
+  scheduleRecipe,
+  scoreFormat,
+  trainingRecipe,
+} from "./recipe/recipe.js";
 export type {
   DecodeRecipe,
   HeadRecipe,

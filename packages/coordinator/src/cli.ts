@@ -17,6 +17,7 @@ import {
   backboneRandom,
   backboneShow,
 } from "./cli/commands/backbone.js";
+import { recipeList, recipeShow } from "./cli/commands/recipe.js";
 import { coordinator, up, worker } from "./cli/commands/serve.js";
 import { cancel, resume, status } from "./cli/commands/runs.js";
 import { predict, score } from "./cli/commands/score.js";
@@ -35,6 +36,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .showHelpAfterError("(--help shows what is legal)")
     .exitOverride();
   addBackboneCommands(program);
+  addRecipeCommands(program);
   addTrain(program);
   addScore(program);
   addServers(program);
@@ -213,12 +215,24 @@ function choiceFlags(command: Command): Command {
     );
 }
 
+function addRecipeCommands(program: Command): void {
+  const recipe = program.command("recipe").description("look at the built-in recipes");
+  globals(recipe.command("ls")).description("list them with their variants and backbones").action(recipeList);
+  globals(recipe.command("show <name>"))
+    .description("print one as it is shipped; with --json, with every default filled in")
+    .action(recipeShow);
+}
+
 function addTrain(program: Command): void {
   const command = program
-    .command("train <prefix>")
-    .description("train a classifier on a prefix of class folders");
+    .command("train [prefix]")
+    .description("train a classifier on a prefix of labelled pictures (default: the recipe's variable)");
   followFlags(clusterFlags(addRecipeFlags(globals(command))))
     .option("--run <id>", "id of the run (default: from what it is)")
+    .option(
+      "--output <location>",
+      "where the bundle is copied to, besides the store (default: the recipe's variable)",
+    )
     .action(train);
 }
 

@@ -1,5 +1,11 @@
 import { z } from "zod";
+import { sha256Hex } from "../codec/canonical-json.js";
+import { TrommelError } from "../errors.js";
+import { parseJsonAs } from "../parse.js";
+import type { ObjectStore } from "../store/object-store.js";
 import { labelOfKey } from "./listing.js";
+import { runKeys } from "./names.js";
+import type { RunConfig } from "./run.js";
 
 /** `labels.json`: the labels of a dataset whose folders do not tell them. An image without one is not trained on. */
 export const labelTable = z
@@ -19,4 +25,25 @@ export function labelLookup(table: LabelTable | null): LabelOf {
   if (table === null) return labelOfKey;
   const byKey = new Map(table.labels);
   return (key) => byKey.get(key);
+}
+
+/**
+ * How a run's images are labelled: by its `labels.json`, or by their folders where it has none.
+ * @throws TrommelError `not-found`, `corrupt` where `labels.json` is not the one that `run.json` names
+ */
+export async function readLabelLookup(
+  store: ObjectStore,
+  config: Pick<RunConfig, "id" | "labels">,
+): Promise<LabelOf> {
+  const { tableSha256 } = config.labels;
+  if (tableSha256 === null) return labelLookup(null);
+  const key = runKeys(config.id).labels;
+  const bytes = await store.get(key);
+  const found = sha256Hex(bytes);
+  if (found === tableSha256) return labelLookup(parseJsonAs(labelTable, bytes, key));
+  throw new TrommelError(
+    "corrupt",
+    `failed to read ${key}: it has sha256 ${found}, and run.json says ${tableSha256}. Train again under another id (--run)`,
+    { context: { key, found, expected: tableSha256 } },
+  );
 }

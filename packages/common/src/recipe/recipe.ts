@@ -242,8 +242,8 @@ export const labelSource = z.discriminatedUnion("type", [
   z
     .object({
       type: z.literal("csv"),
-      /** A path or location. */
-      file: z.string().min(1),
+      /** A path or location; null leaves it to `--labels`. */
+      file: z.string().min(1).nullable().default(null),
       idColumn: z.string().min(1).default("id"),
       labelColumn: z.string().min(1).default("label"),
     })

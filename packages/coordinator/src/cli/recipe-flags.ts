@@ -1,7 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, type Command } from "commander";
 import { parse as parseYaml } from "yaml";
-import { TrommelError, messageOf, type RecipeInput } from "@trommel/common";
+import { TrommelError, messageOf, type Recipe } from "@trommel/common";
+import { parseRecipe } from "../recipes/parse-recipe.js";
+import { readRecipeText } from "../recipes/read-recipe.js";
+import { setField, type WrittenRecipe } from "../recipes/recipe-path.js";
 
 /** Every recipe flag, typed once: its text, the recipe field it sets, how its value is read. */
 interface RecipeFlag {
@@ -9,6 +11,12 @@ interface RecipeFlag {
   readonly path: readonly string[];
   readonly help: string;
   readonly read: (text: string) => unknown;
+}
+
+/** One field of the recipe and its value. */
+interface Assignment {
+  readonly path: readonly string[];
+  readonly value: unknown;
 }
 
 const text = (value: string): unknown => value;
@@ -27,6 +35,30 @@ const recipeFlags: readonly RecipeFlag[] = [
     read: (value) => (value === "auto" ? value : number(value)),
   },
   { flag: "--fit <fit>", path: ["decode", "fit"], help: "squash, letterbox or crop", read: text },
+  {
+    flag: "--normalization <how>",
+    path: ["normalization"],
+    help: "backbone, dataset, tf, torch, unit or none",
+    read: text,
+  },
+  {
+    flag: "--id-column <name>",
+    path: ["labels", "source", "idColumn"],
+    help: "column of --labels that names the image (default: id)",
+    read: text,
+  },
+  {
+    flag: "--label-column <name>",
+    path: ["labels", "source", "labelColumn"],
+    help: "column of --labels that names the class (default: label)",
+    read: text,
+  },
+  {
+    flag: "--classes <file>",
+    path: ["labels", "classes"],
+    help: "a file of 'name index' lines that fixes the order of the classes",
+    read: text,
+  },
   {
     flag: "--views <count>",
     path: ["views", "count"],
@@ -58,10 +90,28 @@ const recipeFlags: readonly RecipeFlag[] = [
   },
   { flag: "--batch-size <rows>", path: ["training", "batchSize"], help: "rows per step", read: number },
   {
+    flag: "--optimizer <type>",
+    path: ["training", "optimizer", "type"],
+    help: "adam, nadam or sgd",
+    read: text,
+  },
+  {
     flag: "--learning-rate <rate>",
     path: ["training", "optimizer", "learningRate"],
     help: "first learning rate",
     read: number,
+  },
+  {
+    flag: "--schedule <type>",
+    path: ["training", "schedule", "type"],
+    help: "plateau, constant, cosine or square",
+    read: text,
+  },
+  {
+    flag: "--keep <epoch>",
+    path: ["training", "keep"],
+    help: "the epoch whose weights are kept: accuracy, loss or last",
+    read: text,
   },
   { flag: "--seed <number>", path: ["seed"], help: "decides views, split, weights and order", read: number },
   { flag: "--shard-size <images>", path: ["shardSize"], help: "images per shard", read: number },
@@ -71,10 +121,13 @@ const recipeFlags: readonly RecipeFlag[] = [
 /** Adds the recipe flags to a command. */
 export function addRecipeFlags(command: Command): Command {
   command
-    .option("--recipe <file>", "a recipe in YAML; flags win over it")
+    .option("--recipe <name|file>", "a built-in recipe, or one in YAML or JSON; flags win over it")
     .option("--backbone <name>", "a backbone, by name or name@hash; repeat for several", collect, [])
+    .option("--labels <file>", "a CSV file of labels, instead of what the recipe has")
     .option("--centre", "subtract the mean before the SVD")
     .option("--no-svd", "train on the embeddings as they are")
+    .option("--refit", "train a last time on everything, for as many epochs as were kept")
+    .option("--no-refit", "do not, whatever the recipe says")
     .option(
       "--set <path=value>",
       "any other recipe field, such as views.shear=5; repeat for several",
@@ -89,75 +142,76 @@ function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];
 }
 
-/** The recipe file with the flags laid over it, not yet checked. */
-export async function readRecipe(flags: Readonly<Record<string, unknown>>): Promise<RecipeInput> {
-  const file = flags["recipe"];
-  const base = typeof file === "string" ? await readRecipeFile(file) : {};
-  const backbones = flags["backbone"];
-  if (Array.isArray(backbones) && backbones.length > 0) base["backbones"] = backbones;
-  for (const { flag, path } of recipeFlags) {
-    const value = flags[optionName(flag)];
-    if (value !== undefined) setPath(base, path, value);
-  }
-  if (flags["centre"] === true) setPath(base, ["svd", "centre"], true);
-  if (flags["svd"] === false) base["svd"] = null;
-  for (const assignment of flags["set"] as readonly string[]) {
-    const equals = assignment.indexOf("=");
-    if (equals < 1) {
-      throw new TrommelError(
-        "invalid-argument",
-        `failed to read --set ${JSON.stringify(assignment)}: it has no '='. Write it as views.shear=5`,
-      );
-    }
-    setPath(base, assignment.slice(0, equals).split("."), parseYaml(assignment.slice(equals + 1)));
-  }
-  // A head flag alone adjusts the default head.
-  const head = base["head"];
-  if (typeof head === "object" && head !== null && !("type" in head)) setPath(base, ["head", "type"], "se");
-  if (base["backbones"] === undefined) {
+/**
+ * The recipe of a command: the one that `--recipe` names, with the flags laid over it.
+ * @throws TrommelError `invalid-argument`
+ */
+export async function readRecipe(flags: Readonly<Record<string, unknown>>): Promise<Recipe> {
+  const reference = flags["recipe"];
+  const named = typeof reference === "string" ? await readRecipeText(reference) : undefined;
+  const written: WrittenRecipe = named === undefined ? {} : structuredClone(named.written);
+  for (const { path, value } of assignmentsOf(flags)) setField(written, path, value);
+  if (written["backbones"] === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      "failed to read the recipe: it names no backbone. Give --backbone, or a --recipe with 'backbones'. 'trommel backbone ls' shows what is there",
+      "failed to read the recipe: it names no backbone. Give --backbone, or a --recipe with 'backbones'. 'trommel backbone ls' shows what is there, 'trommel recipe ls' the built-in recipes",
     );
   }
-  // The schema judges it when the run is created; until then it is only a candidate.
-  return base as RecipeInput;
+  return parseRecipe(
+    written,
+    typeof reference === "string" ? `the recipe ${reference}` : "the recipe of the flags",
+  );
 }
 
-async function readRecipeFile(file: string): Promise<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = parseYaml(await readFile(file, "utf8"));
-  } catch (cause) {
-    throw new TrommelError("invalid-argument", `failed to read the recipe ${file}: ${messageOf(cause)}`, {
-      cause,
-    });
+/** In the order in which they are laid over: kinds first, for a change of kind drops the old one's options. */
+function assignmentsOf(flags: Readonly<Record<string, unknown>>): Assignment[] {
+  const found: Assignment[] = [];
+  const backbones = flags["backbone"];
+  if (Array.isArray(backbones) && backbones.length > 0) found.push({ path: ["backbones"], value: backbones });
+  if (typeof flags["labels"] === "string") {
+    found.push({ path: ["labels", "source", "type"], value: "csv" });
+    found.push({ path: ["labels", "source", "file"], value: flags["labels"] });
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TrommelError(
+  for (const { flag, path } of recipeFlags) {
+    const value = flags[optionName(flag)];
+    if (value !== undefined) found.push({ path, value });
+  }
+  refuseSvdFlags(flags);
+  if (flags["svd"] === false) found.push({ path: ["svd"], value: null });
+  if (flags["centre"] === true) found.push({ path: ["svd", "centre"], value: true });
+  if (typeof flags["refit"] === "boolean") found.push({ path: ["training", "refit"], value: flags["refit"] });
+  for (const assignment of flags["set"] as readonly string[]) found.push(readAssignment(assignment));
+  const isKind = ({ path }: Assignment): boolean => path.at(-1) === "type";
+  return [...found.filter(isKind), ...found.filter((assignment) => !isKind(assignment))];
+}
+
+/** Whichever of the two won, it would not be what was asked for. */
+function refuseSvdFlags(flags: Readonly<Record<string, unknown>>): void {
+  const given = ["energy", "step", "centre"].filter((name) => flags[name] !== undefined);
+  if (flags["svd"] !== false || given.length === 0) return;
+  const named = given.map((name) => `--${name}`).join(", ");
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to use ${named} with --no-svd: without an SVD there is nothing to set. Leave one of them out`,
+  );
+}
+
+function readAssignment(text: string): Assignment {
+  const equals = text.indexOf("=");
+  const refused = (why: string): TrommelError =>
+    new TrommelError(
       "invalid-argument",
-      `failed to read the recipe ${file}: it is not a mapping of fields`,
+      `failed to read --set ${JSON.stringify(text)}: ${why}. Write it as views.shear=5`,
     );
+  if (equals < 1) throw refused("it has no '='");
+  try {
+    return { path: text.slice(0, equals).split("."), value: parseYaml(text.slice(equals + 1)) };
+  } catch (thrown) {
+    throw refused(`its value is no YAML (${messageOf(thrown)})`);
   }
-  return { ...value };
 }
 
 function optionName(flag: string): string {
   const long = flag.split(" ")[0]?.replace(/^--/, "") ?? flag;
   return long.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-}
-
-function setPath(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
-  const [name, ...rest] = path;
-  if (name === undefined) return;
-  // A path like __proto__.x must stay a field that the schema refuses.
-  const inner = Object.hasOwn(target, name) ? target[name] : undefined;
-  if (rest.length === 0) {
-    Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true });
-    return;
-  }
-  const child: Record<string, unknown> =
-    typeof inner === "object" && inner !== null && !Array.isArray(inner) ? { ...inner } : {};
-  Object.defineProperty(target, name, { value: child, enumerable: true, writable: true, configurable: true });
-  setPath(child, rest, value);
 }

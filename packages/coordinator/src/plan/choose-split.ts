@@ -1,25 +1,31 @@
-import { compareUtf8, seedFrom, TrommelError } from "@trommel/common";
+import { compareUtf8, seedFrom, TrommelError, type Recipe } from "@trommel/common";
 
 /**
  * The stratified, seeded validation split.
  *
- * Every class gives max(1, round(fraction · images)) images. Images that earlier runs on the same dataset, seed and
- * fraction validated on stay in validation, so that no image leaves it as the dataset grows; the rest are those whose
+ * Every class gives max(1, round(fraction · images)) images of its own, or, of the smallest class, as many as every other:
+ * max(1, floor(fraction · images of the smallest class)), as "Dive into Deep Learning" splits its Kaggle competitions. Images that earlier runs on the same dataset, seed and
+ * share validated on stay in validation, so that no image leaves it as the dataset grows; the rest are those whose
  * hash of (seed, key) is lowest. Neither order nor anything but keys, labels and that memory matters.
  *
- * @param keysByLabel the labelled images' keys
+ * @param keysByLabel the labelled images' keys; a class without images is not there
  * @param remembered keys that earlier runs validated on
  * @returns validation keys in UTF-8 byte order
  * @throws TrommelError `bad-dataset` for fewer than two classes, or a class with a single image
  */
 export function chooseSplit(
   keysByLabel: ReadonlyMap<string, readonly string[]>,
-  options: { readonly seed: number; readonly fraction: number; readonly remembered: ReadonlySet<string> },
+  options: Recipe["validation"] & { readonly seed: number; readonly remembered: ReadonlySet<string> },
 ): string[] {
   checkClasses(keysByLabel);
+  const smallest = Math.min(...[...keysByLabel.values()].map((keys) => keys.length));
   const validation: string[] = [];
   for (const [label, keys] of keysByLabel) {
-    const quota = Math.max(1, Math.round(options.fraction * keys.length));
+    const share =
+      options.of === "smallest-class"
+        ? Math.floor(options.fraction * smallest)
+        : Math.round(options.fraction * keys.length);
+    const quota = Math.max(1, share);
     const kept = keys.filter((key) => options.remembered.has(key));
     const wanted = Math.min(quota - kept.length, keys.length - kept.length - 1);
     if (kept.length === keys.length) throw nothingToTrain(label, keys.length);
@@ -53,7 +59,7 @@ function checkClasses(keysByLabel: ReadonlyMap<string, readonly string[]>): void
     const found = [...keysByLabel.keys()].join(", ") || "none";
     throw new TrommelError(
       "bad-dataset",
-      `failed to split the dataset: a classifier needs at least two classes, one folder each, and there is ${found}. Point train at the folder that holds the class folders`,
+      `failed to split the dataset: a classifier needs pictures of at least two classes, and there is ${found}. Add pictures of others, or point train at the folder that holds the class folders`,
       { context: { classes: [...keysByLabel.keys()] } },
     );
   }
@@ -61,7 +67,7 @@ function checkClasses(keysByLabel: ReadonlyMap<string, readonly string[]>): void
   if (single.length > 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to split the dataset: class ${single.map((label) => JSON.stringify(label)).join(", ")} has one image, and training and validation need one each. Add images or remove the folder`,
+      `failed to split the dataset: class ${single.map((label) => JSON.stringify(label)).join(", ")} has one image, and training and validation need one each. Add images or remove the class`,
       { context: { classes: single } },
     );
   }

@@ -1,15 +1,16 @@
 import {
   canonicalJson,
   compareUtf8,
-  labelOfKey,
   openStore,
   parseJsonAs,
   readMarker,
+  readLabelLookup,
   runKeys,
   sha256Hex,
   shardsPerGram,
   split as splitSchema,
   TrommelError,
+  type LabelOf,
   type ListingSummary,
   type ObjectStore,
   type RunConfig,
@@ -69,6 +70,7 @@ export async function listDataset(
 ): Promise<ListingSummary> {
   const { store } = context;
   const keys = runKeys(config.id);
+  const labelOf = await readLabelLookup(store, config);
   const source = openStore(config.dataset, { onNotice: context.onNotice });
   const keysByLabel = new Map<string, string[]>();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
@@ -81,29 +83,28 @@ export async function listDataset(
       signal: context.signal,
       shardKey: keys.shard,
       shardSize: config.recipe.shardSize,
-      skip: (key) => skipHidden(key) ?? (labelOfKey(key) === undefined ? "no-label" : undefined),
+      skip: (key) => skipHidden(key) ?? (labelOf(key) === undefined ? "no-label" : undefined),
     })) {
       totals.shards += 1;
       totals.images += shard.entries.length;
       totals.skipped += shard.skipped.length;
       for (const entry of shard.entries) {
         totals.sizeBytes += entry.sizeBytes;
-        addKey(keysByLabel, entry.key);
+        addKey(keysByLabel, entry.key, labelOf);
       }
       await onShard(shard, totals);
     }
   } finally {
     source.close();
   }
-  if (totals.images === 0) throw emptyDataset(config.dataset, totals.skipped);
+  if (totals.images === 0) throw emptyDataset(config, totals.skipped);
+  const classes = countClasses(config, keysByLabel);
   await writeSplit(store, config, keysByLabel);
   const summary: ListingSummary = {
     formatVersion: 1,
     listed: totals.images + totals.skipped,
     ...totals,
-    classes: [...keysByLabel]
-      .map(([label, found]) => ({ label, images: found.length }))
-      .sort((a, b) => compareUtf8(a.label, b.label)),
+    classes,
   };
   await store.put(keys.listing, Buffer.from(canonicalJson(summary), "utf8"), {
     contentType: "application/json",
@@ -111,21 +112,45 @@ export async function listDataset(
   return summary;
 }
 
-function addKey(keysByLabel: Map<string, string[]>, key: string): void {
-  const label = labelOfKey(key);
+function addKey(keysByLabel: Map<string, string[]>, key: string, labelOf: LabelOf): void {
+  const label = labelOf(key);
   if (label === undefined) return;
   const keys = keysByLabel.get(label);
   if (keys === undefined) keysByLabel.set(label, [key]);
   else keys.push(key);
 }
 
-function emptyDataset(dataset: string, skipped: number): TrommelError {
-  const files = skipped === 0 ? "it holds no object" : `none of its ${skipped} objects is in a class folder`;
-  return new TrommelError(
-    "bad-dataset",
-    `failed to list ${dataset}: ${files}. Training needs <prefix>/<class>/<picture>`,
-    { context: { dataset } },
-  );
+/** Images per class in output order. @throws TrommelError `bad-dataset` for a class that came after the list was read */
+function countClasses(
+  config: RunConfig,
+  keysByLabel: ReadonlyMap<string, readonly string[]>,
+): NonNullable<ListingSummary["classes"]> {
+  const classes = config.labels.classes ?? [...keysByLabel.keys()].sort(compareUtf8);
+  const known = new Set(classes);
+  const unknown = [...keysByLabel.keys()].filter((label) => !known.has(label));
+  if (unknown.length > 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to list ${config.dataset}: the class list does not know the class ${unknown.map((label) => JSON.stringify(label)).join(", ")}. Add it to the list, or take it out of the dataset`,
+      { context: { classes: unknown } },
+    );
+  }
+  return classes.map((label) => ({ label, images: keysByLabel.get(label)?.length ?? 0 }));
+}
+
+const neededLabels = {
+  folders: "Training needs <prefix>/<class>/<picture>",
+  csv: "Training needs the pictures that the CSV file names",
+  sidecar: "Training needs pictures with a text file beside each",
+} as const;
+
+function emptyDataset({ dataset, recipe }: RunConfig, skipped: number): TrommelError {
+  const { type } = recipe.labels.source;
+  const without = type === "folders" ? "is in a class folder" : "has a label";
+  const files = skipped === 0 ? "it holds no object" : `none of its ${skipped} objects ${without}`;
+  return new TrommelError("bad-dataset", `failed to list ${dataset}: ${files}. ${neededLabels[type]}`, {
+    context: { dataset },
+  });
 }
 
 /**
@@ -138,9 +163,10 @@ async function writeSplit(
   keysByLabel: ReadonlyMap<string, readonly string[]>,
 ): Promise<void> {
   const { seed } = config.recipe;
-  const { fraction } = config.recipe.validation;
+  const { fraction, of } = config.recipe.validation;
   const { split: splitKey } = runKeys(config.id);
-  const memory = `splits/${sha256Hex(canonicalJson({ dataset: config.dataset, seed, fraction }))}/`;
+  // Labels are no part of it: an image that validated stays out of training when it is labelled anew.
+  const memory = `splits/${sha256Hex(canonicalJson({ dataset: config.dataset, seed, fraction, of }))}/`;
   const remembered = new Set<string>();
   for await (const { key } of store.list(memory)) {
     const earlier = parseJsonAs(splitSchema, await store.get(key), key);
@@ -150,7 +176,7 @@ async function writeSplit(
     formatVersion: 1,
     seed,
     fraction,
-    validation: chooseSplit(keysByLabel, { seed, fraction, remembered }),
+    validation: chooseSplit(keysByLabel, { seed, fraction, of, remembered }),
   };
   const body = Buffer.from(canonicalJson(split), "utf8");
   const once = { ifAbsent: true, contentType: "application/json" };

@@ -7,10 +7,7 @@ import {
   chooseTopK,
   featureFingerprint,
   openStore,
-  parseAs,
   parseJsonAs,
-  recipe as recipeSchema,
-  resolveBackbone,
   resolveLocation,
   runConfig,
   runKeys,
@@ -19,12 +16,18 @@ import {
   scoringKeys,
   sha256Hex,
   TrommelError,
+  type LabelTable,
   type ObjectStore,
-  type RecipeInput,
+  type Recipe,
   type RunConfig,
   type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
+import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
+import { checkConfig, writeConfig } from "./config-file.js";
+import { defaultRunId } from "./default-run-id.js";
+import { resolveBackbones } from "./resolve-backbones.js";
+import { checkExport, resolveExport } from "./resolve-export.js";
 
 /** A run or scoring that is resolved and checked, and not yet written: nothing stands until it is claimed. */
 export interface Resolved<Config> {
@@ -34,31 +37,37 @@ export interface Resolved<Config> {
 }
 
 /**
- * Resolves what a person asked for into a frozen run, `run.json`.
+ * Resolves what a person asked for into a frozen run, `run.json`, and its labels, `labels.json`.
  * The same request under the same id is the same run; another one is refused.
- * @throws TrommelError `not-found` for a backbone, `invalid-argument` for the recipe, `conflict` for the id
+ * @throws TrommelError `not-found` for a backbone or a label file, `invalid-argument` for a backbone that does not fit,
+ *   `bad-dataset` for the labels, `conflict` for the id or the output
  */
 export async function resolveRun(options: {
   readonly store: ObjectStore;
-  readonly id: string;
+  /** By default it comes from the rest. */
+  readonly id: string | undefined;
   readonly dataset: string;
-  readonly recipe: RecipeInput;
-  /** Where it came from, for messages. */
-  readonly recipeName: string;
+  readonly recipe: Recipe;
+  /** Where the bundle is copied to, besides the store. */
+  readonly output: string | undefined;
 }): Promise<Resolved<RunConfig>> {
   const { store } = options;
-  const recipe = parseAs(recipeSchema, options.recipe, options.recipeName);
-  const specs = [];
-  for (const { name } of recipe.backbones) specs.push(await resolveBackbone(store, name));
+  const written = options.recipe;
+  const id = options.id === undefined ? undefined : checkRunId(options.id);
+  const dataset = resolveLocation(options.dataset);
+  refuseStoreInside(dataset, store.url);
+  const output = resolveExport({ output: options.output, dataset, storeUrl: store.url });
+  const specs = await resolveBackbones(store, written.backbones);
+  await checkPrefix(dataset);
+  const resolved = await resolveLabels(dataset, written.labels);
+  const recipe = { ...written, labels: locateLabels(written.labels) };
   const inputSizes = specs.map((spec) => spec.inputSize);
   const side = recipe.decode.side === "auto" ? Math.max(...inputSizes) : recipe.decode.side;
+  const request = { dataset, recipe, labels: labelsConfig(resolved), export: output };
   const config: RunConfig = {
     formatVersion: 1,
-    id: checkRunId(options.id),
-    dataset: resolveLocation(options.dataset),
-    recipe,
-    labels: { classes: null, tableSha256: null },
-    export: null,
+    id: id ?? defaultRunId(request),
+    ...request,
     backbones: specs.map((spec) => ({
       id: backboneId(spec),
       hash: spec.hash,
@@ -72,12 +81,29 @@ export async function resolveRun(options: {
       side,
     ),
   };
-  refuseStoreInside(config.dataset, store.url);
-  await checkPrefix(config.dataset);
   const key = runKeys(config.id).config;
   const parse = (body: Uint8Array): RunConfig => parseJsonAs(runConfig, body, key);
   await checkConfig(store, key, config, parse);
-  return { config, claim: () => writeConfig(store, key, config, parse) };
+  await checkExport(config);
+  const claim = async (): Promise<void> => {
+    await writeLabels(store, config, resolved.table);
+    await writeConfig(store, key, config, parse);
+  };
+  return { config, claim };
+}
+
+/** @throws TrommelError `conflict` where other labels stand under the run's id */
+async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTable | null): Promise<void> {
+  if (table === null) return;
+  const key = runKeys(config.id).labels;
+  const body = Buffer.from(canonicalJson(table), "utf8");
+  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  if (sha256Hex(await store.get(key)) === config.labels.tableSha256) return;
+  throw new TrommelError(
+    "conflict",
+    `failed to use the id ${config.id}: other labels stand under it (${key}). Choose another id with --run`,
+    { context: { id: config.id, key } },
+  );
 }
 
 /**
@@ -234,47 +260,4 @@ function requireOwner(config: ScoringConfig, body: Uint8Array): void {
     `failed to score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
     { context: { output: config.output, owner: owner.id } },
   );
-}
-
-/** Writes a configuration once; under an old name only the same one is accepted. */
-async function writeConfig<T extends { readonly id: string }>(
-  store: ObjectStore,
-  key: string,
-  config: T,
-  parse: (body: Uint8Array) => T,
-): Promise<void> {
-  const body = Buffer.from(canonicalJson(config), "utf8");
-  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
-  await checkConfig(store, key, config, parse);
-}
-
-/** @throws TrommelError `conflict` where the key holds another configuration */
-async function checkConfig<T extends { readonly id: string }>(
-  store: ObjectStore,
-  key: string,
-  config: T,
-  parse: (body: Uint8Array) => T,
-): Promise<void> {
-  if ((await store.head(key)) === undefined) return;
-  const existing = parse(await store.get(key));
-  if (canonicalJson(existing) === canonicalJson(config)) return;
-  const fields = differingFields(existing, config);
-  throw new TrommelError(
-    "conflict",
-    `failed to use the id ${config.id}: it belongs to another configuration (they differ in ${fields.join(", ")}). Choose another id with --run`,
-    { context: { id: config.id, fields } },
-  );
-}
-
-function differingFields(a: unknown, b: unknown, path = ""): string[] {
-  if (canonicalJson(a) === canonicalJson(b)) return [];
-  if (!isRecord(a) || !isRecord(b)) return [path];
-  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];
-  return names.flatMap((name) =>
-    differingFields(a[name] ?? null, b[name] ?? null, path === "" ? name : `${path}.${name}`),
-  );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

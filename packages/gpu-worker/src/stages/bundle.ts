@@ -21,6 +21,7 @@ import { trainingChartPng } from "../report/training-chart.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./check-serving.js";
 import { describeBundle, metricsMarker } from "./describe-bundle.js";
+import { exportBundle } from "./export-bundle.js";
 import { LedgerBuilder, putJson } from "./ledger.js";
 import { loadBackbones } from "./load-backbones.js";
 import { backbonesOfRun, readListing, readRunConfig, readShard } from "./read-config.js";
@@ -69,6 +70,7 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
     signal.throwIfAborted();
     await store.put(`${keys.bundle}/${name}`, bytes);
   }
+  await exportBundle(config, files, manifest, signal);
   await putJson(store, `${keys.bundle}/${bundleFiles.manifest}`, manifest);
   return { images: 0, failed: 0 };
 }

@@ -1,5 +1,4 @@
-import { basename } from "node:path";
-import { canonicalJson, resolveLocation, sha256Hex } from "@trommel/common";
+import { TrommelError, type Recipe } from "@trommel/common";
 import { resolveRun } from "../../run-control/resolve-run.js";
 import { readRecipe } from "../recipe-flags.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
@@ -8,31 +7,41 @@ import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
 type TrainFlags = GlobalFlags &
   ClusterFlags &
   FollowFlags &
-  Readonly<Record<string, unknown>> & { readonly run?: string };
+  Readonly<Record<string, unknown>> & { readonly run?: string; readonly output?: string };
 
-/** `trommel train <prefix>` */
-export async function train(prefix: string, flags: TrainFlags): Promise<void> {
+/** `trommel train [prefix]` */
+export async function train(prefix: string | undefined, flags: TrainFlags): Promise<void> {
   const session = new Session(flags);
   try {
     const recipe = await readRecipe(flags);
-    const recipeName =
-      typeof flags["recipe"] === "string" ? `the recipe ${flags["recipe"]}` : "the recipe of the flags";
-    const dataset = resolveLocation(prefix);
-    const id = flags.run ?? defaultRunId(dataset, recipe);
-    const { config, claim } = await resolveRun({ store: session.store, id, dataset, recipe, recipeName });
+    const { config, claim } = await resolveRun({
+      store: session.store,
+      id: flags.run,
+      dataset: prefix ?? datasetOf(recipe),
+      recipe,
+      output: flags.output ?? variable(recipe.environment.output),
+    });
     await runSubject(session, { kind: "run", id: config.id, config }, flags, claim);
   } finally {
     await session.close();
   }
 }
 
-/** The same command without --run names the same run. */
-function defaultRunId(dataset: string, recipe: unknown): string {
-  const name = basename(decodeURIComponent(dataset))
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "")
-    .slice(0, 40);
-  const hash = sha256Hex(canonicalJson({ dataset, recipe })).slice(0, 8);
-  return name === "" ? `run-${hash}` : `${name}-${hash}`;
+/** The dataset where the command line names none. @throws TrommelError `invalid-argument` naming the variable */
+function datasetOf(recipe: Recipe): string {
+  const name = recipe.environment.input;
+  const dataset = variable(name);
+  if (dataset !== undefined) return dataset;
+  throw new TrommelError(
+    "invalid-argument",
+    name === null
+      ? "failed to train: no pictures are named. Give their <prefix>"
+      : `failed to train: no pictures are named, and ${name}, from which the recipe ${recipe.name} takes them, is not set. Give their <prefix>, or set ${name}`,
+  );
+}
+
+/** An environment variable that is set to something. */
+function variable(name: string | null): string | undefined {
+  const value = name === null ? undefined : process.env[name];
+  return value === "" ? undefined : value;
 }

@@ -1,0 +1,87 @@
+import { openStore, parseLocation, TrommelError } from "@trommel/common";
+
+/** Files that a person names for the labels: read whole, from a folder or a bucket. */
+
+/** A table of ten million rows fits; what is larger is no label file. */
+const maxLabelFileBytes = 512 * 1024 * 1024;
+
+/**
+ * @param what what the file is to its reader, for messages: "the class list"
+ * @param location a path (taken from the working folder), `file:` or `s3://`
+ * @throws TrommelError `not-found` naming the file, `too-large`
+ */
+export async function readLabelFile(what: string, location: string): Promise<Uint8Array> {
+  const { folder, key } = splitLocation(what, location);
+  const store = openStore(folder);
+  try {
+    return await store.get(key, { maxBytes: maxLabelFileBytes });
+  } catch (thrown) {
+    if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
+    throw new TrommelError(
+      "not-found",
+      `failed to read ${what} ${location}: there is no such file. Give the path or s3:// location of one`,
+      { cause: thrown, context: { location } },
+    );
+  } finally {
+    store.close();
+  }
+}
+
+/** A file's location as that of its folder and its key in it. */
+function splitLocation(what: string, location: string): { folder: string; key: string } {
+  const parsed = parseLocation(location);
+  const path = parsed.kind === "file" ? parsed.path : parsed.prefix;
+  const slash = path.lastIndexOf("/");
+  const key = path.slice(slash + 1);
+  if (key === "") {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to read ${what} ${location}: it names no file. Give the path or s3:// location of one`,
+    );
+  }
+  if (parsed.kind === "file") return { folder: slash <= 0 ? "/" : path.slice(0, slash), key };
+  return { folder: `s3://${parsed.bucket}/${path.slice(0, Math.max(0, slash))}`, key };
+}
+
+/** Names a place in a file as every message about labels does. */
+export function placeIn(file: string, line: number): string {
+  return `${file}, line ${line}`;
+}
+
+/**
+ * The text of UTF-8 bytes, a byte order mark left out.
+ * @throws TrommelError `code` naming the file and the first line that is not UTF-8
+ */
+export function decodeLabelFile(
+  bytes: Uint8Array,
+  what: string,
+  file: string,
+  code: "bad-dataset" | "invalid-argument",
+): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new TrommelError(
+      code,
+      `failed to read ${what} ${placeIn(file, firstUndecodableLine(bytes))}: it is not UTF-8. Save the file as UTF-8`,
+      { cause, context: { file } },
+    );
+  }
+}
+
+/** No byte of a character that has several is a line feed, so lines can be tried one by one. */
+function firstUndecodableLine(bytes: Uint8Array): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let line = 1;
+  for (let start = 0; start < bytes.length; line += 1) {
+    const feed = bytes.indexOf(0x0a, start);
+    const end = feed === -1 ? bytes.length : feed;
+    try {
+      decoder.decode(bytes.subarray(start, end));
+    } catch {
+      return line;
+    }
+    start = end + 1;
+  }
+  return line;
+}

@@ -1,0 +1,51 @@
+import { compareUtf8, type LabelTable } from "@trommel/common";
+
+/** What a source of labels yields: every labelled image by its key. */
+export type LabelsByKey = ReadonlyMap<string, string>;
+
+export function tableOf(labels: LabelsByKey): LabelTable {
+  const rows = [...labels].sort(([a], [b]) => compareUtf8(a, b));
+  return { formatVersion: 1, labels: rows };
+}
+
+/** The classes in output order where no list fixes it. */
+export function sortedClasses(labels: LabelsByKey): string[] {
+  return [...new Set(labels.values())].sort(compareUtf8);
+}
+
+/** `a/b.c.jpg` is in folder `a/`, has the file name `b.c.jpg` and the stem `b.c`. */
+export function partsOfKey(key: string): {
+  folder: string;
+  fileName: string;
+  stem: string;
+  extension: string;
+} {
+  const slash = key.lastIndexOf("/") + 1;
+  const fileName = key.slice(slash);
+  const dot = fileName.lastIndexOf(".");
+  const end = dot <= 0 ? fileName.length : dot;
+  return {
+    folder: key.slice(0, slash),
+    fileName,
+    stem: fileName.slice(0, end),
+    extension: fileName.slice(end).toLowerCase(),
+  };
+}
+
+const pictureExtensions = new Set(
+  ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .avif .bmp .heic .heif .jp2 .jxl".split(" "),
+);
+
+/** Whether an id without an extension may mean this file; what a file is, its content tells when it is decoded. */
+export function looksLikePicture(extension: string): boolean {
+  return pictureExtensions.has(extension);
+}
+
+/** The first few of a list, quoted, and how many more there are. */
+export function quoteSome(items: readonly string[], most = 5): string {
+  const shown = items
+    .slice(0, most)
+    .map((item) => JSON.stringify(item))
+    .join(", ");
+  return items.length > most ? `${shown} and ${items.length - most} more` : shown;
+}

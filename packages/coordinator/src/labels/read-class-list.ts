@@ -1,0 +1,135 @@
+import { TrommelError } from "@trommel/common";
+import { decodeLabelFile, placeIn, readLabelFile } from "./label-file.js";
+
+const what = "the class list";
+/** A softmax over more is no classifier of pictures, and a longer name no name. */
+const maxClasses = 100_000;
+const maxNameLength = 1000;
+
+interface ListedClass {
+  readonly name: string;
+  readonly index: number;
+  /** In the file, from 1. */
+  readonly line: number;
+}
+
+/**
+ * Reads a class list: lines of `name index`, or one JSON object `{"0": "name", …}`.
+ * @param location a path, `file:` or `s3://`
+ * @returns the names in order of their indices
+ * @throws TrommelError `not-found`; `invalid-argument` naming the file and the line
+ */
+export async function readClassList(location: string): Promise<string[]> {
+  return parseClassList(await readLabelFile(what, location), location);
+}
+
+/**
+ * The index stands after the last white space of its line, so a name may hold blanks. Blank lines are left out. Indices
+ * run from 0 without a gap, in any order; every name and every index stands once.
+ * @param file for messages
+ */
+export function parseClassList(bytes: Uint8Array, file: string): string[] {
+  const text = decodeLabelFile(bytes, what, file, "invalid-argument");
+  const lines = text.split(/\r\n|\n|\r/);
+  const isJson = text.trimStart().startsWith("{");
+  const classes = isJson ? classesOfJson(text, lines, file) : classesOfLines(lines, file);
+  return inOrder(classes, file);
+}
+
+function classesOfLines(lines: readonly string[], file: string): ListedClass[] {
+  const classes: ListedClass[] = [];
+  for (const [number, raw] of lines.entries()) {
+    const text = raw.trim();
+    const line = number + 1;
+    if (text === "") continue;
+    const match = /^(.*\S)\s+(\S+)$/u.exec(text);
+    if (match?.[1] === undefined || match[2] === undefined) {
+      throw refused(
+        file,
+        line,
+        `${JSON.stringify(text.slice(0, 60))} is not a name, white space and an index`,
+      );
+    }
+    classes.push(listedClass(match[1], match[2], file, line));
+  }
+  return classes;
+}
+
+/** JSON has no line numbers: a fault is told by the line on which its key first stands. */
+function classesOfJson(text: string, lines: readonly string[], file: string): ListedClass[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw refused(file, 1, `it begins like a JSON object and is none (${String(cause)})`);
+  }
+  refuseRepeatedKeys(lines, file);
+  return Object.entries(value as Record<string, unknown>).map(([index, name]) => {
+    const line = lines.findIndex((candidate) => candidate.includes(JSON.stringify(index))) + 1;
+    if (typeof name !== "string" || name.trim() === "")
+      throw refused(file, Math.max(1, line), `the class of ${JSON.stringify(index)} is not a name`);
+    return listedClass(name.trim(), index, file, Math.max(1, line));
+  });
+}
+
+/** JSON.parse keeps the last of two equal keys without a word. */
+function refuseRepeatedKeys(lines: readonly string[], file: string): void {
+  const lineOf = new Map<string, number>();
+  for (const [number, text] of lines.entries()) {
+    for (const [, key = ""] of text.matchAll(/"([^"\\]*)"\s*:/gu)) {
+      const first = lineOf.get(key);
+      if (first !== undefined)
+        throw refused(file, number + 1, `index ${key} stands already on line ${first}`);
+      lineOf.set(key, number + 1);
+    }
+  }
+}
+
+function listedClass(name: string, index: string, file: string, line: number): ListedClass {
+  if (!/^\d{1,6}$/.test(index))
+    throw refused(file, line, `${JSON.stringify(index.slice(0, 60))} is not an index from 0`);
+  if (name.length > maxNameLength)
+    throw refused(
+      file,
+      line,
+      `its name has ${name.length} characters, and at most ${maxNameLength} are legal`,
+    );
+  return { name, index: Number(index), line };
+}
+
+function inOrder(classes: readonly ListedClass[], file: string): string[] {
+  if (classes.length > maxClasses)
+    throw refused(file, maxClasses, `it has ${classes.length} classes, and at most ${maxClasses} are legal`);
+  if (classes.length < 2)
+    throw refused(file, 1, `it has ${classes.length} classes, and a classifier needs two at least`);
+  const byIndex = new Map<number, ListedClass>();
+  const byName = new Map<string, ListedClass>();
+  for (const entry of classes) {
+    const sameIndex = byIndex.get(entry.index);
+    if (sameIndex !== undefined)
+      throw refused(file, entry.line, `index ${entry.index} stands already on line ${sameIndex.line}`);
+    const sameName = byName.get(entry.name);
+    if (sameName !== undefined)
+      throw refused(
+        file,
+        entry.line,
+        `class ${JSON.stringify(entry.name)} stands already on line ${sameName.line}`,
+      );
+    byIndex.set(entry.index, entry);
+    byName.set(entry.name, entry);
+  }
+  const sorted = [...classes].sort((a, b) => a.index - b.index);
+  for (const [expected, { index, line }] of sorted.entries()) {
+    if (index !== expected)
+      throw refused(file, line, `index ${index} comes after a gap: no class has index ${expected}`);
+  }
+  return sorted.map(({ name }) => name);
+}
+
+function refused(file: string, line: number, why: string): TrommelError {
+  return new TrommelError(
+    "invalid-argument",
+    `failed to read ${what} ${placeIn(file, line)}: ${why}. Write one 'name index' a line, indices from 0 without a gap`,
+    { context: { file, line } },
+  );
+}

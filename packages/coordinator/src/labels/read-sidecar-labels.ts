@@ -1,0 +1,162 @@
+import { messageOf, TrommelError, type ObjectStore } from "@trommel/common";
+import { skipHidden } from "../plan/stream-shards.js";
+import { placeIn } from "./label-file.js";
+import { partsOfKey, type LabelsByKey } from "./labelled-images.js";
+
+/** Reads in flight: enough to hide a bucket's latency, few enough for any server. */
+const concurrentReads = 64;
+/** One line with a file name and a class. */
+const maxSidecarBytes = 16 * 1024;
+
+interface Sidecar {
+  readonly key: string;
+  /** File names of the files beside it that share its stem. */
+  readonly images: readonly string[];
+}
+
+/**
+ * Reads the text files beside the images: `a/img_1.txt` with `img_1.jpg, 0` labels `a/img_1.jpg`. After the comma stands
+ * the class's index in the class list, or its name.
+ * @param extension of the text files, with its dot
+ * @param classes the class list; without one, names alone are legal
+ * @param except keys of text files that are none, such as the class list's own
+ * @returns labels by key, of the images that have a text file
+ * @throws TrommelError `bad-dataset` naming the text file
+ */
+export async function readSidecarLabels(options: {
+  readonly source: ObjectStore;
+  readonly extension: string;
+  readonly classes: readonly string[] | null;
+  readonly except: ReadonlySet<string>;
+}): Promise<LabelsByKey> {
+  const sidecars = await listSidecars(options);
+  if (sidecars.length === 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to label ${options.source.url}: no ${options.extension} file is there. Put one beside each image, or choose other labels (--set labels.source.type=folders)`,
+      { context: { dataset: options.source.url } },
+    );
+  }
+  const labels = new Map<string, string>();
+  const resolve = classResolver(options.classes);
+  for (let start = 0; start < sidecars.length; start += concurrentReads) {
+    const group = sidecars.slice(start, start + concurrentReads);
+    // Settled one and all, so that the first fault in the listing's order is told, whichever read ends first.
+    const read = await Promise.allSettled(
+      group.map((sidecar) => readSidecar(options.source, sidecar, resolve)),
+    );
+    for (const outcome of read) {
+      if (outcome.status === "rejected") throw outcome.reason;
+      labels.set(outcome.value.key, outcome.value.label);
+    }
+  }
+  return labels;
+}
+
+async function listSidecars(options: {
+  readonly source: ObjectStore;
+  readonly extension: string;
+  readonly except: ReadonlySet<string>;
+}): Promise<Sidecar[]> {
+  const texts: string[] = [];
+  const imagesByStem = new Map<string, string[]>();
+  for await (const { key } of options.source.list("")) {
+    if (skipHidden(key) !== undefined || options.except.has(key)) continue;
+    if (key.endsWith(options.extension)) {
+      texts.push(key);
+      continue;
+    }
+    const { folder, stem, fileName } = partsOfKey(key);
+    const beside = imagesByStem.get(folder + stem);
+    if (beside === undefined) imagesByStem.set(folder + stem, [fileName]);
+    else beside.push(fileName);
+  }
+  return texts.map((key) => ({
+    key,
+    images: imagesByStem.get(key.slice(0, -options.extension.length)) ?? [],
+  }));
+}
+
+/** Gives the class that a text means, or why it means none. */
+type ClassResolver = (text: string) => { readonly label: string } | { readonly why: string };
+
+function classResolver(classes: readonly string[] | null): ClassResolver {
+  const names = new Set(classes);
+  return (text) => {
+    const isIndex = /^\d+$/.test(text);
+    if (classes === null) {
+      if (isIndex)
+        return { why: `${text} is an index, and without a class list (--classes) it has no meaning` };
+      return { label: text };
+    }
+    const named = names.has(text) ? text : undefined;
+    const indexed = isIndex ? classes[Number(text)] : undefined;
+    if (named !== undefined && indexed !== undefined && named !== indexed)
+      return { why: `${text} is both the name of a class and the index of ${JSON.stringify(indexed)}` };
+    const label = named ?? indexed;
+    if (label !== undefined) return { label };
+    if (isIndex)
+      return { why: `index ${text} is not in the class list, which ends at ${classes.length - 1}` };
+    return { why: `the class ${JSON.stringify(text)} is not in the class list` };
+  };
+}
+
+async function readSidecar(
+  source: ObjectStore,
+  { key, images }: Sidecar,
+  resolve: ClassResolver,
+): Promise<{ key: string; label: string }> {
+  const refused = (line: number, why: string, cause?: unknown): TrommelError =>
+    new TrommelError(
+      "bad-dataset",
+      `failed to label ${source.url} by ${placeIn(key, line)}: ${why}. Write '<image>, <index or name of the class>'`,
+      { ...(cause === undefined ? {} : { cause }), context: { file: key, line } },
+    );
+  const { line, second } = onlyLine(await readText(source, key, refused));
+  if (second !== undefined) throw refused(second, "it has a second line");
+  const comma = line.lastIndexOf(",");
+  if (comma === -1) throw refused(1, line === "" ? "it is empty" : `${quote(line)} has no comma`);
+  // A file name or a class may hold commas: the image beside it that the line begins with says where the name ends.
+  const image = images.find((name) => line.startsWith(name) && /^\s*,/.test(line.slice(name.length)));
+  if (image === undefined) {
+    const named = quote(line.slice(0, comma).trim());
+    if (images.length === 0) throw refused(1, `it names ${named}, and there is no such image beside it`);
+    throw refused(1, `it names ${named}, and the image beside it is ${images.map(quote).join(" or ")}`);
+  }
+  const text = line.slice(image.length).replace(/^\s*,/, "").trim();
+  if (text === "") throw refused(1, "it names no class");
+  const resolved = resolve(text);
+  if ("why" in resolved) throw refused(1, resolved.why);
+  return { key: partsOfKey(key).folder + image, label: resolved.label };
+}
+
+async function readText(
+  source: ObjectStore,
+  key: string,
+  refused: (line: number, why: string, cause?: unknown) => TrommelError,
+): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await source.get(key, { maxBytes: maxSidecarBytes });
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "too-large")
+      throw refused(1, `it is larger than ${maxSidecarBytes} bytes`, thrown);
+    throw thrown;
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw refused(1, `it is not UTF-8 (${messageOf(cause)})`, cause);
+  }
+}
+
+/** The first line, and the number of the next one that is not blank. */
+function onlyLine(text: string): { line: string; second: number | undefined } {
+  const [first = "", ...rest] = text.split(/\r\n|\n|\r/);
+  const next = rest.findIndex((line) => line.trim() !== "");
+  return { line: first.trim(), second: next === -1 ? undefined : next + 2 };
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}

@@ -1,0 +1,103 @@
+import {
+  headRecipe,
+  labelSource,
+  optimizerRecipe,
+  parseAs,
+  recipe as recipeSchema,
+  scheduleRecipe,
+  TrommelError,
+  type Recipe,
+} from "@trommel/common";
+import { isMapping } from "./recipe-path.js";
+
+/** Where a recipe chooses one of several kinds, each with options of its own. */
+const choices = [
+  { path: ["head"], noun: "head", options: optionsOf(headRecipe) },
+  { path: ["training", "optimizer"], noun: "optimizer", options: optionsOf(optimizerRecipe) },
+  { path: ["training", "schedule"], noun: "schedule", options: optionsOf(scheduleRecipe) },
+  { path: ["labels", "source"], noun: "label source", options: optionsOf(labelSource) },
+] as const;
+
+const defaults = recipeSchema.parse({ backbones: ["any"] });
+
+/**
+ * Parses a written recipe and fills its defaults in.
+ * @param what names it in messages
+ * @throws TrommelError `invalid-argument` with every fault and its path; an option of another kind of head (optimiser,
+ *   schedule, label source) is told with the kinds' own options
+ */
+export function parseRecipe(written: unknown, what: string): Recipe {
+  for (const { path, noun, options } of choices) {
+    const choice = at(written, path);
+    if (!isMapping(choice)) continue;
+    const type = Object.hasOwn(choice, "type") ? choice["type"] : typeOf(at(defaults, path));
+    const legal = typeof type === "string" ? options.get(type) : undefined;
+    if (typeof type !== "string" || legal === undefined) throw unknownKind(what, path, noun, type, options);
+    const misfits = Object.keys(choice).filter((name) => name !== "type" && !legal.includes(name));
+    if (misfits.length > 0) throw misfit({ what, path, noun, type, misfits, legal, options });
+  }
+  return parseAs(recipeSchema, written, what);
+}
+
+type KindOptions = ReadonlyMap<string, readonly string[]>;
+
+/** Options by kind, read from the schema itself. */
+function optionsOf(union: {
+  readonly options: readonly { readonly shape: Readonly<Record<string, unknown>> & KindField }[];
+}): KindOptions {
+  return new Map(
+    union.options.map(({ shape }) => [
+      [...shape.type.values].join(),
+      Object.keys(shape).filter((name) => name !== "type"),
+    ]),
+  );
+}
+
+interface KindField {
+  readonly type: { readonly values: ReadonlySet<string> };
+}
+
+function at(value: unknown, path: readonly string[]): unknown {
+  let found = value;
+  for (const name of path) found = isMapping(found) && Object.hasOwn(found, name) ? found[name] : undefined;
+  return found;
+}
+
+function typeOf(value: unknown): unknown {
+  return isMapping(value) ? value["type"] : undefined;
+}
+
+function unknownKind(
+  what: string,
+  path: readonly string[],
+  noun: string,
+  type: unknown,
+  options: KindOptions,
+): TrommelError {
+  return new TrommelError(
+    "invalid-argument",
+    `failed to read ${what}: ${path.join(".")}.type is ${JSON.stringify(type)}, which is no ${noun}. Choose one of ${[...options.keys()].join(", ")}`,
+  );
+}
+
+function misfit(fault: {
+  readonly what: string;
+  readonly path: readonly string[];
+  readonly noun: string;
+  readonly type: string;
+  readonly misfits: readonly string[];
+  readonly legal: readonly string[];
+  readonly options: KindOptions;
+}): TrommelError {
+  const { what, path, noun, type, misfits, legal, options } = fault;
+  const told = misfits.map((name) => {
+    const others = [...options].filter(([, names]) => names.includes(name)).map(([kind]) => kind);
+    return `${path.join(".")}.${name}${others.length === 0 ? "" : ` (an option of ${others.join(", ")})`}`;
+  });
+  const takes = legal.length === 0 ? "takes no options" : `takes ${legal.join(", ")}`;
+  return new TrommelError(
+    "invalid-argument",
+    `failed to read ${what}: ${told.join(", ")} does not fit the ${noun} ${type}, which ${takes}. Leave it out, or choose another ${noun}`,
+    { context: { type, misfits } },
+  );
+}

@@ -1,0 +1,109 @@
+import { readdir, readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { messageOf, TrommelError } from "@trommel/common";
+import { parse as parseYaml } from "yaml";
+import { isMapping, mergeOver, type WrittenRecipe } from "./recipe-path.js";
+
+/** The recipes that Trommel is shipped with: `recipes/<name>.yaml` of this package. */
+const builtInFolder = fileURLToPath(new URL("../../recipes/", import.meta.url));
+
+/** A recipe as its author wrote it. */
+export interface RecipeText {
+  /** With the variant, where one was asked for. */
+  readonly name: string;
+  /** The whole file, comments and variants included. */
+  readonly text: string;
+  /** With the variant laid over it, not yet checked. */
+  readonly written: WrittenRecipe;
+  /** Names of its variants, in the file's order. */
+  readonly variants: readonly string[];
+}
+
+/** @returns names in alphabetical order */
+export async function builtInNames(): Promise<string[]> {
+  const files = await readdir(builtInFolder);
+  return files
+    .filter((file) => file.endsWith(".yaml"))
+    .map((file) => basename(file, ".yaml"))
+    .sort();
+}
+
+/**
+ * A recipe by a built-in's name or by its file, either followed by `:variant`. A text with a path separator or an
+ * extension of YAML or JSON is a file, any other a name.
+ * @throws TrommelError `invalid-argument` for an unknown name or variant (listing those that are), or a file that is not
+ *   there or no recipe
+ */
+export async function readRecipeText(reference: string): Promise<RecipeText> {
+  const { source, variant, isFile } = splitReference(reference);
+  const file = isFile ? source : await builtInFile(source);
+  let text: string;
+  let value: unknown;
+  try {
+    text = await readFile(file, "utf8");
+    value = parseYaml(text);
+  } catch (cause) {
+    throw new TrommelError("invalid-argument", `failed to read the recipe ${source}: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+  if (!isMapping(value)) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to read the recipe ${source}: it is not a mapping of fields`,
+    );
+  }
+  const { variants, ...base } = value;
+  const patches = readVariants(variants, source);
+  const name = typeof base["name"] === "string" ? base["name"] : basename(source);
+  if (variant === undefined) return { name, text, written: base, variants: [...patches.keys()] };
+  const patch = patches.get(variant);
+  if (patch === undefined) throw unknownVariant(source, variant, [...patches.keys()]);
+  const written = mergeOver(base, { name: `${name}:${variant}`, ...patch });
+  return { name: `${name}:${variant}`, text, written, variants: [...patches.keys()] };
+}
+
+function splitReference(reference: string): { source: string; variant: string | undefined; isFile: boolean } {
+  const file = /^(.*\.(?:ya?ml|json))(?::([^:/\\]*))?$/i.exec(reference);
+  if (file?.[1] !== undefined) return { source: file[1], variant: file[2], isFile: true };
+  if (/[/\\]/.test(reference)) return { source: reference, variant: undefined, isFile: true };
+  const colon = reference.indexOf(":");
+  if (colon === -1) return { source: reference, variant: undefined, isFile: false };
+  return { source: reference.slice(0, colon), variant: reference.slice(colon + 1), isFile: false };
+}
+
+async function builtInFile(name: string): Promise<string> {
+  const names = await builtInNames();
+  if (names.includes(name)) return `${builtInFolder}${name}.yaml`;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to find the recipe ${JSON.stringify(name)}: the built-in ones are ${names.join(", ")}. Give one of them, or a file as ./${name}.yaml`,
+    { context: { name, names } },
+  );
+}
+
+function readVariants(value: unknown, source: string): Map<string, WrittenRecipe> {
+  if (value === undefined) return new Map();
+  const refused = (why: string): TrommelError =>
+    new TrommelError(
+      "invalid-argument",
+      `failed to read the variants of the recipe ${source}: ${why}. Write 'variants: {name: {field: value}}'`,
+    );
+  if (!isMapping(value)) throw refused("they are not a mapping of names");
+  return new Map(
+    Object.entries(value).map(([name, patch]) => {
+      if (!isMapping(patch)) throw refused(`${name} is not a mapping of fields`);
+      return [name, patch];
+    }),
+  );
+}
+
+function unknownVariant(source: string, variant: string, variants: readonly string[]): TrommelError {
+  const legal = variants.length === 0 ? "it has none" : `it has ${variants.join(", ")}`;
+  return new TrommelError(
+    "invalid-argument",
+    `failed to find the variant ${JSON.stringify(variant)} of the recipe ${source}: ${legal}. 'trommel recipe ls' lists them`,
+    { context: { variant, variants: [...variants] } },
+  );
+}

@@ -1,0 +1,70 @@
+import { recipe as recipeSchema } from "@trommel/common";
+
+/** A recipe as it is written: fields that nobody has checked yet. */
+export type WrittenRecipe = Record<string, unknown>;
+
+export function isMapping(value: unknown): value is WrittenRecipe {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const defaults: unknown = recipeSchema.parse({ backbones: ["any"] });
+
+/** The kind that a choice of several (head, optimiser, schedule, label source) has where it is not written down. */
+function typeAt(path: readonly string[], written: WrittenRecipe): unknown {
+  if (Object.hasOwn(written, "type")) return written["type"];
+  let standard = defaults;
+  for (const name of path) standard = isMapping(standard) ? standard[name] : undefined;
+  return isMapping(standard) ? standard["type"] : undefined;
+}
+
+/** The fields that stay of `base` where `patch` is laid over it: none where that makes it of another kind. */
+function kept(path: readonly string[], base: WrittenRecipe, patch: WrittenRecipe): WrittenRecipe {
+  return Object.hasOwn(patch, "type") && patch["type"] !== typeAt(path, base) ? {} : { ...base };
+}
+
+/** A field named `__proto__` must stay a field, which the schema refuses. */
+function define(target: WrittenRecipe, name: string, value: unknown): void {
+  Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true });
+}
+
+/**
+ * Lays one written recipe over another, field by field; lists and everything else are replaced. Where the kind of a
+ * choice changes (`head.type`), the old kind's other fields go.
+ */
+export function mergeOver(
+  base: WrittenRecipe,
+  patch: WrittenRecipe,
+  path: readonly string[] = [],
+): WrittenRecipe {
+  const result = kept(path, base, patch);
+  for (const [name, value] of Object.entries(patch)) {
+    const old = Object.hasOwn(result, name) ? result[name] : undefined;
+    define(result, name, isMapping(value) && isMapping(old) ? mergeOver(old, value, [...path, name]) : value);
+  }
+  return result;
+}
+
+/** Sets one field, as {@link mergeOver} does, except that an object given as a whole replaces the old one. */
+export function setField(target: WrittenRecipe, path: readonly string[], value: unknown): void {
+  setWithin(target, path, value, []);
+}
+
+function setWithin(
+  target: WrittenRecipe,
+  path: readonly string[],
+  value: unknown,
+  above: readonly string[],
+): void {
+  const [name, ...rest] = path;
+  if (name === undefined) return;
+  if (rest.length === 0) {
+    define(target, name, value);
+    return;
+  }
+  const inner = Object.hasOwn(target, name) ? target[name] : undefined;
+  const here = [...above, name];
+  const patch = rest.length === 1 && rest[0] === "type" ? { type: value } : {};
+  const child = isMapping(inner) ? kept(here, inner, patch) : {};
+  define(target, name, child);
+  setWithin(child, rest, value, here);
+}

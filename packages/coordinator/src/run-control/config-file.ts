@@ -1,0 +1,44 @@
+import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
+
+/** Writes a configuration once; under an old name only the same one is accepted. */
+export async function writeConfig<T extends { readonly id: string }>(
+  store: ObjectStore,
+  key: string,
+  config: T,
+  parse: (body: Uint8Array) => T,
+): Promise<void> {
+  const body = Buffer.from(canonicalJson(config), "utf8");
+  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  await checkConfig(store, key, config, parse);
+}
+
+/** @throws TrommelError `conflict` where the key holds another configuration */
+export async function checkConfig<T extends { readonly id: string }>(
+  store: ObjectStore,
+  key: string,
+  config: T,
+  parse: (body: Uint8Array) => T,
+): Promise<void> {
+  if ((await store.head(key)) === undefined) return;
+  const existing = parse(await store.get(key));
+  if (canonicalJson(existing) === canonicalJson(config)) return;
+  const fields = differingFields(existing, config);
+  throw new TrommelError(
+    "conflict",
+    `failed to use the id ${config.id}: it belongs to another configuration (they differ in ${fields.join(", ")}). Choose another id with --run`,
+    { context: { id: config.id, fields } },
+  );
+}
+
+function differingFields(a: unknown, b: unknown, path = ""): string[] {
+  if (canonicalJson(a) === canonicalJson(b)) return [];
+  if (!isRecord(a) || !isRecord(b)) return [path];
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  return names.flatMap((name) =>
+    differingFields(a[name] ?? null, b[name] ?? null, path === "" ? name : `${path}.${name}`),
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

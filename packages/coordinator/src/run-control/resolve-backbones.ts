@@ -1,0 +1,85 @@
+import {
+  backboneId,
+  resolveBackbone,
+  TrommelError,
+  type BackboneSpec,
+  type ObjectStore,
+  type Recipe,
+} from "@trommel/common";
+
+type Reference = Recipe["backbones"][number];
+
+/**
+ * The backbones that a recipe names, in its order, each imported as the recipe needs it.
+ * @throws TrommelError `not-found` naming every one that is missing and how to get it, `invalid-argument` for one that
+ *   was imported at another size or with another pooling, or whose name is ambiguous
+ */
+export async function resolveBackbones(
+  store: ObjectStore,
+  references: readonly Reference[],
+): Promise<BackboneSpec[]> {
+  const specs: BackboneSpec[] = [];
+  const missing: { reference: Reference; error: TrommelError }[] = [];
+  for (const reference of references) {
+    try {
+      const spec = await resolveBackbone(store, reference.name);
+      checkSpec(spec, reference);
+      specs.push(spec);
+    } catch (thrown) {
+      if (!(thrown instanceof TrommelError) || !isAbsence(thrown)) throw thrown;
+      missing.push({ reference, error: thrown });
+    }
+  }
+  if (missing.length > 0) throw absent(store, missing);
+  return specs;
+}
+
+/** A bucket that is not there is `not-found` too, and names no backbones. */
+function isAbsence(error: TrommelError): boolean {
+  return error.code === "not-found" && error.context["ids"] !== undefined;
+}
+
+function absent(
+  store: ObjectStore,
+  missing: readonly { readonly reference: Reference; readonly error: TrommelError }[],
+): TrommelError {
+  const names = missing.map(({ reference }) => reference.name);
+  const ids = missing[0]?.error.context["ids"];
+  const held = Array.isArray(ids) && ids.length > 0 ? `it holds ${ids.join(", ")}` : "it holds none";
+  const [first] = missing;
+  const flags =
+    first === undefined ? "" : ` --name ${first.reference.name.split("@")[0]}${importFlags(first.reference)}`;
+  return new TrommelError(
+    "not-found",
+    `failed to find the backbone ${names.join(", ")} in ${store.url}: ${held}. ` +
+      `Get it with 'trommel backbone import <file>${flags}', or with 'backbone pull' (public weights) or 'backbone random' (to try things out) ` +
+      `and the same flags; or name another with --backbone`,
+    { context: { names } },
+  );
+}
+
+function checkSpec(spec: BackboneSpec, reference: Reference): void {
+  const { inputSize, pooling } = reference;
+  const faults = [
+    ...(inputSize === null || inputSize === spec.inputSize
+      ? []
+      : [`it was imported for ${spec.inputSize} pixels and the recipe needs ${inputSize}`]),
+    ...(pooling === null || pooling === spec.source.pooling
+      ? []
+      : [`its pooling at import was ${spec.source.pooling} and the recipe needs ${pooling}`]),
+  ];
+  if (faults.length === 0) return;
+  const asItIs = `to use it as it is, name it with --backbone ${backboneId(spec)}`;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to use the backbone ${backboneId(spec)}: ${faults.join(", and ")}. ` +
+      `Import it again with${importFlags(reference)} --name <another name> and name that with --backbone; ${asItIs}`,
+    { context: { id: backboneId(spec), faults } },
+  );
+}
+
+function importFlags({ inputSize, pooling }: Reference): string {
+  return (
+    (inputSize === null ? "" : ` --size ${inputSize}`) + (pooling === null ? "" : ` --pooling ${pooling}`)
+  );
+}

@@ -1,0 +1,55 @@
+import {
+  bundleFiles,
+  bundleManifest,
+  canonicalJson,
+  openStore,
+  parseJsonAs,
+  resolveLocation,
+  TrommelError,
+  type RunConfig,
+} from "@trommel/common";
+import { readIfThere } from "./run-state.js";
+
+/**
+ * Where a run's bundle is copied to.
+ * @returns the absolute location, null where none is asked for
+ * @throws TrommelError `invalid-argument` for the store's own root or a place inside the dataset
+ */
+export function resolveExport(options: {
+  readonly output: string | undefined;
+  readonly dataset: string;
+  readonly storeUrl: string;
+}): string | null {
+  if (options.output === undefined) return null;
+  const location = resolveLocation(options.output);
+  const refused = (why: string): TrommelError =>
+    new TrommelError("invalid-argument", `failed to export to ${location}: ${why}. Choose another --output`, {
+      context: { location },
+    });
+  if (location === options.storeUrl.replace(/\/$/, "")) throw refused("it is the root of the store");
+  if (`${location}/`.startsWith(`${options.dataset.replace(/\/$/, "")}/`))
+    throw refused("it is inside the dataset, whose listing would hold the bundle's files");
+  return location;
+}
+
+/**
+ * Refuses a place that another run's bundle has taken, before anything is started for it.
+ * @throws TrommelError `conflict`
+ */
+export async function checkExport(config: RunConfig): Promise<void> {
+  if (config.export === null) return;
+  const target = openStore(config.export);
+  try {
+    const body = await readIfThere(target, bundleFiles.manifest);
+    if (body === undefined) return;
+    const owner = parseJsonAs(bundleManifest, body, `${config.export}/${bundleFiles.manifest}`);
+    if (owner.run === config.id && canonicalJson(owner.recipe) === canonicalJson(config.recipe)) return;
+    throw new TrommelError(
+      "conflict",
+      `failed to export to ${config.export}: it holds the bundle of another run, ${owner.run} (recipe ${owner.recipe.name}). Choose another --output`,
+      { context: { location: config.export, owner: owner.run } },
+    );
+  } finally {
+    target.close();
+  }
+}

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { namedNormalizations, type Recipe } from "@trommel/common";
+import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
+import { builtInNames, readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
+import { trommel, trommelJson } from "../support/cli.js";
+
+/** The figures of the four published systems, written down from their descriptions and not from the recipes. */
+
+const recipeOf = async (name: string): Promise<Recipe> =>
+  parseRecipe((await readRecipeText(name)).written, `the recipe ${name}`);
+
+/** The fields of an object that an expectation names. */
+function assertFields<T extends object>(found: T, expected: Partial<T>, what: string): void {
+  const named = Object.fromEntries(Object.keys(expected).map((name) => [name, found[name as keyof T]]));
+  assert.deepEqual(named, expected, what);
+}
+
+const still = { rotation: 0, shiftX: 0, shiftY: 0, shear: 0, zoom: 0 } as const;
+const noColour = { brightness: 0, contrast: 0, saturation: 0 } as const;
+const noCrop = { crop: null, resizedCrop: null } as const;
+const average = (name: string, inputSize: number) => ({ name, inputSize, pooling: "average" as const });
+
+describe("built-in recipes", () => {
+  it("are these four, and each of their variants is a legal recipe", async () => {
+    const names = await builtInNames();
+    assert.deepEqual(names, ["dog-breeds", "huawei-40", "mobilenetv2-26", "tianchi-efficientnets"]);
+    const variants: string[] = [];
+    for (const name of names) {
+      const found = await readRecipeText(name);
+      assert.equal((await recipeOf(name)).name, name);
+      for (const variant of found.variants.map((other) => `${name}:${other}`)) {
+        variants.push(variant);
+        assert.equal((await recipeOf(variant)).name, variant);
+      }
+    }
+    assert.deepEqual(variants, [
+      ...["efficientnet-b5", "resnet50", "se-resnet50", "xception", "se-xception"].map(
+        (v) => `huawei-40:${v}`,
+      ),
+      ...["mobilenetv2-26:max", "mobilenetv2-26:adam"],
+    ]);
+  });
+
+  it("tianchi-efficientnets", async () => {
+    const recipe = await recipeOf("tianchi-efficientnets");
+    assert.deepEqual(
+      recipe.backbones,
+      ["b2", "b3", "b4"].map((size) => average(`efficientnet-${size}`, 380)),
+    );
+    assert.equal(recipe.normalization, "tf");
+    // Pixels to [-1, 1].
+    const { mean, deviation } = namedNormalizations.tf;
+    for (const channel of [0, 1, 2] as const) {
+      assert.deepEqual(
+        [0, 255].map((v) => (v - mean[channel]) / deviation[channel]),
+        [-1, 1],
+      );
+    }
+    assert.deepEqual(recipe.views, {
+      ...{ count: 6, rotation: 20, shiftX: 0.05, shiftY: 0.05, shear: 0, zoom: 0.05 },
+      ...{ horizontalFlip: true, verticalFlip: false, quarterTurns: false, order: "fixed" },
+      ...noCrop,
+      ...noColour,
+    });
+    assert.deepEqual(recipe.validation, { fraction: 0.1, of: "class" });
+    assert.deepEqual(recipe.svd, { energy: 0.9, step: 100, centre: false });
+    assertFields(
+      recipe.head,
+      { type: "se", dropout: 0.5, reduction: 16, activation: "swish", outputDropout: 0 },
+      "head",
+    );
+    const { optimizer, schedule, ...training } = recipe.training;
+    assertFields(optimizer, { type: "adam", learningRate: 0.001, weightDecay: 0 }, "optimizer");
+    assertFields(
+      schedule,
+      { type: "plateau", factor: 1 / 5, patience: 5, minimum: 1e-5, warmupEpochs: 0 },
+      "schedule",
+    );
+    assertFields(
+      training,
+      { epochs: 100, batchSize: 64, keep: "accuracy", refit: false, labelSmoothing: 0 },
+      "training",
+    );
+    assert.deepEqual(recipe.environment, {
+      input: "IMAGE_TRAIN_INPUT_PATH",
+      output: "MODEL_INFERENCE_PATH",
+    });
+    assert.deepEqual(recipe.scores.formats, ["jsonl"]);
+  });
+
+  it("huawei-40", async () => {
+    const recipe = await recipeOf("huawei-40");
+    assert.deepEqual(recipe.backbones, [average("efficientnet-b5", 456)]);
+    assert.equal(recipe.decode.fit, "letterbox");
+    assert.equal(recipe.normalization, "dataset");
+    assertFields(recipe.views, { ...still, ...noColour, rotation: 10, resizedCrop: null }, "views");
+    assertFields(
+      recipe.views,
+      { horizontalFlip: true, verticalFlip: true, quarterTurns: false, order: "random" },
+      "views",
+    );
+    assert.deepEqual(recipe.views.crop, { share: 0.1, probability: 0.5 });
+    assert.deepEqual(recipe.labels.source, { type: "sidecar", extension: ".txt" });
+    assert.equal(recipe.svd, null);
+    assert.deepEqual(recipe.head, { type: "linear", dropout: 0.4, bias: true });
+    assert.equal(recipe.training.labelSmoothing, 0.1);
+    assertFields(recipe.training.schedule, { type: "cosine", minimum: 0, warmupEpochs: 5 }, "schedule");
+    const { optimizer } = recipe.training;
+    assert.ok(optimizer.type === "nadam" && optimizer.scheduleDecay === 0.004);
+    assert.deepEqual(recipe.scores.formats, ["jsonl", "result"]);
+  });
+
+  it("huawei-40 on each of its five backbones", async () => {
+    const base = await recipeOf("huawei-40");
+    const gate = { type: "se", dropout: 0, reduction: 16, activation: "relu", outputDropout: 0.4 };
+    for (const [variant, backbone, head] of [
+      ["efficientnet-b5", average("efficientnet-b5", 456), base.head],
+      ["resnet50", average("resnet50", 224), base.head],
+      ["se-resnet50", average("resnet50", 224), gate],
+      ["xception", average("xception", 299), base.head],
+      ["se-xception", average("xception", 299), gate],
+    ] as const) {
+      const { name, description, ...found } = await recipeOf(`huawei-40:${variant}`);
+      const { name: _, description: of, ...expected } = { ...base, backbones: [backbone], head };
+      assert.deepEqual(found, expected, name);
+      assert.notEqual(description, of);
+    }
+  });
+
+  it("mobilenetv2-26", async () => {
+    const recipe = await recipeOf("mobilenetv2-26");
+    assert.deepEqual(recipe.backbones, [average("mobilenet-v2", 224)]);
+    assert.equal(recipe.normalization, "torch");
+    assert.ok(typeof recipe.decode.side === "number" && recipe.decode.side > 224);
+    assert.deepEqual(recipe.views, {
+      ...still,
+      ...{
+        count: 8,
+        crop: null,
+        horizontalFlip: true,
+        verticalFlip: false,
+        quarterTurns: false,
+        order: "fixed",
+      },
+      resizedCrop: { area: [0.08, 1], ratio: [3 / 4, 4 / 3] },
+      ...{ brightness: 0.2, contrast: 0.01, saturation: 0.01 },
+    });
+    assert.equal(recipe.svd, null);
+    assert.deepEqual(recipe.head, { type: "linear", dropout: 0, bias: false });
+    const { optimizer, schedule, ...training } = recipe.training;
+    const sgd = { type: "sgd", momentum: 0.9, nesterov: false, weightDecay: 4e-5, learningRate: 0.03 };
+    assert.deepEqual(optimizer, sgd);
+    assert.deepEqual(schedule, { type: "cosine", minimum: 0, warmupEpochs: 0 });
+    assertFields(training, { epochs: 40, batchSize: 32, checkpoints: true, keep: "accuracy" }, "training");
+    const max = await recipeOf("mobilenetv2-26:max");
+    assertFields(max.backbones[0] ?? {}, { inputSize: 224, pooling: "max" }, "pooling");
+    const adam = (await recipeOf("mobilenetv2-26:adam")).training.optimizer;
+    assertFields(adam, { type: "adam", weightDecay: 4e-5, learningRate: 0.03 }, "adam");
+  });
+
+  it("dog-breeds", async () => {
+    const recipe = await recipeOf("dog-breeds");
+    assert.deepEqual(recipe.backbones, [average("resnet152", 224), average("inception-v3", 299)]);
+    assert.equal(recipe.normalization, "torch");
+    assert.equal(recipe.decode.kernel, "cubic");
+    assert.deepEqual(recipe.views, {
+      ...still,
+      ...{ count: 2, horizontalFlip: "alternate", verticalFlip: false, quarterTurns: false, order: "fixed" },
+      ...noCrop,
+      ...noColour,
+    });
+    assert.equal(recipe.svd, null);
+    assert.deepEqual(recipe.head, { type: "mlp", hidden: [256], activation: "relu", dropout: 0.7 });
+    const { optimizer, schedule, ...training } = recipe.training;
+    assertFields(optimizer, { type: "adam", learningRate: 1e-4, weightDecay: 1e-4 }, "optimizer");
+    assert.deepEqual(schedule, { type: "constant", warmupEpochs: 0 });
+    assertFields(training, { epochs: 100, batchSize: 128, keep: "loss", refit: true }, "training");
+    assert.deepEqual(recipe.validation, { fraction: 0.1, of: "smallest-class" });
+    assert.deepEqual(recipe.labels, {
+      source: { type: "csv", file: null, idColumn: "id", labelColumn: "breed" },
+      classes: null,
+    });
+    assert.deepEqual(recipe.scores.formats, ["jsonl", "kaggle"]);
+  });
+});
+
+describe("trommel recipe", () => {
+  it("lists names, variants, backbones and descriptions", async () => {
+    const { recipes } = (await trommelJson(["recipe", "ls"])) as { recipes: { name: string }[] };
+    const { stdout } = await trommel(["recipe", "ls"]);
+    const lines = stdout.trimEnd().split("\n");
+    assert.equal(lines.length, recipes.length);
+    for (const [index, { name }] of recipes.entries()) {
+      const { description, backbones } = await recipeOf(name);
+      assert.ok(lines[index]?.startsWith(`${name} `) && lines[index]?.endsWith(description), lines[index]);
+      for (const backbone of backbones) assert.ok(lines[index]?.includes(backbone.name));
+    }
+    assert.equal(recipes.length, 11);
+  });
+
+  it("shows one as it is shipped, and with --json as it resolves", async () => {
+    const { stdout } = await trommel(["recipe", "show", "dog-breeds"]);
+    assert.equal(stdout, (await readRecipeText("dog-breeds")).text);
+    assert.match(stdout, /^# .*Kaggle/);
+    assert.deepEqual(
+      await trommelJson(["recipe", "show", "huawei-40:se-xception"]),
+      await recipeOf("huawei-40:se-xception"),
+    );
+    const { code, stderr } = await trommel(["recipe", "show", "huawei-41"]);
+    assert.equal(code, 2);
+    assert.match(stderr, /huawei-40/);
+  });
+});

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { recipe, resolveLocation } from "@trommel/common";
+import { resolveLabels } from "@trommel/coordinator/labels/resolve-labels";
+import { writeFiles } from "../../support/dataset.js";
+import { temporaryFolder } from "../../support/temp-folder.js";
+
+const folder = await temporaryFolder("sidecar-labels");
+let cases = 0;
+
+/** Puts files down, `classes.txt` among them where a list is given, and resolves the labels. */
+async function resolve(files: Readonly<Record<string, string | Uint8Array>>, classes?: string) {
+  cases += 1;
+  const dataset = join(folder, String(cases));
+  const list = join(dataset, "classes.txt");
+  await writeFiles(dataset, new Map(Object.entries(files)));
+  if (classes !== undefined) await writeFiles(dataset, new Map([["classes.txt", classes]]));
+  const { labels } = recipe.parse({
+    backbones: ["any"],
+    labels: { source: { type: "sidecar" }, ...(classes === undefined ? {} : { classes: list }) },
+  });
+  return resolveLabels(resolveLocation(dataset), labels);
+}
+
+const list = "可回收物/易拉罐 1\n其他垃圾/污损塑料 0\n";
+const can = "可回收物/易拉罐";
+const plastic = "其他垃圾/污损塑料";
+
+describe("labels from a text file beside each image", () => {
+  it("are indices into the class list or its names; images without one have no label", async () => {
+    const found = await resolve(
+      {
+        "a/img_1.jpg": "",
+        "a/img_1.txt": "img_1.jpg, 0",
+        "a/img_2.jpg": "",
+        "a/img_2.txt": "\ufeffimg_2.jpg,1\r\n\r\n",
+        "b/one, two.png": "",
+        "b/one, two.txt": `one, two.png, ${can}\n`,
+        "b/bare.jpg": "",
+        ".trash/x.txt": "anything",
+      },
+      list,
+    );
+    assert.deepEqual(found.classes, [plastic, can]);
+    assert.deepEqual(found.table?.labels, [
+      ["a/img_1.jpg", plastic],
+      ["a/img_2.jpg", can],
+      ["b/one, two.png", can],
+    ]);
+  });
+
+  it("are sorted names without a list, and one of two images that share a name", async () => {
+    const found = await resolve({
+      "1.jpg": "",
+      "1.png": "",
+      "1.txt": "1.png, b",
+      "2.jpg": "",
+      "2.txt": "2.jpg, a, or z",
+    });
+    assert.deepEqual(found.classes, ["a, or z", "b"]);
+    assert.deepEqual(found.table?.labels, [
+      ["1.png", "b"],
+      ["2.jpg", "a, or z"],
+    ]);
+  });
+
+  it("are read whole where there are more than are read at once", async () => {
+    const files: Record<string, string> = {};
+    for (let i = 0; i < 300; i += 1) {
+      files[`${i}.jpg`] = "";
+      files[`${i}.txt`] = `${i}.jpg, ${i % 2}`;
+    }
+    const labels = new Map((await resolve(files, list)).table?.labels);
+    assert.equal(labels.size, 300);
+    for (let i = 0; i < 300; i += 1) assert.equal(labels.get(`${i}.jpg`), i % 2 === 0 ? plastic : can);
+  });
+
+  it("are refused naming the text file, its line and the fault", async () => {
+    const bad: readonly (readonly [string | Uint8Array, number, RegExp, string?])[] = [
+      ["img.jpg, 2", 1, /index 2 is not in the class list, which ends at 1/, list],
+      ["img.jpg, tin", 1, /"tin" is not in the class list/, list],
+      ["img.jpg, -1", 1, /"-1" is not in the class list/, list],
+      ["img.jpg, 0", 1, /without a class list/],
+      ["img.jpg, 1", 1, /both the name of a class and the index of "2"/, "1 0\n2 1\n"],
+      ["img.jpg 0", 1, /no comma/, list],
+      ["img.jpg, ", 1, /names no class/, list],
+      ["", 1, /empty/, list],
+      ["other.jpg, 0", 1, /names "other\.jpg", and the image beside it is "img\.jpg"/, list],
+      ["img.jpg, 0\nimg.jpg, 1\n", 2, /second line/, list],
+      [Buffer.from([0xff, 0xfe, 0x2c]), 1, /UTF-8/, list],
+      ["x".repeat(20_000), 1, /larger than/, list],
+    ];
+    for (const [text, line, fault, classes] of bad) {
+      await assert.rejects(
+        resolve({ "a/img.jpg": "", "a/img.txt": text }, classes),
+        (error: Error & { code?: string }) => {
+          assert.equal(error.code, "bad-dataset", error.message);
+          assert.match(error.message, new RegExp(`a/img\\.txt, line ${line}: `));
+          assert.match(error.message, fault);
+          return true;
+        },
+      );
+    }
+  });
+
+  it("are refused where the image is missing, and where there is no text file at all", async () => {
+    await assert.rejects(resolve({ "a/img.txt": "img.jpg, 0", "b/img.jpg": "" }, list), {
+      code: "bad-dataset",
+      message: /a\/img\.txt, line 1: it names "img\.jpg", and there is no such image beside it/,
+    });
+    await assert.rejects(resolve({ "a/img.jpg": "" }, list), {
+      code: "bad-dataset",
+      message: /no \.txt file/,
+    });
+  });
+
+  it("tell the first fault in the order of the listing, whichever read ends first", async () => {
+    const files: Record<string, string> = {};
+    for (let i = 100; i < 200; i += 1) {
+      files[`${i}.jpg`] = "";
+      files[`${i}.txt`] = i % 30 === 0 ? "broken" : `${i}.jpg, 0`;
+    }
+    await assert.rejects(resolve(files, list), { message: /120\.txt, line 1/ });
+  });
+});

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { openStore, recipe as recipeSchema, resolveLocation, sha256Hex } from "@trommel/common";
+import { resolveExport } from "@trommel/coordinator/run-control/resolve-export";
+import { resolveRun } from "@trommel/coordinator/run-control/resolve-run";
+import { writeFiles } from "../support/dataset.js";
+import { filesBelow } from "../support/file-hashes.js";
+import { temporaryFolder } from "../support/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+
+const folder = await temporaryFolder("resolve-run");
+const dataset = join(folder, "pictures");
+const table = join(folder, "labels.csv");
+let store = "";
+
+before(async () => {
+  store = await storeWithTinyBackbone(folder);
+  await writeFiles(dataset, new Map(["1.png", "2.png", "3.png"].map((key) => [key, ""])));
+});
+
+async function resolve(csv: string, given: { id?: string; output?: string; epochs?: number } = {}) {
+  await writeFile(table, csv);
+  return resolveRun({
+    store: openStore(store),
+    id: given.id,
+    dataset,
+    recipe: recipeSchema.parse({
+      backbones: [tinyBackbone.name],
+      labels: { source: { type: "csv", file: table } },
+      training: { epochs: given.epochs ?? 10 },
+    }),
+    output: given.output,
+  });
+}
+
+const first = "id,label\n1,x\n2,y\n3,x\n";
+const relabelled = "id,label\n1,x\n2,y\n3,y\n";
+
+describe("a resolved run", () => {
+  it("has an id of its own that labels, recipe and export decide, and the order of rows does not", async () => {
+    const idOf = async (...args: Parameters<typeof resolve>) => (await resolve(...args)).config.id;
+    const id = await idOf(first);
+    assert.match(id, /^pictures-[0-9a-f]{8}$/);
+    assert.equal(await idOf("id,label\n3,x\n2,y\n1,x\n"), id);
+    const others = [
+      await idOf(relabelled),
+      await idOf(first, { epochs: 11 }),
+      await idOf(first, { output: join(folder, "out") }),
+    ];
+    assert.equal(new Set([id, ...others]).size, 4);
+  });
+
+  it("keeps its features when it is labelled anew", async () => {
+    const [a, b] = [(await resolve(first)).config, (await resolve(relabelled)).config];
+    assert.equal(a.fingerprint, b.fingerprint);
+    assert.notEqual(a.labels.tableSha256, b.labels.tableSha256);
+  });
+
+  it("is written with its labels when it is claimed, and not before", async () => {
+    const { config, claim } = await resolve(first, { id: "claimed" });
+    assert.deepEqual(await filesBelow(join(store, "runs")), []);
+    await claim();
+    await claim();
+    assert.deepEqual(await filesBelow(join(store, "runs")), ["claimed/labels.json", "claimed/run.json"]);
+    const body = await readFile(join(store, "runs/claimed/labels.json"));
+    assert.equal(sha256Hex(body), config.labels.tableSha256);
+    assert.deepEqual(JSON.parse(body.toString("utf8")), {
+      formatVersion: 1,
+      labels: [
+        ["1.png", "x"],
+        ["2.png", "y"],
+        ["3.png", "x"],
+      ],
+    });
+    assert.deepEqual(config.labels.classes, ["x", "y"]);
+    assert.deepEqual(config.recipe.labels.source, {
+      type: "csv",
+      file: resolveLocation(table),
+      idColumn: "id",
+      labelColumn: "label",
+    });
+  });
+
+  it("is refused under the id of other labels", async () => {
+    const refused = { code: "conflict", message: /claimed.*labels\.tableSha256/ };
+    await assert.rejects(resolve(relabelled, { id: "claimed" }), refused);
+    const { claim } = await resolve(relabelled, { id: "half" });
+    await (await resolve(first, { id: "half" })).claim();
+    await assert.rejects(claim(), { code: "conflict", message: /half/ });
+  });
+});
+
+describe("where a bundle is exported to", () => {
+  const at = (output: string | undefined) =>
+    resolveExport({ output, dataset: "file:///data/pictures", storeUrl: "s3://bucket/store" });
+
+  it("is an absolute location, or none", () => {
+    assert.equal(at(undefined), null);
+    assert.equal(at("s3://bucket/store/models/a/"), "s3://bucket/store/models/a");
+    assert.equal(at("/data/pictures-model"), "file:///data/pictures-model");
+  });
+
+  it("is neither the store's root nor inside the dataset", () => {
+    for (const [output, message] of [
+      ["s3://bucket/store/", /root of the store/],
+      ["/data/pictures", /inside the dataset/],
+      ["/data/pictures/out", /inside the dataset/],
+    ] as const)
+      assert.throws(() => at(output), { code: "invalid-argument", message });
+  });
+});
