@@ -6,16 +6,20 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import sharp from "sharp";
-import type { EpochRecord } from "@trommel/common";
+import { trainingRecipe } from "@trommel/common";
 import { hasGlyphs } from "@trommel/gpu-worker/report/stroke-font";
-import { trainingChart, trainingChartPng } from "@trommel/gpu-worker/report/training-chart";
+import {
+  trainingChart,
+  trainingChartPng,
+  type TrainingCurves,
+} from "@trommel/gpu-worker/report/training-chart";
 import { temporaryFolder } from "../support/temp-folder.js";
 
 const folder = await temporaryFolder("loss-curves");
 
 describe("loss curves as PNG", () => {
   it("are a picture of sensible size on white, with both curves and the text in it", async () => {
-    const bytes = await trainingChartPng(historyOf(30), 20);
+    const bytes = await trainingChartPng(curvesOf(30, 20));
     const { format, width, height, hasAlpha } = await sharp(bytes).metadata();
     assert.deepEqual(
       { format, width, height, hasAlpha },
@@ -39,17 +43,18 @@ describe("loss curves as PNG", () => {
   });
 
   it("show another training otherwise, and one of a single epoch", async () => {
-    const bytes = await trainingChartPng(historyOf(30), 20);
-    assert.deepEqual(await trainingChartPng(historyOf(30), 20), bytes);
-    assert.notDeepEqual(await trainingChartPng(historyOf(30), 21), bytes);
-    assert.notDeepEqual(await trainingChartPng(historyOf(29), 20), bytes);
-    assert.equal((await sharp(await trainingChartPng(historyOf(1), 1)).metadata()).width, 1840);
+    const bytes = await trainingChartPng(curvesOf(30, 20));
+    assert.deepEqual(await trainingChartPng(curvesOf(30, 20)), bytes);
+    assert.notDeepEqual(await trainingChartPng(curvesOf(30, 21)), bytes);
+    assert.notDeepEqual(await trainingChartPng(curvesOf(29, 20)), bytes);
+    assert.equal((await sharp(await trainingChartPng(curvesOf(1, 1))).metadata()).width, 1840);
   });
 
   it("have a stroke for every character of their texts", () => {
-    const histories = [historyOf(1), historyOf(30), historyOf(2000), historyOf(30, 1e5), historyOf(30, 1e-5)];
-    for (const history of histories) {
-      const texts = [...trainingChart(history, 1).matchAll(/<text[^>]*>([^<]*)</g)].map(
+    const all = [curvesOf(1), curvesOf(30), curvesOf(2000), curvesOf(30, 1, 1e5), curvesOf(30, 1, 1e-5)];
+    const falling = trainingRecipe.parse({ schedule: { type: "cosine" } });
+    for (const curves of [...all, ...all.map((curves) => ({ ...curves, training: falling }))]) {
+      const texts = [...trainingChart(curves).matchAll(/<text[^>]*>([^<]*)</g)].map(
         (match) => match[1] ?? "",
       );
       assert.ok(texts.length > 10);
@@ -62,26 +67,23 @@ describe("loss curves as PNG", () => {
     await writeFile(none, "<fontconfig></fontconfig>");
     const script = join(folder, "draw.mjs");
     const chart = fileURLToPath(import.meta.resolve("@trommel/gpu-worker/report/training-chart"));
-    const history = historyOf(30);
+    const curves = curvesOf(30, 20);
     await writeFile(
       script,
       `import { trainingChartPng } from ${JSON.stringify(chart)};\n` +
         `import { writeFileSync } from "node:fs";\n` +
-        `writeFileSync(process.argv[2], await trainingChartPng(${JSON.stringify(history)}, 20));\n`,
+        `writeFileSync(process.argv[2], await trainingChartPng(${JSON.stringify(curves)}));\n`,
     );
     const drawn = join(folder, "drawn.png");
     const env = { ...process.env, FONTCONFIG_FILE: none };
     await promisify(execFile)(process.execPath, [script, drawn], { env });
-    assert.deepEqual(
-      new Uint8Array(await readFile(drawn)),
-      new Uint8Array(await trainingChartPng(history, 20)),
-    );
+    assert.deepEqual(new Uint8Array(await readFile(drawn)), new Uint8Array(await trainingChartPng(curves)));
   });
 });
 
-/** A training that gets better; losses in units of `scale`. */
-function historyOf(epochs: number, scale = 1): EpochRecord[] {
-  return Array.from({ length: epochs }, (_, i) => ({
+/** A training that gets better; losses and rates in units of `scale`. */
+function curvesOf(epochs: number, bestEpoch = 1, scale = 1): TrainingCurves {
+  const history = Array.from({ length: epochs }, (_, i) => ({
     epoch: i + 1,
     learningRate: scale * 0.01 * 0.2 ** Math.floor(i / 10),
     trainLoss: scale / (i + 1),
@@ -89,4 +91,5 @@ function historyOf(epochs: number, scale = 1): EpochRecord[] {
     validationLoss: (1.2 * scale) / (i + 1) + 0.1 * scale,
     validationAccuracy: 0.9 - 0.4 / (i + 1),
   }));
+  return { history, bestEpoch, training: trainingRecipe.parse({}) };
 }

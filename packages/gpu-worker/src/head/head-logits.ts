@@ -18,24 +18,31 @@ export interface LogitsInputs {
 /** @returns [batch, classes] */
 export function headLogits(tf: Core, head: HeadRecipe, inputs: LogitsInputs): Tensor2D {
   const { features, factors } = inputs;
-  const dense = (x: Tensor2D, name: string) => denseLayer(tf, x, inputs.weights, name);
+  const dense = (x: Tensor2D, name: string) => denseLayer(tf, product2d, x, inputs.weights, name);
+  const denseOfFeatures = (x: Tensor2D, name: string) =>
+    denseLayer(tf, productOfFeatures, x, inputs.weights, name);
   const dropped = (x: Tensor2D, place: FactorPlace) => {
     const factor = factors[place];
     return factor === undefined ? x : tf.mul<Tensor2D>(x, factor);
   };
   switch (head.type) {
     case "se": {
-      const squeezed = activate(tf, head.activation, dense(dropped(features, "features"), "squeeze"));
+      const squeezed = activate(
+        tf,
+        head.activation,
+        denseOfFeatures(dropped(features, "features"), "squeeze"),
+      );
       const gate = tf.sigmoid(dense(squeezed, "excite"));
       return dense(dropped(tf.mul<Tensor2D>(features, gate), "gated"), "output");
     }
     case "linear":
-      return dense(dropped(features, "features"), "output");
+      return denseOfFeatures(dropped(features, "features"), "output");
     case "mlp": {
       let x = features;
       for (const index of head.hidden.keys()) {
         const layer = hiddenLayer(index);
-        x = dropped(activate(tf, head.activation, dense(x, layer)), layer);
+        const product = (index === 0 ? denseOfFeatures : dense)(x, layer);
+        x = dropped(activate(tf, head.activation, product), layer);
       }
       return dense(x, "output");
     }
@@ -53,11 +60,17 @@ function activate(tf: Core, activation: "relu" | "swish" | "tanh", x: Tensor2D):
   }
 }
 
-function denseLayer(tf: Core, x: Tensor2D, weights: LogitsInputs["weights"], name: string): Tensor2D {
+function denseLayer(
+  tf: Core,
+  multiply: typeof product2d,
+  x: Tensor2D,
+  weights: LogitsInputs["weights"],
+  name: string,
+): Tensor2D {
   const kernel = weights[`${name}.kernel`] as Tensor2D | undefined;
   if (kernel === undefined)
     throw new TrommelError("internal", `failed to run a head: it has no ${name}.kernel.`);
-  const product = product2d(tf, x, kernel);
+  const product = multiply(tf, x, kernel);
   const bias = weights[`${name}.bias`] as Tensor1D | undefined;
   return bias === undefined ? product : tf.add<Tensor2D>(product, bias);
 }
@@ -76,4 +89,14 @@ function product2d(tf: Core, x: Tensor2D, kernel: Tensor2D): Tensor2D {
     return { value: tf.matMul(a as Tensor, b as Tensor), gradFunc };
   });
   return product(x, kernel) as Tensor2D;
+}
+
+/** As {@link product2d} where nothing asks for the gradient of x, which would cost as much as the kernel's. */
+function productOfFeatures(tf: Core, x: Tensor2D, kernel: Tensor2D): Tensor2D {
+  const product = tf.customGrad((b, save) => {
+    (save as GradSaveFunc)([x]);
+    const gradFunc = (dy: Tensor, [left]: Tensor[]) => tf.matMul(tf.transpose(left as Tensor), dy);
+    return { value: tf.matMul(x, b as Tensor), gradFunc };
+  });
+  return product(kernel) as Tensor2D;
 }

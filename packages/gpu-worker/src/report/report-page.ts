@@ -89,7 +89,7 @@ function trainingSection(metrics: Metrics): string {
     ...refitNote(metrics),
   ];
   const paragraphs = notes.map((note) => `<p class="note">${escapeHtml(note)}</p>`);
-  return trainingChart(metrics.history, metrics.bestEpoch) + paragraphs.join("");
+  return trainingChart(metrics) + paragraphs.join("");
 }
 
 function refitNote({ refit }: Metrics): string[] {

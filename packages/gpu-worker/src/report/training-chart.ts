@@ -1,27 +1,29 @@
-import type { EpochRecord } from "@trommel/common";
+import type { Metrics } from "@trommel/common";
 import { chartColors, renderChart, renderChartPng, type ChartOption } from "./chart.js";
+
+/** What the curves are drawn from. */
+export type TrainingCurves = Pick<Metrics, "history" | "bestEpoch" | "training">;
 
 const size = { width: 920, height: 620 };
 
 /** Loss, accuracy and learning rate over the epochs, one above the other, as SVG; the kept epoch is marked. */
-export function trainingChart(history: readonly EpochRecord[], bestEpoch: number): string {
+export function trainingChart(curves: TrainingCurves): string {
   return renderChart({
     name: "training",
-    option: trainingCurves(history, bestEpoch),
+    option: chartOption(curves),
     ...size,
     label: "Loss, accuracy and learning rate by epoch",
   });
 }
 
 /** The same as a PNG of 1840 × 1240 pixels on white. */
-export async function trainingChartPng(
-  history: readonly EpochRecord[],
-  bestEpoch: number,
-): Promise<Uint8Array> {
-  return renderChartPng({ name: "training", option: trainingCurves(history, bestEpoch), ...size });
+export async function trainingChartPng(curves: TrainingCurves): Promise<Uint8Array> {
+  return renderChartPng({ name: "training", option: chartOption(curves), ...size });
 }
 
-function trainingCurves(history: readonly EpochRecord[], bestEpoch: number): ChartOption {
+function chartOption({ history, bestEpoch, training: { schedule } }: TrainingCurves): ChartOption {
+  // A plateau divides the rate again and again, which a linear axis would press to its floor; the others end near zero.
+  const byFactors = schedule.type === "plateau";
   const epochs = history.map(({ epoch }) => String(epoch));
   const panels = [
     { name: "Loss", top: 52, height: 190 },
@@ -37,7 +39,7 @@ function trainingCurves(history: readonly EpochRecord[], bestEpoch: number): Cha
     color,
     showSymbol: history.length === 1,
     lineStyle: { width: 2, color },
-    ...(panel === 2 ? { step: "end" as const } : {}),
+    ...(panel === 2 && byFactors ? { step: "end" as const } : {}),
   });
   const kept = {
     symbol: "none",
@@ -114,7 +116,7 @@ function trainingCurves(history: readonly EpochRecord[], bestEpoch: number): Cha
         : {}),
     })),
     yAxis: panels.map(({ name }, index) => ({
-      type: index === 2 ? ("log" as const) : ("value" as const),
+      type: index === 2 && byFactors ? ("log" as const) : ("value" as const),
       gridIndex: index,
       name,
       nameLocation: "end" as const,
@@ -123,10 +125,17 @@ function trainingCurves(history: readonly EpochRecord[], bestEpoch: number): Cha
       splitNumber: index === 2 ? 2 : 4,
       axisLabel: {
         color: muted,
-        ...(index === 2 ? { formatter: (value: number) => value.toExponential(0) } : {}),
+        ...(index === 2
+          ? { formatter: (value: number) => (byFactors ? value.toExponential(0) : rateText(value)) }
+          : {}),
       },
       splitLine: { lineStyle: { color: grid } },
     })),
     series,
   };
+}
+
+/** Ticks of a linear axis lie between the powers of ten; without the noise of their last digits. */
+function rateText(rate: number): string {
+  return String(Number(rate.toPrecision(3)));
 }

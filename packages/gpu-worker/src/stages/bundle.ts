@@ -59,7 +59,7 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const files: Record<string, Uint8Array> = {
     [bundleFiles.model]: model,
     [bundleFiles.metrics]: metricsBytes,
-    [bundleFiles.lossCurves]: await trainingChartPng(metrics.history, metrics.bestEpoch),
+    [bundleFiles.lossCurves]: await trainingChartPng(metrics),
     [bundleFiles.head]: head.bytes,
     ...(projection === null ? {} : { [bundleFiles.projection]: encodeProjection(projection) }),
   };
