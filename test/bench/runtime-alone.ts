@@ -57,7 +57,11 @@ async function openSession(): Promise<{ session: InferenceSession; side: number 
   for (const name of names) specs.push(await resolveBackbone(store, name));
   const side = Math.max(...specs.map(({ inputSize }) => inputSize));
   const graph = buildExtractionGraph({
-    backbones: await loadBackbones(store, names, false),
+    backbones: await loadBackbones(
+      store,
+      names.map((id) => ({ id, normalization: null })),
+      false,
+    ),
     side,
     viewCount: recipe.views.count,
     colour: hasColour(recipe.views),

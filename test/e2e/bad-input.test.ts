@@ -364,7 +364,10 @@ describe("a command that cannot succeed says so in one line and writes nothing",
   it("flags that the command line itself refuses", async () => {
     for (const [args, value] of [
       [["train", dataset, "--shard-size", "many"], "many"],
-      [["score", dataset, "--model", "done", "--output", "x", "--format", "xml"], "xml"],
+      [
+        ["score", dataset, "--model", "done", "--output", "x", "--format", "csv,xml"],
+        "jsonl, csv, result, kaggle",
+      ],
       [["train", dataset, "--no-such-flag"], "--no-such-flag"],
       [["score", dataset, "--model", "done"], "--output"],
       [["train", dataset, "--workers", "999"], "999"],

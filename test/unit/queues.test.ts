@@ -3,6 +3,9 @@ import { describe, it } from "node:test";
 import { jobId, jobPayload, queueOf, stageTable, workerQueues, type JobPayload } from "@trommel/common";
 
 const payloads: JobPayload[] = [
+  { stage: "plan-measure", id: "1", attempt: 1 },
+  { stage: "measure", id: "1", attempt: 1, shard: 0 },
+  { stage: "normalize", id: "1", attempt: 1 },
   { stage: "plan-run", id: "1", attempt: 1 },
   { stage: "plan-scoring", id: "1", attempt: 1 },
   { stage: "extract", id: "1", attempt: 1, shard: 0 },

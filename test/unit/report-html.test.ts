@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { recipe, type BundleManifest, type Metrics } from "@trommel/common";
+import { recipe, trainingRecipe, type BundleManifest, type Ledger, type Metrics } from "@trommel/common";
 import { renderReport } from "@trommel/gpu-worker/report/report-html";
 import { renderReportPage } from "@trommel/gpu-worker/report/report-page";
 
@@ -87,17 +87,7 @@ describe("report of a bundle", () => {
     const page = renderReport({
       manifest,
       metrics: metricsOf(["glass", "paper", "trash"]),
-      ledger: {
-        formatVersion: 1,
-        listed: 1514,
-        ok: 1512,
-        failed: 1,
-        skipped: 1,
-        balanced: true,
-        failedByReason: { truncated: 1 },
-        skippedByReason: { "not-an-image": 1 },
-        shards: 6,
-      },
+      ledger,
     });
     const rows = new Map(
       [...page.matchAll(/<tr><td>([^<]*)<\/td><td>([^<]*)<\/td><\/tr>/g)].map(
@@ -110,7 +100,10 @@ describe("report of a bundle", () => {
       backbone: "net@0123456789ab: 224 pixels to 1,280 numbers",
       "training images": "1,362, 8,172 rows with their views",
       components: "200 of 1,280, 90.3 % of the energy",
-      head: "se, dropout 0.5, reduction 16",
+      head: "se, dropout 0.5, reduction 16, activation swish, outputDropout 0",
+      optimiser: "adam, learningRate 0.005, beta1 0.9, beta2 0.999, epsilon 1e-7, weightDecay 0, batch 64",
+      schedule: "plateau, factor 0.2, patience 5, minimum 0.00001, warmupEpochs 0",
+      "kept epoch": "the one with the best validation accuracy, the later on a tie",
       "sha256 of model.onnx": "f".repeat(64),
       versions: "node 20.1.0, trommel 0.1.0",
       listed: "1514",
@@ -119,8 +112,37 @@ describe("report of a bundle", () => {
     };
     for (const [name, value] of Object.entries(expected)) assert.equal(rows.get(name), value, name);
     assert.ok(page.includes("<title>Training first</title>"));
+    assert.ok(!rows.has("refit") && !page.includes("trained again"));
+  });
+
+  it("says that a head was refitted, and that its figures are from before", () => {
+    const metrics = metricsOf(["glass", "paper", "trash"]);
+    const record = { learningRate: 1e-3, trainLoss: 0.125, trainAccuracy: 1 };
+    const history = [1, 2].map((epoch) => ({ epoch, ...record }));
+    const page = renderReport({
+      manifest,
+      metrics: { ...metrics, measured: "head-before-refit", refit: { rows: 9072, history } },
+      ledger,
+    });
+    assert.ok(page.includes("<td>2 epochs on all images, 9,072 rows with their views</td>"));
+    assert.match(
+      page,
+      /trained again for 2 epochs on all images[^<]* loss of 0\.125\. Every figure on this page is from before/,
+    );
   });
 });
+
+const ledger: Ledger = {
+  formatVersion: 1,
+  listed: 1514,
+  ok: 1512,
+  failed: 1,
+  skipped: 1,
+  balanced: true,
+  failedByReason: { truncated: 1 },
+  skippedByReason: { "not-an-image": 1 },
+  shards: 6,
+};
 
 const manifest: BundleManifest = {
   formatVersion: 1,
@@ -162,7 +184,7 @@ const manifest: BundleManifest = {
     trainRows: 8172,
     classes: [],
   },
-  metrics: { rows: 150, accuracy: 0.75, macroF1: 0.4, logLoss: 0.5 },
+  metrics: { rows: 150, accuracy: 0.75, macroF1: 0.4, logLoss: 0.5, measured: "head" },
 };
 
 /** Figures for the first three classes by hand; any further class has one row, predicted right. */
@@ -187,6 +209,9 @@ function metricsOf(names: readonly string[]): Metrics {
       label,
       ...(figures[i] ?? { support: 1, precision: 1, recall: 1, f1: 1 }),
     })),
+    measured: "head",
+    training: trainingRecipe.parse({}),
+    refit: null,
     bestEpoch: 2,
     history: [1, 2, 3].map((epoch) => ({
       epoch,

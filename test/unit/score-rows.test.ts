@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { csvPart, jsonLinesPart, scoreRowOf } from "@trommel/gpu-worker/stages/score-rows";
+import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "@trommel/gpu-worker/stages/score-rows";
 
 const labels = ["glass", "metal", "paper", "trash"];
 const rowOf = (probabilities: readonly number[], topK = 4) =>
@@ -53,5 +53,23 @@ describe("score rows", () => {
       'key,label,probability,label_2,probability_2\n"a,""b""\n.jpg","x,y",0.75,z,0.25\n',
     );
     assert.equal(Buffer.from(csvPart([], 1)).toString("utf8"), "key,label,probability\n");
+  });
+
+  it("are quoted around a lone carriage return, which some readers take for the end of a record", () => {
+    const row = scoreRowOf("a\rb.jpg", Float32Array.of(1, 0), ["x", "y"], 1);
+    assert.equal(Buffer.from(csvPart([row], 1)).toString("utf8"), 'key,label,probability\n"a\rb.jpg",x,1\n');
+  });
+
+  it("are a line of result and key, not escaped", () => {
+    const names = ["可回收物/易拉罐", '其他垃圾/"烟蒂"'];
+    const rows = [
+      scoreRowOf("img_1.jpg", Float32Array.of(0.75, 0.25), names, 2),
+      scoreRowOf("目录/img_2.jpg", Float32Array.of(0.25, 0.75), names, 1),
+    ];
+    assert.equal(
+      Buffer.from(resultPart(rows)).toString("utf8"),
+      '{"result":"可回收物/易拉罐","key":"img_1.jpg"}\n{"result":"其他垃圾/\\"烟蒂\\"","key":"目录/img_2.jpg"}\n',
+    );
+    assert.equal(resultPart([]).length, 0);
   });
 });

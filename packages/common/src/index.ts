@@ -40,10 +40,12 @@ export {
   encodeProjection,
 } from "./artefacts/linear-algebra-codec.js";
 export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/linear-algebra.js";
-export { labelLookup, labelTable, readLabelLookup } from "./artefacts/labels.js";
+export { readLabelLookup } from "./artefacts/labels.js";
 export type { LabelOf, LabelTable } from "./artefacts/labels.js";
 export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/listing.js";
 export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/listing.js";
+export { datasetNormalization, pixelStatistics } from "./artefacts/pixel-statistics.js";
+export type { DatasetNormalization, PixelStatistics } from "./artefacts/pixel-statistics.js";
 export { evaluation, metrics } from "./artefacts/metrics.js";
 export type { EpochRecord, Evaluation, Metrics } from "./artefacts/metrics.js";
 export {
@@ -73,6 +75,7 @@ export { checkRedis, connectRedis, describeRedis, withTimeout } from "./jobs/red
 export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
 export type { RunError, StageProgress } from "./jobs/run-board.js";
 
+export { resolveNormalization } from "./recipe/resolve-normalization.js";
 export {
   headRecipe,
   labelSource,

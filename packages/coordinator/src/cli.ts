@@ -1,5 +1,14 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { devices, engines, messageOf, TrommelError, toTrommelError, workerQueues } from "@trommel/common";
+import {
+  devices,
+  engines,
+  messageOf,
+  scoreFormat,
+  TrommelError,
+  toTrommelError,
+  workerQueues,
+  type ScoreFormat,
+} from "@trommel/common";
 import {
   backboneCatalogue,
   backboneImport,
@@ -129,6 +138,16 @@ function wholeNumber(text: string): number {
   return value;
 }
 
+/** Of a list by commas, added to what the flag said before. */
+function scoreFormats(text: string, previous: readonly ScoreFormat[] = []): ScoreFormat[] {
+  const added = text.split(",").map((name) => {
+    const format = scoreFormat.safeParse(name);
+    if (format.success) return format.data;
+    throw new InvalidArgumentError(`Allowed choices are ${scoreFormat.options.join(", ")}.`);
+  });
+  return [...previous, ...added];
+}
+
 /** A local cluster of more is a slip of the hand, and would take the machine down. */
 const workersAtMost = 64;
 
@@ -223,8 +242,10 @@ function addScore(program: Command): void {
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
     .requiredOption("--output <prefix>", "where the scores go")
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
-    .addOption(
-      new Option("--format <format>", "jsonl, or csv beside it").choices(["jsonl", "csv"]).default("jsonl"),
+    .option(
+      "--format <formats>",
+      "csv, result or kaggle beside jsonl; several by commas or by repeating it (default: the model's)",
+      scoreFormats,
     )
     .option("--shard-size <images>", "images per shard", positiveInteger, 256)
     .action(score);
@@ -232,6 +253,9 @@ function addScore(program: Command): void {
     .description("classify a few files, without a queue")
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
+    .addOption(
+      new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
+    )
     .action(predict);
 }
 

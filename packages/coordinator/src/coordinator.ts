@@ -21,6 +21,7 @@ import {
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
+import { planMeasure } from "./plan/plan-measure.js";
 import { planRun } from "./plan/plan-run.js";
 import { planScoring } from "./plan/plan-scoring.js";
 import { JobProducer } from "./run-control/job-producer.js";
@@ -97,10 +98,10 @@ async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
   const { store, board } = context;
   if (await board.isOver(attempt))
     throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
-  if (payload.stage === "plan-run") {
+  if (payload.stage === "plan-run" || payload.stage === "plan-measure") {
     const key = runKeys(id).config;
     const config = parseJsonAs(runConfig, await store.get(key), key);
-    await planRun(config, context);
+    await (payload.stage === "plan-run" ? planRun : planMeasure)(config, context);
   } else {
     const key = scoringKeys(id).config;
     const config = parseJsonAs(scoringConfig, await store.get(key), key);

@@ -9,6 +9,7 @@ import {
   toTrommelError,
   type JobPayload,
   type ObjectStore,
+  type Stage,
 } from "@trommel/common";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
@@ -22,6 +23,9 @@ import type { ThreadClient } from "./threads/thread-rpc.js";
 const heartbeatMs = 1000;
 /** A gram whose shards are done before the listing is waits this long for the split. */
 const splitDelayMs = 1000;
+
+/** Stages of one job, whose total nobody announces. */
+const singleStages: ReadonlySet<Stage> = new Set(["normalize", "solve", "bundle", "close"]);
 
 /** For how long a job that belongs to another store is left to others. */
 const otherStoreDelayMs = 2000;
@@ -79,8 +83,7 @@ async function isCancelled({ stage, id }: JobPayload, store: ObjectStore): Promi
 
 async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBoard): Promise<void> {
   const unit = "shard" in payload ? payload.shard : "gram" in payload ? payload.gram : 0;
-  const single = payload.stage === "solve" || payload.stage === "bundle" || payload.stage === "close";
-  if (single) await board.setTotal(payload.attempt, payload.stage, 1);
+  if (singleStages.has(payload.stage)) await board.setTotal(payload.attempt, payload.stage, 1);
   if (payload.stage !== "train") {
     await board.countDone(payload.attempt, payload.stage, unit, outcome.images, outcome.failed);
   }

@@ -2,6 +2,7 @@ import type { JobPayload } from "@trommel/common";
 import { TrommelError } from "@trommel/common";
 import type { DeviceStageContext, ReduceStage, StageOutcome } from "./stages/context.js";
 import { extract } from "./stages/extract.js";
+import { measure } from "./stages/measure.js";
 import { score } from "./stages/score.js";
 import type { ReduceNote, ReduceRequest } from "./threads/reduce-thread.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
@@ -13,17 +14,21 @@ export async function routeJob(
   reduce: ThreadClient,
 ): Promise<StageOutcome> {
   switch (payload.stage) {
+    case "measure":
+      return measure(payload.id, payload.shard, context);
     case "extract":
       return extract(payload.id, payload.shard, context);
     case "score":
       return score(payload.id, payload.shard, context);
     case "gram":
       return onReduceThread({ stage: "gram", id: payload.id, unit: payload.gram }, context, reduce);
+    case "normalize":
     case "solve":
     case "train":
     case "bundle":
     case "close":
       return onReduceThread({ stage: payload.stage, id: payload.id, unit: 0 }, context, reduce);
+    case "plan-measure":
     case "plan-run":
     case "plan-scoring":
       throw new TrommelError("internal", `a worker was given a ${payload.stage} job, which coordinators do`);

@@ -13,7 +13,7 @@ import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
 import { loadReference, relativeDifference, runOnnx, seededValues } from "../../support/layers-reference.js";
 import { publishedCounts, type ZooTopology } from "../../support/zoo-tables.js";
 
-/** Adds the largest networks, and every one at its own input size: about two minutes and 3 GB. */
+/** Adds the largest networks, and every one at its own input size: one to three minutes and 3 GB. */
 const all = process.env["TROMMEL_ALL_ARCHITECTURES"] === "1";
 const large = new Set(["efficientnet-b6", "efficientnet-b7", "resnet152"]);
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { TrommelError } from "../errors.js";
 import { recipe } from "../recipe/recipe.js";
 import { backboneSpec, sha256 } from "./backbone-spec.js";
-import { evaluation } from "./metrics.js";
+import { evaluation, measuredHead } from "./metrics.js";
 
 /** File names inside a bundle's folder. */
 export const bundleFiles = {
@@ -10,6 +10,8 @@ export const bundleFiles = {
   manifest: "bundle.json",
   metrics: "metrics.json",
   report: "report.html",
+  /** Loss and accuracy over the epochs. */
+  lossCurves: "loss.png",
   projection: "projection.safetensors",
   head: "head.safetensors",
 } as const;
@@ -37,6 +39,7 @@ export const bundleManifest = z
       .object({ name: z.literal("probabilities"), type: z.literal("float32"), classes: z.int().positive() })
       .strict(),
     recipe,
+    /** As they lie in the store, but for `normalization`: what this model's pixels are normalised by. */
     backbones: z.array(backboneSpec).min(1),
     svd: z
       .object({ components: z.int().positive(), energyKept: z.number(), scale: z.number() })
@@ -54,7 +57,9 @@ export const bundleManifest = z
         classes: z.array(z.object({ label: z.string(), train: z.int(), validation: z.int() }).strict()),
       })
       .strict(),
-    metrics: evaluation.pick({ rows: true, accuracy: true, macroF1: true, logLoss: true }),
+    metrics: evaluation
+      .pick({ rows: true, accuracy: true, macroF1: true, logLoss: true })
+      .extend({ measured: measuredHead.default("head") }),
   })
   .strict();
 export type BundleManifest = z.infer<typeof bundleManifest>;

@@ -1,20 +1,25 @@
 import { canonicalJson, sha256Hex } from "../codec/canonical-json.js";
 import type { Recipe } from "../recipe/recipe.js";
+import { resolveNormalization } from "../recipe/resolve-normalization.js";
 import type { ShardEntry } from "./listing.js";
 
 /** Bump when decoding, sampling or the shard format changes what the bytes of a feature shard are. */
 const featureFormatVersion = 1;
 
 /**
- * The identity of features: backbones, decoding, views and seed, and nothing else. Runs that agree on it share
- * their feature shards.
+ * The identity of features: backbones, decoding, normalisation, views and seed, and nothing else. Runs that agree on it
+ * share their feature shards. A normalisation counts by its figures, however it was named; those that the backbones were
+ * imported with are in their hashes already. A run by its dataset's own figures is identified by them once they are
+ * measured, and until then by nothing that any feature shard has.
  */
 export function featureFingerprint(recipe: Recipe, backboneHashes: readonly string[], side: number): string {
+  const normalization = resolveNormalization(recipe.normalization);
   return sha256Hex(
     canonicalJson({
       featureFormatVersion,
       backbones: backboneHashes,
       decode: { ...recipe.decode, side },
+      ...(normalization === "backbone" ? {} : { normalization }),
       views: recipe.views,
       seed: recipe.seed,
       featureType: recipe.featureType,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { trainingRecipe } from "../recipe/recipe.js";
 
 /** What training and evaluation measured; `metrics.json` of a bundle. All on the validation split's identity views. */
 
@@ -30,9 +31,16 @@ export const evaluation = z
   .strict();
 export type Evaluation = z.infer<typeof evaluation>;
 
+/**
+ * Whose figures these are: the head's own or, where the head was trained again on all images, those of the head before that,
+ * for then nothing is left to measure the last one on.
+ */
+export const measuredHead = z.enum(["head", "head-before-refit"]);
+
 export const epochRecord = z
   .object({
     epoch: z.int().positive(),
+    /** Of the epoch's last step. */
     learningRate: z.number(),
     trainLoss: z.number(),
     trainAccuracy: z.number(),
@@ -43,8 +51,20 @@ export const epochRecord = z
 export type EpochRecord = z.infer<typeof epochRecord>;
 
 export const metrics = evaluation.extend({
-  /** The epoch whose weights are kept: best validation accuracy, the later on a tie. */
+  measured: measuredHead,
+  /** How the head was trained: optimiser, schedule, and which epoch is kept. */
+  training: trainingRecipe,
+  /** The epoch that was kept. */
   bestEpoch: z.int().positive(),
   history: z.array(epochRecord),
+  /** The last training on all images; null where the recipe has none. */
+  refit: z
+    .object({
+      /** Rows it was trained on, views and all. */
+      rows: z.int().positive(),
+      history: z.array(epochRecord.omit({ validationLoss: true, validationAccuracy: true })),
+    })
+    .strict()
+    .nullable(),
 });
 export type Metrics = z.infer<typeof metrics>;

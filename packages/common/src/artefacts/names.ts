@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { TrommelError } from "../errors.js";
+import type { ScoreFormat } from "../recipe/recipe.js";
 
 /** Where each artefact lives in the store. The only place that spells these keys. */
 
@@ -56,11 +57,25 @@ export function scoringKeys(id: string) {
   } as const;
 }
 
+/** How the parts of each format are called: two of them are JSON lines, and two CSV. */
+const partNames: Readonly<Record<ScoreFormat, { readonly stem: string; readonly extension: string }>> = {
+  jsonl: { stem: "part", extension: "jsonl" },
+  csv: { stem: "part", extension: "csv" },
+  result: { stem: "result", extension: "jsonl" },
+  kaggle: { stem: "kaggle", extension: "csv" },
+};
+
 /** Keys under a scoring's output prefix. */
 export const outputKeys = {
-  part: (index: number, format: "jsonl" | "csv") => `part-${ordinal(index)}.${format}`,
+  part: (index: number, format: ScoreFormat) => {
+    const { stem, extension } = partNames[format];
+    return `${stem}-${ordinal(index)}.${extension}`;
+  },
   errors: "errors.jsonl",
   ledger: "ledger.json",
+  counts: "counts.json",
+  /** The parts of the format `kaggle` as one file. */
+  submission: "submission.csv",
   success: "_SUCCESS.json",
 } as const;
 

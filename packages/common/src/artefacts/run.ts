@@ -36,7 +36,10 @@ export const runConfig = z
       .min(1),
     /** Side of the base image in pixels. */
     side: z.int().positive(),
-    /** Folder of the feature shards: everything that decides an embedding. */
+    /**
+     * Folder of the feature shards: everything that decides an embedding. Where the dataset's own figures normalise,
+     * the worker's `readRunConfig` replaces it by one that covers them.
+     */
     fingerprint: sha256,
   })
   .strict();

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { TrommelError } from "../errors.js";
-import type { ObjectStore } from "../store/object-store.js";
+import type { ObjectStore, PutOptions } from "../store/object-store.js";
 import { canonicalJson, sha256Hex } from "./canonical-json.js";
 
 /**
@@ -39,12 +39,13 @@ export async function writeWithMarker(
   key: string,
   bytes: Uint8Array,
   extra: Readonly<Record<string, unknown>> = {},
+  options: Pick<PutOptions, "contentType"> = {},
 ): Promise<Marker> {
   const sha256 = sha256Hex(bytes);
   const standing = await findMarker(store, key);
   if (standing !== undefined) return requireSame(store, standing, sha256);
   // Without a marker the bytes that may stand there are anybody's, perhaps of another version: written again.
-  await store.put(key, bytes);
+  await store.put(key, bytes, options);
   const marker: Marker = { ...extra, formatVersion: 1, key, sha256, sizeBytes: bytes.byteLength };
   const text = new TextEncoder().encode(`${canonicalJson(marker)}\n`);
   const result = await store.put(markerKeyOf(key), text, { ifAbsent: true, contentType: "application/json" });

@@ -15,8 +15,11 @@ const attempt = z.int().positive();
 const index = z.int().nonnegative();
 
 export const jobPayload = z.discriminatedUnion("stage", [
+  z.object({ stage: z.literal("plan-measure"), id: runId, attempt }).strict(),
   z.object({ stage: z.literal("plan-run"), id: runId, attempt }).strict(),
   z.object({ stage: z.literal("plan-scoring"), id: runId, attempt }).strict(),
+  z.object({ stage: z.literal("measure"), id: runId, attempt, shard: index }).strict(),
+  z.object({ stage: z.literal("normalize"), id: runId, attempt }).strict(),
   z.object({ stage: z.literal("extract"), id: runId, attempt, shard: index }).strict(),
   z.object({ stage: z.literal("gram"), id: runId, attempt, gram: index }).strict(),
   z.object({ stage: z.literal("solve"), id: runId, attempt }).strict(),
@@ -67,9 +70,25 @@ interface StageRow {
   readonly waitsFor: string;
 }
 
-/** The stage table, once: the router, run control, the README and a test read it. */
+/**
+ * The stage table, once: the router, run control, the README and a test read it. The stages up to `normalize` are those of
+ * runs that are normalised by their dataset's own pixels; other runs begin with `plan-run`.
+ */
 export const stageTable: Readonly<Record<Stage, StageRow>> = {
-  "plan-run": { queue: "plan", consumes: "prefix", produces: "shards, split", waitsFor: "nothing" },
+  "plan-measure": { queue: "plan", consumes: "prefix", produces: "shards, split", waitsFor: "nothing" },
+  measure: { queue: "extract", consumes: "shard", produces: "pixel statistics", waitsFor: "nothing" },
+  normalize: {
+    queue: "reduce",
+    consumes: "pixel statistics",
+    produces: "normalization",
+    waitsFor: "the statistics of every shard",
+  },
+  "plan-run": {
+    queue: "plan",
+    consumes: "prefix",
+    produces: "shards, split",
+    waitsFor: "nothing, or normalization",
+  },
   "plan-scoring": { queue: "plan", consumes: "prefix", produces: "shards", waitsFor: "nothing" },
   extract: { queue: "extract", consumes: "shard", produces: "feature shard", waitsFor: "nothing" },
   gram: {

@@ -204,6 +204,11 @@ export const scheduleRecipe = z.discriminatedUnion("type", [
 ]);
 export type ScheduleRecipe = z.infer<typeof scheduleRecipe>;
 
+/** Whether the end of a cosine or square decay lies above its beginning. A plateau below its minimum stays where it is. */
+function endsAbove(schedule: ScheduleRecipe, learningRate: number): boolean {
+  return (schedule.type === "cosine" || schedule.type === "square") && schedule.minimum > learningRate;
+}
+
 export const trainingRecipe = z
   .object({
     epochs: z.int().positive().default(100),
@@ -218,7 +223,15 @@ export const trainingRecipe = z
     /** Writes the state of training after every epoch, so that a retry goes on from there; the best epoch's stays. */
     checkpoints: z.boolean().default(false),
   })
-  .strict();
+  .strict()
+  .refine(({ epochs, schedule }) => schedule.warmupEpochs < epochs, {
+    path: ["schedule", "warmupEpochs"],
+    error: "a warm-up has fewer epochs than the training",
+  })
+  .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer.learningRate), {
+    path: ["schedule", "minimum"],
+    error: "the rate that a schedule falls to is at most the optimizer's learningRate",
+  });
 export type TrainingRecipe = z.infer<typeof trainingRecipe>;
 
 /** Where the label of an image comes from. */

@@ -80,16 +80,17 @@ async function withActiveImages(
 ): Promise<RunStatus> {
   const attempt = (await new RunBoard(producer.redis, subject.id).state())?.attempt;
   if (attempt === undefined || status.phase !== "running") return status;
-  const queue = subject.kind === "run" ? "extract" : "score";
-  const active = await producer.activeImages(queue, subject.id, attempt);
-  const stages = status.stages.map((stage) =>
-    stage.stage === queue
-      ? {
-          ...stage,
-          imagesDone: Math.min(stage.imagesDone + active, Math.max(stage.imagesTotal, stage.imagesDone)),
-        }
-      : stage,
-  );
+  const stages: StageProgress[] = [];
+  for (const row of status.stages) {
+    const { stage, imagesDone, imagesTotal } = row;
+    const onImages = stage === "measure" || stage === "extract" || stage === "score";
+    if (!onImages || imagesDone >= imagesTotal) {
+      stages.push(row);
+      continue;
+    }
+    const active = await producer.activeImages(stage, subject.id, attempt);
+    stages.push({ ...row, imagesDone: Math.min(imagesDone + active, imagesTotal) });
+  }
   return { ...status, stages };
 }
 
@@ -117,7 +118,7 @@ class Bars {
     for (const stage of status.stages) {
       const { done, total, unit } = counts(stage);
       if (total === 0) continue;
-      const payload = { stage: stage.stage.padEnd(8), unit, rate: "–", left: "", note: noteOf(stage) };
+      const payload = { stage: stage.stage.padEnd(9), unit, rate: "–", left: "", note: noteOf(stage) };
       let row = this.#bars.get(stage.stage);
       if (row === undefined) {
         const bar = this.#multi.create(total, done, payload);

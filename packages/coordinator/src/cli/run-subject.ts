@@ -2,6 +2,7 @@ import { TrommelError } from "@trommel/common";
 import type { RunResult, Subject } from "../run-control/run-state.js";
 import { forgetCluster, noteCluster } from "../run-control/cluster-note.js";
 import { readResult, readStatus, startAttempt } from "../run-control/run-state.js";
+import { describeScores } from "./describe-scores.js";
 import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";
 import type { ClusterFlags, Session } from "./session.js";
@@ -73,6 +74,7 @@ export function showResult(session: Session, subject: Subject, result: RunResult
   session.say(
     `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`,
   );
+  for (const line of describeScores(result)) session.say(line);
   session.say(`${subject.kind === "run" ? "bundle" : "scores"}: ${result.location}`);
   if (subject.kind === "run") session.say(`report: ${result.location}/report.html`);
   session.result({ id: subject.id, kind: subject.kind, phase: "complete", ...result });

@@ -4,6 +4,7 @@ import {
   openStore,
   parseJsonAs,
   readLabelLookup,
+  readMarker,
   runKeys,
   sha256Hex,
   shardsPerGram,
@@ -13,6 +14,7 @@ import {
   type ListingSummary,
   type ObjectStore,
   type RunConfig,
+  type Shard,
   type Split,
 } from "@trommel/common";
 import { chooseSplit } from "./choose-split.js";
@@ -22,29 +24,56 @@ import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 /**
  * Plans a training run.
  *
- * In: the labelled prefix. Out: shard files, the split, `listing.json`, and jobs: each group of shards is queued as
- * soon as it is listed, as children of its gram, itself a child of the waiting solve job.
+ * In: the labelled prefix. Out: what {@link listDataset} writes, and jobs: each group of shards is queued as soon as it
+ * is listed, as children of its gram, itself a child of the waiting solve job.
  * A retry finds the shard files, continues behind them and queues again what may already be queued; jobs that find
  * their marker end at once.
+ * @throws TrommelError `missing-input` where the dataset's own normalisation is asked for and was not measured
  */
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
   const { attempt, store, producer, board } = context;
-  const keys = runKeys(config.id);
-  const labelOf = await readLabelLookup(store, config);
-  const source = openStore(config.dataset, { onNotice: context.onNotice });
-  const keysByLabel = new Map<string, string[]>();
-  const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
+  if (config.recipe.normalization === "dataset") await readMarker(store, runKeys(config.id).normalization);
   let group: number[] = [];
   let grams = 0;
-  const flush = async (): Promise<void> => {
+  const flush = async ({ shards, images }: ListedSoFar): Promise<void> => {
     if (await board.isOver(attempt))
       throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
-    await board.setTotal(attempt, "extract", totals.shards, totals.images);
+    await board.setTotal(attempt, "extract", shards, images);
     await board.setTotal(attempt, "gram", grams + 1);
     await producer.addGram(config.id, attempt, grams, group);
     grams += 1;
     group = [];
   };
+  const summary = await listDataset(config, context, async (shard, soFar) => {
+    group.push(shard.index);
+    if (group.length === shardsPerGram) await flush(soFar);
+  });
+  if (group.length > 0) await flush(summary);
+  return summary;
+}
+
+/** What a listing has come to. */
+export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
+
+/**
+ * Lists a labelled prefix into shards.
+ *
+ * In: the prefix. Out: shard files, the split, and last `listing.json`. A retry finds the shard files and continues
+ * behind them; where the listing is complete, nothing is listed any more and the same is written again.
+ * @param onShard told of every shard in order, once its file is written
+ * @throws TrommelError `bad-dataset` where no picture has a label
+ */
+export async function listDataset(
+  config: RunConfig,
+  context: PlanContext,
+  onShard: (shard: Shard, soFar: ListedSoFar) => Promise<void>,
+): Promise<ListingSummary> {
+  const { store } = context;
+  const keys = runKeys(config.id);
+  const labelOf = await readLabelLookup(store, config);
+  const source = openStore(config.dataset, { onNotice: context.onNotice });
+  const keysByLabel = new Map<string, string[]>();
+  const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const complete = (await readListing(store, keys.listing))?.shards;
   try {
     for await (const shard of streamShards({
@@ -63,8 +92,7 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
         totals.sizeBytes += entry.sizeBytes;
         addKey(keysByLabel, entry.key, labelOf);
       }
-      group.push(shard.index);
-      if (group.length === shardsPerGram) await flush();
+      await onShard(shard, totals);
     }
   } finally {
     source.close();
@@ -81,7 +109,6 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
   await store.put(keys.listing, Buffer.from(canonicalJson(summary), "utf8"), {
     contentType: "application/json",
   });
-  if (group.length > 0) await flush();
   return summary;
 }
 

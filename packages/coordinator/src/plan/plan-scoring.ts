@@ -6,11 +6,9 @@ import {
   type ListingSummary,
   type ScoringConfig,
 } from "@trommel/common";
+import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
-
-/** Shards that are queued together: one round trip to Redis. */
-const shardsPerBulk = 100;
 
 /**
  * Plans a scoring.

@@ -17,6 +17,9 @@ const producerTimeoutMs = 20_000;
 /** How long a finished root job stays visible to followers. */
 const rootKeepSeconds = 24 * 3600;
 
+/** Shards that are queued together: one round trip to Redis. */
+export const shardsPerBulk = 100;
+
 /** Queues jobs, and nothing else: what each waits for is in the flow's shape. */
 export class JobProducer {
   readonly redis: Redis;
@@ -29,9 +32,14 @@ export class JobProducer {
     this.#flows.on("error", () => undefined);
   }
 
-  /** bundle ← train ← solve ← plan; the plan adds grams and shards below solve. */
-  async addRun(id: string, attempt: number): Promise<string> {
-    const plan = node({ stage: "plan-run", id, attempt });
+  /**
+   * bundle ← train ← solve ← plan; the plan adds grams and shards below solve.
+   * Where the dataset's pixels are measured first, plan ← normalize ← plan-measure, which adds shards below normalize.
+   */
+  async addRun(id: string, attempt: number, { measured }: { readonly measured: boolean }): Promise<string> {
+    const normalize = (): FlowJob =>
+      node({ stage: "normalize", id, attempt }, [node({ stage: "plan-measure", id, attempt })]);
+    const plan = node({ stage: "plan-run", id, attempt }, measured ? [normalize()] : []);
     const solve = node({ stage: "solve", id, attempt }, [plan]);
     const train = node({ stage: "train", id, attempt }, [solve]);
     return this.#addRoot({ stage: "bundle", id, attempt }, [train]);
@@ -54,13 +62,16 @@ export class JobProducer {
     await bounded(this.#flows.add(flow));
   }
 
+  /** Awaited by the run's normalize job. */
+  async addMeasureShards(id: string, attempt: number, shards: readonly number[]): Promise<void> {
+    const payloads = shards.map((shard): JobPayload => ({ stage: "measure", id, attempt, shard }));
+    await this.#addBelow({ stage: "normalize", id, attempt }, "extract", payloads);
+  }
+
+  /** Awaited by the scoring's close job. */
   async addScoreShards(id: string, attempt: number, shards: readonly number[]): Promise<void> {
-    const parent = { id: jobId({ stage: "close", id, attempt }), queue: this.#queue("reduce").qualifiedName };
-    const jobs = shards.map((shard) => {
-      const payload: JobPayload = { stage: "score", id, attempt, shard };
-      return { name: payload.stage, data: payload, opts: { ...jobOptions, jobId: jobId(payload), parent } };
-    });
-    await bounded(this.#queue("score").addBulk(jobs));
+    const payloads = shards.map((shard): JobPayload => ({ stage: "score", id, attempt, shard }));
+    await this.#addBelow({ stage: "close", id, attempt }, "score", payloads);
   }
 
   /** State of a run's root job; `unknown` where Redis does not have it. */
@@ -68,13 +79,14 @@ export class JobProducer {
     return bounded(this.#queue("reduce").getJobState(rootJobId));
   }
 
-  /** Images that the active jobs of a run have worked through and not committed yet. */
-  async activeImages(queueName: "extract" | "score", id: string, attempt: number): Promise<number> {
-    const active = await bounded(this.#queue(queueName).getActive());
+  /** Images that a stage's active jobs of a run have worked through and not committed yet. */
+  async activeImages(stage: "measure" | "extract" | "score", id: string, attempt: number): Promise<number> {
+    const active = await bounded(this.#queue(queueOf(stage)).getActive());
     let images = 0;
     for (const job of active) {
       const payload = jobPayload.safeParse(job.data);
-      if (!payload.success || payload.data.id !== id || payload.data.attempt !== attempt) continue;
+      if (!payload.success || payload.data.stage !== stage) continue;
+      if (payload.data.id !== id || payload.data.attempt !== attempt) continue;
       if (typeof job.progress === "number") images += job.progress;
     }
     return images;
@@ -93,6 +105,17 @@ export class JobProducer {
     const opts = { ...rootOptions, jobId: jobId(payload), removeOnComplete: keep, removeOnFail: keep };
     await bounded(this.#flows.add({ ...root, opts }));
     return jobId(payload);
+  }
+
+  /** Adds children to a job of the reduce queue that waits for its children. */
+  async #addBelow(parent: JobPayload, queue: QueueName, payloads: readonly JobPayload[]): Promise<void> {
+    const opts = { ...jobOptions, parent: { id: jobId(parent), queue: this.#queue("reduce").qualifiedName } };
+    const jobs = payloads.map((payload) => ({
+      name: payload.stage,
+      data: payload,
+      opts: { ...opts, jobId: jobId(payload) },
+    }));
+    await bounded(this.#queue(queue).addBulk(jobs));
   }
 
   #queue(name: QueueName): Queue {

@@ -11,6 +11,7 @@ import {
   resolveLocation,
   runConfig,
   runKeys,
+  scoreFormat,
   scoringConfig,
   scoringKeys,
   sha256Hex,
@@ -19,6 +20,7 @@ import {
   type ObjectStore,
   type Recipe,
   type RunConfig,
+  type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
 import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
@@ -115,7 +117,8 @@ export async function resolveScoring(options: {
   readonly output: string;
   /** Labels per row; by default five, or all where there are fewer. */
   readonly topK: number | undefined;
-  readonly formats: readonly ("jsonl" | "csv")[];
+  /** What is written; by default what the model's recipe says. `jsonl` is always among it. */
+  readonly formats: readonly ScoreFormat[] | undefined;
   readonly shardSize: number;
 }): Promise<Resolved<ScoringConfig>> {
   const bundle = await resolveBundle(options.store, options.model);
@@ -124,7 +127,7 @@ export async function resolveScoring(options: {
     output: resolveLocation(options.output),
     bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
     topK: chooseTopK(options.topK, bundle.labels.length),
-    formats: [...options.formats],
+    formats: chooseFormats(options.formats ?? bundle.formats),
     shardSize: options.shardSize,
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
@@ -139,6 +142,11 @@ export async function resolveScoring(options: {
     await writeConfig(options.store, key, config, parse);
   };
   return { config, claim };
+}
+
+/** In the schema's order and each once, so that however they are asked for they give the same scoring. */
+function chooseFormats(asked: readonly ScoreFormat[]): ScoreFormat[] {
+  return scoreFormat.options.filter((format) => format === "jsonl" || asked.includes(format));
 }
 
 /** Artefacts under the dataset would be listed as pictures of a class; hidden folders such as .trommel are not. */
@@ -164,6 +172,8 @@ export interface ResolvedBundle {
   readonly location: string;
   readonly modelSha256: string;
   readonly labels: readonly string[];
+  /** What its recipe has scorings write. */
+  readonly formats: readonly ScoreFormat[];
 }
 
 /** A model by run id or by the location of a bundle's folder. */
@@ -194,7 +204,8 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
         `failed to read ${location}/bundle.json: it names no hash of model.onnx`,
       );
     }
-    return { location, modelSha256, labels: manifest.labels };
+    const { labels, recipe } = manifest;
+    return { location, modelSha256, labels, formats: recipe.scores.formats };
   } catch (thrown) {
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
     throw new TrommelError(

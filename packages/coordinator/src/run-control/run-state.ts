@@ -22,6 +22,12 @@ import {
   type StageProgress,
   type Stage,
 } from "@trommel/common";
+import {
+  scoreCounts,
+  scoringSuccess,
+  type ScoreCounts,
+  type SubmissionOutcome,
+} from "@trommel/common/artefacts/scoring-output";
 import { z } from "zod";
 import type { JobProducer } from "./job-producer.js";
 
@@ -56,13 +62,23 @@ export interface RunResult {
   readonly macroF1?: number;
   readonly logLoss?: number;
   readonly labels?: readonly string[];
+  /** Of a scoring: pictures by likeliest label. */
+  readonly counts?: ScoreCounts;
+  /** Of a scoring with the format `kaggle`. */
+  readonly submission?: SubmissionOutcome;
 }
 
 /** Stages that followers are shown, in order. */
-const shownStages = {
-  run: ["extract", "gram", "solve", "train", "bundle"],
-  scoring: ["score", "close"],
-} as const satisfies Record<Subject["kind"], readonly Stage[]>;
+function shownStages(subject: Subject): readonly Stage[] {
+  if (subject.kind === "scoring") return ["score", "close"];
+  const measured: readonly Stage[] = isMeasured(subject.config) ? ["measure", "normalize"] : [];
+  return [...measured, "extract", "gram", "solve", "train", "bundle"];
+}
+
+/** Whether the dataset's own pixels normalise a run, so that they are measured before anything is extracted. */
+function isMeasured({ recipe }: RunConfig): boolean {
+  return recipe.normalization === "dataset";
+}
 
 /** @throws TrommelError `not-found` naming the ids that exist */
 export async function findSubject(store: ObjectStore, id: string): Promise<Subject> {
@@ -122,19 +138,7 @@ async function nextId(
 
 /** The result, or undefined while there is none: the truth about completion is in the store alone. */
 export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
-  if (subject.kind === "scoring") {
-    const output = openStore(subject.config.output);
-    try {
-      const success = await readIfThere(output, outputKeys.success);
-      if (success === undefined) return undefined;
-      // The prefix may hold another scoring, which is not this one's result.
-      if (parseJsonAs(successOwner, success, outputKeys.success).scoring !== subject.id) return undefined;
-      const ledger = parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), "ledger.json");
-      return { ledger, location: subject.config.output };
-    } finally {
-      output.close();
-    }
-  }
+  if (subject.kind === "scoring") return readScoringResult(subject.config);
   const keys = runKeys(subject.id);
   const manifestKey = `${keys.bundle}/${bundleFiles.manifest}`;
   const body = await readIfThere(store, manifestKey);
@@ -144,6 +148,25 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   const { accuracy, macroF1, logLoss } = manifest.metrics;
   const location = `${store.url.replace(/\/$/, "")}/${keys.bundle}`;
   return { ledger, location, accuracy, macroF1, logLoss, labels: manifest.labels };
+}
+
+async function readScoringResult(config: ScoringConfig): Promise<RunResult | undefined> {
+  const output = openStore(config.output);
+  try {
+    const body = await readIfThere(output, outputKeys.success);
+    if (body === undefined) return undefined;
+    // The prefix may hold another scoring, which is not this one's result.
+    if (parseJsonAs(successOwner, body, outputKeys.success).scoring !== config.id) return undefined;
+    const { submission } = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    return {
+      ledger: parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), outputKeys.ledger),
+      location: config.output,
+      counts: parseJsonAs(scoreCounts, await output.get(outputKeys.counts), outputKeys.counts),
+      ...(submission === null ? {} : { submission }),
+    };
+  } finally {
+    output.close();
+  }
 }
 
 /** Everything that can be said of a run now. Without a producer (no Redis) only the store is asked. */
@@ -163,7 +186,7 @@ export async function readStatus(
     return { ...base, phase, stages: [], error: undefined };
   }
   const stages: StageProgress[] = [];
-  for (const stage of shownStages[subject.kind]) stages.push(await board.progress(state.attempt, stage));
+  for (const stage of shownStages(subject)) stages.push(await board.progress(state.attempt, stage));
   const root = await producer.rootState(state.rootJobId);
   const live = root !== "failed" && root !== "completed" && root !== "unknown";
   // It may have ended between the first look and this one; what the store says now decides.
@@ -216,7 +239,8 @@ export async function startAttempt(
   const root = subject.kind === "run" ? "bundle" : "close";
   const rootOf = (attempt: number): string => jobId({ stage: root, id: subject.id, attempt });
   const attempt = await board.open(rootOf, store.url);
-  if (subject.kind === "run") await producer.addRun(subject.id, attempt);
+  if (subject.kind === "run")
+    await producer.addRun(subject.id, attempt, { measured: isMeasured(subject.config) });
   else await producer.addScoring(subject.id, attempt);
   return attempt;
 }

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
+// By their own files: all of common would take longer to load than the weights to read.
 import { fromFloat16 } from "@trommel/common/codec/float16";
-import { messageOf } from "@trommel/common";
+import { messageOf } from "@trommel/common/errors";
 import { ready } from "h5wasm";
 import { H5Fault, H5File, type H5Library } from "./h5-file.js";
 import { listKerasWeights } from "./keras-h5-listing.js";

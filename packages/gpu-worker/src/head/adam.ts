@@ -1,35 +1,42 @@
 import type { OptimizerRecipe } from "@trommel/common";
+import { Moments } from "./moments.js";
+import type { Optimizer, OptimizerState } from "./optimizer.js";
 
 type AdamRecipe = Extract<OptimizerRecipe, { type: "adam" }>;
 
 /**
  * Adam (Kingma & Ba 2015) as Keras computes it: the step size is learningRate · √(1 − β₂ᵗ) / (1 − β₁ᵗ), and epsilon is added
- * to √v without correction. On plain arrays, for a head is small: as operations of TensorFlow.js the update would cost
- * more than the forward and backward pass.
+ * to √v without correction (PyTorch adds it to the corrected root, which makes it larger by 1 / √(1 − β₂ᵗ)).
  */
-export class Adam {
+export class Adam implements Optimizer {
   readonly #recipe: AdamRecipe;
-  readonly #moments = new Map<string, { readonly first: Float32Array; readonly second: Float32Array }>();
-  #step = 0;
+  readonly #moments: Moments;
+  #step: number;
 
-  constructor(recipe: AdamRecipe) {
+  constructor(recipe: AdamRecipe, state?: OptimizerState) {
     this.#recipe = recipe;
+    this.#moments = new Moments(state);
+    this.#step = state?.step ?? 0;
   }
 
-  /** Updates the weights in place by one step down the gradients. */
+  get state(): OptimizerState {
+    return { step: this.#step, moments: this.#moments.all };
+  }
+
   apply(
     weights: ReadonlyMap<string, Float32Array>,
     gradients: Readonly<Record<string, Float32Array>>,
     learningRate: number,
   ): void {
     this.#step += 1;
-    const { beta1, beta2, epsilon } = this.#recipe;
+    const { beta1, beta2, epsilon, weightDecay } = this.#recipe;
     const stepSize = (learningRate * Math.sqrt(1 - beta2 ** this.#step)) / (1 - beta1 ** this.#step);
     for (const [name, weight] of weights) {
       const gradient = gradients[name] as Float32Array;
-      const { first, second } = this.#momentsOf(name, weight.length);
+      const first = this.#moments.of("first", name, weight.length);
+      const second = this.#moments.of("second", name, weight.length);
       for (let i = 0; i < weight.length; i += 1) {
-        const slope = gradient[i] as number;
+        const slope = (gradient[i] as number) + weightDecay * (weight[i] as number);
         const m = beta1 * (first[i] as number) + (1 - beta1) * slope;
         const v = beta2 * (second[i] as number) + (1 - beta2) * slope * slope;
         first[i] = m;
@@ -37,14 +44,5 @@ export class Adam {
         weight[i] = (weight[i] as number) - (stepSize * m) / (Math.sqrt(v) + epsilon);
       }
     }
-  }
-
-  #momentsOf(name: string, length: number) {
-    let moments = this.#moments.get(name);
-    if (moments === undefined) {
-      moments = { first: new Float32Array(length), second: new Float32Array(length) };
-      this.#moments.set(name, moments);
-    }
-    return moments;
   }
 }

@@ -1,31 +1,63 @@
 import { SeededRandom, type HeadRecipe } from "@trommel/common";
+import { hiddenLayer, type HiddenLayer } from "./head-model.js";
 import { NormalNoise } from "./normal-noise.js";
+
+/** What the factors are multiplied with: the features (of `se`, on their way into the gate), a hidden layer, the gated features. */
+export type FactorPlace = "features" | HiddenLayer | "gated";
 
 /** A matrix of factors, mean one, by which activations are multiplied in training. */
 export interface FactorLayer {
+  readonly place: FactorPlace;
   readonly width: number;
   readonly draw: (count: number) => Float32Array;
 }
 
 /**
- * The random factors of one epoch, drawn in order of use. Of `se`: one layer of Gaussian dropout N(1, √(r / (1 − r)))
- * (Srivastava et al. 2014, section 10). Of `linear`: one layer on the features, of `mlp`: one for each hidden layer, of
- * ordinary dropout, scaled by 1 / (1 − r). None where the rate is zero.
+ * The random factors of one epoch, drawn in order of use. Of `se`: Gaussian dropout N(1, √(r / (1 − r))) (Srivastava et al.
+ * 2014, section 10) on the gate's input and ordinary dropout, scaled by 1 / (1 − r), on the gated features. Ordinary
+ * dropout too of `linear`, on the features, and of `mlp`, on each hidden layer. None where the rate is zero.
  */
 export function factorLayers(head: HeadRecipe, featureCount: number, seed: number): FactorLayer[] {
-  if (head.dropout === 0) return [];
   const random = new SeededRandom(seed);
+  const places = factorPlaces(head, featureCount).filter(({ rate }) => rate > 0);
+  return places.map(({ place, width, rate, gaussian }) => {
+    const draw = gaussian ? gaussianFactors(random, rate) : plainFactors(random, rate);
+    return { place, width, draw };
+  });
+}
+
+interface PlaceOfFactors {
+  readonly place: FactorPlace;
+  readonly width: number;
+  readonly rate: number;
+  readonly gaussian: boolean;
+}
+
+function factorPlaces(head: HeadRecipe, featureCount: number): PlaceOfFactors[] {
   const rate = head.dropout;
-  if (head.type === "se") {
-    const noise = new NormalNoise(random);
-    const deviation = Math.sqrt(rate / (1 - rate));
-    return [{ width: featureCount, draw: (count) => fill(count, () => 1 + deviation * noise.next()) }];
+  switch (head.type) {
+    case "se":
+      return [
+        { place: "features", width: featureCount, rate, gaussian: true },
+        { place: "gated", width: featureCount, rate: head.outputDropout, gaussian: false },
+      ];
+    case "linear":
+      return [{ place: "features", width: featureCount, rate, gaussian: false }];
+    case "mlp":
+      return head.hidden.map((width, index) => ({ place: hiddenLayer(index), width, rate, gaussian: false }));
   }
+}
+
+function gaussianFactors(random: SeededRandom, rate: number): FactorLayer["draw"] {
+  const noise = new NormalNoise(random);
+  const deviation = Math.sqrt(rate / (1 - rate));
+  return (count) => fill(count, () => 1 + deviation * noise.next());
+}
+
+function plainFactors(random: SeededRandom, rate: number): FactorLayer["draw"] {
   const keptFrom = Math.round(rate * 2 ** 32);
   const factor = 1 / (1 - rate);
-  const draw = (count: number) => fill(count, () => (random.bits() >= keptFrom ? factor : 0));
-  const widths = head.type === "mlp" ? head.hidden : [featureCount];
-  return widths.map((width) => ({ width, draw }));
+  return (count) => fill(count, () => (random.bits() >= keptFrom ? factor : 0));
 }
 
 function fill(count: number, next: () => number): Float32Array {

@@ -1,42 +1,41 @@
 import type { GradSaveFunc, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 import { TrommelError, type HeadRecipe } from "@trommel/common";
 import type { Tensorflow } from "../graph/tensorflow.js";
+import type { FactorPlace } from "./dropout-factors.js";
+import { hiddenLayer } from "./head-model.js";
 
 type Core = Tensorflow["tf"];
 
 /** The head's forward pass in TensorFlow.js, for training: every operation in it has a gradient. */
 export interface LogitsInputs {
   readonly weights: Readonly<Record<string, Tensor>>;
-  /** [batch, features]; for a linear head in training, dropout has been applied. */
+  /** [batch, features] */
   readonly features: Tensor2D;
-  /**
-   * In training, factors of dropout: for `se` [batch, features] on the gate's input, for `mlp` one [batch, width] a hidden
-   * layer. Empty outside training.
-   */
-  readonly factors: readonly Tensor2D[];
+  /** In training, factors of dropout by place, each [batch, width]. Empty outside training. */
+  readonly factors: Readonly<Partial<Record<FactorPlace, Tensor2D>>>;
 }
 
 /** @returns [batch, classes] */
 export function headLogits(tf: Core, head: HeadRecipe, inputs: LogitsInputs): Tensor2D {
   const { features, factors } = inputs;
   const dense = (x: Tensor2D, name: string) => denseLayer(tf, x, inputs.weights, name);
-  const dropped = (x: Tensor2D, index: number) => {
-    const factor = factors[index];
+  const dropped = (x: Tensor2D, place: FactorPlace) => {
+    const factor = factors[place];
     return factor === undefined ? x : tf.mul<Tensor2D>(x, factor);
   };
   switch (head.type) {
     case "se": {
-      const squeezed = dense(dropped(features, 0), "squeeze");
-      const swish = tf.mul<Tensor2D>(squeezed, tf.sigmoid(squeezed));
-      const gate = tf.sigmoid(dense(swish, "excite"));
-      return dense(tf.mul<Tensor2D>(features, gate), "output");
+      const squeezed = activate(tf, head.activation, dense(dropped(features, "features"), "squeeze"));
+      const gate = tf.sigmoid(dense(squeezed, "excite"));
+      return dense(dropped(tf.mul<Tensor2D>(features, gate), "gated"), "output");
     }
     case "linear":
-      return dense(features, "output");
+      return dense(dropped(features, "features"), "output");
     case "mlp": {
       let x = features;
       for (const index of head.hidden.keys()) {
-        x = dropped(activate(tf, head.activation, dense(x, `hidden${index + 1}`)), index);
+        const layer = hiddenLayer(index);
+        x = dropped(activate(tf, head.activation, dense(x, layer)), layer);
       }
       return dense(x, "output");
     }

@@ -5,7 +5,7 @@ import { SeededRandom, TrommelError, seedFrom, type HeadRecipe, type HeadWeights
  *
  * | type | weights | logits of a row x |
  * |---|---|---|
- * | `se` | `squeeze`, `excite`, `output` | (x · sigmoid(excite(swish(squeeze(x·noise))))) → output |
+ * | `se` | `squeeze`, `excite`, `output` | x · sigmoid(excite(activation(squeeze(x · noise)))) → dropout → output |
  * | `linear` | `output` | dropout(x) → output |
  * | `mlp` | `hidden1`, `hidden2`, …, `output` | [hidden → activation → dropout]… → output |
  *
@@ -18,6 +18,13 @@ interface HeadLayer {
   readonly inputs: number;
   readonly outputs: number;
   readonly bias: boolean;
+}
+
+export type HiddenLayer = `hidden${number}`;
+
+/** Name of a hidden layer of an `mlp`. @param index from 0 */
+export function hiddenLayer(index: number): HiddenLayer {
+  return `hidden${index + 1}`;
 }
 
 /** The layers of a head in order of use. */
@@ -41,7 +48,7 @@ function headLayers(head: HeadRecipe, featureCount: number, classCount: number):
       return [layer("output", featureCount, classCount, head.bias)];
     case "mlp": {
       const widths = [featureCount, ...head.hidden];
-      const hidden = head.hidden.map((width, i) => layer(`hidden${i + 1}`, widths[i] as number, width));
+      const hidden = head.hidden.map((width, i) => layer(hiddenLayer(i), widths[i] as number, width));
       return [...hidden, layer("output", widths.at(-1) as number, classCount)];
     }
   }

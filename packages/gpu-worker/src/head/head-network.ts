@@ -2,7 +2,7 @@ import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import type { HeadRecipe, HeadWeights } from "@trommel/common";
 import type { Tensorflow } from "../graph/tensorflow.js";
 import { meanCrossEntropy } from "./cross-entropy.js";
-import type { FactorLayer } from "./dropout-factors.js";
+import type { FactorLayer, FactorPlace } from "./dropout-factors.js";
 import { headLogits } from "./head-logits.js";
 
 type Core = Tensorflow["tf"];
@@ -88,7 +88,7 @@ export class HeadNetwork {
         const weights = Object.fromEntries(names.map((name) => [name, this.#weightTensor(name)]));
         const chunk = tf.tensor2d(data, [count, width]);
         parts.push(
-          headLogits(tf, this.#head, { weights, features: chunk, factors: [] }).dataSync<"float32">(),
+          headLogits(tf, this.#head, { weights, features: chunk, factors: {} }).dataSync<"float32">(),
         );
       });
     }
@@ -98,11 +98,11 @@ export class HeadNetwork {
   #trainingInputs(batch: Batch, factorLayers: readonly FactorLayer[]) {
     const tf = this.#tf;
     const { rows } = batch;
-    const drawn = factorLayers.map(({ width, draw }) => tf.tensor2d(draw(rows * width), [rows, width]));
-    const features = tf.tensor2d(batch.features, [rows, batch.features.length / rows]);
-    const first = drawn[0];
-    if (this.#head.type !== "linear" || first === undefined) return { features, factors: drawn };
-    return { features: tf.mul<Tensor2D>(features, first), factors: [] };
+    const factors: Partial<Record<FactorPlace, Tensor2D>> = {};
+    for (const { place, width, draw } of factorLayers) {
+      factors[place] = tf.tensor2d(draw(rows * width), [rows, width]);
+    }
+    return { features: tf.tensor2d(batch.features, [rows, batch.features.length / rows]), factors };
   }
 
   #weightTensor(name: string): Tensor {

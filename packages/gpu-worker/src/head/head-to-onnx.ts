@@ -1,6 +1,6 @@
 import type { HeadRecipe, HeadWeights } from "@trommel/common";
 import type { GraphBuilder } from "../graph/graph-builder.js";
-import { checkHeadWeights, weightData } from "./head-model.js";
+import { checkHeadWeights, hiddenLayer, weightData } from "./head-model.js";
 
 /**
  * Adds the head as it serves (no noise, no dropout) to a graph.
@@ -16,22 +16,24 @@ export function emitHead(
 ): string {
   checkHeadWeights(head, weights);
   const dense = (x: string, name: string) => emitDense(builder, x, weights, name);
-  const swish = (x: string) => builder.node("Mul", [x, builder.node("Sigmoid", [x])]);
+  const activations = {
+    relu: (x: string) => builder.node("Relu", [x]),
+    swish: (x: string) => builder.node("Mul", [x, builder.node("Sigmoid", [x])]),
+    tanh: (x: string) => builder.node("Tanh", [x]),
+  };
   switch (head.type) {
     case "se": {
-      const gate = builder.node("Sigmoid", [dense(swish(dense(input, "squeeze")), "excite")]);
+      const gate = builder.node("Sigmoid", [
+        dense(activations[head.activation](dense(input, "squeeze")), "excite"),
+      ]);
       return dense(builder.node("Mul", [input, gate]), "output");
     }
     case "linear":
       return dense(input, "output");
     case "mlp": {
-      const activation = {
-        relu: (x: string) => builder.node("Relu", [x]),
-        swish,
-        tanh: (x: string) => builder.node("Tanh", [x]),
-      }[head.activation];
+      const activation = activations[head.activation];
       let x = input;
-      for (const index of head.hidden.keys()) x = activation(dense(x, `hidden${index + 1}`));
+      for (const index of head.hidden.keys()) x = activation(dense(x, hiddenLayer(index)));
       return dense(x, "output");
     }
   }

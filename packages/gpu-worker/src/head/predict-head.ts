@@ -1,6 +1,6 @@
 import type { HeadRecipe, HeadWeights } from "@trommel/common";
 import { TrommelError } from "@trommel/common";
-import { checkHeadWeights, weightData } from "./head-model.js";
+import { checkHeadWeights, hiddenLayer, weightData } from "./head-model.js";
 
 /**
  * The head's logits in plain TypeScript, float64 inside: the second opinion beside ONNX Runtime and TensorFlow.js.
@@ -57,7 +57,7 @@ function rowLogits(head: HeadRecipe, weights: HeadWeights, x: Float64Array): Flo
   const dense = (input: Float64Array, name: string) => denseRow(input, weights, name);
   switch (head.type) {
     case "se": {
-      const gate = dense(dense(x, "squeeze").map(swish), "excite").map(sigmoid);
+      const gate = dense(dense(x, "squeeze").map(activations[head.activation]), "excite").map(sigmoid);
       return dense(
         x.map((value, i) => value * (gate[i] as number)),
         "output",
@@ -66,9 +66,9 @@ function rowLogits(head: HeadRecipe, weights: HeadWeights, x: Float64Array): Flo
     case "linear":
       return dense(x, "output");
     case "mlp": {
-      const activation = { relu: (v: number) => Math.max(v, 0), swish, tanh: Math.tanh }[head.activation];
+      const activation = activations[head.activation];
       let hidden = x;
-      for (const index of head.hidden.keys()) hidden = dense(hidden, `hidden${index + 1}`).map(activation);
+      for (const index of head.hidden.keys()) hidden = dense(hidden, hiddenLayer(index)).map(activation);
       return dense(hidden, "output");
     }
   }
@@ -88,6 +88,8 @@ function denseRow(x: Float64Array, weights: HeadWeights, name: string): Float64A
   }
   return result;
 }
+
+const activations = { relu: (value: number) => Math.max(value, 0), swish, tanh: Math.tanh };
 
 function sigmoid(value: number): number {
   return 1 / (1 + Math.exp(-value));

@@ -1,183 +1,186 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
-  SeededRandom,
   TrommelError,
-  seedFrom,
   type EpochRecord,
   type HeadRecipe,
   type HeadWeights,
   type TrainingRecipe,
 } from "@trommel/common";
-import { loadTensorflow } from "../graph/tensorflow.js";
-import { Adam } from "./adam.js";
-import { lossFigures, smoothedTargets } from "./cross-entropy.js";
-import { factorLayers } from "./dropout-factors.js";
+import { loadTensorflow, type Tensorflow } from "../graph/tensorflow.js";
+import { createOptimizer } from "./create-optimizer.js";
+import { checkFinite, checkRows, checkSignal } from "./check-training.js";
 import { initialWeights } from "./head-model.js";
 import { HeadNetwork } from "./head-network.js";
-import { PlateauSchedule } from "./plateau-schedule.js";
+import { keepsLater } from "./keep-rule.js";
+import { JoinedRows, type RowSet } from "./row-set.js";
+import { createSchedule } from "./schedule.js";
+import { trainEpoch, validate, type EpochSetting, type Learner } from "./train-epoch.js";
+import {
+  decodeTrainingState,
+  encodeTrainingState,
+  type Checkpoints,
+  type RefitRecord,
+  type TrainingState,
+} from "./training-state.js";
 
 export interface TrainHeadInputs {
-  /** [rows, featureCount], row-major */
-  readonly features: Float32Array;
-  /** The class of each row, 0..classCount − 1. */
-  readonly labels: Int32Array;
-  /** [rows, featureCount], row-major */
-  readonly validationFeatures: Float32Array;
-  readonly validationLabels: Int32Array;
+  /** Every view of the training images; classes are 0..classCount − 1. */
+  readonly train: RowSet;
+  /** The identity views of the images held back. */
+  readonly validation: RowSet;
+  /** Every view of the images held back: what a refit adds to the training rows. Needed where the recipe refits. */
+  readonly heldBack?: RowSet;
   readonly classCount: number;
   readonly head: HeadRecipe;
   readonly training: TrainingRecipe;
   readonly seed: number;
+  /** Where to go on from and to save after every epoch. */
+  readonly checkpoints?: Checkpoints;
   /** Looked at between epochs. */
   readonly signal?: AbortSignal;
   readonly onEpoch?: (record: EpochRecord) => void;
+  readonly onRefitEpoch?: (record: RefitRecord, bestEpoch: number) => void;
 }
 
 export interface TrainedHead {
+  /** The head. */
   readonly weights: HeadWeights;
+  /** The kept epoch's: those that can be measured on the validation rows. The head itself where there is no refit. */
+  readonly measuredWeights: HeadWeights;
   /** From 1. */
   readonly bestEpoch: number;
   readonly history: readonly EpochRecord[];
+  /** Null without a refit. */
+  readonly refit: readonly RefitRecord[] | null;
 }
 
 /**
- * Trains a head on projected features with TensorFlow.js. The same inputs give the same bytes: the order of rows and the
- * noise of an epoch come from (seed, epoch). The last batch of an epoch may be smaller.
+ * Trains a head on projected features with TensorFlow.js. The same inputs give the same bytes, whether it went on from a
+ * checkpoint or not: the order of rows and the noise of an epoch come from (seed, epoch).
  *
  * As in Keras, the training figures are means over the epoch's batches as they were met, noise included, and the loss of
- * both splits is the smoothed one. The weights of the epoch with the best validation accuracy are kept, the later on a tie.
+ * both splits is the smoothed one. The recipe's rule says which epoch's weights are kept.
+ *
+ * A refit begins again from the same initial weights, on training rows and rows held back together, and ends after as many
+ * epochs as were kept. Its rates are the same function of the epochs gone by: the schedule spans the recipe's epochs (not the
+ * kept ones) with the refit's own, larger, number of steps in each, and a plateau schedule is told the training's validation
+ * losses, so that it cuts after the same epochs.
  *
  * @throws TrommelError `bad-dataset` without training or validation rows or when the loss stops being finite,
- *   `cancelled` when the signal aborts, `internal` when lengths or labels do not fit
+ *   `cancelled` when the signal aborts, `corrupt` where a checkpoint is not of this training, `internal` when lengths or
+ *   labels do not fit
  */
 export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
-  const featureCount = checkInputs(inputs);
   const { head, training, classCount, seed } = inputs;
+  const featureCount = checkRows(inputs);
   const { tf } = await loadTensorflow();
-  const network = new HeadNetwork(tf, head, initialWeights(head, featureCount, classCount, seed));
-  const { optimizer: optimizerRecipe, schedule: scheduleRecipe } = training;
-  if (optimizerRecipe.type !== "adam" || scheduleRecipe.type !== "plateau") {
-    throw new TrommelError("unsupported", "failed to train the head: only adam on a plateau schedule is there");
+  const initial = initialWeights(head, featureCount, classCount, seed);
+  const setting = { head, training, featureCount, classCount, seed };
+  const setup: Setup = { inputs, tf, initial, setting };
+  const saved = await loadState(setup);
+  const trained = await trainMeasured(setup, saved);
+  const { epoch: bestEpoch, weights: measuredWeights } = trained.best;
+  const { history } = trained;
+  if (!training.refit) {
+    return { weights: measuredWeights, measuredWeights, bestEpoch, history, refit: null };
   }
-  const optimizer = new Adam(optimizerRecipe);
-  const schedule = new PlateauSchedule(scheduleRecipe, optimizerRecipe.learningRate);
-  const history: EpochRecord[] = [];
-  let best = { epoch: 0, accuracy: -1, weights: network.snapshot() };
-  for (let epoch = 1; epoch <= training.epochs; epoch += 1) {
-    checkSignal(inputs.signal, epoch);
-    const { learningRate } = schedule;
-    const trained = trainEpoch({ inputs, featureCount, network, optimizer, learningRate, epoch });
-    const validated = validate(inputs, network);
-    const record = {
+  const { weights, refit } = await refitOnAll(setup, trained, saved);
+  return { weights, measuredWeights, bestEpoch, history, refit };
+}
+
+interface Setup {
+  readonly inputs: TrainHeadInputs;
+  readonly tf: Tensorflow["tf"];
+  readonly initial: HeadWeights;
+  readonly setting: EpochSetting;
+}
+
+/** The training with a validation after each epoch. A saved state that is past it is handed on as it is. */
+async function trainMeasured(
+  setup: Setup,
+  saved: TrainingState | undefined,
+): Promise<Pick<TrainingState, "best" | "history">> {
+  const { inputs, setting } = setup;
+  const { epochs, keep } = inputs.training;
+  const learner = startLearner(setup, saved, saved?.history ?? []);
+  const rows = new JoinedRows([inputs.train], setting.featureCount);
+  const history = [...(saved?.history ?? [])];
+  let best = saved?.best;
+  for (let epoch = history.length + 1; epoch <= epochs; epoch += 1) {
+    checkSignal(inputs.signal, `before epoch ${epoch}`);
+    const record: EpochRecord = {
       epoch,
-      learningRate,
-      trainLoss: trained.loss,
-      trainAccuracy: trained.accuracy,
-      validationLoss: validated.loss,
-      validationAccuracy: validated.accuracy,
+      ...trainEpoch(setting, learner, rows, epoch),
+      ...validate(setting, learner.network, inputs.validation),
     };
     checkFinite(record);
-    history.push(record);
-    if (keepsBetter(record, best)) {
-      best = { epoch, accuracy: validated.accuracy, weights: network.snapshot() };
+    const bestRecord = best === undefined ? undefined : history[best.epoch - 1];
+    if (best === undefined || bestRecord === undefined || keepsLater(keep, record, bestRecord)) {
+      best = { epoch, weights: learner.network.snapshot() };
     }
-    schedule.epochEnded(validated.loss);
+    history.push(record);
+    learner.schedule.epochEnded(record.validationLoss);
+    await saveState(inputs, epoch, learner, { best, history, refit: null });
     inputs.onEpoch?.(record);
     await nextTurn();
   }
-  return { weights: best.weights, bestEpoch: best.epoch, history };
+  if (best === undefined) throw new TrommelError("internal", "failed to train the head: no epoch was run.");
+  return { best, history };
 }
 
-/** Best validation accuracy, the later on a tie. */
-export function keepsBetter(
-  record: Pick<EpochRecord, "validationAccuracy">,
-  best: { readonly accuracy: number },
-): boolean {
-  return record.validationAccuracy >= best.accuracy;
-}
-
-interface EpochInputs {
-  readonly inputs: TrainHeadInputs;
-  readonly featureCount: number;
-  readonly network: HeadNetwork;
-  readonly optimizer: Adam;
-  readonly learningRate: number;
-  readonly epoch: number;
-}
-
-function trainEpoch({ inputs, featureCount, network, optimizer, learningRate, epoch }: EpochInputs) {
-  const { labels, classCount, training, seed } = inputs;
-  const order = new SeededRandom(seedFrom(seed, "order", epoch)).shuffle(Int32Array.from(labels.keys()));
-  const noise = factorLayers(inputs.head, featureCount, seedFrom(seed, "noise", epoch));
-  let loss = 0;
-  let correct = 0;
-  for (let start = 0; start < order.length; start += training.batchSize) {
-    const rows = order.subarray(start, start + training.batchSize);
-    const batchLabels = rows.map((row) => labels[row] as number);
-    const targets = smoothedTargets(batchLabels, classCount, training.labelSmoothing);
-    const batch = { features: gatherRows(inputs.features, rows, featureCount), targets, rows: rows.length };
-    const { logits, gradients } = network.gradients(batch, noise);
-    optimizer.apply(network.weights, gradients, learningRate);
-    const figures = lossFigures(logits, batchLabels, classCount, training.labelSmoothing);
-    loss += figures.loss;
-    correct += figures.correct;
+async function refitOnAll(
+  setup: Setup,
+  trained: Pick<TrainingState, "best" | "history">,
+  saved: TrainingState | undefined,
+): Promise<{ weights: HeadWeights; refit: RefitRecord[] }> {
+  const { inputs, setting } = setup;
+  const { best, history } = trained;
+  const refit = [...(saved?.refit ?? [])];
+  const begun = saved === undefined || saved.refit === null ? undefined : saved;
+  const learner = startLearner(setup, begun, history.slice(0, refit.length));
+  const heldBack = inputs.heldBack === undefined ? [] : [inputs.heldBack];
+  const rows = new JoinedRows([inputs.train, ...heldBack], setting.featureCount);
+  for (let epoch = refit.length + 1; epoch <= best.epoch; epoch += 1) {
+    checkSignal(inputs.signal, `before epoch ${epoch} of the refit`);
+    const record: RefitRecord = { epoch, ...trainEpoch(setting, learner, rows, epoch) };
+    checkFinite(record);
+    refit.push(record);
+    learner.schedule.epochEnded(history[epoch - 1]?.validationLoss ?? Number.NaN);
+    await saveState(inputs, inputs.training.epochs + epoch, learner, { best, history, refit });
+    inputs.onRefitEpoch?.(record, best.epoch);
+    await nextTurn();
   }
-  return { loss: loss / order.length, accuracy: correct / order.length };
+  return { weights: learner.network.snapshot(), refit };
 }
 
-function validate(inputs: TrainHeadInputs, network: HeadNetwork) {
-  const { validationFeatures, validationLabels, classCount, training } = inputs;
-  const rows = validationLabels.length;
-  const logits = network.logits(validationFeatures, rows);
-  const { loss, correct } = lossFigures(logits, validationLabels, classCount, training.labelSmoothing);
-  return { loss: loss / rows, accuracy: correct / rows };
+/** @param told the epochs that the schedule has seen */
+function startLearner(
+  { tf, inputs, initial }: Setup,
+  from: TrainingState | undefined,
+  told: readonly EpochRecord[],
+): Learner {
+  const { optimizer, schedule, epochs } = inputs.training;
+  const learner = {
+    network: new HeadNetwork(tf, inputs.head, from?.weights ?? initial),
+    optimizer: createOptimizer(optimizer, from?.optimizer),
+    schedule: createSchedule(schedule, optimizer.learningRate, epochs),
+  };
+  for (const { validationLoss } of told) learner.schedule.epochEnded(validationLoss);
+  return learner;
 }
 
-function gatherRows(features: Float32Array, rows: Int32Array, width: number): Float32Array {
-  const gathered = new Float32Array(rows.length * width);
-  for (const [i, row] of rows.entries()) {
-    gathered.set(features.subarray(row * width, (row + 1) * width), i * width);
-  }
-  return gathered;
+async function loadState({ inputs, initial }: Setup): Promise<TrainingState | undefined> {
+  const file = await inputs.checkpoints?.load();
+  return file === undefined ? undefined : decodeTrainingState(file.bytes, file.name, inputs.head, initial);
 }
 
-/** @returns the number of features a row has */
-function checkInputs(inputs: TrainHeadInputs): number {
-  const { features, labels, validationFeatures, validationLabels, classCount } = inputs;
-  if (labels.length === 0 || validationLabels.length === 0) {
-    throw new TrommelError(
-      "bad-dataset",
-      `failed to train the head: ${labels.length} training and ${validationLabels.length} validation rows, ` +
-        "each needs at least one. Give more readable images, or another validation fraction.",
-    );
-  }
-  const featureCount = features.length / labels.length;
-  const fits = Number.isInteger(featureCount) && featureCount > 0;
-  const wrong = [...labels, ...validationLabels].find((label) => label < 0 || label >= classCount);
-  if (!fits || validationFeatures.length !== validationLabels.length * featureCount || wrong !== undefined) {
-    throw new TrommelError(
-      "internal",
-      `failed to train the head: ${features.length} values of ${labels.length} training rows, ` +
-        `${validationFeatures.length} of ${validationLabels.length} validation rows, ${classCount} classes` +
-        `${wrong === undefined ? "" : `, label ${wrong}`} do not fit together.`,
-    );
-  }
-  return featureCount;
-}
-
-function checkSignal(signal: AbortSignal | undefined, epoch: number): void {
-  if (signal?.aborted !== true) return;
-  throw new TrommelError("cancelled", `failed to train the head: cancelled before epoch ${epoch}.`, {
-    cause: signal.reason,
-  });
-}
-
-function checkFinite(record: EpochRecord): void {
-  if (Number.isFinite(record.trainLoss) && Number.isFinite(record.validationLoss)) return;
-  throw new TrommelError(
-    "bad-dataset",
-    `failed to train the head: in epoch ${record.epoch} the loss is ${record.trainLoss} in training and ` +
-      `${record.validationLoss} in validation, at learning rate ${record.learningRate}. ` +
-      "Lower the learning rate, or check the features for values that are not finite.",
-  );
+async function saveState(
+  { checkpoints }: TrainHeadInputs,
+  number: number,
+  { network, optimizer }: Learner,
+  progress: Pick<TrainingState, "best" | "history" | "refit">,
+): Promise<void> {
+  if (checkpoints === undefined) return;
+  const state = { weights: network.snapshot(), optimizer: optimizer.state, ...progress };
+  await checkpoints.save(number, progress.best.epoch, encodeTrainingState(state));
 }

@@ -107,8 +107,9 @@ async function explain(
   if (pixels !== null && pixels > recipe.maxPixels) {
     return failure("too-many-pixels", `${pixels} pixels, the recipe allows ${recipe.maxPixels}`);
   }
-  const detail = `${format}: ${message.split("\n")[0] ?? ""}`;
-  return failure(endsEarly(bytes, format) ? "truncated" : "decode-failed", detail);
+  // Not the decoder's own words: which of its messages comes first is a matter of its threads, and ledgers must not differ.
+  if (endsEarly(bytes, format)) return failure("truncated", `${format}: it ends before its picture does`);
+  return failure("decode-failed", `${format}: ${message.split("\n")[0] ?? ""}`);
 }
 
 /** Width times height as the header claims, with no pixel decoded; null where the header cannot be read. */

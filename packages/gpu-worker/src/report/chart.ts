@@ -1,5 +1,7 @@
 import { init, type EChartsOption } from "echarts";
+import sharp from "sharp";
 import { escapeHtml } from "./html.js";
+import { textToStrokes } from "./text-to-strokes.js";
 
 export type ChartOption = EChartsOption;
 
@@ -24,14 +26,30 @@ export interface RenderChartInputs {
   readonly label: string;
 }
 
-/** Draws a chart as an inline SVG that scales with the page; ECharts runs without a browser here. */
-export function renderChart({ name, option, width, height, label }: RenderChartInputs): string {
+/** Draws a chart as an inline SVG that scales with the page. */
+export function renderChart(inputs: RenderChartInputs): string {
+  const { label, width } = inputs;
+  const svg = drawSvg(inputs, true);
+  return `<div class="chart" role="img" aria-label="${escapeHtml(label)}" style="max-width:${width}px">${svg}</div>`;
+}
+
+/** Draws a chart as a PNG on white, at twice its width and height. Its texts are strokes: it needs no font. */
+export async function renderChartPng(inputs: Omit<RenderChartInputs, "label">): Promise<Uint8Array> {
+  const svg = Buffer.from(textToStrokes(drawSvg(inputs, false)), "utf8");
+  const drawn = sharp(svg, { density: 2 * pixelsPerInch }).flatten({ background: "#ffffff" });
+  return drawn.png({ compressionLevel: 9 }).toBuffer();
+}
+
+/** What librsvg takes a pixel of an SVG for. */
+const pixelsPerInch = 72;
+
+/** ECharts runs without a browser here. */
+function drawSvg({ name, option, width, height }: Omit<RenderChartInputs, "label">, scales: boolean): string {
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
     const font = { fontFamily: "system-ui, sans-serif" };
     chart.setOption({ animation: false, backgroundColor: "transparent", textStyle: font, ...option });
-    const svg = withStableIds(chart.renderToSVGString({ useViewBox: true }), name);
-    return `<div class="chart" role="img" aria-label="${escapeHtml(label)}" style="max-width:${width}px">${svg}</div>`;
+    return withStableIds(chart.renderToSVGString({ useViewBox: scales }), name);
   } finally {
     chart.dispose();
   }

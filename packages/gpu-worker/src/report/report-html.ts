@@ -13,7 +13,7 @@ export interface ReportInputs {
 export function renderReport({ manifest, metrics, ledger, misclassified }: ReportInputs): string {
   return renderReportPage({
     title: `Training ${manifest.run}`,
-    facts: bundleFacts(manifest),
+    facts: [...bundleFacts(manifest), ...refitFacts(metrics)],
     metrics,
     ledger: ledgerCounts(ledger),
     ...(misclassified === undefined ? {} : { misclassified }),
@@ -29,6 +29,7 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
       name: backbones.length === 1 ? "backbone" : `backbone ${index + 1}`,
       value: `${backboneId(backbone)}: ${backbone.inputSize} pixels to ${grouped(backbone.dimension)} numbers`,
     })),
+    { name: "normalisation", value: normalisation(manifest) },
     { name: "input", value: `${input.side} × ${input.side} pixels, ${input.decode.fit}` },
     {
       name: "training images",
@@ -43,6 +44,7 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
       value: `${settings(recipe.training.optimizer)}, batch ${recipe.training.batchSize}`,
     },
     { name: "schedule", value: settings(recipe.training.schedule) },
+    { name: "kept epoch", value: keepRules[recipe.training.keep] },
     ...Object.entries(manifest.hashes).map(([name, hash]) => ({ name: `sha256 of ${name}`, value: hash })),
     {
       name: "versions",
@@ -51,6 +53,29 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
         .join(", "),
     },
   ];
+}
+
+/** "dataset: mean 171.25 164.60 153.01, deviation 51.10 50.97 54.08" */
+function normalisation({ recipe, backbones }: BundleManifest): string {
+  const asked = recipe.normalization;
+  const how = typeof asked === "object" ? "given" : asked;
+  const rounded = (values: readonly number[]): string => values.map((value) => value.toFixed(2)).join(" ");
+  const figures = backbones.map(
+    ({ normalization: { mean, deviation } }) => `mean ${rounded(mean)}, deviation ${rounded(deviation)}`,
+  );
+  return `${how}: ${[...new Set(figures)].join("; ")}`;
+}
+
+const keepRules = {
+  accuracy: "the one with the best validation accuracy, the later on a tie",
+  loss: "the one with the least validation loss, the later on a tie",
+  last: "the last",
+};
+
+function refitFacts({ refit, bestEpoch }: Metrics): ReportFact[] {
+  if (refit === null) return [];
+  const value = `${bestEpoch} epochs on all images, ${grouped(refit.rows)} rows with their views`;
+  return [{ name: "refit", value }];
 }
 
 function components({ svd, backbones }: BundleManifest): string {

@@ -84,8 +84,22 @@ function headline(metrics: Metrics): string {
 
 function trainingSection(metrics: Metrics): string {
   if (metrics.history.length === 0) return "";
-  const note = `<p class="note">The dashed line is epoch ${metrics.bestEpoch}, whose weights are kept.</p>`;
-  return trainingChart(metrics.history, metrics.bestEpoch) + note;
+  const notes = [
+    `The dashed line is epoch ${metrics.bestEpoch}, whose weights are kept.`,
+    ...refitNote(metrics),
+  ];
+  const paragraphs = notes.map((note) => `<p class="note">${escapeHtml(note)}</p>`);
+  return trainingChart(metrics.history, metrics.bestEpoch) + paragraphs.join("");
+}
+
+function refitNote({ refit }: Metrics): string[] {
+  const last = refit?.history.at(-1);
+  if (last === undefined) return [];
+  return [
+    `Then the head was trained again for ${last.epoch} epochs on all images, those of the validation too, to a training ` +
+      `loss of ${last.trainLoss.toFixed(3)}. Every figure on this page is from before that: afterwards nothing is left ` +
+      "to measure the head on.",
+  ];
 }
 
 function confusionSection(metrics: Metrics): string {

@@ -1,11 +1,27 @@
 import type { EpochRecord } from "@trommel/common";
-import { chartColors, renderChart, type ChartOption } from "./chart.js";
+import { chartColors, renderChart, renderChartPng, type ChartOption } from "./chart.js";
 
-const width = 920;
-const height = 620;
+const size = { width: 920, height: 620 };
 
 /** Loss, accuracy and learning rate over the epochs, one above the other, as SVG; the kept epoch is marked. */
 export function trainingChart(history: readonly EpochRecord[], bestEpoch: number): string {
+  return renderChart({
+    name: "training",
+    option: trainingCurves(history, bestEpoch),
+    ...size,
+    label: "Loss, accuracy and learning rate by epoch",
+  });
+}
+
+/** The same as a PNG of 1840 × 1240 pixels on white. */
+export async function trainingChartPng(
+  history: readonly EpochRecord[],
+  bestEpoch: number,
+): Promise<Uint8Array> {
+  return renderChartPng({ name: "training", option: trainingCurves(history, bestEpoch), ...size });
+}
+
+function trainingCurves(history: readonly EpochRecord[], bestEpoch: number): ChartOption {
   const epochs = history.map(({ epoch }) => String(epoch));
   const panels = [
     { name: "Loss", top: 52, height: 190 },
@@ -73,7 +89,7 @@ export function trainingChart(history: readonly EpochRecord[], bestEpoch: number
       markLine: kept,
     },
   ];
-  const option: ChartOption = {
+  return {
     legend: {
       top: 8,
       right: 24,
@@ -113,11 +129,4 @@ export function trainingChart(history: readonly EpochRecord[], bestEpoch: number
     })),
     series,
   };
-  return renderChart({
-    name: "training",
-    option,
-    width,
-    height,
-    label: "Loss, accuracy and learning rate by epoch",
-  });
 }

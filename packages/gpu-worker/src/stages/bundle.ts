@@ -17,13 +17,14 @@ import {
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { emitHead } from "../head/head-to-onnx.js";
 import { renderReport } from "../report/report-html.js";
+import { trainingChartPng } from "../report/training-chart.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./check-serving.js";
 import { describeBundle, metricsMarker } from "./describe-bundle.js";
 import { exportBundle } from "./export-bundle.js";
 import { LedgerBuilder, putJson } from "./ledger.js";
 import { loadBackbones } from "./load-backbones.js";
-import { readListing, readRunConfig, readShard } from "./read-config.js";
+import { backbonesOfRun, readListing, readRunConfig, readShard } from "./read-config.js";
 import { readProjection } from "./train.js";
 
 /**
@@ -42,11 +43,7 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const head = await readWithMarker(store, keys.head);
   const { bytes: metricsBytes, marker: trained } = await readWithMarker(store, keys.metrics, metricsMarker);
   const weights = decodeHeadWeights(head.bytes, keys.head);
-  const backbones = await loadBackbones(
-    store,
-    config.backbones.map(({ id }) => id),
-    false,
-  );
+  const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
   const model = buildServingGraph({
     backbones,
@@ -58,14 +55,15 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   context.onNote("checking the model against the features");
   await checkServing({ store, config, model, classCount, projection, weights, threads, signal });
 
+  const metrics = parseJsonAs(metricsSchema, metricsBytes, keys.metrics);
   const files: Record<string, Uint8Array> = {
     [bundleFiles.model]: model,
     [bundleFiles.metrics]: metricsBytes,
+    [bundleFiles.lossCurves]: await trainingChartPng(metrics.history, metrics.bestEpoch),
     [bundleFiles.head]: head.bytes,
     ...(projection === null ? {} : { [bundleFiles.projection]: encodeProjection(projection) }),
   };
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
-  const metrics = parseJsonAs(metricsSchema, metricsBytes, keys.metrics);
   const manifest = describeBundle({ config, backbones, projection, metrics, trained, ledger, hashes });
   files[bundleFiles.report] = Buffer.from(renderReport({ manifest, metrics, ledger }), "utf8");
   for (const [name, bytes] of Object.entries(files)) {

@@ -32,4 +32,4 @@ export interface StageOutcome {
   readonly failed: number;
 }
 
-export type ReduceStage = Extract<Stage, "gram" | "solve" | "train" | "bundle" | "close">;
+export type ReduceStage = Extract<Stage, "normalize" | "gram" | "solve" | "train" | "bundle" | "close">;

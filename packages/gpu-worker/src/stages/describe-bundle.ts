@@ -66,6 +66,7 @@ export function describeBundle(options: {
       accuracy: metrics.accuracy,
       macroF1: metrics.macroF1,
       logLoss: metrics.logLoss,
+      measured: metrics.measured,
     },
   };
 }

@@ -14,7 +14,7 @@ import { drawViews, hasColour } from "../image/view.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
 import type { PictureBatch } from "./picture-batches.js";
-import { readRunConfig, readShard } from "./read-config.js";
+import { backbonesOfRun, readRunConfig, readShard, type ResolvedRun } from "./read-config.js";
 import { commitOnce } from "./commit-once.js";
 import { runBatches } from "./run-batches.js";
 
@@ -54,13 +54,9 @@ function extractorKey(config: RunConfig): string {
   return `features ${config.fingerprint}`;
 }
 
-async function ensureExtractor(config: RunConfig, context: DeviceStageContext): Promise<void> {
+async function ensureExtractor(config: ResolvedRun, context: DeviceStageContext): Promise<void> {
   await context.device.ensureExtractor(extractorKey(config), async () => ({
-    backbones: await loadBackbones(
-      context.store,
-      config.backbones.map(({ id }) => id),
-      context.engine === "tfjs",
-    ),
+    backbones: await loadBackbones(context.store, backbonesOfRun(config), context.engine === "tfjs"),
     side: config.side,
     viewCount: config.recipe.views.count,
     colour: hasColour(config.recipe.views),

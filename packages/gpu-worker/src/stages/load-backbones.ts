@@ -3,22 +3,31 @@ import {
   backboneKeys,
   readBackboneModel,
   resolveBackbone,
+  type Normalization,
   type ObjectStore,
 } from "@trommel/common";
 import type { EngineBackbone } from "../backbone/engines/engine.js";
 
+/** A backbone as a run or a bundle uses it. */
+export interface BackboneUse {
+  /** `name@hash12` */
+  readonly id: string;
+  /** What its pixels are normalised by, per RGB channel; null leaves what it was imported with. */
+  readonly normalization: Normalization | null;
+}
+
 /**
- * The backbones of a run with their networks, hashes checked.
- * @param ids `name@hash12`, in the recipe's order
+ * Backbones with their networks, hashes checked, and the normalisation that they are used with in their specs.
+ * @param uses in the recipe's order
  * @param withLayers also reads the layers models, which only the tfjs engine needs
  */
 export async function loadBackbones(
   store: ObjectStore,
-  ids: readonly string[],
+  uses: readonly BackboneUse[],
   withLayers: boolean,
 ): Promise<EngineBackbone[]> {
   const backbones: EngineBackbone[] = [];
-  for (const id of ids) {
+  for (const { id, normalization } of uses) {
     const spec = await resolveBackbone(store, id);
     const model = await readBackboneModel(store, spec);
     const keys = backboneKeys(backboneId(spec));
@@ -26,7 +35,8 @@ export async function loadBackbones(
       withLayers && spec.source.kind !== "onnx"
         ? { modelJson: await store.get(keys.layersModel), weightsBin: await store.get(keys.layersWeights) }
         : null;
-    backbones.push({ spec, model, layers });
+    const used = normalization === null ? spec : { ...spec, normalization };
+    backbones.push({ spec: used, model, layers });
   }
   return backbones;
 }

@@ -1,6 +1,13 @@
 import {
+  bundleFiles,
+  bundleManifest,
+  datasetNormalization,
+  featureFingerprint,
   listingSummary,
+  openStore,
   parseJsonAs,
+  readWithMarker,
+  resolveNormalization,
   runConfig,
   runKeys,
   scoringConfig,
@@ -8,24 +15,84 @@ import {
   shard as shardSchema,
   split as splitSchema,
   TrommelError,
+  type BundleManifest,
   type ListingSummary,
+  type Normalization,
   type ObjectStore,
   type RunConfig,
   type ScoringConfig,
   type Shard,
   type Split,
 } from "@trommel/common";
+import type { BackboneUse } from "./load-backbones.js";
 
 /** The small artefacts that stages start from, read and parsed. */
 
-export async function readRunConfig(store: ObjectStore, id: string): Promise<RunConfig> {
+/** A run whose normalisation is known as figures. */
+export interface ResolvedRun extends RunConfig {
+  /** What the pixels of every backbone are normalised by; null leaves each what it was imported with. */
+  readonly normalization: Normalization | null;
+  /** Covers the normalisation, also where the dataset's own pixels gave it. */
+  readonly fingerprint: string;
+}
+
+/**
+ * A run with its normalisation: what every stage after `normalize` starts from.
+ * @throws TrommelError `missing-input` where the dataset's pixels are to be measured and are not yet
+ */
+export async function readRunConfig(store: ObjectStore, id: string): Promise<ResolvedRun> {
+  const config = await readUnresolvedConfig(store, id);
+  const { recipe, backbones, side } = config;
+  const asked = resolveNormalization(recipe.normalization);
+  if (asked === "backbone") return { ...config, normalization: null };
+  if (asked !== "dataset") return { ...config, normalization: asked };
+  const normalization = await readNormalization(store, id);
+  const hashes = backbones.map(({ hash }) => hash);
+  return {
+    ...config,
+    normalization,
+    fingerprint: featureFingerprint({ ...recipe, normalization }, hashes, side),
+  };
+}
+
+/** A run as it was asked for, for the stages that measure what it is normalised by. */
+export async function readUnresolvedConfig(store: ObjectStore, id: string): Promise<RunConfig> {
   const key = runKeys(id).config;
   return parseJsonAs(runConfig, await required(store, key), key);
+}
+
+/** The backbones of a run, as it uses them. */
+export function backbonesOfRun({ backbones, normalization }: ResolvedRun): BackboneUse[] {
+  return backbones.map(({ id }) => ({ id, normalization }));
+}
+
+async function readNormalization(store: ObjectStore, id: string): Promise<Normalization> {
+  const key = runKeys(id).normalization;
+  const { bytes } = await readWithMarker(store, key);
+  const { mean, deviation } = parseJsonAs(datasetNormalization, bytes, key);
+  return { mean, deviation };
 }
 
 export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {
   const key = scoringKeys(id).config;
   return parseJsonAs(scoringConfig, await required(store, key), key);
+}
+
+/** @throws TrommelError `corrupt` where another model has taken the place of the one that the scoring is by */
+export async function readBundleManifest({ bundle }: ScoringConfig): Promise<BundleManifest> {
+  const from = openStore(bundle.location);
+  try {
+    const name = `${bundle.location}/${bundleFiles.manifest}`;
+    const manifest = parseJsonAs(bundleManifest, await from.get(bundleFiles.manifest), name);
+    const found = manifest.hashes[bundleFiles.model];
+    if (found === bundle.modelSha256) return manifest;
+    throw new TrommelError(
+      "corrupt",
+      `failed to read ${name}: it is of a model with sha256 ${found ?? "unknown"}, and ${bundle.modelSha256} was asked for. Score with the new model into another prefix`,
+    );
+  } finally {
+    from.close();
+  }
 }
 
 export async function readShard(store: ObjectStore, key: string): Promise<Shard> {

@@ -2,9 +2,12 @@ import { stringify } from "csv-stringify/sync";
 import type { ScoreRow } from "@trommel/common";
 
 /** Float32 probabilities carry seven digits; more would be noise that looks like precision. */
-function rounded(probability: number): number {
+export function rounded(probability: number): number {
   return Number(probability.toPrecision(7));
 }
+
+/** RFC 4180, with `\n` between records. A lone `\r` in a name would end a record for some readers, so it is quoted. */
+export const csvOptions = { quoted_match: /\r/ } as const;
 
 /**
  * The row of one picture: its labels by falling probability, the earlier label first on a tie.
@@ -25,7 +28,12 @@ export function scoreRowOf(
 }
 
 export function jsonLinesPart(rows: readonly ScoreRow[]): Uint8Array {
-  return Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(""), "utf8");
+  return linesOf(rows);
+}
+
+/** A row's likeliest label as ModelArts services answer it: `{"result": label}`, with the key to tell rows apart. */
+export function resultPart(rows: readonly ScoreRow[]): Uint8Array {
+  return linesOf(rows.map(({ key, label }) => ({ result: label, key })));
 }
 
 /** Columns: key, label, probability, then label_2, probability_2 and so on to the top k. With a header in every part. */
@@ -36,5 +44,9 @@ export function csvPart(rows: readonly ScoreRow[], topK: number): Uint8Array {
     key,
     ...top.flatMap(({ label, probability }) => [label, probability]),
   ]);
-  return Buffer.from(stringify([header, ...records]), "utf8");
+  return Buffer.from(stringify([header, ...records], csvOptions), "utf8");
+}
+
+function linesOf(values: readonly object[]): Uint8Array {
+  return Buffer.from(values.map((value) => `${JSON.stringify(value)}\n`).join(""), "utf8");
 }

@@ -1,14 +1,12 @@
 import {
   backboneId,
   bundleFiles,
-  bundleManifest,
   decodeHeadWeights,
   decodeProjection,
   findMarker,
   markerSchema,
   openStore,
   outputKeys,
-  parseJsonAs,
   scoringKeys,
   sha256Hex,
   shardOutcome,
@@ -24,20 +22,30 @@ import {
 import type { ClassifierRequest } from "../threads/device-thread.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
-import { readScoringConfig, readShard } from "./read-config.js";
+import { kaggleHeader, kaggleRecords } from "./kaggle-rows.js";
+import { countLabels, partCounts } from "./label-counts.js";
+import { readBundleManifest, readScoringConfig, readShard } from "./read-config.js";
 import { commitOnce } from "./commit-once.js";
 import { runBatches } from "./run-batches.js";
-import { csvPart, jsonLinesPart, scoreRowOf } from "./score-rows.js";
+import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "./score-rows.js";
 
-/** The marker of a score part. */
-export const scorePartMarker = markerSchema.extend(shardOutcome.shape);
+/** The marker of a score part's JSON lines. */
+export const scorePartMarker = markerSchema.extend({ ...shardOutcome.shape, labels: partCounts });
+
+/** What a shard, or a batch of it, was scored as. */
+interface Scores {
+  readonly rows: readonly ScoreRow[];
+  /** Records of Kaggle's CSV; empty where the scoring has no such format. */
+  readonly kaggle: string;
+}
 
 /**
  * Score: shard, bundle → score part.
  *
- * In: the shard's files and the bundle's model.onnx. Out: `part-<n>.jsonl` (and `.csv`) under the output prefix, rows in
- * shard order, and the marker with a typed reason for each file that has no row.
- * A retry finds the marker, or scores again and writes the same bytes. The marker of the JSON lines is written last.
+ * In: the shard's files and the bundle's model.onnx. Out: under the output prefix `part-<n>.jsonl` and a file for each
+ * other format, rows in shard order, each file with its marker. That of the JSON lines is written last, and has the counts
+ * per label and a typed reason for each file that has no row.
+ * A retry finds that marker, or scores again and writes the same bytes.
  */
 export async function score(
   scoringId: string,
@@ -52,30 +60,40 @@ export async function score(
     if (standing !== undefined)
       return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
     const shard = await readShard(context.store, scoringKeys(scoringId).shard(shardIndex));
-    const manifest = await readManifest(config);
-    const { rows, failed } = await scoreShard(config, manifest, shard, context);
-    if (config.formats.includes("csv")) {
-      await output.put(outputKeys.part(shardIndex, "csv"), csvPart(rows, config.topK), {
-        contentType: "text/csv",
-      });
-    }
-    await commitOnce(() => writeWithMarker(output, key, jsonLinesPart(rows), { ok: rows.length, failed }));
+    const manifest = await readBundleManifest(config);
+    const { scores, failed } = await scoreShard(config, manifest, shard, context);
+    await commitOtherFormats(output, shardIndex, config, manifest.labels, scores);
+    const { rows } = scores;
+    const counts = { ok: rows.length, failed, labels: countLabels(rows, manifest.labels) };
+    await commitOnce(() =>
+      writeWithMarker(output, key, jsonLinesPart(rows), counts, { contentType: "application/jsonl" }),
+    );
     return { images: shard.entries.length, failed: failed.length };
   } finally {
     output.close();
   }
 }
 
-async function readManifest(config: ScoringConfig): Promise<BundleManifest> {
-  const bundle = openStore(config.bundle.location);
-  try {
-    return parseJsonAs(
-      bundleManifest,
-      await bundle.get(bundleFiles.manifest),
-      `${config.bundle.location}/bundle.json`,
+/** Each stands or falls with its own marker: with the first of them nothing else says yet that the shard is scored. */
+async function commitOtherFormats(
+  output: ObjectStore,
+  shardIndex: number,
+  config: ScoringConfig,
+  labels: readonly string[],
+  { rows, kaggle }: Scores,
+): Promise<void> {
+  const encode = {
+    csv: () => csvPart(rows, config.topK),
+    result: () => resultPart(rows),
+    kaggle: () => Buffer.from(kaggleHeader(labels) + kaggle, "utf8"),
+  };
+  for (const format of config.formats) {
+    if (format === "jsonl") continue;
+    const key = outputKeys.part(shardIndex, format);
+    const contentType = key.endsWith(".csv") ? "text/csv" : "application/jsonl";
+    await commitOnce(() =>
+      writeWithMarker(output, key, encode[format](), { ok: rows.length }, { contentType }),
     );
-  } finally {
-    bundle.close();
   }
 }
 
@@ -84,13 +102,14 @@ async function scoreShard(
   manifest: BundleManifest,
   shard: Shard,
   context: DeviceStageContext,
-): Promise<{ rows: ScoreRow[]; failed: FailedRow[] }> {
+): Promise<{ scores: Scores; failed: FailedRow[] }> {
   const { device } = context;
   const modelKey = `model ${config.bundle.modelSha256}`;
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));
   const { side, decode } = manifest.input;
   const classCount = manifest.labels.length;
-  const scored: ScoreRow[][] = [];
+  const forKaggle = config.formats.includes("kaggle");
+  const scored: Scores[] = [];
   const failed = await runBatches({
     entries: shard.entries,
     source: config.source,
@@ -99,15 +118,17 @@ async function scoreShard(
     context,
     run: async (batch) => {
       // The place is taken before the first wait, so that rows stand in shard order whichever batch ends first.
-      const place = scored.push([]) - 1;
+      const place = scored.push({ rows: [], kaggle: "" }) - 1;
       const probabilities = await device.classify(modelKey, batch.pixels, batch.positions.length);
-      scored[place] = batch.keys.map((key, i) => {
+      const rows = batch.keys.map((key, i) => {
         const row = probabilities.subarray(i * classCount, (i + 1) * classCount);
         return scoreRowOf(key, row, manifest.labels, config.topK);
       });
+      scored[place] = { rows, kaggle: forKaggle ? kaggleRecords(batch.keys, probabilities, classCount) : "" };
     },
   });
-  return { rows: scored.flat(), failed };
+  const rows = scored.flatMap((batch) => batch.rows);
+  return { scores: { rows, kaggle: scored.map((batch) => batch.kaggle).join("") }, failed };
 }
 
 async function loadClassifier(
@@ -138,14 +159,18 @@ async function readParts(
   manifest: BundleManifest,
   store: ObjectStore,
 ): Promise<NonNullable<ClassifierRequest["parts"]>> {
-  const ids = manifest.backbones.map((spec) => backboneId(spec));
+  // The normalisation is the bundle's: its run may have used another one than the backbone was imported with.
+  const uses = manifest.backbones.map((spec) => ({
+    id: backboneId(spec),
+    normalization: spec.normalization,
+  }));
   const projection =
     manifest.svd === null
       ? null
       : decodeProjection(await bundle.get(bundleFiles.projection), bundleFiles.projection);
   const weights = decodeHeadWeights(await bundle.get(bundleFiles.head), bundleFiles.head);
   return {
-    backbones: await loadBackbones(store, ids, true),
+    backbones: await loadBackbones(store, uses, true),
     projection,
     head: manifest.recipe.head,
     weights,

@@ -3,6 +3,8 @@ import {
   decodeProjection,
   encodeHeadWeights,
   findMarker,
+  metrics as metricsSchema,
+  parseJsonAs,
   readWithMarker,
   runKeys,
   writeWithMarker,
@@ -13,57 +15,90 @@ import {
 } from "@trommel/common";
 import { evaluate } from "../head/evaluate.js";
 import { predictProbabilities } from "../head/predict-head.js";
-import { trainHead } from "../head/train-head.js";
+import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
+import { keepCheckpoint, storedCheckpoints } from "./checkpoints.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { readRunConfig } from "./read-config.js";
-import { readLabelledRows } from "./training-rows.js";
+import { readLabelledRows, type LabelledRows } from "./training-rows.js";
 
 /**
  * Train: feature shards, labels, projection → head, metrics.
  *
- * In: every feature shard, the split and the projection. Out: `head/weights.safetensors`, `head/metrics.json`.
- * A retry finds both markers, or trains again from the same seed to the same bytes.
+ * In: every feature shard, the split, the labels and the projection. Out: `head/weights.safetensors`, `head/metrics.json`, and
+ * where the recipe asks for checkpoints the kept epoch's. A retry finds both markers, goes on from the last checkpoint, or
+ * trains again from the same seed, to the same bytes.
  */
 export async function train(runId: string, context: StageContext): Promise<StageOutcome> {
   const { store, signal } = context;
   const keys = runKeys(runId);
-  if ((await findMarker(store, keys.metrics)) !== undefined) return { images: 0, failed: 0 };
   const config = await readRunConfig(store, runId);
+  const { checkpoints: saves } = config.recipe.training;
+  if ((await findMarker(store, keys.metrics)) !== undefined) {
+    if (saves) await keepCheckpoint(store, runId, (await readMetrics(store, runId)).bestEpoch);
+    return { images: 0, failed: 0 };
+  }
   const projection = await readProjection(store, config);
   const rows = await readLabelledRows({ store, config, projection, threads: context.threads, signal });
-  const { head, training, seed } = config.recipe;
   const trained = await trainHead({
-    features: rows.train.features,
-    labels: rows.train.labels,
-    validationFeatures: rows.validation.features,
-    validationLabels: rows.validation.labels,
-    classCount: rows.labels.length,
-    head,
-    training,
-    seed,
+    ...headInputs(config, rows),
+    ...(saves ? { checkpoints: storedCheckpoints(store, runId) } : {}),
+    ...followers(context, config.recipe.training.epochs),
     signal,
-    onEpoch: (record) => {
-      context.onUnits(record.epoch, training.epochs);
-      context.onNote(
-        `validation accuracy ${record.validationAccuracy.toFixed(4)}, loss ${record.validationLoss.toFixed(4)}`,
-      );
-    },
   });
-  const validationRows = rows.validation.labels.length;
-  const probabilities = predictProbabilities(head, trained.weights, rows.validation.features, validationRows);
-  const metrics: Metrics = {
-    ...evaluate(probabilities, rows.validation.labels, rows.labels),
-    bestEpoch: trained.bestEpoch,
-    history: [...trained.history],
-  };
+  const { head } = config.recipe;
   await writeWithMarker(store, keys.head, encodeHeadWeights(trained.weights, { head: canonicalJson(head) }));
-  const body = Buffer.from(canonicalJson(metrics), "utf8");
+  const body = Buffer.from(canonicalJson(measure(config, rows, trained)), "utf8");
   await writeWithMarker(store, keys.metrics, body, {
     labels: rows.labels,
     counts: rows.counts,
     trainRows: rows.train.labels.length,
   });
+  if (saves) await keepCheckpoint(store, runId, trained.bestEpoch);
   return { images: 0, failed: 0 };
+}
+
+function headInputs({ recipe }: RunConfig, rows: LabelledRows): TrainHeadInputs {
+  const { head, training, seed } = recipe;
+  const { train: trainRows, validation, heldBack } = rows;
+  const classCount = rows.labels.length;
+  const refitRows = heldBack === undefined ? {} : { heldBack };
+  return { train: trainRows, validation, ...refitRows, classCount, head, training, seed };
+}
+
+/** A refit counts on from the epochs of the training. */
+function followers(context: StageContext, epochs: number): Pick<TrainHeadInputs, "onEpoch" | "onRefitEpoch"> {
+  return {
+    onEpoch: ({ epoch, validationAccuracy, validationLoss }) => {
+      context.onUnits(epoch, epochs);
+      context.onNote(
+        `validation accuracy ${validationAccuracy.toFixed(4)}, loss ${validationLoss.toFixed(4)}`,
+      );
+    },
+    onRefitEpoch: ({ epoch, trainLoss }, bestEpoch) => {
+      context.onUnits(epochs + epoch, epochs + bestEpoch);
+      context.onNote(`refit on all images, loss ${trainLoss.toFixed(4)}`);
+    },
+  };
+}
+
+/** The figures of the kept epoch's weights; those of a refit have nothing left to be measured on. */
+function measure({ recipe }: RunConfig, rows: LabelledRows, trained: TrainedHead): Metrics {
+  const { features, labels } = rows.validation;
+  const probabilities = predictProbabilities(recipe.head, trained.measuredWeights, features, labels.length);
+  const refitRows = rows.train.labels.length + (rows.heldBack?.labels.length ?? 0);
+  return {
+    ...evaluate(probabilities, labels, rows.labels),
+    measured: trained.refit === null ? "head" : "head-before-refit",
+    training: recipe.training,
+    bestEpoch: trained.bestEpoch,
+    history: [...trained.history],
+    refit: trained.refit === null ? null : { rows: refitRows, history: [...trained.refit] },
+  };
+}
+
+async function readMetrics(store: ObjectStore, runId: string): Promise<Metrics> {
+  const key = runKeys(runId).metrics;
+  return parseJsonAs(metricsSchema, (await readWithMarker(store, key)).bytes, key);
 }
 
 /** The run's projection; null where the recipe has no SVD. */

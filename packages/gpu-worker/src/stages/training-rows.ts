@@ -1,34 +1,32 @@
 import {
-  compareUtf8,
   featureDimension,
-  labelOfKey,
+  readLabelLookup,
   runKeys,
   TrommelError,
   type ObjectStore,
   type Projection,
   type RunConfig,
 } from "@trommel/common";
+import type { RowSet } from "../head/row-set.js";
 import { RowProjector } from "../linalg/project-rows.js";
 import { readFeatures } from "./gram.js";
 import { readListing, readShard, readSplit } from "./read-config.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {
-  /** In output order: UTF-8 byte order. */
+  /** In output order, as the listing has them. */
   readonly labels: readonly string[];
-  readonly featureCount: number;
-  readonly train: { readonly features: Float32Array; readonly labels: Int32Array };
-  readonly validation: {
-    readonly features: Float32Array;
-    readonly labels: Int32Array;
-    readonly keys: readonly string[];
-  };
+  readonly train: RowSet;
+  readonly validation: RowSet;
+  /** Every view of the validation images, for a refit; not read where the recipe has none. */
+  readonly heldBack?: RowSet;
   readonly counts: readonly { readonly label: string; readonly train: number; readonly validation: number }[];
 }
 
 /**
  * Reads every feature shard of a run once, projects it, and joins labels to rows by key.
- * @throws TrommelError `bad-dataset` where a class has no readable training image, or none validates at all
+ * @throws TrommelError `bad-dataset` where a class that was listed with images has no readable training image, or none
+ *   validates at all; `corrupt` where the labels are not the run's
  */
 export async function readLabelledRows(options: {
   readonly store: ObjectStore;
@@ -41,7 +39,9 @@ export async function readLabelledRows(options: {
   const keys = runKeys(config.id);
   const listing = await readListing(store, keys.listing);
   const validationKeys = new Set((await readSplit(store, config.id)).validation);
-  const labels = (listing.classes ?? []).map(({ label }) => label).sort(compareUtf8);
+  const labelOf = await readLabelLookup(store, config);
+  const classes = listing.classes ?? [];
+  const labels = classes.map(({ label }) => label);
   const indexOf = new Map(labels.map((label, index) => [label, index]));
   const dimension = featureDimension(config);
   const featureCount = projection?.components ?? dimension;
@@ -49,7 +49,7 @@ export async function readLabelledRows(options: {
     projection === null ? undefined : await RowProjector.create(projection, { threads: options.threads });
   const train = new RowCollector(featureCount);
   const validation = new RowCollector(featureCount);
-  const keysValidated: string[] = [];
+  const heldBack = config.recipe.training.refit ? new RowCollector(featureCount) : undefined;
   const counts = labels.map((label) => ({ label, train: 0, validation: 0 }));
   try {
     for (let index = 0; index < listing.shards; index += 1) {
@@ -59,7 +59,7 @@ export async function readLabelledRows(options: {
       const projected = projector === undefined ? features : await projector.project(features, image.length);
       for (const [row, position] of image.entries()) {
         const key = shard.entries[position]?.key ?? "";
-        const label = indexOf.get(labelOfKey(key) ?? "");
+        const label = indexOf.get(labelOf(key) ?? "");
         if (label === undefined)
           throw new TrommelError(
             "corrupt",
@@ -67,29 +67,31 @@ export async function readLabelledRows(options: {
           );
         const identity = view[row] === 0;
         const validates = validationKeys.has(key);
-        if (validates && !identity) continue;
         const values = projected.subarray(row * featureCount, (row + 1) * featureCount);
-        (validates ? validation : train).add(values, label);
+        if (!validates) train.add(values, label);
+        else if (identity) validation.add(values, label);
+        if (validates) heldBack?.add(values, label);
         const count = counts[label];
         if (identity && count !== undefined) count[validates ? "validation" : "train"] += 1;
-        if (validates) keysValidated.push(key);
       }
     }
   } finally {
     await projector?.release();
   }
-  checkCounts(counts);
+  checkCounts(counts, new Set(classes.filter(({ images }) => images > 0).map(({ label }) => label)));
   return {
     labels,
-    featureCount,
     train: train.rows(),
-    validation: { ...validation.rows(), keys: keysValidated },
+    validation: validation.rows(),
+    ...(heldBack === undefined ? {} : { heldBack: heldBack.rows() }),
     counts,
   };
 }
 
-function checkCounts(counts: LabelledRows["counts"]): void {
-  const empty = counts.filter(({ train }) => train === 0).map(({ label }) => JSON.stringify(label));
+/** @param listed classes that the listing has images of; one of a class list may have none */
+function checkCounts(counts: LabelledRows["counts"], listed: ReadonlySet<string>): void {
+  const untrained = counts.filter(({ label, train }) => train === 0 && listed.has(label));
+  const empty = untrained.map(({ label }) => JSON.stringify(label));
   if (empty.length > 0) {
     throw new TrommelError(
       "bad-dataset",
@@ -124,7 +126,7 @@ class RowCollector {
     this.#count += 1;
   }
 
-  rows(): { features: Float32Array; labels: Int32Array } {
+  rows(): RowSet {
     return {
       features: this.#features.subarray(0, this.#count * this.#width),
       labels: this.#labels.subarray(0, this.#count),

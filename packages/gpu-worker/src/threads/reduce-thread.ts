@@ -5,6 +5,7 @@ import { bundle } from "../stages/bundle.js";
 import { close } from "../stages/close.js";
 import type { ReduceStage, StageContext, StageOutcome } from "../stages/context.js";
 import { gram } from "../stages/gram.js";
+import { normalize } from "../stages/normalize.js";
 import { solve } from "../stages/solve.js";
 import { train } from "../stages/train.js";
 import { serveCalls } from "./thread-rpc.js";
@@ -31,6 +32,7 @@ export type ReduceNote =
 const stages: Readonly<
   Record<ReduceStage, (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>>
 > = {
+  normalize: ({ id }, context) => normalize(id, context),
   gram: ({ id, unit }, context) => gram(id, unit, context),
   solve: ({ id }, context) => solve(id, context),
   train: ({ id }, context) => train(id, context),

@@ -48,7 +48,7 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
   }
   session.say(describe(now));
   for (const stage of now.stages) {
-    if (stage.total > 0) session.say(`  ${stage.stage.padEnd(8)} ${stage.done}/${stage.total} ${stage.note}`);
+    if (stage.total > 0) session.say(`  ${stage.stage.padEnd(9)} ${stage.done}/${stage.total} ${stage.note}`);
   }
   if (now.error !== undefined) session.say(`  ${now.error.stage} failed: ${now.error.message}`);
   session.result(now);

@@ -1,5 +1,11 @@
 import { availableParallelism } from "node:os";
-import { TrommelError, type Device, type EngineName } from "@trommel/common";
+import {
+  TrommelError,
+  type Device,
+  type EngineName,
+  type PredictedRow,
+  type ScoreFormat,
+} from "@trommel/common";
 import { resolveScoring, resolveBundle } from "../../run-control/resolve-run.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
@@ -10,7 +16,7 @@ type ScoreFlags = GlobalFlags &
     readonly model: string;
     readonly output: string;
     readonly top?: number;
-    readonly format: "jsonl" | "csv";
+    readonly format?: readonly ScoreFormat[];
     readonly shardSize: number;
   };
 
@@ -24,7 +30,7 @@ export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
       model: flags.model,
       output: flags.output,
       topK: flags.top,
-      formats: flags.format === "csv" ? ["jsonl", "csv"] : ["jsonl"],
+      formats: flags.format,
       shardSize: flags.shardSize,
     });
     await runSubject(session, { kind: "scoring", id: config.id, config }, flags, claim);
@@ -36,6 +42,7 @@ export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
 type PredictFlags = GlobalFlags & {
   readonly model: string;
   readonly top?: number;
+  readonly format?: "result";
   readonly device?: Device;
   readonly engine?: EngineName;
   readonly threads?: number;
@@ -51,6 +58,12 @@ export async function predict(files: string[], flags: PredictFlags): Promise<voi
         `failed to predict with --engine ${flags.engine}: predict runs a bundle's model.onnx. Leave --engine out`,
       );
     }
+    if (flags.format !== undefined && session.json) {
+      throw new TrommelError(
+        "invalid-argument",
+        `failed to predict with --json and --format ${flags.format}: the one prints an object, the other a line per file. Leave one of them out`,
+      );
+    }
     const bundle = await resolveBundle(session.store, flags.model);
     const commands = await loadWorkerCommands();
     const rows = await commands.predict({
@@ -60,13 +73,7 @@ export async function predict(files: string[], flags: PredictFlags): Promise<voi
       threads: flags.threads ?? availableParallelism(),
       ...(flags.top === undefined ? {} : { topK: flags.top }),
     });
-    for (const row of rows) {
-      session.say(
-        "error" in row
-          ? `${row.key}: failed: ${row.error.reason} (${row.error.detail})`
-          : describe(row.key, row.top),
-      );
-    }
+    for (const row of rows) showRow(session, row, flags.format);
     session.result({ model: bundle.location, rows });
     if (rows.some((row) => "error" in row)) process.exitCode = 1;
   } finally {
@@ -74,6 +81,16 @@ export async function predict(files: string[], flags: PredictFlags): Promise<voi
   }
 }
 
-function describe(key: string, top: readonly { label: string; probability: number }[]): string {
-  return `${key}: ${top.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`).join(", ")}`;
+function showRow(session: Session, row: PredictedRow, format: "result" | undefined): void {
+  if ("error" in row) {
+    const line = `${row.key}: failed: ${row.error.reason} (${row.error.detail})`;
+    // Lines for machines stay alone on stdout.
+    if (format === "result") process.stderr.write(`${line}\n`);
+    else session.say(line);
+  } else if (format === "result") {
+    session.say(JSON.stringify({ result: row.label, key: row.key }));
+  } else {
+    const labels = row.top.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`);
+    session.say(`${row.key}: ${labels.join(", ")}`);
+  }
 }

@@ -6,7 +6,7 @@ type PlateauRecipe = Extract<ScheduleRecipe, { type: "plateau" }>;
 const minDelta = 1e-4;
 
 /** The learning rate from epoch to epoch, by the rule of Keras's ReduceLROnPlateau on the validation loss, without cooldown. */
-export class PlateauSchedule {
+export class PlateauRule {
   readonly #recipe: PlateauRecipe;
   #learningRate: number;
   #best = Number.POSITIVE_INFINITY;

@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { scoreFormat } from "../recipe/recipe.js";
+import { sha256 } from "./backbone-spec.js";
+import { runId } from "./names.js";
+
+/** What closing a scoring writes beside its ledger. */
+
+const images = z.int().nonnegative();
+
+/** `counts.json`: for how many pictures each label is the likeliest. */
+export const scoreCounts = z
+  .object({
+    formatVersion: z.literal(1),
+    /** Every scored picture: the sum over the labels. */
+    images,
+    /** All labels of the model in output order, those of no picture too. */
+    labels: z.array(z.object({ label: z.string(), images }).strict()),
+    /**
+     * The same by group, in order of each group's first label, where labels are written `group/name`, such as
+     * `可回收物/易拉罐`; a label without a `/` among them is a group of its own. Null where no label has one.
+     */
+    groups: z.array(z.object({ group: z.string(), images }).strict()).nullable(),
+  })
+  .strict();
+export type ScoreCounts = z.infer<typeof scoreCounts>;
+
+/** What became of a scoring's `submission.csv`. Where it is not merged the parts hold its rows all the same. */
+export const submissionOutcome = z.discriminatedUnion("merged", [
+  z
+    .object({
+      merged: z.literal(true),
+      file: z.string(),
+      rows: images,
+      sizeBytes: z.int().nonnegative(),
+      sha256,
+    })
+    .strict(),
+  z
+    .object({
+      merged: z.literal(false),
+      reason: z.enum([
+        /** It would pass the bound under which it is put together in memory. */
+        "too-large",
+        /** Two pictures have the same key but for their extension, so an id would stand for both. */
+        "repeated-ids",
+      ]),
+      /** For people: what was found and what to do. */
+      detail: z.string(),
+    })
+    .strict(),
+]);
+export type SubmissionOutcome = z.infer<typeof submissionOutcome>;
+
+/** `_SUCCESS.json`, written last: with it the scoring is whole. */
+export const scoringSuccess = z
+  .object({
+    formatVersion: z.literal(1),
+    scoring: runId,
+    /** Parts of each format. */
+    parts: z.int().positive(),
+    formats: z.array(scoreFormat).min(1),
+    /** The first and the last part of each format, in the order of `formats`; those between are numbered through. */
+    files: z.array(z.object({ format: scoreFormat, first: z.string(), last: z.string() }).strict()),
+    /** Scored pictures. */
+    rows: images,
+    model: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
+    /** Null where the format `kaggle` was not asked for. */
+    submission: submissionOutcome.nullable(),
+  })
+  .strict();
+export type ScoringSuccess = z.infer<typeof scoringSuccess>;

@@ -1,0 +1,37 @@
+import type { RunResult } from "../run-control/run-state.js";
+
+/** Labels that a line shows; the rest are in `counts.json`. */
+const shownAtMost = 5;
+
+interface Counted {
+  readonly name: string;
+  readonly images: number;
+}
+
+/** What a finished scoring says of its pictures: the most frequent groups and labels, and its submission. */
+export function describeScores({ ledger, counts, submission }: RunResult): string[] {
+  const lines: string[] = [];
+  if (counts?.groups != null)
+    lines.push(
+      `groups: ${mostFrequent(counts.groups.map(({ group, images }) => ({ name: group, images })))}`,
+    );
+  if (counts !== undefined)
+    lines.push(
+      `labels: ${mostFrequent(counts.labels.map(({ label, images }) => ({ name: label, images })))}`,
+    );
+  if (submission?.merged === true) {
+    const without = ledger.failed === 0 ? "" : `; ${ledger.failed} that failed have none (errors.jsonl)`;
+    lines.push(`${submission.file}: ${submission.rows} rows${without}`);
+  }
+  if (submission?.merged === false) lines.push(`submission.csv is not written: ${submission.detail}`);
+  return lines;
+}
+
+/** By falling count, the earlier of the model's labels first on a tie. */
+function mostFrequent(counted: readonly Counted[]): string {
+  const found = counted.filter(({ images }) => images > 0).sort((a, b) => b.images - a.images);
+  if (found.length === 0) return "none";
+  const shown = found.slice(0, shownAtMost).map(({ name, images }) => `${name} ${images}`);
+  const more = found.length - shown.length;
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join(", ");
+}

@@ -1,0 +1,62 @@
+import { TrommelError, type EpochRecord, type TrainingRecipe } from "@trommel/common";
+import type { RowSet } from "./row-set.js";
+
+interface TrainingRows {
+  readonly train: RowSet;
+  readonly validation: RowSet;
+  readonly heldBack?: RowSet;
+  readonly classCount: number;
+  readonly training: Pick<TrainingRecipe, "refit">;
+}
+
+/**
+ * @returns the number of features a row has
+ * @throws TrommelError `bad-dataset` without training or validation rows, `internal` when lengths or labels do not fit
+ */
+export function checkRows({ train, validation, heldBack, classCount, training }: TrainingRows): number {
+  if (train.labels.length === 0 || validation.labels.length === 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to train the head: ${train.labels.length} training and ${validation.labels.length} validation rows, ` +
+        "each needs at least one. Give more readable images, or another validation fraction.",
+    );
+  }
+  if (training.refit && heldBack === undefined) {
+    throw new TrommelError("internal", "failed to refit the head: the rows held back are not given.");
+  }
+  const featureCount = train.features.length / train.labels.length;
+  let fits = Number.isInteger(featureCount) && featureCount > 0;
+  for (const { features, labels } of [train, validation, ...(heldBack === undefined ? [] : [heldBack])]) {
+    fits &&= features.length === labels.length * featureCount;
+    fits &&= labels.every((label) => label >= 0 && label < classCount);
+  }
+  if (fits) return featureCount;
+  throw new TrommelError(
+    "internal",
+    `failed to train the head: ${train.features.length} values of ${train.labels.length} training rows, ` +
+      `${validation.features.length} of ${validation.labels.length} validation rows, ` +
+      `${heldBack?.features.length ?? 0} of ${heldBack?.labels.length ?? 0} rows held back and ` +
+      `${classCount} classes do not fit together.`,
+  );
+}
+
+/** @throws TrommelError `cancelled` */
+export function checkSignal(signal: AbortSignal | undefined, when: string): void {
+  if (signal?.aborted !== true) return;
+  throw new TrommelError("cancelled", `failed to train the head: cancelled ${when}.`, {
+    cause: signal.reason,
+  });
+}
+
+type MeasuredLoss = Pick<EpochRecord, "epoch" | "learningRate" | "trainLoss"> & Partial<EpochRecord>;
+
+/** @throws TrommelError `bad-dataset`: the training diverged */
+export function checkFinite({ epoch, learningRate, trainLoss, validationLoss }: MeasuredLoss): void {
+  if (Number.isFinite(trainLoss) && (validationLoss === undefined || Number.isFinite(validationLoss))) return;
+  const validated = validationLoss === undefined ? "" : ` and ${validationLoss} in validation`;
+  throw new TrommelError(
+    "bad-dataset",
+    `failed to train the head: in epoch ${epoch} the loss is ${trainLoss} in training${validated}, at learning rate ` +
+      `${learningRate}. Lower the learning rate, or check the features for values that are not finite.`,
+  );
+}

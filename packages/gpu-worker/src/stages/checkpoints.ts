@@ -1,0 +1,48 @@
+import { readWithMarker, runKeys, writeWithMarker, findMarker, type ObjectStore } from "@trommel/common";
+import type { Checkpoints } from "../head/training-state.js";
+
+/**
+ * The checkpoints of a run's training, `head/checkpoints/<epoch>.safetensors` each with its marker. While training goes on
+ * the last stays and the best; in the end {@link keepCheckpoint} leaves the best alone.
+ */
+export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoints {
+  const keys = runKeys(runId);
+  return {
+    async load() {
+      for (const key of (await checkpointKeys(store, runId)).reverse()) {
+        // Without a marker its writer died half way; the one before has not been removed then.
+        if ((await findMarker(store, key)) === undefined) continue;
+        return { name: key, bytes: (await readWithMarker(store, key)).bytes };
+      }
+      return undefined;
+    },
+    async save(number, bestEpoch, bytes) {
+      await writeWithMarker(store, keys.checkpoint(number), bytes);
+      await removeOthers(store, runId, [number, bestEpoch]);
+    },
+  };
+}
+
+/** Removes every checkpoint of a run but one. */
+export async function keepCheckpoint(store: ObjectStore, runId: string, bestEpoch: number): Promise<void> {
+  await removeOthers(store, runId, [bestEpoch]);
+}
+
+async function removeOthers(store: ObjectStore, runId: string, kept: readonly number[]): Promise<void> {
+  const stay = new Set(kept.map((number) => runKeys(runId).checkpoint(number)));
+  const go = (await checkpointKeys(store, runId)).filter((key) => !stay.has(key));
+  // The marker first: what has none does not exist, however far the removal comes.
+  if (go.length > 0) await store.delete(go.map((key) => `${key}.json`));
+  if (go.length > 0) await store.delete(go);
+}
+
+/** Keys of all that is there, whole or not, by rising number. */
+async function checkpointKeys(store: ObjectStore, runId: string): Promise<string[]> {
+  const found = new Map<number, string>();
+  const { checkpoints } = runKeys(runId);
+  for await (const { key } of store.list(checkpoints)) {
+    const name = /^(\d+)\.safetensors(?:\.json)?$/.exec(key.slice(checkpoints.length));
+    if (name !== null) found.set(Number(name[1]), key.replace(/\.json$/, ""));
+  }
+  return [...found].sort(([left], [right]) => left - right).map(([, key]) => key);
+}

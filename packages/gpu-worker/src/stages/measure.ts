@@ -1,0 +1,49 @@
+import { findMarker, markerSchema, runKeys, writeWithMarker } from "@trommel/common";
+import { z } from "zod";
+import { PixelSums } from "../image/pixel-sums.js";
+import type { DeviceStageContext, StageOutcome } from "./context.js";
+import { jsonBytes } from "./ledger.js";
+import { readShard, readUnresolvedConfig } from "./read-config.js";
+import { runBatches } from "./run-batches.js";
+
+/** Pictures that are summed up at a time: few, for they wait for nothing. */
+const picturesPerBatch = 4;
+
+/** Counts alone: why a picture could not be read is extraction's to say. */
+const statisticsMarker = markerSchema.extend({ ok: z.int().nonnegative(), failed: z.int().nonnegative() });
+
+/**
+ * Measure: shard → pixel statistics.
+ *
+ * In: the shard's files, decoded as extraction does. Out: `statistics/<n>.json`, exact sums over the pictures that can be
+ * read, and its marker. Pictures of both sides of the split count: pixels tell no label.
+ * A retry finds the marker, or sums again to the same bytes. What cannot be read is left to extraction's ledger.
+ */
+export async function measure(
+  runId: string,
+  shardIndex: number,
+  context: DeviceStageContext,
+): Promise<StageOutcome> {
+  const { store } = context;
+  const keys = runKeys(runId);
+  const key = keys.statistics(shardIndex);
+  const standing = await findMarker(store, key, statisticsMarker);
+  if (standing !== undefined) return { images: standing.ok + standing.failed, failed: standing.failed };
+  const { dataset, recipe, side } = await readUnresolvedConfig(store, runId);
+  const { entries } = await readShard(store, keys.shard(shardIndex));
+  const sums = new PixelSums();
+  const { length: failed } = await runBatches({
+    entries,
+    source: dataset,
+    decode: { ...recipe.decode, side },
+    batchSize: picturesPerBatch,
+    context,
+    run: (batch) => {
+      sums.add(batch.pixels);
+      return Promise.resolve();
+    },
+  });
+  const ok = entries.length - failed;
+  await writeWithMarker(store, key, jsonBytes(sums.statistics(ok)), { ok, failed });
+  return { images: entries.length, failed };
+}

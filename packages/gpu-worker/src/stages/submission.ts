@@ -1,0 +1,96 @@
+import {
+  markerSchema,
+  outputKeys,
+  readMarker,
+  readWithMarker,
+  sha256Hex,
+  TrommelError,
+  type FailedRow,
+  type ObjectStore,
+  type Shard,
+} from "@trommel/common";
+import type { SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
+
+/** A store takes whole objects of known length, so the file is put together in memory: this much, and one part. */
+const submissionBytesAtMost = 256 * 1024 * 1024;
+
+/**
+ * Puts the parts of the format `kaggle` together as `submission.csv`: the header once, then the rows in listing order.
+ * Where it cannot be one file, nothing is written and the outcome says why; the parts stand in any case.
+ */
+export class Submission {
+  readonly #output: ObjectStore;
+  readonly #header: Buffer;
+  readonly #bytesAtMost: number;
+  readonly #ids = new RepeatedIds();
+  #parts = 0;
+  #rows = 0;
+  #sizeBytes: number;
+
+  /** @param labels in output order */
+  constructor(output: ObjectStore, labels: readonly string[], bytesAtMost = submissionBytesAtMost) {
+    this.#output = output;
+    this.#header = Buffer.from(kaggleHeader(labels), "utf8");
+    this.#bytesAtMost = bytesAtMost;
+    this.#sizeBytes = this.#header.length;
+  }
+
+  /** Takes the next shard's part in: its ids and its size, and not yet its rows. */
+  async add(shard: Shard, failed: readonly FailedRow[]): Promise<void> {
+    const marker = await readMarker(this.#output, outputKeys.part(this.#parts, "kaggle"), markerSchema);
+    const without = new Set(failed.map(({ position }) => position));
+    for (const [position, { key }] of shard.entries.entries()) {
+      if (without.has(position)) continue;
+      this.#ids.add(key);
+      this.#rows += 1;
+    }
+    this.#parts += 1;
+    this.#sizeBytes += marker.sizeBytes - this.#header.length;
+  }
+
+  /** @throws TrommelError `corrupt` where a part is not as its marker or its header should be */
+  async write(signal: AbortSignal): Promise<SubmissionOutcome> {
+    if (this.#ids.count > 0) return { merged: false, reason: "repeated-ids", detail: this.#repeatedIds() };
+    if (this.#sizeBytes > this.#bytesAtMost)
+      return { merged: false, reason: "too-large", detail: this.#tooLarge() };
+    const whole = await this.#merge(signal);
+    await this.#output.put(outputKeys.submission, whole, { contentType: "text/csv" });
+    return {
+      merged: true,
+      file: outputKeys.submission,
+      rows: this.#rows,
+      sizeBytes: whole.length,
+      sha256: sha256Hex(whole),
+    };
+  }
+
+  async #merge(signal: AbortSignal): Promise<Buffer> {
+    const whole = Buffer.alloc(this.#sizeBytes);
+    let filled = this.#header.copy(whole);
+    for (let index = 0; index < this.#parts; index += 1) {
+      signal.throwIfAborted();
+      const key = outputKeys.part(index, "kaggle");
+      const { bytes } = await readWithMarker(this.#output, key);
+      if (!this.#header.equals(bytes.subarray(0, this.#header.length))) {
+        throw new TrommelError(
+          "corrupt",
+          `failed to merge ${key} into ${outputKeys.submission}: its header is not that of the model's labels. Score into another --output`,
+          { context: { key } },
+        );
+      }
+      whole.set(bytes.subarray(this.#header.length), filled);
+      filled += bytes.length - this.#header.length;
+    }
+    return whole;
+  }
+
+  #repeatedIds(): string {
+    const count = this.#ids.count;
+    return `${count} ${count === 1 ? "picture has" : "pictures have"} the id of another, which is its key without the extension (${this.#ids.shown.join("; ")}). Rename them and score again, or put the kaggle parts together yourself`;
+  }
+
+  #tooLarge(): string {
+    return `it would have ${this.#sizeBytes} bytes, and at most ${this.#bytesAtMost} are put together. Put the kaggle parts together yourself, with the header of the first alone`;
+  }
+}
