@@ -40,7 +40,7 @@ export {
   encodeProjection,
 } from "./artefacts/linear-algebra-codec.js";
 export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/linear-algebra.js";
-export { labelLookup, labelTable, readLabelLookup } from "./artefacts/labels.js";
+export { readLabelLookup } from "./artefacts/labels.js";
 export type { LabelOf, LabelTable } from "./artefacts/labels.js";
 export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/listing.js";
 export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/listing.js";

@@ -8,7 +8,7 @@ import { runKeys } from "./names.js";
 import type { RunConfig } from "./run.js";
 
 /** `labels.json`: the labels of a dataset whose folders do not tell them. An image without one is not trained on. */
-export const labelTable = z
+const labelTable = z
   .object({
     formatVersion: z.literal(1),
     /** [key, label] in UTF-8 byte order of the keys, each key once. */
@@ -21,7 +21,7 @@ export type LabelTable = z.infer<typeof labelTable>;
 export type LabelOf = (key: string) => string | undefined;
 
 /** @param table null where folders label */
-export function labelLookup(table: LabelTable | null): LabelOf {
+function labelLookup(table: LabelTable | null): LabelOf {
   if (table === null) return labelOfKey;
   const byKey = new Map(table.labels);
   return (key) => byKey.get(key);

@@ -19,25 +19,16 @@ export interface CsvColumns {
 
 /**
  * Reads a table with a header (RFC 4180, UTF-8) to rows by their ids.
- * @param location a path, `file:` or `s3://`
+ * @param file a path, `file:` or `s3://` location
  * @param classes the legal labels; null where any is
  * @throws TrommelError `not-found`; `bad-dataset` naming the file and the line
  */
 export async function readCsvLabels(
-  location: string,
-  columns: CsvColumns,
-  classes: ReadonlySet<string> | null,
-): Promise<Map<string, CsvRow>> {
-  return parseCsvLabels(await readLabelFile(what, location), location, columns, classes);
-}
-
-/** @param file for messages */
-export async function parseCsvLabels(
-  bytes: Uint8Array,
   file: string,
   columns: CsvColumns,
   classes: ReadonlySet<string> | null,
 ): Promise<Map<string, CsvRow>> {
+  const bytes = await readLabelFile(what, file);
   decodeLabelFile(bytes, what, file, "bad-dataset");
   const rows = new Map<string, CsvRow>();
   let header: Header | undefined;

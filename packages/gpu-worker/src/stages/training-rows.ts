@@ -1,5 +1,6 @@
 import {
   featureDimension,
+  readLabelLookup,
   runKeys,
   TrommelError,
   type ObjectStore,
@@ -10,7 +11,6 @@ import type { RowSet } from "../head/row-set.js";
 import { RowProjector } from "../linalg/project-rows.js";
 import { readFeatures } from "./gram.js";
 import { readListing, readShard, readSplit } from "./read-config.js";
-import { readLabelLookup } from "./read-labels.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {
