@@ -71,7 +71,7 @@ describe("built-in recipes", () => {
       "head",
     );
     const { optimizer, schedule, ...training } = recipe.training;
-    assertFields(optimizer, { type: "adam", learningRate: 0.001, weightDecay: 0 }, "optimizer");
+    assertFields(optimizer, { type: "adam", learningRate: 0.005, weightDecay: 0 }, "optimizer");
     assertFields(
       schedule,
       { type: "plateau", factor: 1 / 5, patience: 5, minimum: 1e-5, warmupEpochs: 0 },

@@ -13,9 +13,8 @@ import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
 import { loadReference, relativeDifference, runOnnx, seededValues } from "../../support/layers-reference.js";
 import { publishedCounts, type ZooTopology } from "../../support/zoo-tables.js";
 
-/** Adds the largest networks, and every one at its own input size: one to three minutes and 3 GB. */
+/** Adds every network at its own input size: one to three minutes and 3 GB. */
 const all = process.env["TROMMEL_ALL_ARCHITECTURES"] === "1";
-const large = new Set(["efficientnet-b6", "efficientnet-b7", "resnet152"]);
 
 interface Case {
   readonly architecture: string;
@@ -39,8 +38,7 @@ if (all) {
 describe("the zoo in ONNX Runtime and in TensorFlow.js", () => {
   for (const item of cases) {
     const { architecture, inputSize, pooling } = item;
-    const skip = large.has(architecture) && !all && "TROMMEL_ALL_ARCHITECTURES=1 runs it";
-    it(`${architecture} at ${inputSize}, ${pooling} pooling, random weights`, { skip }, async (test) => {
+    it(`${architecture} at ${inputSize}, ${pooling} pooling, random weights`, async (test) => {
       const difference = await compareEngines(item);
       test.diagnostic(`relative difference ${difference.toExponential(1)}`);
     });
