@@ -143,12 +143,16 @@ for name, broken in {
     add(f"png, a profile {name}", files.png(muted, 2, chunks=[files.iccp(broken)]), muted)
     data = saved(Image.fromarray(muted), "JPEG", quality=98, subsampling=0, icc_profile=broken)
     add(f"jpeg, a profile {name}", data, opened(data), 2)
+wide = muted.astype(np.uint16) * 257
+add("png, 16 bits, a profile cut short", files.png(wide, 2, 16, [files.iccp(profiles["Adobe RGB"][:200])]), muted)
+damaged = profiles["grey gamma 1.4"].replace(b"curv", b"damn")
+add("png, grey and alpha, a damaged profile", files.png(grey_alpha, 4, 8, [files.iccp(damaged)]), flattened(grey3(ramp), alphas / 255), 1)
 data = files.png(ramp[..., None], 0, chunks=[files.iccp(profiles["Adobe RGB"])])
 add("png, grey with a profile of RGB", data, grey3(ramp))
 damaged = (b"iCCP", b"profile\0\0" + b"not deflated at all")
 add("png, a profile that does not inflate", files.png(muted, 2, chunks=[damaged]), muted)
 
-# CMYK: Pillow stores the complement, with Adobe's marker; without the marker the numbers are inks.
+# CMYK: stored as the complement of the inks, with Adobe's marker or without it, as Pillow and browsers have it.
 inks = np.stack([20 + 6 * x, 30 + 5 * y, 40 + 2 * x + 3 * y, 5 * x], axis=-1).astype(np.uint8)
 
 
@@ -171,9 +175,6 @@ def ycck_of(cmyk):
 def add_cmyk(name, data, tolerance=3):
     cmyk = opened(data)
     assert cmyk.mode == "CMYK"
-    # Pillow takes every CMYK file for one of Adobe's.
-    if b"Adobe\0" not in data:
-        cmyk = Image.fromarray(255 - np.asarray(cmyk), "CMYK")
     difference = np.abs(np.asarray(cmyk).astype(int) - inks).max()
     assert difference < 8, (name, difference)
     add(name, data, to_srgb(cmyk, "ink"), tolerance)
@@ -181,7 +182,7 @@ def add_cmyk(name, data, tolerance=3):
 
 options = {"quality": 98, "icc_profile": profiles["ink"]}
 add_cmyk("jpeg, CMYK of Adobe (inverted)", saved(Image.fromarray(inks, "CMYK"), "JPEG", **options))
-add_cmyk("jpeg, CMYK as it stands", without_adobe(saved(Image.fromarray(255 - inks, "CMYK"), "JPEG", **options)))
+add_cmyk("jpeg, CMYK without Adobe's marker", without_adobe(saved(Image.fromarray(inks, "CMYK"), "JPEG", **options)))
 stored = Image.fromarray(255 - ycck_of(inks), "CMYK")
 add_cmyk("jpeg, YCCK", as_ycck(saved(stored, "JPEG", **options)))
 add("tiff, CMYK", saved(Image.fromarray(inks, "CMYK"), "TIFF", icc_profile=profiles["ink"]), to_srgb(Image.fromarray(inks, "CMYK"), "ink"), 3)
@@ -190,7 +191,7 @@ black = np.zeros((SIDE, SIDE, 4), np.uint8)
 black[..., 3] = 16 * (x // 2)
 for name, data in {
     "of Adobe": saved(Image.fromarray(black, "CMYK"), "JPEG", quality=98),
-    "as it stands": without_adobe(saved(Image.fromarray(255 - black, "CMYK"), "JPEG", quality=98)),
+    "and without Adobe's marker": without_adobe(saved(Image.fromarray(black, "CMYK"), "JPEG", quality=98)),
     "as YCCK": as_ycck(saved(Image.fromarray(255 - ycck_of(black), "CMYK"), "JPEG", quality=98)),
 }.items():
     add(f"jpeg, CMYK without a profile {name}", data, grey3(255 - black[..., 3]), 45)

@@ -1,5 +1,5 @@
 import sharp from "sharp";
-import type { ResizeOptions, SharpOptions } from "sharp";
+import type { ResizeOptions, Sharp, SharpOptions } from "sharp";
 import { type DecodeRecipe, type FailureReason, TrommelError, messageOf } from "@trommel/common";
 import { endsEarly } from "./file-end.js";
 import { type DecodableFormat, pictureFormat } from "./picture-format.js";
@@ -89,12 +89,9 @@ async function squarePixels(
     background: { r, g, b },
     fastShrinkOnLoad: false,
   };
-  const source = sharp(bytes, options);
-  // Only these paths paint the background, and sharp would paint it in grey on a grey picture.
-  const paintsBackground = format !== "jpeg" || recipe.fit === "letterbox";
-  const space = paintsBackground ? (await source.metadata()).space : "srgb";
-  if (space === "b-w") source.pipelineColourspace("srgb");
-  if (space === "grey16") source.pipelineColourspace("rgb16");
+  // Of a JPEG, only these paths paint the background.
+  const source =
+    format === "jpeg" && recipe.fit !== "letterbox" ? sharp(bytes, options) : await inColour(bytes, options, timeoutS);
   const { data, info } = await source
     .flatten({ background: { r, g, b } })
     .resize(resize)
@@ -109,6 +106,31 @@ async function squarePixels(
     );
   }
   return data;
+}
+
+/**
+ * A picture that sharp will take to sRGB and paint the background of as it should. Left to itself it paints a grey
+ * picture's background in grey, takes a profile of 16-bit colours to Display P3 and no further, and leaves one of
+ * 16-bit greys out.
+ */
+async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: number): Promise<Sharp> {
+  const source = sharp(bytes, options);
+  const { space, hasProfile } = await source.metadata();
+  if (!hasProfile) {
+    if (space === "b-w") source.pipelineColourspace("srgb");
+    if (space === "grey16") source.pipelineColourspace("rgb16");
+    return source;
+  }
+  if (space === "rgb16") source.pipelineColourspace("srgb");
+  if (space !== "b-w" && space !== "grey16") return source;
+  // A profile of greys fits one channel only, so it comes first, and the background when there are three.
+  const { data, info } = await source
+    .pipelineColourspace("b-w")
+    .toColourspace("srgb")
+    .raw({ depth: "uchar" })
+    .timeout({ seconds: timeoutS })
+    .toBuffer({ resolveWithObject: true });
+  return sharp(data, { raw: info, limitInputPixels: options.limitInputPixels ?? true });
 }
 
 /** Why the decoder refused: by the header and the file's own structure, not by the wording of its message. */
