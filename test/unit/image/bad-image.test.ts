@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import sharp from "sharp";
+import { pngChunk, pngSignature } from "../../support/png.js";
 import { type ResolvedDecodeRecipe, decodeImage } from "@trommel/gpu-worker/image/decode-image";
 
 const recipe: ResolvedDecodeRecipe = {
@@ -24,24 +25,6 @@ function picture() {
   return sharp(raw, { raw: { width: 120, height: 80, channels: 3 } });
 }
 
-/** ISO 3309, as PNG's appendix D has it. */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  }
-  return ~crc >>> 0;
-}
-
-function pngChunk(type: string, data: Uint8Array): Buffer {
-  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
-  const frame = Buffer.alloc(8);
-  frame.writeUInt32BE(data.length, 0);
-  frame.writeUInt32BE(crc32(body), 4);
-  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
-}
-
 /** As `gzip` writes it; node:zlib leaves the name out. */
 function gzipWithName(name: string, text: string): Buffer {
   const plain = gzipSync(text);
@@ -54,10 +37,9 @@ function pngClaiming(width: number, height: number): Buffer {
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   header.set([8, 2, 0, 0, 0], 8);
-  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
   const data = deflateSync(Buffer.alloc(1 << 16));
   return Buffer.concat([
-    signature,
+    pngSignature,
     pngChunk("IHDR", header),
     pngChunk("IDAT", data),
     pngChunk("IEND", Buffer.alloc(0)),

@@ -154,10 +154,16 @@ describe("decodeImage: colours", () => {
     const lossless = { lossless: true, chromaSubsampling: "4:4:4" } as const;
     const blended = [10 + 100 * 0.2, 200 - 100 * 0.2, 90 + 100 * 0.2];
     for (const bitdepth of [8, 10] as const) {
-      const file = await clear.clone().avif({ ...lossless, bitdepth }).toBuffer();
+      const file = await clear
+        .clone()
+        .avif({ ...lossless, bitdepth })
+        .toBuffer();
       near(at(pixelsOf(await decodeImage(file, recipe)), 8, 4, 4), blended, 2, `${bitdepth} bits`);
     }
-    const p3 = await blocks([[[120, 200, 90]]]).withIccProfile("p3").avif(lossless).toBuffer();
+    const p3 = await blocks([[[120, 200, 90]]])
+      .withIccProfile("p3")
+      .avif(lossless)
+      .toBuffer();
     near(at(pixelsOf(await decodeImage(p3, recipe)), 8, 4, 4), [120, 200, 90], 3, "Display P3");
     assert.ok((await sharp(p3).metadata()).hasProfile);
   });

@@ -91,7 +91,9 @@ async function squarePixels(
   };
   // Of a JPEG, only these paths paint the background.
   const source =
-    format === "jpeg" && recipe.fit !== "letterbox" ? sharp(bytes, options) : await inColour(bytes, options, timeoutS);
+    format === "jpeg" && recipe.fit !== "letterbox"
+      ? sharp(bytes, options)
+      : await inColour(bytes, options, timeoutS);
   const { data, info } = await source
     .flatten({ background: { r, g, b } })
     .resize(resize)
