@@ -7,7 +7,7 @@ import { readPatiently, type PatientReader } from "./read-patiently.js";
 const filesAtOnce = 8;
 
 /** How long one try of one file may take. They shape no pixels, so they are the worker's and in no fingerprint. */
-export const pictureBounds = {
+const pictureBounds = {
   readTimeoutMs: 60_000,
   decodeTimeoutMs: 30_000,
   /** Before a file is read for the second and the third time, at most. */

@@ -12,7 +12,7 @@ import { withinBound } from "./within-bound.js";
 /** Reads one file until the store gives it, or until it is certain that the file is at fault and not the store. */
 
 /** Tries of a file before it is a row. */
-export const readTries = 3;
+const readTries = 3;
 
 export interface PatientReader {
   /** @throws TrommelError as ObjectStore.get does; `changed` where it is not the listed object any more */
@@ -89,8 +89,9 @@ function settledFailure({ code }: TrommelError): { reason: FailureReason; detail
   }
 }
 
-function mayPass({ code, retryable }: TrommelError): boolean {
-  return code === "unavailable" || code === "timed-out" || (code === "corrupt" && retryable);
+/** `corrupt` says here that the body lost bytes or its checksum on the way. */
+function mayPass({ code }: TrommelError): boolean {
+  return code === "unavailable" || code === "timed-out" || code === "corrupt";
 }
 
 function persistentFailure({ code }: TrommelError, timeoutMs: number): ReadOutcome {
