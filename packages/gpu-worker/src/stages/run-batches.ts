@@ -1,12 +1,6 @@
-import {
-  openStore,
-  toTrommelError,
-  TrommelError,
-  type FailedRow,
-  type ObjectStore,
-  type ShardEntry,
-} from "@trommel/common";
-import { streamPictures } from "../image/picture-stream.js";
+import { openStore, type FailedRow, type ShardEntry } from "@trommel/common";
+import { pictureSource } from "../image/picture-source.js";
+import { streamPictures, type PictureBounds } from "../image/picture-stream.js";
 import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { DeviceStageContext } from "./context.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
@@ -31,6 +25,8 @@ export async function runBatches(options: {
   /** Pictures per batch. */
   readonly batchSize: number;
   readonly context: DeviceStageContext;
+  /** @default those of streamPictures */
+  readonly bounds?: PictureBounds;
   readonly run: (batch: PictureBatch) => Promise<void>;
 }): Promise<FailedRow[]> {
   const { context, batchSize } = options;
@@ -47,18 +43,20 @@ export async function runBatches(options: {
     running.push(result);
   };
   const source = openStore(options.source);
+  const pictures = pictureSource(source);
   try {
     const batches = new PictureBatches(options.decode.side, batchSize);
     for await (const picture of streamPictures({
       entries: options.entries,
-      read: (key, maxBytes, signal) => source.get(key, { maxBytes, signal }),
+      ...pictures,
+      ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
       decode: options.decode,
       window: windowBatches * batchSize * context.device.laneCount,
       signal: context.signal,
     })) {
       if (!picture.ok) {
-        const { position, key, reason, detail } = picture;
-        failed.push({ position, key, reason, detail });
+        const { position, key, reason, detail, tries } = picture;
+        failed.push({ position, key, reason, detail, tries });
         continue;
       }
       const full = batches.add(picture);
@@ -69,24 +67,10 @@ export async function runBatches(options: {
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);
     await Promise.all(running);
-    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
-      await checkSource(source);
+    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden")) await pictures.probe();
   } finally {
     await Promise.allSettled(running);
     source.close();
   }
   return failed;
-}
-
-/**
- * A folder that is not mounted here, a bucket that went away and a token that ran out look like missing or forbidden
- * files one by one. They must not be committed as such: then the shard is for another try or another worker.
- */
-async function checkSource(source: ObjectStore): Promise<void> {
-  try {
-    for await (const _ of source.list("")) return;
-  } catch (thrown) {
-    const { code, message } = toTrommelError(thrown);
-    throw new TrommelError(code, message, { retryable: true, cause: thrown });
-  }
 }
