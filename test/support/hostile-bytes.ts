@@ -17,32 +17,37 @@ const fraction = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
 const lengths = [0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 
 const mutation: fc.Arbitrary<Mutation> = fc.oneof(
-  fraction.map((cut): Mutation => (bytes) => bytes.slice(0, at(bytes, cut))),
+  fraction.map(
+    (cut): Mutation =>
+      (bytes) =>
+        bytes.slice(0, at(bytes, cut)),
+  ),
   fc.tuple(fraction, fc.integer({ min: 1, max: 255 })).map(
     ([place, flip]): Mutation =>
       (bytes) =>
         bytes.map((byte, i) => (i === at(bytes, place) ? byte ^ flip : byte)),
   ),
   // A length, a count or an offset, wherever it stands and however it is written.
-  fc.tuple(fraction, fc.constantFrom(...lengths), fc.constantFrom(1, 2, 4, 8), fc.boolean()).map(
-    ([place, value, width, little]): Mutation =>
-      (bytes) => {
-        const changed = bytes.slice();
-        const start = at(bytes, place);
-        for (let i = 0; i < width; i += 1) {
-          const shift = little ? i : width - 1 - i;
-          if (start + i < changed.length) changed[start + i] = shift < 4 ? (value >>> (8 * shift)) & 0xff : 0xff;
-        }
-        return changed;
-      },
-  ),
-  fc.tuple(fraction, fraction, fraction).map(
-    ([from, to, place]): Mutation =>
-      (bytes) => {
-        const [start, end] = [at(bytes, Math.min(from, to)), at(bytes, Math.max(from, to))];
-        return Buffer.concat([bytes.slice(0, at(bytes, place)), bytes.slice(start, end), bytes.slice(at(bytes, place))]);
-      },
-  ),
+  fc
+    .tuple(fraction, fc.constantFrom(...lengths), fc.constantFrom(1, 2, 4, 8), fc.boolean())
+    .map(([place, value, width, little]): Mutation => (bytes) => {
+      const changed = bytes.slice();
+      const start = at(bytes, place);
+      for (let i = 0; i < width; i += 1) {
+        const shift = little ? i : width - 1 - i;
+        if (start + i < changed.length)
+          changed[start + i] = shift < 4 ? (value >>> (8 * shift)) & 0xff : 0xff;
+      }
+      return changed;
+    }),
+  fc.tuple(fraction, fraction, fraction).map(([from, to, place]): Mutation => (bytes) => {
+    const [start, end] = [at(bytes, Math.min(from, to)), at(bytes, Math.max(from, to))];
+    return Buffer.concat([
+      bytes.slice(0, at(bytes, place)),
+      bytes.slice(start, end),
+      bytes.slice(at(bytes, place)),
+    ]);
+  }),
   fc.tuple(fraction, fc.constantFrom(...'{}[]"\\,:&*|<>\n\r\t\0 é\u2028'.split(""))).map(
     ([place, text]): Mutation =>
       (bytes) =>
@@ -63,18 +68,40 @@ export function hostileBytes(...valid: readonly (Uint8Array | string)[]): fc.Arb
 }
 
 const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
-  fc.constantFrom<unknown>(null, true, "", "\0", "../../x", "__proto__", "constructor", -1, 0.5, 1e308, 2 ** 53, [], {}),
+  fc.constantFrom<unknown>(
+    null,
+    true,
+    "",
+    "\0",
+    "../../x",
+    "__proto__",
+    "constructor",
+    -1,
+    0.5,
+    1e308,
+    2 ** 53,
+    [],
+    {},
+  ),
   fc.jsonValue({ maxDepth: 2 }),
-  fc.constantFrom("__proto__", "constructor", "toString").map((name) => JSON.parse(`{"${name}": {"a": 1}}`) as unknown),
+  fc
+    .constantFrom("__proto__", "constructor", "toString")
+    .map((name) => JSON.parse(`{"${name}": {"a": 1}}`) as unknown),
   fc.constant(Array.from({ length: 1000 }, () => 7)),
 );
 
 /** A JSON value with one to three of its parts replaced, removed, or given a sibling of a hostile name. */
 export function hostileJson(...valid: readonly unknown[]): fc.Arbitrary<unknown> {
-  const change = fc.tuple(fc.array(fc.nat(20), { maxLength: 4 }), fc.constantFrom("set", "drop", "add"), hostileValue);
+  const change = fc.tuple(
+    fc.array(fc.nat(20), { maxLength: 4 }),
+    fc.constantFrom("set", "drop", "add"),
+    hostileValue,
+  );
   return fc
     .tuple(fc.constantFrom(...valid), fc.array(change, { minLength: 1, maxLength: 3 }))
-    .map(([value, changes]) => changes.reduce((now, [path, how, given]) => changed(now, path, how, given), value));
+    .map(([value, changes]) =>
+      changes.reduce((now, [path, how, given]) => changed(now, path, how, given), value),
+    );
 }
 
 function changed(value: unknown, [step, ...rest]: readonly number[], how: string, given: unknown): unknown {
@@ -117,7 +144,10 @@ export async function parsesOrRefusesLater<T>(parse: () => Promise<T>): Promise<
 }
 
 function refusedAsOurs(thrown: unknown): void {
-  assert.ok(thrown instanceof TrommelError, `it threw ${String(thrown)} ${thrown instanceof Error ? thrown.stack : ""}`);
+  assert.ok(
+    thrown instanceof TrommelError,
+    `it threw ${String(thrown)} ${thrown instanceof Error ? thrown.stack : ""}`,
+  );
   assert.notEqual(thrown.code, "internal", thrown.message);
 }
 

@@ -65,9 +65,19 @@ const model = {
     config: {
       name: "model",
       layers: [
-        { class_name: "InputLayer", name: "in", config: { name: "in", batch_input_shape: [null, 2] }, inbound_nodes: [] },
+        {
+          class_name: "InputLayer",
+          name: "in",
+          config: { name: "in", batch_input_shape: [null, 2] },
+          inbound_nodes: [],
+        },
         { ...dense("d"), name: "d", inbound_nodes: [[["in", 0, 0, {}]]] },
-        { class_name: "Activation", name: "a", config: { name: "a", activation: "relu" }, inbound_nodes: [[["d", 0, 0, {}]]] },
+        {
+          class_name: "Activation",
+          name: "a",
+          config: { name: "a", activation: "relu" },
+          inbound_nodes: [[["d", 0, 0, {}]]],
+        },
       ],
       input_layers: [["in", 0, 0]],
       output_layers: [["a", 0, 0]],
@@ -81,7 +91,12 @@ const sequential = {
     {
       paths: ["w.bin"],
       weights: [
-        { name: "d/kernel", shape: [2], dtype: "float32", quantization: { dtype: "uint8", scale: 1, min: 0 } },
+        {
+          name: "d/kernel",
+          shape: [2],
+          dtype: "float32",
+          quantization: { dtype: "uint8", scale: 1, min: 0 },
+        },
         { name: "e/kernel", shape: [2], dtype: "int32", quantization: { dtype: "uint16", scale: 1, min: 0 } },
         { name: "f", shape: [5], dtype: "float32", quantization: { dtype: "float16" } },
       ],
@@ -95,7 +110,12 @@ function doublingModel(depth: number): object {
   let inner: object = { class_name: "Activation", name: "m", config: { name: "m", activation: "relu" } };
   for (let i = 0; i < depth; i += 1) {
     const twice = { ...inner, inbound_nodes: [[["in", 0, 0, {}]], [["m", 0, 0, {}]]] };
-    const config = { name: "m", layers: [input("in"), twice], input_layers: [["in", 0, 0]], output_layers: [["m", 1, 0]] };
+    const config = {
+      name: "m",
+      layers: [input("in"), twice],
+      input_layers: [["in", 0, 0]],
+      output_layers: [["m", 1, 0]],
+    };
     inner = { class_name: "Model", name: "m", config };
   }
   return inner;
@@ -139,7 +159,9 @@ describe("layers models under fuzz", () => {
           const manifest = weightsManifest.safeParse(value);
           if (!manifest.success) return;
           const file = new Uint8Array(sizeBytes);
-          const found = await parsesOrRefusesLater(() => readWeights(manifest.data, () => Promise.resolve(file)));
+          const found = await parsesOrRefusesLater(() =>
+            readWeights(manifest.data, () => Promise.resolve(file)),
+          );
           for (const weight of found?.values() ?? []) parsesOrRefuses(() => weightValues(weight));
         },
       ),

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { decodeFeatureShard, decodeGram, decodeHeadWeights, decodeProjection } from "@trommel/common";
 import { encodeFeatureShard } from "@trommel/common/artefacts/feature-shard";
-import { encodeGram, encodeHeadWeights, encodeProjection } from "@trommel/common/artefacts/linear-algebra-codec";
+import {
+  encodeGram,
+  encodeHeadWeights,
+  encodeProjection,
+} from "@trommel/common/artefacts/linear-algebra-codec";
 import { fromFloat16, toFloat16 } from "@trommel/common/codec/float16";
 import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec/safetensors";
 import { openKerasSafetensors, isSafetensors } from "@trommel/gpu-worker/backbone/keras-safetensors";

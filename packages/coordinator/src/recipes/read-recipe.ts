@@ -2,8 +2,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf, TrommelError } from "@trommel/common";
-import { parse as parseYaml } from "yaml";
 import { isMapping, mergeOver, type WrittenRecipe } from "./recipe-path.js";
+import { parseYamlText } from "./parse-yaml.js";
 
 /** The recipes that Trommel is shipped with: `recipes/<name>.yaml` of this package. */
 const builtInFolder = fileURLToPath(new URL("../../recipes/", import.meta.url));
@@ -42,7 +42,7 @@ export async function readRecipeText(reference: string): Promise<RecipeText> {
   let value: unknown;
   try {
     text = await readFile(file, "utf8");
-    value = parseYaml(text);
+    value = parseYamlText(text);
   } catch (cause) {
     throw new TrommelError("invalid-argument", `failed to read the recipe ${source}: ${messageOf(cause)}`, {
       cause,
