@@ -114,7 +114,9 @@ function changed(value: unknown, [step, ...rest]: readonly number[], how: string
   else if (how === "set") entries[index] = [entry[0], given];
   else if (how === "drop") entries.splice(index, 1);
   else entries.push([typeof given === "string" ? given : "constructor", given]);
-  return Array.isArray(value) ? entries.map(([, item]) => item) : Object.fromEntries(entries);
+  return Array.isArray(value)
+    ? entries.map(([, item]): unknown => item as unknown)
+    : Object.fromEntries(entries);
 }
 
 /**
