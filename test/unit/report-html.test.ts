@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { recipe, trainingRecipe, type BundleManifest, type Ledger, type Metrics } from "@trommel/common";
 import { renderReport } from "@trommel/gpu-worker/report/report-html";
 import { renderReportPage } from "@trommel/gpu-worker/report/report-page";
+import fc from "fast-check";
 
 const hostile = `<script>alert("1")</script>&'`;
 const escaped = "&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;&#38;&#39;";
@@ -61,6 +62,60 @@ describe("report", () => {
     assert.deepEqual([...addresses], []);
     assert.ok(!/\b(?:src|href)=|url\((?!#)|@import/.test(page.replaceAll(/xlink:href="#/g, "")));
     assert.ok(page.includes(`<h1>${escaped}</h1>`) && page.includes(`<td>${escaped}</td>`));
+  });
+
+  it("has no other tags whatever run, recipe, labels, files and reasons are called", () => {
+    const tagsOf = (word: string): Set<string> => {
+      const metrics = metricsOf([word, "b", "c"]);
+      const page = renderReport({
+        manifest: {
+          ...manifest,
+          run: word,
+          recipe: { ...manifest.recipe, name: word },
+          hashes: { [word]: word },
+          versions: { [word]: word },
+        },
+        metrics,
+        ledger: { ...ledger, failedByReason: { [word]: 1 }, skippedByReason: { [word]: 1 } },
+        misclassified: [{ key: word, label: word, predicted: word, probability: 1 }],
+      });
+      const tags = [...page.matchAll(/<[^>]*>/g)];
+      return new Set(tags.map(([tag]) => tag.replaceAll(/ [\w:-]+="[^"<>]*"/g, "")));
+    };
+    const plain = tagsOf("plain");
+    const pieces = [
+      "<script>",
+      "</script>",
+      "</td>",
+      "</title>",
+      "</style>",
+      "<!--",
+      "-->",
+      "]]>",
+      '"',
+      "'",
+      ">",
+      "&",
+    ];
+    const more = [
+      "&lt;",
+      " onload=alert(1)",
+      "\u2028",
+      "\0",
+      "\x1b[2J",
+      "\n",
+      "{{",
+      "${",
+      "glass",
+      "/",
+      "\\",
+      "\ud800",
+    ];
+    const hostileWord = fc.array(fc.constantFrom(...pieces, ...more), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(hostileWord, (words) => assert.deepEqual(tagsOf(words.join("")), plain)),
+      { seed: 20261122, numRuns: 25, examples: pieces.map((piece) => [[piece]]) },
+    );
   });
 
   it("holds 120 classes, one class, and a training of one epoch", () => {

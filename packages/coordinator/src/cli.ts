@@ -1,11 +1,10 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import {
   devices,
   engines,
   messageOf,
   scoreFormat,
   TrommelError,
-  toTrommelError,
   workerQueues,
   type ScoreFormat,
 } from "@trommel/common";
@@ -23,6 +22,7 @@ import { cancel, resume, status } from "./cli/commands/runs.js";
 import { predict, score } from "./cli/commands/score.js";
 import { train } from "./cli/commands/train.js";
 import { addRecipeFlags } from "./cli/recipe-flags.js";
+import { reportFailure, tell } from "./cli/report-failure.js";
 
 const logLevels = ["debug", "info", "warn", "error", "silent"];
 
@@ -47,36 +47,6 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (thrown) {
     return await reportFailure(thrown, args);
   }
-}
-
-async function reportFailure(thrown: unknown, args: readonly string[]): Promise<number> {
-  const json = args.includes("--json");
-  const embedded = args.includes("--embedded");
-  // Commander has printed its own message, and --help and --version end here with 0.
-  if (thrown instanceof CommanderError) {
-    if (thrown.exitCode === 0) return 0;
-    if (json)
-      process.stdout.write(
-        `${JSON.stringify({ error: { code: "invalid-argument", message: thrown.message } })}\n`,
-      );
-    return 2;
-  }
-  const error = toTrommelError(thrown);
-  if (error.code === "cancelled" && error.context["interrupted"] === true) {
-    process.stderr.write(`trommel: ${error.message}\n`);
-    return 130;
-  }
-  const exitCode = error.code === "invalid-argument" || error.code === "device-unavailable" ? 2 : 1;
-  // A worker of a local cluster leaves the telling to the command that started it.
-  if (embedded && process.connected) {
-    await new Promise((sent) => process.send?.({ error: error.toJSON() }, sent));
-    return exitCode;
-  }
-  if (json) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`);
-  process.stderr.write(`trommel: ${error.message}\n`);
-  if (error.code === "internal" && error.cause instanceof Error)
-    process.stderr.write(`${error.cause.stack ?? ""}\n`);
-  return exitCode;
 }
 
 /** Flags of every command. */
@@ -295,6 +265,6 @@ function addRunCommands(program: Command): void {
 }
 
 process.on("unhandledRejection", (reason) => {
-  process.stderr.write(`trommel: ${reason instanceof TrommelError ? reason.message : messageOf(reason)}\n`);
+  tell(reason instanceof TrommelError ? reason.message : messageOf(reason));
   process.exitCode = 1;
 });

@@ -18,6 +18,8 @@ import {
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
+import { holdsLock } from "@trommel/common/jobs/job-lock";
+import { afterFailure } from "@trommel/common/jobs/run-rules";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
@@ -70,7 +72,8 @@ export async function startCoordinator(options: {
           await job.moveToWait(token);
           throw new WaitingError();
         }
-        throw await planFailure(payload, job, board, toTrommelError(thrown), log);
+        const held = await holdsLock(connection, payload, token);
+        throw await planFailure({ payload, job, held, board, error: toTrommelError(thrown), log });
       }
     },
     { connection, prefix: queuePrefix, concurrency: planConcurrency, drainDelay: 1, ...workerTimings },
@@ -112,19 +115,29 @@ async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
 }
 
 /** Notes the run's error where no further try will come, and words it for BullMQ. */
-async function planFailure(
-  payload: JobPayload,
-  job: Job,
-  board: RunBoard,
-  error: TrommelError,
-  log: Logger,
-): Promise<Error> {
-  const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+async function planFailure(failed: {
+  readonly payload: JobPayload;
+  readonly job: Job;
+  /** Whether the plan is still ours: a coordinator that was paused may wake after another took it. */
+  readonly held: boolean;
+  readonly board: RunBoard;
+  readonly error: TrommelError;
+  readonly log: Logger;
+}): Promise<Error> {
+  const { payload, job, held, board, error, log } = failed;
+  const { next, tell } = afterFailure({
+    code: error.code,
+    retryable: error.retryable,
+    attemptsMade: job.attemptsMade,
+    attempts: job.opts.attempts ?? 1,
+    holdsLock: held,
+  });
+  const last = next === "fail";
   // A final failure is told by whoever follows the run; a try that is repeated is told nowhere else.
   log[last ? "info" : "warn"](
     { run: payload.id, code: error.code, reason: error.message, last },
     "failed to plan",
   );
-  if (last && error.code !== "cancelled") await board.fail(payload.attempt, payload.stage, error);
+  if (tell) await board.fail(payload.attempt, payload.stage, error);
   return error.retryable ? error : new UnrecoverableError(error.message);
 }

@@ -11,6 +11,8 @@ import {
   type ObjectStore,
   type Stage,
 } from "@trommel/common";
+import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
+import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
@@ -54,7 +56,7 @@ export function createProcessor(options: ProcessorOptions) {
         throw new TrommelError("cancelled", `${payload.id} is over`);
       }
       await refuseOtherStore(job, token, board, options);
-      if (payload.stage === "gram") await waitForSplit(payload.id, job, token, board, options.store);
+      if (payload.stage === "gram") await waitForSplit(payload, job, token, options);
       const outcome = await routeJob(payload, heart.context, options.reduce);
       await heart.stop();
       // What followers see is worth no failed job: the work is committed.
@@ -70,7 +72,7 @@ export function createProcessor(options: ProcessorOptions) {
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      throw await failure(toTrommelError(thrown), payload, job, board, options.log);
+      throw await failure(toTrommelError(thrown), payload, job, token, board, options);
     }
   };
 }
@@ -105,16 +107,18 @@ async function refuseOtherStore(
   throw new DelayedError();
 }
 
-/** The listing is nearly always done long before a gram's shards; where it is not, the gram steps back. */
+/** A gram whose shards are done before the listing is steps back, see {@link gramMay}. */
 async function waitForSplit(
-  id: string,
+  { id, attempt }: JobPayload,
   job: Job,
   token: string | undefined,
-  board: RunBoard,
-  store: ObjectStore,
+  { redis, store }: ProcessorOptions,
 ): Promise<void> {
-  if ((await store.head(runKeys(id).listing)) !== undefined) return;
-  if ((await board.state())?.error !== undefined) throw new UnrecoverableError(`${id} has failed`);
+  const planned = await isQueued(redis, { stage: "plan-run", id, attempt });
+  const listed = (await store.head(runKeys(id).listing)) !== undefined;
+  const may = gramMay({ planned, listed });
+  if (may === "start") return;
+  if (may === "give-up") throw new UnrecoverableError(`${id} was not listed to its end`);
   await job.moveToDelayed(Date.now() + splitDelayMs, token);
   throw new DelayedError();
 }
@@ -124,10 +128,18 @@ async function failure(
   error: TrommelError,
   payload: JobPayload,
   job: Job,
+  token: string | undefined,
   board: RunBoard,
-  log: Logger,
+  { redis, log }: ProcessorOptions,
 ): Promise<Error> {
-  const last = !error.retryable || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+  const { next, tell } = afterFailure({
+    code: error.code,
+    retryable: error.retryable,
+    attemptsMade: job.attemptsMade,
+    attempts: job.opts.attempts ?? 1,
+    holdsLock: await holdsLock(redis, payload, token),
+  });
+  const last = next === "fail";
   // A final failure is told by whoever follows the run; a try that is repeated is told nowhere else.
   log[last ? "info" : "warn"](
     {
@@ -139,8 +151,8 @@ async function failure(
     },
     "failed",
   );
-  // A cancelled run has no error; and what is missing because a child failed was said by that child.
-  if (last && error.code !== "cancelled") await board.fail(payload.attempt, payload.stage, error);
+  // What is missing because a child failed was said by that child.
+  if (tell) await board.fail(payload.attempt, payload.stage, error);
   return last ? new UnrecoverableError(error.message) : error;
 }
 

@@ -13,8 +13,9 @@ import {
   type Device,
   type WorkerOptions,
 } from "@trommel/common";
+import { printableArguments } from "@trommel/common/printable";
 import { Worker } from "bullmq";
-import { pino, type Logger } from "pino";
+import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
 import { createProcessor } from "./job-processor.js";
 import { DeviceClient } from "./threads/device-client.js";
@@ -146,7 +147,17 @@ async function drain(
 }
 
 function createLogger(level: string): Logger {
-  if (!process.stderr.isTTY) return pino({ level, base: { worker: process.pid } }, process.stderr);
+  const options: LoggerOptions = {
+    level,
+    base: { worker: process.pid },
+    hooks: { logMethod: logPrintable },
+  };
+  if (!process.stderr.isTTY) return pino(options, process.stderr);
   const stream = pretty({ destination: 2, sync: true, ignore: "hostname,time" });
-  return pino({ level, base: { worker: process.pid } }, stream);
+  return pino(options, stream);
+}
+
+/** Notices name files. */
+function logPrintable(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+  method.apply(this, printableArguments(args) as Parameters<LogFn>);
 }

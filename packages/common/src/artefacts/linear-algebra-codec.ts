@@ -74,15 +74,15 @@ export function encodeHeadWeights(
 
 export function decodeHeadWeights(bytes: Uint8Array, name: string): HeadWeights {
   const file = decodeSafetensors(bytes, { name });
-  const weights: Record<string, NamedTensor> = {};
-  for (const [tensorName, tensor] of Object.entries(file.tensors)) {
+  const weights = Object.entries(file.tensors).map(([tensorName, tensor]): [string, NamedTensor] => {
     if (tensor.dtype !== "F32") {
       throw new TrommelError(
         "corrupt",
         `failed to read the head ${name}: '${tensorName}' is ${tensor.dtype}, not F32`,
       );
     }
-    weights[tensorName] = { shape: tensor.shape, data: tensor.data };
-  }
-  return weights;
+    return [tensorName, { shape: tensor.shape, data: tensor.data }];
+  });
+  // A tensor called __proto__ must stay a tensor.
+  return Object.fromEntries(weights);
 }

@@ -18,7 +18,8 @@ export function describeRedis(url: string): string {
   }
 }
 
-function parseRedisUrl(url: string): RedisOptions {
+/** @throws TrommelError `invalid-argument`, which never repeats the URL: it may hold a password */
+export function parseRedisUrl(url: string): RedisOptions {
   if (url.startsWith("unix:")) return { path: url.slice("unix:".length) };
   let parsed: URL;
   try {
@@ -28,15 +29,23 @@ function parseRedisUrl(url: string): RedisOptions {
   }
   if (parsed.protocol !== "redis:" && parsed.protocol !== "rediss:") throw illegalUrl();
   const database = parsed.pathname.replace(/^\//, "");
-  if (!/^\d*$/.test(database)) throw illegalUrl();
+  if (!/^\d{0,9}$/.test(database) || parsed.hostname === "") throw illegalUrl();
   return {
     host: parsed.hostname.replace(/^\[|\]$/g, ""),
     port: parsed.port === "" ? 6379 : Number(parsed.port),
-    ...(parsed.username === "" ? {} : { username: decodeURIComponent(parsed.username) }),
-    ...(parsed.password === "" ? {} : { password: decodeURIComponent(parsed.password) }),
+    ...(parsed.username === "" ? {} : { username: decoded(parsed.username) }),
+    ...(parsed.password === "" ? {} : { password: decoded(parsed.password) }),
     ...(database === "" ? {} : { db: Number(database) }),
     ...(parsed.protocol === "rediss:" ? { tls: { servername: parsed.hostname } } : {}),
   };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (cause) {
+    throw illegalUrl(cause);
+  }
 }
 
 function illegalUrl(cause?: unknown): TrommelError {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { TrommelError, errorCodes, type ErrorCode } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
 import { queuePrefix, type Stage } from "./queues.js";
+import { isAttemptOver } from "./run-rules.js";
 
 /**
  * The board of a run in Redis: what followers see. It is disposable, decides nothing about what has been done,
@@ -99,7 +100,8 @@ export class RunBoard {
   /** True where the attempt was cancelled or another has taken its place. */
   async isOver(attempt: number): Promise<boolean> {
     const [current, cancelled] = await this.#redis.hmget(this.#key, "attempt", "cancelled");
-    return cancelled !== null || (current !== null && current !== undefined && Number(current) !== attempt);
+    const known = typeof current === "string" ? Number(current) : undefined;
+    return isAttemptOver({ attempt: known, cancelled: typeof cancelled === "string" }, attempt);
   }
 
   /** Keeps the first error: later ones follow from it. */

@@ -18,6 +18,7 @@ const legalForms = "a path, file:///absolute/path or s3://bucket/prefix";
 export function parseLocation(text: string): Location {
   if (text.trim() === "") throw illegal("it is empty", text);
   if (text.includes("\0")) throw illegal("it contains NUL", text);
+  if (/\p{Surrogate}/u.test(text)) throw illegal("it is not valid Unicode", text);
   if (/^s3:/i.test(text)) return parseS3(text);
   if (/^file:/i.test(text)) return parseFileUrl(text);
   // Whatever stands before "@" may be a password, so the text is not repeated.
@@ -42,7 +43,10 @@ function parseFileUrl(text: string): Location {
 }
 
 function fileLocation(path: string): Location {
-  return { kind: "file", path, url: pathToFileURL(path).href };
+  // URL parsers drop blanks and control characters at the end, which a folder's name may well have.
+  const tail = /[\p{Cc} ]*$/u.exec(path)?.[0] ?? "";
+  const url = pathToFileURL(path.slice(0, path.length - tail.length)).href + encodeURIComponent(tail);
+  return { kind: "file", path, url };
 }
 
 function parseS3(text: string): Location {

@@ -1,3 +1,4 @@
+import { printable } from "@trommel/common/printable";
 import type { RunResult } from "../run-control/run-state.js";
 
 /** Labels that a line shows; the rest are in `counts.json`. */
@@ -31,7 +32,7 @@ export function describeScores({ ledger, counts, submission }: RunResult): strin
 function mostFrequent(counted: readonly Counted[]): string {
   const found = counted.filter(({ images }) => images > 0).sort((a, b) => b.images - a.images);
   if (found.length === 0) return "none";
-  const shown = found.slice(0, shownAtMost).map(({ name, images }) => `${name} ${images}`);
+  const shown = found.slice(0, shownAtMost).map(({ name, images }) => `${printable(name)} ${images}`);
   const more = found.length - shown.length;
   return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join(", ");
 }

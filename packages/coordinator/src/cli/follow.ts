@@ -7,6 +7,7 @@ import {
   type ObjectStore,
   type StageProgress,
 } from "@trommel/common";
+import { printable } from "@trommel/common/printable";
 import type { LocalCluster } from "../cluster/local-cluster.js";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { readStatus, type RunResult, type RunStatus, type Subject } from "../run-control/run-state.js";
@@ -166,7 +167,7 @@ class Lines {
 
 function noteOf(stage: StageProgress): string {
   const failed = stage.failedImages > 0 ? `${stage.failedImages} failed` : "";
-  return [stage.note, failed].filter((text) => text !== "").join(", ");
+  return [printable(stage.note), failed].filter((text) => text !== "").join(", ");
 }
 
 function formatSeconds(seconds: number): string {

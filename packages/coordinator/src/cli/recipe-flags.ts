@@ -1,9 +1,9 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { parse as parseYaml } from "yaml";
 import { TrommelError, messageOf, type Recipe } from "@trommel/common";
 import { parseRecipe } from "../recipes/parse-recipe.js";
 import { readRecipeText } from "../recipes/read-recipe.js";
 import { setField, type WrittenRecipe } from "../recipes/recipe-path.js";
+import { parseYamlText } from "../recipes/parse-yaml.js";
 
 /** Every recipe flag, typed once: its text, the recipe field it sets, how its value is read. */
 interface RecipeFlag {
@@ -206,7 +206,7 @@ function readAssignment(text: string): Assignment {
     );
   if (equals < 1) throw refused("it has no '='");
   try {
-    return { path: text.slice(0, equals).split("."), value: parseYaml(text.slice(equals + 1)) };
+    return { path: text.slice(0, equals).split("."), value: parseYamlText(text.slice(equals + 1)) };
   } catch (thrown) {
     throw refused(`its value is no YAML (${messageOf(thrown)})`);
   }

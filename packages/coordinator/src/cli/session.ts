@@ -10,7 +10,8 @@ import {
   type ObjectStore,
   type WorkerCommands,
 } from "@trommel/common";
-import { pino, type Logger } from "pino";
+import { printable, printableArguments } from "@trommel/common/printable";
+import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
 import { startLocalCluster, type LocalCluster } from "../cluster/local-cluster.js";
 import { JobProducer } from "../run-control/job-producer.js";
@@ -55,12 +56,12 @@ export class Session {
 
   /** Words for people: stdout, or stderr where stdout is for machines. */
   say(line: string): void {
-    (this.json ? process.stderr : process.stdout).write(`${line}\n`);
+    (this.json ? process.stderr : process.stdout).write(`${printable(line, { lines: true })}\n`);
   }
 
   /** The one object of `--json`. */
   result(value: unknown): void {
-    if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`);
+    if (this.json) process.stdout.write(`${printable(JSON.stringify(value))}\n`);
   }
 
   /** A producer on the configured Redis, or undefined where none is configured. */
@@ -136,9 +137,13 @@ function createLogger(level: string): Logger {
   const stream = process.stderr.isTTY
     ? pretty({ destination: 2, sync: true, ignore: "pid,hostname,time" })
     : undefined;
-  return stream === undefined
-    ? pino({ level, base: null }, process.stderr)
-    : pino({ level, base: null }, stream);
+  const options: LoggerOptions = { level, base: null, hooks: { logMethod: logPrintable } };
+  return stream === undefined ? pino(options, process.stderr) : pino(options, stream);
+}
+
+/** Notices name files. */
+function logPrintable(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+  method.apply(this, printableArguments(args) as Parameters<LogFn>);
 }
 
 /** The worker package, loaded only by the commands that need its ML runtime. */

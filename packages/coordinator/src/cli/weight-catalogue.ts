@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { TrommelError, messageOf, parseAs, weightCatalogue, type CatalogueEntry } from "@trommel/common";
-import { parse as parseYaml } from "yaml";
+import { parseYamlText } from "../recipes/parse-yaml.js";
 
 const maxCatalogueBytes = 16 * 2 ** 20;
 
@@ -26,7 +26,7 @@ export async function readCatalogue(path: string): Promise<CatalogueEntry[]> {
   }
   let parsed: unknown;
   try {
-    parsed = parseYaml(text);
+    parsed = parseYamlText(text);
   } catch (thrown) {
     throw new TrommelError(
       "invalid-argument",

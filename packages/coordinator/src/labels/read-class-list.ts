@@ -63,17 +63,17 @@ function classesOfJson(text: string, lines: readonly string[], file: string): Li
   } catch (cause) {
     throw refused(file, 1, `it begins like a JSON object and is none (${String(cause)})`);
   }
-  refuseRepeatedKeys(lines, file);
+  const lineOf = linesOfKeys(lines, file);
   return Object.entries(value as Record<string, unknown>).map(([index, name]) => {
-    const line = lines.findIndex((candidate) => candidate.includes(JSON.stringify(index))) + 1;
+    const line = lineOf.get(index) ?? 1;
     if (typeof name !== "string" || name.trim() === "")
-      throw refused(file, Math.max(1, line), `the class of ${JSON.stringify(index)} is not a name`);
-    return listedClass(name.trim(), index, file, Math.max(1, line));
+      throw refused(file, line, `the class of ${JSON.stringify(index)} is not a name`);
+    return listedClass(name.trim(), index, file, line);
   });
 }
 
-/** JSON.parse keeps the last of two equal keys without a word. */
-function refuseRepeatedKeys(lines: readonly string[], file: string): void {
+/** Where each key stands. JSON.parse keeps the last of two equal ones without a word: they are refused here. */
+function linesOfKeys(lines: readonly string[], file: string): ReadonlyMap<string, number> {
   const lineOf = new Map<string, number>();
   for (const [number, text] of lines.entries()) {
     for (const [, key = ""] of text.matchAll(/"([^"\\]*)"\s*:/gu)) {
@@ -83,6 +83,7 @@ function refuseRepeatedKeys(lines: readonly string[], file: string): void {
       lineOf.set(key, number + 1);
     }
   }
+  return lineOf;
 }
 
 function listedClass(name: string, index: string, file: string, line: number): ListedClass {

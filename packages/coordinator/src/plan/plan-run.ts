@@ -19,7 +19,7 @@ import {
 } from "@trommel/common";
 import { chooseSplit } from "./choose-split.js";
 import type { PlanContext } from "./plan-context.js";
-import { readListing, skipHidden, streamShards } from "./stream-shards.js";
+import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**
  * Plans a training run.
@@ -106,9 +106,7 @@ export async function listDataset(
     ...totals,
     classes,
   };
-  await store.put(keys.listing, Buffer.from(canonicalJson(summary), "utf8"), {
-    contentType: "application/json",
-  });
+  await writeListing(store, keys.listing, summary);
   return summary;
 }
 

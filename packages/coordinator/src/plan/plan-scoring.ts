@@ -1,5 +1,4 @@
 import {
-  canonicalJson,
   openStore,
   scoringKeys,
   TrommelError,
@@ -8,7 +7,7 @@ import {
 } from "@trommel/common";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
-import { readListing, skipHidden, streamShards } from "./stream-shards.js";
+import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**
  * Plans a scoring.
@@ -58,9 +57,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
     );
   }
   const summary: ListingSummary = { formatVersion: 1, listed: totals.images + totals.skipped, ...totals };
-  await store.put(keys.listing, Buffer.from(canonicalJson(summary), "utf8"), {
-    contentType: "application/json",
-  });
+  await writeListing(store, keys.listing, summary);
   if (waiting.length > 0) await flush();
   return summary;
 }

@@ -125,3 +125,20 @@ export async function readListing(store: ObjectStore, key: string): Promise<List
   if ((await store.head(key)) === undefined) return undefined;
   return parseJsonAs(listingSummary, await store.get(key), key);
 }
+
+/**
+ * Writes a listing once: a coordinator that was paused and saw the prefix as it was must not write over that of another,
+ * whose shards are being worked on.
+ * @throws TrommelError `conflict`, retryable, where another stands
+ */
+export async function writeListing(store: ObjectStore, key: string, summary: ListingSummary): Promise<void> {
+  const body = Buffer.from(canonicalJson(summary), "utf8");
+  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  const standing = await readListing(store, key);
+  if (standing !== undefined && canonicalJson(standing) === canonicalJson(summary)) return;
+  throw new TrommelError(
+    "conflict",
+    `failed to write ${key}: another coordinator has listed the prefix meanwhile. The next try continues from its shards`,
+    { retryable: true, context: { key } },
+  );
+}

@@ -8,7 +8,7 @@ import {
   TrommelError,
   type Recipe,
 } from "@trommel/common";
-import type { LineOf } from "./read-recipe.js";
+import type { LineOf } from "./parse-yaml.js";
 import { isMapping } from "./recipe-path.js";
 
 /** Where a recipe chooses one of several kinds, each with options of its own. */

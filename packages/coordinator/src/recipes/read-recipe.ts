@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf, TrommelError } from "@trommel/common";
-import { isMap, LineCounter, parseDocument } from "yaml";
+import { parseYamlLines, type LineOf } from "./parse-yaml.js";
 import { isMapping, mergeOver, type WrittenRecipe } from "./recipe-path.js";
 
 /** The recipes that Trommel is shipped with: `recipes/<name>.yaml` of this package. */
@@ -21,8 +21,6 @@ export interface RecipeText {
   /** Line of the file, from 1, in which a field is written; undefined for what it does not hold. */
   readonly lineOf: LineOf;
 }
-
-export type LineOf = (path: readonly PropertyKey[]) => number | undefined;
 
 /** @returns names in alphabetical order */
 export async function builtInNames(): Promise<string[]> {
@@ -47,7 +45,7 @@ export async function readRecipeText(reference: string): Promise<RecipeText> {
   let lineOf: LineOf;
   try {
     text = await readFile(file, "utf8");
-    ({ value, lineOf } = parseYaml(text));
+    ({ value, lineOf } = parseYamlLines(text));
   } catch (cause) {
     throw new TrommelError("invalid-argument", `failed to read the recipe ${source}: ${messageOf(cause)}`, {
       cause,
@@ -73,27 +71,6 @@ export async function readRecipeText(reference: string): Promise<RecipeText> {
     variants: [...patches.keys()],
     lineOf: (path) => lineOf(["variants", variant, ...path]) ?? lineOf(path),
   };
-}
-
-/** @throws YAMLParseError, whose message names the line */
-function parseYaml(text: string): { value: unknown; lineOf: LineOf } {
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter });
-  const [error] = document.errors;
-  if (error !== undefined) throw error;
-  const lineOf: LineOf = (path) => {
-    let line: number | undefined;
-    let node: unknown = document.contents;
-    for (const name of path) {
-      const pair = isMap(node) ? node.items.find(({ key }) => String(key) === String(name)) : undefined;
-      if (pair === undefined) return undefined;
-      const range = (pair.key as { range?: readonly number[] } | null)?.range;
-      if (range?.[0] !== undefined) line = lineCounter.linePos(range[0]).line;
-      node = pair.value;
-    }
-    return line;
-  };
-  return { value: document.toJS(), lineOf };
 }
 
 function splitReference(reference: string): { source: string; variant: string | undefined; isFile: boolean } {

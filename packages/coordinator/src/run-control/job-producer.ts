@@ -3,12 +3,14 @@ import {
   jobId,
   jobOptions,
   jobPayload,
+  parseAs,
   queueOf,
   queuePrefix,
   withTimeout,
   type JobPayload,
   type QueueName,
 } from "@trommel/common";
+import { barrierOf, type FlowStage } from "@trommel/common/jobs/run-rules";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";
 
@@ -32,28 +34,19 @@ export class JobProducer {
     this.#flows.on("error", () => undefined);
   }
 
-  /**
-   * bundle ← train ← solve ← plan; the plan adds grams and shards below solve.
-   * Where the dataset's pixels are measured first, plan ← normalize ← plan-measure, which adds shards below normalize.
-   */
-  async addRun(id: string, attempt: number, { measured }: { readonly measured: boolean }): Promise<string> {
-    const normalize = (): FlowJob =>
-      node({ stage: "normalize", id, attempt }, [node({ stage: "plan-measure", id, attempt })]);
-    const plan = node({ stage: "plan-run", id, attempt }, measured ? [normalize()] : []);
-    const solve = node({ stage: "solve", id, attempt }, [plan]);
-    const train = node({ stage: "train", id, attempt }, [solve]);
-    return this.#addRoot({ stage: "bundle", id, attempt }, [train]);
-  }
-
-  /** close ← plan; the plan adds shards below close. */
-  async addScoring(id: string, attempt: number): Promise<string> {
-    return this.#addRoot({ stage: "close", id, attempt }, [node({ stage: "plan-scoring", id, attempt })]);
+  /** Queues an attempt's flow; plans add to it. */
+  async addFlow(flow: FlowStage, id: string, attempt: number): Promise<void> {
+    const { ignoreDependencyOnFailure: _, ...rootOptions } = jobOptions;
+    const keep = { age: rootKeepSeconds, count: 1000 };
+    const jobId = rootJobId(flow, id, attempt);
+    const opts = { ...rootOptions, jobId, removeOnComplete: keep, removeOnFail: keep };
+    await bounded(this.#flows.add({ ...flowNode(flow, id, attempt), opts }));
   }
 
   /** A gram over `shards`, itself awaited by the run's solve job. */
   async addGram(id: string, attempt: number, gram: number, shards: readonly number[]): Promise<void> {
     const children = shards.map((shard) => node({ stage: "extract", id, attempt, shard }));
-    const parent = { stage: "solve", id, attempt } as const;
+    const parent = { stage: barrierOf.gram, id, attempt } as const;
     const gramNode = node({ stage: "gram", id, attempt, gram }, children);
     const flow: FlowJob = {
       ...gramNode,
@@ -65,18 +58,24 @@ export class JobProducer {
   /** Awaited by the run's normalize job. */
   async addMeasureShards(id: string, attempt: number, shards: readonly number[]): Promise<void> {
     const payloads = shards.map((shard): JobPayload => ({ stage: "measure", id, attempt, shard }));
-    await this.#addBelow({ stage: "normalize", id, attempt }, "extract", payloads);
+    await this.#addBelow({ stage: barrierOf.measure, id, attempt }, "extract", payloads);
   }
 
   /** Awaited by the scoring's close job. */
   async addScoreShards(id: string, attempt: number, shards: readonly number[]): Promise<void> {
     const payloads = shards.map((shard): JobPayload => ({ stage: "score", id, attempt, shard }));
-    await this.#addBelow({ stage: "close", id, attempt }, "score", payloads);
+    await this.#addBelow({ stage: barrierOf.score, id, attempt }, "score", payloads);
   }
 
   /** State of a run's root job; `unknown` where Redis does not have it. */
   async rootState(rootJobId: string): Promise<JobState | "unknown"> {
     return bounded(this.#queue("reduce").getJobState(rootJobId));
+  }
+
+  /** Why a root job failed, in BullMQ's words. */
+  async rootFailure(rootJobId: string): Promise<string> {
+    const job = await bounded(this.#queue("reduce").getJob(rootJobId));
+    return `the job ${rootJobId} failed: ${job?.failedReason || "nobody said why"}. Resume the run`;
   }
 
   /** Images that a stage's active jobs of a run have worked through and not committed yet. */
@@ -96,15 +95,6 @@ export class JobProducer {
     for (const queue of this.#queues.values()) await closeBounded(queue.close());
     await closeBounded(this.#flows.close());
     this.redis.disconnect();
-  }
-
-  async #addRoot(payload: JobPayload, children: FlowJob[]): Promise<string> {
-    const root = node(payload, children);
-    const { ignoreDependencyOnFailure: _, ...rootOptions } = jobOptions;
-    const keep = { age: rootKeepSeconds, count: 1000 };
-    const opts = { ...rootOptions, jobId: jobId(payload), removeOnComplete: keep, removeOnFail: keep };
-    await bounded(this.#flows.add({ ...root, opts }));
-    return jobId(payload);
   }
 
   /** Adds children to a job of the reduce queue that waits for its children. */
@@ -127,6 +117,19 @@ export class JobProducer {
     }
     return queue;
   }
+}
+
+/** @throws TrommelError `internal` for a stage that has many jobs, which plans add */
+function flowNode({ stage, children }: FlowStage, id: string, attempt: number): FlowJob {
+  const payload = parseAs(jobPayload, { stage, id, attempt }, `the flow's stage ${stage}`, "internal");
+  return node(
+    payload,
+    children.map((child) => flowNode(child, id, attempt)),
+  );
+}
+
+export function rootJobId({ stage }: FlowStage, id: string, attempt: number): string {
+  return jobId(parseAs(jobPayload, { stage, id, attempt }, `the flow's root ${stage}`, "internal"));
 }
 
 function node(payload: JobPayload, children: FlowJob[] = []): FlowJob {

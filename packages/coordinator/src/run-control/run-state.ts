@@ -2,7 +2,6 @@ import {
   bundleFiles,
   bundleManifest,
   canonicalJson,
-  jobId,
   ledger as ledgerSchema,
   openStore,
   outputKeys,
@@ -29,8 +28,9 @@ import {
   type ScoreCounts,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts/scoring-output";
+import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
 import { z } from "zod";
-import type { JobProducer } from "./job-producer.js";
+import { rootJobId, type JobProducer } from "./job-producer.js";
 
 /** ioredis waits for ever for a Redis that is away; a status does not. */
 const redisPatienceMs = 20_000;
@@ -39,8 +39,6 @@ const redisPatienceMs = 20_000;
 export type Subject =
   | { readonly kind: "run"; readonly id: string; readonly config: RunConfig }
   | { readonly kind: "scoring"; readonly id: string; readonly config: ScoringConfig };
-
-export type RunPhase = "complete" | "running" | "failed" | "cancelled" | "stopped";
 
 export interface RunStatus {
   readonly kind: Subject["kind"];
@@ -191,26 +189,17 @@ export async function readStatus(
   const stages: StageProgress[] = [];
   for (const stage of shownStages(subject)) stages.push(await board.progress(state.attempt, stage));
   const root = await producer.rootState(state.rootJobId);
-  const live = root !== "failed" && root !== "completed" && root !== "unknown";
   // It may have ended between the first look and this one; what the store says now decides.
-  const ended = live || result !== undefined ? result : await readResult(store, subject);
-  const phase = phaseOf({ complete: ended !== undefined, cancelled, live, error: state.error, root });
-  return { ...base, result: ended, phase, stages, error: state.error };
+  const ended = isRootLive(root) || result !== undefined ? result : await readResult(store, subject);
+  const error = state.error ?? (root === "failed" ? await rootError(producer, state.rootJobId) : undefined);
+  const phase = phaseOf({ complete: ended !== undefined, cancelled, failedStage: error?.stage, root });
+  return { ...base, result: ended, phase, stages, error };
 }
 
-function phaseOf(known: {
-  readonly complete: boolean;
-  readonly cancelled: boolean;
-  readonly live: boolean;
-  readonly error: RunError | undefined;
-  readonly root: string;
-}): RunPhase {
-  if (known.complete) return "complete";
-  if (known.cancelled) return "cancelled";
-  // Without a plan nothing can come of a run, even while its other jobs find that out one after another.
-  if (known.error?.stage.startsWith("plan-") === true) return "failed";
-  if (known.live) return "running";
-  return known.error !== undefined || known.root === "failed" ? "failed" : "stopped";
+/** A job that killed every worker that had it fails without one that could tell the board. */
+async function rootError(producer: JobProducer, root: string): Promise<RunError> {
+  const stage = root.split(".").at(-1) ?? "";
+  return { code: "internal", message: await producer.rootFailure(root), stage };
 }
 
 async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolean> {
@@ -239,12 +228,10 @@ export async function startAttempt(
 ): Promise<number> {
   await store.delete([cancelKey(subject)]);
   const board = new RunBoard(producer.redis, subject.id);
-  const root = subject.kind === "run" ? "bundle" : "close";
-  const rootOf = (attempt: number): string => jobId({ stage: root, id: subject.id, attempt });
+  const flow = flowOf(subject.kind, { measured: subject.kind === "run" && isMeasured(subject.config) });
+  const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);
   const attempt = await board.open(rootOf, store.url);
-  if (subject.kind === "run")
-    await producer.addRun(subject.id, attempt, { measured: isMeasured(subject.config) });
-  else await producer.addScoring(subject.id, attempt);
+  await producer.addFlow(flow, subject.id, attempt);
   return attempt;
 }
 

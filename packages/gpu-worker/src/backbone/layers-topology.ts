@@ -44,6 +44,9 @@ const plainConfig = z.record(z.string(), z.unknown());
 
 const modelClasses = new Set(["Model", "Functional", "Sequential"]);
 
+/** Models in models multiply; the largest network of the zoo has a few hundred layers. */
+const maxCalls = 20_000;
+
 /** Reads Keras's model configuration, Sequential or functional, as written by Keras 2 and TensorFlow.js. */
 export function readTopology(model: unknown): LayersTopology {
   const parsed = parse(layer, model, "the model");
@@ -54,6 +57,7 @@ export function readTopology(model: unknown): LayersTopology {
 
 class TopologyReader {
   readonly #nodes: Map<string, LayerNode>;
+  #calls = 0;
 
   constructor(nodes: Map<string, LayerNode>) {
     this.#nodes = nodes;
@@ -138,6 +142,8 @@ class TopologyReader {
     inputs: readonly string[],
     callIndex: number,
   ): readonly string[] {
+    this.#calls += 1;
+    if (this.#calls > maxCalls) throw malformed(`it calls more than ${maxCalls} layers`);
     if (modelClasses.has(item.class_name)) {
       const name = callIndex === 0 ? layerName(item) : `${layerName(item)}_${callIndex}`;
       return this.readModel(item, [...path, name], inputs).outputs;

@@ -97,6 +97,8 @@ function tiffEndsEarly(buffer: Buffer): boolean {
     const values = count * width <= 4 ? at + 8 : long(at + 8);
     if (values + count * width > buffer.length) return true;
     if (![273, 279, 324, 325].includes(short(at)) || (width !== 2 && width !== 4)) continue;
+    // A field stands once; a directory that names one huge list thousands of times would take for ever.
+    if (extents.has(short(at))) continue;
     const read = width === 2 ? short : long;
     extents.set(
       short(at),

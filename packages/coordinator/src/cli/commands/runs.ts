@@ -1,4 +1,5 @@
 import { TrommelError } from "@trommel/common";
+import { printable } from "@trommel/common/printable";
 import {
   cancelSubject,
   findSubject,
@@ -48,7 +49,8 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
   }
   session.say(describe(now));
   for (const stage of now.stages) {
-    if (stage.total > 0) session.say(`  ${stage.stage.padEnd(9)} ${stage.done}/${stage.total} ${stage.note}`);
+    if (stage.total > 0)
+      session.say(`  ${stage.stage.padEnd(9)} ${stage.done}/${stage.total} ${printable(stage.note)}`);
   }
   if (now.error !== undefined) session.say(`  ${now.error.stage} failed: ${now.error.message}`);
   session.result(now);

@@ -6,6 +6,7 @@ import {
   type PredictedRow,
   type ScoreFormat,
 } from "@trommel/common";
+import { printable } from "@trommel/common/printable";
 import { resolveScoring, resolveBundle } from "../../run-control/resolve-run.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
@@ -83,7 +84,7 @@ export async function predict(files: string[], flags: PredictFlags): Promise<voi
 
 function showRow(session: Session, row: PredictedRow, format: "result" | undefined): void {
   if ("error" in row) {
-    const line = `${row.key}: failed: ${row.error.reason} (${row.error.detail})`;
+    const line = printable(`${row.key}: failed: ${row.error.reason} (${row.error.detail})`);
     // Lines for machines stay alone on stdout.
     if (format === "result") process.stderr.write(`${line}\n`);
     else session.say(line);
@@ -91,6 +92,6 @@ function showRow(session: Session, row: PredictedRow, format: "result" | undefin
     session.say(JSON.stringify({ result: row.label, key: row.key }));
   } else {
     const labels = row.top.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`);
-    session.say(`${row.key}: ${labels.join(", ")}`);
+    session.say(printable(`${row.key}: ${labels.join(", ")}`));
   }
 }
