@@ -16,6 +16,10 @@ export const shardEntry = z
   .strict();
 export type ShardEntry = z.infer<typeof shardEntry>;
 
+/** A row by the shard that lists it and its position there. */
+export const rowPlace = z.object({ shard: z.int().nonnegative(), position: z.int().nonnegative() }).strict();
+export type RowPlace = z.infer<typeof rowPlace>;
+
 export const shard = z
   .object({
     formatVersion: z.literal(1),
@@ -26,8 +30,17 @@ export const shard = z
     entries: z.array(shardEntry),
     /** Objects that were listed between the entries and are not processed. */
     skipped: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
+    /**
+     * Of a shard that tries failed files again: for each entry the row that it stands for now, in an earlier shard of the
+     * same run or scoring. Such rows are counted by their last try alone.
+     */
+    supersedes: z.array(rowPlace).optional(),
   })
-  .strict();
+  .strict()
+  .refine(({ entries, supersedes }) => supersedes === undefined || supersedes.length === entries.length, {
+    path: ["supersedes"],
+    error: "it names one row for each entry",
+  });
 export type Shard = z.infer<typeof shard>;
 
 /** Written when the whole prefix is listed and every shard file is in place. */
@@ -39,6 +52,11 @@ export const listingSummary = z
     images: z.int().nonnegative(),
     skipped: z.int().nonnegative(),
     sizeBytes: z.int().nonnegative(),
+    /**
+     * Of a run that tries another's failed files again: the first shard that does. Those before it are the other run's; the
+     * counts beside `shards` are of files, each of them once.
+     */
+    retriedFrom: z.int().nonnegative().optional(),
     /** Images per label in output order; absent for scorings. A class of the class list may have none. */
     classes: z.array(z.object({ label: z.string(), images: z.int().nonnegative() }).strict()).optional(),
   })

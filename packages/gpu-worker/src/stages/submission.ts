@@ -10,6 +10,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import type { SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { okKeys } from "@trommel/common/artefacts/ledger-builder";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
 
 /** A store takes whole objects of known length, so the file is put together in memory: this much, and one part. */
@@ -36,15 +37,19 @@ export class Submission {
     this.#sizeBytes = this.#header.length;
   }
 
-  /** Takes the next shard's part in: its ids and its size, and not yet its rows. */
+  /**
+   * Takes the next shard's part in: its ids and its size, and not yet its rows.
+   * @param failed rows that have no row in any part; one that a later shard recovers is none of them
+   */
   async add(shard: Shard, failed: readonly FailedRow[]): Promise<void> {
-    const marker = await readMarker(this.#output, outputKeys.part(this.#parts, "kaggle"), markerSchema);
-    const without = new Set(failed.map(({ position }) => position));
-    for (const [position, { key }] of shard.entries.entries()) {
-      if (without.has(position)) continue;
-      this.#ids.add(key);
-      this.#rows += 1;
+    // A file that is tried again is counted where it is listed, in the order that finding repeated ids wants.
+    if (shard.supersedes === undefined) {
+      for (const key of okKeys(shard, failed)) {
+        this.#ids.add(key);
+        this.#rows += 1;
+      }
     }
+    const marker = await readMarker(this.#output, outputKeys.part(this.#parts, "kaggle"), markerSchema);
     this.#parts += 1;
     this.#sizeBytes += marker.sizeBytes - this.#header.length;
   }
