@@ -11,6 +11,13 @@ export interface FollowFlags {
   readonly follow?: boolean;
 }
 
+export interface RunStart {
+  /** Writes what makes it a run; a command that finds no Redis or no device leaves nothing behind. */
+  readonly claim?: () => Promise<void>;
+  /** Started although it is finished: the claim makes it unfinished. */
+  readonly again?: boolean;
+}
+
 /**
  * Brings a run to its end or into the queue: one that is finished is shown, one that is running is joined, any other
  * is claimed and started or continued. An embedded cluster lives as long as the command, so there the command always waits.
@@ -19,9 +26,9 @@ export async function runSubject(
   session: Session,
   subject: Subject,
   flags: ClusterFlags & FollowFlags,
-  claim: () => Promise<void> = () => Promise.resolve(),
+  start: RunStart = {},
 ): Promise<void> {
-  const finished = await readResult(session.store, subject);
+  const finished = start.again === true ? undefined : await readResult(session.store, subject);
   if (finished !== undefined) {
     showResult(session, subject, finished);
     return;
@@ -36,8 +43,7 @@ export async function runSubject(
   if (session.redisUrl === undefined && (await joinEmbedded(session, subject, interrupt))) return;
   const { producer, cluster } = await session.producerOrCluster(flags);
   cluster?.check();
-  // Only now: a command that finds no Redis or no device leaves nothing behind.
-  await claim();
+  await start.claim?.();
   if (cluster !== undefined) {
     await noteCluster(session.store, subject, cluster.redisUrl);
     session.releases.add("cluster note", () => forgetCluster(session.store, subject));
@@ -74,6 +80,10 @@ export function showResult(session: Session, subject: Subject, result: RunResult
   session.say(
     `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`,
   );
+  if (ledger.failed > 0)
+    session.say(
+      `'trommel errors ${subject.id}' lists what failed, 'trommel retry ${subject.id}' tries it again`,
+    );
   for (const line of describeScores(result)) session.say(line);
   session.say(`${subject.kind === "run" ? "bundle" : "scores"}: ${result.location}`);
   if (subject.kind === "run") session.say(`report: ${result.location}/report.html`);

@@ -6,8 +6,10 @@ import {
   type ListingSummary,
   type ScoringConfig,
 } from "@trommel/common";
+import { readRetries } from "@trommel/common/artefacts/retry";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
+import { planScoringRetry } from "./plan-retry.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 
 /**
@@ -15,10 +17,13 @@ import { readListing, skipHidden, streamShards } from "./stream-shards.js";
  *
  * In: the prefix. Out: shard files, `listing.json`, and a score job per shard, children of the waiting close job.
  * The first goes out alone, so that scoring starts with the first page of the listing. A retry continues as planRun does.
+ * Of a scoring whose failed files are tried again only those are planned.
  */
-export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<ListingSummary> {
+export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer, board } = context;
   const keys = scoringKeys(config.id);
+  const retry = (await readRetries(store, config.id)).at(-1);
+  if (retry !== undefined) return planScoringRetry(config, retry, context);
   const source = openStore(config.source, { onNotice: context.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   let waiting: number[] = [];
@@ -62,5 +67,4 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
     contentType: "application/json",
   });
   if (waiting.length > 0) await flush();
-  return summary;
 }

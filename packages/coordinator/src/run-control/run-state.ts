@@ -138,7 +138,7 @@ async function nextId(
 
 /** The result, or undefined while there is none: the truth about completion is in the store alone. */
 export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
-  if (subject.kind === "scoring") return readScoringResult(subject.config);
+  if (subject.kind === "scoring") return readScoringResult(store, subject.config);
   const keys = runKeys(subject.id);
   const manifestKey = `${keys.bundle}/${bundleFiles.manifest}`;
   const body = await readIfThere(store, manifestKey);
@@ -150,14 +150,16 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   return { ledger, location, accuracy, macroF1, logLoss, labels: manifest.labels };
 }
 
-async function readScoringResult(config: ScoringConfig): Promise<RunResult | undefined> {
+async function readScoringResult(store: ObjectStore, config: ScoringConfig): Promise<RunResult | undefined> {
   const output = openStore(config.output);
   try {
     const body = await readIfThere(output, outputKeys.success);
     if (body === undefined) return undefined;
     // The prefix may hold another scoring, which is not this one's result.
     if (parseJsonAs(successOwner, body, outputKeys.success).scoring !== config.id) return undefined;
-    const { submission } = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    const { submission, retries } = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    // A retry that was asked for since makes it unfinished, also where this file was not removed yet.
+    if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
     return {
       ledger: parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), outputKeys.ledger),
       location: config.output,
@@ -175,7 +177,9 @@ export async function readStatus(
   subject: Subject,
   producer: JobProducer | undefined,
 ): Promise<RunStatus> {
-  const result = await readResult(store, subject);
+  const read = await readResultOrFault(store, subject);
+  if (read instanceof TrommelError) return brokenStatus(subject, read);
+  const result = read;
   const base = { kind: subject.kind, id: subject.id, result };
   const board = producer === undefined ? undefined : new RunBoard(producer.redis, subject.id);
   const state =
@@ -193,6 +197,24 @@ export async function readStatus(
   const ended = live || result !== undefined ? result : await readResult(store, subject);
   const phase = phaseOf({ complete: ended !== undefined, cancelled, live, error: state.error, root });
   return { ...base, result: ended, phase, stages, error: state.error };
+}
+
+/** A ledger that does not balance, or a result that cannot be read, is no completion. */
+async function readResultOrFault(
+  store: ObjectStore,
+  subject: Subject,
+): Promise<RunResult | TrommelError | undefined> {
+  try {
+    return await readResult(store, subject);
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "corrupt") return thrown;
+    throw thrown;
+  }
+}
+
+function brokenStatus({ kind, id }: Subject, { code, message }: TrommelError): RunStatus {
+  const stage = kind === "run" ? "bundle" : "close";
+  return { kind, id, phase: "failed", stages: [], error: { code, message, stage }, result: undefined };
 }
 
 function phaseOf(known: {
