@@ -135,7 +135,7 @@ export class LedgerBuilder {
  */
 export function checkOutcome(shard: Shard, { ok, failed }: ShardOutcome): void {
   const again = "Remove its marker and resume";
-  if (shardHash(shard.entries) !== shard.hash)
+  if (shardHash(shard.entries, shard.supersedes) !== shard.hash)
     throw unbalanced(
       shard,
       "its entries are not those that its hash was made of",

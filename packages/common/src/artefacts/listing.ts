@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { sha256 } from "./backbone-spec.js";
+import { runId } from "./names.js";
 
 /** The listing of a prefix, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
 
@@ -20,11 +21,23 @@ export type ShardEntry = z.infer<typeof shardEntry>;
 export const rowPlace = z.object({ shard: z.int().nonnegative(), position: z.int().nonnegative() }).strict();
 export type RowPlace = z.infer<typeof rowPlace>;
 
+const superseded = z
+  .object({
+    /** The run or scoring that asked for it. */
+    by: runId,
+    rows: z.array(rowPlace).min(1),
+  })
+  .strict();
+export type Superseded = z.infer<typeof superseded>;
+
 export const shard = z
   .object({
     formatVersion: z.literal(1),
     index: z.int().nonnegative(),
-    /** Of the entries alone, so that equal slices share their features whatever run they belong to. */
+    /**
+     * Of the entries alone, so that equal slices share their features whatever run they belong to. Of a shard that tries
+     * files again also of `supersedes`: the features of the first try must not pass for those of the second.
+     */
     hash: sha256,
     /** In listing order; a row's position here is its `image` number in the feature shard. */
     entries: z.array(shardEntry),
@@ -34,13 +47,16 @@ export const shard = z
      * Of a shard that tries failed files again: for each entry the row that it stands for now, in an earlier shard of the
      * same run or scoring. Such rows are counted by their last try alone.
      */
-    supersedes: z.array(rowPlace).optional(),
+    supersedes: superseded.optional(),
   })
   .strict()
-  .refine(({ entries, supersedes }) => supersedes === undefined || supersedes.length === entries.length, {
-    path: ["supersedes"],
-    error: "it names one row for each entry",
-  });
+  .refine(
+    ({ entries, supersedes }) => supersedes === undefined || supersedes.rows.length === entries.length,
+    {
+      path: ["supersedes"],
+      error: "it names one row for each entry",
+    },
+  );
 export type Shard = z.infer<typeof shard>;
 
 /** Written when the whole prefix is listed and every shard file is in place. */

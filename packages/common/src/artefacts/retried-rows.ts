@@ -28,7 +28,7 @@ export class RetriedRows {
       throw notARetry(index, "it names no rows that it tries again");
     if (index <= this.#lastShard) throw notARetry(index, `it came after shard ${this.#lastShard}`);
     this.#lastShard = index;
-    for (const [position, place] of supersedes.entries()) {
+    for (const [position, place] of supersedes.rows.entries()) {
       if (place.shard >= index) throw notARetry(index, `it tries rows of shard ${place.shard} again`);
       const ofShard = this.#next.get(place.shard) ?? new Map<number, NextTry>();
       this.#next.set(place.shard, ofShard);

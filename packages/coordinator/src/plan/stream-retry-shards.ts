@@ -45,7 +45,7 @@ export async function* streamRetryShards(options: {
   for (;;) {
     const written = await readShard(store, shardKey(index));
     if (written === undefined) break;
-    last = written.supersedes?.at(-1) ?? last;
+    last = written.supersedes?.rows.at(-1) ?? last;
     index += 1;
     yield written;
   }
@@ -58,7 +58,7 @@ export async function* streamRetryShards(options: {
     ))
       entries.push(entry);
     signal.throwIfAborted();
-    const supersedes = failed.map(({ place }) => place);
+    const supersedes = { by: config.id, rows: failed.map(({ place }) => place) };
     const shard = await writeShard(store, shardKey(index), index, { entries, skipped: [], supersedes });
     index += 1;
     return shard;

@@ -81,7 +81,12 @@ export async function writeShard(
   index: number,
   content: BuildingShard & Pick<Shard, "supersedes">,
 ): Promise<Shard> {
-  const shard: Shard = { formatVersion: 1, index, hash: shardHash(content.entries), ...content };
+  const shard: Shard = {
+    formatVersion: 1,
+    index,
+    hash: shardHash(content.entries, content.supersedes),
+    ...content,
+  };
   const body = Buffer.from(canonicalJson(shard), "utf8");
   const outcome = await store.put(key, body, { ifAbsent: true, contentType: "application/json" });
   if (outcome === "exists") {
