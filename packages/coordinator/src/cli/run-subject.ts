@@ -1,7 +1,7 @@
 import { TrommelError } from "@trommel/common";
 import type { RunResult, Subject } from "../run-control/run-state.js";
 import { forgetCluster, noteCluster } from "../run-control/cluster-note.js";
-import { readResult, readStatus, startAttempt } from "../run-control/run-state.js";
+import { readResultOrFault, readStatus, startAttempt } from "../run-control/run-state.js";
 import { describeScores } from "./describe-scores.js";
 import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";
@@ -28,7 +28,8 @@ export async function runSubject(
   flags: ClusterFlags & FollowFlags,
   start: RunStart = {},
 ): Promise<void> {
-  const finished = start.again === true ? undefined : await readResult(session.store, subject);
+  const finished =
+    start.again === true ? undefined : (await readResultOrFault(session.store, subject)).result;
   if (finished !== undefined) {
     showResult(session, subject, finished);
     return;
@@ -49,7 +50,7 @@ export async function runSubject(
     session.releases.add("cluster note", () => forgetCluster(session.store, subject));
   }
   const status = await readStatus(session.store, subject, producer);
-  if (status.phase !== "running") await startAttempt(session.store, subject, producer);
+  if (status.phase !== "running") await startAttempt(session.store, subject, producer, status.attempt);
   session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
   if (cluster === undefined && !(flags.follow ?? process.stderr.isTTY)) {
     session.say(`queued ${subject.id}; 'trommel status ${subject.id} --follow' watches it`);

@@ -48,6 +48,8 @@ export interface RunStatus {
   readonly stages: readonly StageProgress[];
   readonly error: RunError | undefined;
   readonly result: RunResult | undefined;
+  /** The attempt that this is of; undefined where Redis knows none. */
+  readonly attempt: number | undefined;
 }
 
 /** What tells whose `_SUCCESS.json` it is. */
@@ -177,44 +179,43 @@ export async function readStatus(
   subject: Subject,
   producer: JobProducer | undefined,
 ): Promise<RunStatus> {
-  const read = await readResultOrFault(store, subject);
-  if (read instanceof TrommelError) return brokenStatus(subject, read);
-  const result = read;
+  const { result, fault } = await readResultOrFault(store, subject);
   const base = { kind: subject.kind, id: subject.id, result };
   const board = producer === undefined ? undefined : new RunBoard(producer.redis, subject.id);
   const state =
     board === undefined ? undefined : await withTimeout(board.state(), redisPatienceMs, "ask Redis");
   const cancelled = result === undefined && (await isCancelled(store, subject));
   if (producer === undefined || board === undefined || state === undefined) {
+    if (fault !== undefined)
+      return { ...base, phase: "failed", stages: [], error: fault, attempt: undefined };
     const phase = result !== undefined ? "complete" : cancelled ? "cancelled" : "stopped";
-    return { ...base, phase, stages: [], error: undefined };
+    return { ...base, phase, stages: [], error: undefined, attempt: undefined };
   }
   const stages: StageProgress[] = [];
   for (const stage of shownStages(subject)) stages.push(await board.progress(state.attempt, stage));
-  const root = await producer.rootState(state.rootJobId);
+  const found = await producer.rootState(state.rootJobId);
+  const root = found === "unknown" && state.opening ? "waiting" : found;
   const live = root !== "failed" && root !== "completed" && root !== "unknown";
   // It may have ended between the first look and this one; what the store says now decides.
-  const ended = live || result !== undefined ? result : await readResult(store, subject);
-  const phase = phaseOf({ complete: ended !== undefined, cancelled, live, error: state.error, root });
-  return { ...base, result: ended, phase, stages, error: state.error };
+  const now = live || result !== undefined ? { result, fault } : await readResultOrFault(store, subject);
+  const error = state.error ?? (live ? undefined : now.fault);
+  const phase = phaseOf({ complete: now.result !== undefined, cancelled, live, error, root });
+  return { ...base, result: now.result, phase, stages, error, attempt: state.attempt };
 }
 
-/** A ledger that does not balance, or a result that cannot be read, is no completion. */
-async function readResultOrFault(
+/** A ledger that does not balance, or a result that cannot be read, is no completion: the next attempt writes it again. */
+export async function readResultOrFault(
   store: ObjectStore,
   subject: Subject,
-): Promise<RunResult | TrommelError | undefined> {
+): Promise<{ readonly result: RunResult | undefined; readonly fault: RunError | undefined }> {
   try {
-    return await readResult(store, subject);
+    return { result: await readResult(store, subject), fault: undefined };
   } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "corrupt") return thrown;
-    throw thrown;
+    if (!(thrown instanceof TrommelError) || thrown.code !== "corrupt") throw thrown;
+    const stage = subject.kind === "run" ? "bundle" : "close";
+    const message = `${thrown.message}. 'trommel resume ${subject.id}' adds up and writes it again`;
+    return { result: undefined, fault: { code: thrown.code, message, stage } };
   }
-}
-
-function brokenStatus({ kind, id }: Subject, { code, message }: TrommelError): RunStatus {
-  const stage = kind === "run" ? "bundle" : "close";
-  return { kind, id, phase: "failed", stages: [], error: { code, message, stage }, result: undefined };
 }
 
 function phaseOf(known: {
@@ -236,34 +237,42 @@ async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolea
   return (await store.head(cancelKey(subject))) !== undefined;
 }
 
-/** Leaves a mark that survives Redis; workers see it at their next shard, and at once where Redis is told too. */
+/**
+ * Leaves a mark that survives Redis; workers see it at their next shard, and at once where Redis is told too. Redis is
+ * told first: a resume removes the mark and then clears Redis, so whichever order the four steps come in, a run without
+ * the mark is one that Redis does not hold for cancelled.
+ */
 export async function cancelSubject(
   store: ObjectStore,
   subject: Subject,
   producer: JobProducer | undefined,
 ): Promise<void> {
   const body = Buffer.from(canonicalJson({ formatVersion: 1, id: subject.id }), "utf8");
-  await store.put(cancelKey(subject), body, { contentType: "application/json" });
   if (producer !== undefined) await new RunBoard(producer.redis, subject.id).cancel();
+  await store.put(cancelKey(subject), body, { contentType: "application/json" });
 }
 
 /**
  * Opens the next attempt and queues it. Jobs whose marker is there end at once, so nothing is done twice.
- * @returns the attempt's number
+ * @param seen the attempt that was seen to have ended, undefined for none
+ * @returns the attempt's number, undefined where another command has opened one since
  */
 export async function startAttempt(
   store: ObjectStore,
   subject: Subject,
   producer: JobProducer,
-): Promise<number> {
+  seen: number | undefined,
+): Promise<number | undefined> {
   await store.delete([cancelKey(subject)]);
   const board = new RunBoard(producer.redis, subject.id);
   const root = subject.kind === "run" ? "bundle" : "close";
   const rootOf = (attempt: number): string => jobId({ stage: root, id: subject.id, attempt });
-  const attempt = await board.open(rootOf, store.url);
+  const attempt = await board.open(rootOf, store.url, seen);
+  if (attempt === undefined) return undefined;
   if (subject.kind === "run")
     await producer.addRun(subject.id, attempt, { measured: isMeasured(subject.config) });
   else await producer.addScoring(subject.id, attempt);
+  await board.opened();
   return attempt;
 }
 
