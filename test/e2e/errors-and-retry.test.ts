@@ -148,25 +148,38 @@ describe("a run whose files are mended afterwards", () => {
     features = await fileHashes(join(store, "features"));
   });
 
-  it("is tried again as a new run, of which only those files are extracted", async () => {
-    await writeFiles(dataset, whole);
-    const { id, ledger } = await json("retry", "first", "--follow");
+  it("is tried again as a new run, which balances where a file fails again", async () => {
+    const { id, ledger } = await json("retry", "first", "--reason", "truncated", "--follow");
     assert.equal(id, "first-retry1");
+    assert.deepEqual([ledger?.listed, ledger?.ok, ledger?.failed], [16, 14, 2]);
+    await addsOneShard();
+  });
+
+  it("is tried again once more, and only those files are extracted", async () => {
+    await writeFiles(dataset, whole);
+    const { id, ledger } = await json("retry", "first-retry1", "--follow");
+    assert.equal(id, "first-retry2");
     assert.deepEqual([ledger?.listed, ledger?.ok, ledger?.failed], [16, 16, 0]);
+    await addsOneShard();
+  });
+
+  /** Holds what features there are against what there were. */
+  async function addsOneShard(): Promise<void> {
     const now = await fileHashes(join(store, "features"));
     const added = [...now.keys()].filter((file) => !features.has(file));
     assert.equal(added.length, 2, "one feature shard and its marker");
-    for (const file of added) now.delete(file);
-    assertSameFiles(now, features);
-  });
+    const before = new Map([...now].filter(([file]) => features.has(file)));
+    assertSameFiles(before, features);
+    features = now;
+  }
 
   it("keeps its split, and trains on what a run of the mended files from scratch trains on", async () => {
     const scratch = await copyBackbones(store, join(folder, "scratch"));
     await trommelJson([
-      ...["train", join(folder, "whole-labelled"), "--run", "first-retry1", "--store", scratch],
+      ...["train", join(folder, "whole-labelled"), "--run", "first-retry2", "--store", scratch],
       ...[...trainFlags, "--workers", "1"],
     ]);
-    const [retried, fresh] = [store, scratch].map((place) => join(place, "runs/first-retry1"));
+    const [retried, fresh] = [store, scratch].map((place) => join(place, "runs/first-retry2"));
     const bundles = [retried, fresh].map((run) =>
       readJson<{ data: unknown; labels: unknown }>(`${run}/bundle/bundle.json`),
     );
@@ -180,7 +193,7 @@ describe("a run whose files are mended afterwards", () => {
   });
 
   it("has nothing more to try again, and says so", async () => {
-    const { code, stdout } = await trommel(["retry", "first-retry1", "--store", store], { env });
+    const { code, stdout } = await trommel(["retry", "first-retry2", "--store", store], { env });
     assert.equal(code, 0);
     assert.match(stdout, /no file failed/);
   });
