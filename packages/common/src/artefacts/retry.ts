@@ -25,7 +25,7 @@ export const retryRequest = z
 export type RetryRequest = z.infer<typeof retryRequest>;
 
 /** `retries/<n>-listing.json`: written when every shard of the retry is in place. */
-export const retryListing = z
+const retryListing = z
   .object({ formatVersion: z.literal(1), shards: z.int().nonnegative(), images: z.int().nonnegative() })
   .strict();
 type RetryListing = z.infer<typeof retryListing>;
