@@ -79,7 +79,8 @@ export class BenchCluster {
     const pid = this.workerPid;
     const cpuBefore = await processCpuSeconds(pid);
     const machineBefore = machineBusySeconds();
-    const attempt = await startAttempt(store, { kind: "run", id, config }, this.#producer);
+    const attempt = await startAttempt(store, { kind: "run", id, config }, this.#producer, undefined);
+    if (attempt === undefined) throw new Error(`another has started ${id}`);
     const board = new RunBoard(this.#producer.redis, id);
     for (;;) {
       await sleep(pollMs);

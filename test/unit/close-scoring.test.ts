@@ -86,8 +86,8 @@ describe("submission.csv", async () => {
       );
       const rows = keys.filter((key) => key !== options.failed).map((key) => `${key.slice(0, -4)},1,0\n`);
       const part = Buffer.from((options.partHeader ?? header) + rows.join(""));
-      await writeWithMarker(output, outputKeys.part(index, "kaggle"), part);
-      await submission.add(shardOf(index, keys), failed);
+      await writeWithMarker(output, outputKeys.part(index, "kaggle"), part, { ok: rows.length });
+      await submission.add(shardOf(index, keys), rows.length, failed);
     }
     return { submission, output };
   }

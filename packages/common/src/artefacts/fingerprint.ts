@@ -1,7 +1,7 @@
 import { canonicalJson, sha256Hex } from "../codec/canonical-json.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { resolveNormalization } from "../recipe/resolve-normalization.js";
-import type { ShardEntry } from "./listing.js";
+import type { ShardEntry, Superseded } from "./listing.js";
 
 /** Bump when decoding, sampling or the shard format changes what the bytes of a feature shard are. */
 const featureFormatVersion = 2;
@@ -27,7 +27,8 @@ export function featureFingerprint(recipe: Recipe, backboneHashes: readonly stri
   );
 }
 
-/** The identity of a shard: its entries in order. */
-export function shardHash(entries: readonly ShardEntry[]): string {
-  return sha256Hex(canonicalJson(entries.map((e) => [e.key, e.sizeBytes, e.etag])));
+/** The identity of a shard: its entries in order and, where it tries them again, which try it is. */
+export function shardHash(entries: readonly ShardEntry[], supersedes?: Superseded): string {
+  const identity = entries.map((e) => [e.key, e.sizeBytes, e.etag]);
+  return sha256Hex(canonicalJson(supersedes === undefined ? identity : { entries: identity, supersedes }));
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { markerSchema } from "../codec/marker.js";
 import { failureReason } from "./failure-reason.js";
 
 /** The count that must balance: listed = ok + failed + skipped. */
@@ -21,6 +22,10 @@ export const shardOutcome = z.object({
   ok: z.int().nonnegative(),
   failed: z.array(failedRow),
 });
+export type ShardOutcome = z.infer<typeof shardOutcome>;
+
+/** The marker of a feature shard or a score part, as far as a ledger needs it. */
+export const outcomeMarker = markerSchema.extend(shardOutcome.shape);
 
 export const ledger = z
   .object({
@@ -32,10 +37,22 @@ export const ledger = z
     balanced: z.boolean(),
     failedByReason: z.record(z.string(), z.int().positive()),
     skippedByReason: z.record(z.string(), z.int().positive()),
+    /** Those that try failed files again are among them. */
     shards: z.int().nonnegative(),
   })
-  .strict();
+  .strict()
+  .refine(({ listed, ok, failed, skipped, balanced }) => balanced && listed === ok + failed + skipped, {
+    error: "it does not balance: listed = ok + failed + skipped must hold",
+  })
+  .refine(
+    (found) => sumOf(found.failedByReason) === found.failed && sumOf(found.skippedByReason) === found.skipped,
+    { error: "its reasons do not add up to its counts" },
+  );
 export type Ledger = z.infer<typeof ledger>;
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
 
 /** A line of `errors.jsonl`. */
 export const errorLine = z

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { sha256 } from "./backbone-spec.js";
+import { runId } from "./names.js";
 
 /** The listing of a prefix, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
 
@@ -16,18 +17,46 @@ export const shardEntry = z
   .strict();
 export type ShardEntry = z.infer<typeof shardEntry>;
 
+/** A row by the shard that lists it and its position there. */
+export const rowPlace = z.object({ shard: z.int().nonnegative(), position: z.int().nonnegative() }).strict();
+export type RowPlace = z.infer<typeof rowPlace>;
+
+const superseded = z
+  .object({
+    /** The run or scoring that asked for it. */
+    by: runId,
+    rows: z.array(rowPlace).min(1),
+  })
+  .strict();
+export type Superseded = z.infer<typeof superseded>;
+
 export const shard = z
   .object({
     formatVersion: z.literal(1),
     index: z.int().nonnegative(),
-    /** Of the entries alone, so that equal slices share their features whatever run they belong to. */
+    /**
+     * Of the entries alone, so that equal slices share their features whatever run they belong to. Of a shard that tries
+     * files again also of `supersedes`: the features of the first try must not pass for those of the second.
+     */
     hash: sha256,
     /** In listing order; a row's position here is its `image` number in the feature shard. */
     entries: z.array(shardEntry),
     /** Objects that were listed between the entries and are not processed. */
     skipped: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
+    /**
+     * Of a shard that tries failed files again: for each entry the row that it stands for now, in an earlier shard of the
+     * same run or scoring. Such rows are counted by their last try alone.
+     */
+    supersedes: superseded.optional(),
   })
-  .strict();
+  .strict()
+  .refine(
+    ({ entries, supersedes }) => supersedes === undefined || supersedes.rows.length === entries.length,
+    {
+      path: ["supersedes"],
+      error: "it names one row for each entry",
+    },
+  );
 export type Shard = z.infer<typeof shard>;
 
 /** Written when the whole prefix is listed and every shard file is in place. */
@@ -39,6 +68,11 @@ export const listingSummary = z
     images: z.int().nonnegative(),
     skipped: z.int().nonnegative(),
     sizeBytes: z.int().nonnegative(),
+    /**
+     * Of a run that tries another's failed files again: the first shard that does. Those before it are the other run's; the
+     * counts beside `shards` are of files, each of them once.
+     */
+    retriedFrom: z.int().nonnegative().optional(),
     /** Images per label in output order; absent for scorings. A class of the class list may have none. */
     classes: z.array(z.object({ label: z.string(), images: z.int().nonnegative() }).strict()).optional(),
   })

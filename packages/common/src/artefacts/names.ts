@@ -52,6 +52,10 @@ export function scoringKeys(id: string) {
     config: `${root}/scoring.json`,
     shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
     listing: `${root}/listing.json`,
+    /** What `trommel retry` asked for, by number. */
+    retry: (index: number) => `${root}/retries/${ordinal(index)}.json`,
+    /** The shards that came of it, once all of them are in place. */
+    retryListing: (index: number) => `${root}/retries/${ordinal(index)}-listing.json`,
     cancelled: `${root}/cancelled.json`,
     cluster: `${root}/cluster.json`,
   } as const;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { recipe, scoreFormat } from "../recipe/recipe.js";
 import { sha256 } from "./backbone-spec.js";
 import { runId } from "./names.js";
+import { retryReasons } from "./retry.js";
 
 /** `run.json`: what a run is, resolved and frozen. Equal bytes mean the same run. */
 export const runConfig = z
@@ -42,6 +43,11 @@ export const runConfig = z
      * the worker's `readRunConfig` replaces it by one that covers them.
      */
     fingerprint: sha256,
+    /**
+     * The run whose failed files this one tries again, and for which reasons. Its shards are that run's, as they are, and
+     * new ones of those files; split, labels and measured normalisation are that run's too.
+     */
+    retryOf: z.object({ run: runId, reasons: retryReasons }).strict().optional(),
   })
   .strict();
 export type RunConfig = z.infer<typeof runConfig>;

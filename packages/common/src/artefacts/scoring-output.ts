@@ -58,6 +58,8 @@ export const scoringSuccess = z
     scoring: runId,
     /** Parts of each format. */
     parts: z.int().positive(),
+    /** How often failed files were tried again (`trommel retry`); the parts of those tries are the last ones. */
+    retries: z.int().nonnegative().default(0),
     formats: z.array(scoreFormat).min(1),
     /** The first and the last part of each format, in the order of `formats`; those between are numbered through. */
     files: z.array(z.object({ format: scoreFormat, first: z.string(), last: z.string() }).strict()),

@@ -32,10 +32,29 @@ export interface RunBoardState {
   readonly rootJobId: string;
   readonly cancelled: boolean;
   readonly error: RunError | undefined;
+  /** Whether its jobs are just being queued: that its root is unknown means nothing yet. */
+  readonly opening: boolean;
 }
 
 const runError = z.object({ code: z.string(), message: z.string(), stage: z.string() });
 export type RunError = z.infer<typeof runError>;
+
+/** How long an attempt that is open may be without jobs: whoever opened it is queueing them, or has died. */
+const openingSeconds = 20;
+
+/**
+ * Opens an attempt unless another was opened meanwhile. KEYS: run, opening. ARGV: the attempt that was seen or '', the
+ * next, its root, store, ttl, opening ttl.
+ */
+const openAttempt = `
+if (redis.call('HGET', KEYS[1], 'attempt') or '') ~= ARGV[1] then
+  return 0
+end
+redis.call('HDEL', KEYS[1], 'error', 'cancelled')
+redis.call('HSET', KEYS[1], 'attempt', ARGV[2], 'root', ARGV[3], 'store', ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[6])
+return 1`;
 
 /** Counts a unit once, however often it is reported. KEYS: done set, counters. ARGV: unit, images, failed, ttl. */
 const countOnce = `
@@ -64,19 +83,30 @@ export class RunBoard {
     this.#key = `${queuePrefix}:run:${id}`;
   }
 
-  /** Opens the next attempt: a clean board. */
-  async open(rootOf: (attempt: number) => string, storeUrl: string): Promise<number> {
-    const attempt = await this.#redis.hincrby(this.#key, "attempt", 1);
-    await this.#redis
-      .multi()
-      .hdel(this.#key, "error", "cancelled")
-      .hset(this.#key, { root: rootOf(attempt), store: storeUrl })
-      .expire(this.#key, boardTtlSeconds)
-      .exec();
-    return attempt;
+  /**
+   * Opens the next attempt: a clean board. Its opener queues its jobs and then calls {@link opened}.
+   * @param seen the attempt that the opener saw end, undefined for none
+   * @returns undefined where somebody else has opened one since
+   */
+  async open(
+    rootOf: (attempt: number) => string,
+    storeUrl: string,
+    seen: number | undefined,
+  ): Promise<number | undefined> {
+    const attempt = (seen ?? 0) + 1;
+    const keys = [this.#key, this.#openingKey] as const;
+    const values = [seen ?? "", attempt, rootOf(attempt), storeUrl, boardTtlSeconds, openingSeconds];
+    const won = await this.#redis.eval(openAttempt, keys.length, ...keys, ...values);
+    return won === 1 ? attempt : undefined;
+  }
+
+  /** The attempt's jobs are queued. */
+  async opened(): Promise<void> {
+    await this.#redis.del(this.#openingKey);
   }
 
   async state(): Promise<RunBoardState | undefined> {
+    const opening = await this.#redis.exists(this.#openingKey);
     const fields = await this.#redis.hgetall(this.#key);
     if (fields["attempt"] === undefined) return undefined;
     const error = fields["error"];
@@ -84,6 +114,7 @@ export class RunBoard {
       attempt: Number(fields["attempt"]),
       rootJobId: fields["root"] ?? "",
       cancelled: fields["cancelled"] !== undefined,
+      opening: opening === 1,
       error: error === undefined ? undefined : parseJsonAs(runError, error, `the error of ${this.#key}`),
     };
   }
@@ -143,6 +174,10 @@ export class RunBoard {
       failedImages: number("failedImages"),
       note: fields["note"] ?? "",
     };
+  }
+
+  get #openingKey(): string {
+    return `${this.#key}:opening`;
   }
 
   #stageKey(attempt: number, stage: Stage): string {

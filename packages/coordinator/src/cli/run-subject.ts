@@ -1,7 +1,7 @@
 import { TrommelError } from "@trommel/common";
 import type { RunResult, Subject } from "../run-control/run-state.js";
 import { forgetCluster, noteCluster } from "../run-control/cluster-note.js";
-import { readResult, readStatus, startAttempt } from "../run-control/run-state.js";
+import { readResultOrFault, readStatus, startAttempt } from "../run-control/run-state.js";
 import { describeScores } from "./describe-scores.js";
 import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";
@@ -9,6 +9,13 @@ import type { ClusterFlags, Session } from "./session.js";
 
 export interface FollowFlags {
   readonly follow?: boolean;
+}
+
+export interface RunStart {
+  /** Writes what makes it a run; a command that finds no Redis or no device leaves nothing behind. */
+  readonly claim?: () => Promise<void>;
+  /** Started although it is finished: the claim makes it unfinished. */
+  readonly again?: boolean;
 }
 
 /**
@@ -19,9 +26,10 @@ export async function runSubject(
   session: Session,
   subject: Subject,
   flags: ClusterFlags & FollowFlags,
-  claim: () => Promise<void> = () => Promise.resolve(),
+  start: RunStart = {},
 ): Promise<void> {
-  const finished = await readResult(session.store, subject);
+  const finished =
+    start.again === true ? undefined : (await readResultOrFault(session.store, subject)).result;
   if (finished !== undefined) {
     showResult(session, subject, finished);
     return;
@@ -36,14 +44,13 @@ export async function runSubject(
   if (session.redisUrl === undefined && (await joinEmbedded(session, subject, interrupt))) return;
   const { producer, cluster } = await session.producerOrCluster(flags);
   cluster?.check();
-  // Only now: a command that finds no Redis or no device leaves nothing behind.
-  await claim();
+  await start.claim?.();
   if (cluster !== undefined) {
     await noteCluster(session.store, subject, cluster.redisUrl);
     session.releases.add("cluster note", () => forgetCluster(session.store, subject));
   }
   const status = await readStatus(session.store, subject, producer);
-  if (status.phase !== "running") await startAttempt(session.store, subject, producer);
+  if (status.phase !== "running") await startAttempt(session.store, subject, producer, status.attempt);
   session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
   if (cluster === undefined && !(flags.follow ?? process.stderr.isTTY)) {
     session.say(`queued ${subject.id}; 'trommel status ${subject.id} --follow' watches it`);
@@ -75,6 +82,10 @@ export function showResult(session: Session, subject: Subject, result: RunResult
   session.say(
     `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`,
   );
+  if (ledger.failed > 0)
+    session.say(
+      `'trommel errors ${subject.id}' lists what failed, 'trommel retry ${subject.id}' tries it again`,
+    );
   for (const line of describeScores(result)) session.say(line);
   session.say(`${subject.kind === "run" ? "bundle" : "scores"}: ${result.location}`);
   if (subject.kind === "run") session.say(`report: ${result.location}/report.html`);

@@ -18,7 +18,9 @@ import {
   type Split,
 } from "@trommel/common";
 import { chooseSplit } from "./choose-split.js";
+import { readIfThere } from "../run-control/run-state.js";
 import type { PlanContext } from "./plan-context.js";
+import { isRetryRun, streamRunRetry } from "./stream-run-retry.js";
 import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**
@@ -35,6 +37,7 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
   if (config.recipe.normalization === "dataset") await readMarker(store, runKeys(config.id).normalization);
   let group: number[] = [];
   let grams = 0;
+  let latest: ListedSoFar = { shards: 0, images: 0 };
   const flush = async ({ shards, images }: ListedSoFar): Promise<void> => {
     if (await board.isOver(attempt))
       throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
@@ -45,14 +48,15 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
     group = [];
   };
   const summary = await listDataset(config, context, async (shard, soFar) => {
+    latest = soFar;
     group.push(shard.index);
     if (group.length === shardsPerGram) await flush(soFar);
   });
-  if (group.length > 0) await flush(summary);
+  if (group.length > 0) await flush(latest);
   return summary;
 }
 
-/** What a listing has come to. */
+/** What a listing has come to: files that are tried again are counted again among the images. */
 export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
 
 /**
@@ -74,25 +78,27 @@ export async function listDataset(
   const source = openStore(config.dataset, { onNotice: context.onNotice });
   const keysByLabel = new Map<string, string[]>();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
-  const complete = (await readListing(store, keys.listing))?.shards;
+  const standing = await readListing(store, keys.listing);
+  let tried = 0;
+  let retriedFrom: number | undefined;
   try {
-    for await (const shard of streamShards({
-      source,
-      store,
-      complete,
-      signal: context.signal,
-      shardKey: keys.shard,
-      shardSize: config.recipe.shardSize,
-      skip: (key) => skipHidden(key) ?? (labelOf(key) === undefined ? "no-label" : undefined),
-    })) {
+    for await (const shard of shardsOf(config, { context, source, labelOf, complete: standing?.shards })) {
       totals.shards += 1;
+      tried += shard.entries.length;
+      const soFar = { shards: totals.shards, images: tried };
+      // Files that are tried again were counted where they are listed.
+      if (shard.supersedes !== undefined) {
+        retriedFrom ??= shard.index;
+        await onShard(shard, soFar);
+        continue;
+      }
       totals.images += shard.entries.length;
       totals.skipped += shard.skipped.length;
       for (const entry of shard.entries) {
         totals.sizeBytes += entry.sizeBytes;
         addKey(keysByLabel, entry.key, labelOf);
       }
-      await onShard(shard, totals);
+      await onShard(shard, soFar);
     }
   } finally {
     source.close();
@@ -104,10 +110,34 @@ export async function listDataset(
     formatVersion: 1,
     listed: totals.images + totals.skipped,
     ...totals,
+    ...(retriedFrom === undefined ? {} : { retriedFrom }),
     classes,
   };
   await writeListing(store, keys.listing, summary);
   return summary;
+}
+
+function shardsOf(
+  config: RunConfig,
+  listing: {
+    readonly context: PlanContext;
+    readonly source: ObjectStore;
+    readonly labelOf: LabelOf;
+    /** Shards of a listing that is complete. */
+    readonly complete: number | undefined;
+  },
+): AsyncGenerator<Shard> {
+  const { context, source, labelOf, complete } = listing;
+  if (isRetryRun(config) && complete === undefined) return streamRunRetry(config, context);
+  return streamShards({
+    source,
+    store: context.store,
+    complete,
+    signal: context.signal,
+    shardKey: runKeys(config.id).shard,
+    shardSize: config.recipe.shardSize,
+    skip: (key) => skipHidden(key) ?? (labelOf(key) === undefined ? "no-label" : undefined),
+  });
 }
 
 function addKey(keysByLabel: Map<string, string[]>, key: string, labelOf: LabelOf): void {
@@ -163,8 +193,17 @@ async function writeSplit(
   const { seed } = config.recipe;
   const { fraction, of } = config.recipe.validation;
   const { split: splitKey } = runKeys(config.id);
+  const chosen = await readIfThere(store, splitKey);
   // Labels are no part of it: an image that validated stays out of training when it is labelled anew.
   const memory = `splits/${sha256Hex(canonicalJson({ dataset: config.dataset, seed, fraction, of }))}/`;
+  // The try before may have ended between the two. The split of a run that is tried again is that run's.
+  if (chosen !== undefined) {
+    await store.put(`${memory}${config.id}.json`, chosen, {
+      ifAbsent: true,
+      contentType: "application/json",
+    });
+    return;
+  }
   const remembered = new Set<string>();
   for await (const { key } of store.list(memory)) {
     const earlier = parseJsonAs(splitSchema, await store.get(key), key);
@@ -179,6 +218,5 @@ async function writeSplit(
   const body = Buffer.from(canonicalJson(split), "utf8");
   const once = { ifAbsent: true, contentType: "application/json" };
   const standing = (await store.put(splitKey, body, once)) === "written" ? body : await store.get(splitKey);
-  // Also on a retry: the try before may have ended between the two.
   await store.put(`${memory}${config.id}.json`, standing, once);
 }

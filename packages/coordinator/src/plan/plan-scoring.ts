@@ -5,8 +5,10 @@ import {
   type ListingSummary,
   type ScoringConfig,
 } from "@trommel/common";
+import { readRetries } from "@trommel/common/artefacts/retry";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
+import { planScoringRetry } from "./plan-retry.js";
 import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**
@@ -14,10 +16,13 @@ import { readListing, skipHidden, streamShards, writeListing } from "./stream-sh
  *
  * In: the prefix. Out: shard files, `listing.json`, and a score job per shard, children of the waiting close job.
  * The first goes out alone, so that scoring starts with the first page of the listing. A retry continues as planRun does.
+ * Of a scoring whose failed files are tried again only those are planned.
  */
-export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<ListingSummary> {
+export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer, board } = context;
   const keys = scoringKeys(config.id);
+  const retry = (await readRetries(store, config.id)).at(-1);
+  if (retry !== undefined) return planScoringRetry(config, retry, context);
   const source = openStore(config.source, { onNotice: context.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   let waiting: number[] = [];
@@ -59,5 +64,4 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   const summary: ListingSummary = { formatVersion: 1, listed: totals.images + totals.skipped, ...totals };
   await writeListing(store, keys.listing, summary);
   if (waiting.length > 0) await flush();
-  return summary;
 }

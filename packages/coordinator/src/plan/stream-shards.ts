@@ -74,13 +74,19 @@ function addTo(building: BuildingShard, object: ObjectInfo, reason: SkipReason |
   }
 }
 
-async function writeShard(
+/** @throws TrommelError `conflict`, retryable, where another shard stands there */
+export async function writeShard(
   store: ObjectStore,
   key: string,
   index: number,
-  { entries, skipped }: BuildingShard,
+  content: BuildingShard & Pick<Shard, "supersedes">,
 ): Promise<Shard> {
-  const shard: Shard = { formatVersion: 1, index, hash: shardHash(entries), entries, skipped };
+  const shard: Shard = {
+    formatVersion: 1,
+    index,
+    hash: shardHash(content.entries, content.supersedes),
+    ...content,
+  };
   const body = Buffer.from(canonicalJson(shard), "utf8");
   const outcome = await store.put(key, body, { ifAbsent: true, contentType: "application/json" });
   if (outcome === "exists") {
@@ -97,7 +103,7 @@ async function writeShard(
 }
 
 /** @returns undefined where there is no such shard file */
-async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
+export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
   let body: Uint8Array;
   try {
     body = await store.get(key);

@@ -47,6 +47,8 @@ export interface RunStatus {
   readonly stages: readonly StageProgress[];
   readonly error: RunError | undefined;
   readonly result: RunResult | undefined;
+  /** The attempt that this is of; undefined where Redis knows none. */
+  readonly attempt: number | undefined;
 }
 
 /** What tells whose `_SUCCESS.json` it is. */
@@ -139,7 +141,7 @@ async function nextId(
 
 /** The result, or undefined while there is none: the truth about completion is in the store alone. */
 export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
-  if (subject.kind === "scoring") return readScoringResult(subject.config);
+  if (subject.kind === "scoring") return readScoringResult(store, subject.config);
   const keys = runKeys(subject.id);
   const manifestKey = `${keys.bundle}/${bundleFiles.manifest}`;
   const body = await readIfThere(store, manifestKey);
@@ -151,14 +153,16 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   return { ledger, location, accuracy, macroF1, logLoss, measured, labels: manifest.labels };
 }
 
-async function readScoringResult(config: ScoringConfig): Promise<RunResult | undefined> {
+async function readScoringResult(store: ObjectStore, config: ScoringConfig): Promise<RunResult | undefined> {
   const output = openStore(config.output);
   try {
     const body = await readIfThere(output, outputKeys.success);
     if (body === undefined) return undefined;
     // The prefix may hold another scoring, which is not this one's result.
     if (parseJsonAs(successOwner, body, outputKeys.success).scoring !== config.id) return undefined;
-    const { submission } = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    const { submission, retries } = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    // A retry that was asked for since makes it unfinished, also where this file was not removed yet.
+    if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
     return {
       ledger: parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), outputKeys.ledger),
       location: config.output,
@@ -176,24 +180,46 @@ export async function readStatus(
   subject: Subject,
   producer: JobProducer | undefined,
 ): Promise<RunStatus> {
-  const result = await readResult(store, subject);
+  const { result, fault } = await readResultOrFault(store, subject);
   const base = { kind: subject.kind, id: subject.id, result };
   const board = producer === undefined ? undefined : new RunBoard(producer.redis, subject.id);
   const state =
     board === undefined ? undefined : await withTimeout(board.state(), redisPatienceMs, "ask Redis");
   const cancelled = result === undefined && (await isCancelled(store, subject));
   if (producer === undefined || board === undefined || state === undefined) {
+    if (fault !== undefined)
+      return { ...base, phase: "failed", stages: [], error: fault, attempt: undefined };
     const phase = result !== undefined ? "complete" : cancelled ? "cancelled" : "stopped";
-    return { ...base, phase, stages: [], error: undefined };
+    return { ...base, phase, stages: [], error: undefined, attempt: undefined };
   }
   const stages: StageProgress[] = [];
   for (const stage of shownStages(subject)) stages.push(await board.progress(state.attempt, stage));
-  const root = await producer.rootState(state.rootJobId);
+  const found = await producer.rootState(state.rootJobId);
+  const root = found === "unknown" && state.opening ? "waiting" : found;
+  const live = isRootLive(root);
   // It may have ended between the first look and this one; what the store says now decides.
-  const ended = isRootLive(root) || result !== undefined ? result : await readResult(store, subject);
-  const error = state.error ?? (root === "failed" ? await rootError(producer, state.rootJobId) : undefined);
-  const phase = phaseOf({ complete: ended !== undefined, cancelled, failedStage: error?.stage, root });
-  return { ...base, result: ended, phase, stages, error };
+  const now = live || result !== undefined ? { result, fault } : await readResultOrFault(store, subject);
+  const error =
+    state.error ??
+    (live ? undefined : now.fault) ??
+    (root === "failed" ? await rootError(producer, state.rootJobId) : undefined);
+  const phase = phaseOf({ complete: now.result !== undefined, cancelled, failedStage: error?.stage, root });
+  return { ...base, result: now.result, phase, stages, error, attempt: state.attempt };
+}
+
+/** A ledger that does not balance, or a result that cannot be read, is no completion: the next attempt writes it again. */
+export async function readResultOrFault(
+  store: ObjectStore,
+  subject: Subject,
+): Promise<{ readonly result: RunResult | undefined; readonly fault: RunError | undefined }> {
+  try {
+    return { result: await readResult(store, subject), fault: undefined };
+  } catch (thrown) {
+    if (!(thrown instanceof TrommelError) || thrown.code !== "corrupt") throw thrown;
+    const stage = subject.kind === "run" ? "bundle" : "close";
+    const message = `${thrown.message}. 'trommel resume ${subject.id}' adds up and writes it again`;
+    return { result: undefined, fault: { code: thrown.code, message, stage } };
+  }
 }
 
 /** A job that killed every worker that had it fails without one that could tell the board. */
@@ -206,32 +232,40 @@ async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolea
   return (await store.head(cancelKey(subject))) !== undefined;
 }
 
-/** Leaves a mark that survives Redis; workers see it at their next shard, and at once where Redis is told too. */
+/**
+ * Leaves a mark that survives Redis; workers see it at their next shard, and at once where Redis is told too. Redis is
+ * told first: a resume removes the mark and then clears Redis, so whichever order the four steps come in, a run without
+ * the mark is one that Redis does not hold for cancelled.
+ */
 export async function cancelSubject(
   store: ObjectStore,
   subject: Subject,
   producer: JobProducer | undefined,
 ): Promise<void> {
   const body = Buffer.from(canonicalJson({ formatVersion: 1, id: subject.id }), "utf8");
-  await store.put(cancelKey(subject), body, { contentType: "application/json" });
   if (producer !== undefined) await new RunBoard(producer.redis, subject.id).cancel();
+  await store.put(cancelKey(subject), body, { contentType: "application/json" });
 }
 
 /**
  * Opens the next attempt and queues it. Jobs whose marker is there end at once, so nothing is done twice.
- * @returns the attempt's number
+ * @param seen the attempt that was seen to have ended, undefined for none
+ * @returns the attempt's number, undefined where another command has opened one since
  */
 export async function startAttempt(
   store: ObjectStore,
   subject: Subject,
   producer: JobProducer,
-): Promise<number> {
+  seen: number | undefined,
+): Promise<number | undefined> {
   await store.delete([cancelKey(subject)]);
   const board = new RunBoard(producer.redis, subject.id);
   const flow = flowOf(subject.kind, { measured: subject.kind === "run" && isMeasured(subject.config) });
   const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);
-  const attempt = await board.open(rootOf, store.url);
+  const attempt = await board.open(rootOf, store.url, seen);
+  if (attempt === undefined) return undefined;
   await producer.addFlow(flow, subject.id, attempt);
+  await board.opened();
   return attempt;
 }
 

@@ -10,10 +10,15 @@ import {
   readWithMarker,
   runKeys,
   sha256Hex,
+  TrommelError,
   type Ledger,
   type ObjectStore,
   type RunConfig,
+  type Shard,
 } from "@trommel/common";
+import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { emitHead } from "../head/head-to-onnx.js";
 import { renderReport } from "../report/report-html.js";
@@ -22,7 +27,7 @@ import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./check-serving.js";
 import { describeBundle, metricsMarker } from "./describe-bundle.js";
 import { exportBundle } from "./export-bundle.js";
-import { LedgerBuilder, putJson } from "./ledger.js";
+import { putJson, readRetriedRows, shardsReadAtOnce } from "./ledger.js";
 import { loadBackbones } from "./load-backbones.js";
 import { backbonesOfRun, readListing, readRunConfig, readShard } from "./read-config.js";
 import { readProjection } from "./train.js";
@@ -75,23 +80,43 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   return { images: 0, failed: 0 };
 }
 
-/** Adds up the run's ledger from the shards' markers. @throws TrommelError `missing-input`, `corrupt` */
+/**
+ * Adds up the run's ledger from the shards' markers.
+ * @throws TrommelError `missing-input`, `corrupt` where it does not balance
+ */
 async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortSignal): Promise<Ledger> {
   const keys = runKeys(config.id);
-  const listing = await readListing(store, keys.listing);
-  const builder = new LedgerBuilder();
-  for (let index = 0; index < listing.shards; index += 1) {
+  const { shards, listed, retriedFrom = shards } = await readListing(store, keys.listing);
+  const span = { shards, listed, retriedFrom };
+  const keyOf = (shard: Shard): string => featureShardKey(config.fingerprint, shard.hash);
+  const retried = await readRetriedRows({
+    store,
+    shardKey: keys.shard,
+    span,
+    outcomeOf: (shard) => ({ store, key: keyOf(shard) }),
+    signal,
+  });
+  const builder = new LedgerBuilder(retried);
+  for await (const { shard, marker } of readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
     signal.throwIfAborted();
-    const shard = await readShard(store, keys.shard(index));
-    const marker = await readMarker(
-      store,
-      featureShardKey(config.fingerprint, shard.hash),
-      featureShardMarker,
-    );
-    builder.add(shard, marker.ok, marker.failed);
+    const read = await readShard(store, keys.shard(index));
+    return { shard: read, marker: await readMarker(store, keyOf(read), featureShardMarker) };
+  })) {
+    checkRowCount(marker, config);
+    builder.add(shard, marker);
   }
-  const ledger = builder.ledger(listing.listed);
+  const ledger = builder.ledger(span);
   await store.put(keys.errors, builder.errorLines(), { contentType: "application/jsonl" });
   await putJson(store, keys.ledger, ledger);
   return ledger;
+}
+
+/** Every picture that could be read has a row for each of its views. */
+function checkRowCount(marker: z.infer<typeof featureShardMarker>, { recipe }: RunConfig): void {
+  if (marker.rows === marker.ok * recipe.views.count) return;
+  throw new TrommelError(
+    "corrupt",
+    `failed to balance ${marker.key}: its marker says ${marker.rows} rows, and ${marker.ok} pictures of ${recipe.views.count} views each. Remove both and resume`,
+    { context: { key: marker.key } },
+  );
 }

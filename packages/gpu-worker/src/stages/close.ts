@@ -1,74 +1,136 @@
 import {
+  canonicalJson,
   openStore,
   outputKeys,
-  readMarker,
+  parseJsonAs,
+  readWithMarker,
   scoringKeys,
-  type ListingSummary,
+  TrommelError,
+  type FailedRow,
+  type ObjectStore,
   type ScoringConfig,
+  type Shard,
 } from "@trommel/common";
+import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import type { RetriedRows } from "@trommel/common/artefacts/retried-rows";
+import { readScoringSpan } from "@trommel/common/artefacts/retry";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { z } from "zod";
 import type { StageContext, StageOutcome } from "./context.js";
-import { LabelCounts } from "./label-counts.js";
-import { LedgerBuilder, putJson } from "./ledger.js";
-import { readBundleManifest, readListing, readScoringConfig, readShard } from "./read-config.js";
+import { countLabels, LabelCounts } from "./label-counts.js";
+import { checkRowKeys, putJson, readRetriedRows, shardsReadAtOnce } from "./ledger.js";
+import { readBundleManifest, readScoringConfig, readShard } from "./read-config.js";
 import { scorePartMarker } from "./score.js";
 import { Submission } from "./submission.js";
 
 /**
  * Close: score parts → ledger, counts, merged outputs, `_SUCCESS.json`.
  *
- * In: the marker of every part (none may be missing). Out: `submission.csv` where the scoring has the format `kaggle`,
- * `errors.jsonl`, `ledger.json`, `counts.json` and last `_SUCCESS.json`, with which the scoring is whole. A retry writes
- * the same bytes again.
+ * In: every part of the JSON lines with its marker (none may be missing), read back and held against its shard: a row for
+ * each file that did not fail, once and in order. Out: `submission.csv` where the scoring has the format `kaggle`,
+ * `errors.jsonl`, `ledger.json`, `counts.json` and last `_SUCCESS.json`, with which the scoring is whole. One that says
+ * something else, from before failed files were tried again, goes first. A retry writes the same bytes again.
  */
 export async function close(scoringId: string, context: StageContext): Promise<StageOutcome> {
   const { store, signal } = context;
   const keys = scoringKeys(scoringId);
   const config = await readScoringConfig(store, scoringId);
-  const listing = await readListing(store, keys.listing);
+  const span = await readScoringSpan(store, scoringId);
+  const { retries } = span;
   const { labels } = await readBundleManifest(config);
   const output = openStore(config.output);
   try {
-    const builder = new LedgerBuilder();
+    const outcomeOf = (shard: Shard) => ({ store: output, key: outputKeys.part(shard.index, "jsonl") });
+    const retried = await readRetriedRows({ store, shardKey: keys.shard, span, outcomeOf, signal });
+    const builder = new LedgerBuilder(retried);
     const counts = new LabelCounts(labels);
     const merging = config.formats.includes("kaggle") ? new Submission(output, labels) : null;
-    for (let index = 0; index < listing.shards; index += 1) {
+    for await (const { shard, part } of readAhead(range(0, span.shards), shardsReadAtOnce, async (index) => {
       signal.throwIfAborted();
-      const marker = await readMarker(output, outputKeys.part(index, "jsonl"), scorePartMarker);
-      const shard = await readShard(store, keys.shard(index));
-      builder.add(shard, marker.ok, marker.failed);
+      return {
+        shard: await readShard(store, keys.shard(index)),
+        part: await readWithMarker(output, outputKeys.part(index, "jsonl"), scorePartMarker),
+      };
+    })) {
+      const { marker } = part;
+      const failed = builder.add(shard, marker);
+      checkPart(part, shard, labels);
       counts.add(marker.labels);
-      await merging?.add(shard, marker.failed);
+      await merging?.add(shard, marker.ok, withoutRow(shard, marker.failed, retried));
+      if (failed.length > 0) context.onNote(`${builder.soFar().failed} failed`);
     }
-    const ledger = builder.ledger(listing.listed);
+    const ledger = builder.ledger(span);
+    await removeOther(output, retries);
     const submission = merging === null ? null : await merging.write(signal);
     if (submission?.merged === false)
       context.log.warn({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
     await output.put(outputKeys.errors, builder.errorLines(), { contentType: "application/jsonl" });
     await putJson(output, outputKeys.ledger, ledger);
     await putJson(output, outputKeys.counts, counts.counts(ledger.ok));
-    await putJson(output, outputKeys.success, describeScoring(config, listing, ledger.ok, submission));
+    const success = describeScoring(config, { parts: span.shards, retries }, ledger.ok, submission);
+    await putJson(output, outputKeys.success, success);
     return { images: 0, failed: 0 };
   } finally {
     output.close();
   }
 }
 
+/** Failed rows that no try gave a score. */
+function withoutRow(shard: Shard, failed: readonly FailedRow[], retried: RetriedRows): FailedRow[] {
+  return failed.filter(({ position }) => !retried.isRecovered({ shard: shard.index, position }));
+}
+
+const partLine = z.looseObject({ key: z.string(), label: z.string() });
+
+/** @throws TrommelError `corrupt` where a part's rows are not its shard's, or its marker counts them otherwise */
+function checkPart(
+  { bytes, marker }: { readonly bytes: Uint8Array; readonly marker: z.infer<typeof scorePartMarker> },
+  shard: Shard,
+  labels: readonly string[],
+): void {
+  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
+  const whole = lines.pop() === "";
+  const rows = lines.map((line, i) => parseJsonAs(partLine, line, `line ${i + 1} of ${marker.key}`));
+  checkRowKeys(
+    marker.key,
+    rows.map(({ key }) => key),
+    shard,
+    marker.failed,
+  );
+  if (whole && canonicalJson(countLabels(rows, labels)) === canonicalJson(marker.labels)) return;
+  throw new TrommelError(
+    "corrupt",
+    `failed to count the labels of ${marker.key}: its rows and its marker differ. Remove both and resume`,
+    { context: { key: marker.key } },
+  );
+}
+
+const successRetries = z.looseObject({ retries: z.int().default(0) });
+
+/** Removes a `_SUCCESS.json` that is of before the last retry, so that nobody takes what follows for its results. */
+async function removeOther(output: ObjectStore, retries: number): Promise<void> {
+  if ((await output.head(outputKeys.success)) === undefined) return;
+  const standing = parseJsonAs(successRetries, await output.get(outputKeys.success), outputKeys.success);
+  if (standing.retries !== retries) await output.delete([outputKeys.success]);
+}
+
 function describeScoring(
   config: ScoringConfig,
-  listing: ListingSummary,
+  { parts, retries }: { readonly parts: number; readonly retries: number },
   rows: number,
   submission: SubmissionOutcome | null,
 ): ScoringSuccess {
   return {
     formatVersion: 1,
     scoring: config.id,
-    parts: listing.shards,
+    parts,
+    retries,
     formats: config.formats,
     files: config.formats.map((format) => ({
       format,
       first: outputKeys.part(0, format),
-      last: outputKeys.part(listing.shards - 1, format),
+      last: outputKeys.part(parts - 1, format),
     })),
     rows,
     model: config.bundle,

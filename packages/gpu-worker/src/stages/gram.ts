@@ -8,12 +8,15 @@ import {
   readWithMarker,
   runKeys,
   shardsPerGram,
+  TrommelError,
   writeWithMarker,
+  type FailedRow,
   type FeatureShard,
   type ObjectStore,
   type RunConfig,
   type Shard,
 } from "@trommel/common";
+import { checkOutcome } from "@trommel/common/artefacts/ledger-builder";
 import { GramAccumulator } from "../linalg/gram.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
@@ -54,16 +57,44 @@ export async function gram(runId: string, gramIndex: number, context: StageConte
   return { images: 0, failed: 0 };
 }
 
-/** @throws TrommelError `missing-input` where the shard was not committed */
+/**
+ * The features of a shard, held against it.
+ * @throws TrommelError `missing-input` where the shard was not committed; `corrupt` where its rows are not those of the
+ *   pictures that could be read, every view of each, in shard order
+ */
 export async function readFeatures(
   store: ObjectStore,
   config: RunConfig,
   shard: Shard,
 ): Promise<FeatureShard> {
   const key = featureShardKey(config.fingerprint, shard.hash);
-  const { bytes } = await readWithMarker(store, key, featureShardMarker);
-  const dimension = featureDimension(config);
-  return decodeFeatureShard(bytes, key, dimension);
+  const { bytes, marker } = await readWithMarker(store, key, featureShardMarker);
+  checkOutcome(shard, marker);
+  const features = decodeFeatureShard(bytes, key, featureDimension(config));
+  checkRows(key, features, shard, marker.failed, config.recipe.views.count);
+  return features;
+}
+
+function checkRows(
+  key: string,
+  { image, view }: FeatureShard,
+  { entries }: Shard,
+  failed: readonly FailedRow[],
+  viewCount: number,
+): void {
+  const without = new Set(failed.map(({ position }) => position));
+  let row = 0;
+  let right = image.length === (entries.length - failed.length) * viewCount;
+  for (let position = 0; position < entries.length && right; position += 1) {
+    if (without.has(position)) continue;
+    for (let v = 0; v < viewCount; v += 1, row += 1) right &&= image[row] === position && view[row] === v;
+  }
+  if (right) return;
+  throw new TrommelError(
+    "corrupt",
+    `failed to read the feature shard ${key}: its rows are not the ${viewCount} views of each picture that did not fail, in order. Remove it and its marker and resume`,
+    { context: { key } },
+  );
 }
 
 /** The rows of images outside the validation split, in order. */

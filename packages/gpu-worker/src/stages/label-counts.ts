@@ -6,7 +6,7 @@ import { z } from "zod";
 export const partCounts = z.array(z.object({ label: z.string(), images: z.int().positive() }).strict());
 type PartCounts = z.infer<typeof partCounts>;
 
-export function countLabels(rows: readonly ScoreRow[], labels: readonly string[]): PartCounts {
+export function countLabels(rows: readonly Pick<ScoreRow, "label">[], labels: readonly string[]): PartCounts {
   const images = new Map<string, number>();
   for (const { label } of rows) images.set(label, (images.get(label) ?? 0) + 1);
   return labels.flatMap((label) => {

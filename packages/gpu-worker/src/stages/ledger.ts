@@ -1,74 +1,65 @@
 import {
   canonicalJson,
+  readMarker,
   TrommelError,
-  type ErrorLine,
   type FailedRow,
-  type Ledger,
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
+import { outcomeMarker } from "@trommel/common/artefacts/ledger";
+import { okKeys } from "@trommel/common/artefacts/ledger-builder";
+import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
+import type { ShardSpan } from "@trommel/common/artefacts/retry";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readShard } from "./read-config.js";
 
-/** Adds up shards into the ledger that must balance, and the lines of `errors.jsonl`. */
-export class LedgerBuilder {
-  readonly #failedByReason = new Map<string, number>();
-  readonly #skippedByReason = new Map<string, number>();
-  readonly #errors: ErrorLine[] = [];
-  #listed = 0;
-  #ok = 0;
-  #failed = 0;
-  #skipped = 0;
-  #shards = 0;
+/** Shards whose small files are read at once when all of them are added up. */
+export const shardsReadAtOnce = 16;
 
-  /** @throws TrommelError `corrupt` where a shard alone does not balance */
-  add(shard: Shard, ok: number, failed: readonly FailedRow[]): void {
-    if (ok + failed.length !== shard.entries.length) {
-      throw new TrommelError(
-        "corrupt",
-        `failed to balance shard ${shard.index}: ${shard.entries.length} files, but ${ok} ok and ${failed.length} failed. Remove its marker and resume`,
-        { context: { shard: shard.index } },
-      );
-    }
-    this.#shards += 1;
-    this.#listed += shard.entries.length + shard.skipped.length;
-    this.#ok += ok;
-    this.#failed += failed.length;
-    this.#skipped += shard.skipped.length;
-    for (const { key, reason, detail, tries } of failed) {
-      count(this.#failedByReason, reason);
-      this.#errors.push({ key, reason, detail, tries, shard: shard.index });
-    }
-    for (const { reason } of shard.skipped) count(this.#skippedByReason, reason);
+/** The rows that shards try again, from those shards and the markers of what they came to. */
+export async function readRetriedRows(options: {
+  readonly store: ObjectStore;
+  readonly shardKey: (index: number) => string;
+  readonly span: ShardSpan;
+  /** Where a shard's outcome has its marker. */
+  readonly outcomeOf: (shard: Shard) => { readonly store: ObjectStore; readonly key: string };
+  readonly signal: AbortSignal;
+}): Promise<RetriedRows> {
+  const { span, signal } = options;
+  const retried = new RetriedRows();
+  const indices = range(span.retriedFrom, span.shards);
+  for await (const { shard, failed } of readAhead(indices, shardsReadAtOnce, async (index) => {
+    signal.throwIfAborted();
+    const read = await readShard(options.store, options.shardKey(index));
+    const outcome = options.outcomeOf(read);
+    const marker = await readMarker(outcome.store, outcome.key, outcomeMarker);
+    return { shard: read, failed: marker.failed };
+  })) {
+    retried.add(shard, failed);
   }
-
-  /** @param listed what the listing counted, the other side of the balance */
-  ledger(listed: number): Ledger {
-    const balanced = listed === this.#listed && listed === this.#ok + this.#failed + this.#skipped;
-    if (!balanced) {
-      throw new TrommelError(
-        "corrupt",
-        `failed to balance the ledger: ${listed} listed, but ${this.#ok} ok + ${this.#failed} failed + ${this.#skipped} skipped. Resume the run`,
-      );
-    }
-    return {
-      formatVersion: 1,
-      listed,
-      ok: this.#ok,
-      failed: this.#failed,
-      skipped: this.#skipped,
-      balanced,
-      failedByReason: Object.fromEntries([...this.#failedByReason].sort()),
-      skippedByReason: Object.fromEntries([...this.#skippedByReason].sort()),
-      shards: this.#shards,
-    };
-  }
-
-  errorLines(): Uint8Array {
-    return Buffer.from(this.#errors.map((line) => `${JSON.stringify(line)}\n`).join(""), "utf8");
-  }
+  return retried;
 }
 
-function count(counts: Map<string, number>, reason: string): void {
-  counts.set(reason, (counts.get(reason) ?? 0) + 1);
+/**
+ * Holds the keys of an artefact's rows against its shard.
+ * @throws TrommelError `corrupt` where they are not the keys of the rows that did not fail, each once and in order
+ */
+export function checkRowKeys(
+  name: string,
+  keys: readonly string[],
+  shard: Shard,
+  failed: readonly FailedRow[],
+): void {
+  const expected = okKeys(shard, failed);
+  const at = expected.findIndex((key, i) => keys[i] !== key);
+  if (at < 0 && keys.length === expected.length) return;
+  const found = at < 0 ? `${keys.length} rows` : `row ${at} is of ${JSON.stringify(keys[at] ?? null)}`;
+  const right = at < 0 ? `${expected.length}` : JSON.stringify(expected[at]);
+  throw new TrommelError(
+    "corrupt",
+    `failed to balance ${name}: it has ${found}, where shard ${shard.index} has ${right}. Remove it and its marker and resume`,
+    { context: { name, shard: shard.index } },
+  );
 }
 
 export async function putJson(store: ObjectStore, key: string, value: unknown): Promise<void> {

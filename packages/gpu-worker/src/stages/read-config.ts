@@ -1,13 +1,9 @@
 import {
   bundleFiles,
   bundleManifest,
-  datasetNormalization,
-  featureFingerprint,
   listingSummary,
   openStore,
   parseJsonAs,
-  readWithMarker,
-  resolveNormalization,
   runConfig,
   runKeys,
   scoringConfig,
@@ -17,42 +13,25 @@ import {
   TrommelError,
   type BundleManifest,
   type ListingSummary,
-  type Normalization,
   type ObjectStore,
   type RunConfig,
   type ScoringConfig,
   type Shard,
   type Split,
 } from "@trommel/common";
+import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/resolved-run";
 import type { BackboneUse } from "./load-backbones.js";
 
 /** The small artefacts that stages start from, read and parsed. */
 
-/** A run whose normalisation is known as figures. */
-export interface ResolvedRun extends RunConfig {
-  /** What the pixels of every backbone are normalised by; null leaves each what it was imported with. */
-  readonly normalization: Normalization | null;
-  /** Covers the normalisation, also where the dataset's own pixels gave it. */
-  readonly fingerprint: string;
-}
+export type { ResolvedRun };
 
 /**
  * A run with its normalisation: what every stage after `normalize` starts from.
  * @throws TrommelError `missing-input` where the dataset's pixels are to be measured and are not yet
  */
 export async function readRunConfig(store: ObjectStore, id: string): Promise<ResolvedRun> {
-  const config = await readUnresolvedConfig(store, id);
-  const { recipe, backbones, side } = config;
-  const asked = resolveNormalization(recipe.normalization);
-  if (asked === "backbone") return { ...config, normalization: null };
-  if (asked !== "dataset") return { ...config, normalization: asked };
-  const normalization = await readNormalization(store, id);
-  const hashes = backbones.map(({ hash }) => hash);
-  return {
-    ...config,
-    normalization,
-    fingerprint: featureFingerprint({ ...recipe, normalization }, hashes, side),
-  };
+  return resolveRunFeatures(store, await readUnresolvedConfig(store, id));
 }
 
 /** A run as it was asked for, for the stages that measure what it is normalised by. */
@@ -64,13 +43,6 @@ export async function readUnresolvedConfig(store: ObjectStore, id: string): Prom
 /** The backbones of a run, as it uses them. */
 export function backbonesOfRun({ backbones, normalization }: ResolvedRun): BackboneUse[] {
   return backbones.map(({ id }) => ({ id, normalization }));
-}
-
-async function readNormalization(store: ObjectStore, id: string): Promise<Normalization> {
-  const key = runKeys(id).normalization;
-  const { bytes } = await readWithMarker(store, key);
-  const { mean, deviation } = parseJsonAs(datasetNormalization, bytes, key);
-  return { mean, deviation };
 }
 
 export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {

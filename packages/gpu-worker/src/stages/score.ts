@@ -22,6 +22,7 @@ import {
 import type { ClassifierRequest } from "../threads/device-thread.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
+import { checkRowKeys } from "./ledger.js";
 import { kaggleHeader, kaggleRecords } from "./kaggle-rows.js";
 import { countLabels, partCounts } from "./label-counts.js";
 import { readBundleManifest, readScoringConfig, readShard } from "./read-config.js";
@@ -64,6 +65,12 @@ export async function score(
     const { scores, failed } = await scoreShard(config, manifest, shard, context);
     await commitOtherFormats(output, shardIndex, config, manifest.labels, scores);
     const { rows } = scores;
+    checkRowKeys(
+      key,
+      rows.map((row) => row.key),
+      shard,
+      failed,
+    );
     const counts = { ok: rows.length, failed, labels: countLabels(rows, manifest.labels) };
     await commitOnce(() =>
       writeWithMarker(output, key, jsonLinesPart(rows), counts, { contentType: "application/jsonl" }),

@@ -10,6 +10,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import type { SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { okKeys } from "@trommel/common/artefacts/ledger-builder";
 import { z } from "zod";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
 
@@ -40,23 +41,28 @@ export class Submission {
     this.#sizeBytes = this.#header.length;
   }
 
-  /** Takes the next shard's part in: its ids and its size, and not yet its rows. */
-  async add(shard: Shard, failed: readonly FailedRow[]): Promise<void> {
+  /**
+   * Takes the next shard's part in: its ids and its size, and not yet its rows.
+   * @param ok rows of the shard's scores
+   * @param failed rows that have no row in any part; one that a later shard recovers is none of them
+   * @throws TrommelError `corrupt` where the kaggle part has not as many rows as the scores
+   */
+  async add(shard: Shard, ok: number, failed: readonly FailedRow[]): Promise<void> {
     const key = outputKeys.part(this.#parts, "kaggle");
     const marker = await readMarker(this.#output, key, kaggleMarker);
-    const rows = shard.entries.length - failed.length;
-    if (marker.ok !== rows) {
+    if (marker.ok !== ok) {
       throw new TrommelError(
         "corrupt",
-        `failed to take ${key} into ${outputKeys.submission}: it has ${marker.ok} rows, and the shard's scores have ${rows}. Remove both parts' markers and resume`,
+        `failed to take ${key} into ${outputKeys.submission}: it has ${marker.ok} rows, and the shard's scores have ${ok}. Remove both parts' markers and resume`,
         { context: { key } },
       );
     }
-    const without = new Set(failed.map(({ position }) => position));
-    for (const [position, { key }] of shard.entries.entries()) {
-      if (without.has(position)) continue;
-      this.#ids.add(key);
-      this.#rows += 1;
+    // A file that is tried again is counted where it is listed, in the order that finding repeated ids wants.
+    if (shard.supersedes === undefined) {
+      for (const key of okKeys(shard, failed)) {
+        this.#ids.add(key);
+        this.#rows += 1;
+      }
     }
     this.#parts += 1;
     this.#sizeBytes += marker.sizeBytes - this.#header.length;

@@ -48,17 +48,21 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
     return;
   }
   session.say(describe(now));
+  let failed = 0;
   for (const stage of now.stages) {
     if (stage.total > 0)
       session.say(`  ${stage.stage.padEnd(9)} ${stage.done}/${stage.total} ${printable(stage.note)}`);
+    if (stage.stage === "extract" || stage.stage === "score") failed += stage.failedImages;
   }
+  if (failed > 0) session.say(`  ${failed} files failed; 'trommel errors ${now.id}' lists them`);
   if (now.error !== undefined) session.say(`  ${now.error.stage} failed: ${now.error.message}`);
   session.result(now);
 }
 
 function describe(row: RunStatus): string {
+  const failed = row.result?.ledger.failed ?? 0;
   const accuracy = row.result?.accuracy === undefined ? "" : `, accuracy ${row.result.accuracy.toFixed(4)}`;
-  return `${row.id} (${row.kind}): ${row.phase}${accuracy}`;
+  return `${row.id} (${row.kind}): ${row.phase}${accuracy}${failed === 0 ? "" : `, ${failed} files failed`}`;
 }
 
 /** `trommel cancel <run>` */

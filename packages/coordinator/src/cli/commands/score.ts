@@ -34,7 +34,7 @@ export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
       formats: flags.format,
       shardSize: flags.shardSize,
     });
-    await runSubject(session, { kind: "scoring", id: config.id, config }, flags, claim);
+    await runSubject(session, { kind: "scoring", id: config.id, config }, flags, { claim });
   } finally {
     await session.close();
   }

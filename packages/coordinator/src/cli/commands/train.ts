@@ -21,7 +21,7 @@ export async function train(prefix: string | undefined, flags: TrainFlags): Prom
       recipe,
       output: flags.output ?? variable(recipe.environment.output),
     });
-    await runSubject(session, { kind: "run", id: config.id, config }, flags, claim);
+    await runSubject(session, { kind: "run", id: config.id, config }, flags, { claim });
   } finally {
     await session.close();
   }

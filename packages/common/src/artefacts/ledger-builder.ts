@@ -1,0 +1,188 @@
+import { TrommelError } from "../errors.js";
+import { shardHash } from "./fingerprint.js";
+import type { ErrorLine, FailedRow, Ledger, ShardOutcome } from "./ledger.js";
+import { compareUtf8, type Shard } from "./listing.js";
+import type { RetriedRows } from "./retried-rows.js";
+import type { ShardSpan } from "./retry.js";
+
+/**
+ * Adds up shards into the ledger that must balance. Every shard balances alone: its failed rows are distinct rows of it,
+ * with their keys, and with those that are ok they are all of its rows. A row that is tried again counts by its last try.
+ */
+export class LedgerBuilder {
+  readonly #retried: RetriedRows;
+  readonly #failedByReason = new Map<string, number>();
+  readonly #skippedByReason = new Map<string, number>();
+  #lines: Buffer[] = [];
+  #lastKey: string | undefined;
+  #lastShard = -1;
+  #listed = 0;
+  #ok = 0;
+  #failed = 0;
+  #superseded = 0;
+  #skipped = 0;
+  #shards = 0;
+
+  /** @param retried of all shards that supersede rows */
+  constructor(retried: RetriedRows) {
+    this.#retried = retried;
+  }
+
+  /**
+   * Takes the next shard; in ascending order.
+   * @returns the failed rows that no later shard tries again
+   * @throws TrommelError `corrupt` where the shard does not balance, lists what another did, or is out of order
+   */
+  add(shard: Shard, outcome: ShardOutcome): FailedRow[] {
+    if (shard.index <= this.#lastShard)
+      throw unbalanced(shard, `it came after shard ${this.#lastShard}`, "Train or score under another name");
+    this.#lastShard = shard.index;
+    checkOutcome(shard, outcome);
+    this.#checkListing(shard);
+    const failed = this.#lastTries(shard, outcome.failed);
+    this.#shards += 1;
+    this.#ok += outcome.ok;
+    this.#failed += failed.length;
+    this.#superseded += outcome.failed.length - failed.length;
+    if (shard.supersedes === undefined) {
+      this.#listed += shard.entries.length + shard.skipped.length;
+      this.#skipped += shard.skipped.length;
+    }
+    for (const { reason } of failed) count(this.#failedByReason, reason);
+    for (const { reason } of shard.skipped) count(this.#skippedByReason, reason);
+    if (failed.length > 0) this.#lines.push(Buffer.from(failed.map((row) => lineOf(row, shard)).join("")));
+    return failed;
+  }
+
+  /** What the shards so far come to, of a run that is under way. */
+  soFar(): Omit<Ledger, "formatVersion" | "balanced"> {
+    return {
+      listed: this.#listed,
+      ok: this.#ok,
+      failed: this.#failed,
+      skipped: this.#skipped,
+      failedByReason: Object.fromEntries([...this.#failedByReason].sort()),
+      skippedByReason: Object.fromEntries([...this.#skippedByReason].sort()),
+      shards: this.#shards,
+    };
+  }
+
+  /**
+   * @param span what the listing counted, the other side of the balance
+   * @throws TrommelError `corrupt` where the two sides differ
+   */
+  ledger(span: Pick<ShardSpan, "listed" | "shards">): Ledger {
+    const sums = this.soFar();
+    const { listed, ok, failed, skipped, shards } = sums;
+    if (shards !== span.shards) throw unbalancedSum(`${span.shards} shards, and ${shards} were counted`);
+    if (this.#superseded !== this.#retried.count)
+      throw unbalancedSum(
+        `${this.#retried.count} rows are tried again, and ${this.#superseded} of them had failed`,
+      );
+    if (listed !== span.listed || listed !== ok + failed + skipped)
+      throw unbalancedSum(`${span.listed} listed, but ${ok} ok + ${failed} failed + ${skipped} skipped`);
+    return { formatVersion: 1, balanced: true, ...sums };
+  }
+
+  /** The lines of `errors.jsonl`, in the order of the shards. */
+  errorLines(): Uint8Array {
+    const whole = Buffer.concat(this.#lines);
+    this.#lines = [whole];
+    return whole;
+  }
+
+  /** Listing order is strict, so a key that is greater than all before it was not listed before. */
+  #checkListing(shard: Shard): void {
+    if (shard.supersedes !== undefined) return;
+    const entries = shard.entries.map(({ key }) => key);
+    const skipped = shard.skipped.map(({ key }) => key);
+    for (const keys of [entries, skipped]) {
+      const first = keys[0];
+      const late =
+        first !== undefined && this.#lastKey !== undefined && compareUtf8(this.#lastKey, first) >= 0;
+      const at = late ? 0 : keys.findIndex((key, i) => i > 0 && compareUtf8(keys[i - 1] ?? "", key) >= 0);
+      if (at >= 0) throw listedTwice(shard, keys[at] ?? "");
+    }
+    const both = new Set(entries);
+    const twice = skipped.find((key) => both.has(key));
+    if (twice !== undefined) throw listedTwice(shard, twice);
+    for (const last of [entries.at(-1), skipped.at(-1)]) {
+      if (last !== undefined && (this.#lastKey === undefined || compareUtf8(this.#lastKey, last) < 0))
+        this.#lastKey = last;
+    }
+  }
+
+  #lastTries(shard: Shard, failed: readonly FailedRow[]): FailedRow[] {
+    const again = this.#retried.ofShard(shard.index);
+    if (again.size === 0) return [...failed];
+    const keys = new Map(failed.map((row) => [row.position, row.key]));
+    for (const [position, next] of again) {
+      if (keys.get(position) === next.key) continue;
+      throw unbalanced(
+        shard,
+        `shard ${next.shard} tries its row ${position} again as ${JSON.stringify(next.key)}, which did not fail`,
+        "Try again under another name",
+      );
+    }
+    return failed.filter(({ position }) => !again.has(position));
+  }
+}
+
+/**
+ * Holds a shard's outcome against the shard.
+ * @throws TrommelError `corrupt` where failed rows are not distinct rows of the shard in ascending order, have another key, or
+ *   with those that are ok are not all of them; or where the shard's hash is not that of its entries
+ */
+export function checkOutcome(shard: Shard, { ok, failed }: ShardOutcome): void {
+  const again = "Remove its marker and resume";
+  if (shardHash(shard.entries, shard.supersedes) !== shard.hash)
+    throw unbalanced(
+      shard,
+      "its entries are not those that its hash was made of",
+      "Train or score under another name",
+    );
+  if (ok + failed.length !== shard.entries.length)
+    throw unbalanced(shard, `${shard.entries.length} files, but ${ok} ok and ${failed.length} failed`, again);
+  for (const [i, { position, key }] of failed.entries()) {
+    if (position <= (failed[i - 1]?.position ?? -1))
+      throw unbalanced(shard, `row ${position} failed twice or out of order`, again);
+    if (shard.entries[position]?.key !== key)
+      throw unbalanced(
+        shard,
+        `row ${position} failed as ${JSON.stringify(key)}, which is not its key`,
+        again,
+      );
+  }
+}
+
+/** Keys of a shard's rows that did not fail, in order. */
+export function okKeys(shard: Shard, failed: readonly FailedRow[]): string[] {
+  const without = new Set(failed.map(({ position }) => position));
+  return shard.entries.flatMap(({ key }, position) => (without.has(position) ? [] : [key]));
+}
+
+function lineOf({ position: _, ...row }: FailedRow, shard: Shard): string {
+  return `${JSON.stringify({ ...row, shard: shard.index } satisfies ErrorLine)}\n`;
+}
+
+function count(counts: Map<string, number>, reason: string): void {
+  counts.set(reason, (counts.get(reason) ?? 0) + 1);
+}
+
+function listedTwice(shard: Shard, key: string): TrommelError {
+  return unbalanced(
+    shard,
+    `${JSON.stringify(key)} is listed twice or out of order`,
+    "Train or score under another name",
+  );
+}
+
+function unbalanced(shard: Shard, why: string, remedy: string): TrommelError {
+  return new TrommelError("corrupt", `failed to balance shard ${shard.index}: ${why}. ${remedy}`, {
+    context: { shard: shard.index },
+  });
+}
+
+function unbalancedSum(why: string): TrommelError {
+  return new TrommelError("corrupt", `failed to balance the ledger: ${why}. Resume it`);
+}

@@ -1,0 +1,111 @@
+import { z } from "zod";
+import { parseJsonAs } from "../parse.js";
+import { TrommelError } from "../errors.js";
+import type { ObjectStore } from "../store/object-store.js";
+import { failureReason, type FailureReason } from "./failure-reason.js";
+import { listingSummary } from "./listing.js";
+import { scoringKeys } from "./names.js";
+
+/** Trying the failed files of a scoring again, in place: new shards behind those that are there. */
+
+/** Reasons whose files are tried again, in the order of the closed list; null for all of them. */
+export const retryReasons = z.array(failureReason).min(1).nullable();
+export type RetryReasons = z.infer<typeof retryReasons>;
+
+/** `retries/<n>.json`: what was asked for. With it the scoring is unfinished until it is closed again. */
+export const retryRequest = z
+  .object({
+    formatVersion: z.literal(1),
+    index: z.int().nonnegative(),
+    /** Its first shard. All before it were scored when it was asked for. */
+    firstShard: z.int().positive(),
+    reasons: retryReasons,
+  })
+  .strict();
+export type RetryRequest = z.infer<typeof retryRequest>;
+
+/** `retries/<n>-listing.json`: written when every shard of the retry is in place. */
+const retryListing = z
+  .object({ formatVersion: z.literal(1), shards: z.int().nonnegative(), images: z.int().nonnegative() })
+  .strict();
+type RetryListing = z.infer<typeof retryListing>;
+
+export interface ScoringRetry {
+  readonly request: RetryRequest;
+  /** Undefined while it is being planned. */
+  readonly listing: RetryListing | undefined;
+}
+
+/** The retries of a scoring in order. */
+export async function readRetries(store: ObjectStore, scoringId: string): Promise<ScoringRetry[]> {
+  const keys = scoringKeys(scoringId);
+  const retries: ScoringRetry[] = [];
+  for (;;) {
+    const key = keys.retry(retries.length);
+    const request = await getIfThere(store, key);
+    if (request === undefined) return retries;
+    const listingKey = keys.retryListing(retries.length);
+    const listing = await getIfThere(store, listingKey);
+    retries.push({
+      request: parseJsonAs(retryRequest, request, key),
+      listing: listing === undefined ? undefined : parseJsonAs(retryListing, listing, listingKey),
+    });
+  }
+}
+
+/** The shards of a run or scoring. Those from `retriedFrom` on try failed files of earlier ones again. */
+export interface ShardSpan {
+  readonly retriedFrom: number;
+  readonly shards: number;
+  /** Files of the prefix, each of them once. */
+  readonly listed: number;
+}
+
+/**
+ * The shards of a scoring, retries and all.
+ * @throws TrommelError `missing-input` while the prefix is listed or a retry is planned
+ */
+export async function readScoringSpan(
+  store: ObjectStore,
+  scoringId: string,
+): Promise<ShardSpan & { readonly retries: number }> {
+  const key = scoringKeys(scoringId).listing;
+  const body = await getIfThere(store, key);
+  if (body === undefined) throw unplanned(key);
+  const { shards: base, listed } = parseJsonAs(listingSummary, body, key);
+  const retries = await readRetries(store, scoringId);
+  let shards = base;
+  for (const { request, listing } of retries) {
+    if (listing === undefined) throw unplanned(scoringKeys(scoringId).retryListing(request.index));
+    if (request.firstShard !== shards) {
+      throw new TrommelError(
+        "corrupt",
+        `failed to read ${scoringKeys(scoringId).retry(request.index)}: it begins at shard ${request.firstShard}, and ${shards} are before it. Score into another --output`,
+      );
+    }
+    shards += listing.shards;
+  }
+  return { retriedFrom: base, shards, listed, retries: retries.length };
+}
+
+function unplanned(key: string): TrommelError {
+  return new TrommelError(
+    "missing-input",
+    `failed to read ${key}: the plan that writes it did not finish. Resume the scoring`,
+    { context: { key } },
+  );
+}
+
+async function getIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+  try {
+    return await store.get(key);
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
+    throw thrown;
+  }
+}
+
+/** Whether a retry is for failures of that reason. */
+export function isRetried(reasons: RetryReasons, reason: FailureReason): boolean {
+  return reasons === null || reasons.includes(reason);
+}

@@ -1,0 +1,64 @@
+import { Option, type Command } from "commander";
+import {
+  backboneCatalogue,
+  backboneImport,
+  backboneList,
+  backbonePull,
+  backboneRandom,
+  backboneShow,
+} from "../commands/backbone.js";
+import { globals, positiveInteger, wholeNumber } from "./shared-flags.js";
+
+export function addBackboneCommands(program: Command): void {
+  const backbone = program.command("backbone").description("bring in and look at frozen networks");
+  choiceFlags(globals(backbone.command("import <source>")))
+    .description(
+      "import a Keras-layers model.json, an ONNX encoder, or Keras weights (.h5, safetensors) with --arch; by path, s3:// or https://",
+    )
+    .option("--arch <architecture>", "architecture of the zoo that a file of weights is for")
+    .option("--output <layer>", "layer or tensor whose value is the embedding")
+    .option("--sha256 <hex>", "what the file must hash to; required for https://")
+    .action(backboneImport);
+  choiceFlags(globals(backbone.command("pull <weights>")))
+    .description("download public weights by their name in the catalogue, verify and import them")
+    .option("--catalogue <file>", "a YAML or JSON catalogue instead of the built-in one")
+    .action(backbonePull);
+  globals(backbone.command("catalogue"))
+    .description("list the public weights that 'pull' knows")
+    .option("--catalogue <file>", "a YAML or JSON catalogue instead of the built-in one")
+    .action(backboneCatalogue);
+  choiceFlags(globals(backbone.command("random")))
+    .description("make a backbone with random weights, to try a recipe without its own")
+    .requiredOption("--arch <architecture>", "architecture of the zoo")
+    .option("--seed <number>", "seed of the weights", wholeNumber, 0)
+    .action(backboneRandom);
+  globals(backbone.command("ls")).description("list the store's backbones").action(backboneList);
+  globals(backbone.command("show <name>")).description("show one backbone's spec").action(backboneShow);
+}
+
+/** What may be said of every new backbone. */
+function choiceFlags(command: Command): Command {
+  return command
+    .option("--name <name>", "name of the backbone (default: the catalogue's, else that of --arch)")
+    .option(
+      "--size <pixels>",
+      "side of the square input (default: the model's, catalogue's or architecture's)",
+      positiveInteger,
+    )
+    .option(
+      "--normalize <how>",
+      "tf, torch, unit, none, or six numbers: means, deviations (default: the catalogue's or architecture's, else tf)",
+    )
+    .addOption(
+      new Option(
+        "--channels <order>",
+        "order the network wants (default: the catalogue's or architecture's, else rgb)",
+      ).choices(["rgb", "bgr"]),
+    )
+    .addOption(
+      new Option("--pooling <how>", "pooling of a spatial output (default: average)").choices([
+        "average",
+        "max",
+      ]),
+    );
+}

@@ -1,0 +1,28 @@
+import { Option, type Command } from "commander";
+import { workerQueues } from "@trommel/common";
+import { coordinator, up, worker } from "../commands/serve.js";
+import { clusterFlags, deviceFlags, globals, positiveInteger } from "./shared-flags.js";
+
+export function addServers(program: Command): void {
+  globals(program.command("coordinator"), "info")
+    .description("serve the plan queue: prefixes to shards to jobs")
+    .action(coordinator);
+  deviceFlags(globals(program.command("worker"), "info"))
+    .description("serve the work queues")
+    .option("--concurrency <shards>", "shards in flight", positiveInteger, 2)
+    .addOption(
+      new Option("--queues <names...>", "queues to serve").choices(workerQueues).default([...workerQueues]),
+    )
+    .option(
+      "--drain-seconds <seconds>",
+      "how long shards under way may finish after SIGTERM",
+      positiveInteger,
+      100,
+    )
+    .addOption(new Option("--embedded").hideHelp())
+    .action(worker);
+  clusterFlags(globals(program.command("up"), "info"))
+    .description("run a local cluster until interrupted: Redis, a coordinator and workers")
+    .option("--port <port>", "loopback port of its Redis", positiveInteger, 6390)
+    .action(up);
+}

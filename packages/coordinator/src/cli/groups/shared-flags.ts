@@ -1,0 +1,78 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { devices, engines } from "@trommel/common";
+
+/** Flags that several commands share, declared once. */
+
+const logLevels = ["debug", "info", "warn", "error", "silent"];
+
+/** Flags of every command. */
+export function globals(command: Command, logLevel = "warn"): Command {
+  return command
+    .addOption(
+      new Option("--store <location>", "folder or s3://bucket/prefix")
+        .env("TROMMEL_STORE")
+        .default(".trommel"),
+    )
+    .addOption(
+      new Option("--redis <url>", "redis://, rediss:// or unix: (default: embedded)").env(
+        "TROMMEL_REDIS_URL",
+      ),
+    )
+    .option("--json", "print one JSON object to stdout and all else to stderr")
+    .addOption(new Option("--log-level <level>", "what goes to stderr").choices(logLevels).default(logLevel));
+}
+
+/** Flags of commands that run workers of their own where no Redis is given. */
+export function clusterFlags(command: Command): Command {
+  return deviceFlags(
+    command.option(
+      "--workers <count>",
+      "workers of the embedded cluster (default: one a core, at most 4)",
+      workerCount,
+    ),
+  ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", positiveInteger);
+}
+
+export function deviceFlags(command: Command): Command {
+  return command
+    .addOption(new Option("--device <device>", "where backbones run (default: cpu)").choices(devices))
+    .addOption(new Option("--engine <engine>", "what runs them (default: onnx)").choices(engines))
+    .option(
+      "--threads <count>",
+      "threads of the device's runtime (default: the cores, shared out)",
+      positiveInteger,
+    );
+}
+
+export function followFlags(command: Command): Command {
+  return command
+    .option("--follow", "show progress until it ends (default on a terminal)")
+    .option("--no-follow", "return as soon as it is queued");
+}
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError("it is not a whole number above zero.");
+  return value;
+}
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError("it is not a whole number from zero.");
+  return value;
+}
+
+/** A local cluster of more is a slip of the hand, and would take the machine down. */
+const workersAtMost = 64;
+
+function workerCount(text: string): number {
+  const value = positiveInteger(text);
+  if (value > workersAtMost) {
+    throw new InvalidArgumentError(
+      `at most ${workersAtMost} on one machine; 'trommel worker' adds more from others.`,
+    );
+  }
+  return value;
+}

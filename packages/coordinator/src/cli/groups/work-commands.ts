@@ -1,0 +1,52 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { scoreFormat, type ScoreFormat } from "@trommel/common";
+import { predict, score } from "../commands/score.js";
+import { train } from "../commands/train.js";
+import { addRecipeFlags } from "../recipe-flags.js";
+import { clusterFlags, deviceFlags, followFlags, globals, positiveInteger } from "./shared-flags.js";
+
+export function addTrain(program: Command): void {
+  const command = program
+    .command("train [prefix]")
+    .description("train a classifier on a prefix of labelled pictures (default: the recipe's variable)");
+  followFlags(clusterFlags(addRecipeFlags(globals(command))))
+    .option("--run <id>", "id of the run (default: from what it is)")
+    .option(
+      "--output <location>",
+      "where the bundle is copied to, besides the store (default: the recipe's variable)",
+    )
+    .action(train);
+}
+
+export function addScore(program: Command): void {
+  followFlags(clusterFlags(globals(program.command("score <prefix>"))))
+    .description("score every picture under a prefix")
+    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
+    .requiredOption("--output <prefix>", "where the scores go")
+    .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
+    .option(
+      "--format <formats>",
+      "csv, result or kaggle beside jsonl; several by commas or by repeating it (default: the model's)",
+      scoreFormats,
+    )
+    .option("--shard-size <images>", "images per shard", positiveInteger, 256)
+    .action(score);
+  deviceFlags(globals(program.command("predict <files...>")))
+    .description("classify a few files, without a queue")
+    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
+    .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
+    .addOption(
+      new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
+    )
+    .action(predict);
+}
+
+/** Of a list by commas, added to what the flag said before. */
+function scoreFormats(text: string, previous: readonly ScoreFormat[] = []): ScoreFormat[] {
+  const added = text.split(",").map((name) => {
+    const format = scoreFormat.safeParse(name);
+    if (format.success) return format.data;
+    throw new InvalidArgumentError(`Allowed choices are ${scoreFormat.options.join(", ")}.`);
+  });
+  return [...previous, ...added];
+}

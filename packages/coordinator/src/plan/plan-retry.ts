@@ -1,0 +1,56 @@
+import { canonicalJson, listingSummary, parseJsonAs, scoringKeys, TrommelError } from "@trommel/common";
+import type { ScoringConfig } from "@trommel/common";
+import type { ScoringRetry } from "@trommel/common/artefacts/retry";
+import { shardsPerBulk } from "../run-control/job-producer.js";
+import { ShardOutcomes } from "../run-control/shard-outcomes.js";
+import type { PlanContext } from "./plan-context.js";
+import { streamRetryShards } from "./stream-retry-shards.js";
+
+/**
+ * Plans the last retry of a scoring.
+ *
+ * In: its request, and the markers of every part before it. Out: shard files, `retries/<n>-listing.json`, and a score job
+ * per shard, children of the waiting close job; the shards before it are scored, and queued no more.
+ * A retry goes on behind the shard files that are there.
+ */
+export async function planScoringRetry(
+  config: ScoringConfig,
+  { request }: ScoringRetry,
+  context: PlanContext,
+): Promise<void> {
+  const { attempt, store, producer, board } = context;
+  const keys = scoringKeys(config.id);
+  const { shards: base, listed } = parseJsonAs(listingSummary, await store.get(keys.listing), keys.listing);
+  const totals = { shards: 0, images: 0 };
+  let waiting: number[] = [];
+  const flush = async (): Promise<void> => {
+    if (await board.isOver(attempt))
+      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
+    await board.setTotal(attempt, "score", totals.shards, totals.images);
+    await producer.addScoreShards(config.id, attempt, waiting);
+    waiting = [];
+  };
+  const outcomes = await ShardOutcomes.open(store, { kind: "scoring", id: config.id, config });
+  try {
+    for await (const shard of streamRetryShards({
+      outcomes,
+      span: { retriedFrom: base, shards: request.firstShard, listed },
+      reasons: request.reasons,
+      store,
+      shardKey: keys.shard,
+      shardSize: config.shardSize,
+      config,
+      signal: context.signal,
+    })) {
+      totals.shards += 1;
+      totals.images += shard.entries.length;
+      waiting.push(shard.index);
+      if (totals.shards === 1 || waiting.length === shardsPerBulk) await flush();
+    }
+  } finally {
+    outcomes.close();
+  }
+  const body = Buffer.from(canonicalJson({ formatVersion: 1, ...totals }), "utf8");
+  await store.put(keys.retryListing(request.index), body, { contentType: "application/json" });
+  if (waiting.length > 0) await flush();
+}

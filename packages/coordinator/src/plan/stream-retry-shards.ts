@@ -1,0 +1,112 @@
+import {
+  openStore,
+  type ObjectStore,
+  type RunConfig,
+  type ScoringConfig,
+  type Shard,
+  type ShardEntry,
+} from "@trommel/common";
+import { checkOutcome } from "@trommel/common/artefacts/ledger-builder";
+import type { RowPlace } from "@trommel/common/artefacts/listing";
+import { isRetried, type RetryReasons, type ShardSpan } from "@trommel/common/artefacts/retry";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { shardsReadAtOnce, type ShardOutcomes } from "../run-control/shard-outcomes.js";
+import { readShard, writeShard } from "./stream-shards.js";
+
+/** Objects that are looked up at once. */
+const headsAtOnce = 16;
+
+interface FailedEntry {
+  readonly entry: ShardEntry;
+  readonly place: RowPlace;
+}
+
+/**
+ * Failed files to shards that try them again, as a stream.
+ *
+ * In: the shards of `span` and their markers, none of which may be missing. Out: shard files behind them, each yielded once
+ * it is written: a failed row that no shard of the span tries again, with the size and etag that its object has now. An
+ * object that is gone keeps those of its listing, and fails as not found.
+ * A retry reads the shard files that are there and goes on behind the row that the last of them ends with.
+ */
+export async function* streamRetryShards(options: {
+  readonly outcomes: ShardOutcomes;
+  readonly span: ShardSpan;
+  readonly reasons: RetryReasons;
+  readonly store: ObjectStore;
+  readonly shardKey: (index: number) => string;
+  readonly shardSize: number;
+  readonly config: RunConfig | ScoringConfig;
+  readonly signal: AbortSignal;
+}): AsyncGenerator<Shard> {
+  const { store, shardKey, shardSize, signal, span } = options;
+  let index = span.shards;
+  let last: RowPlace | undefined;
+  for (;;) {
+    const written = await readShard(store, shardKey(index));
+    if (written === undefined) break;
+    last = written.supersedes?.rows.at(-1) ?? last;
+    index += 1;
+    yield written;
+  }
+  const { config } = options;
+  const source = openStore("dataset" in config ? config.dataset : config.source);
+  const write = async (failed: readonly FailedEntry[]): Promise<Shard> => {
+    const entries: ShardEntry[] = [];
+    for await (const entry of readAhead(range(0, failed.length), headsAtOnce, (i) =>
+      lookUp(source, (failed[i] as FailedEntry).entry),
+    ))
+      entries.push(entry);
+    signal.throwIfAborted();
+    const supersedes = { by: config.id, rows: failed.map(({ place }) => place) };
+    const shard = await writeShard(store, shardKey(index), index, { entries, skipped: [], supersedes });
+    index += 1;
+    return shard;
+  };
+  try {
+    let building: FailedEntry[] = [];
+    for await (const failed of failedEntries(options)) {
+      if (last !== undefined && !isBehind(failed.place, last)) continue;
+      building.push(failed);
+      if (building.length < shardSize) continue;
+      yield await write(building);
+      building = [];
+    }
+    if (building.length > 0) yield await write(building);
+  } finally {
+    source.close();
+  }
+}
+
+/** Failed rows by shard and position whose last try is their own. */
+async function* failedEntries(options: {
+  readonly outcomes: ShardOutcomes;
+  readonly span: ShardSpan;
+  readonly reasons: RetryReasons;
+  readonly signal: AbortSignal;
+}): AsyncGenerator<FailedEntry> {
+  const { outcomes, span, reasons, signal } = options;
+  const retried = await outcomes.retriedRows(span);
+  for await (const { shard, outcome } of readAhead(range(0, span.shards), shardsReadAtOnce, async (index) => {
+    signal.throwIfAborted();
+    const read = await outcomes.shard(index);
+    return { shard: read, outcome: await outcomes.outcome(read) };
+  })) {
+    checkOutcome(shard, outcome);
+    const again = retried.ofShard(shard.index);
+    for (const { position, reason } of outcome.failed) {
+      const entry = shard.entries[position];
+      if (entry === undefined || again.has(position) || !isRetried(reasons, reason)) continue;
+      yield { entry, place: { shard: shard.index, position } };
+    }
+  }
+}
+
+async function lookUp(source: ObjectStore, entry: ShardEntry): Promise<ShardEntry> {
+  const found = await source.head(entry.key);
+  return found === undefined ? entry : { key: entry.key, sizeBytes: found.sizeBytes, etag: found.etag };
+}
+
+function isBehind(place: RowPlace, last: RowPlace): boolean {
+  return place.shard > last.shard || (place.shard === last.shard && place.position > last.position);
+}

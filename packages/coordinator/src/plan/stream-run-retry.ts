@@ -1,0 +1,79 @@
+import {
+  canonicalJson,
+  runKeys,
+  TrommelError,
+  type ListingSummary,
+  type RunConfig,
+  type Shard,
+} from "@trommel/common";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { ShardOutcomes, shardsReadAtOnce } from "../run-control/shard-outcomes.js";
+import type { PlanContext } from "./plan-context.js";
+import { readListing, readShard } from "./stream-shards.js";
+import { streamRetryShards } from "./stream-retry-shards.js";
+
+type RetryRun = RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> };
+
+export function isRetryRun(config: RunConfig): config is RetryRun {
+  return config.retryOf !== undefined;
+}
+
+/**
+ * The listing of the run that a run tries again.
+ * @throws TrommelError `missing-input` where it was not finished
+ */
+async function readListingOfRetried(
+  config: RetryRun,
+  { store }: Pick<PlanContext, "store">,
+): Promise<ListingSummary> {
+  const { run } = config.retryOf;
+  const listing = await readListing(store, runKeys(run).listing);
+  if (listing !== undefined) return listing;
+  throw new TrommelError(
+    "missing-input",
+    `failed to plan ${config.id}: ${run}, whose failed files it tries again, is not listed to its end. Resume ${run}, then ${config.id}`,
+    { context: { run } },
+  );
+}
+
+/**
+ * The shards of a run that tries another's failed files again, as a stream.
+ *
+ * In: the other run's shards and the markers of their features. Out: the same shards under this run, byte for byte, so that
+ * their features are this run's too, and behind them new shards of the failed files.
+ */
+export async function* streamRunRetry(config: RetryRun, context: PlanContext): AsyncGenerator<Shard> {
+  const { store, signal } = context;
+  const listing = await readListingOfRetried(config, context);
+  const { shards, listed, retriedFrom = shards } = listing;
+  const from = runKeys(config.retryOf.run);
+  const to = runKeys(config.id);
+  yield* readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
+    signal.throwIfAborted();
+    const shard = await readShard(store, from.shard(index));
+    if (shard === undefined)
+      throw new TrommelError(
+        "missing-input",
+        `failed to plan ${config.id}: ${from.shard(index)} is not there`,
+        { context: { key: from.shard(index) } },
+      );
+    const options = { ifAbsent: true, contentType: "application/json" };
+    await store.put(to.shard(index), Buffer.from(canonicalJson(shard), "utf8"), options);
+    return shard;
+  });
+  const outcomes = await ShardOutcomes.open(store, { kind: "run", id: config.id, config });
+  try {
+    yield* streamRetryShards({
+      outcomes,
+      span: { retriedFrom, shards, listed },
+      reasons: config.retryOf.reasons,
+      store,
+      shardKey: to.shard,
+      shardSize: config.recipe.shardSize,
+      config,
+      signal,
+    });
+  } finally {
+    outcomes.close();
+  }
+}

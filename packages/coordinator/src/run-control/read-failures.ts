@@ -1,0 +1,158 @@
+import {
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  runKeys,
+  type ErrorLine,
+  type Ledger,
+  type ObjectStore,
+  type Shard,
+  type SkipReason,
+} from "@trommel/common";
+import { errorLine } from "@trommel/common/artefacts/ledger";
+import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readResult, type Subject } from "./run-state.js";
+import { ShardOutcomes, shardsReadAtOnce } from "./shard-outcomes.js";
+
+export interface SkippedKey {
+  readonly key: string;
+  readonly reason: SkipReason;
+}
+
+/** What failed of a run or scoring, and what was left out. */
+export interface Failures {
+  readonly complete: boolean;
+  /** Of all shards where it is complete, else of those that are done. */
+  readonly sums: Omit<Ledger, "formatVersion" | "balanced">;
+  readonly failed: readonly ErrorLine[];
+  /** Of each reason the first few. */
+  readonly skipped: readonly SkippedKey[];
+  /** Location of all failed rows, once it is complete. */
+  readonly errors: string;
+}
+
+/**
+ * The failed files of a run or scoring: from its `errors.jsonl` where it is complete, else from the markers so far.
+ * @param skippedAtMost keys that are kept of each reason for which files are left out
+ * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured
+ */
+export async function readFailures(
+  store: ObjectStore,
+  subject: Subject,
+  skippedAtMost: number,
+): Promise<Failures> {
+  const result = await readResult(store, subject);
+  const outcomes = await ShardOutcomes.open(store, subject);
+  try {
+    if (result === undefined) return await fromMarkers(outcomes, skippedAtMost, errorsOf(store, subject));
+    const { ledger } = result;
+    const skipped = new SkippedKeys(skippedAtMost, ledger.skippedByReason);
+    for await (const shard of shardsOf(outcomes, skipped)) skipped.add(shard);
+    const failed = ledger.failed === 0 ? [] : await readErrorLines(store, subject);
+    return {
+      complete: true,
+      sums: ledger,
+      failed,
+      skipped: skipped.keys,
+      errors: errorsOf(store, subject),
+    };
+  } finally {
+    outcomes.close();
+  }
+}
+
+async function* shardsOf(outcomes: ShardOutcomes, skipped: SkippedKeys): AsyncGenerator<Shard> {
+  if (skipped.isFull) return;
+  for await (const shard of readAhead(range(0), shardsReadAtOnce, (index) => outcomes.findShard(index))) {
+    if (shard === undefined) return;
+    yield shard;
+    if (skipped.isFull) return;
+  }
+}
+
+async function fromMarkers(
+  outcomes: ShardOutcomes,
+  skippedAtMost: number,
+  errors: string,
+): Promise<Failures> {
+  const retried = await retriedSoFar(outcomes);
+  const builder = new LedgerBuilder(retried);
+  const skipped = new SkippedKeys(skippedAtMost);
+  const failed: ErrorLine[] = [];
+  for await (const done of readAhead(range(0), shardsReadAtOnce, async (index) => {
+    const shard = await outcomes.findShard(index);
+    return shard === undefined ? undefined : { shard, outcome: await outcomes.findOutcome(shard) };
+  })) {
+    if (done === undefined) break;
+    const { shard, outcome } = done;
+    if (outcome === undefined) continue;
+    skipped.add(shard);
+    for (const { position: _, ...row } of builder.add(shard, outcome))
+      failed.push({ ...row, shard: shard.index });
+  }
+  return { complete: false, sums: builder.soFar(), failed, skipped: skipped.keys, errors };
+}
+
+/** Shards that try rows again stand behind all others, and are few. */
+async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedRows> {
+  const retried = new RetriedRows();
+  for await (const shard of readAhead(range(0), shardsReadAtOnce, (index) => outcomes.findShard(index))) {
+    if (shard === undefined) break;
+    const outcome = shard.supersedes === undefined ? undefined : await outcomes.findOutcome(shard);
+    if (outcome !== undefined) retried.add(shard, outcome.failed);
+  }
+  return retried;
+}
+
+function errorsOf(store: ObjectStore, subject: Subject): string {
+  const root = subject.kind === "run" ? store.url : subject.config.output;
+  const key = subject.kind === "run" ? runKeys(subject.id).errors : outputKeys.errors;
+  return `${root.replace(/\/$/, "")}/${key}`;
+}
+
+async function readErrorLines(store: ObjectStore, subject: Subject): Promise<ErrorLine[]> {
+  const place = subject.kind === "run" ? store : openStore(subject.config.output);
+  try {
+    const key = subject.kind === "run" ? runKeys(subject.id).errors : outputKeys.errors;
+    const lines = Buffer.from(await place.get(key))
+      .toString("utf8")
+      .split("\n");
+    return lines.flatMap((line, i) =>
+      line === "" ? [] : [parseJsonAs(errorLine, line, `line ${i + 1} of ${key}`)],
+    );
+  } finally {
+    if (place !== store) place.close();
+  }
+}
+
+/** The first keys of each reason for which files are left out. */
+class SkippedKeys {
+  readonly keys: SkippedKey[] = [];
+  readonly #counts = new Map<string, number>();
+  readonly #atMost: number;
+  readonly #byReason: Readonly<Record<string, number>> | undefined;
+
+  /** @param byReason how many there are, where that is known */
+  constructor(atMost: number, byReason?: Readonly<Record<string, number>>) {
+    this.#atMost = atMost;
+    this.#byReason = byReason;
+  }
+
+  add({ skipped }: Shard): void {
+    for (const { key, reason } of skipped) {
+      const count = this.#counts.get(reason) ?? 0;
+      this.#counts.set(reason, count + 1);
+      if (count < this.#atMost) this.keys.push({ key, reason });
+    }
+  }
+
+  /** Whether no further shard can add anything. */
+  get isFull(): boolean {
+    if (this.#byReason === undefined) return false;
+    return Object.entries(this.#byReason).every(
+      ([reason, files]) => (this.#counts.get(reason) ?? 0) >= Math.min(files, this.#atMost),
+    );
+  }
+}

@@ -1,0 +1,74 @@
+import {
+  checkRunId,
+  parseJsonAs,
+  readWithMarker,
+  runConfig,
+  runKeys,
+  TrommelError,
+  writeWithMarker,
+  type ObjectStore,
+  type RunConfig,
+} from "@trommel/common";
+import type { RetryReasons } from "@trommel/common/artefacts/retry";
+import { checkConfig, writeConfig } from "./config-file.js";
+import { checkExport, resolveExport } from "./resolve-export.js";
+import type { Resolved } from "./resolve-run.js";
+
+/**
+ * Resolves the run that tries another's failed files again: the same frozen configuration under another id, without the
+ * place that the first exports its bundle to.
+ * @param options.id by default `<run>-retry1`, and `-retry2` of that
+ * @throws TrommelError `conflict` where the id belongs to another configuration
+ */
+export async function resolveRunRetry(options: {
+  readonly store: ObjectStore;
+  readonly of: RunConfig;
+  readonly reasons: RetryReasons;
+  readonly id: string | undefined;
+  readonly output: string | undefined;
+}): Promise<Resolved<RunConfig>> {
+  const { store, of } = options;
+  const id = checkRunId(options.id ?? nextId(of));
+  if (id === of.id) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to use the id ${id}: it is that of the run whose files are tried again. Choose another with --run`,
+    );
+  }
+  const config: RunConfig = {
+    ...of,
+    id,
+    export: resolveExport({ output: options.output, dataset: of.dataset, storeUrl: store.url }),
+    retryOf: { run: of.id, reasons: options.reasons },
+  };
+  const key = runKeys(id).config;
+  const parse = (body: Uint8Array): RunConfig => parseJsonAs(runConfig, body, key);
+  await checkConfig(store, key, config, parse);
+  await checkExport(config);
+  const claim = async (): Promise<void> => {
+    await copyDecided(store, of, id);
+    await writeConfig(store, key, config, parse);
+  };
+  return { config, claim };
+}
+
+function nextId({ id }: RunConfig): string {
+  const match = /^(.*)-retry(\d+)$/.exec(id);
+  return match === null ? `${id}-retry1` : `${match[1]}-retry${Number(match[2]) + 1}`;
+}
+
+/**
+ * What the first run decided and the second keeps: who validates, the labels, and the measured normalisation. Recovered
+ * pictures would move the last by a hair and cost every feature.
+ */
+async function copyDecided(store: ObjectStore, of: RunConfig, id: string): Promise<void> {
+  const from = runKeys(of.id);
+  const to = runKeys(id);
+  const once = { ifAbsent: true, contentType: "application/json" };
+  await store.put(to.split, await store.get(from.split), once);
+  if (of.labels.tableSha256 !== null) await store.put(to.labels, await store.get(from.labels), once);
+  if (of.recipe.normalization === "dataset") {
+    const { bytes } = await readWithMarker(store, from.normalization);
+    await writeWithMarker(store, to.normalization, bytes);
+  }
+}

@@ -1,0 +1,87 @@
+import {
+  canonicalJson,
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  scoringKeys,
+  TrommelError,
+  type FailureReason,
+  type ObjectStore,
+} from "@trommel/common";
+import {
+  isRetried,
+  readRetries,
+  readScoringSpan,
+  retryRequest,
+  type RetryReasons,
+  type RetryRequest,
+} from "@trommel/common/artefacts/retry";
+import { readResult, type Subject } from "./run-state.js";
+
+type Scoring = Extract<Subject, { readonly kind: "scoring" }>;
+
+/**
+ * How many files a retry would try again, or `joins` where just that retry is under way.
+ * @throws TrommelError `conflict` while the scoring is unfinished for another reason
+ */
+export async function checkScoringRetry(
+  store: ObjectStore,
+  scoring: Scoring,
+  reasons: RetryReasons,
+): Promise<number | "joins"> {
+  const result = await readResult(store, scoring);
+  if (result !== undefined) return countRetried(result.ledger.failedByReason, reasons);
+  requireSame(scoring.id, (await readRetries(store, scoring.id)).at(-1)?.request, reasons);
+  return "joins";
+}
+
+/**
+ * Asks for the failed files of a scoring to be tried again, in place: from then on it is unfinished, until it is closed again.
+ * The same request again, while it is under way, is that request.
+ * @throws TrommelError `conflict` while it is unfinished for another reason
+ */
+export async function requestScoringRetry(
+  store: ObjectStore,
+  scoring: Scoring,
+  reasons: RetryReasons,
+): Promise<void> {
+  const { id } = scoring;
+  if ((await checkScoringRetry(store, scoring, reasons)) === "joins") return;
+  const { shards, retries } = await readScoringSpan(store, id);
+  const request: RetryRequest = { formatVersion: 1, index: retries, firstShard: shards, reasons };
+  const key = scoringKeys(id).retry(request.index);
+  const body = Buffer.from(canonicalJson(request), "utf8");
+  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "exists")
+    requireSame(id, parseJsonAs(retryRequest, await store.get(key), key), reasons);
+  // The request alone says that it is unfinished; this is for readers who know nothing but the output prefix.
+  const output = openStore(scoring.config.output);
+  try {
+    await output.delete([outputKeys.success]);
+  } finally {
+    output.close();
+  }
+}
+
+function requireSame(id: string, request: RetryRequest | undefined, reasons: RetryReasons): void {
+  if (request !== undefined && canonicalJson(request.reasons) === canonicalJson(reasons)) return;
+  const why =
+    request === undefined
+      ? "it is not complete"
+      : `its files are being tried again (${request.reasons === null ? "whatever the reason" : request.reasons.join(", ")})`;
+  throw new TrommelError(
+    "conflict",
+    `failed to try the failed files of ${id} again: ${why}. 'trommel resume ${id}' first brings it to its end`,
+    { context: { id } },
+  );
+}
+
+/** Failed files that a retry for those reasons tries. */
+export function countRetried(
+  failedByReason: Readonly<Record<string, number>>,
+  reasons: RetryReasons,
+): number {
+  return Object.entries(failedByReason).reduce(
+    (sum, [reason, files]) => sum + (isRetried(reasons, reason as FailureReason) ? files : 0),
+    0,
+  );
+}

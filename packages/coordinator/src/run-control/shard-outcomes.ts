@@ -1,0 +1,101 @@
+import {
+  featureShardKey,
+  findMarker,
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  readMarker,
+  runKeys,
+  scoringKeys,
+  shard as shardSchema,
+  type ObjectStore,
+  type Shard,
+} from "@trommel/common";
+import { outcomeMarker, type ShardOutcome } from "@trommel/common/artefacts/ledger";
+import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
+import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
+import type { ShardSpan } from "@trommel/common/artefacts/retry";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readIfThere, type Subject } from "./run-state.js";
+
+/** Shards whose small files are read at once. */
+export const shardsReadAtOnce = 16;
+
+/** What became of the shards of a run or scoring, from their markers. */
+export class ShardOutcomes {
+  readonly #store: ObjectStore;
+  readonly #shardKey: (index: number) => string;
+  readonly #markerOf: (shard: Shard) => { readonly store: ObjectStore; readonly key: string };
+  readonly #output: ObjectStore | undefined;
+
+  private constructor(
+    store: ObjectStore,
+    shardKey: (index: number) => string,
+    markerOf: (shard: Shard) => { readonly store: ObjectStore; readonly key: string },
+    output?: ObjectStore,
+  ) {
+    this.#store = store;
+    this.#shardKey = shardKey;
+    this.#markerOf = markerOf;
+    this.#output = output;
+  }
+
+  /** @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured */
+  static async open(store: ObjectStore, subject: Subject): Promise<ShardOutcomes> {
+    if (subject.kind === "run") {
+      const { fingerprint } = await resolveRunFeatures(store, subject.config);
+      const { shard } = runKeys(subject.id);
+      return new ShardOutcomes(store, shard, ({ hash }) => ({
+        store,
+        key: featureShardKey(fingerprint, hash),
+      }));
+    }
+    const output = openStore(subject.config.output);
+    const markerOf = ({ index }: Shard) => ({ store: output, key: outputKeys.part(index, "jsonl") });
+    return new ShardOutcomes(store, scoringKeys(subject.id).shard, markerOf, output);
+  }
+
+  /** @throws TrommelError `not-found` */
+  async shard(index: number): Promise<Shard> {
+    const key = this.#shardKey(index);
+    return parseJsonAs(shardSchema, await this.#store.get(key), key);
+  }
+
+  /** Undefined where the listing has not come so far. */
+  async findShard(index: number): Promise<Shard | undefined> {
+    const key = this.#shardKey(index);
+    const body = await readIfThere(this.#store, key);
+    return body === undefined ? undefined : parseJsonAs(shardSchema, body, key);
+  }
+
+  /** @throws TrommelError `missing-input` where the shard is not done */
+  async outcome(shard: Shard): Promise<ShardOutcome> {
+    const { store, key } = this.#markerOf(shard);
+    return readMarker(store, key, outcomeMarker);
+  }
+
+  async findOutcome(shard: Shard): Promise<ShardOutcome | undefined> {
+    const { store, key } = this.#markerOf(shard);
+    return findMarker(store, key, outcomeMarker);
+  }
+
+  /** The rows that the span's own retries try again. Of shards that are not done nothing is known yet, so they are left out. */
+  async retriedRows(span: Pick<ShardSpan, "retriedFrom" | "shards">): Promise<RetriedRows> {
+    const retried = new RetriedRows();
+    for await (const { shard, outcome } of readAhead(
+      range(span.retriedFrom, span.shards),
+      shardsReadAtOnce,
+      async (index) => {
+        const read = await this.shard(index);
+        return { shard: read, outcome: await this.findOutcome(read) };
+      },
+    )) {
+      if (outcome !== undefined) retried.add(shard, outcome.failed);
+    }
+    return retried;
+  }
+
+  close(): void {
+    this.#output?.close();
+  }
+}

@@ -1,0 +1,294 @@
+import assert from "node:assert/strict";
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { ReleaseStack } from "@trommel/common";
+import { RunningCli, trommel, trommelJson } from "../support/cli.js";
+import { drawDataset, drawUnlabelled, writeFiles } from "../support/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
+import { startRedisServer } from "../support/redis-server.js";
+import { temporaryFolder } from "../support/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { waitUntil } from "../support/wait-until.js";
+
+/** What these tests read of a command's JSON. */
+interface Answer {
+  readonly id: string;
+  readonly phase?: string;
+  readonly ledger?: Counts;
+}
+interface Counts {
+  readonly listed: number;
+  readonly ok: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly failedByReason: Record<string, number>;
+}
+interface Errors extends Counts {
+  readonly complete: boolean;
+  readonly errors: string;
+  readonly failedRows: { readonly key: string; readonly reason: string; readonly shard: number }[];
+  readonly skippedKeys: { readonly key: string; readonly reason: string }[];
+}
+interface Row {
+  readonly key: string;
+  readonly label: string;
+  readonly top: { readonly label: string; readonly probability: number }[];
+}
+
+const labels = ["glass", "metal"];
+const folder = await temporaryFolder("errors-and-retry");
+const dataset = join(folder, "labelled");
+const source = join(folder, "unlabelled");
+const output = join(folder, "scores");
+const releases = new ReleaseStack();
+let store = "";
+let env: Record<string, string> = {};
+let worker: RunningCli;
+/** The damaged files as they ought to be. */
+let whole = new Map<string, Buffer>();
+let wholeInput = new Map<string, Buffer>();
+
+const json = async <T = Answer>(...args: string[]): Promise<T> =>
+  (await trommelJson([...args, "--store", store], { env })) as T;
+const follow = (id: string): Promise<Answer> => json("status", id, "--follow");
+const readJson = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, "utf8")) as T;
+const trainFlags = [
+  ...["--backbone", tinyBackbone.name, "--shard-size", "5", "--views", "2"],
+  ...["--epochs", "2", "--step", "8", "--validation", "0.2"],
+];
+const scoreFlags = ["--shard-size", "6", "--format", "kaggle"];
+
+/** Queues a command while the worker stands still, and takes a file away between its listing and its turn. */
+async function losingFile(args: string[], root: (id: string) => string, lost: string): Promise<Answer> {
+  process.kill(worker.pid, "SIGSTOP");
+  const { id } = await json(...args, "--no-follow");
+  await waitUntil("it is listed", async () =>
+    (await filesBelow(join(store, root(id)))).includes("listing.json") ? true : undefined,
+  );
+  await rm(lost);
+  process.kill(worker.pid, "SIGCONT");
+  return follow(id);
+}
+
+async function rowsOf(prefix: string): Promise<Map<string, Row>> {
+  const parts = (await filesBelow(prefix)).filter((file) => /^part-\d+\.jsonl$/.test(file));
+  const rows = new Map<string, Row>();
+  for (const part of parts) {
+    for (const line of (await readFile(join(prefix, part), "utf8")).trimEnd().split("\n")) {
+      if (line === "") continue;
+      const row = JSON.parse(line) as Row;
+      assert.ok(!rows.has(row.key), `${row.key} has one row`);
+      rows.set(row.key, row);
+    }
+  }
+  return rows;
+}
+
+/** The artefacts that stand once they are committed, by their hashes. */
+async function committed(root: string, pattern: RegExp): Promise<Map<string, string>> {
+  return new Map([...(await fileHashes(root))].filter(([file]) => pattern.test(file)));
+}
+
+before(async () => {
+  const pictures = await drawDataset(labels, { to: 8 });
+  const { files } = await drawUnlabelled(labels, 20, 5);
+  await writeFiles(dataset, pictures);
+  await writeFiles(source, files);
+  const keep = (from: Map<string, Buffer>, ...keys: string[]) =>
+    new Map(keys.map((key) => [key, from.get(key) ?? Buffer.alloc(0)]));
+  whole = keep(pictures, "glass/003.png", "metal/006.png");
+  wholeInput = keep(files, "in/0002.png", "in/0009.png", "in/0017.png");
+  await cp(dataset, join(folder, "whole-labelled"), { recursive: true });
+  await cp(source, join(folder, "whole-unlabelled"), { recursive: true });
+  await writeFile(join(dataset, "glass/003.png"), whole.get("glass/003.png")?.subarray(0, 900) ?? "");
+  await writeFile(join(source, "in/0002.png"), wholeInput.get("in/0002.png")?.subarray(0, 900) ?? "");
+  await writeFile(join(source, "in/0017.png"), "");
+  for (const place of [source, join(folder, "whole-unlabelled")])
+    await writeFiles(
+      place,
+      new Map([
+        ["in/note\u001b[31m.txt", "no picture"],
+        ["in/.hidden.png", ""],
+      ]),
+    );
+  store = await storeWithTinyBackbone(folder);
+  const redis = await startRedisServer();
+  releases.add("redis", () => redis.stop());
+  env = { TROMMEL_REDIS_URL: redis.url() };
+  const coordinator = new RunningCli(["coordinator", "--store", store], { env });
+  releases.add("coordinator", () => coordinator.stop());
+  worker = new RunningCli(["worker", "--store", store, "--threads", "1"], { env });
+  releases.add("worker", () => worker.stop());
+  await coordinator.says("coordinator: redis");
+  await worker.says("extract");
+});
+
+after(async () => assert.deepEqual(await releases.releaseAll(), []));
+
+describe("a run whose files are mended afterwards", () => {
+  let features = new Map<string, string>();
+
+  it("says what failed, by reason", async () => {
+    const { ledger } = await losingFile(
+      ["train", dataset, "--run", "first", ...trainFlags],
+      (id) => `runs/${id}`,
+      join(dataset, "metal/006.png"),
+    );
+    assert.deepEqual(ledger?.failedByReason, { "not-found": 1, truncated: 1 });
+    const errors = await json<Errors>("errors", "first");
+    assert.deepEqual([errors.listed, errors.ok, errors.failed, errors.skipped], [16, 14, 2, 0]);
+    assert.deepEqual(
+      errors.failedRows.map(({ key, reason }) => [reason, key]),
+      [
+        ["not-found", "metal/006.png"],
+        ["truncated", "glass/003.png"],
+      ],
+    );
+    features = await fileHashes(join(store, "features"));
+  });
+
+  it("is tried again as a new run, which balances where a file fails again", async () => {
+    const { id, ledger } = await json("retry", "first", "--reason", "truncated", "--follow");
+    assert.equal(id, "first-retry1");
+    assert.deepEqual([ledger?.listed, ledger?.ok, ledger?.failed], [16, 14, 2]);
+    await addsOneShard();
+  });
+
+  it("is tried again once more, and only those files are extracted", async () => {
+    await writeFiles(dataset, whole);
+    const { id, ledger } = await json("retry", "first-retry1", "--follow");
+    assert.equal(id, "first-retry2");
+    assert.deepEqual([ledger?.listed, ledger?.ok, ledger?.failed], [16, 16, 0]);
+    await addsOneShard();
+  });
+
+  /** Holds what features there are against what there were. */
+  async function addsOneShard(): Promise<void> {
+    const now = await fileHashes(join(store, "features"));
+    const added = [...now.keys()].filter((file) => !features.has(file));
+    assert.equal(added.length, 2, "one feature shard and its marker");
+    const before = new Map([...now].filter(([file]) => features.has(file)));
+    assertSameFiles(before, features);
+    features = now;
+  }
+
+  it("keeps its split, and trains on what a run of the mended files from scratch trains on", async () => {
+    const scratch = await copyBackbones(store, join(folder, "scratch"));
+    await trommelJson([
+      ...["train", join(folder, "whole-labelled"), "--run", "first-retry2", "--store", scratch],
+      ...[...trainFlags, "--workers", "1"],
+    ]);
+    const [retried, fresh] = [store, scratch].map((place) => join(place, "runs/first-retry2"));
+    const bundles = [retried, fresh].map((run) =>
+      readJson<{ data: unknown; labels: unknown }>(`${run}/bundle/bundle.json`),
+    );
+    const [actual, expected] = await Promise.all(bundles);
+    assert.deepEqual([actual?.data, actual?.labels], [expected?.data, expected?.labels]);
+    const split = "split.json";
+    assert.equal(
+      await readFile(join(retried ?? "", split), "utf8"),
+      await readFile(join(store, "runs/first", split), "utf8"),
+    );
+  });
+
+  it("has nothing more to try again, and says so", async () => {
+    const { code, stdout } = await trommel(["retry", "first-retry2", "--store", store], { env });
+    assert.equal(code, 0);
+    assert.match(stdout, /no file failed/);
+  });
+});
+
+describe("a scoring whose files are mended afterwards", () => {
+  let id = "";
+  let parts = new Map<string, string>();
+  const standing = /^(part|kaggle)-0000[0-3]\./;
+
+  it("says what failed and what was left out, and lets no file name drive the terminal", async () => {
+    const scored = await losingFile(
+      ["score", source, "--model", "first", "--output", output, ...scoreFlags],
+      (scoring) => `scorings/${scoring}`,
+      join(source, "in/0009.png"),
+    );
+    id = scored.id;
+    assert.deepEqual(scored.ledger?.failedByReason, {
+      empty: 1,
+      "not-an-image": 1,
+      "not-found": 1,
+      truncated: 1,
+    });
+    const { stdout } = await trommel(["errors", id, "--store", store], { env });
+    assert.match(stdout, /22 listed = 17 ok \+ 4 failed \+ 1 skipped/);
+    assert.match(stdout, /truncated: 1\n {2}in\/0002\.png/);
+    assert.match(stdout, /skipped, hidden: 1\n {2}in\/\.hidden\.png/);
+    assert.ok(!stdout.includes("\u001b"));
+    const one = await json<Errors>("errors", id, "--reason", "empty", "--limit", "1");
+    assert.deepEqual(
+      one.failedRows.map(({ key }) => key),
+      ["in/0017.png"],
+    );
+    parts = await committed(output, standing);
+    assert.equal(parts.size, 16);
+  });
+
+  it("is tried again for one reason alone, and balances where the file fails again", async () => {
+    const again = await json("retry", id, "--reason", "not-found", "--follow");
+    assert.equal(again.ledger?.failed, 4);
+    assert.equal(again.ledger?.failedByReason["not-found"], 1);
+    const success = await readJson<{ retries: number; parts: number }>(join(output, "_SUCCESS.json"));
+    assert.deepEqual([success.retries, success.parts], [1, 5]);
+  });
+
+  it("is tried again twice, and then has the rows of a scoring of the mended files from scratch", async () => {
+    await writeFiles(source, wholeInput);
+    const again = await json("retry", id, "--follow");
+    assert.deepEqual([again.ledger?.ok, again.ledger?.failed], [20, 1]);
+    assertSameFiles(await committed(output, standing), parts);
+    const fresh = join(folder, "fresh");
+    const mended = await json(
+      ...["score", join(folder, "whole-unlabelled"), "--model", "first", "--output", fresh, ...scoreFlags],
+      "--follow",
+    );
+    const { shards: _, ...sums } = again.ledger as Counts & { shards: number };
+    assert.deepEqual({ ...mended.ledger, shards: undefined }, { ...sums, shards: undefined });
+    const [actual, expected] = [await rowsOf(output), await rowsOf(fresh)];
+    assert.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort());
+    for (const [key, row] of expected) {
+      const found = actual.get(key);
+      assert.equal(found?.label, row.label);
+      for (const [i, { label, probability }] of row.top.entries()) {
+        assert.equal(found?.top[i]?.label, label);
+        assert.ok(Math.abs((found?.top[i]?.probability ?? 0) - probability) < 1e-5, key);
+      }
+    }
+    const ids = async (prefix: string) =>
+      (await readFile(join(prefix, "submission.csv"), "utf8"))
+        .split("\n")
+        .map((line) => line.split(",")[0])
+        .sort();
+    assert.deepEqual(await ids(output), await ids(fresh));
+    assert.equal(
+      await readFile(join(output, "counts.json"), "utf8"),
+      await readFile(join(fresh, "counts.json"), "utf8"),
+    );
+  });
+
+  it("is not tried again for a reason that nothing has", async () => {
+    const before = await fileHashes(output);
+    const { code, stdout } = await trommel(["retry", id, "--reason", "too-large", "--store", store], { env });
+    assert.equal(code, 0);
+    assert.match(stdout, /no file failed for too-large/);
+    assertSameFiles(await fileHashes(output), before);
+  });
+
+  it("is complete no more where its ledger does not balance, and says why", async () => {
+    const path = join(output, "ledger.json");
+    const right = await readFile(path, "utf8");
+    await writeFile(path, right.replace('"ok":20', '"ok":19'));
+    const status = await json<{ phase: string; error: { message: string } }>("status", id);
+    assert.equal(status.phase, "failed");
+    assert.match(status.error.message, /does not balance/);
+    await writeFile(path, right);
+    assert.equal((await json("status", id)).phase, "complete");
+  });
+});
