@@ -15,6 +15,7 @@ import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { routeJob } from "./job-router.js";
+import { trialAfterDeaths } from "./suspicion.js";
 import type { DeviceStageContext, StageOutcome } from "./stages/context.js";
 import type { DeviceClient } from "./threads/device-client.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
@@ -55,7 +56,11 @@ export function createProcessor(options: ProcessorOptions) {
       }
       await refuseOtherStore(job, token, board, options);
       if (payload.stage === "gram") await waitForSplit(payload.id, job, token, board, options.store);
-      const outcome = await routeJob(payload, heart.context, options.reduce);
+      const trial = await trialAfterDeaths(job, payload, options.redis);
+      if (trial !== undefined) {
+        options.log.warn({ job: job.id, deaths: job.stalledCounter }, "decoding its files one by one");
+      }
+      const outcome = await routeJob(payload, { ...heart.context, trial }, options.reduce);
       await heart.stop();
       // What followers see is worth no failed job: the work is committed.
       await tellDone(payload, outcome, board).catch((thrown: unknown) => {
@@ -146,7 +151,7 @@ async function failure(
 
 /** Watches over one job: aborts it when its run is over, carries its progress to the board. */
 class JobHeart {
-  readonly context: DeviceStageContext;
+  readonly context: Omit<DeviceStageContext, "trial">;
   readonly #abort = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #beat: () => Promise<void>;

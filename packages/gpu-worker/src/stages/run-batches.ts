@@ -6,10 +6,12 @@ import {
   type ObjectStore,
   type ShardEntry,
 } from "@trommel/common";
-import { streamPictures } from "../image/picture-stream.js";
+import { streamPictures, type PictureStreamOptions } from "../image/picture-stream.js";
 import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { DeviceStageContext } from "./context.js";
+import { OneByOne } from "./one-by-one.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
+import { unlessAborted } from "./unless-aborted.js";
 
 /** Of a shard, for each batch that the device computes at once: one runs, one waits. */
 const batchesPerLane = 2;
@@ -18,10 +20,12 @@ const windowBatches = 4;
 
 /**
  * A shard's files through the device: fetched and decoded many at once, packed in shard order, and handed to `run` with
- * a bounded number of batches under way.
+ * a bounded number of batches under way. Where a worker died of the shard they are decoded one by one, those first that
+ * it may have died of.
  * @param run takes a batch to its end; called in shard order, settles in any
  * @returns a typed reason for each file that was in no batch, in shard order
- * @throws TrommelError what `run` or the source throws; nothing is under way any more by then
+ * @throws TrommelError what `run` or the source throws, when nothing is under way any more; or at once the reason of the
+ *   context's signal
  */
 export async function runBatches(options: {
   readonly entries: readonly ShardEntry[];
@@ -46,15 +50,24 @@ export async function runBatches(options: {
     result.catch(() => undefined);
     running.push(result);
   };
+  const { trial, signal } = context;
+  const oneByOne =
+    trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
   const source = openStore(options.source);
   try {
+    const files = {
+      read: (key: string, maxBytes: number, until: AbortSignal) =>
+        source.get(key, { maxBytes, signal: until }),
+      decode: options.decode,
+      signal,
+    };
+    if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
     const batches = new PictureBatches(options.decode.side, batchSize);
     for await (const picture of streamPictures({
+      ...files,
       entries: options.entries,
-      read: (key, maxBytes, signal) => source.get(key, { maxBytes, signal }),
-      decode: options.decode,
+      decodeFile: oneByOne && ((position, bytes) => oneByOne.decode(position, bytes, false)),
       window: windowBatches * batchSize * context.device.laneCount,
-      signal: context.signal,
     })) {
       if (!picture.ok) {
         const { position, key, reason, detail } = picture;
@@ -64,18 +77,36 @@ export async function runBatches(options: {
       const full = batches.add(picture);
       if (full === undefined) continue;
       submit(full);
-      if (running.length >= batchesPerLane * context.device.laneCount) await running.shift();
+      if (running.length >= batchesPerLane * context.device.laneCount)
+        await unlessAborted(signal, Promise.resolve(running.shift()));
     }
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);
-    await Promise.all(running);
+    await unlessAborted(signal, Promise.all(running));
     if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
       await checkSource(source);
   } finally {
-    await Promise.allSettled(running);
+    await oneByOne?.stop();
+    // A shard that is handed back does not wait for a device in the middle of a batch.
+    await unlessAborted(signal, Promise.allSettled(running)).catch(() => undefined);
     source.close();
   }
   return failed;
+}
+
+/** Each alone, while nothing else of the shard is under way: a worker that dies here died of that file or of its machine. */
+async function trySuspects(
+  oneByOne: OneByOne,
+  entries: readonly ShardEntry[],
+  files: Pick<PictureStreamOptions, "read" | "decode" | "signal">,
+): Promise<void> {
+  const { suspects } = oneByOne;
+  for await (const _ of streamPictures({
+    ...files,
+    entries: suspects.flatMap((position) => entries[position] ?? []),
+    decodeFile: (place, bytes) => oneByOne.decode(suspects[place] ?? place, bytes, true),
+    window: 1,
+  }));
 }
 
 /**
