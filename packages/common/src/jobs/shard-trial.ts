@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { z } from "zod";
+import type { z } from "zod";
 import { failureReason } from "../artefacts/failure-reason.js";
 import { parseAs } from "../parse.js";
 import { queuePrefix, type Stage } from "./queues.js";
