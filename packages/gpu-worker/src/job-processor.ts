@@ -17,6 +17,7 @@ import type { Logger } from "pino";
 import { routeJob } from "./job-router.js";
 import { trialAfterDeaths } from "./suspicion.js";
 import type { DeviceStageContext, StageOutcome } from "./stages/context.js";
+import { unlessAborted } from "./stages/unless-aborted.js";
 import type { DeviceClient } from "./threads/device-client.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
 
@@ -42,6 +43,8 @@ export interface ProcessorOptions {
   readonly log: Logger;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
+  /** Stages under way; one that was handed back is, until it has noticed. */
+  readonly underWay: Set<Promise<unknown>>;
 }
 
 /** Makes BullMQ's processor: payload in, stage run, board told, errors worded for the queue. */
@@ -60,7 +63,12 @@ export function createProcessor(options: ProcessorOptions) {
       if (trial !== undefined) {
         options.log.warn({ job: job.id, deaths: job.stalledCounter }, "decoding its files one by one");
       }
-      const outcome = await routeJob(payload, { ...heart.context, trial }, options.reduce);
+      const work = routeJob(payload, { ...heart.context, trial }, options.reduce);
+      options.underWay.add(work);
+      const outcome = await unlessAborted(
+        options.shutdown,
+        work.finally(() => options.underWay.delete(work)),
+      );
       await heart.stop();
       // What followers see is worth no failed job: the work is committed.
       await tellDone(payload, outcome, board).catch((thrown: unknown) => {

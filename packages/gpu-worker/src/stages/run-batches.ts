@@ -11,7 +11,6 @@ import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { DeviceStageContext } from "./context.js";
 import { OneByOne } from "./one-by-one.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
-import { unlessAborted } from "./unless-aborted.js";
 
 /** Of a shard, for each batch that the device computes at once: one runs, one waits. */
 const batchesPerLane = 2;
@@ -24,8 +23,7 @@ const windowBatches = 4;
  * it may have died of.
  * @param run takes a batch to its end; called in shard order, settles in any
  * @returns a typed reason for each file that was in no batch, in shard order
- * @throws TrommelError what `run` or the source throws, when nothing is under way any more; or at once the reason of the
- *   context's signal
+ * @throws TrommelError what `run` or the source throws; nothing is under way any more by then
  */
 export async function runBatches(options: {
   readonly entries: readonly ShardEntry[];
@@ -77,18 +75,16 @@ export async function runBatches(options: {
       const full = batches.add(picture);
       if (full === undefined) continue;
       submit(full);
-      if (running.length >= batchesPerLane * context.device.laneCount)
-        await unlessAborted(signal, Promise.resolve(running.shift()));
+      if (running.length >= batchesPerLane * context.device.laneCount) await running.shift();
     }
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);
-    await unlessAborted(signal, Promise.all(running));
+    await Promise.all(running);
     if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
       await checkSource(source);
   } finally {
     await oneByOne?.stop();
-    // A shard that is handed back does not wait for a device in the middle of a batch.
-    await unlessAborted(signal, Promise.allSettled(running)).catch(() => undefined);
+    await Promise.allSettled(running);
     source.close();
   }
   return failed;
