@@ -12,7 +12,7 @@ const lookMs = 100;
 /**
  * Ends the queues: what is under way may finish for `drainMs`, then it is handed back, which takes a few seconds at most.
  * Without Redis nobody can be told; then the locks lapse by themselves, and others take over.
- * @returns the exit code: 1 where something could not be ended though Redis was there
+ * @returns the exit code: 1 where something could not be handed back though Redis was there
  */
 export async function drain(options: {
   readonly workers: readonly Worker[];
@@ -36,11 +36,11 @@ export async function drain(options: {
   stop.handBack();
   try {
     await withTimeout(closing, handBackMs, "hand the shards back");
-    // What was handed back may be in the middle of a write, which must not be left half done.
-    await withTimeout(Promise.allSettled(underWay), handBackMs, "end what was handed back");
-    return 0;
   } catch (thrown) {
     process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks lapse by themselves\n`);
     return isRedisAway() ? 0 : 1;
   }
+  // What was handed back may be in the middle of a write, which must not be left half done.
+  await withTimeout(Promise.allSettled(underWay), handBackMs, "end").catch(() => undefined);
+  return 0;
 }

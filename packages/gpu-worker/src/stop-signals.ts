@@ -9,6 +9,7 @@ export class StopSignals {
   constructor() {
     const stop = (): void => {
       if (this.#drain.signal.aborted) this.handBack();
+      else process.stderr.write(`worker ${process.pid}: stopping; again hands its shards back at once\n`);
       this.#drain.abort(new Error("the worker was told to stop"));
     };
     process.on("SIGTERM", stop);

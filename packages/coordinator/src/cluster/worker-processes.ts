@@ -4,7 +4,7 @@ import { errorCodes, TrommelError, type ErrorCode } from "@trommel/common";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { stopProcess } from "./embedded-redis.js";
-import { restartAfter } from "./restart-after.js";
+import { restartAfter, soonMs } from "./restart-after.js";
 
 /** A command that ends does not wait for shards under way: they are handed back, and done again when it is resumed. */
 const drainSeconds = 3;
@@ -67,6 +67,7 @@ export class WorkerProcesses {
     const child = this.#spawn();
     let served = servedBefore;
     let tookJob = false;
+    const startedAt = performance.now();
     return new Promise((resolve) => {
       child.on("message", (message) => {
         const told = workerMessage.safeParse(message);
@@ -83,7 +84,8 @@ export class WorkerProcesses {
         resolve();
         if (this.#stopping) return;
         const { pid } = child;
-        const deaths = tookJob ? 0 : idleDeaths + 1;
+        const atOnce = !tookJob && performance.now() - startedAt < soonMs;
+        const deaths = atOnce ? idleDeaths + 1 : 0;
         const delayMs = restartAfter({ served, idleDeaths: deaths });
         const ended = { pid, code, signal, reason: this.#error?.message, startsAgainInMs: delayMs };
         if (served) this.#options.log.warn(ended, "a worker ended");
