@@ -42,7 +42,9 @@ const train = async (store: string, env: Readonly<Record<string, string>>): Prom
   )) as Result;
 
 /** The rows of the run's only shard by position of the image, and what failed. */
-async function featuresIn(store: string): Promise<{ rows: Map<number, Float32Array[]>; failed: FailedRow[] }> {
+async function featuresIn(
+  store: string,
+): Promise<{ rows: Map<number, Float32Array[]>; failed: FailedRow[] }> {
   const files = await filesBelow(join(store, "features"));
   const [data, ...others] = files.filter((file) => file.endsWith(".safetensors"));
   assert.ok(data !== undefined);
