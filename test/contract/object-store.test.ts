@@ -349,6 +349,21 @@ for (const implementation of implementations) {
       assert.deepEqual(await store.get("k"), text("12345"));
     });
 
+    withStore("gives only the object that was listed, where its etag is asked for", async (store) => {
+      await store.put("in/k", text("one"));
+      const listed: ObjectInfo[] = [];
+      for await (const info of store.list("in/")) listed.push(info);
+      const { etag } = listed[0]!;
+      assert.deepEqual(await store.get("in/k", { etag }), text("one"));
+      await store.put("in/k", text("two"));
+      await assert.rejects(store.get("in/k", { etag }), isError("changed", "in/k", etag));
+      assert.deepEqual(await store.get("in/k"), text("two"));
+      const { etag: second = "" } = (await store.head("in/k")) ?? {};
+      assert.deepEqual(await store.get("in/k", { etag: second }), text("two"));
+      await store.delete(["in/k"]);
+      await assert.rejects(store.get("in/k", { etag: second }), isError("not-found", "in/k"));
+    });
+
     withStore("says not-found, naming the key, for what is not there", async (store) => {
       await store.put("folder/k", text("x"));
       for (const key of ["gone", "folder", "folder/k/below"]) {

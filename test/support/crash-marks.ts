@@ -9,8 +9,10 @@ export const crashMarks = {
   kill: "decode-and-be-killed",
   /** Takes the worker along, as where a whole container is killed. */
   killAll: "decode-and-all-are-killed",
-  /** Never comes to an end. */
+  /** Never comes to an end, while the process goes on. */
   hang: "decode-and-hang",
+  /** Never comes to an end, and nothing else in the process moves. */
+  freeze: "decode-and-freeze",
 } as const;
 
 /** For the environment of a command whose workers are to have the preload. */

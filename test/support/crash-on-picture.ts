@@ -19,6 +19,7 @@ prototype.toBuffer = async function (...parameters) {
   if (has(crashMarks.abort)) process.abort();
   if (has(crashMarks.killAll) && isDisposable) process.kill(process.ppid, "SIGKILL");
   if (has(crashMarks.kill) || has(crashMarks.killAll)) process.kill(process.pid, "SIGKILL");
+  if (has(crashMarks.freeze)) for (;;);
   if (has(crashMarks.hang)) return await new Promise(() => undefined);
   return await toBuffer.apply(this, parameters);
 };

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { deflateSync } from "node:zlib";
 import { SeededRandom, seedFrom } from "@trommel/common";
 import sharp from "sharp";
+import { pngChunk, pngSignature } from "./png.js";
 
 /**
  * Classes whose order differs by bytes, by locale (apple, Äpfel, ﬁsch, Zebra, 中文) and by UTF-16 units (😀 before ﬁsch).
@@ -100,27 +101,9 @@ function pngClaiming(width: number, height: number): Buffer {
   header.writeUInt32BE(height, 4);
   header.set([8, 2, 0, 0, 0], 8);
   return Buffer.concat([
-    Buffer.from("\x89PNG\r\n\x1a\n", "latin1"),
+    pngSignature,
     pngChunk("IHDR", header),
     pngChunk("IDAT", deflateSync(Buffer.alloc(1 << 10))),
     pngChunk("IEND", Buffer.alloc(0)),
   ]);
-}
-
-function pngChunk(type: string, data: Uint8Array): Buffer {
-  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
-  const frame = Buffer.alloc(8);
-  frame.writeUInt32BE(data.length, 0);
-  frame.writeUInt32BE(crc32(body), 4);
-  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
-}
-
-/** ISO 3309, as PNG's appendix D has it. */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  }
-  return ~crc >>> 0;
 }

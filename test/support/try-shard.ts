@@ -1,10 +1,9 @@
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { recipe } from "@trommel/common";
 import { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
 import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
 import { Redis } from "ioredis";
+import { shardEntries } from "./shard-entries.js";
 
 /**
  * A process like a worker that has a shard after another worker died of it, and nothing else. It prints what failed, as
@@ -18,11 +17,8 @@ const context: Pick<DeviceStageContext, "trial" | "signal" | "onImages"> = {
   signal: new AbortController().signal,
   onImages: nothing,
 };
-const keys = (await readdir(source)).sort();
 const failed = await runBatches({
-  entries: await Promise.all(
-    keys.map(async (key) => ({ key, sizeBytes: (await stat(join(source, key))).size, etag: "" })),
-  ),
+  entries: await shardEntries(source),
   source,
   decode: { ...recipe.parse({ backbones: ["any"] }).decode, side: 16 },
   batchSize: 4,

@@ -82,7 +82,7 @@ describe("submission.csv", async () => {
     const submission = new Submission(output, ["cat", "dog"], options.bytesAtMost);
     for (const [index, keys] of shards.entries()) {
       const failed = keys.flatMap((key, position): FailedRow[] =>
-        key === options.failed ? [{ position, key, reason: "empty", detail: "" }] : [],
+        key === options.failed ? [{ position, key, reason: "empty", detail: "", tries: 1 }] : [],
       );
       const rows = keys.filter((key) => key !== options.failed).map((key) => `${key.slice(0, -4)},1,0\n`);
       const part = Buffer.from((options.partHeader ?? header) + rows.join(""));

@@ -18,6 +18,7 @@ const failedRow = (position: number, reason: FailedRow["reason"]): FailedRow => 
   key: `a/${position}`,
   reason,
   detail: "because",
+  tries: 2,
 });
 
 describe("LedgerBuilder", () => {
@@ -40,9 +41,9 @@ describe("LedgerBuilder", () => {
     assert.deepEqual(
       lines.map((line) => JSON.parse(line) as unknown),
       [
-        { key: "a/1", reason: "empty", detail: "because", shard: 0 },
-        { key: "a/4", reason: "truncated", detail: "because", shard: 0 },
-        { key: "a/0", reason: "empty", detail: "because", shard: 1 },
+        { key: "a/1", reason: "empty", detail: "because", tries: 2, shard: 0 },
+        { key: "a/4", reason: "truncated", detail: "because", tries: 2, shard: 0 },
+        { key: "a/0", reason: "empty", detail: "because", tries: 2, shard: 1 },
       ],
     );
   });

@@ -13,6 +13,7 @@ import { crashPreload, marked } from "../support/crash-marks.js";
 import { drawTexture } from "../support/dataset.js";
 import { descendantsOf } from "../support/processes.js";
 import { startRedisServer, type TestRedis } from "../support/redis-server.js";
+import { shardEntries } from "../support/shard-entries.js";
 import { temporaryFolder } from "../support/temp-folder.js";
 import { withVariables } from "../support/variables.js";
 import { waitUntil } from "../support/wait-until.js";
@@ -60,7 +61,7 @@ async function through(
   const pixels = new Map<string, Uint8Array>();
   const pictureBytes = 16 * 16 * 3;
   const failed = await runBatches({
-    entries: [...files].map(([key, { length }]) => ({ key, sizeBytes: length, etag: "" })),
+    entries: await shardEntries(source),
     source,
     decode,
     batchSize: 4,
@@ -123,18 +124,21 @@ describe("a shard whose worker died", () => {
     );
   });
 
-  it("kills what hangs, and says that it timed out", async () => {
+  it("kills a process that does not answer any more, and says that the file timed out", async () => {
     const trial = newTrial();
-    const oneByOne = await OneByOne.open(trial, {
-      recipe: decode,
-      signal: new AbortController().signal,
-      timeoutMs: 100,
-    });
+    const { signal } = new AbortController();
+    const oneByOne = await OneByOne.open(trial, { recipe: decode, signal });
     const picture = await drawTexture(0, 2, 1);
-    const hanging = await oneByOne.decode(3, marked(picture, "hang"), false);
+    const how = { alone: false, timeoutMs: 100 };
+    const frozen = await oneByOne.decode(3, marked(picture, "freeze"), how);
+    assert.ok(!frozen.ok);
+    assert.equal(frozen.reason, "timed-out");
+    assert.deepEqual((await trial.state()).blamed, new Map([[3, "timed-out"]]));
+    // That of a picture that only its decoder hangs at is killed too: its threads are not given another.
+    const hanging = await oneByOne.decode(4, marked(picture, "hang"), how);
     assert.ok(!hanging.ok);
     assert.equal(hanging.reason, "timed-out");
-    assert.deepEqual((await trial.state()).blamed, new Map([[3, "timed-out"]]));
+    assert.deepEqual(await decoders(), []);
     await oneByOne.stop();
   });
 

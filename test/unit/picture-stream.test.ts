@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { TrommelError, type ShardEntry } from "@trommel/common";
 import type { ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
-import { streamPictures, type Picture } from "@trommel/gpu-worker/image/picture-stream";
+import {
+  streamPictures,
+  type Picture,
+  type PictureBounds,
+  type PictureStreamOptions,
+} from "@trommel/gpu-worker/image/picture-stream";
+import sharp from "sharp";
 import { drawTexture } from "../support/dataset.js";
 
 const decode: ResolvedDecodeRecipe = {
@@ -16,6 +22,10 @@ const decode: ResolvedDecodeRecipe = {
 const entriesOf = (count: number, sizeBytes = 10): ShardEntry[] =>
   Array.from({ length: count }, (_, i) => ({ key: `a/${i}`, sizeBytes, etag: "e" }));
 
+const answers = (): Promise<void> => Promise.resolve();
+
+const unavailable = (): Promise<never> => Promise.reject(new TrommelError("unavailable", "no answer"));
+
 let png: Buffer;
 before(async () => {
   png = await drawTexture(0, 2, 1);
@@ -24,11 +34,18 @@ before(async () => {
 async function collect(
   entries: readonly ShardEntry[],
   read: (key: string) => Promise<Uint8Array>,
-  options: { readonly window?: number; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly window?: number;
+    readonly signal?: AbortSignal;
+    readonly bounds?: PictureBounds;
+    readonly probe?: () => Promise<void>;
+  } = {},
 ): Promise<Picture[]> {
   const pictures: Picture[] = [];
-  const { window = 4, signal = new AbortController().signal } = options;
-  for await (const picture of streamPictures({ entries, read, decode, window, signal }))
+  const { window = 4, signal = new AbortController().signal, probe = answers } = options;
+  const bounds: PictureBounds = { pausesMs: [10, 10], ...options.bounds };
+  const byKey: PictureStreamOptions["read"] = ({ key }) => read(key);
+  for await (const picture of streamPictures({ entries, read: byKey, probe, decode, window, signal, bounds }))
     pictures.push(picture);
   return pictures;
 }
@@ -59,7 +76,14 @@ describe("streamPictures", () => {
       return Promise.resolve(png);
     };
     const { signal } = new AbortController();
-    for await (const _ of streamPictures({ entries: entriesOf(20), read, decode, window: 3, signal })) {
+    for await (const _ of streamPictures({
+      entries: entriesOf(20),
+      read,
+      probe: answers,
+      decode,
+      window: 3,
+      signal,
+    })) {
       yielded += 1;
     }
     assert.deepEqual([started, yielded], [20, 20]);
@@ -74,11 +98,12 @@ describe("streamPictures", () => {
       "a/4": () => Promise.reject(new TrommelError("too-large", "grown")),
       "a/5": () => Promise.resolve(png.subarray(0, png.length / 2)),
       "a/6": () => Promise.resolve(png),
+      "a/7": () => Promise.reject(new TrommelError("changed", "another one")),
     };
-    const pictures = await collect(entriesOf(7), (key) => bodies[key]?.() ?? Promise.reject(new Error(key)));
+    const pictures = await collect(entriesOf(8), (key) => bodies[key]?.() ?? Promise.reject(new Error(key)));
     assert.deepEqual(
       pictures.map((picture) => (picture.ok ? "ok" : picture.reason)),
-      ["empty", "not-an-image", "not-found", "forbidden", "too-large", "truncated", "ok"],
+      ["empty", "not-an-image", "not-found", "forbidden", "too-large", "truncated", "ok", "changed"],
     );
   });
 
@@ -90,7 +115,8 @@ describe("streamPictures", () => {
 
   it("throws where the store cannot be reached, after what came before", async () => {
     const seen: number[] = [];
-    const read = (key: string): Promise<Uint8Array> =>
+    const gone = new TrommelError("not-found", "no such bucket", { retryable: true });
+    const read = ({ key }: ShardEntry): Promise<Uint8Array> =>
       key === "a/2" ? Promise.reject(new TrommelError("unavailable", "no answer")) : Promise.resolve(png);
     const { signal } = new AbortController();
     await assert.rejects(
@@ -98,15 +124,96 @@ describe("streamPictures", () => {
         for await (const { position } of streamPictures({
           entries: entriesOf(6),
           read,
+          probe: () => Promise.reject(gone),
           decode,
           window: 6,
           signal,
         }))
           seen.push(position);
       },
-      { code: "unavailable" },
+      (thrown) => thrown === gone,
     );
     assert.deepEqual(seen, [0, 1]);
+  });
+
+  it("reads again what may pass, and leaves no trace of it", async () => {
+    const passing = ["unavailable", "timed-out", "corrupt"] as const;
+    const tried = new Map<string, number>();
+    const read = (key: string): Promise<Uint8Array> => {
+      const before = tried.get(key) ?? 0;
+      tried.set(key, before + 1);
+      const code = passing[before % 3] ?? "unavailable";
+      if (before < Number(key.slice(2))) {
+        return Promise.reject(new TrommelError(code, "not now", { retryable: true }));
+      }
+      return key === "a/2" ? Promise.resolve(new Uint8Array(0)) : Promise.resolve(png);
+    };
+    let probes = 0;
+    const probe = (): Promise<void> => {
+      probes += 1;
+      return Promise.resolve();
+    };
+    const pictures = await collect(entriesOf(3), read, { probe });
+    assert.deepEqual(pictures[2], {
+      ...{ position: 2, key: "a/2", ok: false, reason: "empty" },
+      ...{ detail: "the file has no bytes", tries: 1 },
+    });
+    assert.ok(pictures[0]?.ok && pictures[1]?.ok);
+    assert.deepEqual([...tried.values(), probes], [1, 2, 3, 3]);
+  });
+
+  it("blames one file of a store that answers otherwise, whether it errs or hangs", async () => {
+    const failing = { timed: () => new Promise<never>(() => undefined), unreadable: unavailable } as const;
+    for (const [name, fail] of Object.entries(failing)) {
+      const read = (key: string): Promise<Uint8Array> => (key === "a/1" ? fail() : Promise.resolve(png));
+      const pictures = await collect(entriesOf(3), read, { bounds: { readTimeoutMs: 100 } });
+      const [first, bad, last] = pictures;
+      assert.ok(first?.ok && last?.ok && bad?.ok === false);
+      assert.deepEqual([bad.reason, bad.tries], [name === "timed" ? "timed-out" : "unreadable", 3]);
+    }
+  });
+
+  it("blames the store where it fails for many files, and reads no further", async () => {
+    let read = 0;
+    const failing = (): Promise<Uint8Array> => {
+      read += 1;
+      return unavailable();
+    };
+    await assert.rejects(collect(entriesOf(64), failing), (thrown) => {
+      assert.ok(thrown instanceof TrommelError && thrown.code === "unavailable" && thrown.retryable);
+      assert.match(thrown.message, /^failed to read 3 of a shard's 64 files/);
+      return true;
+    });
+    assert.ok(read <= 3 * 12, `${read} tries`);
+  });
+
+  it("gives up on a picture that is not decoded in time, after two tries", async () => {
+    const large = await sharp({ create: { width: 9000, height: 9000, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+    let reads = 0;
+    const read = (): Promise<Uint8Array> => {
+      reads += 1;
+      return Promise.resolve(large);
+    };
+    const pictures: Picture[] = [];
+    for await (const picture of streamPictures({
+      entries: entriesOf(1),
+      read,
+      probe: answers,
+      decode: { ...decode, maxBytes: 1 << 24, maxPixels: 100_000_000 },
+      window: 1,
+      bounds: { decodeTimeoutMs: 1 },
+      signal: new AbortController().signal,
+    }))
+      pictures.push(picture);
+    assert.deepEqual(pictures, [
+      {
+        ...{ position: 0, key: "a/0", ok: false, reason: "timed-out" },
+        ...{ detail: "decoding it takes longer than 1 ms", tries: 2 },
+      },
+    ]);
+    assert.equal(reads, 1);
   });
 
   it("stops at the signal", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { recipe, TrommelError, type FailedRow } from "@trommel/common";
+import { openStore, recipe, TrommelError, type FailedRow, type ShardEntry } from "@trommel/common";
 import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
 import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
 import type { PictureBatch } from "@trommel/gpu-worker/stages/picture-batches";
@@ -30,7 +30,10 @@ async function through(
   keys: readonly string[],
   run: (batch: PictureBatch) => Promise<void> = () => Promise.resolve(),
 ): Promise<FailedRow[]> {
-  const entries = keys.map((key) => ({ key, sizeBytes: 1, etag: "any" }));
+  const store = openStore(source);
+  const entries = await Promise.all(
+    keys.map(async (key) => (await store.head(key)) ?? { key, sizeBytes: 1, etag: "any" }),
+  );
   return runBatches({ entries, source, decode, batchSize: 2, context: contextOf(2), run });
 }
 
@@ -45,6 +48,27 @@ describe("the batch loop", () => {
       [
         { position: 0, key: "gone.jpg", reason: "not-found" },
         { position: 1, key: "kept.txt", reason: "not-an-image" },
+      ],
+    );
+  });
+
+  it("makes a row of a file that was replaced after it was listed", async () => {
+    const source = join(folder, "replaced");
+    await mkdir(source);
+    await writeFile(join(source, "a.txt"), "one");
+    await writeFile(join(source, "b.txt"), "one");
+    const entries: ShardEntry[] = [];
+    for await (const info of openStore(source).list("")) entries.push(info);
+    await writeFile(join(source, "b.txt"), "other");
+    const failed = await runBatches({
+      ...{ entries, source, decode, batchSize: 2, context: contextOf(1) },
+      run: () => Promise.resolve(),
+    });
+    assert.deepEqual(
+      failed.map(({ key, reason, tries }) => ({ key, reason, tries })),
+      [
+        { key: "a.txt", reason: "not-an-image", tries: 1 },
+        { key: "b.txt", reason: "changed", tries: 1 },
       ],
     );
   });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { deflateSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
 import sharp from "sharp";
+import { pngChunk, pngSignature } from "../../support/png.js";
 import { type ResolvedDecodeRecipe, decodeImage } from "@trommel/gpu-worker/image/decode-image";
 
 const recipe: ResolvedDecodeRecipe = {
@@ -24,22 +25,11 @@ function picture() {
   return sharp(raw, { raw: { width: 120, height: 80, channels: 3 } });
 }
 
-/** ISO 3309, as PNG's appendix D has it. */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  }
-  return ~crc >>> 0;
-}
-
-function pngChunk(type: string, data: Uint8Array): Buffer {
-  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
-  const frame = Buffer.alloc(8);
-  frame.writeUInt32BE(data.length, 0);
-  frame.writeUInt32BE(crc32(body), 4);
-  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
+/** As `gzip` writes it; node:zlib leaves the name out. */
+function gzipWithName(name: string, text: string): Buffer {
+  const plain = gzipSync(text);
+  plain[3] = 8;
+  return Buffer.concat([plain.subarray(0, 10), Buffer.from(`${name}\0`), plain.subarray(10)]);
 }
 
 function pngClaiming(width: number, height: number): Buffer {
@@ -47,10 +37,9 @@ function pngClaiming(width: number, height: number): Buffer {
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   header.set([8, 2, 0, 0, 0], 8);
-  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
   const data = deflateSync(Buffer.alloc(1 << 16));
   return Buffer.concat([
-    signature,
+    pngSignature,
     pngChunk("IHDR", header),
     pngChunk("IDAT", data),
     pngChunk("IEND", Buffer.alloc(0)),
@@ -76,13 +65,36 @@ describe("decodeImage: bad files are typed rows", () => {
     const refused = {
       svg,
       "svg with a byte-order mark": `\xef\xbb\xbf ${svg}`,
+      "svg behind comments and blank lines": `\n\t <?xml version="1.0"?>\n<!--${" a comment ".repeat(99)}-->\n<!DOCTYPE svg []>${svg}`,
+      "svg in upper case": "<SVG WIDTH='9'></SVG>",
+      svgz: gzipSync(svg).toString("latin1"),
+      "svgz, with its name inside": gzipWithName("a.svg", svg).toString("latin1"),
       pdf: "%PDF-1.7\n",
+      jp2: "\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ",
+      "a JPEG 2000 codestream": "\xff\x4f\xff\x51\0\x2f",
+      jxl: "\xff\x0a\xfa\x1f",
+      ico: "\0\0\x01\0\x01\0",
+      postscript: "%!PS-Adobe-3.0 EPSF-3.0\n",
       heic: "\0\0\0\x18ftypheic\0\0\0\0mif1heic",
       bmp: "BM\x46\0\0\0\0\0\0\0\x36\0\0\0",
       psd: "8BPS\0\x01",
     };
     for (const [name, text] of Object.entries(refused)) {
       assert.equal(await reasonOf(Buffer.from(text, "latin1")), "unsupported-format", name);
+    }
+  });
+
+  it("what hides from a look at its first bytes never reaches a decoder", async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
+    const hidden = {
+      "after 5000 blanks": Buffer.from(" ".repeat(5000) + svg),
+      "in UTF-16": Buffer.from(`\ufeff${svg}`, "utf16le"),
+      "gzip of something else": gzipSync("no picture"),
+      "a gzip bomb": gzipSync(Buffer.alloc(1 << 24, " ")),
+      "broken gzip": Buffer.from("\x1f\x8b\x08\0 nothing", "latin1"),
+    };
+    for (const [name, bytes] of Object.entries(hidden)) {
+      assert.equal(await reasonOf(bytes), "not-an-image", name);
     }
   });
 
@@ -135,7 +147,17 @@ describe("decodeImage: bad files are typed rows", () => {
     const png = await picture().png().toBuffer();
     const at = png.indexOf("IDAT", 0, "latin1") + 40;
     png.fill(0xff, at, at + 400);
-    assert.equal(await reasonOf(png), "decode-failed");
+    // Our own words: of the decoder's, which comes first is a matter of its threads.
+    assert.deepEqual(await decodeImage(png, recipe), {
+      ...{ ok: false, reason: "decode-failed" },
+      detail: "png: its 120×80 pixels cannot be decoded",
+    });
+    png.fill(0, 8, 33);
+    png.writeUInt32BE(13, 8);
+    assert.deepEqual(await decodeImage(png, recipe), {
+      ...{ ok: false, reason: "decode-failed" },
+      detail: "png: its header cannot be read",
+    });
   });
 
   it("bytes after the end of a JPEG do no harm", async () => {

@@ -147,6 +147,27 @@ describe("decodeImage: colours", () => {
     near(at(pixelsOf(await decodeImage(jpeg, recipe)), 8, 4, 4), [120, 200, 90], 3, "sRGB");
   });
 
+  it("decodes AVIF of 8 and 10 bits, with transparency and a profile", async () => {
+    const levels = [110, 100, 190, 51] as const;
+    const rgba = Buffer.from(Array.from({ length: 32 * 32 * 4 }, (_, i) => levels[i % 4] ?? 0));
+    const clear = sharp(rgba, { raw: { width: 32, height: 32, channels: 4 } });
+    const lossless = { lossless: true, chromaSubsampling: "4:4:4" } as const;
+    const blended = [10 + 100 * 0.2, 200 - 100 * 0.2, 90 + 100 * 0.2];
+    for (const bitdepth of [8, 10] as const) {
+      const file = await clear
+        .clone()
+        .avif({ ...lossless, bitdepth })
+        .toBuffer();
+      near(at(pixelsOf(await decodeImage(file, recipe)), 8, 4, 4), blended, 2, `${bitdepth} bits`);
+    }
+    const p3 = await blocks([[[120, 200, 90]]])
+      .withIccProfile("p3")
+      .avif(lossless)
+      .toBuffer();
+    near(at(pixelsOf(await decodeImage(p3, recipe)), 8, 4, 4), [120, 200, 90], 3, "Display P3");
+    assert.ok((await sharp(p3).metadata()).hasProfile);
+  });
+
   it("shows an animation's first frame", async () => {
     const frames = Buffer.concat([Buffer.alloc(192, Buffer.from(A)), Buffer.alloc(192, Buffer.from(C))]);
     for (const format of ["gif", "webp"] as const) {

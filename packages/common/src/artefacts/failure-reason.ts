@@ -20,8 +20,10 @@ export const failureReason = z.enum([
   "not-found",
   /** The store does not let us read the object. */
   "forbidden",
-  /** Reading or decoding took longer than its bound. */
+  /** Each time, reading or decoding took longer than its bound, while the store answered otherwise. */
   "timed-out",
+  /** Each time, the store failed to give this object's bytes, while it answered otherwise. */
+  "unreadable",
   /** The object is not the one that was listed (its etag differs). */
   "changed",
   /** A worker died every time it had this image. */

@@ -4,7 +4,7 @@ import { resolveNormalization } from "../recipe/resolve-normalization.js";
 import type { ShardEntry } from "./listing.js";
 
 /** Bump when decoding, sampling or the shard format changes what the bytes of a feature shard are. */
-const featureFormatVersion = 1;
+const featureFormatVersion = 2;
 
 /**
  * The identity of features: backbones, decoding, normalisation, views and seed, and nothing else. Runs that agree on it

@@ -10,6 +10,8 @@ export const failedRow = z
     key: z.string(),
     reason: failureReason,
     detail: z.string(),
+    /** Times that the file was read and decoded for this row; the same whenever it fails for the same reason. */
+    tries: z.int().positive(),
   })
   .strict();
 export type FailedRow = z.infer<typeof failedRow>;
@@ -37,6 +39,12 @@ export type Ledger = z.infer<typeof ledger>;
 
 /** A line of `errors.jsonl`. */
 export const errorLine = z
-  .object({ key: z.string(), reason: failureReason, detail: z.string(), shard: z.int().nonnegative() })
+  .object({
+    key: z.string(),
+    reason: failureReason,
+    detail: z.string(),
+    tries: z.int().positive(),
+    shard: z.int().nonnegative(),
+  })
   .strict();
 export type ErrorLine = z.infer<typeof errorLine>;

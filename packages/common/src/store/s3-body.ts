@@ -19,7 +19,7 @@ export interface ObjectAddress {
 }
 
 /**
- * @throws TooLong above `maxBytes`; TrommelError `corrupt` (retryable) where each try gave another length than was
+ * @throws TooLong above `maxBytes`; OtherObject where the etag differs; TrommelError `corrupt` (retryable) where each try gave another length than was
  *   stated; SDK and socket errors unchanged
  */
 export async function readObject(
@@ -28,6 +28,7 @@ export async function readObject(
   options: GetOptions,
 ): Promise<Uint8Array> {
   for (let attempt = 1; ; attempt += 1) {
+    // Not If-Match: many servers ignore it, and every one of them names the etag of the body that it sends.
     const command = new GetObjectCommand({ Bucket: bucket, Key: key });
     const answer = await client.send(
       command,
@@ -36,7 +37,8 @@ export async function readObject(
     try {
       return await readAnswer(answer, options, name);
     } catch (thrown) {
-      const isFinal = thrown instanceof TooLong || options.signal?.aborted === true;
+      const isFinal =
+        thrown instanceof TooLong || thrown instanceof OtherObject || options.signal?.aborted === true;
       if (isFinal || attempt === bodyAttempts) throw thrown;
       await setTimeout(bodyDelayMs * 2 ** attempt);
     }
@@ -44,12 +46,17 @@ export async function readObject(
 }
 
 async function readAnswer(
-  { Body, ContentLength: statedBytes }: GetObjectCommandOutput,
-  { maxBytes = Number.POSITIVE_INFINITY, signal }: GetOptions,
+  { Body, ContentLength: statedBytes, ETag }: GetObjectCommandOutput,
+  { maxBytes = Number.POSITIVE_INFINITY, etag, signal }: GetOptions,
   name: string,
 ): Promise<Uint8Array> {
   // In Node the body is an IncomingMessage, or a stream that checks the checksum on the way.
   const body = Body as (AsyncIterable<Uint8Array> & { destroy(reason?: Error): void }) | undefined;
+  const found = bareEtag(ETag);
+  if (etag && found && etag !== found) {
+    body?.destroy();
+    throw new OtherObject(etag, found);
+  }
   if (body === undefined) return new Uint8Array(0);
   // The SDK listens to the signal only until the answer begins.
   const giveUp = () => body.destroy(new Error("given up"));
@@ -107,6 +114,21 @@ export class TooLong extends Error {
   constructor(readonly sizeBytes: number) {
     super(`the body has ${sizeBytes} bytes or more`);
   }
+}
+
+/** Signals to the caller, who words the error, that the object is not the one with the etag that was asked for. */
+export class OtherObject extends Error {
+  constructor(
+    readonly asked: string,
+    readonly found: string,
+  ) {
+    super(`the object has the etag ${found}`);
+  }
+}
+
+/** An etag as listings and headers have it, without its quotes; empty where there is none. */
+export function bareEtag(etag: string | undefined): string {
+  return (etag ?? "").replace(/^"|"$/g, "");
 }
 
 function wrongLength(name: string, statedBytes: number, got: string): TrommelError {

@@ -2,6 +2,7 @@ import { ListObjectsV2Command, type ListObjectsV2CommandOutput, type S3Client } 
 import { TrommelError } from "../errors.js";
 import { compareKeys, whyIllegalKey } from "./key.js";
 import type { ObjectInfo } from "./object-store.js";
+import { bareEtag } from "./s3-body.js";
 
 /** Pages of ListObjectsV2 as one stream; one page of at most 1000 keys is held at a time. */
 export interface BucketListing {
@@ -30,7 +31,7 @@ export async function* listBucket(listing: BucketListing): AsyncGenerator<Object
       // Consoles make such empty objects to show a folder; they are no files.
       if (key === "" || key.endsWith("/")) continue;
       const reason = whyIllegalKey(key);
-      if (reason === undefined) yield { key, sizeBytes: Size ?? 0, etag: (ETag ?? "").replace(/^"|"$/g, "") };
+      if (reason === undefined) yield { key, sizeBytes: Size ?? 0, etag: bareEtag(ETag) };
       else listing.onNotice(`left out of the listing: the key ${JSON.stringify(whole)}, because ${reason}`);
     }
   }

@@ -4,12 +4,12 @@ import { TrommelError } from "../errors.js";
 import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
-import { readObject, TooLong } from "./s3-body.js";
+import { bareEtag, OtherObject, readObject, TooLong } from "./s3-body.js";
 import type { ConfiguredS3 } from "./s3-client.js";
 import { BucketRemover } from "./s3-delete.js";
 import { failureOf, s3Error } from "./s3-errors.js";
 import { listBucket } from "./s3-list.js";
-import { cancelled, notFound, tooLarge } from "./store-errors.js";
+import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
 
 /** S3 answers 409 while another conditional write of the same key is under way; the next try sees how it ended. */
 const conflictAttempts = 4;
@@ -50,6 +50,7 @@ export class S3Store implements ObjectStore {
     } catch (thrown) {
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
       if (thrown instanceof TooLong) throw tooLarge(this.url, key, thrown.sizeBytes, options.maxBytes ?? 0);
+      if (thrown instanceof OtherObject) throw changed(this.url, key, thrown.asked, thrown.found);
       if (failureOf(thrown).name === "NoSuchKey") throw notFound(this.url, key);
       throw this.error(`read ${this.url}/${key}`, thrown);
     }
@@ -159,8 +160,7 @@ export class S3Store implements ObjectStore {
       const answer = await this.client.send(
         new HeadObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key }),
       );
-      const etag = (answer.ETag ?? "").replace(/^"|"$/g, "");
-      return { key, sizeBytes: answer.ContentLength ?? 0, etag };
+      return { key, sizeBytes: answer.ContentLength ?? 0, etag: bareEtag(answer.ETag) };
     } catch (thrown) {
       if (failureOf(thrown).status !== 404) throw thrown;
     }

@@ -5,6 +5,8 @@ import type { DecodeReply, DecodeRequest } from "./decode-process.js";
 
 /** Starts in a row that come to nothing before the machine is said to be at fault. */
 const startsAtMost = 3;
+/** A process that does not keep the decoder's own bound is killed after so many times that. */
+const boundsAtMost = 2;
 /** How long a process may take to come up. */
 const startTimeoutMs = 60_000;
 
@@ -12,21 +14,15 @@ export type ChildOutcome =
   | { readonly kind: "decoded"; readonly image: DecodedImage }
   /** The process ended while it had the file. */
   | { readonly kind: "died" }
-  /** It was still at it when its time was over, and was killed. */
+  /** It did not even answer that the file takes too long, and was killed. */
   | { readonly kind: "hung" };
 
 type Ended = { readonly kind: "died" | "hung" };
 
 /** A process that decodes one file at a time, started when it is needed and again after each that ended. */
 export class DecodeChild {
-  readonly #timeoutMs: number;
   #child: RunningChild | undefined;
   #stopped: Error | undefined;
-
-  /** @param timeoutMs how long one file may take */
-  constructor(timeoutMs: number) {
-    this.#timeoutMs = timeoutMs;
-  }
 
   /**
    * @param before called when the process is ready, right before it is given the file
@@ -37,10 +33,15 @@ export class DecodeChild {
     const child = await this.#ready();
     await before();
     this.#throwIfStopped();
-    const reply = await child.ask(request, this.#timeoutMs);
+    const reply = await child.ask(request, boundsAtMost * request.timeoutMs);
     this.#throwIfStopped();
     if (reply.kind === "died" || reply.kind === "hung") return reply;
-    if (reply.kind === "decoded") return { kind: "decoded", image: reply.image };
+    if (reply.kind === "decoded") {
+      const { image } = reply;
+      // A thread of it is still at the file.
+      if (!image.ok && image.reason === "timed-out") await child.kill();
+      return { kind: "decoded", image };
+    }
     const why = reply.kind === "failed" ? reply.message : `its decoder answered ${reply.kind}`;
     throw new TrommelError("internal", why);
   }

@@ -1,8 +1,9 @@
 import sharp from "sharp";
-import type { ResizeOptions, SharpOptions } from "sharp";
+import type { ResizeOptions, Sharp, SharpOptions } from "sharp";
 import { type DecodeRecipe, type FailureReason, TrommelError, messageOf } from "@trommel/common";
 import { endsEarly } from "./file-end.js";
 import { type DecodableFormat, pictureFormat } from "./picture-format.js";
+import { withinBound } from "./within-bound.js";
 
 /** libvips' cache would hold every decoded picture; its threads would fight the network's. */
 sharp.cache(false);
@@ -18,6 +19,7 @@ export type ImageFailureReason = Extract<
   | "too-large"
   | "too-many-pixels"
   | "decode-failed"
+  | "timed-out"
 >;
 
 export type DecodedImage =
@@ -36,8 +38,15 @@ const fits = { squash: "fill", letterbox: "contain", crop: "cover" } as const;
  * A bad picture is a value, not an exception: only a wrong recipe or a broken decoder throws.
  * `failOn: "error"` refuses what is cut off and what is broken (libvips' levels are none, truncated, error, warning),
  * and lets through what only draws a warning: stray bytes between markers or after the picture, an odd profile.
+ *
+ * @param timeoutMs bound on the wait, queueing for a thread included; libvips itself stops at the next full second, where
+ *   the decoder of the format lets it
  */
-export async function decodeImage(bytes: Uint8Array, recipe: ResolvedDecodeRecipe): Promise<DecodedImage> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  recipe: ResolvedDecodeRecipe,
+  timeoutMs = 30_000,
+): Promise<DecodedImage> {
   if (bytes.length === 0) return failure("empty", "the file has no bytes");
   if (bytes.length > recipe.maxBytes) {
     return failure("too-large", `${bytes.length} bytes, the recipe allows ${recipe.maxBytes}`);
@@ -46,10 +55,14 @@ export async function decodeImage(bytes: Uint8Array, recipe: ResolvedDecodeRecip
   if (found.kind === "unknown") return failure("not-an-image", "no known picture signature");
   if (found.kind === "refused") return failure("unsupported-format", found.format);
   try {
-    return { ok: true, pixels: await squarePixels(bytes, found.format, recipe) };
+    const pixels = await withinBound({ timeoutMs, doing: "decode a picture" }, () =>
+      squarePixels(bytes, found.format, recipe, Math.ceil(timeoutMs / 1000)),
+    );
+    return { ok: true, pixels };
   } catch (thrown) {
+    if (isTimeout(thrown)) return failure("timed-out", `decoding it takes longer than ${timeoutMs} ms`);
     if (thrown instanceof TrommelError) throw thrown;
-    return await explain(bytes, found.format, recipe, messageOf(thrown));
+    return await explain(bytes, found.format, recipe);
   }
 }
 
@@ -57,6 +70,7 @@ async function squarePixels(
   bytes: Uint8Array,
   format: DecodableFormat,
   recipe: ResolvedDecodeRecipe,
+  timeoutS: number,
 ): Promise<Uint8Array> {
   const [r, g, b] = recipe.background;
   const options: SharpOptions = {
@@ -75,17 +89,17 @@ async function squarePixels(
     background: { r, g, b },
     fastShrinkOnLoad: false,
   };
-  const source = sharp(bytes, options);
-  // Only these paths paint the background, and sharp would paint it in grey on a grey picture.
-  const paintsBackground = format !== "jpeg" || recipe.fit === "letterbox";
-  const space = paintsBackground ? (await source.metadata()).space : "srgb";
-  if (space === "b-w") source.pipelineColourspace("srgb");
-  if (space === "grey16") source.pipelineColourspace("rgb16");
+  // Of a JPEG, only these paths paint the background.
+  const source =
+    format === "jpeg" && recipe.fit !== "letterbox"
+      ? sharp(bytes, options)
+      : await inColour(bytes, options, timeoutS);
   const { data, info } = await source
     .flatten({ background: { r, g, b } })
     .resize(resize)
     .toColourspace("srgb")
     .raw({ depth: "uchar" })
+    .timeout({ seconds: timeoutS })
     .toBuffer({ resolveWithObject: true });
   if (info.width !== recipe.side || info.height !== recipe.side || info.channels !== 3) {
     throw new TrommelError(
@@ -96,27 +110,58 @@ async function squarePixels(
   return data;
 }
 
+/**
+ * A picture that sharp will take to sRGB and paint the background of as it should. Left to itself it paints a grey
+ * picture's background in grey, takes a profile of 16-bit colours to Display P3 and no further, and leaves one of
+ * 16-bit greys out.
+ */
+async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: number): Promise<Sharp> {
+  const source = sharp(bytes, options);
+  const { space, hasProfile } = await source.metadata();
+  if (!hasProfile) {
+    if (space === "b-w") source.pipelineColourspace("srgb");
+    if (space === "grey16") source.pipelineColourspace("rgb16");
+    return source;
+  }
+  if (space === "rgb16") source.pipelineColourspace("srgb");
+  if (space !== "b-w" && space !== "grey16") return source;
+  // A profile of greys fits one channel only, so it comes first, and the background when there are three.
+  const { data, info } = await source
+    .pipelineColourspace("b-w")
+    .toColourspace("srgb")
+    .raw({ depth: "uchar" })
+    .timeout({ seconds: timeoutS })
+    .toBuffer({ resolveWithObject: true });
+  return sharp(data, { raw: info, limitInputPixels: options.limitInputPixels ?? true });
+}
+
 /** Why the decoder refused: by the header and the file's own structure, not by the wording of its message. */
 async function explain(
   bytes: Uint8Array,
   format: DecodableFormat,
   recipe: ResolvedDecodeRecipe,
-  message: string,
 ): Promise<DecodedImage> {
-  const pixels = await headerPixels(bytes);
-  if (pixels !== null && pixels > recipe.maxPixels) {
+  const size = await headerSize(bytes);
+  const pixels = size === null ? 0 : size.width * size.height;
+  if (pixels > recipe.maxPixels) {
     return failure("too-many-pixels", `${pixels} pixels, the recipe allows ${recipe.maxPixels}`);
   }
   // Not the decoder's own words: which of its messages comes first is a matter of its threads, and ledgers must not differ.
   if (endsEarly(bytes, format)) return failure("truncated", `${format}: it ends before its picture does`);
-  return failure("decode-failed", `${format}: ${message.split("\n")[0] ?? ""}`);
+  if (size === null) return failure("decode-failed", `${format}: its header cannot be read`);
+  return failure("decode-failed", `${format}: its ${size.width}×${size.height} pixels cannot be decoded`);
 }
 
-/** Width times height as the header claims, with no pixel decoded; null where the header cannot be read. */
-async function headerPixels(bytes: Uint8Array): Promise<number | null> {
+/** Our bound's, or libvips' own word for it. */
+function isTimeout(thrown: unknown): boolean {
+  return thrown instanceof TrommelError ? thrown.code === "timed-out" : /^timeout: /m.test(messageOf(thrown));
+}
+
+/** As the header claims, with no pixel decoded; null where the header cannot be read. */
+async function headerSize(bytes: Uint8Array): Promise<{ width: number; height: number } | null> {
   try {
     const { width, height } = await sharp(bytes, { limitInputPixels: false, failOn: "none" }).metadata();
-    return width * height;
+    return { width, height };
   } catch {
     return null;
   }

@@ -9,6 +9,8 @@ import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "./dec
 export interface DecodeRequest {
   readonly bytes: Uint8Array;
   readonly recipe: ResolvedDecodeRecipe;
+  /** How long the decoder may take, as where it runs in the worker. */
+  readonly timeoutMs: number;
 }
 
 export type DecodeReply =
@@ -28,9 +30,9 @@ if (process.send !== undefined) {
   tell({ kind: "ready" });
 }
 
-async function answer({ bytes, recipe }: DecodeRequest): Promise<void> {
+async function answer({ bytes, recipe, timeoutMs }: DecodeRequest): Promise<void> {
   try {
-    tell({ kind: "decoded", image: await decodeImage(bytes, recipe) });
+    tell({ kind: "decoded", image: await decodeImage(bytes, recipe, timeoutMs) });
   } catch (thrown) {
     tell({ kind: "failed", message: messageOf(thrown) });
   }

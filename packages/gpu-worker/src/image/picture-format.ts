@@ -1,3 +1,5 @@
+import { constants, gunzipSync } from "node:zlib";
+
 /**
  * What a file is, by its content and never by its name.
  *
@@ -33,6 +35,7 @@ const refusedSignatures: readonly (readonly [string, RefusedFormat])[] = [
   ["\xff\x0a", "jxl"],
   ["\0\0\0\x0cJXL ", "jxl"],
   ["\0\0\0\x0cjP  ", "jp2"],
+  ["\xff\x4f\xff\x51", "jp2"],
 ];
 
 const heicBrands = ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"];
@@ -49,7 +52,7 @@ export function pictureFormat(bytes: Uint8Array): PictureFormat {
     if (head.startsWith(signature)) return { kind: "refused", format };
   }
   if (isBitmap(head)) return { kind: "refused", format: "bmp" };
-  if (isSvg(head)) return { kind: "refused", format: "svg" };
+  if (isSvg(head) || isSvg(inflatedHead(head))) return { kind: "refused", format: "svg" };
   return { kind: "unknown" };
 }
 
@@ -66,6 +69,18 @@ function isoMediaFormat(head: string): PictureFormat {
 /** "BM" alone begins many texts: the four reserved bytes of the header must be zero too. */
 function isBitmap(head: string): boolean {
   return head.startsWith("BM") && head.slice(6, 10) === "\0\0\0\0";
+}
+
+/** The beginning of what a gzip file (RFC 1952) holds, so that an `.svgz` has its name; empty where it is none. */
+function inflatedHead(head: string): string {
+  if (!head.startsWith("\x1f\x8b")) return "";
+  try {
+    // Deflate yields at most 1032 bytes for one, so this much is small, whatever it holds.
+    const start = Buffer.from(head.slice(0, 1024), "latin1");
+    return gunzipSync(start, { finishFlush: constants.Z_SYNC_FLUSH }).toString("latin1", 0, 4096);
+  } catch {
+    return "";
+  }
 }
 
 function isSvg(head: string): boolean {

@@ -10,6 +10,7 @@ import {
 } from "@trommel/common";
 import { createEngine } from "../backbone/engines/create-engine.js";
 import { predictProbabilities } from "../head/predict-head.js";
+import { pictureSource } from "../image/picture-source.js";
 import { streamPictures } from "../image/picture-stream.js";
 import { RowProjector } from "../linalg/project-rows.js";
 import { readFeatures } from "./gram.js";
@@ -107,7 +108,7 @@ async function fromPictures(
   try {
     for await (const picture of streamPictures({
       entries,
-      read: (key, maxBytes, signal) => source.get(key, { maxBytes, signal }),
+      ...pictureSource(source),
       decode: { ...config.recipe.decode, side },
       window: checkedPictures,
       signal: options.signal,

@@ -33,9 +33,9 @@ export class LedgerBuilder {
     this.#ok += ok;
     this.#failed += failed.length;
     this.#skipped += shard.skipped.length;
-    for (const { key, reason, detail } of failed) {
+    for (const { key, reason, detail, tries } of failed) {
       count(this.#failedByReason, reason);
-      this.#errors.push({ key, reason, detail, shard: shard.index });
+      this.#errors.push({ key, reason, detail, tries, shard: shard.index });
     }
     for (const { reason } of shard.skipped) count(this.#skippedByReason, reason);
   }

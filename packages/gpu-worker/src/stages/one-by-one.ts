@@ -6,13 +6,10 @@ import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { FileOutcome } from "../image/picture-stream.js";
 import { reasonOf, unlessAborted } from "./unless-aborted.js";
 
-/** How long a process may be at one file. */
-const fileTimeoutMs = 60_000;
-
 /** Fixed wording: ledgers must not tell what happened on the way. */
 const blameDetail: Readonly<Record<BlameReason, string>> = {
   "crashed-worker": "every process that decoded it alone died",
-  "timed-out": `every process that decoded it alone was still at it after ${fileTimeoutMs / 1000} s`,
+  "timed-out": "every process that decoded it alone hung",
 };
 
 /**
@@ -23,7 +20,7 @@ const blameDetail: Readonly<Record<BlameReason, string>> = {
 export class OneByOne {
   readonly #trial: ShardTrial;
   readonly #recipe: ResolvedDecodeRecipe;
-  readonly #child: DecodeChild;
+  readonly #child = new DecodeChild();
   readonly #turn = pLimit(1);
   readonly #signal: AbortSignal;
   readonly #onAbort: () => void;
@@ -40,7 +37,6 @@ export class OneByOne {
     this.#trial = trial;
     this.#recipe = options.recipe;
     this.#signal = options.signal;
-    this.#child = new DecodeChild(options.timeoutMs ?? fileTimeoutMs);
     this.#onAbort = () => void this.#child.stop(reasonOf(options.signal));
     options.signal.addEventListener("abort", this.#onAbort, { once: true });
     this.#blamed = new Map(state.blamed);
@@ -54,11 +50,12 @@ export class OneByOne {
   }
 
   /**
-   * @param alone while no other file of the shard is under way, so that a death of the whole worker counts against it
+   * @param how.timeoutMs how long the decoder may take
+   * @param how.alone while no other file of the shard is under way, so that a death of the whole worker counts against it
    * @throws TrommelError where no process can be started; the signal's reason
    */
-  decode(position: number, bytes: Uint8Array, alone: boolean): Promise<FileOutcome> {
-    return this.#turn(() => this.#decode(position, bytes, alone));
+  decode(position: number, bytes: Uint8Array, how: HowToDecode): Promise<FileOutcome> {
+    return this.#turn(() => this.#decode(position, bytes, how));
   }
 
   /** No process is left when it resolves. */
@@ -67,11 +64,11 @@ export class OneByOne {
     await this.#child.stop(new Error("the shard is over"));
   }
 
-  async #decode(position: number, bytes: Uint8Array, alone: boolean): Promise<FileOutcome> {
+  async #decode(position: number, bytes: Uint8Array, how: HowToDecode): Promise<FileOutcome> {
     const earlier = this.#blamed.get(position);
     if (earlier !== undefined) return blamedFile(earlier);
     try {
-      return await this.#tryFile(position, bytes, alone);
+      return await this.#tryFile(position, bytes, how);
     } catch (thrown) {
       // We live, and so it is no worker's death. Nobody waits for it: the shard has to be handed back.
       this.#trial.livedOn(position).catch(() => undefined);
@@ -79,10 +76,14 @@ export class OneByOne {
     }
   }
 
-  async #tryFile(position: number, bytes: Uint8Array, alone: boolean): Promise<FileOutcome> {
+  async #tryFile(
+    position: number,
+    bytes: Uint8Array,
+    { alone, timeoutMs }: HowToDecode,
+  ): Promise<FileOutcome> {
     let reason: BlameReason = "timed-out";
     for (let tries = 0; tries < triesPerFile; tries += 1) {
-      const outcome = await this.#child.decode({ bytes, recipe: this.#recipe }, () =>
+      const outcome = await this.#child.decode({ bytes, recipe: this.#recipe, timeoutMs }, () =>
         this.#tell(this.#trial.begin(position, alone)),
       );
       await this.#tell(this.#trial.livedOn(position));
@@ -107,10 +108,13 @@ export class OneByOne {
 export interface OneByOneOptions {
   readonly recipe: ResolvedDecodeRecipe;
   readonly signal: AbortSignal;
-  /** How long a process may be at one file. @default 60 s */
-  readonly timeoutMs?: number;
+}
+
+interface HowToDecode {
+  readonly alone: boolean;
+  readonly timeoutMs: number;
 }
 
 function blamedFile(reason: BlameReason): FileOutcome {
-  return { ok: false, reason, detail: blameDetail[reason] };
+  return { ok: false, reason, detail: blameDetail[reason], tries: triesPerFile };
 }

@@ -1,12 +1,6 @@
-import {
-  openStore,
-  toTrommelError,
-  TrommelError,
-  type FailedRow,
-  type ObjectStore,
-  type ShardEntry,
-} from "@trommel/common";
-import { streamPictures, type PictureStreamOptions } from "../image/picture-stream.js";
+import { openStore, type FailedRow, type ShardEntry } from "@trommel/common";
+import { pictureSource } from "../image/picture-source.js";
+import { streamPictures, type PictureStreamOptions, type PictureBounds } from "../image/picture-stream.js";
 import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { DeviceStageContext } from "./context.js";
 import { OneByOne } from "./one-by-one.js";
@@ -33,6 +27,8 @@ export async function runBatches(options: {
   /** Pictures per batch. */
   readonly batchSize: number;
   readonly context: DeviceStageContext;
+  /** @default those of streamPictures */
+  readonly bounds?: PictureBounds;
   readonly run: (batch: PictureBatch) => Promise<void>;
 }): Promise<FailedRow[]> {
   const { context, batchSize } = options;
@@ -52,10 +48,11 @@ export async function runBatches(options: {
   const oneByOne =
     trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
   const source = openStore(options.source);
+  const pictures = pictureSource(source);
   try {
     const files = {
-      read: (key: string, maxBytes: number, until: AbortSignal) =>
-        source.get(key, { maxBytes, signal: until }),
+      ...pictures,
+      ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
       decode: options.decode,
       signal,
     };
@@ -64,12 +61,14 @@ export async function runBatches(options: {
     for await (const picture of streamPictures({
       ...files,
       entries: options.entries,
-      decodeFile: oneByOne && ((position, bytes) => oneByOne.decode(position, bytes, false)),
+      decodeFile:
+        oneByOne &&
+        ((position, bytes, timeoutMs) => oneByOne.decode(position, bytes, { alone: false, timeoutMs })),
       window: windowBatches * batchSize * context.device.laneCount,
     })) {
       if (!picture.ok) {
-        const { position, key, reason, detail } = picture;
-        failed.push({ position, key, reason, detail });
+        const { position, key, reason, detail, tries } = picture;
+        failed.push({ position, key, reason, detail, tries });
         continue;
       }
       const full = batches.add(picture);
@@ -80,8 +79,7 @@ export async function runBatches(options: {
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);
     await Promise.all(running);
-    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
-      await checkSource(source);
+    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden")) await pictures.probe();
   } finally {
     await oneByOne?.stop();
     await Promise.allSettled(running);
@@ -94,26 +92,14 @@ export async function runBatches(options: {
 async function trySuspects(
   oneByOne: OneByOne,
   entries: readonly ShardEntry[],
-  files: Pick<PictureStreamOptions, "read" | "decode" | "signal">,
+  files: Omit<PictureStreamOptions, "entries" | "decodeFile" | "window">,
 ): Promise<void> {
   const { suspects } = oneByOne;
   for await (const _ of streamPictures({
     ...files,
     entries: suspects.flatMap((position) => entries[position] ?? []),
-    decodeFile: (place, bytes) => oneByOne.decode(suspects[place] ?? place, bytes, true),
+    decodeFile: (place, bytes, timeoutMs) =>
+      oneByOne.decode(suspects[place] ?? place, bytes, { alone: true, timeoutMs }),
     window: 1,
   }));
-}
-
-/**
- * A folder that is not mounted here, a bucket that went away and a token that ran out look like missing or forbidden
- * files one by one. They must not be committed as such: then the shard is for another try or another worker.
- */
-async function checkSource(source: ObjectStore): Promise<void> {
-  try {
-    for await (const _ of source.list("")) return;
-  } catch (thrown) {
-    const { code, message } = toTrommelError(thrown);
-    throw new TrommelError(code, message, { retryable: true, cause: thrown });
-  }
 }

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { bundleFiles, bundleManifest, ledger, openStore } from "@trommel/common";
+import { scoreRow } from "@trommel/common/artefacts/bundle";
+import { errorLine } from "@trommel/common/artefacts/ledger";
+import sharp from "sharp";
+import { trommelJson } from "../support/cli.js";
+import { parseCsv } from "../support/csv.js";
+import { drawTexture, writeFiles, type Pictures } from "../support/dataset.js";
+import { startS3Server, type S3Server } from "../support/s3-server.js";
+import { temporaryFolder } from "../support/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { withVariables } from "../support/variables.js";
+
+/** Class folders whose names mean something to URLs, shells, XML, HTML, CSV or Unicode's normal forms. */
+const labels = ["50% +1 #a?b=c&d", "caf\u00e9 é", "cafe\u0301 é", '<b>"it\'s"&amp;; $(ls)'];
+/** Names of files, likewise; what they hold is told by no ending. */
+const names = [
+  "NFC \u00e5.png",
+  "NFD a\u030a.png",
+  "space  two.png",
+  " lead and trail ",
+  "a+b.png",
+  "100%.png",
+  "%2e%2E%2f.png",
+  "a#b.png",
+  "a?b=c&d.png",
+  `it's "quoted".png`,
+  "line\nbreak\ttab\r.png",
+  "comma, semicolon; pipe|.png",
+  "😀 \u{1f1e8}\u{1f1ed}.png",
+  "ﬁ ligature.png",
+  "עברית.png",
+  "日本語.png",
+  "$(touch x) `x` ${x}.png",
+  "-rf --help",
+  "NUL.png",
+  "a..png",
+  "no-extension",
+  "UPPER.JPG",
+  "a png.jpg",
+  "a jpeg.png",
+  "a picture.txt",
+  "=1+1.png",
+] as const;
+const badName = "bad +%20#\n😀.png";
+
+const folder = await temporaryFolder("odd-keys");
+const pictures: Pictures = new Map();
+let store = "";
+let s3: S3Server;
+
+before(async () => {
+  for (const [l, label] of labels.entries()) {
+    for (const [n, name] of names.entries()) {
+      const png = await drawTexture(l, labels.length, 100 * l + n);
+      const isJpeg = name === "UPPER.JPG" || name === "a jpeg.png";
+      pictures.set(`${label}/${name}`, isJpeg ? await sharp(png).jpeg({ quality: 95 }).toBuffer() : png);
+    }
+    pictures.set(`${label}/${badName}`, Buffer.from("no picture"));
+  }
+  await writeFiles(join(folder, "pictures"), pictures);
+  store = await storeWithTinyBackbone(folder);
+  s3 = await startS3Server();
+  s3.createBucket("odd");
+  const restore = withVariables(s3.env);
+  const bucket = openStore("s3://odd/a prefix+é/v1");
+  for (const [key, bytes] of pictures) await bucket.put(key, bytes);
+  bucket.close();
+  restore();
+});
+
+after(() => s3.stop());
+
+const inByteOrder = (keys: Iterable<string>): string[] =>
+  [...keys].sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
+const readable = (): string[] => inByteOrder(pictures.keys()).filter((key) => !key.endsWith(`/${badName}`));
+
+async function linesOf(output: string, pattern: RegExp): Promise<string[]> {
+  const files = (await readdir(output)).filter((name) => pattern.test(name)).sort();
+  const texts = await Promise.all(files.map((name) => readFile(join(output, name), "utf8")));
+  return texts.flatMap((text) => text.split("\n").filter((line) => line !== ""));
+}
+
+async function checkOutput(output: string): Promise<void> {
+  const rows = (await linesOf(output, /^part-\d+\.jsonl$/)).map((line) => scoreRow.parse(JSON.parse(line)));
+  assert.deepEqual(
+    rows.map(({ key }) => key),
+    readable(),
+  );
+  // The classes differ in hue, so a row that had another picture's score would show.
+  const right = rows.filter(({ key, label }) => key.startsWith(`${label}/`)).length;
+  assert.ok(right > 0.9 * rows.length, `${right} of ${rows.length} have their own folder's label`);
+  const csv = (await readdir(output)).filter((name) => /^part-\d+\.csv$/.test(name)).sort();
+  const keys: string[] = [];
+  for (const name of csv) {
+    const [header, ...records] = parseCsv(await readFile(join(output, name), "utf8"));
+    const column = header?.indexOf("key") ?? -1;
+    keys.push(...records.map((record) => record[column] ?? ""));
+  }
+  assert.deepEqual(keys, readable());
+  const errors = (await linesOf(output, /^errors\.jsonl$/)).map((line) => errorLine.parse(JSON.parse(line)));
+  assert.deepEqual(
+    errors.map(({ key, reason, tries }) => ({ key, reason, tries })),
+    inByteOrder(labels).map((label) => ({ key: `${label}/${badName}`, reason: "not-an-image", tries: 1 })),
+  );
+  const counted = ledger.parse(JSON.parse(await readFile(join(output, "ledger.json"), "utf8")));
+  assert.deepEqual([counted.listed, counted.ok, counted.failed], [pictures.size, rows.length, labels.length]);
+}
+
+describe("keys that mean something to somebody", () => {
+  const score = async (source: string, output: string): Promise<void> => {
+    await trommelJson(
+      [
+        ...["score", source, "--model", "odd", "--output", output, "--store", store],
+        ...["--format", "csv", "--shard-size", "40", "--workers", "1"],
+      ],
+      { env: s3.env },
+    );
+  };
+
+  it("train from a bucket, as labels and as names", async () => {
+    await trommelJson(
+      [
+        ...["train", "s3://odd/a prefix+é/v1", "--store", store, "--run", "odd", "--workers", "1"],
+        ...["--backbone", tinyBackbone.name, "--views", "1", "--epochs", "60", "--learning-rate", "0.02"],
+        ...["--step", "8", "--shard-size", "40"],
+      ],
+      { env: s3.env },
+    );
+    const manifest = join(store, "runs/odd/bundle", bundleFiles.manifest);
+    const bundle = bundleManifest.parse(JSON.parse(await readFile(manifest, "utf8")));
+    assert.deepEqual(bundle.labels, inByteOrder(labels));
+  });
+
+  it("are scored from a bucket and found again", async () => {
+    await score("s3://odd/a prefix+é/v1", join(folder, "from-bucket"));
+    await checkOutput(join(folder, "from-bucket"));
+  });
+
+  it("are scored from a folder, byte for byte as from the bucket", async () => {
+    await score(join(folder, "pictures"), join(folder, "from-folder"));
+    await checkOutput(join(folder, "from-folder"));
+    for (const pattern of [/^part-\d+\.jsonl$/, /^part-\d+\.csv$/, /^errors\.jsonl$/]) {
+      assert.deepEqual(
+        await linesOf(join(folder, "from-folder"), pattern),
+        await linesOf(join(folder, "from-bucket"), pattern),
+      );
+    }
+  });
+});
