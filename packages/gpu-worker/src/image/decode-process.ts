@@ -1,4 +1,4 @@
-import { messageOf } from "@trommel/common";
+import { messageOf } from "@trommel/common/errors";
 import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "./decode-image.js";
 
 /**
