@@ -20,6 +20,7 @@ import {
 } from "@trommel/common";
 import { holdsLock } from "@trommel/common/jobs/job-lock";
 import { afterFailure } from "@trommel/common/jobs/run-rules";
+import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
@@ -58,6 +59,9 @@ export async function startCoordinator(options: {
       const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
       const board = new RunBoard(connection, payload.id);
       try {
+        if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
+          throw tooManyDeaths(payload.stage, job.stalledCounter);
+        }
         await plan(payload, {
           attempt: payload.attempt,
           store,

@@ -1,6 +1,6 @@
 import { TrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
 import pLimit from "p-limit";
-import { decodeImage, type ResolvedDecodeRecipe } from "./decode-image.js";
+import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "./decode-image.js";
 import { readPatiently, type PatientReader } from "./read-patiently.js";
 
 /** Files of a shard whose bytes are in memory at once; with the recipe's `maxBytes` the bound on what they take. */
@@ -40,6 +40,17 @@ export interface PictureBounds {
   readonly pausesMs?: readonly [number, number];
 }
 
+/** What came of a file's bytes. */
+export type FileOutcome =
+  | DecodedImage
+  | {
+      readonly ok: false;
+      readonly reason: FailureReason;
+      readonly detail: string;
+      /** Where it was tried to the end already. */
+      readonly tries: number;
+    };
+
 type Loaded = Picture & { readonly byStore?: boolean };
 
 export interface PictureStreamOptions {
@@ -49,6 +60,9 @@ export interface PictureStreamOptions {
   /** @default {@link pictureBounds} */
   readonly bounds?: PictureBounds;
   readonly decode: ResolvedDecodeRecipe;
+  /** Decodes the bytes of the file at that position. @default in this process, several at once */
+  readonly decodeFile?:
+    ((position: number, bytes: Uint8Array, timeoutMs: number) => Promise<FileOutcome>) | undefined;
   /** Pictures that are under way or decoded and waiting. */
   readonly window: number;
   readonly signal: AbortSignal;
@@ -110,13 +124,17 @@ async function loadPicture(
   const file = await readPatiently(entry, maxBytes, reader);
   if (!file.ok) return { ...base, ...file };
   const timeoutMs = options.bounds?.decodeTimeoutMs ?? pictureBounds.decodeTimeoutMs;
-  let decoded = await decodeImage(file.bytes, options.decode, timeoutMs);
+  const decode = (): Promise<FileOutcome> =>
+    options.decodeFile?.(position, file.bytes, timeoutMs) ??
+    decodeImage(file.bytes, options.decode, timeoutMs);
+  let decoded = await decode();
   // A machine that slept, or has too much to do, looks like a slow picture: once is no proof.
-  const timedOut = !decoded.ok && decoded.reason === "timed-out";
-  if (timedOut) decoded = await decodeImage(file.bytes, options.decode, timeoutMs);
+  const timedOut = !decoded.ok && decoded.reason === "timed-out" && !("tries" in decoded);
+  if (timedOut) decoded = await decode();
   if (decoded.ok) return { ...base, ok: true, pixels: decoded.pixels };
   const { reason, detail } = decoded;
-  return { ...base, ok: false, reason, detail, tries: reason === "timed-out" ? decodeTries : 1 };
+  const tries = "tries" in decoded ? decoded.tries : reason === "timed-out" ? decodeTries : 1;
+  return { ...base, ok: false, reason, detail, tries };
 }
 
 function storeAtFault(files: number, entries: number): TrommelError {

@@ -1,4 +1,4 @@
-import { TrommelError } from "@trommel/common";
+import { TrommelError } from "@trommel/common/errors";
 
 /**
  * Waits for `work` at most so long, whether or not it heeds the signal that it is given: a read from a network share

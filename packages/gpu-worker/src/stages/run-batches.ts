@@ -1,8 +1,9 @@
 import { openStore, type FailedRow, type ShardEntry } from "@trommel/common";
 import { pictureSource } from "../image/picture-source.js";
-import { streamPictures, type PictureBounds } from "../image/picture-stream.js";
+import { streamPictures, type PictureStreamOptions, type PictureBounds } from "../image/picture-stream.js";
 import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { DeviceStageContext } from "./context.js";
+import { OneByOne } from "./one-by-one.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
 
 /** Of a shard, for each batch that the device computes at once: one runs, one waits. */
@@ -12,7 +13,8 @@ const windowBatches = 4;
 
 /**
  * A shard's files through the device: fetched and decoded many at once, packed in shard order, and handed to `run` with
- * a bounded number of batches under way.
+ * a bounded number of batches under way. Where a worker died of the shard they are decoded one by one, those first that
+ * it may have died of.
  * @param run takes a batch to its end; called in shard order, settles in any
  * @returns a typed reason for each file that was in no batch, in shard order
  * @throws TrommelError what `run` or the source throws; nothing is under way any more by then
@@ -42,17 +44,27 @@ export async function runBatches(options: {
     result.catch(() => undefined);
     running.push(result);
   };
+  const { trial, signal } = context;
+  const oneByOne =
+    trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
   const source = openStore(options.source);
   const pictures = pictureSource(source);
   try {
-    const batches = new PictureBatches(options.decode.side, batchSize);
-    for await (const picture of streamPictures({
-      entries: options.entries,
+    const files = {
       ...pictures,
       ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
       decode: options.decode,
+      signal,
+    };
+    if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
+    const batches = new PictureBatches(options.decode.side, batchSize);
+    for await (const picture of streamPictures({
+      ...files,
+      entries: options.entries,
+      decodeFile:
+        oneByOne &&
+        ((position, bytes, timeoutMs) => oneByOne.decode(position, bytes, { alone: false, timeoutMs })),
       window: windowBatches * batchSize * context.device.laneCount,
-      signal: context.signal,
     })) {
       if (!picture.ok) {
         const { position, key, reason, detail, tries } = picture;
@@ -69,8 +81,25 @@ export async function runBatches(options: {
     await Promise.all(running);
     if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden")) await pictures.probe();
   } finally {
+    await oneByOne?.stop();
     await Promise.allSettled(running);
     source.close();
   }
   return failed;
+}
+
+/** Each alone, while nothing else of the shard is under way: a worker that dies here died of that file or of its machine. */
+async function trySuspects(
+  oneByOne: OneByOne,
+  entries: readonly ShardEntry[],
+  files: Omit<PictureStreamOptions, "entries" | "decodeFile" | "window">,
+): Promise<void> {
+  const { suspects } = oneByOne;
+  for await (const _ of streamPictures({
+    ...files,
+    entries: suspects.flatMap((position) => entries[position] ?? []),
+    decodeFile: (place, bytes, timeoutMs) =>
+      oneByOne.decode(suspects[place] ?? place, bytes, { alone: true, timeoutMs }),
+    window: 1,
+  }));
 }
