@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
 import {
   checkRedis,
@@ -78,6 +79,8 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       const worker = new Worker(queue, processor, {
         connection: redis,
         prefix: queuePrefix,
+        // Each job says which process has it (`pb` in its hash).
+        name: `${hostname()}:${process.pid}`,
         concurrency,
         drainDelay: 1,
         ...workerTimings,

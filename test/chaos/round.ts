@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { openStore } from "@trommel/common";
+import { z } from "zod";
+import { RunningCli } from "../support/cli.js";
+import { tinyBackbone } from "../support/tiny-backbone.js";
+import { hashArtefacts, removeArtefacts, type RoundNames } from "./artefacts.js";
+import { storeUrl, type ChaosCluster } from "./chaos-cluster.js";
+import { countFeatureRows, countScoreRows } from "./row-count.js";
+
+/** In which a training or a scoring must end, whatever is done to it. It takes seconds when nothing is. */
+const boundMs = 240_000;
+/** What a person, or a supervisor, waits before giving a command again. */
+const repeatMs = 300;
+
+const failedCommand = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+
+/** The command that is being followed at this moment, for whoever wants to kill it. */
+export interface CommandSlot {
+  running: RunningCli | undefined;
+}
+
+/** A command that ended by itself and without success. */
+export interface GivenUp {
+  readonly command: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface RoundResult {
+  readonly givenUp: readonly GivenUp[];
+  readonly artefacts: ReadonlyMap<string, string>;
+  readonly lost: readonly string[];
+  readonly doubled: readonly string[];
+}
+
+export class DidNotEnd extends Error {}
+
+/**
+ * A training, then a scoring with what it made, each given as a command and given again until it is done, every other
+ * time as `trommel resume`.
+ * @throws DidNotEnd after four minutes
+ */
+export async function finishRound(
+  names: RoundNames,
+  { env }: ChaosCluster,
+  slot: CommandSlot,
+): Promise<GivenUp[]> {
+  const train = [
+    ...["train", "s3://pictures/labelled", "--run", names.run, "--backbone", tinyBackbone.name],
+    ...["--shard-size", "4", "--views", "4", "--epochs", "8", "--step", "8", "--validation", "0.2"],
+  ];
+  const score = [
+    ...["score", "s3://pictures/unlabelled", "--model", names.run, "--output", names.output],
+    ...["--shard-size", "3", "--format", "csv"],
+  ];
+  const givenUp: GivenUp[] = [];
+  await finish([train, ["resume", names.run]], env, slot, givenUp);
+  await finish([score], env, slot, givenUp);
+  return givenUp;
+}
+
+async function finish(
+  forms: readonly (readonly string[])[],
+  env: Readonly<Record<string, string>>,
+  slot: CommandSlot,
+  givenUp: GivenUp[],
+): Promise<void> {
+  const deadline = performance.now() + boundMs;
+  for (let turn = 0; ; turn += 1) {
+    const args = forms[turn % forms.length] ?? [];
+    const command = new RunningCli([...args, "--follow", "--json"], { env });
+    slot.running = command;
+    const leftMs = Math.max(1, deadline - performance.now());
+    const { code, signal, stdout, stderr } = await command.end(leftMs).catch((thrown: unknown) => {
+      throw new DidNotEnd(thrown instanceof Error ? thrown.message : String(thrown));
+    });
+    slot.running = undefined;
+    if (code === 0) return;
+    if (signal === null) givenUp.push(describeFailure(args, stdout, stderr));
+    await sleep(repeatMs);
+  }
+}
+
+function describeFailure(args: readonly string[], stdout: string, stderr: string): GivenUp {
+  const command = args.slice(0, 2).join(" ");
+  try {
+    const { error } = failedCommand.parse(JSON.parse(stdout));
+    return { command, ...error };
+  } catch {
+    return { command, code: "none", message: stderr.slice(-500) };
+  }
+}
+
+/** Looks at what a finished round left, past the proxy. */
+export async function checkRound(
+  names: RoundNames,
+  { pictures }: ChaosCluster,
+): Promise<Omit<RoundResult, "givenUp">> {
+  const store = openStore(storeUrl);
+  try {
+    const features = await countFeatureRows(store, names.run, pictures.labelled);
+    const scores = await countScoreRows(names.output, pictures.unlabelled);
+    return {
+      artefacts: await hashArtefacts(storeUrl, names),
+      lost: [...features.lost, ...scores.lost],
+      doubled: [...features.doubled, ...scores.doubled],
+    };
+  } finally {
+    store.close();
+  }
+}
+
+/** Between rounds: workers that may still hold a shard of the last one end first, for the store is emptied under them. */
+export async function clearRound(names: RoundNames, cluster: ChaosCluster): Promise<string[]> {
+  const drainMs = 45_000;
+  const drained = await Promise.all(
+    cluster.workers.map(async (worker) => ((await worker.drain(drainMs)) ? [] : [worker.name])),
+  );
+  await removeArtefacts(storeUrl, names);
+  cluster.commits.forget();
+  for (const worker of cluster.workers) worker.release();
+  return drained.flat();
+}
