@@ -33,6 +33,9 @@ export interface ChaosReport {
   readonly rowsDoubled: number;
   readonly artefactsDifferent: number;
   readonly takeOvers: {
+    /** Processes that were killed while they had a job. */
+    readonly kills: number;
+    /** Jobs that they had and that were taken over. */
     readonly count: number;
     readonly medianMs: number | null;
     readonly largestMs: number | null;
@@ -56,7 +59,7 @@ export function buildReport(from: {
   const { seed, minutes, cluster, injector, rounds } = from;
   const sum = (of: (round: RoundReport) => number): number =>
     rounds.reduce((total, round) => total + of(round), 0);
-  const { timesMs, unmeasured, abandoned } = cluster.takeOvers;
+  const { kills, timesMs, unmeasured, abandoned } = cluster.takeOvers;
   const sorted = [...timesMs].sort((a, b) => a - b);
   const ends = [...cluster.workers, ...cluster.coordinators].flatMap((process) => process.ends);
   const odd = ends.filter(
@@ -78,6 +81,7 @@ export function buildReport(from: {
     rowsDoubled: sum(({ doubled }) => doubled.length),
     artefactsDifferent: sum(({ different }) => different.length),
     takeOvers: {
+      kills,
       count: sorted.length,
       medianMs: sorted[Math.floor(sorted.length / 2)] ?? null,
       largestMs: sorted.at(-1) ?? null,
@@ -116,7 +120,7 @@ export function describeReport(report: ChaosReport): string {
     `trainings and scorings ended: ${report.roundsEnded} each; not ended: ${report.roundsUnended}`,
     `shards committed: ${report.shardsCommitted}; repeated before they were: ${report.shardsRepeated - report.shardsRecommitted}; committed ones written again: ${report.shardsRecommitted}`,
     `rows lost: ${report.rowsLost}; doubled: ${report.rowsDoubled}; artefacts different: ${report.artefactsDifferent}`,
-    `killed workers' jobs taken over: ${takeOvers.count}, in ${seconds(takeOvers.medianMs)} (median), ${seconds(takeOvers.largestMs)} (longest); not measured, for Redis went too: ${takeOvers.unmeasured}; never: ${takeOvers.abandoned.length}`,
+    `processes killed with a job: ${takeOvers.kills}; jobs taken over: ${takeOvers.count}, in ${seconds(takeOvers.medianMs)} (median), ${seconds(takeOvers.largestMs)} (longest); not measured, for Redis went too: ${takeOvers.unmeasured}; never: ${takeOvers.abandoned.length}`,
     `commands that gave up and were given again: ${table(report.commandsGivenUp)}`,
     `servers that ended unasked, or not with 0: ${table(report.oddEnds)}`,
     ...report.problems,

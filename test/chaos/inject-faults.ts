@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChaosCluster } from "./chaos-cluster.js";
-import type { Fault, FaultKind, ScheduledFault } from "./fault-schedule.js";
+import { requestFaults, type Fault, type FaultKind, type ScheduledFault } from "./fault-schedule.js";
 import type { CommandSlot } from "./round.js";
 import type { SupervisedProcess } from "./supervised-process.js";
 
@@ -66,7 +66,7 @@ export class FaultInjector {
       case "pause-worker":
         return this.#pause(part(workers, fault.worker), fault.forMs, signal);
       case "kill-coordinator":
-        return part(coordinators, fault.coordinator).signal("SIGKILL");
+        return takeOvers.kill(part(coordinators, fault.coordinator));
       case "pause-coordinator":
         return this.#pause(part(coordinators, fault.coordinator), fault.forMs, signal);
       case "kill-command":
@@ -83,7 +83,11 @@ export class FaultInjector {
         await redis.flush();
         return true;
       case "bad-network":
-        proxy.spoil(fault.share, fault.seed);
+        proxy.spoil(
+          fault.share,
+          fault.seed,
+          requestFaults.filter((k) => k !== "flip"),
+        );
         this.#heal(fault.forMs, signal, () => proxy.clear());
         return true;
     }

@@ -8,66 +8,109 @@ import {
   type StageProgress,
 } from "@trommel/common";
 import type { LocalCluster } from "../cluster/local-cluster.js";
+import { Outage } from "./outage.js";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { readStatus, type RunResult, type RunStatus, type Subject } from "../run-control/run-state.js";
 
 const pollMs = 500;
 /** Without a terminal, one line at most this often. */
 const lineEveryMs = 10_000;
+/** How often one command queues its run again after Redis lost it. */
+const requeuesAtMost = 20;
 
-/**
- * Watches a run until it ends. Watching changes nothing: it may be left and taken up again.
- * @throws TrommelError the run's own error, `cancelled`, or `unavailable` where Redis has lost the run
- */
-export async function follow(options: {
+export interface FollowOptions {
   readonly store: ObjectStore;
   readonly subject: Subject;
   readonly producer: JobProducer;
   readonly cluster?: LocalCluster | undefined;
+  /** Queues the run again where Redis lost it; a follower that may not touch the run has none. */
+  readonly requeue?: () => Promise<unknown>;
   readonly signal: AbortSignal;
-}): Promise<RunResult> {
+}
+
+/**
+ * Watches a run until it ends. Watching may be left and taken up again; a Redis or a store that is away for some minutes
+ * is waited for.
+ * @throws TrommelError the run's own error, `cancelled`, or `unavailable` where Redis has lost the run for good
+ */
+export async function follow(options: FollowOptions): Promise<RunResult> {
   const { store, subject, producer, cluster, signal } = options;
   const display = process.stderr.isTTY ? new Bars() : new Lines();
+  const say = (line: string): void => void process.stderr.write(`trommel: ${subject.id}: ${line}\n`);
+  const outage = new Outage(say);
+  let requeues = 0;
+  const look = async (): Promise<RunResult | undefined> => {
+    const status = await readStatus(store, subject, producer);
+    display.show(await withActiveImages(status, subject, producer));
+    outage.over();
+    if (status.result !== undefined) return status.result;
+    if (status.phase === "stopped" && options.requeue !== undefined && requeues < requeuesAtMost) {
+      await options.requeue();
+      requeues += 1;
+      say("Redis had lost it; it is queued again, and what is done is not repeated");
+      return undefined;
+    }
+    throwIfOver(status, subject.id);
+    return undefined;
+  };
   try {
     for (;;) {
       cluster?.check();
-      const status = await readStatus(store, subject, producer);
-      display.show(await withActiveImages(status, subject, producer));
-      if (status.result !== undefined) return status.result;
-      throwIfOver(status, subject.id);
+      const result = await look().catch((thrown: unknown) => {
+        // The run's own error is as final as the run is.
+        if (thrown instanceof RunOver) throw thrown.error;
+        outage.note(thrown);
+        return undefined;
+      });
+      if (result !== undefined) return result;
       await sleep(pollMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) {
-        throw new TrommelError(
-          "cancelled",
-          cluster === undefined
-            ? `stopped following ${subject.id}; it goes on. 'trommel status ${subject.id} --follow' rejoins it`
-            : `stopped ${subject.id}; the shards that are done are kept. 'trommel resume ${subject.id}' continues it`,
-          { context: { interrupted: true } },
-        );
-      }
+      if (signal.aborted) throw interrupted(subject.id, cluster !== undefined);
     }
   } finally {
     display.stop();
   }
 }
 
+function interrupted(id: string, ownCluster: boolean): TrommelError {
+  return new TrommelError(
+    "cancelled",
+    ownCluster
+      ? `stopped ${id}; the shards that are done are kept. 'trommel resume ${id}' continues it`
+      : `stopped following ${id}; it goes on. 'trommel status ${id} --follow' rejoins it`,
+    { context: { interrupted: true } },
+  );
+}
+
+/** Carries what ended a run past the handling of failures that pass. */
+class RunOver extends Error {
+  constructor(readonly error: TrommelError) {
+    super(error.message);
+  }
+}
+
 function throwIfOver(status: RunStatus, id: string): void {
   if (status.phase === "failed") {
-    throw status.error === undefined
-      ? new TrommelError(
-          "internal",
-          `failed to finish ${id}: its last job failed without a word. 'trommel resume ${id}' tries again`,
-        )
-      : runErrorToThrow(status.error);
+    throw new RunOver(
+      status.error === undefined
+        ? new TrommelError(
+            "internal",
+            `failed to finish ${id}: its last job failed without a word. 'trommel resume ${id}' tries again`,
+          )
+        : runErrorToThrow(status.error),
+    );
   }
   if (status.phase === "cancelled") {
-    throw new TrommelError("cancelled", `${id} was cancelled. 'trommel resume ${id}' continues it`);
+    throw new RunOver(
+      new TrommelError("cancelled", `${id} was cancelled. 'trommel resume ${id}' continues it`),
+    );
   }
   if (status.phase === "stopped") {
-    throw new TrommelError(
-      "unavailable",
-      `failed to follow ${id}: Redis does not know it (any more). 'trommel resume ${id}' rebuilds it from the store`,
-      { retryable: false },
+    throw new RunOver(
+      new TrommelError(
+        "unavailable",
+        `failed to follow ${id}: Redis does not know it (any more). 'trommel resume ${id}' rebuilds it from the store`,
+        { retryable: false },
+      ),
     );
   }
 }

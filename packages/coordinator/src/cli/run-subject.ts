@@ -43,14 +43,16 @@ export async function runSubject(
     session.releases.add("cluster note", () => forgetCluster(session.store, subject));
   }
   const status = await readStatus(session.store, subject, producer);
-  if (status.phase !== "running") await startAttempt(session.store, subject, producer);
+  const queue = (): Promise<number> => startAttempt(session.store, subject, producer);
+  if (status.phase !== "running") await queue();
   session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
   if (cluster === undefined && !(flags.follow ?? process.stderr.isTTY)) {
     session.say(`queued ${subject.id}; 'trommel status ${subject.id} --follow' watches it`);
     session.result({ id: subject.id, kind: subject.kind, phase: "running" });
     return;
   }
-  const result = await follow({ store: session.store, subject, producer, cluster, signal: interrupt });
+  const { store } = session;
+  const result = await follow({ store, subject, producer, cluster, requeue: queue, signal: interrupt });
   showResult(session, subject, result);
 }
 
