@@ -24,11 +24,11 @@ export class FaultInjector {
     this.#say = say;
   }
 
-  /** Until the signal aborts. Faults wait while the gate is closed. */
-  async run(schedule: Iterator<ScheduledFault, never>, signal: AbortSignal): Promise<void> {
+  /** Until the signal aborts. Faults wait while the gate is closed. @param pace by what the gaps between them are stretched */
+  async run(schedule: Iterator<ScheduledFault, never>, pace: number, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const { afterMs, fault } = schedule.next().value;
-      await sleep(afterMs, undefined, { signal }).catch(() => undefined);
+      await sleep(afterMs * pace, undefined, { signal }).catch(() => undefined);
       while (!this.#isOpen && !signal.aborted) await this.#untilOpened(signal);
       if (signal.aborted) return;
       const met = await this.#inject(fault, signal);
@@ -105,7 +105,7 @@ export class FaultInjector {
   /** Undoes a fault after a time, or at once when the run is over. */
   #heal(afterMs: number, signal: AbortSignal, heal: () => void | Promise<void>): void {
     const healing = (async () => {
-      await sleep(afterMs, undefined, { signal }).catch(() => undefined);
+      await sleep(afterMs * pace, undefined, { signal }).catch(() => undefined);
       await heal();
     })().finally(() => this.#healing.delete(healing));
     this.#healing.add(healing);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { openStore } from "@trommel/common";
+import { openStore, runKeys } from "@trommel/common";
 import { z } from "zod";
 import { RunningCli } from "../support/cli.js";
 import { tinyBackbone } from "../support/tiny-backbone.js";
@@ -7,8 +7,8 @@ import { hashArtefacts, removeArtefacts, type RoundNames } from "./artefacts.js"
 import { storeUrl, type ChaosCluster } from "./chaos-cluster.js";
 import { countFeatureRows, countScoreRows } from "./row-count.js";
 
-/** In which a training or a scoring must end, whatever is done to it. It takes seconds when nothing is. */
-const boundMs = 240_000;
+/** In which a training or a scoring must end, whatever is done to it. It takes seconds on an idle machine when nothing is. */
+const boundMs = 600_000;
 /** What a person, or a supervisor, waits before giving a command again. */
 const repeatMs = 300;
 
@@ -38,7 +38,7 @@ export class DidNotEnd extends Error {}
 /**
  * A training, then a scoring with what it made, each given as a command and given again until it is done, every other
  * time as `trommel resume`.
- * @throws DidNotEnd after four minutes
+ * @throws DidNotEnd after ten minutes
  */
 export async function finishRound(
   names: RoundNames,
@@ -54,20 +54,36 @@ export async function finishRound(
     ...["--shard-size", "3", "--format", "csv"],
   ];
   const givenUp: GivenUp[] = [];
-  await finish([train, ["resume", names.run]], env, slot, givenUp);
-  await finish([score], env, slot, givenUp);
+  await finish(
+    async (turn) => (turn % 2 === 1 && (await isClaimed(names.run)) ? ["resume", names.run] : train),
+    { env, slot, givenUp },
+  );
+  await finish(() => score, { env, slot, givenUp });
   return givenUp;
 }
 
+/** Whether the run has its configuration, without which there is nothing to resume. */
+async function isClaimed(run: string): Promise<boolean> {
+  const store = openStore(storeUrl);
+  try {
+    return (await store.head(runKeys(run).config)) !== undefined;
+  } finally {
+    store.close();
+  }
+}
+
 async function finish(
-  forms: readonly (readonly string[])[],
-  env: Readonly<Record<string, string>>,
-  slot: CommandSlot,
-  givenUp: GivenUp[],
+  argsOf: (turn: number) => readonly string[] | Promise<readonly string[]>,
+  around: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly slot: CommandSlot;
+    readonly givenUp: GivenUp[];
+  },
 ): Promise<void> {
+  const { env, slot, givenUp } = around;
   const deadline = performance.now() + boundMs;
   for (let turn = 0; ; turn += 1) {
-    const args = forms[turn % forms.length] ?? [];
+    const args = await argsOf(turn);
     const command = new RunningCli([...args, "--follow", "--json"], { env });
     slot.running = command;
     const leftMs = Math.max(1, deadline - performance.now());

@@ -19,6 +19,12 @@ export interface ChaosOptions {
 }
 
 /**
+ * What the undisturbed round takes on two idle cores. Where it takes longer, faults come more slowly in proportion, or workers
+ * would be killed faster than they can start.
+ */
+const usualRoundMs = 12_000;
+
+/**
  * Trains and scores over and over while faults are drawn from the seed, and compares each round with one that nothing
  * disturbed. The last round is ended in peace.
  */
@@ -39,11 +45,13 @@ async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptio
   const startedAt = performance.now();
   const elapsed = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
   const injector = new FaultInjector(cluster, slot, (line) => say(`${elapsed()}  ${line}`));
+  const peaceStartedAt = performance.now();
   const undisturbed = await peacefulRound(cluster, slot);
-  say(`${elapsed()}  undisturbed: ${undisturbed.size} artefacts`);
+  const pace = Math.max(1, (performance.now() - peaceStartedAt) / usualRoundMs);
+  say(`${elapsed()}  undisturbed: ${undisturbed.size} artefacts; pace ${pace.toFixed(1)}`);
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(), minutes * 60_000);
-  const injecting = injector.run(scheduleFaults(seed, clusterSize), over.signal);
+  const injecting = injector.run(scheduleFaults(seed, clusterSize), pace, over.signal);
   const rounds: RoundReport[] = [];
   try {
     for (let number = 1; !over.signal.aborted; number += 1) {

@@ -38,7 +38,13 @@ export const shardsPerGram = 16;
  * Take-over of a dead worker's job: its lock lapses after `lockDuration`, the next check within
  * `stalledInterval` puts the job back. Stalls are machines that went away, so several are allowed.
  */
-export const workerTimings = { lockDuration: 5000, stalledInterval: 2500, maxStalledCount: 5 } as const;
+export const workerTimings = {
+  lockDuration: 5000,
+  stalledInterval: 2500,
+  maxStalledCount: 5,
+  /** What a worker waits after its connection broke; BullMQ's own 15 s would outlast the locks of what it holds. */
+  runRetryDelay: 1000,
+} as const;
 
 /**
  * Options of every job. The failure of a child releases its parent, which looks at the markers and says what
