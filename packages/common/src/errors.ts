@@ -20,6 +20,8 @@ export const errorCodes = {
   "timed-out": true,
   /** A name is taken by something with other content. */
   conflict: false,
+  /** An object is not the one that was listed. */
+  changed: false,
   /** Bytes do not have the form, length or hash that was promised. */
   corrupt: false,
   /** Larger than a stated bound. */

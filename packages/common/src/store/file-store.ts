@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { BigIntStats } from "node:fs";
 import { type FileHandle, link, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TrommelError } from "../errors.js";
@@ -8,7 +9,7 @@ import { FileRoot } from "./file-root.js";
 import { checkKey, checkPrefix, partialFilePrefix } from "./key.js";
 import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
-import { cancelled, notFound, tooLarge } from "./store-errors.js";
+import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
 
 /**
  * A local or shared folder as an object store. What S3 allows and a folder does not: a key that is also the folder
@@ -43,7 +44,11 @@ export class FileStore implements ObjectStore {
         throw tooLarge(this.url, key, size, options.maxBytes);
       }
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
-      return await readWhole(real, size);
+      return await readWhole(real, size, (stats) => {
+        const found = infoOf(key, stats).etag;
+        if (options.etag !== undefined && found !== options.etag)
+          throw changed(this.url, key, options.etag, found);
+      });
     } catch (thrown) {
       if (isAbsent(thrown)) throw notFound(this.url, key);
       throw fileError(`read ${path}`, thrown);
@@ -156,20 +161,27 @@ async function requireFolder(path: string): Promise<void> {
   );
 }
 
-async function readWhole(path: string, sizeBytes: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(sizeBytes);
+/** @param check throws where the open file is not the wanted one; asked before the first byte and after the last */
+async function readWhole(
+  path: string,
+  sizeBytes: number,
+  check: (stats: BigIntStats) => void,
+): Promise<Uint8Array> {
   const file = await open(path, "r");
   try {
+    check(await file.stat({ bigint: true }));
+    const bytes = new Uint8Array(sizeBytes);
     let filled = 0;
     while (filled < sizeBytes) {
       const { bytesRead } = await file.read(bytes, filled, sizeBytes - filled, filled);
       if (bytesRead === 0) throw changedWhileRead(path, sizeBytes, filled);
       filled += bytesRead;
     }
+    check(await file.stat({ bigint: true }));
+    return bytes;
   } finally {
     await file.close();
   }
-  return bytes;
 }
 
 function changedWhileRead(path: string, sizeBytes: number, filled: number): TrommelError {

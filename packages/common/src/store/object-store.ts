@@ -16,7 +16,7 @@ export interface ObjectStore {
   /**
    * The whole object.
    * @throws TrommelError `not-found`; `too-large` above `maxBytes` (decided before the body is read where the server
-   *   states the size); `corrupt`, retryable, where fewer bytes came than were promised; `cancelled`, or the signal's
+   *   states the size); `changed` where it is not the object with `etag`; `corrupt`, retryable, where fewer bytes came than were promised; `cancelled`, or the signal's
    *   reason where that is a TrommelError, once `signal` is aborted
    */
   get(key: string, options?: GetOptions): Promise<Uint8Array>;
@@ -55,6 +55,8 @@ export interface ObjectInfo {
 }
 
 export interface GetOptions {
+  /** As `list` or `head` gave it: the object must be that one, from the first byte to the last. @default any */
+  readonly etag?: string;
   /** @default no bound */
   readonly maxBytes?: number;
   readonly signal?: AbortSignal;

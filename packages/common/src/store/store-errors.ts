@@ -21,6 +21,15 @@ export function tooLarge(url: string, key: string, sizeBytes: number, maxBytes: 
   );
 }
 
+export function changed(url: string, key: string, listed: string, found: string): TrommelError {
+  return new TrommelError(
+    "changed",
+    `failed to read ${url}/${key}: it is not the object that was listed (etag ${found} now, ${listed} then). ` +
+      `Leave a prefix alone while it is worked through, or start a new run on it`,
+    { context: { store: url, key, listed, found } },
+  );
+}
+
 /** The signal's own reason where that is one of our errors. */
 export function cancelled(url: string, key: string, signal: AbortSignal): TrommelError {
   if (signal.reason instanceof TrommelError) return signal.reason;
