@@ -77,14 +77,16 @@ export class FaultProxy {
     return this.#counts;
   }
 
-  /** From now on this share of the requests meets a fault, drawn from the seed. */
-  spoil(share: number, seed: number, kinds: readonly RequestFault[] = requestFaults): void {
-    this.#weather = { share, random: new SeededRandom(seed), kinds };
-  }
-
-  /** From now on every request passes as it is. */
-  clear(): void {
-    this.#weather = undefined;
+  /**
+   * From now on this share of the requests meets a fault, drawn from the seed.
+   * @returns what ends it, unless another call has taken its place meanwhile
+   */
+  spoil(share: number, seed: number, kinds: readonly RequestFault[] = requestFaults): () => void {
+    const weather = { share, random: new SeededRandom(seed), kinds };
+    this.#weather = weather;
+    return () => {
+      if (this.#weather === weather) this.#weather = undefined;
+    };
   }
 
   async stop(): Promise<void> {

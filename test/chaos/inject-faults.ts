@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChaosCluster } from "./chaos-cluster.js";
-import { requestFaults, type Fault, type FaultKind, type ScheduledFault } from "./fault-schedule.js";
+import { type Fault, type FaultKind, type ScheduledFault } from "./fault-schedule.js";
 import type { CommandSlot } from "./round.js";
 import type { SupervisedProcess } from "./supervised-process.js";
 
@@ -83,12 +83,7 @@ export class FaultInjector {
         await redis.flush();
         return true;
       case "bad-network":
-        proxy.spoil(
-          fault.share,
-          fault.seed,
-          requestFaults.filter((k) => k !== "flip"),
-        );
-        this.#heal(fault.forMs, signal, () => proxy.clear());
+        this.#heal(fault.forMs, signal, proxy.spoil(fault.share, fault.seed));
         return true;
     }
   }
@@ -105,7 +100,7 @@ export class FaultInjector {
   /** Undoes a fault after a time, or at once when the run is over. */
   #heal(afterMs: number, signal: AbortSignal, heal: () => void | Promise<void>): void {
     const healing = (async () => {
-      await sleep(afterMs * pace, undefined, { signal }).catch(() => undefined);
+      await sleep(afterMs, undefined, { signal }).catch(() => undefined);
       await heal();
     })().finally(() => this.#healing.delete(healing));
     this.#healing.add(healing);

@@ -6,7 +6,7 @@ import type { SupervisedProcess } from "./supervised-process.js";
 
 const pollMs = 50;
 /** How long a victim may be idle before it is killed all the same. */
-const busyPatienceMs = 1500;
+const busyPatienceMs = 4000;
 /** After this a job counts as not taken over. */
 const patienceMs = 60_000;
 

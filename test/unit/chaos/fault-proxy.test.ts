@@ -38,18 +38,17 @@ describe("the proxy that spoils requests", () => {
   });
 
   /** What every request meets from now on, and nothing else. */
-  function always(...kinds: RequestFault[]): void {
-    proxy.spoil(1, 5, kinds);
+  function always(...kinds: RequestFault[]): () => void {
     written.length = 0;
     passed.length = 0;
+    return proxy.spoil(1, 5, kinds);
   }
 
   const get = (): Promise<Response> => fetch(`${proxy.endpoint}/bucket/a%20b?x=1`);
   const put = (): Promise<Response> => fetch(`${proxy.endpoint}/bucket/c`, { method: "PUT", body: "bytes" });
 
   it("passes requests and answers as they are", async () => {
-    always("delay");
-    proxy.clear();
+    always("reset-before")();
     const answer = await get();
     assert.equal(answer.headers.get("etag"), '"abc"');
     assert.ok(Buffer.from(await answer.arrayBuffer()).equals(picture));
@@ -59,6 +58,15 @@ describe("the proxy that spoils requests", () => {
       { method: "GET", path: "/bucket/a b", status: 200 },
       { method: "PUT", path: "/bucket/c", status: 200 },
     ]);
+  });
+
+  it("ends no other spell of faults than the one that it was told to end", async () => {
+    const end = always("reset-before");
+    const endNext = always("refuse-503");
+    end();
+    assert.equal((await put()).status, 503);
+    endNext();
+    assert.equal((await put()).status, 200);
   });
 
   it("refuses, and the server hears nothing", async () => {

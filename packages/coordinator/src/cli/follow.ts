@@ -1,22 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { MultiBar, type SingleBar } from "cli-progress";
 import {
   RunBoard,
   runErrorToThrow,
   TrommelError,
+  withTimeout,
   type ObjectStore,
   type StageProgress,
 } from "@trommel/common";
 import type { LocalCluster } from "../cluster/local-cluster.js";
 import { Outage } from "./outage.js";
+import { openDisplay } from "./progress-display.js";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { readStatus, type RunResult, type RunStatus, type Subject } from "../run-control/run-state.js";
 
 const pollMs = 500;
-/** Without a terminal, one line at most this often. */
-const lineEveryMs = 10_000;
 /** How often one command queues its run again after Redis lost it. */
 const requeuesAtMost = 20;
+/** ioredis waits for ever for a Redis that is away; a look at a run does not. */
+const lookTimeoutMs = 60_000;
 
 export interface FollowOptions {
   readonly store: ObjectStore;
@@ -35,18 +36,22 @@ export interface FollowOptions {
  */
 export async function follow(options: FollowOptions): Promise<RunResult> {
   const { store, subject, producer, cluster, signal } = options;
-  const display = process.stderr.isTTY ? new Bars() : new Lines();
+  const display = openDisplay();
   const say = (line: string): void => void process.stderr.write(`trommel: ${subject.id}: ${line}\n`);
   const outage = new Outage(say);
+  const left = untilLeft(signal, () => interrupted(subject.id, cluster !== undefined));
   let requeues = 0;
   const look = async (): Promise<RunResult | undefined> => {
-    const status = await readStatus(store, subject, producer);
-    display.show(await withActiveImages(status, subject, producer));
+    const looking = readStatus(store, subject, producer).then((seen) =>
+      withActiveImages(seen, subject, producer),
+    );
+    const status = await withTimeout(looking, lookTimeoutMs, `see how ${subject.id} is`);
+    display.show(status);
     outage.over();
     if (status.result !== undefined) return status.result;
     if (status.phase === "stopped" && options.requeue !== undefined && requeues < requeuesAtMost) {
-      await options.requeue();
       requeues += 1;
+      await withTimeout(options.requeue(), lookTimeoutMs, `queue ${subject.id} again`);
       say("Redis had lost it; it is queued again, and what is done is not repeated");
       return undefined;
     }
@@ -56,19 +61,31 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   try {
     for (;;) {
       cluster?.check();
-      const result = await look().catch((thrown: unknown) => {
+      const looked = look().catch((thrown: unknown) => {
         // The run's own error is as final as the run is.
         if (thrown instanceof RunOver) throw thrown.error;
         outage.note(thrown);
         return undefined;
       });
+      const result = await Promise.race([looked, left]);
       if (result !== undefined) return result;
-      await sleep(pollMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) throw interrupted(subject.id, cluster !== undefined);
+      await Promise.race([sleep(pollMs), left]);
     }
   } finally {
     display.stop();
   }
+}
+
+/** Rejects when the follower is told to leave, at once if it was already. */
+function untilLeft(signal: AbortSignal, reason: () => TrommelError): Promise<never> {
+  const left = new Promise<never>((_, reject) => {
+    const leave = (): void => reject(reason());
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave, { once: true });
+  });
+  // It is waited for in races alone, and may lose each of them.
+  left.catch(() => undefined);
+  return left;
 }
 
 function interrupted(id: string, ownCluster: boolean): TrommelError {
@@ -135,86 +152,4 @@ async function withActiveImages(
     stages.push({ ...row, imagesDone: Math.min(imagesDone + active, imagesTotal) });
   }
   return { ...status, stages };
-}
-
-/** What a stage counts: images where it works on images, else its own units. */
-function counts(stage: StageProgress): { done: number; total: number; unit: string } {
-  if (stage.imagesTotal > 0) return { done: stage.imagesDone, total: stage.imagesTotal, unit: "images" };
-  return { done: stage.done, total: stage.total, unit: stage.stage === "train" ? "epochs" : "jobs" };
-}
-
-class Bars {
-  readonly #multi = new MultiBar(
-    {
-      format: "{stage} {bar} {value}/{total} {unit} | {rate}/s | {left} | {note}",
-      barsize: 30,
-      hideCursor: true,
-      stream: process.stderr,
-      emptyOnZero: true,
-      forceRedraw: true,
-    },
-    { format: "", barCompleteChar: "█", barIncompleteChar: "░" },
-  );
-  readonly #bars = new Map<string, { bar: SingleBar; startedAt: number; startValue: number }>();
-
-  show(status: RunStatus): void {
-    for (const stage of status.stages) {
-      const { done, total, unit } = counts(stage);
-      if (total === 0) continue;
-      const payload = { stage: stage.stage.padEnd(9), unit, rate: "–", left: "", note: noteOf(stage) };
-      let row = this.#bars.get(stage.stage);
-      if (row === undefined) {
-        const bar = this.#multi.create(total, done, payload);
-        row = { bar, startedAt: performance.now(), startValue: done };
-        this.#bars.set(stage.stage, row);
-      }
-      const seconds = (performance.now() - row.startedAt) / 1000;
-      const rate = seconds > 0 ? (done - row.startValue) / seconds : 0;
-      const left = done >= total ? "done" : rate > 0 ? `${formatSeconds((total - done) / rate)} left` : "";
-      row.bar.setTotal(total);
-      row.bar.update(done, { ...payload, rate: rate > 0 ? rate.toFixed(1) : "–", left });
-    }
-  }
-
-  stop(): void {
-    this.#multi.stop();
-  }
-}
-
-class Lines {
-  #shownAt = -Infinity;
-  #shown = "";
-
-  show(status: RunStatus): void {
-    const now = performance.now();
-    const finished = status.stages.filter((s) => s.total > 0 && s.done >= s.total).map((s) => s.stage);
-    const key = finished.join();
-    if (key === this.#shown && now - this.#shownAt < lineEveryMs) return;
-    const text = status.stages
-      .filter((stage) => stage.total > 0)
-      .map((stage) => {
-        const { done, total, unit } = counts(stage);
-        return `${stage.stage} ${done}/${total} ${unit}`;
-      })
-      .join(", ");
-    if (text !== "") process.stderr.write(`${text}\n`);
-    this.#shown = key;
-    this.#shownAt = now;
-  }
-
-  stop(): void {
-    // Nothing is held.
-  }
-}
-
-function noteOf(stage: StageProgress): string {
-  const failed = stage.failedImages > 0 ? `${stage.failedImages} failed` : "";
-  return [stage.note, failed].filter((text) => text !== "").join(", ");
-}
-
-function formatSeconds(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
