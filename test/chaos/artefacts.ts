@@ -23,7 +23,7 @@ export async function hashArtefacts(storeUrl: string, names: RoundNames): Promis
     const store = openStore(location);
     const label = location === storeUrl ? "store" : "output";
     for await (const { key } of store.list("")) {
-      if (key.startsWith("backbones/")) continue;
+      if (key.startsWith("backbones/") || isOfAttempt(key)) continue;
       const bytes = await store.get(key);
       const body = text.test(key) ? neutral(Buffer.from(bytes).toString("utf8")) : bytes;
       hashes.set(`${label}/${neutral(key)}`, sha256Hex(body));
@@ -31,6 +31,11 @@ export async function hashArtefacts(storeUrl: string, names: RoundNames): Promis
     store.close();
   }
   return hashes;
+}
+
+/** A cancellation that came as the run ended stays beside what it did not prevent. */
+function isOfAttempt(key: string): boolean {
+  return /^runs\/[^/]+\/cancelled\.json$/.test(key);
 }
 
 async function scoringOf(location: string): Promise<string> {

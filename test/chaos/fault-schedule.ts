@@ -35,6 +35,10 @@ export type Fault =
   | { readonly kind: "kill-coordinator"; readonly coordinator: number }
   | { readonly kind: "pause-coordinator"; readonly coordinator: number; readonly forMs: number }
   | { readonly kind: "kill-command" }
+  /** The same command a second time, while the first is under way. */
+  | { readonly kind: "repeat-command" }
+  /** `trommel cancel`; the next command resumes the run while shards of the cancelled attempt are still under way. */
+  | { readonly kind: "cancel-run" }
   | { readonly kind: "kill-redis"; readonly awayMs: number }
   | { readonly kind: "lose-redis"; readonly awayMs: number }
   | { readonly kind: "flush-redis" }
@@ -65,6 +69,8 @@ const weights: Readonly<Record<FaultKind, number>> = {
   "kill-coordinator": 3,
   "pause-coordinator": 1,
   "kill-command": 2,
+  "repeat-command": 1,
+  "cancel-run": 1,
   "kill-redis": 1,
   "lose-redis": 1,
   "flush-redis": 1,
@@ -113,6 +119,8 @@ function drawFault(
     case "lose-redis":
       return { kind, awayMs: Math.round(random.uniform(100, 3000)) };
     case "kill-command":
+    case "repeat-command":
+    case "cancel-run":
     case "flush-redis":
       return { kind };
     case "bad-network":

@@ -72,6 +72,10 @@ export class FaultInjector {
       case "kill-command":
         this.#slot.running?.kill("SIGKILL");
         return this.#slot.running !== undefined;
+      case "repeat-command":
+        return this.#slot.repeat();
+      case "cancel-run":
+        return this.#slot.cancel();
       case "kill-redis":
       case "lose-redis":
         if (!redis.isUp) return false;

@@ -64,6 +64,9 @@ export class RedisProcess {
       ],
       { stdio: "ignore" },
     );
+    const killAtExit = (): void => void child.kill("SIGKILL");
+    process.once("exit", killAtExit);
+    child.once("exit", () => process.off("exit", killAtExit));
     const redis = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
     redis.on("error", () => undefined);
     await waitUntil("redis-server answers", async () => (await redis.ping().catch(() => "")) === "PONG");

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { openStore, runKeys } from "@trommel/common";
+import { messageOf, openStore, runKeys } from "@trommel/common";
 import { z } from "zod";
-import { RunningCli } from "../support/cli.js";
+import { RunningCli, type CliResult } from "../support/cli.js";
 import { tinyBackbone } from "../support/tiny-backbone.js";
 import { hashArtefacts, removeArtefacts, type RoundNames } from "./artefacts.js";
 import { storeUrl, type ChaosCluster } from "./chaos-cluster.js";
@@ -9,14 +9,53 @@ import { countFeatureRows, countScoreRows } from "./row-count.js";
 
 /** In which a training or a scoring must end, whatever is done to it. It takes seconds on an idle machine when nothing is. */
 const boundMs = 600_000;
+/** In which a command that follows nothing must end. */
+const commandBoundMs = 120_000;
 /** What a person, or a supervisor, waits before giving a command again. */
 const repeatMs = 300;
 
 const failedCommand = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 
-/** The command that is being followed at this moment, for whoever wants to kill it. */
-export interface CommandSlot {
+/** The command that is being followed at this moment, for whoever wants to disturb it. */
+export class CommandSlot {
   running: RunningCli | undefined;
+  /** The run that it trains; undefined for a scoring, whose id it alone knows. */
+  run: string | undefined;
+  readonly #env: Readonly<Record<string, string>>;
+  #args: readonly string[] = [];
+  readonly #repeats: RunningCli[] = [];
+
+  constructor(env: Readonly<Record<string, string>>) {
+    this.#env = env;
+  }
+
+  start(args: readonly string[]): RunningCli {
+    this.#args = args;
+    this.running = this.#follow();
+    return this.running;
+  }
+
+  /** The same command again, beside the first. */
+  repeat(): boolean {
+    if (this.running === undefined) return false;
+    this.#repeats.push(this.#follow());
+    return true;
+  }
+
+  async cancel(): Promise<boolean> {
+    if (this.running === undefined || this.run === undefined) return false;
+    const { code } = await new RunningCli(["cancel", this.run], { env: this.#env }).end(commandBoundMs);
+    return code === 0;
+  }
+
+  /** What the repeated commands came to; they see the same end. */
+  async repeatsEnd(timeoutMs: number): Promise<CliResult[]> {
+    return Promise.all(this.#repeats.splice(0).map((command) => command.end(timeoutMs)));
+  }
+
+  #follow(): RunningCli {
+    return new RunningCli([...this.#args, "--follow", "--json"], { env: this.#env });
+  }
 }
 
 /** A command that ended by itself and without success. */
@@ -40,11 +79,7 @@ export class DidNotEnd extends Error {}
  * time as `trommel resume`.
  * @throws DidNotEnd after ten minutes
  */
-export async function finishRound(
-  names: RoundNames,
-  { env }: ChaosCluster,
-  slot: CommandSlot,
-): Promise<GivenUp[]> {
+export async function finishRound(names: RoundNames, slot: CommandSlot): Promise<GivenUp[]> {
   const train = [
     ...["train", "s3://pictures/labelled", "--run", names.run, "--backbone", tinyBackbone.name],
     ...["--shard-size", "4", "--views", "4", "--epochs", "8", "--step", "8", "--validation", "0.2"],
@@ -53,13 +88,12 @@ export async function finishRound(
     ...["score", "s3://pictures/unlabelled", "--model", names.run, "--output", names.output],
     ...["--shard-size", "3", "--format", "csv"],
   ];
-  const givenUp: GivenUp[] = [];
-  await finish(
-    async (turn) => (turn % 2 === 1 && (await isClaimed(names.run)) ? ["resume", names.run] : train),
-    { env, slot, givenUp },
+  slot.run = names.run;
+  const training = await finish(slot, async (turn) =>
+    turn % 2 === 1 && (await isClaimed(names.run)) ? ["resume", names.run] : train,
   );
-  await finish(() => score, { env, slot, givenUp });
-  return givenUp;
+  slot.run = undefined;
+  return [...training, ...(await finish(slot, () => score))];
 }
 
 /** Whether the run has its configuration, without which there is nothing to resume. */
@@ -73,26 +107,28 @@ async function isClaimed(run: string): Promise<boolean> {
 }
 
 async function finish(
+  slot: CommandSlot,
   argsOf: (turn: number) => readonly string[] | Promise<readonly string[]>,
-  around: {
-    readonly env: Readonly<Record<string, string>>;
-    readonly slot: CommandSlot;
-    readonly givenUp: GivenUp[];
-  },
-): Promise<void> {
-  const { env, slot, givenUp } = around;
+): Promise<GivenUp[]> {
+  const givenUp: GivenUp[] = [];
   const deadline = performance.now() + boundMs;
+  const leftMs = (): number => Math.max(1, deadline - performance.now());
+  const inTime = async <T>(work: Promise<T>): Promise<T> =>
+    work.catch((thrown: unknown) => {
+      throw new DidNotEnd(messageOf(thrown));
+    });
+  const note = (args: readonly string[], { code, signal, stdout, stderr }: CliResult): void => {
+    if (code !== 0 && signal === null) givenUp.push(describeFailure(args, stdout, stderr));
+  };
   for (let turn = 0; ; turn += 1) {
     const args = await argsOf(turn);
-    const command = new RunningCli([...args, "--follow", "--json"], { env });
-    slot.running = command;
-    const leftMs = Math.max(1, deadline - performance.now());
-    const { code, signal, stdout, stderr } = await command.end(leftMs).catch((thrown: unknown) => {
-      throw new DidNotEnd(thrown instanceof Error ? thrown.message : String(thrown));
-    });
+    const result = await inTime(slot.start(args).end(leftMs()));
     slot.running = undefined;
-    if (code === 0) return;
-    if (signal === null) givenUp.push(describeFailure(args, stdout, stderr));
+    note(args, result);
+    if (result.code === 0) {
+      for (const repeated of await inTime(slot.repeatsEnd(leftMs()))) note(args, repeated);
+      return givenUp;
+    }
     await sleep(repeatMs);
   }
 }

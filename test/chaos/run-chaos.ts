@@ -7,7 +7,7 @@ import { clusterSize, startChaosCluster, type ChaosCluster } from "./chaos-clust
 import { buildReport, type ChaosReport, type RoundReport } from "./chaos-report.js";
 import { scheduleFaults } from "./fault-schedule.js";
 import { FaultInjector } from "./inject-faults.js";
-import { checkRound, clearRound, DidNotEnd, finishRound, type CommandSlot } from "./round.js";
+import { checkRound, clearRound, DidNotEnd, finishRound, CommandSlot } from "./round.js";
 
 export interface ChaosOptions {
   readonly minutes: number;
@@ -41,7 +41,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 }
 
 async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptions): Promise<ChaosReport> {
-  const slot: CommandSlot = { running: undefined };
+  const slot = new CommandSlot(cluster.env);
   const startedAt = performance.now();
   const elapsed = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
   const injector = new FaultInjector(cluster, slot, (line) => say(`${elapsed()}  ${line}`));
@@ -80,7 +80,7 @@ function namesOf(number: number): RoundNames {
 
 async function peacefulRound(cluster: ChaosCluster, slot: CommandSlot): Promise<ReadonlyMap<string, string>> {
   const names = namesOf(0);
-  const givenUp = await finishRound(names, cluster, slot);
+  const givenUp = await finishRound(names, slot);
   const { artefacts, lost, doubled } = await checkRound(names, cluster);
   if (givenUp.length + lost.length + doubled.length > 0)
     throw new Error(`the undisturbed round failed: ${JSON.stringify({ givenUp, lost, doubled })}`);
@@ -99,7 +99,7 @@ async function disturbedRound(
   const base = { number, givenUp: [], lost: [], doubled: [], different: [], undrained: [] };
   injector.open();
   try {
-    const givenUp = await finishRound(names, cluster, slot);
+    const givenUp = await finishRound(names, slot);
     await injector.shut();
     const { artefacts, lost, doubled } = await checkRound(names, cluster);
     const different = differences(artefacts, undisturbed);
