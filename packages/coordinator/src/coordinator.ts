@@ -19,6 +19,7 @@ import {
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
+import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
@@ -57,6 +58,9 @@ export async function startCoordinator(options: {
       const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
       const board = new RunBoard(connection, payload.id);
       try {
+        if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
+          throw tooManyDeaths(payload.stage, job.stalledCounter);
+        }
         await plan(payload, {
           attempt: payload.attempt,
           store,

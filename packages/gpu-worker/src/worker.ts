@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
@@ -5,7 +6,6 @@ import {
   checkRedis,
   connectRedis,
   describeRedis,
-  messageOf,
   openStore,
   queuePrefix,
   ReleaseStack,
@@ -15,94 +15,120 @@ import {
   type WorkerOptions,
 } from "@trommel/common";
 import { Worker } from "bullmq";
+import type { Redis } from "ioredis";
 import { pino, type Logger } from "pino";
 import pretty from "pino-pretty";
+import { drain } from "./drain.js";
 import { createProcessor } from "./job-processor.js";
+import { unlessAborted } from "./stages/unless-aborted.js";
+import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "./threads/device-client.js";
 import type { ReduceThreadData } from "./threads/reduce-thread.js";
 import { ThreadClient } from "./threads/thread-rpc.js";
 
-/** How long handing back and letting go may take after the drain. */
-const releaseMs = 5_000;
 /**
  * Base images times views per batch on the device. Results do not depend on it. On a CPU smaller batches leave more
  * in its caches: 60 images a second with 12, 56 with 24.
  */
 export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfies Record<Device, number>;
 
-/** Serves the queues until SIGTERM or SIGINT. @returns the exit code: 0 after a drain, 1 where one did not end */
+/**
+ * Serves the queues until SIGTERM or SIGINT, at any time from the call on.
+ * @returns the exit code, see {@link drain}; 0 where it was told to stop before it served
+ */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
+  const stop = new StopSignals();
   const log = createLogger(options.logLevel);
-  const stopped = untilStopped();
   const watched = options.embedded ? endWhenOrphaned(options.redisUrl) : () => undefined;
   const releases = new ReleaseStack();
-  const shutdown = new AbortController();
   try {
-    await checkRedis(options.redisUrl);
-    const device = new DeviceClient({
-      engine: options.engine,
-      device: options.device,
-      threads: options.threads,
-      // Extraction and scoring each have so many shards in flight, and each may be of another model.
-      modelsAtMost: 2 * options.concurrency,
-    });
-    releases.add("device", () => device.stop());
-    const report = await device.report();
-    process.stderr.write(
-      `worker ${process.pid}: ${options.engine} on ${report.description}, ${options.queues.join(" ")} from ${describeRedis(options.redisUrl)}\n`,
-    );
-    const reduceData: ReduceThreadData = {
-      storeUrl: options.storeUrl,
-      threads: options.threads,
-      logLevel: options.logLevel,
-    };
-    const reduce = new ThreadClient(new URL("./threads/reduce-thread.js", import.meta.url), reduceData);
-    releases.add("reduce thread", () => reduce.stop());
-    const store = openStore(options.storeUrl, { onNotice: (notice) => log.warn(notice) });
-    releases.add("store", () => store.close());
-    const redis = connectRedis(options.redisUrl);
-    releases.add("redis", () => redis.disconnect());
-    const { engine, threads } = options;
-    const processor = createProcessor({
-      store,
-      redis,
-      device,
-      reduce,
-      engine,
-      threads,
-      viewsPerBatch: viewsPerBatch[options.device],
-      log,
-      shutdown: shutdown.signal,
-    });
-    const workers = options.queues.map((queue) => {
-      const concurrency = queue === "reduce" ? 1 : options.concurrency;
-      const worker = new Worker(queue, processor, {
-        connection: redis,
-        prefix: queuePrefix,
-        // Each job says which process has it (`pb` in its hash).
-        name: `${hostname()}:${process.pid}`,
-        concurrency,
-        drainDelay: 1,
-        ...workerTimings,
-      });
-      worker.on("error", (error) => log.debug({ queue, reason: error.message }, "queue error"));
-      return worker;
-    });
-    await withTimeout(Promise.all(workers.map((worker) => worker.waitUntilReady())), 10_000, "reach Redis");
-    if (options.embedded && process.connected) process.send?.({ ready: true });
-    await stopped;
-    return await drain(workers, shutdown, options.drainMs);
+    const serving = await startServing(options, stop, log, releases);
+    if (options.embedded) tellCluster({ ready: true });
+    if (!stop.drain.aborted) await once(stop.drain, "abort");
+    return await drain({ ...serving, stop, drainMs: options.drainMs });
+  } catch (thrown) {
+    if (stop.drain.aborted) return 0;
+    throw thrown;
   } finally {
     watched();
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
   }
 }
 
-async function untilStopped(): Promise<void> {
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", () => resolve());
-    process.once("SIGINT", () => resolve());
+interface Serving {
+  readonly workers: readonly Worker[];
+  readonly redis: Redis;
+  readonly underWay: ReadonlySet<Promise<unknown>>;
+}
+
+async function startServing(
+  options: WorkerOptions,
+  stop: StopSignals,
+  log: Logger,
+  releases: ReleaseStack,
+): Promise<Serving> {
+  const { engine, threads, redisUrl, storeUrl } = options;
+  await unlessAborted(stop.drain, checkRedis(redisUrl));
+  const device = new DeviceClient({
+    engine,
+    device: options.device,
+    threads,
+    // Extraction and scoring each have so many shards in flight, and each may be of another model.
+    modelsAtMost: 2 * options.concurrency,
   });
+  releases.add("device", () => device.stop());
+  const report = await unlessAborted(stop.drain, device.report());
+  process.stderr.write(
+    `worker ${process.pid}: ${engine} on ${report.description}, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
+  );
+  const reduceData: ReduceThreadData = { storeUrl, threads, logLevel: options.logLevel };
+  const reduce = new ThreadClient(new URL("./threads/reduce-thread.js", import.meta.url), reduceData);
+  releases.add("reduce thread", () => reduce.stop());
+  const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
+  releases.add("store", () => store.close());
+  const redis = connectRedis(redisUrl);
+  releases.add("redis", () => redis.disconnect());
+  const underWay = new Set<Promise<unknown>>();
+  const processor = createProcessor({
+    store,
+    redis,
+    device,
+    reduce,
+    engine,
+    threads,
+    viewsPerBatch: viewsPerBatch[options.device],
+    log,
+    shutdown: stop.handedBack,
+    underWay,
+  });
+  const workers = options.queues.map((queue) => {
+    const concurrency = queue === "reduce" ? 1 : options.concurrency;
+    const worker = new Worker(queue, processor, {
+      connection: redis,
+      prefix: queuePrefix,
+      // Each job says which process has it (`pb` in its hash).
+      name: `${hostname()}:${process.pid}`,
+      concurrency,
+      drainDelay: 1,
+      ...workerTimings,
+    });
+    worker.on("error", (error) => log.debug({ queue, reason: error.message }, "queue error"));
+    if (options.embedded) worker.once("active", () => tellCluster({ tookJob: true }));
+    return worker;
+  });
+  const ready = Promise.all(workers.map((worker) => worker.waitUntilReady()));
+  try {
+    await unlessAborted(stop.drain, withTimeout(ready, 10_000, "reach Redis"));
+  } catch (thrown) {
+    // It may have taken jobs already.
+    if (!stop.drain.aborted) throw thrown;
+  }
+  return { workers, redis, underWay };
+}
+
+/** The command that started an embedded worker judges by this whether to start it again. */
+function tellCluster(message: { readonly ready?: true; readonly tookJob?: true }): void {
+  if (process.connected) process.send?.(message);
 }
 
 /**
@@ -123,29 +149,6 @@ function endWhenOrphaned(redisUrl: string): () => void {
   if (process.connected) process.once("disconnect", orphaned);
   else orphaned();
   return () => process.off("disconnect", orphaned);
-}
-
-async function drain(
-  workers: readonly Worker[],
-  shutdown: AbortController,
-  drainMs: number,
-): Promise<number> {
-  const closing = Promise.all(workers.map((worker) => worker.close()));
-  // Without Redis closing fails or never ends; either way it is waited for below, and only there.
-  closing.catch(() => undefined);
-  try {
-    await withTimeout(closing, drainMs, "finish the shards under way");
-    return 0;
-  } catch {
-    shutdown.abort();
-  }
-  try {
-    await withTimeout(closing, releaseMs, "hand the shards back");
-    return 0;
-  } catch (thrown) {
-    process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks lapse by themselves\n`);
-    return 1;
-  }
 }
 
 function createLogger(level: string): Logger {

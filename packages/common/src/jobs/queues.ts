@@ -36,12 +36,13 @@ export const shardsPerGram = 16;
 
 /**
  * Take-over of a dead worker's job: its lock lapses after `lockDuration`, the next check within
- * `stalledInterval` puts the job back. Stalls are machines that went away, so several are allowed.
+ * `stalledInterval` puts the job back. How often that may happen is for those who take it over to say
+ * (see `treatmentAfter`): BullMQ's own bound would end a run without a word on its board.
  */
 export const workerTimings = {
   lockDuration: 5000,
   stalledInterval: 2500,
-  maxStalledCount: 5,
+  maxStalledCount: 1_000_000,
   /** What a worker waits after its connection broke; BullMQ's own 15 s would outlast the locks of what it holds. */
   runRetryDelay: 1000,
 } as const;

@@ -4,17 +4,16 @@ import { errorCodes, TrommelError, type ErrorCode } from "@trommel/common";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { stopProcess } from "./embedded-redis.js";
+import { restartAfter, soonMs } from "./restart-after.js";
 
-/** A worker that ends without being asked is started again, this often within {@link restartWindowMs}. */
-const maxRestarts = 20;
-const restartWindowMs = 60_000;
 /** A command that ends does not wait for shards under way: they are handed back, and done again when it is resumed. */
 const drainSeconds = 3;
 const stopTimeoutMs = 15_000;
 
-/** What a worker tells over its channel: that it serves, or why it cannot. */
+/** What a worker tells over its channel: that it serves, that it was given a job, or why it cannot serve. */
 const workerMessage = z.object({
   ready: z.boolean().optional(),
+  tookJob: z.boolean().optional(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
 });
 
@@ -28,20 +27,20 @@ export interface WorkerSpawnOptions {
 }
 
 /**
- * Worker processes of a local cluster, supervised: one that dies is replaced. They hold an IPC channel to
- * us and end by themselves when it closes, so that none outlives a command that was killed.
+ * Worker processes of a local cluster, supervised: one that dies is replaced, see {@link restartAfter}. They hold an IPC
+ * channel to us and end by themselves when it closes, so that none outlives a command that was killed.
  */
 export class WorkerProcesses {
   readonly #options: WorkerSpawnOptions;
   readonly #children = new Set<ChildProcess>();
+  readonly #restarting = new Set<NodeJS.Timeout>();
   readonly #starting: Promise<void>[] = [];
   #error: { readonly code: string; readonly message: string } | undefined;
-  readonly #restarts: number[] = [];
   #stopping = false;
 
   constructor(options: WorkerSpawnOptions) {
     this.#options = options;
-    for (let i = 0; i < options.count; i += 1) this.#start();
+    for (let i = 0; i < options.count; i += 1) this.#starting.push(this.#start(0, false));
   }
 
   get pids(): number[] {
@@ -55,12 +54,57 @@ export class WorkerProcesses {
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    for (const timer of this.#restarting) clearTimeout(timer);
     await Promise.all([...this.#children].map((child) => stopProcess(child, stopTimeoutMs)));
   }
 
-  #start(): void {
+  /**
+   * @param idleDeaths of this worker's predecessors in a row
+   * @param servedBefore whether any of its predecessors served
+   * @returns when it serves or has ended
+   */
+  #start(idleDeaths: number, servedBefore: boolean): Promise<void> {
+    const child = this.#spawn();
+    let served = servedBefore;
+    let tookJob = false;
+    const startedAt = performance.now();
+    return new Promise((resolve) => {
+      child.on("message", (message) => {
+        const told = workerMessage.safeParse(message);
+        if (!told.success) return;
+        tookJob ||= told.data.tookJob ?? false;
+        if (told.data.ready === true) {
+          served = true;
+          resolve();
+        }
+        this.#error = told.data.error ?? this.#error;
+      });
+      child.once("exit", (code, signal) => {
+        this.#children.delete(child);
+        resolve();
+        if (this.#stopping) return;
+        const { pid } = child;
+        const atOnce = !tookJob && performance.now() - startedAt < soonMs;
+        const deaths = atOnce ? idleDeaths + 1 : 0;
+        const delayMs = restartAfter({ served, idleDeaths: deaths });
+        const ended = { pid, code, signal, reason: this.#error?.message, startsAgainInMs: delayMs };
+        if (served) this.#options.log.warn(ended, "a worker ended");
+        if (delayMs !== undefined) this.#startLater(delayMs, deaths);
+      });
+    });
+  }
+
+  #startLater(delayMs: number, idleDeaths: number): void {
+    const timer = setTimeout(() => {
+      this.#restarting.delete(timer);
+      void this.#start(idleDeaths, true);
+    }, delayMs);
+    this.#restarting.add(timer);
+  }
+
+  #spawn(): ChildProcess {
     const cli = fileURLToPath(new URL("../../bin/trommel.js", import.meta.url));
-    const { redisUrl, storeUrl, flags, log } = this.#options;
+    const { redisUrl, storeUrl, flags } = this.#options;
     const child = fork(cli, ["worker", "--embedded", "--drain-seconds", String(drainSeconds), ...flags], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
       // The Redis URL travels by environment: argument lists are public on a machine, and it may hold a password.
@@ -68,32 +112,12 @@ export class WorkerProcesses {
       env: { MALLOC_ARENA_MAX: "2", ...process.env, TROMMEL_REDIS_URL: redisUrl, TROMMEL_STORE: storeUrl },
     });
     this.#children.add(child);
-    let served = false;
-    let settled = (): void => undefined;
-    this.#starting.push(new Promise<void>((resolve) => (settled = resolve)));
-    child.on("message", (message) => {
-      const told = workerMessage.safeParse(message);
-      if (!told.success) return;
-      if (told.data.ready === true) {
-        served = true;
-        settled();
-      }
-      this.#error = told.data.error ?? this.#error;
-    });
-    child.once("exit", (code, signal) => {
-      this.#children.delete(child);
-      settled();
-      if (this.#stopping) return;
-      // One that never served cannot be helped by another start.
-      if (!served) return;
-      log.warn({ pid: child.pid, code, signal, reason: this.#error?.message }, "a worker ended");
-      if (this.#mayRestart()) this.#start();
-    });
+    return child;
   }
 
   /** @throws TrommelError where every worker has given up, with what the last one said */
   check(): void {
-    if (this.#children.size > 0) return;
+    if (this.#children.size + this.#restarting.size > 0) return;
     const { code, message } = this.#error ?? {
       code: "internal",
       message: "failed to keep a worker running: each one ended without a word",
@@ -101,14 +125,5 @@ export class WorkerProcesses {
     throw new TrommelError(code in errorCodes ? (code as ErrorCode) : "internal", message, {
       retryable: false,
     });
-  }
-
-  #mayRestart(): boolean {
-    const now = performance.now();
-    this.#restarts.push(now);
-    const recent = this.#restarts.filter((at) => now - at < restartWindowMs).length;
-    if (recent > maxRestarts)
-      this.#options.log.error({ recent }, "workers keep ending; none is started again");
-    return recent <= maxRestarts;
   }
 }

@@ -1,7 +1,7 @@
 import type { TrommelError } from "@trommel/common";
 import { toTrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
 import pLimit from "p-limit";
-import { decodeImage, type ResolvedDecodeRecipe } from "./decode-image.js";
+import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "./decode-image.js";
 
 /** Files of a shard whose bytes are in memory at once; with the recipe's `maxBytes` the bound on what they take. */
 const filesAtOnce = 8;
@@ -12,11 +12,17 @@ export type Picture = { readonly position: number; readonly key: string } & (
   | { readonly ok: false; readonly reason: FailureReason; readonly detail: string }
 );
 
+/** What came of a file's bytes. */
+export type FileOutcome =
+  DecodedImage | { readonly ok: false; readonly reason: FailureReason; readonly detail: string };
+
 export interface PictureStreamOptions {
   readonly entries: readonly ShardEntry[];
   /** @throws TrommelError as ObjectStore.get does */
   readonly read: (key: string, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array>;
   readonly decode: ResolvedDecodeRecipe;
+  /** Decodes the bytes of the file at that position. @default in this process, several at once */
+  readonly decodeFile?: ((position: number, bytes: Uint8Array) => Promise<FileOutcome>) | undefined;
   /** Pictures that are under way or decoded and waiting. */
   readonly window: number;
   readonly signal: AbortSignal;
@@ -73,7 +79,7 @@ async function loadPicture(
     if (reason === undefined) throw error;
     return { ...base, ok: false, reason, detail: "the store refused it when its turn came" };
   }
-  const decoded = await decodeImage(bytes, options.decode);
+  const decoded = await (options.decodeFile?.(position, bytes) ?? decodeImage(bytes, options.decode));
   return decoded.ok
     ? { ...base, ok: true, pixels: decoded.pixels }
     : { ...base, ok: false, reason: decoded.reason, detail: decoded.detail.slice(0, 300) };

@@ -1,4 +1,5 @@
 import type { ObjectStore, Stage } from "@trommel/common";
+import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { Logger } from "pino";
 import type { DeviceClient } from "../threads/device-client.js";
 
@@ -24,6 +25,8 @@ export interface DeviceStageContext extends StageContext {
   readonly engine: "onnx" | "tfjs";
   /** Base images per batch are chosen so that a batch has about this many views. */
   readonly viewsPerBatch: number;
+  /** Where a worker died of this shard, or seemed to: its files are then decoded one by one. */
+  readonly trial: ShardTrial | undefined;
 }
 
 /** What a stage reports when it is done. */

@@ -6,9 +6,10 @@ import {
   type ObjectStore,
   type ShardEntry,
 } from "@trommel/common";
-import { streamPictures } from "../image/picture-stream.js";
+import { streamPictures, type PictureStreamOptions } from "../image/picture-stream.js";
 import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
 import type { DeviceStageContext } from "./context.js";
+import { OneByOne } from "./one-by-one.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
 
 /** Of a shard, for each batch that the device computes at once: one runs, one waits. */
@@ -18,7 +19,8 @@ const windowBatches = 4;
 
 /**
  * A shard's files through the device: fetched and decoded many at once, packed in shard order, and handed to `run` with
- * a bounded number of batches under way.
+ * a bounded number of batches under way. Where a worker died of the shard they are decoded one by one, those first that
+ * it may have died of.
  * @param run takes a batch to its end; called in shard order, settles in any
  * @returns a typed reason for each file that was in no batch, in shard order
  * @throws TrommelError what `run` or the source throws; nothing is under way any more by then
@@ -46,15 +48,24 @@ export async function runBatches(options: {
     result.catch(() => undefined);
     running.push(result);
   };
+  const { trial, signal } = context;
+  const oneByOne =
+    trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
   const source = openStore(options.source);
   try {
+    const files = {
+      read: (key: string, maxBytes: number, until: AbortSignal) =>
+        source.get(key, { maxBytes, signal: until }),
+      decode: options.decode,
+      signal,
+    };
+    if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
     const batches = new PictureBatches(options.decode.side, batchSize);
     for await (const picture of streamPictures({
+      ...files,
       entries: options.entries,
-      read: (key, maxBytes, signal) => source.get(key, { maxBytes, signal }),
-      decode: options.decode,
+      decodeFile: oneByOne && ((position, bytes) => oneByOne.decode(position, bytes, false)),
       window: windowBatches * batchSize * context.device.laneCount,
-      signal: context.signal,
     })) {
       if (!picture.ok) {
         const { position, key, reason, detail } = picture;
@@ -72,10 +83,26 @@ export async function runBatches(options: {
     if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
       await checkSource(source);
   } finally {
+    await oneByOne?.stop();
     await Promise.allSettled(running);
     source.close();
   }
   return failed;
+}
+
+/** Each alone, while nothing else of the shard is under way: a worker that dies here died of that file or of its machine. */
+async function trySuspects(
+  oneByOne: OneByOne,
+  entries: readonly ShardEntry[],
+  files: Pick<PictureStreamOptions, "read" | "decode" | "signal">,
+): Promise<void> {
+  const { suspects } = oneByOne;
+  for await (const _ of streamPictures({
+    ...files,
+    entries: suspects.flatMap((position) => entries[position] ?? []),
+    decodeFile: (place, bytes) => oneByOne.decode(suspects[place] ?? place, bytes, true),
+    window: 1,
+  }));
 }
 
 /**

@@ -49,12 +49,17 @@ type WorkerFlags = GlobalFlags & {
 
 /** `trommel worker`; the worker package takes over this process. */
 export async function worker(flags: WorkerFlags): Promise<void> {
+  let told = false;
+  const early = (): void => void (told = true);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, early);
   const session = new Session(flags);
   const storeUrl = session.store.url;
   await session.close();
   const redisUrl = requireRedis(flags, "worker");
   await checkRedis(redisUrl);
   const commands = await loadWorkerCommands();
+  // It holds nothing yet. From its first line on the worker listens to the signals itself.
+  if (told) return;
   process.exitCode = await commands.runWorker({
     redisUrl,
     storeUrl,

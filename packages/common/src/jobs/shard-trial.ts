@@ -1,0 +1,88 @@
+import type { Redis } from "ioredis";
+import type { z } from "zod";
+import { failureReason } from "../artefacts/failure-reason.js";
+import { parseAs } from "../parse.js";
+import { queuePrefix, type Stage } from "./queues.js";
+import { triesPerFile } from "./worker-deaths.js";
+
+/**
+ * What is remembered of a shard while its files are tried one by one, so that the next worker goes on where one died.
+ * It is disposable like the rest of Redis: without it the files are tried again, to the same end.
+ *
+ * Key `trommel:run:<id>:<attempt>:<stage>:trial:<shard>`, a hash with these fields for the file at a position:
+ * `among:<p>`  it was begun while other work went on, and nothing was heard of it since;
+ * `alone:<p>`  how often it was begun with no other file of the shard under way, and nothing was heard of it since;
+ * `blamed:<p>` why it is left out;
+ * and `tried`  where any file was decoded to its end.
+ */
+const trialTtlSeconds = 7 * 24 * 3600;
+
+/** The reasons for which a file is left out by a trial. */
+export const blameReason = failureReason.extract(["crashed-worker", "timed-out"]);
+export type BlameReason = z.infer<typeof blameReason>;
+
+export interface TrialState {
+  /** By position: a file that every process died of, or that none got to the end of. */
+  readonly blamed: ReadonlyMap<number, BlameReason>;
+  /** Positions that a worker may have died of; each has to be tried alone. */
+  readonly suspects: readonly number[];
+  /** Whether any file of the shard was decoded to its end. */
+  readonly tried: boolean;
+}
+
+export class ShardTrial {
+  readonly #redis: Redis;
+  readonly #key: string;
+
+  constructor(redis: Redis, unit: { id: string; attempt: number; stage: Stage; shard: number }) {
+    this.#redis = redis;
+    this.#key = `${queuePrefix}:run:${unit.id}:${unit.attempt}:${unit.stage}:trial:${unit.shard}`;
+  }
+
+  async state(): Promise<TrialState> {
+    return parseTrial(await this.#redis.hgetall(this.#key), this.#key);
+  }
+
+  /** Before a file is given to a process: if nothing more is heard, the worker died while it was there. */
+  async begin(position: number, alone: boolean): Promise<void> {
+    const begun = this.#redis.multi();
+    if (alone) begun.hincrby(this.#key, `alone:${position}`, 1);
+    else begun.hset(this.#key, `among:${position}`, 1);
+    await begun.expire(this.#key, trialTtlSeconds).exec();
+  }
+
+  /** The worker lived on, whatever became of the process that had the file. */
+  async livedOn(position: number): Promise<void> {
+    await this.#redis.hdel(this.#key, `among:${position}`, `alone:${position}`);
+  }
+
+  async noteTried(): Promise<void> {
+    await this.#redis.multi().hset(this.#key, "tried", 1).expire(this.#key, trialTtlSeconds).exec();
+  }
+
+  async blame(position: number, reason: BlameReason): Promise<void> {
+    await this.#redis
+      .multi()
+      .hset(this.#key, `blamed:${position}`, reason)
+      .expire(this.#key, trialTtlSeconds)
+      .exec();
+  }
+}
+
+/** A file that workers died of alone, time after time, is blamed by that count. */
+function parseTrial(fields: Readonly<Record<string, string>>, key: string): TrialState {
+  const blamed = new Map<number, BlameReason>();
+  const suspects = new Set<number>();
+  for (const [field, value] of Object.entries(fields)) {
+    const [kind, position] = field.split(":");
+    if (kind === "blamed") blamed.set(Number(position), parseAs(blameReason, value, `${field} of ${key}`));
+    else if (kind === "alone" && Number(value) >= triesPerFile)
+      blamed.set(Number(position), "crashed-worker");
+    else if (kind === "alone" || kind === "among") suspects.add(Number(position));
+  }
+  return {
+    blamed,
+    suspects: [...suspects].filter((position) => !blamed.has(position)).sort((a, b) => a - b),
+    tried: fields["tried"] !== undefined,
+  };
+}

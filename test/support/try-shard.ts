@@ -1,0 +1,33 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { recipe } from "@trommel/common";
+import { ShardTrial } from "@trommel/common/jobs/shard-trial";
+import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
+import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
+import { Redis } from "ioredis";
+
+/**
+ * A process like a worker that has a shard after another worker died of it, and nothing else. It prints what failed, as
+ * one line of JSON. Arguments: the URL of Redis, and the folder with the shard's files.
+ */
+const [url = "", source = ""] = process.argv.slice(2);
+const redis = new Redis(url);
+const nothing = (): void => undefined;
+const context: Pick<DeviceStageContext, "trial" | "signal" | "onImages"> = {
+  trial: new ShardTrial(redis, { id: "test", attempt: 1, stage: "score", shard: 0 }),
+  signal: new AbortController().signal,
+  onImages: nothing,
+};
+const keys = (await readdir(source)).sort();
+const failed = await runBatches({
+  entries: await Promise.all(
+    keys.map(async (key) => ({ key, sizeBytes: (await stat(join(source, key))).size, etag: "" })),
+  ),
+  source,
+  decode: { ...recipe.parse({ backbones: ["any"] }).decode, side: 16 },
+  batchSize: 4,
+  context: { ...context, device: { laneCount: 1 } } as unknown as DeviceStageContext,
+  run: () => Promise.resolve(),
+});
+process.stdout.write(`${JSON.stringify(failed)}\n`);
+redis.disconnect();
