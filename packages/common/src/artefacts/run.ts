@@ -18,9 +18,10 @@ export const runConfig = z
         /** sha256 of the run's `labels.json`; null where folders label. */
         tableSha256: sha256.nullable(),
       })
-      .strict(),
+      .strict()
+      .default({ classes: null, tableSha256: null }),
     /** Absolute location that the bundle is copied to. */
-    export: z.string().nullable(),
+    export: z.string().nullable().default(null),
     /** The recipe's backbones, resolved, in its order. */
     backbones: z
       .array(

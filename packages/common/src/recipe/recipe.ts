@@ -263,6 +263,16 @@ const backboneReference = z
   })
   .strict();
 
+/** Its value becomes part of the run's configuration, so that no variable with a secret may be named. */
+const pathVariable = z
+  .string()
+  .regex(
+    /^[A-Z][A-Z0-9_]*_(PATH|DIR|URL|PREFIX)$/,
+    "the variable's name ends in _PATH, _DIR, _URL or _PREFIX",
+  )
+  .nullable()
+  .default(null);
+
 export const recipe = z
   .object({
     name: z.string().min(1).default("default"),
@@ -319,8 +329,8 @@ export const recipe = z
     /** Environment variables that name the dataset and where the bundle is copied to, where the command line does not. */
     environment: z
       .object({
-        input: z.string().min(1).nullable().default(null),
-        output: z.string().min(1).nullable().default(null),
+        input: pathVariable,
+        output: pathVariable,
       })
       .strict()
       .prefault({}),

@@ -160,6 +160,7 @@ export async function readRecipe(flags: Readonly<Record<string, unknown>>): Prom
   return parseRecipe(
     written,
     typeof reference === "string" ? `the recipe ${reference}` : "the recipe of the flags",
+    named?.lineOf,
   );
 }
 

@@ -69,8 +69,9 @@ async function joinEmbedded(session: Session, subject: Subject, signal: AbortSig
 export function showResult(session: Session, subject: Subject, result: RunResult): void {
   const { ledger } = result;
   if (result.accuracy !== undefined) {
+    const of = result.measured === "head-before-refit" ? " of the head before the refit" : "";
     session.say(
-      `${subject.id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}`,
+      `${subject.id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}`,
     );
   }
   session.say(

@@ -2,8 +2,8 @@ import { openStore, parseLocation, TrommelError } from "@trommel/common";
 
 /** Files that a person names for the labels: read whole, from a folder or a bucket. */
 
-/** A table of ten million rows fits; what is larger is no label file. */
-const maxLabelFileBytes = 512 * 1024 * 1024;
+/** A table of a few million rows fits, and so does the `labels.json` that it becomes, which is one text in memory. */
+const maxLabelFileBytes = 256 * 1024 * 1024;
 
 /**
  * @param what what the file is to its reader, for messages: "the class list"

@@ -8,6 +8,7 @@ import {
   TrommelError,
   type Recipe,
 } from "@trommel/common";
+import type { LineOf } from "./read-recipe.js";
 import { isMapping } from "./recipe-path.js";
 
 /** Where a recipe chooses one of several kinds, each with options of its own. */
@@ -23,21 +24,29 @@ const defaults = recipeSchema.parse({ backbones: ["any"] });
 /**
  * Parses a written recipe and fills its defaults in.
  * @param what names it in messages
+ * @param lineOf where its fields are written, for messages
  * @throws TrommelError `invalid-argument` with every fault and its path; an option of another kind of head (optimiser,
  *   schedule, label source) is told with the kinds' own options
  */
-export function parseRecipe(written: unknown, what: string): Recipe {
+export function parseRecipe(written: unknown, what: string, lineOf: LineOf = () => undefined): Recipe {
   for (const { path, noun, options } of choices) {
     const choice = at(written, path);
     if (!isMapping(choice)) continue;
     const type = Object.hasOwn(choice, "type") ? choice["type"] : typeOf(at(defaults, path));
     const legal = typeof type === "string" ? options.get(type) : undefined;
-    if (typeof type !== "string" || legal === undefined) throw unknownKind(what, path, noun, type, options);
+    if (typeof type !== "string" || legal === undefined)
+      throw unknownKind(`${what}${lineText(lineOf([...path, "type"]))}`, path, noun, type, options);
     const misfits = Object.keys(choice).filter((name) => name !== "type" && !legal.includes(name));
-    if (misfits.length > 0) throw misfit({ what, path, noun, type, misfits, legal, options });
+    const place = `${what}${lineText(lineOf([...path, misfits[0] ?? ""]))}`;
+    if (misfits.length > 0) throw misfit({ what: place, path, noun, type, misfits, legal, options });
   }
-  return parseAs(recipeSchema, written, what);
+  const result = recipeSchema.safeParse(written);
+  if (result.success) return result.data;
+  // The first fault's line; the others are named by their paths.
+  return parseAs(recipeSchema, written, `${what}${lineText(lineOf(result.error.issues[0]?.path ?? []))}`);
 }
+
+const lineText = (line: number | undefined): string => (line === undefined ? "" : `, line ${line}`);
 
 type KindOptions = ReadonlyMap<string, readonly string[]>;
 

@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf, TrommelError } from "@trommel/common";
-import { parse as parseYaml } from "yaml";
+import { isMap, LineCounter, parseDocument } from "yaml";
 import { isMapping, mergeOver, type WrittenRecipe } from "./recipe-path.js";
 
 /** The recipes that Trommel is shipped with: `recipes/<name>.yaml` of this package. */
@@ -18,7 +18,11 @@ export interface RecipeText {
   readonly written: WrittenRecipe;
   /** Names of its variants, in the file's order. */
   readonly variants: readonly string[];
+  /** Line of the file, from 1, in which a field is written; undefined for what it does not hold. */
+  readonly lineOf: LineOf;
 }
+
+export type LineOf = (path: readonly PropertyKey[]) => number | undefined;
 
 /** @returns names in alphabetical order */
 export async function builtInNames(): Promise<string[]> {
@@ -40,9 +44,10 @@ export async function readRecipeText(reference: string): Promise<RecipeText> {
   const file = isFile ? source : await builtInFile(source);
   let text: string;
   let value: unknown;
+  let lineOf: LineOf;
   try {
     text = await readFile(file, "utf8");
-    value = parseYaml(text);
+    ({ value, lineOf } = parseYaml(text));
   } catch (cause) {
     throw new TrommelError("invalid-argument", `failed to read the recipe ${source}: ${messageOf(cause)}`, {
       cause,
@@ -57,11 +62,38 @@ export async function readRecipeText(reference: string): Promise<RecipeText> {
   const { variants, ...base } = value;
   const patches = readVariants(variants, source);
   const name = typeof base["name"] === "string" ? base["name"] : basename(source);
-  if (variant === undefined) return { name, text, written: base, variants: [...patches.keys()] };
+  if (variant === undefined) return { name, text, written: base, variants: [...patches.keys()], lineOf };
   const patch = patches.get(variant);
   if (patch === undefined) throw unknownVariant(source, variant, [...patches.keys()]);
   const written = mergeOver(base, { name: `${name}:${variant}`, ...patch });
-  return { name: `${name}:${variant}`, text, written, variants: [...patches.keys()] };
+  return {
+    name: `${name}:${variant}`,
+    text,
+    written,
+    variants: [...patches.keys()],
+    lineOf: (path) => lineOf(["variants", variant, ...path]) ?? lineOf(path),
+  };
+}
+
+/** @throws YAMLParseError, whose message names the line */
+function parseYaml(text: string): { value: unknown; lineOf: LineOf } {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter });
+  const [error] = document.errors;
+  if (error !== undefined) throw error;
+  const lineOf: LineOf = (path) => {
+    let line: number | undefined;
+    let node: unknown = document.contents;
+    for (const name of path) {
+      const pair = isMap(node) ? node.items.find(({ key }) => String(key) === String(name)) : undefined;
+      if (pair === undefined) return undefined;
+      const range = (pair.key as { range?: readonly number[] } | null)?.range;
+      if (range?.[0] !== undefined) line = lineCounter.linePos(range[0]).line;
+      node = pair.value;
+    }
+    return line;
+  };
+  return { value: document.toJS(), lineOf };
 }
 
 function splitReference(reference: string): { source: string; variant: string | undefined; isFile: boolean } {

@@ -3,6 +3,7 @@ import {
   resolveBackbone,
   TrommelError,
   type BackboneSpec,
+  resolveNormalization,
   type ObjectStore,
   type Recipe,
 } from "@trommel/common";
@@ -16,7 +17,7 @@ type Reference = Recipe["backbones"][number];
  */
 export async function resolveBackbones(
   store: ObjectStore,
-  references: readonly Reference[],
+  { backbones: references, normalization }: Pick<Recipe, "backbones" | "normalization">,
 ): Promise<BackboneSpec[]> {
   const specs: BackboneSpec[] = [];
   const missing: { reference: Reference; error: TrommelError }[] = [];
@@ -24,6 +25,7 @@ export async function resolveBackbones(
     try {
       const spec = await resolveBackbone(store, reference.name);
       checkSpec(spec, reference);
+      checkScale(spec, normalization);
       specs.push(spec);
     } catch (thrown) {
       if (!(thrown instanceof TrommelError) || !isAbsence(thrown)) throw thrown;
@@ -75,6 +77,31 @@ function checkSpec(spec: BackboneSpec, reference: Reference): void {
     `failed to use the backbone ${backboneId(spec)}: ${faults.join(", and ")}. ` +
       `Import it again with${importFlags(reference)} --name <another name> and name that with --backbone; ${asItIs}`,
     { context: { id: backboneId(spec), faults } },
+  );
+}
+
+/** Deviations of photographs lie near 60 of 255; a measured one is not known yet. */
+const usualDeviation = 58;
+const scalesApart = 4;
+
+/**
+ * A network fed on pixels of another scale than it was trained on gives embeddings that look like any others. Keras's ResNets
+ * want deviations of 1, and a recipe made for other weights of the same architecture may divide by 58.
+ */
+function checkScale(spec: BackboneSpec, asked: Recipe["normalization"]): void {
+  const resolved = resolveNormalization(asked);
+  if (resolved === "backbone") return;
+  const own = spec.normalization.deviation;
+  const given = resolved === "dataset" ? own.map(() => usualDeviation) : resolved.deviation;
+  const apart = Math.max(
+    ...own.map((value, i) => Math.max(value / (given[i] ?? value), (given[i] ?? value) / value)),
+  );
+  if (apart <= scalesApart) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to use the backbone ${backboneId(spec)}: it was imported to divide its pixels by ${own.join(", ")}, and the recipe's normalization divides them by about ${given.join(", ")}. ` +
+      `Give --normalization backbone if the import is right for its weights, or import it again with the recipe's --normalize (and --channels)`,
+    { context: { id: backboneId(spec), own: own.map(String), given: given.map(String) } },
   );
 }
 

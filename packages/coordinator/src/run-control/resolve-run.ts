@@ -57,7 +57,7 @@ export async function resolveRun(options: {
   const dataset = resolveLocation(options.dataset);
   refuseStoreInside(dataset, store.url);
   const output = resolveExport({ output: options.output, dataset, storeUrl: store.url });
-  const specs = await resolveBackbones(store, written.backbones);
+  const specs = await resolveBackbones(store, written);
   await checkPrefix(dataset);
   const resolved = await resolveLabels(dataset, written.labels);
   const recipe = { ...written, labels: locateLabels(written.labels) };

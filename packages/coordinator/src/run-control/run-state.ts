@@ -14,6 +14,7 @@ import {
   scoringKeys,
   TrommelError,
   withTimeout,
+  type BundleManifest,
   type Ledger,
   type ObjectStore,
   type RunConfig,
@@ -61,6 +62,8 @@ export interface RunResult {
   readonly accuracy?: number;
   readonly macroF1?: number;
   readonly logLoss?: number;
+  /** Which head the figures are of: after a refit, the one before it. */
+  readonly measured?: BundleManifest["metrics"]["measured"];
   readonly labels?: readonly string[];
   /** Of a scoring: pictures by likeliest label. */
   readonly counts?: ScoreCounts;
@@ -145,9 +148,9 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   if (body === undefined) return undefined;
   const manifest = parseJsonAs(bundleManifest, body, manifestKey);
   const ledger = parseJsonAs(ledgerSchema, await store.get(keys.ledger), keys.ledger);
-  const { accuracy, macroF1, logLoss } = manifest.metrics;
+  const { accuracy, macroF1, logLoss, measured } = manifest.metrics;
   const location = `${store.url.replace(/\/$/, "")}/${keys.bundle}`;
-  return { ledger, location, accuracy, macroF1, logLoss, labels: manifest.labels };
+  return { ledger, location, accuracy, macroF1, logLoss, measured, labels: manifest.labels };
 }
 
 async function readScoringResult(config: ScoringConfig): Promise<RunResult | undefined> {

@@ -77,6 +77,7 @@ async function receive(options: DownloadOptions, total: AbortSignal): Promise<vo
   try {
     const headers = await resumeHeaders(path, url);
     const response = await fetchSecurely(url, { signal: AbortSignal.any([total, idle.signal]), headers });
+    if (await isWhole(response, path)) return;
     const start = await startOf(response, options);
     const expected = endOf(response, start);
     if ((expected ?? 0) > maxBytes) {
@@ -132,6 +133,14 @@ async function resumeHeaders(path: string, url: URL): Promise<Record<string, str
     range: `bytes=${sizeBytes}-`,
     ...(validator === undefined ? {} : { "if-range": validator }),
   };
+}
+
+/** Nothing was left to ask for: the last writer ended between the last byte and what comes after it. */
+async function isWhole(response: Response, path: string): Promise<boolean> {
+  const size = /^bytes \*\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1];
+  if (response.status !== 416 || size === undefined || Number(size) !== (await sizeOf(path))) return false;
+  await response.body?.cancel();
+  return true;
 }
 
 /** Where in the file the answer begins. */

@@ -1,4 +1,11 @@
-import { readWithMarker, runKeys, writeWithMarker, findMarker, type ObjectStore } from "@trommel/common";
+import {
+  findMarker,
+  readWithMarker,
+  runKeys,
+  toTrommelError,
+  writeWithMarker,
+  type ObjectStore,
+} from "@trommel/common";
 import type { Checkpoints } from "../head/training-state.js";
 
 /**
@@ -9,18 +16,31 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
   const keys = runKeys(runId);
   return {
     async load() {
-      for (const key of (await checkpointKeys(store, runId)).reverse()) {
+      for (const [, key] of (await checkpointKeys(store, runId)).reverse()) {
         // Without a marker its writer died half way; the one before has not been removed then.
         if ((await findMarker(store, key)) === undefined) continue;
-        return { name: key, bytes: (await readWithMarker(store, key)).bytes };
+        const bytes = await readIfWhole(store, key);
+        if (bytes !== undefined) return { name: key, bytes };
       }
       return undefined;
     },
     async save(number, bestEpoch, bytes) {
       await writeWithMarker(store, keys.checkpoint(number), bytes);
-      await removeOthers(store, runId, [number, bestEpoch]);
+      // Another worker that lost its lock may be writing later ones.
+      await removeOthers(store, runId, [bestEpoch], number);
     },
   };
+}
+
+/** A checkpoint that is not as its marker says is passed over: the one before it does as well. */
+async function readIfWhole(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+  try {
+    return (await readWithMarker(store, key)).bytes;
+  } catch (thrown) {
+    const { code } = toTrommelError(thrown);
+    if (code === "corrupt" || code === "missing-input") return undefined;
+    throw thrown;
+  }
 }
 
 /** Removes every checkpoint of a run but one. */
@@ -28,21 +48,27 @@ export async function keepCheckpoint(store: ObjectStore, runId: string, bestEpoc
   await removeOthers(store, runId, [bestEpoch]);
 }
 
-async function removeOthers(store: ObjectStore, runId: string, kept: readonly number[]): Promise<void> {
+async function removeOthers(
+  store: ObjectStore,
+  runId: string,
+  kept: readonly number[],
+  below = Number.POSITIVE_INFINITY,
+): Promise<void> {
   const stay = new Set(kept.map((number) => runKeys(runId).checkpoint(number)));
-  const go = (await checkpointKeys(store, runId)).filter((key) => !stay.has(key));
+  const all = await checkpointKeys(store, runId);
+  const go = all.flatMap(([number, key]) => (number < below && !stay.has(key) ? [key] : []));
   // The marker first: what has none does not exist, however far the removal comes.
   if (go.length > 0) await store.delete(go.map((key) => `${key}.json`));
   if (go.length > 0) await store.delete(go);
 }
 
 /** Keys of all that is there, whole or not, by rising number. */
-async function checkpointKeys(store: ObjectStore, runId: string): Promise<string[]> {
+async function checkpointKeys(store: ObjectStore, runId: string): Promise<[number: number, key: string][]> {
   const found = new Map<number, string>();
   const { checkpoints } = runKeys(runId);
   for await (const { key } of store.list(checkpoints)) {
     const name = /^(\d+)\.safetensors(?:\.json)?$/.exec(key.slice(checkpoints.length));
     if (name !== null) found.set(Number(name[1]), key.replace(/\.json$/, ""));
   }
-  return [...found].sort(([left], [right]) => left - right).map(([, key]) => key);
+  return [...found].sort(([left], [right]) => left - right);
 }

@@ -10,7 +10,11 @@ import {
   type Shard,
 } from "@trommel/common";
 import type { SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { z } from "zod";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
+
+/** The marker of a kaggle part, which may have been written by another try than the scores beside it. */
+const kaggleMarker = markerSchema.extend({ ok: z.int().nonnegative() });
 
 /** A store takes whole objects of known length, so the file is put together in memory: this much, and one part. */
 const submissionBytesAtMost = 256 * 1024 * 1024;
@@ -38,7 +42,16 @@ export class Submission {
 
   /** Takes the next shard's part in: its ids and its size, and not yet its rows. */
   async add(shard: Shard, failed: readonly FailedRow[]): Promise<void> {
-    const marker = await readMarker(this.#output, outputKeys.part(this.#parts, "kaggle"), markerSchema);
+    const key = outputKeys.part(this.#parts, "kaggle");
+    const marker = await readMarker(this.#output, key, kaggleMarker);
+    const rows = shard.entries.length - failed.length;
+    if (marker.ok !== rows) {
+      throw new TrommelError(
+        "corrupt",
+        `failed to take ${key} into ${outputKeys.submission}: it has ${marker.ok} rows, and the shard's scores have ${rows}. Remove both parts' markers and resume`,
+        { context: { key } },
+      );
+    }
     const without = new Set(failed.map(({ position }) => position));
     for (const [position, { key }] of shard.entries.entries()) {
       if (without.has(position)) continue;
