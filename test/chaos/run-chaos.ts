@@ -23,6 +23,7 @@ export interface ChaosOptions {
  * would be killed faster than they can start.
  */
 const usualRoundMs = 12_000;
+const paceAtMost = 3;
 
 /**
  * Trains and scores over and over while faults are drawn from the seed, and compares each round with one that nothing
@@ -47,7 +48,7 @@ async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptio
   const injector = new FaultInjector(cluster, slot, (line) => say(`${elapsed()}  ${line}`));
   const peaceStartedAt = performance.now();
   const undisturbed = await peacefulRound(cluster, slot);
-  const pace = Math.max(1, (performance.now() - peaceStartedAt) / usualRoundMs);
+  const pace = Math.min(paceAtMost, Math.max(1, (performance.now() - peaceStartedAt) / usualRoundMs));
   say(`${elapsed()}  undisturbed: ${undisturbed.size} artefacts; pace ${pace.toFixed(1)}`);
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(), minutes * 60_000);
