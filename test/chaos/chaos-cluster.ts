@@ -15,8 +15,8 @@ export const storeUrl = "s3://store";
 export const clusterSize = { workers: 3, coordinators: 2 } as const;
 
 const labels = ["Zebra", "apple", "中文"];
-const perClass = 40;
-const unlabelledCount = 60;
+const perClass = 56;
+const unlabelledCount = 96;
 
 /** Keys under s3://pictures that a training and a scoring must account for. */
 export interface Pictures {

@@ -25,7 +25,7 @@ export interface FollowOptions {
   readonly producer: JobProducer;
   readonly cluster?: LocalCluster | undefined;
   /** Queues the run again where Redis lost it; a follower that may not touch the run has none. */
-  readonly requeue?: () => Promise<unknown>;
+  readonly requeue?: (lost: RunStatus) => Promise<unknown>;
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     if (status.result !== undefined) return status.result;
     if (status.phase === "stopped" && options.requeue !== undefined && requeues < requeuesAtMost) {
       requeues += 1;
-      await withTimeout(options.requeue(), lookTimeoutMs, `queue ${subject.id} again`);
+      await withTimeout(options.requeue(status), lookTimeoutMs, `queue ${subject.id} again`);
       say("Redis had lost it; it is queued again, and what is done is not repeated");
       return undefined;
     }
