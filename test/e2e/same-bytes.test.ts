@@ -121,6 +121,20 @@ describe("the same run gives the same bytes", () => {
     assertSameFiles(await resultsOf(store), undisturbed);
   });
 
+  it("with its redis-server killed in the middle: it gets another, empty one, and the run ends by itself", async () => {
+    const store = await newStore("emptied");
+    const cli = new RunningCli(trainArgs(store, 1));
+    await untilUnderWay(store);
+    const server = (await descendantsOf(cli.pid)).find(isRedis);
+    assert.ok(server !== undefined);
+    process.kill(server.pid, "SIGKILL");
+    const { code, stderr } = await cli.end(90_000);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /the embedded redis-server ended \(SIGKILL\); it is started again/);
+    assert.match(stderr, /Redis had lost it; it is queued again/);
+    assertSameFiles(await resultsOf(store), undisturbed);
+  });
+
   it("with the command itself killed: it leaves no process behind, and resume ends the run", async () => {
     const store = await newStore("orphaned");
     const cli = new RunningCli(trainArgs(store, 2));

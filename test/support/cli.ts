@@ -5,7 +5,9 @@ import { waitUntil } from "./wait-until.js";
 
 /** The command line as a subprocess, as a person would start it: no part of it runs inside the test. */
 
-const bin = fileURLToPath(new URL("../../../packages/coordinator/bin/trommel.js", import.meta.url));
+export const trommelBin = fileURLToPath(
+  new URL("../../../packages/coordinator/bin/trommel.js", import.meta.url),
+);
 
 export interface CliOptions {
   /** Variables beside those of the test's own process; AWS_ and TROMMEL_ ones of that are left out. */
@@ -30,7 +32,7 @@ export class RunningCli {
   stderr = "";
 
   constructor(args: readonly string[], options: CliOptions = {}) {
-    const child = spawn(process.execPath, [bin, ...args], {
+    const child = spawn(process.execPath, [trommelBin, ...args], {
       env: { ...outsideVariables(), ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdio: ["ignore", "pipe", "pipe"],
@@ -127,7 +129,7 @@ export function onlyJsonObject(stdout: string): unknown {
 }
 
 /** The test's own environment, without what would lead a command to somebody's Redis or buckets. */
-function outsideVariables(): NodeJS.ProcessEnv {
+export function outsideVariables(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(AWS_|TROMMEL_|NODE_TEST_CONTEXT)/.test(name),
   );

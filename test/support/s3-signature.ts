@@ -21,7 +21,27 @@ export function whyRefused(request: IncomingMessage, keys: KeyPair): string | un
     : "SignatureDoesNotMatch";
 }
 
-function signatureOf(request: IncomingMessage, scope: string, signedHeaders: string, secret: string): string {
+/** The headers that sign a request without a body, for what no client of ours does. `url` begins with the path. */
+export function signedHeaders(
+  { method, host, url }: { readonly method: string; readonly host: string; readonly url: string },
+  keys: KeyPair,
+): Record<string, string> {
+  const date = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+  const headers = {
+    host,
+    "x-amz-content-sha256": createHash("sha256").digest("hex"),
+    "x-amz-date": date,
+  };
+  const names = Object.keys(headers).join(";");
+  const scope = `${date.slice(0, 8)}/us-east-1/s3/aws4_request`;
+  const signature = signatureOf({ method, url, headers }, scope, names, keys.secretAccessKey);
+  const authorization = `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${signature}`;
+  return { ...headers, authorization };
+}
+
+type SignedRequest = Pick<IncomingMessage, "method" | "url" | "headers">;
+
+function signatureOf(request: SignedRequest, scope: string, signedHeaders: string, secret: string): string {
   const [path = "", query = ""] = (request.url ?? "/").split("?");
   const canonicalQuery = query
     .split("&")

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import {
   connectRedis,
   messageOf,
@@ -80,7 +81,15 @@ export async function startCoordinator(options: {
         throw await planFailure({ payload, job, held, board, error: toTrommelError(thrown), log });
       }
     },
-    { connection, prefix: queuePrefix, concurrency: planConcurrency, drainDelay: 1, ...workerTimings },
+    {
+      connection,
+      prefix: queuePrefix,
+      // Each job says which process has it (`pb` in its hash).
+      name: `${hostname()}:${process.pid}`,
+      concurrency: planConcurrency,
+      drainDelay: 1,
+      ...workerTimings,
+    },
   );
   worker.on("error", (error) => log.warn({ reason: error.message }, "the plan queue had an error"));
   try {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
+import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
 import {
   checkRedis,
@@ -106,6 +107,8 @@ async function startServing(
     const worker = new Worker(queue, processor, {
       connection: redis,
       prefix: queuePrefix,
+      // Each job says which process has it (`pb` in its hash).
+      name: `${hostname()}:${process.pid}`,
       concurrency,
       drainDelay: 1,
       ...workerTimings,

@@ -43,6 +43,8 @@ export const workerTimings = {
   lockDuration: 5000,
   stalledInterval: 2500,
   maxStalledCount: 1_000_000,
+  /** What a worker waits after its connection broke; BullMQ's own 15 s would outlast the locks of what it holds. */
+  runRetryDelay: 1000,
 } as const;
 
 /**

@@ -1,15 +1,14 @@
-import { setTimeout } from "node:timers/promises";
 import { GetObjectCommand, type GetObjectCommandOutput, type S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import type { GetOptions } from "./object-store.js";
+import { OtherObject, TooLong } from "./s3-errors.js";
+import { hasChecksum, type EtagCheck } from "./s3-etag.js";
+import type { S3Retries } from "./s3-retry.js";
 
 /**
- * Reads an object's body. The SDK repeats a request whose answer never began; a body that breaks off half way is
- * past that, so it is asked for again here.
+ * Reads an object's body, and holds it against its stated length and against the checksum or MD5 that came with it. What
+ * breaks off half way or was changed on the way is asked for again, as often as a request that failed.
  */
-
-const bodyAttempts = 3;
-const bodyDelayMs = 100;
 
 export interface ObjectAddress {
   readonly bucket: string;
@@ -18,31 +17,32 @@ export interface ObjectAddress {
   readonly name: string;
 }
 
+export interface ReadingClient {
+  readonly client: S3Client;
+  readonly retries: S3Retries;
+  readonly etags: EtagCheck;
+}
+
 /**
- * @throws TooLong above `maxBytes`; OtherObject where the etag differs; TrommelError `corrupt` (retryable) where each try gave another length than was
- *   stated; SDK and socket errors unchanged
+ * @throws TooLong above `maxBytes`; OtherObject where the etag differs; TrommelError `corrupt` (retryable) where each
+ *   try gave another length or hash than was stated; SDK and socket errors unchanged
  */
 export async function readObject(
-  client: S3Client,
+  { client, retries, etags }: ReadingClient,
   { bucket, key, name }: ObjectAddress,
   options: GetOptions,
 ): Promise<Uint8Array> {
-  for (let attempt = 1; ; attempt += 1) {
+  const { signal } = options;
+  const fits = etags.ofOneObject();
+  const sdkCompares = (await client.config.responseChecksumValidation()) === "WHEN_SUPPORTED";
+  return retries.run(async () => {
     // Not If-Match: many servers ignore it, and every one of them names the etag of the body that it sends.
     const command = new GetObjectCommand({ Bucket: bucket, Key: key });
-    const answer = await client.send(
-      command,
-      options.signal === undefined ? {} : { abortSignal: options.signal },
-    );
-    try {
-      return await readAnswer(answer, options, name);
-    } catch (thrown) {
-      const isFinal =
-        thrown instanceof TooLong || thrown instanceof OtherObject || options.signal?.aborted === true;
-      if (isFinal || attempt === bodyAttempts) throw thrown;
-      await setTimeout(bodyDelayMs * 2 ** attempt);
-    }
-  }
+    const answer = await client.send(command, signal === undefined ? {} : { abortSignal: signal });
+    const bytes = await readAnswer(answer, options, name);
+    if ((sdkCompares && hasChecksum(answer)) || fits(answer, bytes)) return bytes;
+    throw wrongHash(name, bareEtag(answer.ETag));
+  }, signal);
 }
 
 async function readAnswer(
@@ -109,26 +109,18 @@ async function readUnstatedBody(body: AsyncIterable<Uint8Array>, maxBytes: numbe
   return bytes;
 }
 
-/** Signals to the caller, who words the error, that a body passed its bound. */
-export class TooLong extends Error {
-  constructor(readonly sizeBytes: number) {
-    super(`the body has ${sizeBytes} bytes or more`);
-  }
-}
-
-/** Signals to the caller, who words the error, that the object is not the one with the etag that was asked for. */
-export class OtherObject extends Error {
-  constructor(
-    readonly asked: string,
-    readonly found: string,
-  ) {
-    super(`the object has the etag ${found}`);
-  }
-}
-
 /** An etag as listings and headers have it, without its quotes; empty where there is none. */
 export function bareEtag(etag: string | undefined): string {
   return (etag ?? "").replace(/^"|"$/g, "");
+}
+
+function wrongHash(name: string, etag: string): TrommelError {
+  return new TrommelError(
+    "corrupt",
+    `failed to read ${name}: each time the body came with another MD5 than the server states (${etag}). ` +
+      `Try again, and look for what changes it on the way`,
+    { retryable: true },
+  );
 }
 
 function wrongLength(name: string, statedBytes: number, got: string): TrommelError {

@@ -1,18 +1,28 @@
-import { S3Client } from "@aws-sdk/client-s3";
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
+import { S3Retries } from "./s3-retry.js";
 
-/** Bounds on one request. Everything else comes from the AWS SDK's own variables and profile. */
+/**
+ * Bounds on one request. Everything else comes from the AWS SDK's own variables and profile.
+ * With the defaults a call on a server that stalls ends within two minutes, one on an address where nothing answers
+ * within fifteen seconds, and one that is refused at once.
+ */
 export interface S3Options {
-  /** Tries of one request, the first included. @default AWS_MAX_ATTEMPTS, the profile's, or 3 */
+  /** Tries of one request, the first included. @default AWS_MAX_ATTEMPTS, or 8, and 4 of a server that never answered */
   readonly maxAttempts?: number;
-  /** @default 3000, so that three tries of an address that swallows packets end within ten seconds */
+  /** The wait before the second try, doubled for each one after; ten times that after SlowDown. @default 100 */
+  readonly firstRetryDelayMs?: number;
+  /** No try begins later than this after the first. @default 60000 */
+  readonly retryWindowMs?: number;
+  /** @default 3000, so that four tries of an address that swallows packets end within fifteen seconds */
   readonly connectionTimeoutMs?: number;
-  /** How long an open connection may be silent. @default 60000 */
+  /** How long an open connection may be silent. @default 30000 */
   readonly idleTimeoutMs?: number;
 }
 
 export interface ConfiguredS3 {
   readonly client: S3Client;
+  readonly retries: S3Retries;
   /** What an error calls the server: the endpoint without credentials, or "AWS S3". */
   readonly serverName: string;
 }
@@ -30,13 +40,35 @@ export function configureS3(options: S3Options = {}): ConfiguredS3 {
   process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
   const client = new S3Client({
     forcePathStyle: forcesPathStyle() ?? endpoint !== undefined,
-    ...(options.maxAttempts === undefined ? {} : { maxAttempts: options.maxAttempts }),
+    retryStrategy: neverRetry,
     requestHandler: {
       connectionTimeout: options.connectionTimeoutMs ?? 3000,
-      socketTimeout: options.idleTimeoutMs ?? 60_000,
+      socketTimeout: options.idleTimeoutMs ?? 30_000,
     },
   });
-  return { client, serverName: endpoint ? nameOf(endpoint) : "AWS S3" };
+  const retries = new S3Retries({
+    maxAttempts: options.maxAttempts ?? attemptsOfEnvironment(),
+    firstDelayMs: options.firstRetryDelayMs,
+    windowMs: options.retryWindowMs,
+  });
+  return { client, retries, serverName: endpoint ? nameOf(endpoint) : "AWS S3" };
+}
+
+/** The SDK tries once; {@link S3Retries} does the rest. */
+const neverRetry: NonNullable<S3ClientConfig["retryStrategy"]> = {
+  acquireInitialRetryToken: () => Promise.resolve({ getRetryCount: () => 0, getRetryDelay: () => 0 }),
+  refreshRetryTokenForRetry: () => Promise.reject(new Error("retried elsewhere")),
+  recordSuccess: () => undefined,
+};
+
+function attemptsOfEnvironment(): number | undefined {
+  const value = process.env["AWS_MAX_ATTEMPTS"];
+  if (value === undefined || value === "") return undefined;
+  if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
+  throw new TrommelError(
+    "invalid-argument",
+    `failed to read AWS_MAX_ATTEMPTS: '${value}' is no number of tries. Set one from 1 to 9999 or unset it`,
+  );
 }
 
 function forcesPathStyle(): boolean | undefined {

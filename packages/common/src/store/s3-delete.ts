@@ -1,5 +1,6 @@
 import { DeleteObjectCommand, DeleteObjectsCommand, type S3Client } from "@aws-sdk/client-s3";
 import { failureOf } from "./s3-errors.js";
+import type { S3Retries } from "./s3-retry.js";
 
 /** The most keys that one DeleteObjects takes. */
 const chunkSize = 1000;
@@ -15,6 +16,7 @@ export class BucketRemover {
 
   constructor(
     private readonly client: S3Client,
+    private readonly retries: S3Retries,
     private readonly bucket: string,
     private readonly onNotice: (notice: string) => void,
   ) {}
@@ -29,13 +31,8 @@ export class BucketRemover {
   /** False where the server does not have the operation. */
   private async removeMany(keys: readonly string[]): Promise<boolean> {
     try {
-      const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true };
-      const answer = await this.client.send(new DeleteObjectsCommand({ Bucket: this.bucket, Delete }));
-      const failed = answer.Errors?.find((error) => error.Code !== "NoSuchKey");
-      if (failed === undefined) return true;
-      const status = failed.Code === "AccessDenied" ? 403 : 500;
-      const reason = new Error(`${failed.Key ?? "a key"}: ${failed.Message ?? "no message"}`);
-      throw Object.assign(reason, { name: failed.Code ?? "Error", $metadata: { httpStatusCode: status } });
+      await this.retries.run(() => this.requestMany(keys));
+      return true;
     } catch (thrown) {
       const { name, status } = failureOf(thrown);
       if (!lacking.has(name) && status !== 501 && status !== 405) throw thrown;
@@ -45,11 +42,24 @@ export class BucketRemover {
     return false;
   }
 
+  /** @throws also what the answer, as a whole a success, says about single keys */
+  private async requestMany(keys: readonly string[]): Promise<void> {
+    const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true };
+    const answer = await this.client.send(new DeleteObjectsCommand({ Bucket: this.bucket, Delete }));
+    const failed = answer.Errors?.find((error) => error.Code !== "NoSuchKey");
+    if (failed === undefined) return;
+    const status = failed.Code === "AccessDenied" ? 403 : 500;
+    const reason = new Error(`${failed.Key ?? "a key"}: ${failed.Message ?? "no message"}`);
+    throw Object.assign(reason, { name: failed.Code ?? "Error", $metadata: { httpStatusCode: status } });
+  }
+
   private async removeSingly(keys: readonly string[]): Promise<void> {
     for (let start = 0; start < keys.length; start += singleWindow) {
       const window = keys.slice(start, start + singleWindow);
       await Promise.all(
-        window.map((Key) => this.client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key }))),
+        window.map((Key) =>
+          this.retries.run(() => this.client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key }))),
+        ),
       );
     }
   }

@@ -29,6 +29,8 @@ export function s3Error(call: S3Call, thrown: unknown): TrommelError {
   const failure = failureOf(thrown);
   const { code, because, advice } = judge(call, failure);
   return new TrommelError(code, `failed to ${call.doing}: ${because}. ${advice}`, {
+    // What came damaged once more may come whole when the job is tried again.
+    ...(code === "corrupt" ? { retryable: true } : {}),
     context: {
       bucket: call.bucket,
       server: call.serverName,
@@ -46,14 +48,50 @@ export function failureOf(thrown: unknown): Failure {
     code?: unknown;
     Code?: unknown;
     $metadata?: { httpStatusCode?: number };
+    $response?: { statusCode?: unknown };
   };
+  const answered = error.$metadata?.httpStatusCode ?? error.$response?.statusCode;
   const named = [error.Code, error.name].find((name) => typeof name === "string" && name !== "Error");
   return {
     name: typeof named === "string" ? named : "Error",
     message: typeof error.message === "string" ? error.message : String(thrown),
-    status: error.$metadata?.httpStatusCode,
+    status: typeof answered === "number" ? answered : undefined,
     systemCode: typeof error.code === "string" ? error.code : undefined,
   };
+}
+
+const overloads = new Set([
+  "SlowDown",
+  "SlowDownRead",
+  "SlowDownWrite",
+  "ServiceUnavailable",
+  "Throttling",
+  "ThrottlingException",
+  "RequestLimitExceeded",
+  "TooManyRequests",
+  "TooManyRequestsException",
+  "BandwidthLimitExceeded",
+]);
+
+/** Whether the server asks for fewer requests. */
+export function isOverload({ name, status }: Failure): boolean {
+  return overloads.has(name) || status === 429 || status === 503;
+}
+
+/** Codes of several servers (Ceph, MinIO, Garage, R2) for a bucket, user or disk without room. */
+const fullNames = new Set([
+  "QuotaExceeded",
+  "InsufficientStorage",
+  "InsufficientCapacity",
+  "StorageFull",
+  "XMinioStorageFull",
+  "XMinioAdminBucketQuotaExceeded",
+  "NoSpaceLeft",
+]);
+
+/** Whether the server has no room left: that does not pass within seconds. */
+export function isFull({ name, status }: Failure): boolean {
+  return fullNames.has(name) || status === 507;
 }
 
 const credentialAdvice: Readonly<Record<string, string>> = {
@@ -90,6 +128,11 @@ function judge(call: S3Call, failure: Failure): Verdict {
   );
 }
 
+/** Why no request was sent or no connection was let stand, where another try would meet the same. */
+export function refusalAt(failure: Failure): Verdict | undefined {
+  return judgeConfiguration(failure) ?? judgeCertificate("the server", failure);
+}
+
 function judgeConfiguration({ name, message }: Failure): Verdict | undefined {
   if (name === "CredentialsProviderError" || name === "TokenProviderError") {
     const advice = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
@@ -102,7 +145,8 @@ function judgeConfiguration({ name, message }: Failure): Verdict | undefined {
   return undefined;
 }
 
-function judgeAnswer(call: S3Call, { name, message, status }: Failure): Verdict | undefined {
+function judgeAnswer(call: S3Call, failure: Failure): Verdict | undefined {
+  const { name, message, status } = failure;
   const server = call.serverName;
   if (name === "NoSuchBucket") {
     const because = `bucket '${call.bucket}' does not exist on ${server}`;
@@ -119,6 +163,14 @@ function judgeAnswer(call: S3Call, { name, message, status }: Failure): Verdict 
       advice,
     };
   }
+  if (isFull(failure)) {
+    const advice = "Make room in the bucket, or raise its quota";
+    return {
+      code: "exhausted",
+      because: `${server} has no room left (${name}, status ${status ?? "none"})`,
+      advice,
+    };
+  }
   const credentials = credentialAdvice[name];
   if (credentials !== undefined || status === 403 || status === 401) {
     const advice =
@@ -130,11 +182,9 @@ function judgeAnswer(call: S3Call, { name, message, status }: Failure): Verdict 
       advice,
     };
   }
-  if (
-    status !== undefined &&
-    (status >= 500 || status === 408 || name === "RequestTimeout" || status === 429 || name === "SlowDown")
-  ) {
-    const because = `${server} answers ${status} (${name})`;
+  const failed = status !== undefined && (status >= 500 || status === 408 || name === "RequestTimeout");
+  if (failed || isOverload(failure)) {
+    const because = `${server} answers ${status ?? "nothing"} (${name})`;
     return { code: "unavailable", because, advice: "Wait and try again, or look at the server" };
   }
   if (status === 413 || name === "EntityTooLarge") {
@@ -144,11 +194,18 @@ function judgeAnswer(call: S3Call, { name, message, status }: Failure): Verdict 
       advice: "Raise its limit",
     };
   }
-  if (/checksum mismatch/i.test(message)) {
+  if (/checksum mismatch/i.test(message) || /Digest$|Mismatch$|^IncompleteBody$/.test(name)) {
     return {
       code: "corrupt",
-      because: "the body does not have the checksum sent with it",
-      advice: "Try again",
+      because: "each time the body did not have the checksum sent with it",
+      advice: "Try again, and look for what changes it on the way",
+    };
+  }
+  if (status !== undefined && status < 300) {
+    return {
+      code: "corrupt",
+      because: `the answer of ${server} cannot be read (${message})`,
+      advice: "Try again, and check that the endpoint is an S3 server",
     };
   }
   return undefined;
@@ -165,15 +222,17 @@ function judgeConnection(call: S3Call, failure: Failure): Verdict | undefined {
     const advice = "Check AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) and the network";
     return { code: "unavailable", because: `cannot reach ${call.serverName}: ${because}`, advice };
   }
-  if (systemCode !== undefined && /CERT|TLS|SSL|SELF_SIGNED|VERIFY/.test(systemCode)) {
-    const advice = "Name its authority in NODE_EXTRA_CA_CERTS, or check whether the endpoint speaks https";
-    return {
-      code: "forbidden",
-      because: `the TLS certificate of ${call.serverName} is refused (${systemCode})`,
-      advice,
-    };
-  }
-  return undefined;
+  return judgeCertificate(call.serverName, failure);
+}
+
+function judgeCertificate(server: string, { systemCode }: Failure): Verdict | undefined {
+  if (systemCode === undefined || !/CERT|TLS|SSL|SELF_SIGNED|VERIFY/.test(systemCode)) return undefined;
+  const advice = "Name its authority in NODE_EXTRA_CA_CERTS, or check whether the endpoint speaks https";
+  return {
+    code: "forbidden",
+    because: `the TLS certificate of ${server} is refused (${systemCode})`,
+    advice,
+  };
 }
 
 function unknown({ name, message, status }: Failure): Verdict {
@@ -186,4 +245,23 @@ function unknown({ name, message, status }: Failure): Verdict {
     because: `${name}: ${message} (status ${status})`,
     advice: "Check that the endpoint is an S3 server and look at its log",
   };
+}
+
+/** Signals to the caller, who words the error, that a body passed its bound. */
+export class TooLong extends Error {
+  override readonly name = "TooLong";
+  constructor(readonly sizeBytes: number) {
+    super(`the body has ${sizeBytes} bytes or more`);
+  }
+}
+
+/** Signals to the caller, who words the error, that the object is not the one with the etag that was asked for. */
+export class OtherObject extends Error {
+  override readonly name = "OtherObject";
+  constructor(
+    readonly asked: string,
+    readonly found: string,
+  ) {
+    super(`the object has the etag ${found}`);
+  }
 }

@@ -3,10 +3,12 @@ import { TrommelError } from "../errors.js";
 import { compareKeys, whyIllegalKey } from "./key.js";
 import type { ObjectInfo } from "./object-store.js";
 import { bareEtag } from "./s3-body.js";
+import type { S3Retries } from "./s3-retry.js";
 
 /** Pages of ListObjectsV2 as one stream; one page of at most 1000 keys is held at a time. */
 export interface BucketListing {
   readonly client: S3Client;
+  readonly retries: S3Retries;
   readonly bucket: string;
   /** What every key of the store begins with: empty, or ending in `/`. It is cut off the keys. */
   readonly keyRoot: string;
@@ -17,21 +19,20 @@ export interface BucketListing {
 
 /**
  * @throws TrommelError `unsupported` where the server lists out of order or repeats a page (S3 Express directory
- *   buckets do not sort), because shards are cut from the order; SDK errors pass unchanged
+ *   buckets do not sort), because shards are cut from the order; `corrupt`, retryable, where a page never came whole;
+ *   SDK errors pass unchanged
  */
 export async function* listBucket(listing: BucketListing): AsyncGenerator<ObjectInfo> {
   let last: string | undefined;
   for await (const page of pages(listing)) {
-    for (const { Key, Size, ETag } of page.Contents ?? []) {
-      if (Key === undefined) continue;
-      const whole = page.EncodingType === "url" ? decodeListedKey(Key) : Key;
+    for (const { key: whole, sizeBytes, etag } of page.objects) {
       if (last !== undefined && compareKeys(whole, last) <= 0) throw outOfOrder(listing.bucket, last, whole);
       last = whole;
       const key = whole.slice(listing.keyRoot.length);
       // Consoles make such empty objects to show a folder; they are no files.
       if (key === "" || key.endsWith("/")) continue;
       const reason = whyIllegalKey(key);
-      if (reason === undefined) yield { key, sizeBytes: Size ?? 0, etag: bareEtag(ETag) };
+      if (reason === undefined) yield { key, sizeBytes, etag };
       else listing.onNotice(`left out of the listing: the key ${JSON.stringify(whole)}, because ${reason}`);
     }
   }
@@ -45,30 +46,79 @@ export function decodeListedKey(encoded: string): string {
   return decodeURIComponent(encoded.replaceAll("+", " "));
 }
 
-async function* pages(listing: BucketListing): AsyncGenerator<ListObjectsV2CommandOutput> {
-  const { client, bucket, keyRoot } = listing;
+interface Page {
+  readonly objects: readonly ObjectInfo[];
+  /** Where the next page begins; undefined on the last. */
+  readonly next: string | undefined;
+}
+
+async function* pages(listing: BucketListing): AsyncGenerator<Page> {
+  const { client, retries, bucket, keyRoot } = listing;
   let token: string | undefined;
-  for (;;) {
-    const page: ListObjectsV2CommandOutput = await client.send(
-      new ListObjectsV2Command({
-        Bucket: bucket,
-        EncodingType: "url",
-        Prefix: keyRoot + listing.prefix,
-        ...(listing.startAfter === "" ? {} : { StartAfter: keyRoot + listing.startAfter }),
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      }),
+  do {
+    const page = await retries.run(async () =>
+      toPage(
+        bucket,
+        await client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            EncodingType: "url",
+            Prefix: keyRoot + listing.prefix,
+            ...(listing.startAfter === "" ? {} : { StartAfter: keyRoot + listing.startAfter }),
+            ...(token === undefined ? {} : { ContinuationToken: token }),
+          }),
+        ),
+      ),
     );
     yield page;
-    if (page.IsTruncated !== true) return;
-    if (page.NextContinuationToken === undefined || page.NextContinuationToken === token) {
-      throw new TrommelError(
-        "unsupported",
-        `failed to list bucket '${bucket}': the server says there is more and does not say where. ` +
-          `Use a server that pages ListObjectsV2`,
-      );
-    }
-    token = page.NextContinuationToken;
+    if (page.next !== undefined && page.next === token) throw endless(bucket);
+    token = page.next;
+  } while (token !== undefined);
+}
+
+/**
+ * A page that is whole. The XML reader takes a document that ends half way for a shorter one, and a listing that is
+ * taken for complete too early loses files; so a page must say whether more follow, and have as many keys as it counts.
+ */
+function toPage(bucket: string, answer: ListObjectsV2CommandOutput): Page {
+  const { Contents = [], EncodingType, IsTruncated, KeyCount, NextContinuationToken } = answer;
+  if (IsTruncated === undefined) throw notWhole(bucket, "does not say whether more follow");
+  if (KeyCount !== undefined && Contents.length < KeyCount)
+    throw notWhole(bucket, `counts ${KeyCount} keys and has ${Contents.length}`);
+  const objects = Contents.map(({ Key, Size, ETag }) => {
+    if (Key === undefined || Size === undefined) throw notWhole(bucket, "has an object without key or size");
+    return { key: keyOf(bucket, Key, EncodingType === "url"), sizeBytes: Size, etag: bareEtag(ETag) };
+  });
+  if (!IsTruncated) return { objects, next: undefined };
+  if (NextContinuationToken === undefined) throw endless(bucket);
+  return { objects, next: NextContinuationToken };
+}
+
+function keyOf(bucket: string, text: string, isEncoded: boolean): string {
+  if (!isEncoded) return text;
+  try {
+    return decodeListedKey(text);
+  } catch {
+    throw notWhole(bucket, `has the key ${JSON.stringify(text)}, which is not URL-encoded`);
   }
+}
+
+function notWhole(bucket: string, why: string): TrommelError {
+  return new TrommelError(
+    "corrupt",
+    `failed to list bucket '${bucket}': each time a page of the listing ${why}. ` +
+      `Try again, and look for what cuts answers short on the way`,
+    { retryable: true, context: { bucket } },
+  );
+}
+
+function endless(bucket: string): TrommelError {
+  return new TrommelError(
+    "unsupported",
+    `failed to list bucket '${bucket}': the server says there is more and does not say where. ` +
+      `Use a server that pages ListObjectsV2`,
+    { context: { bucket } },
+  );
 }
 
 function outOfOrder(bucket: string, last: string, key: string): TrommelError {

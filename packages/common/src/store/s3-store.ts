@@ -1,29 +1,29 @@
-import { setTimeout } from "node:timers/promises";
 import { HeadBucketCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
-import { bareEtag, OtherObject, readObject, TooLong } from "./s3-body.js";
+import { bareEtag, readObject } from "./s3-body.js";
 import type { ConfiguredS3 } from "./s3-client.js";
 import { BucketRemover } from "./s3-delete.js";
-import { failureOf, s3Error } from "./s3-errors.js";
+import { failureOf, OtherObject, s3Error, TooLong } from "./s3-errors.js";
+import { EtagCheck, md5Base64 } from "./s3-etag.js";
 import { listBucket } from "./s3-list.js";
+import type { S3Retries } from "./s3-retry.js";
 import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
-
-/** S3 answers 409 while another conditional write of the same key is under way; the next try sees how it ended. */
-const conflictAttempts = 4;
-const conflictDelayMs = 50;
 
 /**
  * A prefix of an S3 bucket as an object store. Bodies are whole arrays of known length, so that no server needs
- * chunked uploads. Failed requests are repeated by the SDK, bodies that broke off by readObject.
+ * chunked uploads. Requests that failed, and bodies that broke off or were changed on the way, are repeated within the
+ * bounds of S3Options.
  */
 export class S3Store implements ObjectStore {
   readonly url: string;
   private readonly bucket: string;
   private readonly keyRoot: string;
   private readonly client: S3Client;
+  private readonly retries: S3Retries;
+  private readonly etags = new EtagCheck();
   private readonly serverName: string;
   private readonly remover: BucketRemover;
   private hasConditionalWrites = true;
@@ -31,22 +31,24 @@ export class S3Store implements ObjectStore {
 
   constructor(
     location: Extract<Location, { kind: "s3" }>,
-    { client, serverName }: ConfiguredS3,
+    { client, retries, serverName }: ConfiguredS3,
     private readonly onNotice: (notice: string) => void,
   ) {
     this.url = location.url;
     this.bucket = location.bucket;
     this.keyRoot = location.prefix === "" ? "" : `${location.prefix}/`;
     this.client = client;
+    this.retries = retries;
     this.serverName = serverName;
-    this.remover = new BucketRemover(client, location.bucket, onNotice);
+    this.remover = new BucketRemover(client, retries, location.bucket, onNotice);
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
     checkKey(key);
     try {
       const address = { bucket: this.bucket, key: this.keyRoot + key, name: `${this.url}/${key}` };
-      return await readObject(this.client, address, options);
+      const { client, retries, etags } = this;
+      return await readObject({ client, retries, etags }, address, options);
     } catch (thrown) {
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
       if (thrown instanceof TooLong) throw tooLarge(this.url, key, thrown.sizeBytes, options.maxBytes ?? 0);
@@ -65,7 +67,7 @@ export class S3Store implements ObjectStore {
     const contentType = options.contentType ?? "application/octet-stream";
     try {
       if (options.ifAbsent !== true) {
-        await this.write(key, body, contentType, false);
+        await this.retries.run(() => this.write(key, body, contentType, false));
         return "written";
       }
       if ((await this.look(key)) !== undefined) return "exists";
@@ -86,9 +88,10 @@ export class S3Store implements ObjectStore {
 
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     checkPrefix(prefix);
-    const { client, bucket, keyRoot, onNotice } = this;
+    const { client, retries, bucket, keyRoot, onNotice } = this;
+    const startAfter = options.startAfter ?? "";
     try {
-      yield* listBucket({ client, bucket, keyRoot, prefix, startAfter: options.startAfter ?? "", onNotice });
+      yield* listBucket({ client, retries, bucket, keyRoot, prefix, startAfter, onNotice });
     } catch (thrown) {
       throw this.error(prefix === "" ? `list ${this.url}` : `list ${this.url}/${prefix}`, thrown);
     }
@@ -104,6 +107,7 @@ export class S3Store implements ObjectStore {
   }
 
   close(): void {
+    this.retries.close();
     this.client.destroy();
   }
 
@@ -112,21 +116,33 @@ export class S3Store implements ObjectStore {
     body: Uint8Array,
     contentType: string,
   ): Promise<"written" | "exists"> {
-    for (let attempt = 1; this.hasConditionalWrites; attempt += 1) {
-      try {
-        await this.write(key, body, contentType, true);
-        return "written";
-      } catch (thrown) {
-        const { name, status } = failureOf(thrown);
-        if (status === 412 || name === "PreconditionFailed") return "exists";
-        if (status === 409 && attempt < conflictAttempts) await setTimeout(conflictDelayMs * 2 ** attempt);
-        else if (status === 409) throw conditionalConflict(this.url, key);
-        else if (status === 501 || name === "NotImplemented") this.doWithoutConditionalWrites();
-        else throw thrown;
-      }
+    let triesBefore = 0;
+    try {
+      await this.retries.run(async (tries) => {
+        triesBefore = tries - 1;
+        await this.write(key, body, contentType, this.hasConditionalWrites);
+      });
+      return "written";
+    } catch (thrown) {
+      const { name, status } = failureOf(thrown);
+      if (status === 412 || name === "PreconditionFailed")
+        return triesBefore > 0 && (await this.holds(key, body)) ? "written" : "exists";
+      if (status === 409) throw conditionalConflict(this.url, key);
+      if (!this.hasConditionalWrites || (status !== 501 && name !== "NotImplemented")) throw thrown;
     }
-    await this.write(key, body, contentType, false);
+    this.doWithoutConditionalWrites();
+    await this.retries.run(() => this.write(key, body, contentType, false));
     return "written";
+  }
+
+  /** Whether an earlier try, whose answer was lost, wrote the object after all. */
+  private async holds(key: string, body: Uint8Array): Promise<boolean> {
+    const standing = await this.get(key, { maxBytes: body.byteLength }).catch((thrown: unknown) => {
+      if (thrown instanceof TrommelError && ["not-found", "too-large"].includes(thrown.code))
+        return undefined;
+      throw thrown;
+    });
+    return standing !== undefined && Buffer.compare(standing, body) === 0;
   }
 
   private doWithoutConditionalWrites(): void {
@@ -137,12 +153,14 @@ export class S3Store implements ObjectStore {
     );
   }
 
+  /** Bytes that the SDK sends without a checksum go out with their MD5, which every S3 server compares. */
   private async write(
     key: string,
     body: Uint8Array,
     contentType: string,
     conditional: boolean,
   ): Promise<void> {
+    const sdkAdds = (await this.client.config.requestChecksumCalculation()) === "WHEN_SUPPORTED";
     await this.client.send(
       new PutObjectCommand({
         Bucket: this.bucket,
@@ -150,6 +168,7 @@ export class S3Store implements ObjectStore {
         Body: body,
         ContentLength: body.byteLength,
         ContentType: contentType,
+        ...(sdkAdds ? {} : { ContentMD5: md5Base64(body) }),
         ...(conditional ? { IfNoneMatch: "*" } : {}),
       }),
     );
@@ -157,9 +176,8 @@ export class S3Store implements ObjectStore {
 
   private async look(key: string): Promise<ObjectInfo | undefined> {
     try {
-      const answer = await this.client.send(
-        new HeadObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key }),
-      );
+      const command = new HeadObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key });
+      const answer = await this.retries.run(() => this.client.send(command));
       return { key, sizeBytes: answer.ContentLength ?? 0, etag: bareEtag(answer.ETag) };
     } catch (thrown) {
       if (failureOf(thrown).status !== 404) throw thrown;
@@ -172,7 +190,7 @@ export class S3Store implements ObjectStore {
   private async requireBucket(): Promise<void> {
     if (this.bucketWasSeen) return;
     try {
-      await this.client.send(new HeadBucketCommand({ Bucket: this.bucket }));
+      await this.retries.run(() => this.client.send(new HeadBucketCommand({ Bucket: this.bucket })));
     } catch (thrown) {
       if (failureOf(thrown).status !== 404) throw thrown;
       throw Object.assign(new Error("the bucket is not there"), { name: "NoSuchBucket" });

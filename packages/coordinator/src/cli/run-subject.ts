@@ -1,5 +1,5 @@
 import { TrommelError } from "@trommel/common";
-import type { RunResult, Subject } from "../run-control/run-state.js";
+import type { RunResult, RunStatus, Subject } from "../run-control/run-state.js";
 import { forgetCluster, noteCluster } from "../run-control/cluster-note.js";
 import { readResultOrFault, readStatus, startAttempt } from "../run-control/run-state.js";
 import { describeScores } from "./describe-scores.js";
@@ -50,14 +50,18 @@ export async function runSubject(
     session.releases.add("cluster note", () => forgetCluster(session.store, subject));
   }
   const status = await readStatus(session.store, subject, producer);
-  if (status.phase !== "running") await startAttempt(session.store, subject, producer, status.attempt);
+  const queue = async ({ attempt }: RunStatus): Promise<void> => {
+    await startAttempt(session.store, subject, producer, attempt);
+  };
+  if (status.phase !== "running") await queue(status);
   session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
   if (cluster === undefined && !(flags.follow ?? process.stderr.isTTY)) {
     session.say(`queued ${subject.id}; 'trommel status ${subject.id} --follow' watches it`);
     session.result({ id: subject.id, kind: subject.kind, phase: "running" });
     return;
   }
-  const result = await follow({ store: session.store, subject, producer, cluster, signal: interrupt });
+  const { store } = session;
+  const result = await follow({ store, subject, producer, cluster, requeue: queue, signal: interrupt });
   showResult(session, subject, result);
 }
 

@@ -9,14 +9,18 @@ import { checkRedis, connectRedis, TrommelError, withTimeout } from "@trommel/co
 
 export interface EmbeddedRedis {
   readonly url: string;
+  /** Of the process that runs now. */
   readonly pid: number;
-  /** @throws TrommelError `unavailable` where it has ended by itself */
+  /** @throws TrommelError `unavailable` where it keeps ending by itself */
   check(): void;
   stop(): Promise<void>;
 }
 
 const startTimeoutMs = 10_000;
 const stopTimeoutMs = 3_000;
+/** One that ends without being asked is started again, this often within {@link restartWindowMs}. */
+const maxRestarts = 10;
+const restartWindowMs = 60_000;
 
 /**
  * Starts a redis-server of our own. Without a port it listens on a Unix socket in a private folder and nowhere
@@ -32,39 +36,89 @@ export async function startEmbeddedRedis(options: { readonly port?: number } = {
       ? ["--port", "0", "--unixsocket", socket, "--unixsocketperm", "700"]
       : ["--port", String(options.port), "--bind", "127.0.0.1"];
   const url = options.port === undefined ? `unix:${socket}` : `redis://127.0.0.1:${options.port}`;
-  const child = spawn(
-    binary,
-    [...address, "--dir", folder, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"],
-    { stdio: ["ignore", "pipe", "pipe"], detached: true },
-  );
+  const flags = ["--dir", folder, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"];
+  const start = (): ChildProcess =>
+    spawn(binary, [...address, ...flags], { stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const server = new Supervised(start);
   // A command that exits at once, such as at a second Ctrl-C, takes its server with it.
   const killAtExit = (): void => {
-    child.kill("SIGKILL");
+    server.child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   };
   process.once("exit", killAtExit);
   const stop = async (): Promise<void> => {
     process.off("exit", killAtExit);
-    await stopProcess(child);
+    await server.stop();
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await waitUntilUp(child, binary, url);
+    await waitUntilUp(server.child, binary, url);
   } catch (thrown) {
     await stop();
     throw thrown;
   }
-  // An embedded server must not keep a finished command alive.
-  child.unref();
-  const check = (): void => {
-    if (child.exitCode === null && child.signalCode === null) return;
+  server.supervise();
+  return {
+    url,
+    get pid() {
+      return server.child.pid ?? 0;
+    },
+    check: () => server.check(),
+    stop,
+  };
+}
+
+/**
+ * One that ends without being asked is started again, empty and at the same address: those who are connected find it by
+ * themselves, and whoever follows a run queues it anew.
+ */
+class Supervised {
+  child: ChildProcess;
+  readonly #start: () => ChildProcess;
+  readonly #restarts: number[] = [];
+  #stopping = false;
+
+  constructor(start: () => ChildProcess) {
+    this.#start = start;
+    this.child = start();
+  }
+
+  supervise(): void {
+    const { child } = this;
+    // An embedded server must not keep a finished command alive.
+    child.unref();
+    child.once("error", () => undefined);
+    child.once("exit", (code, signal) => {
+      if (this.#stopping || !this.#mayRestart()) return;
+      process.stderr.write(
+        `trommel: the embedded redis-server ended (${code ?? signal}); it is started again\n`,
+      );
+      this.child = this.#start();
+      for (const stream of [this.child.stdout, this.child.stderr]) stream?.resume();
+      this.supervise();
+    });
+  }
+
+  check(): void {
+    const { exitCode, signalCode } = this.child;
+    if (exitCode === null && signalCode === null) return;
     throw new TrommelError(
       "unavailable",
-      `the embedded redis-server ended (${child.exitCode ?? child.signalCode}); what is done is kept, and 'trommel resume' continues it`,
+      `the embedded redis-server keeps ending (${exitCode ?? signalCode}); what is done is kept, and 'trommel resume' continues it`,
       { retryable: false },
     );
-  };
-  return { url, pid: child.pid ?? 0, check, stop };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await stopProcess(this.child);
+  }
+
+  #mayRestart(): boolean {
+    const now = performance.now();
+    this.#restarts.push(now);
+    return this.#restarts.filter((at) => now - at < restartWindowMs).length <= maxRestarts;
+  }
 }
 
 async function waitUntilUp(child: ChildProcess, binary: string, url: string): Promise<void> {

@@ -1,0 +1,33 @@
+import { messageOf, TrommelError } from "@trommel/common";
+
+/** For how long Redis or the store may be away before a follower gives up. The run itself goes on without it. */
+const patienceMs = 10 * 60_000;
+
+/** Redis' own words for "not now": it loads its data, moves, or lets go of us. */
+const redisIsBusy =
+  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)|^Connection is closed|Stream isn't writeable/;
+
+/** What a follower makes of failures that pass: it says so once, and waits for a bounded time. */
+export class Outage {
+  #sinceMs: number | undefined;
+  readonly #say: (line: string) => void;
+
+  constructor(say: (line: string) => void) {
+    this.#say = say;
+  }
+
+  /** @throws what was thrown where waiting does not help, or has lasted too long */
+  note(thrown: unknown): void {
+    const passes = thrown instanceof TrommelError ? thrown.retryable : redisIsBusy.test(messageOf(thrown));
+    if (!passes) throw thrown;
+    const nowMs = performance.now();
+    if (this.#sinceMs === undefined) this.#say(`waiting, for at most 10 minutes: ${messageOf(thrown)}`);
+    this.#sinceMs ??= nowMs;
+    if (nowMs - this.#sinceMs > patienceMs) throw thrown;
+  }
+
+  over(): void {
+    if (this.#sinceMs !== undefined) this.#say("it answers again");
+    this.#sinceMs = undefined;
+  }
+}

@@ -1,0 +1,100 @@
+import { MultiBar, type SingleBar } from "cli-progress";
+import type { StageProgress } from "@trommel/common";
+import { printable } from "@trommel/common/printable";
+import type { RunStatus } from "../run-control/run-state.js";
+
+/** Without a terminal, one line at most this often. */
+const lineEveryMs = 10_000;
+
+/** How a follower shows a run on stderr. */
+export interface ProgressDisplay {
+  show(status: RunStatus): void;
+  stop(): void;
+}
+
+/** Bars on a terminal, lines elsewhere. */
+export function openDisplay(): ProgressDisplay {
+  return process.stderr.isTTY ? new Bars() : new Lines();
+}
+
+/** What a stage counts: images where it works on images, else its own units. */
+function counts(stage: StageProgress): { done: number; total: number; unit: string } {
+  if (stage.imagesTotal > 0) return { done: stage.imagesDone, total: stage.imagesTotal, unit: "images" };
+  return { done: stage.done, total: stage.total, unit: stage.stage === "train" ? "epochs" : "jobs" };
+}
+
+class Bars implements ProgressDisplay {
+  readonly #multi = new MultiBar(
+    {
+      format: "{stage} {bar} {value}/{total} {unit} | {rate}/s | {left} | {note}",
+      barsize: 30,
+      hideCursor: true,
+      stream: process.stderr,
+      emptyOnZero: true,
+      forceRedraw: true,
+    },
+    { format: "", barCompleteChar: "█", barIncompleteChar: "░" },
+  );
+  readonly #bars = new Map<string, { bar: SingleBar; startedAt: number; startValue: number }>();
+
+  show(status: RunStatus): void {
+    for (const stage of status.stages) {
+      const { done, total, unit } = counts(stage);
+      if (total === 0) continue;
+      const payload = { stage: stage.stage.padEnd(9), unit, rate: "–", left: "", note: noteOf(stage) };
+      let row = this.#bars.get(stage.stage);
+      if (row === undefined) {
+        const bar = this.#multi.create(total, done, payload);
+        row = { bar, startedAt: performance.now(), startValue: done };
+        this.#bars.set(stage.stage, row);
+      }
+      const seconds = (performance.now() - row.startedAt) / 1000;
+      const rate = seconds > 0 ? (done - row.startValue) / seconds : 0;
+      const left = done >= total ? "done" : rate > 0 ? `${formatSeconds((total - done) / rate)} left` : "";
+      row.bar.setTotal(total);
+      row.bar.update(done, { ...payload, rate: rate > 0 ? rate.toFixed(1) : "–", left });
+    }
+  }
+
+  stop(): void {
+    this.#multi.stop();
+  }
+}
+
+class Lines implements ProgressDisplay {
+  #shownAt = -Infinity;
+  #shown = "";
+
+  show(status: RunStatus): void {
+    const now = performance.now();
+    const finished = status.stages.filter((s) => s.total > 0 && s.done >= s.total).map((s) => s.stage);
+    const key = finished.join();
+    if (key === this.#shown && now - this.#shownAt < lineEveryMs) return;
+    const text = status.stages
+      .filter((stage) => stage.total > 0)
+      .map((stage) => {
+        const { done, total, unit } = counts(stage);
+        return `${stage.stage} ${done}/${total} ${unit}`;
+      })
+      .join(", ");
+    if (text !== "") process.stderr.write(`${text}\n`);
+    this.#shown = key;
+    this.#shownAt = now;
+  }
+
+  stop(): void {
+    // Nothing is held.
+  }
+}
+
+function noteOf(stage: StageProgress): string {
+  const failed = stage.failedImages > 0 ? `${stage.failedImages} failed` : "";
+  return [printable(stage.note), failed].filter((text) => text !== "").join(", ");
+}
+
+function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

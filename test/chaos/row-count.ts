@@ -1,0 +1,79 @@
+import {
+  decodeFeatureShard,
+  featureShardKey,
+  featureShardMarker,
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  readMarker,
+  runConfig,
+  runKeys,
+  shard as shardSchema,
+  type ObjectStore,
+} from "@trommel/common";
+import { errorLine } from "@trommel/common/artefacts/ledger";
+import { scoreRow } from "@trommel/common/artefacts/bundle";
+
+/** How often each file was accounted for, against how often it has to be: once. */
+export interface RowCount {
+  readonly lost: readonly string[];
+  readonly doubled: readonly string[];
+}
+
+/** Compares what was accounted for with what was put into the bucket. */
+function countRows(found: readonly string[], listed: readonly string[]): RowCount {
+  const counts = new Map<string, number>();
+  for (const key of found) counts.set(key, (counts.get(key) ?? 0) + 1);
+  return {
+    lost: listed.filter((key) => !counts.has(key)),
+    doubled: [...counts].filter(([, count]) => count > 1).map(([key]) => key),
+  };
+}
+
+/** Every view of every picture of a run, in its feature shards or, as a whole, in their failed rows. */
+export async function countFeatureRows(
+  store: ObjectStore,
+  runId: string,
+  listed: readonly string[],
+): Promise<RowCount> {
+  const keys = runKeys(runId);
+  const config = parseJsonAs(runConfig, await store.get(keys.config), keys.config);
+  const views = Array.from({ length: config.recipe.views.count }, (_, view) => view);
+  const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
+  const found: string[] = [];
+  for await (const { key: shardKey } of store.list(`${keys.root}/shards/`)) {
+    const shard = parseJsonAs(shardSchema, await store.get(shardKey), shardKey);
+    const name = featureShardKey(config.fingerprint, shard.hash);
+    const { failed } = await readMarker(store, name, featureShardMarker);
+    const rows = decodeFeatureShard(await store.get(name), name, dimension);
+    for (const [row, position] of rows.image.entries())
+      found.push(`${shard.entries[position]?.key} view ${rows.view[row]}`);
+    for (const { key } of failed) for (const view of views) found.push(`${key} view ${view}`);
+  }
+  return countRows(
+    found,
+    listed.flatMap((key) => views.map((view) => `${key} view ${view}`)),
+  );
+}
+
+/** Every picture of a scoring, in its parts or in its errors. */
+export async function countScoreRows(location: string, listed: readonly string[]): Promise<RowCount> {
+  const output = openStore(location);
+  try {
+    const found: string[] = [];
+    for await (const { key } of output.list("part-")) {
+      if (!key.endsWith(".jsonl")) continue;
+      for (const line of await linesOf(output, key)) found.push(scoreRow.parse(JSON.parse(line)).key);
+    }
+    for (const line of await linesOf(output, outputKeys.errors))
+      found.push(errorLine.parse(JSON.parse(line)).key);
+    return countRows(found, listed);
+  } finally {
+    output.close();
+  }
+}
+
+async function linesOf(store: ObjectStore, key: string): Promise<string[]> {
+  const text = Buffer.from(await store.get(key)).toString("utf8");
+  return text.split("\n").filter((line) => line !== "");
+}

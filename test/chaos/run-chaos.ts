@@ -1,0 +1,120 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { messageOf } from "@trommel/common";
+import { differences, type RoundNames } from "./artefacts.js";
+import { clusterSize, startChaosCluster, type ChaosCluster } from "./chaos-cluster.js";
+import { buildReport, type ChaosReport, type RoundReport } from "./chaos-report.js";
+import { scheduleFaults } from "./fault-schedule.js";
+import { FaultInjector } from "./inject-faults.js";
+import { checkRound, clearRound, DidNotEnd, finishRound, CommandSlot } from "./round.js";
+
+export interface ChaosOptions {
+  readonly minutes: number;
+  readonly seed: number;
+  /** Told of each fault and round. */
+  readonly say: (line: string) => void;
+  /** Where what the processes say is kept. @default a temporary folder, removed at the end */
+  readonly folder?: string;
+}
+
+/**
+ * What the undisturbed round takes on two idle cores. Where it takes longer, faults come more slowly in proportion, or workers
+ * would be killed faster than they can start.
+ */
+const usualRoundMs = 12_000;
+const paceAtMost = 3;
+
+/**
+ * Trains and scores over and over while faults are drawn from the seed, and compares each round with one that nothing
+ * disturbed. The last round is ended in peace.
+ */
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "trommel-chaos-")));
+  await mkdir(folder, { recursive: true });
+  const cluster = await startChaosCluster(folder);
+  try {
+    return await disturb(cluster, options);
+  } finally {
+    for (const failure of await cluster.stop()) options.say(`failed to release ${failure}`);
+    if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptions): Promise<ChaosReport> {
+  const slot = new CommandSlot(cluster.env);
+  const startedAt = performance.now();
+  const elapsed = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+  const injector = new FaultInjector(cluster, slot, (line) => say(`${elapsed()}  ${line}`));
+  const peaceStartedAt = performance.now();
+  const undisturbed = await peacefulRound(cluster, slot);
+  const pace = Math.min(paceAtMost, Math.max(1, (performance.now() - peaceStartedAt) / usualRoundMs));
+  say(`${elapsed()}  undisturbed: ${undisturbed.size} artefacts; pace ${pace.toFixed(1)}`);
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(), minutes * 60_000);
+  const injecting = injector.run(scheduleFaults(seed, clusterSize), pace, over.signal);
+  const rounds: RoundReport[] = [];
+  try {
+    for (let number = 1; !over.signal.aborted; number += 1) {
+      const round = await disturbedRound(number, cluster, slot, injector, undisturbed);
+      rounds.push(round);
+      say(
+        `${elapsed()}  round ${number}: ${round.problems.length === 0 ? "the same" : round.problems.join("; ")}`,
+      );
+      for (const { command, code, message } of round.givenUp)
+        say(`  ${command} gave up: ${code}: ${message}`);
+      if (!round.ended) break;
+    }
+  } finally {
+    clearTimeout(timer);
+    over.abort();
+    await injecting;
+    await injector.shut();
+  }
+  return buildReport({ seed, minutes, cluster, injector, rounds });
+}
+
+function namesOf(number: number): RoundNames {
+  const run = `round-${String(number).padStart(4, "0")}`;
+  return { run, output: `s3://scores/${run}` };
+}
+
+async function peacefulRound(cluster: ChaosCluster, slot: CommandSlot): Promise<ReadonlyMap<string, string>> {
+  const names = namesOf(0);
+  const givenUp = await finishRound(names, slot);
+  const { artefacts, lost, doubled } = await checkRound(names, cluster);
+  if (givenUp.length + lost.length + doubled.length > 0)
+    throw new Error(`the undisturbed round failed: ${JSON.stringify({ givenUp, lost, doubled })}`);
+  await clearRound(names, cluster);
+  return artefacts;
+}
+
+async function disturbedRound(
+  number: number,
+  cluster: ChaosCluster,
+  slot: CommandSlot,
+  injector: FaultInjector,
+  undisturbed: ReadonlyMap<string, string>,
+): Promise<RoundReport> {
+  const names = namesOf(number);
+  const base = { number, givenUp: [], lost: [], doubled: [], different: [], undrained: [] };
+  injector.open();
+  try {
+    const givenUp = await finishRound(names, slot);
+    await injector.shut();
+    const { artefacts, lost, doubled } = await checkRound(names, cluster);
+    const different = differences(artefacts, undisturbed);
+    const undrained = await clearRound(names, cluster);
+    const problems = [
+      ...lost.map((row) => `lost ${row}`),
+      ...doubled.map((row) => `doubled ${row}`),
+      ...different,
+      ...undrained.map((name) => `${name} did not end with 0 after SIGTERM`),
+    ];
+    return { number, ended: true, givenUp, lost, doubled, different, undrained, problems };
+  } catch (thrown) {
+    await injector.shut();
+    const what = thrown instanceof DidNotEnd ? "it did not end" : "it could not be checked";
+    return { ...base, ended: false, problems: [`${what}: ${messageOf(thrown)}`] };
+  }
+}

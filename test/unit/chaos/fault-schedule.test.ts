@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { faultKinds, scheduleFaults, type ScheduledFault } from "../../chaos/fault-schedule.js";
+
+const parts = { workers: 3, coordinators: 2 };
+
+function firstFaults(seed: number, count: number): ScheduledFault[] {
+  const schedule = scheduleFaults(seed, parts);
+  return Array.from({ length: count }, () => schedule.next().value);
+}
+
+describe("the schedule of faults", () => {
+  it("is the same for the same seed, and another for another", () => {
+    assert.deepEqual(firstFaults(7, 500), firstFaults(7, 500));
+    assert.notDeepEqual(firstFaults(7, 10), firstFaults(8, 10));
+  });
+
+  it("has every kind and every process in it", () => {
+    const faults = firstFaults(1, 2000).map(({ fault }) => fault);
+    assert.deepEqual([...new Set(faults.map(({ kind }) => kind))].sort(), [...faultKinds].sort());
+    const killed = faults.flatMap((fault) => (fault.kind === "kill-worker" ? [fault.worker] : []));
+    assert.deepEqual([...new Set(killed)].sort(), [0, 1, 2]);
+    const coordinators = faults.flatMap((fault) =>
+      fault.kind === "kill-coordinator" ? [fault.coordinator] : [],
+    );
+    assert.deepEqual([...new Set(coordinators)].sort(), [0, 1]);
+  });
+
+  it("pauses processes for longer than a lock and the look for lapsed ones", () => {
+    for (const { fault } of firstFaults(2, 2000)) {
+      if (fault.kind === "pause-worker") assert.ok(fault.forMs > 7500);
+    }
+  });
+});
