@@ -6,14 +6,13 @@ import {
   featureShardMarker,
   metrics as metricsSchema,
   parseJsonAs,
-  readMarker,
-  readWithMarker,
   runKeys,
   sha256Hex,
   type Ledger,
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
+import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { emitHead } from "../head/head-to-onnx.js";
 import { renderReport } from "../report/report-html.js";
@@ -40,8 +39,8 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const config = await readRunConfig(store, runId);
   const ledger = await writeLedger(store, config, signal);
   const projection = await readProjection(store, config);
-  const head = await readWithMarker(store, keys.head);
-  const { bytes: metricsBytes, marker: trained } = await readWithMarker(store, keys.metrics, metricsMarker);
+  const head = await readInput(store, keys.head);
+  const { bytes: metricsBytes, marker: trained } = await readInput(store, keys.metrics, metricsMarker);
   const weights = decodeHeadWeights(head.bytes, keys.head);
   const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
@@ -83,7 +82,7 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
   for (let index = 0; index < listing.shards; index += 1) {
     signal.throwIfAborted();
     const shard = await readShard(store, keys.shard(index));
-    const marker = await readMarker(
+    const marker = await readInputMarker(
       store,
       featureShardKey(config.fingerprint, shard.hash),
       featureShardMarker,

@@ -1,4 +1,5 @@
-import { readWithMarker, runKeys, writeWithMarker, findMarker, type ObjectStore } from "@trommel/common";
+import { runKeys, TrommelError, writeWithMarker, type ObjectStore } from "@trommel/common";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import type { Checkpoints } from "../head/training-state.js";
 
 /**
@@ -11,8 +12,9 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
     async load() {
       for (const key of (await checkpointKeys(store, runId)).reverse()) {
         // Without a marker its writer died half way; the one before has not been removed then.
-        if ((await findMarker(store, key)) === undefined) continue;
-        return { name: key, bytes: (await readWithMarker(store, key)).bytes };
+        if ((await findCommitted(store, key)) === undefined) continue;
+        const bytes = await readUnlessDamaged(store, key);
+        if (bytes !== undefined) return { name: key, bytes };
       }
       return undefined;
     },
@@ -21,6 +23,16 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
       await removeOthers(store, runId, [number, bestEpoch]);
     },
   };
+}
+
+/** Undefined for a damaged one, which is gone then: training goes on from the one before, to the same bytes. */
+async function readUnlessDamaged(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+  try {
+    return (await readInput(store, key)).bytes;
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "missing-input") return undefined;
+    throw thrown;
+  }
 }
 
 /** Removes every checkpoint of a run but one. */

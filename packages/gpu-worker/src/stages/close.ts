@@ -1,12 +1,14 @@
 import {
   openStore,
   outputKeys,
-  readMarker,
   scoringKeys,
   type ListingSummary,
+  type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
+import { readInputMarker } from "@trommel/common/codec/stage-input";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { checkParts } from "./check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { LabelCounts } from "./label-counts.js";
 import { LedgerBuilder, putJson } from "./ledger.js";
@@ -17,7 +19,7 @@ import { Submission } from "./submission.js";
 /**
  * Close: score parts → ledger, counts, merged outputs, `_SUCCESS.json`.
  *
- * In: the marker of every part (none may be missing). Out: `submission.csv` where the scoring has the format `kaggle`,
+ * In: every part, held against its marker (none may be missing). Out: `submission.csv` where the scoring has the format `kaggle`,
  * `errors.jsonl`, `ledger.json`, `counts.json` and last `_SUCCESS.json`, with which the scoring is whole. A retry writes
  * the same bytes again.
  */
@@ -29,12 +31,13 @@ export async function close(scoringId: string, context: StageContext): Promise<S
   const { labels } = await readBundleManifest(config);
   const output = openStore(config.output);
   try {
+    await checkParts(output, { shards: listing.shards, formats: partFormats(config), signal });
     const builder = new LedgerBuilder();
     const counts = new LabelCounts(labels);
     const merging = config.formats.includes("kaggle") ? new Submission(output, labels) : null;
     for (let index = 0; index < listing.shards; index += 1) {
       signal.throwIfAborted();
-      const marker = await readMarker(output, outputKeys.part(index, "jsonl"), scorePartMarker);
+      const marker = await readInputMarker(output, outputKeys.part(index, "jsonl"), scorePartMarker);
       const shard = await readShard(store, keys.shard(index));
       builder.add(shard, marker.ok, marker.failed);
       counts.add(marker.labels);
@@ -52,6 +55,11 @@ export async function close(scoringId: string, context: StageContext): Promise<S
   } finally {
     output.close();
   }
+}
+
+/** The JSON lines are written for every scoring: their marker has its counts. */
+function partFormats({ formats }: ScoringConfig): ScoreFormat[] {
+  return [...new Set<ScoreFormat>(["jsonl", ...formats])];
 }
 
 function describeScoring(

@@ -4,8 +4,6 @@ import {
   featureDimension,
   featureShardKey,
   featureShardMarker,
-  findMarker,
-  readWithMarker,
   runKeys,
   shardsPerGram,
   writeWithMarker,
@@ -14,6 +12,7 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { GramAccumulator } from "../linalg/gram.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
@@ -30,7 +29,7 @@ export async function gram(runId: string, gramIndex: number, context: StageConte
   const keys = runKeys(runId);
   const key = keys.gram(gramIndex);
   const config = await readRunConfig(store, runId);
-  if (config.recipe.svd === null || (await findMarker(store, key)) !== undefined) {
+  if (config.recipe.svd === null || (await findCommitted(store, key)) !== undefined) {
     return { images: 0, failed: 0 };
   }
   const validation = new Set((await readSplit(store, runId)).validation);
@@ -61,7 +60,7 @@ export async function readFeatures(
   shard: Shard,
 ): Promise<FeatureShard> {
   const key = featureShardKey(config.fingerprint, shard.hash);
-  const { bytes } = await readWithMarker(store, key, featureShardMarker);
+  const { bytes } = await readInput(store, key, featureShardMarker);
   const dimension = featureDimension(config);
   return decodeFeatureShard(bytes, key, dimension);
 }

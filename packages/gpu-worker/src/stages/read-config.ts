@@ -6,13 +6,11 @@ import {
   listingSummary,
   openStore,
   parseJsonAs,
-  readWithMarker,
   resolveNormalization,
   runConfig,
   runKeys,
   scoringConfig,
   scoringKeys,
-  shard as shardSchema,
   split as splitSchema,
   TrommelError,
   type BundleManifest,
@@ -24,6 +22,8 @@ import {
   type Shard,
   type Split,
 } from "@trommel/common";
+import { parseShard } from "@trommel/common/artefacts/parse-shard";
+import { readInput } from "@trommel/common/codec/stage-input";
 import type { BackboneUse } from "./load-backbones.js";
 
 /** The small artefacts that stages start from, read and parsed. */
@@ -68,7 +68,7 @@ export function backbonesOfRun({ backbones, normalization }: ResolvedRun): Backb
 
 async function readNormalization(store: ObjectStore, id: string): Promise<Normalization> {
   const key = runKeys(id).normalization;
-  const { bytes } = await readWithMarker(store, key);
+  const { bytes } = await readInput(store, key);
   const { mean, deviation } = parseJsonAs(datasetNormalization, bytes, key);
   return { mean, deviation };
 }
@@ -96,7 +96,7 @@ export async function readBundleManifest({ bundle }: ScoringConfig): Promise<Bun
 }
 
 export async function readShard(store: ObjectStore, key: string): Promise<Shard> {
-  return parseJsonAs(shardSchema, await required(store, key), key);
+  return parseShard(await required(store, key), key);
 }
 
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary> {

@@ -1,14 +1,13 @@
 import {
   markerSchema,
   outputKeys,
-  readMarker,
-  readWithMarker,
   sha256Hex,
   TrommelError,
   type FailedRow,
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
+import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
 import type { SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
 
@@ -38,7 +37,7 @@ export class Submission {
 
   /** Takes the next shard's part in: its ids and its size, and not yet its rows. */
   async add(shard: Shard, failed: readonly FailedRow[]): Promise<void> {
-    const marker = await readMarker(this.#output, outputKeys.part(this.#parts, "kaggle"), markerSchema);
+    const marker = await readInputMarker(this.#output, outputKeys.part(this.#parts, "kaggle"), markerSchema);
     const without = new Set(failed.map(({ position }) => position));
     for (const [position, { key }] of shard.entries.entries()) {
       if (without.has(position)) continue;
@@ -71,7 +70,7 @@ export class Submission {
     for (let index = 0; index < this.#parts; index += 1) {
       signal.throwIfAborted();
       const key = outputKeys.part(index, "kaggle");
-      const { bytes } = await readWithMarker(this.#output, key);
+      const { bytes } = await readInput(this.#output, key);
       if (!this.#header.equals(bytes.subarray(0, this.#header.length))) {
         throw new TrommelError(
           "corrupt",
