@@ -193,7 +193,7 @@ describe("two writers of different bytes", () => {
 
   it("at the same moment leave an artefact that is whole, also on a server without conditional writes", async () => {
     for (const open of [(whole: ObjectStore) => whole, unconditional]) {
-      for (let time = 0; time < 10; time += 1) {
+      for (let time = 0; time < 5; time += 1) {
         await store.delete(["k", "k.json"]);
         const bodies = ["one", "two", "six"];
         const results = await Promise.allSettled(
@@ -201,7 +201,8 @@ describe("two writers of different bytes", () => {
         );
         const won = await standing();
         assert.ok(bodies.includes(won));
-        assert.ok(results.some(({ status }) => status === "fulfilled"));
+        // Without conditional writes each may find another one's standing, and that one be replaced after it looked.
+        if (open !== unconditional) assert.ok(results.some(({ status }) => status === "fulfilled"));
         for (const result of results)
           if (result.status === "rejected") assert.equal((result.reason as TrommelError).code, "conflict");
       }

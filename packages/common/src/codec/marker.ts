@@ -58,12 +58,12 @@ export async function writeWithMarker(
   const marker: Marker = { ...extra, formatVersion: 1, key, sha256, sizeBytes: bytes.byteLength };
   const text = new TextEncoder().encode(`${canonicalJson(marker)}\n`);
   for (let round = 1; round <= writeRounds; round += 1) {
-    if (round > 2) await pause(round);
+    if (round > 2) await pause(round - 2);
     const standing = await unlessDamaged(findMarker(store, key));
     if (standing === "damaged") {
       await store.delete([markerKeyOf(key)]);
     } else if (standing === undefined) {
-      await putData(store, key, bytes, options);
+      if (!(await putData(store, key, bytes, options))) continue;
       await store.put(markerKeyOf(key), text, { ifAbsent: true, contentType: "application/json" });
     } else if (standing.sha256 === sha256) {
       if (await holds(store, key, marker, bytes)) return standing;
@@ -80,16 +80,21 @@ export async function writeWithMarker(
   );
 }
 
-/** Data that stands without a marker is anybody's, perhaps of another version: replaced where it is not the same. */
+/**
+ * Data that stands without a marker is anybody's, perhaps of another version: replaced where it is not the same.
+ * @returns false where it has got its marker meanwhile
+ */
 async function putData(
   store: ObjectStore,
   key: string,
   bytes: Uint8Array,
   options: Pick<PutOptions, "contentType">,
-): Promise<void> {
-  if ((await store.put(key, bytes, { ...options, ifAbsent: true })) === "written") return;
-  if (await holds(store, key, { sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength }, bytes)) return;
+): Promise<boolean> {
+  if ((await store.put(key, bytes, { ...options, ifAbsent: true })) === "written") return true;
+  if (await holds(store, key, { sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength }, bytes)) return true;
+  if ((await store.head(markerKeyOf(key))) !== undefined) return false;
   await store.put(key, bytes, options);
+  return true;
 }
 
 /**
