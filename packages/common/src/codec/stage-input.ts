@@ -87,7 +87,7 @@ async function discarding<T>(store: ObjectStore, key: string, read: () => Promis
 }
 
 /** Removes an artefact that is not what its marker says: the marker first, for what has none does not exist. */
-export async function discardDamaged(store: ObjectStore, key: string): Promise<void> {
+async function discardDamaged(store: ObjectStore, key: string): Promise<void> {
   await store.delete([markerKeyOf(key)]);
   await store.delete([key]);
 }
