@@ -20,7 +20,7 @@ interface Implementation {
   /** False where the listing and removing of thousands of keys is another implementation's to show. */
   readonly takesThousands?: boolean;
   /** The location of an empty store. */
-  makeEmpty(): Promise<string>;
+  makeEmpty(): string | Promise<string>;
   /** Why this machine cannot run it. */
   readonly skip?: string | undefined;
 }
@@ -36,7 +36,7 @@ const file: Implementation & { folder: string; count: number } = {
   async tearDown() {
     await rm(this.folder, { recursive: true });
   },
-  async makeEmpty() {
+  makeEmpty() {
     this.count += 1;
     return join(this.folder, `store ${this.count}`);
   },
@@ -63,7 +63,7 @@ function s3({ name, server: serverOptions = {}, variables = {} }: S3Case): Imple
       restore();
       await server.stop();
     },
-    async makeEmpty() {
+    makeEmpty() {
       count += 1;
       server.createBucket(`bucket-${count}`);
       return count % 2 === 0 ? `s3://bucket-${count}` : `s3://bucket-${count}/deep prefix+é/v1`;
@@ -298,7 +298,7 @@ for (const implementation of implementations) {
 
     if (implementation.takesThousands ?? true) {
       withStore("lists past a page of 1000 keys, and removes as many at once", async (store) => {
-        const keys = Array.from({ length: 2105 }, (_, i) => `d${i % 3}/${String(i).padStart(5, "0")} x`);
+        const keys = Array.from({ length: 1105 }, (_, i) => `d${i % 3}/${String(i).padStart(5, "0")} x`);
         for (let i = 0; i < keys.length; i += 100) {
           await Promise.all(keys.slice(i, i + 100).map((key) => store.put(key, text("x"))));
         }

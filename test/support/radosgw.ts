@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
@@ -182,7 +182,7 @@ async function lastWords(folder: string, { spawnfile }: ChildProcess): Promise<s
 
 async function statusOf(url: string, method: string, headers: Record<string, string> = {}): Promise<number> {
   const asking = request(url, { method, headers, agent: false }).end();
-  const [answer] = (await once(asking, "response")) as [import("node:http").IncomingMessage];
+  const [answer] = (await once(asking, "response")) as [IncomingMessage];
   answer.resume();
   return answer.statusCode ?? 0;
 }

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openStore, outputKeys, writeWithMarker, type FailedRow, type Shard } from "@trommel/common";
+import {
+  openStore,
+  outputKeys,
+  shardHash,
+  writeWithMarker,
+  type FailedRow,
+  type Shard,
+} from "@trommel/common";
 import { countLabels, LabelCounts } from "@trommel/gpu-worker/stages/label-counts";
 import { scoreRowOf } from "@trommel/gpu-worker/stages/score-rows";
 import { Submission } from "@trommel/gpu-worker/stages/submission";
@@ -94,7 +101,7 @@ describe("submission.csv", async () => {
 
   function shardOf(index: number, keys: readonly string[]): Shard {
     const entries = keys.map((key) => ({ key, sizeBytes: 1, etag: "e" }));
-    return { formatVersion: 1, index, hash: "0".repeat(64), entries, skipped: [] };
+    return { formatVersion: 1, index, hash: shardHash(entries), entries, skipped: [] };
   }
 
   const shards = [["a.jpg", "b.jpg"], ["c.jpg"], ["d.jpg", "e.jpg"]];
@@ -143,6 +150,9 @@ describe("submission.csv", async () => {
     await assert.rejects(other.submission.write(never), { code: "corrupt", message: /kaggle-00000\.csv/ });
     const changed = await submissionOf(shards);
     await changed.output.put("kaggle-00001.csv", Buffer.from(`${header}c,0,1\n`));
-    await assert.rejects(changed.submission.write(never), { code: "corrupt", message: /kaggle-00001\.csv/ });
+    await assert.rejects(changed.submission.write(never), {
+      code: "missing-input",
+      message: /kaggle-00001\.csv/,
+    });
   });
 });

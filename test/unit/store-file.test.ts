@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmod,
   mkdir,
@@ -17,6 +18,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
 import { openStore } from "@trommel/common/store/open-store";
+import { waitUntil } from "../support/wait-until.js";
 
 const text = (value: string) => new TextEncoder().encode(value);
 
@@ -73,6 +75,46 @@ describe("a folder as a store", () => {
     await writeFile(join(root, "a/.trommel-partial-0"), "half");
     assert.deepEqual(await keysOf(store.list("")), ["a/k"]);
   });
+
+  it(
+    "sweeps what killed writers left where it writes, and never a living one's",
+    { timeout: 30_000 },
+    async () => {
+      const open = JSON.stringify(import.meta.resolve("@trommel/common/store/open-store"));
+      // Stopped between writing and publishing, as a full second of a large object's writing would be.
+      const script = `
+      const { openStore } = await import(${open});
+      const body = new Uint8Array(300_000_000);
+      console.log("writing");
+      await openStore(${JSON.stringify(root)}).put("a/large", body);`;
+      await store.put("a/k", text("x"));
+      const writer = spawn(process.execPath, ["--input-type=module", "-e", script], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const exited = once(writer, "exit");
+      const partials = async () =>
+        (await readdir(join(root, "a"))).filter((name) => name.startsWith(".trommel-partial-"));
+      await waitUntil("it writes", async () => (await partials()).length === 1);
+      writer.kill("SIGSTOP");
+      await openStore(root).put("a/k", text("y"));
+      assert.equal((await partials()).length, 1, "a stopped writer is alive");
+      writer.kill("SIGKILL");
+      await exited;
+      assert.equal((await partials()).length, 1, "it was killed before it was done");
+      const dayAndMore = Date.now() / 1000 - 90_000;
+      for (const name of ["elsewhere-1-1-fresh", "elsewhere-1-1-old", "fresh", "old"]) {
+        const path = join(root, "a", `.trommel-partial-${name}`);
+        await writeFile(path, "half");
+        if (name.endsWith("old")) await utimes(path, dayAndMore, dayAndMore);
+      }
+      await openStore(root).put("a/k", text("z"));
+      assert.deepEqual((await partials()).sort(), [
+        ".trommel-partial-elsewhere-1-1-fresh",
+        ".trommel-partial-fresh",
+      ]);
+      assert.deepEqual(await keysOf(store.list("")), ["a/k"]);
+    },
+  );
 
   it("refuses a key below a file", async () => {
     await store.put("a", text("x"));

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { resolve } from "node:path";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { TrommelError } from "@trommel/common";
 import { compareKeys, joinKey } from "@trommel/common/store/key";
 import { resolveLocation } from "@trommel/common/store/location";
 import { openStore } from "@trommel/common/store/open-store";
 import { decodeListedKey } from "@trommel/common/store/s3-list";
+import { temporaryFolder } from "../support/temp-folder.js";
 import { withVariables } from "../support/variables.js";
 
 const isIllegal =
@@ -39,6 +42,88 @@ describe("keys", () => {
 
   it("are decoded from a listing as S3 encodes them", () => {
     assert.equal(decodeListedKey("a+b%2Bc%25%23/caf%C3%A9%0A"), "a b+c%#/café\n");
+  });
+});
+
+describe("any text", () => {
+  /** Texts with what paths, URLs and shells give a meaning to, and any Unicode, lone surrogates too. */
+  const piece = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom(
+        "..",
+        ".",
+        "/",
+        "\\",
+        "\0",
+        "%2e%2e",
+        "%2f",
+        "~",
+        "$HOME",
+        "`id`",
+        "C:",
+        "a",
+        " ",
+        "\n",
+        "-rf",
+      ),
+    },
+    { weight: 2, arbitrary: fc.string({ unit: "binary", maxLength: 4 }) },
+    { weight: 1, arbitrary: fc.constantFrom("\ud800", "\udc00", "é", "e\u0301", "😀") },
+  );
+  const anyText = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(""));
+
+  it("as a key is refused, or names one file inside the root that gives back its bytes", async () => {
+    const folder = await temporaryFolder("any-key");
+    const root = join(folder, "root");
+    await mkdir(root);
+    await writeFile(join(folder, "outside"), "outside");
+    const store = openStore(root);
+    await fc.assert(
+      fc.asyncProperty(anyText, async (key) => {
+        const body = Buffer.from(key, "utf8");
+        try {
+          await store.put(key, body);
+        } catch (thrown) {
+          assert.ok(thrown instanceof TrommelError);
+          // Too long a name, or a folder of another key's name, is the file system's to refuse.
+          assert.ok(["invalid-argument", "conflict"].includes(thrown.code), thrown.message);
+          return;
+        }
+        assert.deepEqual(Buffer.from(await store.get(key)), body);
+        const listed: string[] = [];
+        for await (const info of store.list("")) listed.push(info.key);
+        assert.deepEqual(listed, [key]);
+        assert.deepEqual((await readdir(folder)).sort(), ["outside", "root"]);
+        await store.delete([key]);
+        await rm(root, { recursive: true });
+        await mkdir(root);
+      }),
+      { numRuns: 400, seed: 4 },
+    );
+    assert.equal(await readFile(join(folder, "outside"), "utf8"), "outside");
+  });
+
+  it("as a location is refused, or has one absolute address that means the same again", () => {
+    const forms = fc.tuple(
+      fc.constantFrom("", "s3://", "s3://bucket/", "file://", "file:///", "/", "http://"),
+      anyText,
+    );
+    fc.assert(
+      fc.property(forms, ([start, rest]) => {
+        let url: string;
+        try {
+          url = resolveLocation(start + rest);
+        } catch (thrown) {
+          isIllegal("s3://bucket/prefix")(thrown);
+          return;
+        }
+        assert.match(url, /^(s3:\/\/[^/]|file:\/\/\/)/);
+        assert.equal(resolveLocation(url), url);
+        if (url.startsWith("s3://")) assert.ok(!url.split("/").some((part) => part === ".." || part === "."));
+      }),
+      { numRuns: 1000, seed: 4 },
+    );
   });
 });
 

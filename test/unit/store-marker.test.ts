@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { type ObjectStore, TrommelError } from "@trommel/common";
 import { canonicalJson, sha256Hex } from "@trommel/common/codec/canonical-json";
 import { markerSchema, readMarker, readWithMarker, writeWithMarker } from "@trommel/common/codec/marker";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { openStore } from "@trommel/common/store/open-store";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -97,6 +98,176 @@ describe("a marker", () => {
     const schema = markerSchema.extend({ rows: markerSchema.shape.sizeBytes });
     await assert.rejects(readMarker(store, "k", schema), isError("corrupt", "rows", false));
     assert.deepEqual(await readMarker(store, "k"), whole);
+  });
+});
+
+/** A store whose `put` and `delete` first do what the test says, as another writer would between two of our steps. */
+function interrupted(
+  store: ObjectStore,
+  before: (what: string, key: string) => Promise<unknown>,
+): ObjectStore {
+  return {
+    url: store.url,
+    get: (key, options) => store.get(key, options),
+    head: (key) => store.head(key),
+    list: (prefix, options) => store.list(prefix, options),
+    put: async (key, body, options) => {
+      await before("put", key);
+      return store.put(key, body, options);
+    },
+    delete: async (keys) => {
+      await before("delete", keys.join());
+      await store.delete(keys);
+    },
+    close: () => undefined,
+  };
+}
+
+/** As a server does that takes no notice of "if absent": what stands is overwritten. */
+function unconditional(store: ObjectStore): ObjectStore {
+  return {
+    ...interrupted(store, () => Promise.resolve()),
+    put: async (key, body, options = {}) => {
+      if (options.ifAbsent === true && (await store.head(key)) !== undefined) return "exists";
+      // Others look, too, before anybody writes.
+      await new Promise((resolve) => setImmediate(resolve));
+      return store.put(key, body, { ...options, ifAbsent: false });
+    },
+  };
+}
+
+describe("two writers of different bytes", () => {
+  let folder: string;
+  let store: ObjectStore;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "trommel-marker-"));
+    store = openStore(folder);
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  /** Data and marker fit, whoever won; gives the bytes that stand. */
+  async function standing(): Promise<string> {
+    return new TextDecoder().decode((await readWithMarker(store, "k")).bytes);
+  }
+
+  it("leave an artefact that is whole, at whichever step the other one comes in between", async () => {
+    for (const step of [1, 2, 3, 4]) {
+      await store.delete(["k", "k.json"]);
+      let steps = 0;
+      const slow = interrupted(store, async () => {
+        steps += 1;
+        if (steps === step) await writeWithMarker(store, "k", text("other")).catch(() => undefined);
+      });
+      await writeWithMarker(slow, "k", text("mine ")).catch((thrown: unknown) => {
+        isError("conflict", "k", false)(thrown);
+      });
+      assert.equal(await standing(), step <= 2 ? "other" : "mine ");
+    }
+  });
+
+  it("that overwrite each other's data leave an artefact that is whole", async () => {
+    for (const when of ["k", "k.json"]) {
+      await store.delete(["k", "k.json"]);
+      let done = false;
+      const slow = interrupted(store, async (_what, key) => {
+        if (done || key !== when) return;
+        done = true;
+        await store.put("k", text("stray"));
+      });
+      await writeWithMarker(slow, "k", text("mine "));
+      assert.equal(await standing(), "mine ");
+    }
+    // After the marker of the first, before its data are looked at.
+    await store.delete(["k", "k.json"]);
+    const overwritten: ObjectStore = {
+      ...interrupted(store, () => Promise.resolve()),
+      put: async (key, body, options) => {
+        const result = await store.put(key, body, options);
+        if (key === "k.json") await store.put("k", text("stray"));
+        return result;
+      },
+    };
+    await writeWithMarker(overwritten, "k", text("mine "));
+    assert.equal(await standing(), "mine ");
+  });
+
+  it("at the same moment leave an artefact that is whole, also on a server without conditional writes", async () => {
+    for (const open of [(whole: ObjectStore) => whole, unconditional]) {
+      for (let time = 0; time < 5; time += 1) {
+        await store.delete(["k", "k.json"]);
+        const bodies = ["one", "two", "six"];
+        const results = await Promise.allSettled(
+          bodies.map((body) => writeWithMarker(open(store), "k", text(body))),
+        );
+        const won = await standing();
+        assert.ok(bodies.includes(won));
+        // Without conditional writes each may find another one's standing, and that one be replaced after it looked.
+        if (open !== unconditional) assert.ok(results.some(({ status }) => status === "fulfilled"));
+        for (const result of results)
+          if (result.status === "rejected") assert.equal((result.reason as TrommelError).code, "conflict");
+      }
+    }
+  });
+
+  it("make damaged markers and lost data good again by writing", async () => {
+    await writeWithMarker(store, "k", text("abc"));
+    await store.put("k.json", text("{"));
+    await writeWithMarker(store, "k", text("abc"));
+    assert.equal(await standing(), "abc");
+    await store.delete(["k"]);
+    await writeWithMarker(store, "k", text("abc"));
+    assert.equal(await standing(), "abc");
+    await store.put("k", text("abd"));
+    await writeWithMarker(store, "k", text("six"));
+    assert.equal(await standing(), "six");
+  });
+});
+
+describe("an artefact between stages", () => {
+  let folder: string;
+  let store: ObjectStore;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "trommel-marker-"));
+    store = openStore(folder);
+    await writeWithMarker(store, "k", text("abc"));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const damages: Record<string, () => Promise<unknown>> = {
+    "lost data": () => store.delete(["k"]),
+    "shorter data": () => store.put("k", text("ab")),
+    "other data": () => store.put("k", text("abd")),
+    "a marker cut short": () => store.put("k.json", text('{"formatVersion":1,')),
+    "an empty marker": () => store.put("k.json", new Uint8Array(0)),
+  };
+  for (const [name, damage] of Object.entries(damages)) {
+    it(`with ${name} is removed by who reads it, to be made again`, async () => {
+      await damage();
+      await assert.rejects(readInput(store, "k"), isError("missing-input", "resume the run", false));
+      assert.deepEqual([await store.head("k"), await store.head("k.json")], [undefined, undefined]);
+      await assert.rejects(readInput(store, "k"), isError("missing-input", "no marker", false));
+    });
+
+    it(`with ${name} does not count as made, unless only its hash can tell`, async () => {
+      assert.equal((await findCommitted(store, "k"))?.sha256, sha256OfAbc);
+      await damage();
+      assert.equal(
+        (await findCommitted(store, "k"))?.sha256,
+        name === "other data" ? sha256OfAbc : undefined,
+      );
+    });
+  }
+
+  it("that only came damaged is read again and left alone", async () => {
+    let reads = 0;
+    const noisy: ObjectStore = {
+      ...interrupted(store, () => Promise.resolve()),
+      get: async (key, options) => {
+        reads += 1;
+        return reads <= 2 ? text("noise") : store.get(key, options);
+      },
+    };
+    assert.deepEqual((await readInput(noisy, "k")).bytes, text("abc"));
   });
 });
 

@@ -13,6 +13,7 @@ import {
   recipe,
   runKeys,
   sha256Hex,
+  shardHash,
   writeWithMarker,
   type Metrics,
   type ObjectStore,
@@ -147,6 +148,7 @@ async function planned(
     dataset: "file:///nowhere",
     recipe: recipe.parse({
       backbones: ["net"],
+      views: { count: views },
       svd: null,
       head: { type: "linear", dropout: 0.2 },
       ...asked,
@@ -169,9 +171,9 @@ async function planned(
 }
 
 async function putShard(store: ObjectStore, config: RunConfig, index: number): Promise<void> {
-  const hash = String(index).repeat(64);
   const slice = images.slice(index * perClass, (index + 1) * perClass);
   const entries = slice.map(({ key }) => ({ key, sizeBytes: 1, etag: "e" }));
+  const hash = shardHash(entries);
   const shard = { formatVersion: 1, index, hash, entries, skipped: [] };
   await store.put(keys.shard(index), Buffer.from(canonicalJson(shard)));
   const random = new SeededRandom(index);

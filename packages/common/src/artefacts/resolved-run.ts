@@ -18,15 +18,20 @@ export interface ResolvedRun extends RunConfig {
 
 /**
  * A run with its normalisation, measured or named.
+ * @param read how the measured one is read; stages read it as `readInput` does
  * @throws TrommelError `missing-input` where the dataset's pixels are to be measured and are not yet
  */
-export async function resolveRunFeatures(store: ObjectStore, config: RunConfig): Promise<ResolvedRun> {
+export async function resolveRunFeatures(
+  store: ObjectStore,
+  config: RunConfig,
+  read: (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8Array }> = readWithMarker,
+): Promise<ResolvedRun> {
   const { recipe, backbones, side } = config;
   const asked = resolveNormalization(recipe.normalization);
   if (asked === "backbone") return { ...config, normalization: null };
   if (asked !== "dataset") return { ...config, normalization: asked };
   const key = runKeys(config.id).normalization;
-  const { bytes } = await readWithMarker(store, key);
+  const { bytes } = await read(store, key);
   const { mean, deviation } = parseJsonAs(datasetNormalization, bytes, key);
   const normalization = { mean, deviation };
   const hashes = backbones.map(({ hash }) => hash);

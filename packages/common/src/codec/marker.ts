@@ -1,3 +1,5 @@
+import { createHash, randomInt } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore, PutOptions } from "../store/object-store.js";
@@ -8,7 +10,8 @@ import { canonicalJson, sha256Hex } from "./canonical-json.js";
  * without a marker does not exist: its writer may have died half way.
  *
  * Data first, marker last, never overwrite. A repeat with the same bytes changes nothing; a repeat with other bytes
- * is a `conflict` and leaves the first as it is.
+ * is a `conflict` and leaves the first as it is. A marker that is none, or whose data are not what it says, counts for
+ * nothing: whoever makes the artefact makes it again, and whoever reads it removes it, so that it is made again.
  */
 
 /** What every marker has; kinds of artefact add their own fields. */
@@ -22,17 +25,27 @@ export const markerSchema = z.looseObject({
 
 export type Marker = z.infer<typeof markerSchema>;
 
-/** A marker is counts and hashes, never lists that grow with the data. */
-const maxMarkerBytes = 1024 * 1024;
+/** A marker has a row for each file of its shard that failed: at most 4096, with keys of 1024 bytes and some words each. */
+const maxMarkerBytes = 16 * 1024 * 1024;
 
-function markerKeyOf(key: string): string {
+export function markerKeyOf(key: string): string {
   return `${key}.json`;
 }
 
+/** Rounds of {@link writeWithMarker}; a second is needed only where two write other bytes at the same moment. */
+const writeRounds = 5;
+/** Readings of an artefact that seems damaged: most damage happens on the way. */
+const readings = 3;
+const firstRereadDelayMs = 100;
+
 /**
- * Writes an artefact, then its marker with `extra` added (JSON values; it cannot replace the marker's own fields).
- * Safe to repeat and to run twice at once. Gives back the marker that stands.
- * @throws TrommelError `conflict` where a marker with another hash stands
+ * Writes an artefact, then its marker with `extra` added (JSON values; it cannot replace the marker's own fields), and
+ * looks whether both stand. Safe to repeat and to run twice at once. Gives back the marker that stands.
+ *
+ * Of two writers of different bytes the one whose marker comes first wins, and the other one's data is put right by
+ * whoever sees the difference: the winner writes its own again, the loser removes the marker that its data made
+ * wrong. A loser that dies between the two leaves a marker with other data, which readers find by the hash.
+ * @throws TrommelError `conflict` where an artefact with another hash stands
  */
 export async function writeWithMarker(
   store: ObjectStore,
@@ -42,14 +55,63 @@ export async function writeWithMarker(
   options: Pick<PutOptions, "contentType"> = {},
 ): Promise<Marker> {
   const sha256 = sha256Hex(bytes);
-  const standing = await findMarker(store, key);
-  if (standing !== undefined) return requireSame(store, standing, sha256);
-  // Without a marker the bytes that may stand there are anybody's, perhaps of another version: written again.
-  await store.put(key, bytes, options);
   const marker: Marker = { ...extra, formatVersion: 1, key, sha256, sizeBytes: bytes.byteLength };
   const text = new TextEncoder().encode(`${canonicalJson(marker)}\n`);
-  const result = await store.put(markerKeyOf(key), text, { ifAbsent: true, contentType: "application/json" });
-  return result === "written" ? marker : requireSame(store, await readMarker(store, key), sha256);
+  for (let round = 1; round <= writeRounds; round += 1) {
+    if (round > 2) await pause(round - 2);
+    const standing = await unlessDamaged(findMarker(store, key));
+    if (standing === "damaged") {
+      await store.delete([markerKeyOf(key)]);
+    } else if (standing === undefined) {
+      if (!(await putData(store, key, bytes, options))) continue;
+      await store.put(markerKeyOf(key), text, { ifAbsent: true, contentType: "application/json" });
+    } else if (standing.sha256 === sha256) {
+      if (await holds(store, key, marker, bytes)) return standing;
+      await store.put(key, bytes, options);
+    } else {
+      if (await holds(store, key, standing)) throw differs(store, standing, sha256);
+      await store.delete([markerKeyOf(key)]);
+    }
+  }
+  throw new TrommelError(
+    "conflict",
+    `failed to write ${store.url}/${key}: somebody else writes other bytes there, again and again. Try again later`,
+    { retryable: true, context: { store: store.url, key } },
+  );
+}
+
+/**
+ * Data that stands without a marker is anybody's, perhaps of another version: replaced where it is not the same.
+ * @returns false where it has got its marker meanwhile
+ */
+async function putData(
+  store: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+  options: Pick<PutOptions, "contentType">,
+): Promise<boolean> {
+  if ((await store.put(key, bytes, { ...options, ifAbsent: true })) === "written") return true;
+  if (await holds(store, key, { sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength }, bytes)) return true;
+  if ((await store.head(markerKeyOf(key))) !== undefined) return false;
+  await store.put(key, bytes, options);
+  return true;
+}
+
+/**
+ * Whether the data that stands is the one of a marker.
+ * @param bytes that data, where it is at hand: an etag that is their MD5 saves reading them back
+ */
+async function holds(
+  store: ObjectStore,
+  key: string,
+  { sha256, sizeBytes }: Pick<Marker, "sha256" | "sizeBytes">,
+  bytes?: Uint8Array,
+): Promise<boolean> {
+  const info = await store.head(key);
+  if (info?.sizeBytes !== sizeBytes) return false;
+  if (bytes !== undefined && info.etag === createHash("md5").update(bytes).digest("hex")) return true;
+  const standing = await getUnlessMissing(store, key);
+  return standing !== undefined && sha256Hex(standing) === sha256;
 }
 
 /**
@@ -100,7 +162,7 @@ export async function findMarker(
 }
 
 /**
- * An artefact's bytes, proved by its marker.
+ * An artefact's bytes, proved by its marker. What seems damaged is read again, twice, a while later.
  * @throws TrommelError `missing-input` without a marker; `corrupt`, retryable, where the bytes are not the marker's
  */
 export async function readWithMarker(
@@ -117,15 +179,55 @@ export async function readWithMarker(
   key: string,
   schema: z.ZodType<Marker> = markerSchema,
 ): Promise<{ bytes: Uint8Array; marker: Marker }> {
-  const marker = await readMarker(store, key, schema);
-  const bytes = await store.get(key).catch((thrown: unknown) => {
-    if (thrown instanceof TrommelError && thrown.code === "not-found")
-      throw notAsMarked(store, marker, "is not there");
-    throw thrown;
+  return rereading(async () => {
+    const marker = await readMarker(store, key, schema);
+    const bytes = await getUnlessMissing(store, key);
+    if (bytes === undefined) throw notAsMarked(store, marker, "is not there");
+    const sha256 = sha256Hex(bytes);
+    if (sha256 === marker.sha256) return { bytes, marker };
+    throw notAsMarked(store, marker, `has ${bytes.byteLength} bytes with sha256 ${sha256}`);
   });
-  const sha256 = sha256Hex(bytes);
-  if (sha256 === marker.sha256) return { bytes, marker };
-  throw notAsMarked(store, marker, `has ${bytes.byteLength} bytes with sha256 ${sha256}`);
+}
+
+/** Repeats a reading that found damage: on the way, or by a writer that is about to put it right. */
+export async function rereading<T>(read: () => Promise<T>): Promise<T> {
+  for (let reading = 1; ; reading += 1) {
+    try {
+      return await read();
+    } catch (thrown) {
+      if (!isDamage(thrown) || reading === readings) throw thrown;
+      await pause(reading);
+    }
+  }
+}
+
+/** Waits longer from time to time, and no two alike. */
+async function pause(time: number): Promise<void> {
+  const wholeMs = firstRereadDelayMs * 2 ** (time - 1);
+  await setTimeout(wholeMs / 2 + randomInt(Math.ceil(wholeMs / 2)));
+}
+
+export async function unlessDamaged<T>(reading: Promise<T>): Promise<T | "damaged"> {
+  try {
+    return await reading;
+  } catch (thrown) {
+    if (isDamage(thrown)) return "damaged";
+    throw thrown;
+  }
+}
+
+async function getUnlessMissing(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+  try {
+    return await store.get(key);
+  } catch (thrown) {
+    if (isMissingObject(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
+/** Bytes that are not what they should be, where the store itself gave them as whole. */
+export function isDamage(thrown: unknown): thrown is TrommelError {
+  return thrown instanceof TrommelError && thrown.code === "corrupt" && thrown.context["damaged"] === true;
 }
 
 /** A missing bucket is `not-found` too, but names no key: that one is for a person to mend. */
@@ -145,13 +247,12 @@ function parseMarker(store: ObjectStore, key: string, bytes: Uint8Array, schema:
   throw new TrommelError(
     "corrupt",
     `failed to read the marker ${store.url}/${markerKeyOf(key)}: ${reason}. Remove it, so that ${key} is made again`,
-    { context: { store: store.url, key } },
+    { context: { store: store.url, key, damaged: true } },
   );
 }
 
-function requireSame(store: ObjectStore, standing: Marker, sha256: string): Marker {
-  if (standing.sha256 === sha256) return standing;
-  throw new TrommelError(
+function differs(store: ObjectStore, standing: Marker, sha256: string): TrommelError {
+  return new TrommelError(
     "conflict",
     `failed to write ${store.url}/${standing.key}: it stands already with sha256 ${standing.sha256}, and ${sha256} ` +
       `was to be written. Use another name, or remove it and its marker`,
@@ -164,6 +265,9 @@ function notAsMarked(store: ObjectStore, marker: Marker, found: string): Trommel
     "corrupt",
     `failed to read ${store.url}/${marker.key}: its marker says ${marker.sizeBytes} bytes with sha256 ` +
       `${marker.sha256}, and it ${found}. Remove both, so that it is made again`,
-    { retryable: true, context: { store: store.url, key: marker.key, sha256: marker.sha256 } },
+    {
+      retryable: true,
+      context: { store: store.url, key: marker.key, sha256: marker.sha256, damaged: true },
+    },
   );
 }

@@ -1,12 +1,12 @@
-import { randomUUID } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, link, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TrommelError } from "../errors.js";
 import { fileError, isAbsent, systemCode } from "./file-errors.js";
 import { infoOf, listFiles } from "./file-list.js";
+import { deadPartials, partialName } from "./file-partial.js";
 import { FileRoot } from "./file-root.js";
-import { checkKey, checkPrefix, partialFilePrefix } from "./key.js";
+import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
 import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
@@ -22,6 +22,8 @@ export class FileStore implements ObjectStore {
   readonly url: string;
   private readonly root: FileRoot;
   private saidNoLinks = false;
+  /** Folders that were swept: once each, before the first write. */
+  private readonly swept = new Set<string>();
 
   constructor(
     location: Extract<Location, { kind: "file" }>,
@@ -60,7 +62,8 @@ export class FileStore implements ObjectStore {
     const path = this.root.pathOf(key);
     try {
       const folder = await this.root.makeFolderFor(path);
-      const partial = join(folder, partialFilePrefix + randomUUID());
+      await this.sweep(folder);
+      const partial = join(folder, await partialName());
       try {
         await writeFlushed(partial, body);
         return await this.publish(partial, path, options.ifAbsent ?? false);
@@ -109,6 +112,17 @@ export class FileStore implements ObjectStore {
   }
 
   close(): void {}
+
+  /** Removes what killed writers left in a folder. That is no part of the write, which goes on where it fails. */
+  private async sweep(folder: string): Promise<void> {
+    if (this.swept.has(folder)) return;
+    this.swept.add(folder);
+    try {
+      for (const path of await deadPartials(folder)) await unlinkIfThere(path);
+    } catch (thrown) {
+      this.onNotice(`${fileError(`sweep ${folder}`, thrown).message}. Unfinished files may stay there`);
+    }
+  }
 
   private async publish(partial: string, path: string, ifAbsent: boolean): Promise<"written" | "exists"> {
     if (!ifAbsent) {

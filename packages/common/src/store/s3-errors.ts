@@ -217,7 +217,8 @@ function judgeConnection(call: S3Call, failure: Failure): Verdict | undefined {
   const closed = /aborted|premature close|socket hang up/i.test(message)
     ? "it closed the connection"
     : undefined;
-  const because = timedOut ?? (systemCode === undefined ? undefined : unreachable[systemCode]) ?? closed;
+  // The code goes first: the SDK calls a connection that was reset a TimeoutError too.
+  const because = (systemCode === undefined ? undefined : unreachable[systemCode]) ?? timedOut ?? closed;
   if (because !== undefined) {
     const advice = "Check AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) and the network";
     return { code: "unavailable", because: `cannot reach ${call.serverName}: ${because}`, advice };

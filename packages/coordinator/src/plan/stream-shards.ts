@@ -3,7 +3,6 @@ import {
   compareUtf8,
   listingSummary,
   parseJsonAs,
-  shard as shardSchema,
   shardHash,
   TrommelError,
   type ListingSummary,
@@ -12,6 +11,7 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
+import { parseShard } from "@trommel/common/artefacts/parse-shard";
 
 /**
  * Prefix to shards, as a stream.
@@ -111,7 +111,7 @@ export async function readShard(store: ObjectStore, key: string): Promise<Shard 
     if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
     throw thrown;
   }
-  return parseJsonAs(shardSchema, body, key);
+  return parseShard(body, key);
 }
 
 function lastKeyOf(shard: Shard): string | undefined {

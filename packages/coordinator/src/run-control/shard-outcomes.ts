@@ -3,15 +3,14 @@ import {
   findMarker,
   openStore,
   outputKeys,
-  parseJsonAs,
   readMarker,
   runKeys,
   scoringKeys,
-  shard as shardSchema,
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
 import { outcomeMarker, type ShardOutcome } from "@trommel/common/artefacts/ledger";
+import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
 import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import type { ShardSpan } from "@trommel/common/artefacts/retry";
@@ -58,14 +57,14 @@ export class ShardOutcomes {
   /** @throws TrommelError `not-found` */
   async shard(index: number): Promise<Shard> {
     const key = this.#shardKey(index);
-    return parseJsonAs(shardSchema, await this.#store.get(key), key);
+    return parseShard(await this.#store.get(key), key);
   }
 
   /** Undefined where the listing has not come so far. */
   async findShard(index: number): Promise<Shard | undefined> {
     const key = this.#shardKey(index);
     const body = await readIfThere(this.#store, key);
-    return body === undefined ? undefined : parseJsonAs(shardSchema, body, key);
+    return body === undefined ? undefined : parseShard(body, key);
   }
 
   /** @throws TrommelError `missing-input` where the shard is not done */

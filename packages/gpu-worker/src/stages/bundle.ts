@@ -6,8 +6,6 @@ import {
   featureShardMarker,
   metrics as metricsSchema,
   parseJsonAs,
-  readMarker,
-  readWithMarker,
   runKeys,
   sha256Hex,
   TrommelError,
@@ -17,6 +15,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
@@ -45,8 +44,8 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const config = await readRunConfig(store, runId);
   const ledger = await writeLedger(store, config, signal);
   const projection = await readProjection(store, config);
-  const head = await readWithMarker(store, keys.head);
-  const { bytes: metricsBytes, marker: trained } = await readWithMarker(store, keys.metrics, metricsMarker);
+  const head = await readInput(store, keys.head);
+  const { bytes: metricsBytes, marker: trained } = await readInput(store, keys.metrics, metricsMarker);
   const weights = decodeHeadWeights(head.bytes, keys.head);
   const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
@@ -100,7 +99,7 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
   for await (const { shard, marker } of readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
     signal.throwIfAborted();
     const read = await readShard(store, keys.shard(index));
-    return { shard: read, marker: await readMarker(store, keyOf(read), featureShardMarker) };
+    return { shard: read, marker: await readInputMarker(store, keyOf(read), featureShardMarker) };
   })) {
     checkRowCount(marker, config);
     builder.add(shard, marker);

@@ -1,11 +1,5 @@
-import {
-  findMarker,
-  readWithMarker,
-  runKeys,
-  toTrommelError,
-  writeWithMarker,
-  type ObjectStore,
-} from "@trommel/common";
+import { runKeys, TrommelError, writeWithMarker, type ObjectStore } from "@trommel/common";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import type { Checkpoints } from "../head/training-state.js";
 
 /**
@@ -18,8 +12,8 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
     async load() {
       for (const [, key] of (await checkpointKeys(store, runId)).reverse()) {
         // Without a marker its writer died half way; the one before has not been removed then.
-        if ((await findMarker(store, key)) === undefined) continue;
-        const bytes = await readIfWhole(store, key);
+        if ((await findCommitted(store, key)) === undefined) continue;
+        const bytes = await readUnlessDamaged(store, key);
         if (bytes !== undefined) return { name: key, bytes };
       }
       return undefined;
@@ -32,13 +26,12 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
   };
 }
 
-/** A checkpoint that is not as its marker says is passed over: the one before it does as well. */
-async function readIfWhole(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+/** Undefined for a damaged one, which is gone then: training goes on from the one before, to the same bytes. */
+async function readUnlessDamaged(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
   try {
-    return (await readWithMarker(store, key)).bytes;
+    return (await readInput(store, key)).bytes;
   } catch (thrown) {
-    const { code } = toTrommelError(thrown);
-    if (code === "corrupt" || code === "missing-input") return undefined;
+    if (thrown instanceof TrommelError && thrown.code === "missing-input") return undefined;
     throw thrown;
   }
 }

@@ -3,11 +3,11 @@ import {
   openStore,
   outputKeys,
   parseJsonAs,
-  readWithMarker,
   scoringKeys,
   TrommelError,
   type FailedRow,
   type ObjectStore,
+  type ScoreFormat,
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
@@ -15,8 +15,10 @@ import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
 import type { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import { readScoringSpan } from "@trommel/common/artefacts/retry";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { readInput } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { z } from "zod";
+import { checkParts } from "./check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { countLabels, LabelCounts } from "./label-counts.js";
 import { checkRowKeys, putJson, readRetriedRows, shardsReadAtOnce } from "./ledger.js";
@@ -27,8 +29,8 @@ import { Submission } from "./submission.js";
 /**
  * Close: score parts → ledger, counts, merged outputs, `_SUCCESS.json`.
  *
- * In: every part of the JSON lines with its marker (none may be missing), read back and held against its shard: a row for
- * each file that did not fail, once and in order. Out: `submission.csv` where the scoring has the format `kaggle`,
+ * In: every part, held against its marker (none may be missing), and those of the JSON lines against their shards as well: a
+ * row for each file that did not fail, once and in order. Out: `submission.csv` where the scoring has the format `kaggle`,
  * `errors.jsonl`, `ledger.json`, `counts.json` and last `_SUCCESS.json`, with which the scoring is whole. One that says
  * something else, from before failed files were tried again, goes first. A retry writes the same bytes again.
  */
@@ -41,6 +43,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
   const { labels } = await readBundleManifest(config);
   const output = openStore(config.output);
   try {
+    await checkParts(output, { shards: span.shards, formats: partFormats(config), signal });
     const outcomeOf = (shard: Shard) => ({ store: output, key: outputKeys.part(shard.index, "jsonl") });
     const retried = await readRetriedRows({ store, shardKey: keys.shard, span, outcomeOf, signal });
     const builder = new LedgerBuilder(retried);
@@ -50,7 +53,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       signal.throwIfAborted();
       return {
         shard: await readShard(store, keys.shard(index)),
-        part: await readWithMarker(output, outputKeys.part(index, "jsonl"), scorePartMarker),
+        part: await readInput(output, outputKeys.part(index, "jsonl"), scorePartMarker),
       };
     })) {
       const { marker } = part;
@@ -113,6 +116,11 @@ async function removeOther(output: ObjectStore, retries: number): Promise<void> 
   if ((await output.head(outputKeys.success)) === undefined) return;
   const standing = parseJsonAs(successRetries, await output.get(outputKeys.success), outputKeys.success);
   if (standing.retries !== retries) await output.delete([outputKeys.success]);
+}
+
+/** The JSON lines are written for every scoring: their marker has its counts. */
+function partFormats({ formats }: ScoringConfig): ScoreFormat[] {
+  return [...new Set<ScoreFormat>(["jsonl", ...formats])];
 }
 
 function describeScoring(

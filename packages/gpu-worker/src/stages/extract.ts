@@ -3,13 +3,13 @@ import {
   featureDimension,
   featureShardKey,
   featureShardMarker,
-  findMarker,
   runKeys,
   writeWithMarker,
   type FailedRow,
   type RunConfig,
   type Shard,
 } from "@trommel/common";
+import { findCommitted } from "@trommel/common/codec/stage-input";
 import { drawViews, hasColour } from "../image/view.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
@@ -34,7 +34,7 @@ export async function extract(
   const config = await readRunConfig(store, runId);
   const shard = await readShard(store, runKeys(runId).shard(shardIndex));
   const key = featureShardKey(config.fingerprint, shard.hash);
-  const standing = await findMarker(store, key, featureShardMarker);
+  const standing = await findCommitted(store, key, featureShardMarker);
   if (standing !== undefined)
     return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
 

@@ -4,8 +4,6 @@ import {
   featureDimension,
   featureShardKey,
   featureShardMarker,
-  findMarker,
-  readWithMarker,
   runKeys,
   shardsPerGram,
   TrommelError,
@@ -17,6 +15,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import { checkOutcome } from "@trommel/common/artefacts/ledger-builder";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { GramAccumulator } from "../linalg/gram.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
@@ -33,7 +32,7 @@ export async function gram(runId: string, gramIndex: number, context: StageConte
   const keys = runKeys(runId);
   const key = keys.gram(gramIndex);
   const config = await readRunConfig(store, runId);
-  if (config.recipe.svd === null || (await findMarker(store, key)) !== undefined) {
+  if (config.recipe.svd === null || (await findCommitted(store, key)) !== undefined) {
     return { images: 0, failed: 0 };
   }
   const validation = new Set((await readSplit(store, runId)).validation);
@@ -68,7 +67,7 @@ export async function readFeatures(
   shard: Shard,
 ): Promise<FeatureShard> {
   const key = featureShardKey(config.fingerprint, shard.hash);
-  const { bytes, marker } = await readWithMarker(store, key, featureShardMarker);
+  const { bytes, marker } = await readInput(store, key, featureShardMarker);
   checkOutcome(shard, marker);
   const features = decodeFeatureShard(bytes, key, featureDimension(config));
   checkRows(key, features, shard, marker.failed, config.recipe.views.count);

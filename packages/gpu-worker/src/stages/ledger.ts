@@ -1,13 +1,7 @@
-import {
-  canonicalJson,
-  readMarker,
-  TrommelError,
-  type FailedRow,
-  type ObjectStore,
-  type Shard,
-} from "@trommel/common";
+import { canonicalJson, TrommelError, type FailedRow, type ObjectStore, type Shard } from "@trommel/common";
 import { outcomeMarker } from "@trommel/common/artefacts/ledger";
 import { okKeys } from "@trommel/common/artefacts/ledger-builder";
+import { readInputMarker } from "@trommel/common/codec/stage-input";
 import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import type { ShardSpan } from "@trommel/common/artefacts/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
@@ -32,7 +26,7 @@ export async function readRetriedRows(options: {
     signal.throwIfAborted();
     const read = await readShard(options.store, options.shardKey(index));
     const outcome = options.outcomeOf(read);
-    const marker = await readMarker(outcome.store, outcome.key, outcomeMarker);
+    const marker = await readInputMarker(outcome.store, outcome.key, outcomeMarker);
     return { shard: read, failed: marker.failed };
   })) {
     retried.add(shard, failed);

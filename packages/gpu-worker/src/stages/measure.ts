@@ -1,4 +1,5 @@
-import { findMarker, markerSchema, runKeys, writeWithMarker } from "@trommel/common";
+import { markerSchema, runKeys, writeWithMarker } from "@trommel/common";
+import { findCommitted } from "@trommel/common/codec/stage-input";
 import { z } from "zod";
 import { PixelSums } from "../image/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
@@ -27,7 +28,7 @@ export async function measure(
   const { store } = context;
   const keys = runKeys(runId);
   const key = keys.statistics(shardIndex);
-  const standing = await findMarker(store, key, statisticsMarker);
+  const standing = await findCommitted(store, key, statisticsMarker);
   if (standing !== undefined) return { images: standing.ok + standing.failed, failed: standing.failed };
   const { dataset, recipe, side } = await readUnresolvedConfig(store, runId);
   const { entries } = await readShard(store, keys.shard(shardIndex));

@@ -1,12 +1,11 @@
 import {
-  findMarker,
   parseJsonAs,
   pixelStatistics,
-  readWithMarker,
   runKeys,
   writeWithMarker,
   type PixelStatistics,
 } from "@trommel/common";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { statisticsToNormalization } from "../image/statistics-to-normalization.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { jsonBytes } from "./ledger.js";
@@ -21,13 +20,13 @@ import { readListing } from "./read-config.js";
 export async function normalize(runId: string, context: StageContext): Promise<StageOutcome> {
   const { store, signal } = context;
   const keys = runKeys(runId);
-  if ((await findMarker(store, keys.normalization)) !== undefined) return { images: 0, failed: 0 };
+  if ((await findCommitted(store, keys.normalization)) !== undefined) return { images: 0, failed: 0 };
   const { shards } = await readListing(store, keys.listing);
   const statistics: PixelStatistics[] = [];
   for (let index = 0; index < shards; index += 1) {
     signal.throwIfAborted();
     const key = keys.statistics(index);
-    const { bytes } = await readWithMarker(store, key);
+    const { bytes } = await readInput(store, key);
     statistics.push(parseJsonAs(pixelStatistics, bytes, key));
   }
   const figures = statisticsToNormalization(statistics);

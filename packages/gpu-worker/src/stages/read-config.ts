@@ -8,7 +8,6 @@ import {
   runKeys,
   scoringConfig,
   scoringKeys,
-  shard as shardSchema,
   split as splitSchema,
   TrommelError,
   type BundleManifest,
@@ -19,7 +18,9 @@ import {
   type Shard,
   type Split,
 } from "@trommel/common";
+import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/resolved-run";
+import { readInput } from "@trommel/common/codec/stage-input";
 import type { BackboneUse } from "./load-backbones.js";
 
 /** The small artefacts that stages start from, read and parsed. */
@@ -31,7 +32,7 @@ export type { ResolvedRun };
  * @throws TrommelError `missing-input` where the dataset's pixels are to be measured and are not yet
  */
 export async function readRunConfig(store: ObjectStore, id: string): Promise<ResolvedRun> {
-  return resolveRunFeatures(store, await readUnresolvedConfig(store, id));
+  return resolveRunFeatures(store, await readUnresolvedConfig(store, id), readInput);
 }
 
 /** A run as it was asked for, for the stages that measure what it is normalised by. */
@@ -68,7 +69,7 @@ export async function readBundleManifest({ bundle }: ScoringConfig): Promise<Bun
 }
 
 export async function readShard(store: ObjectStore, key: string): Promise<Shard> {
-  return parseJsonAs(shardSchema, await required(store, key), key);
+  return parseShard(await required(store, key), key);
 }
 
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary> {

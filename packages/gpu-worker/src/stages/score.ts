@@ -3,7 +3,6 @@ import {
   bundleFiles,
   decodeHeadWeights,
   decodeProjection,
-  findMarker,
   markerSchema,
   openStore,
   outputKeys,
@@ -19,6 +18,8 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
+import { findCommitted } from "@trommel/common/codec/stage-input";
+import type { z } from "zod";
 import type { ClassifierRequest } from "../threads/device-thread.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./load-backbones.js";
@@ -46,7 +47,7 @@ interface Scores {
  * In: the shard's files and the bundle's model.onnx. Out: under the output prefix `part-<n>.jsonl` and a file for each
  * other format, rows in shard order, each file with its marker. That of the JSON lines is written last, and has the counts
  * per label and a typed reason for each file that has no row.
- * A retry finds that marker, or scores again and writes the same bytes.
+ * A retry finds every marker, or scores again and writes the same bytes.
  */
 export async function score(
   scoringId: string,
@@ -57,7 +58,7 @@ export async function score(
   const output = openStore(config.output);
   try {
     const key = outputKeys.part(shardIndex, "jsonl");
-    const standing = await findMarker(output, key, scorePartMarker);
+    const standing = await findScored(output, shardIndex, config);
     if (standing !== undefined)
       return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
     const shard = await readShard(context.store, scoringKeys(scoringId).shard(shardIndex));
@@ -79,6 +80,21 @@ export async function score(
   } finally {
     output.close();
   }
+}
+
+/** The marker of a shard's JSON lines, where they and the parts of every other format stand. */
+async function findScored(
+  output: ObjectStore,
+  shardIndex: number,
+  { formats }: ScoringConfig,
+): Promise<z.infer<typeof scorePartMarker> | undefined> {
+  const scored = await findCommitted(output, outputKeys.part(shardIndex, "jsonl"), scorePartMarker);
+  for (const format of formats) {
+    if (scored === undefined) return undefined;
+    if (format === "jsonl") continue;
+    if ((await findCommitted(output, outputKeys.part(shardIndex, format))) === undefined) return undefined;
+  }
+  return scored;
 }
 
 /** Each stands or falls with its own marker: with the first of them nothing else says yet that the shard is scored. */
@@ -171,11 +187,19 @@ async function readParts(
     id: backboneId(spec),
     normalization: spec.normalization,
   }));
+  const read = async (name: string): Promise<Uint8Array> => {
+    const bytes = await bundle.get(name);
+    if (sha256Hex(bytes) === manifest.hashes[name]) return bytes;
+    throw new TrommelError(
+      "corrupt",
+      `failed to read ${bundle.url}/${name}: it does not have the sha256 in ${bundleFiles.manifest}. Train again or put the bundle back from a copy`,
+    );
+  };
   const projection =
     manifest.svd === null
       ? null
-      : decodeProjection(await bundle.get(bundleFiles.projection), bundleFiles.projection);
-  const weights = decodeHeadWeights(await bundle.get(bundleFiles.head), bundleFiles.head);
+      : decodeProjection(await read(bundleFiles.projection), bundleFiles.projection);
+  const weights = decodeHeadWeights(await read(bundleFiles.head), bundleFiles.head);
   return {
     backbones: await loadBackbones(store, uses, true),
     projection,

@@ -1,14 +1,13 @@
 import {
   decodeGram,
   encodeProjection,
-  findMarker,
-  readWithMarker,
   runKeys,
   shardsPerGram,
   writeWithMarker,
   type Gram,
   type ObjectStore,
 } from "@trommel/common";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { mergeGrams } from "../linalg/gram.js";
 import { solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
@@ -26,7 +25,7 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   const keys = runKeys(runId);
   const config = await readRunConfig(store, runId);
   const { svd, seed } = config.recipe;
-  if (svd === null || (await findMarker(store, keys.projection)) !== undefined) {
+  if (svd === null || (await findCommitted(store, keys.projection)) !== undefined) {
     return { images: 0, failed: 0 };
   }
   const { shards } = await readListing(store, keys.listing);
@@ -59,7 +58,7 @@ async function mergeTree(
   const levels: (Gram | undefined)[] = [];
   for (let index = 0; index < count; index += 1) {
     signal.throwIfAborted();
-    const { bytes } = await readWithMarker(store, keyOf(index));
+    const { bytes } = await readInput(store, keyOf(index));
     let carry = decodeGram(bytes, keyOf(index));
     let level = 0;
     for (let held = levels[level]; held !== undefined; held = levels[level]) {

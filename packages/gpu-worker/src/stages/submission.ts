@@ -1,14 +1,13 @@
 import {
   markerSchema,
   outputKeys,
-  readMarker,
-  readWithMarker,
   sha256Hex,
   TrommelError,
   type FailedRow,
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
+import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
 import type { SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
 import { okKeys } from "@trommel/common/artefacts/ledger-builder";
 import { z } from "zod";
@@ -49,7 +48,7 @@ export class Submission {
    */
   async add(shard: Shard, ok: number, failed: readonly FailedRow[]): Promise<void> {
     const key = outputKeys.part(this.#parts, "kaggle");
-    const marker = await readMarker(this.#output, key, kaggleMarker);
+    const marker = await readInputMarker(this.#output, key, kaggleMarker);
     if (marker.ok !== ok) {
       throw new TrommelError(
         "corrupt",
@@ -90,7 +89,7 @@ export class Submission {
     for (let index = 0; index < this.#parts; index += 1) {
       signal.throwIfAborted();
       const key = outputKeys.part(index, "kaggle");
-      const { bytes } = await readWithMarker(this.#output, key);
+      const { bytes } = await readInput(this.#output, key);
       if (!this.#header.equals(bytes.subarray(0, this.#header.length))) {
         throw new TrommelError(
           "corrupt",

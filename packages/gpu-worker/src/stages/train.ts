@@ -2,10 +2,8 @@ import {
   canonicalJson,
   decodeProjection,
   encodeHeadWeights,
-  findMarker,
   metrics as metricsSchema,
   parseJsonAs,
-  readWithMarker,
   runKeys,
   writeWithMarker,
   type Metrics,
@@ -13,6 +11,7 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
+import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { evaluate } from "../head/evaluate.js";
 import { predictProbabilities } from "../head/predict-head.js";
 import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
@@ -33,7 +32,8 @@ export async function train(runId: string, context: StageContext): Promise<Stage
   const keys = runKeys(runId);
   const config = await readRunConfig(store, runId);
   const { checkpoints: saves } = config.recipe.training;
-  if ((await findMarker(store, keys.metrics)) !== undefined) {
+  const done = await Promise.all([findCommitted(store, keys.head), findCommitted(store, keys.metrics)]);
+  if (!done.includes(undefined)) {
     if (saves) await keepCheckpoint(store, runId, (await readMetrics(store, runId)).bestEpoch);
     return { images: 0, failed: 0 };
   }
@@ -98,13 +98,13 @@ function measure({ recipe }: RunConfig, rows: LabelledRows, trained: TrainedHead
 
 async function readMetrics(store: ObjectStore, runId: string): Promise<Metrics> {
   const key = runKeys(runId).metrics;
-  return parseJsonAs(metricsSchema, (await readWithMarker(store, key)).bytes, key);
+  return parseJsonAs(metricsSchema, (await readInput(store, key)).bytes, key);
 }
 
 /** The run's projection; null where the recipe has no SVD. */
 export async function readProjection(store: ObjectStore, config: RunConfig): Promise<Projection | null> {
   if (config.recipe.svd === null) return null;
   const key = runKeys(config.id).projection;
-  const { bytes } = await readWithMarker(store, key);
+  const { bytes } = await readInput(store, key);
   return decodeProjection(bytes, key);
 }

@@ -29,7 +29,7 @@ export function addScore(program: Command): void {
       "csv, result or kaggle beside jsonl; several by commas or by repeating it (default: the model's)",
       scoreFormats,
     )
-    .option("--shard-size <images>", "images per shard", positiveInteger, 256)
+    .option("--shard-size <images>", "images per shard, at most 4096", shardSize, 256)
     .action(score);
   deviceFlags(globals(program.command("predict <files...>")))
     .description("classify a few files, without a queue")
@@ -39,6 +39,16 @@ export function addScore(program: Command): void {
       new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
     )
     .action(predict);
+}
+
+/** As recipes bound it: a shard's marker has to hold a row for each of its files. */
+const imagesPerShardAtMost = 4096;
+
+function shardSize(text: string): number {
+  const value = positiveInteger(text);
+  if (value > imagesPerShardAtMost)
+    throw new InvalidArgumentError(`at most ${imagesPerShardAtMost} go into a shard.`);
+  return value;
 }
 
 /** Of a list by commas, added to what the flag said before. */

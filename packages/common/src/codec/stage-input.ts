@@ -1,0 +1,93 @@
+import type { z } from "zod";
+import { TrommelError } from "../errors.js";
+import type { ObjectStore } from "../store/object-store.js";
+import {
+  isDamage,
+  markerKeyOf,
+  markerSchema,
+  findMarker,
+  readMarker,
+  readWithMarker,
+  rereading,
+  unlessDamaged,
+  type Marker,
+} from "./marker.js";
+
+/**
+ * Artefacts between stages. The stage that makes one asks {@link findCommitted} whether it has to; the stages that read
+ * one use {@link readInput}, which removes what is damaged, so that the first stage makes it again.
+ */
+
+/**
+ * The marker of an artefact for whoever would make it: undefined where it has to be made. A marker that is none, or
+ * without data of the size that it states, is removed. The data's hash is left to {@link readInput}, so that a resumed
+ * run does not read everything that is done.
+ */
+export async function findCommitted<Extended extends Marker>(
+  store: ObjectStore,
+  key: string,
+  schema: z.ZodType<Extended>,
+): Promise<Extended | undefined>;
+export async function findCommitted(store: ObjectStore, key: string): Promise<Marker | undefined>;
+export async function findCommitted(
+  store: ObjectStore,
+  key: string,
+  schema: z.ZodType<Marker> = markerSchema,
+): Promise<Marker | undefined> {
+  const marker = await unlessDamaged(rereading(() => findMarker(store, key, schema)));
+  if (marker === undefined) return undefined;
+  if (marker !== "damaged" && (await store.head(key))?.sizeBytes === marker.sizeBytes) return marker;
+  await discardDamaged(store, key);
+  return undefined;
+}
+
+/**
+ * An artefact of a stage before, as {@link readWithMarker} reads it. One that stays damaged however often it is read is
+ * removed, so that whoever makes it makes it again once the run is resumed.
+ * @throws TrommelError `missing-input` where there is none, or none any more
+ */
+export async function readInput(
+  store: ObjectStore,
+  key: string,
+): Promise<{ bytes: Uint8Array; marker: Marker }>;
+export async function readInput<Extended extends Marker>(
+  store: ObjectStore,
+  key: string,
+  schema: z.ZodType<Extended>,
+): Promise<{ bytes: Uint8Array; marker: Extended }>;
+export async function readInput(
+  store: ObjectStore,
+  key: string,
+  schema: z.ZodType<Marker> = markerSchema,
+): Promise<{ bytes: Uint8Array; marker: Marker }> {
+  return discarding(store, key, () => readWithMarker(store, key, schema));
+}
+
+/** The marker alone, as {@link readInput} reads it; the data is not looked at. */
+export async function readInputMarker<Extended extends Marker>(
+  store: ObjectStore,
+  key: string,
+  schema: z.ZodType<Extended>,
+): Promise<Extended> {
+  return discarding(store, key, () => rereading(() => readMarker(store, key, schema)));
+}
+
+async function discarding<T>(store: ObjectStore, key: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (thrown) {
+    if (!isDamage(thrown)) throw thrown;
+    await discardDamaged(store, key);
+    throw new TrommelError(
+      "missing-input",
+      `${thrown.message.replace(/\. [^.]*$/, "")}. It has been removed: resume the run, which makes it again`,
+      { context: thrown.context, cause: thrown },
+    );
+  }
+}
+
+/** Removes an artefact that is not what its marker says: the marker first, for what has none does not exist. */
+async function discardDamaged(store: ObjectStore, key: string): Promise<void> {
+  await store.delete([markerKeyOf(key)]);
+  await store.delete([key]);
+}
