@@ -121,7 +121,9 @@ export class FaultProxy {
     const answer = await this.#pass(request, body);
     if (fault === "reset-after") return reset();
     if (fault === "forget-answer") return refuse(response, 500, "InternalError");
-    const { bytes, whole } = spoilBody(fault, answer.body, random);
+    // The words of an error are no object's body, and nothing vouches for them.
+    const spoils = answer.status === 200 ? fault : undefined;
+    const { bytes, whole } = spoilBody(spoils, answer.body, random);
     response.writeHead(answer.status, withoutHopHeaders(answer.headers));
     if (whole) response.end(bytes);
     else response.write(bytes, reset);

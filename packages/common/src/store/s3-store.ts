@@ -53,9 +53,21 @@ export class S3Store implements ObjectStore {
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
       if (thrown instanceof TooLong) throw tooLarge(this.url, key, thrown.sizeBytes, options.maxBytes ?? 0);
       if (thrown instanceof OtherObject) throw changed(this.url, key, thrown.asked, thrown.found);
-      if (failureOf(thrown).name === "NoSuchKey") throw notFound(this.url, key);
+      const isMissing = await this.isMissing(thrown).catch((second: unknown) => {
+        throw this.error(`read ${this.url}/${key}`, second);
+      });
+      if (isMissing) throw notFound(this.url, key);
       throw this.error(`read ${this.url}/${key}`, thrown);
     }
+  }
+
+  /** A 404 whose words were lost or spoilt on the way, or are another server's, speaks of the key where the bucket stands. */
+  private async isMissing(thrown: unknown): Promise<boolean> {
+    const { name, status } = failureOf(thrown);
+    if (name === "NoSuchKey") return true;
+    if (status !== 404 || name === "NoSuchBucket") return false;
+    await this.requireBucket();
+    return true;
   }
 
   /**
