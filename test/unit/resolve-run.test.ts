@@ -17,7 +17,7 @@ let store = "";
 
 before(async () => {
   store = await storeWithTinyBackbone(folder);
-  await writeFiles(dataset, new Map(["1.png", "2.png", "3.png"].map((key) => [key, ""])));
+  await writeFiles(dataset, new Map(["1.png", "2.png", "3.png", "4.png", "5.png"].map((key) => [key, ""])));
 });
 
 async function resolve(csv: string, given: { id?: string; output?: string; epochs?: number } = {}) {
@@ -35,15 +35,15 @@ async function resolve(csv: string, given: { id?: string; output?: string; epoch
   });
 }
 
-const first = "id,label\n1,x\n2,y\n3,x\n";
-const relabelled = "id,label\n1,x\n2,y\n3,y\n";
+const first = "id,label\n1,x\n2,y\n3,x\n4,y\n5,x\n";
+const relabelled = "id,label\n1,x\n2,y\n3,y\n4,y\n5,x\n";
 
 describe("a resolved run", () => {
   it("has an id of its own that labels, recipe and export decide, and the order of rows does not", async () => {
     const idOf = async (...args: Parameters<typeof resolve>) => (await resolve(...args)).config.id;
     const id = await idOf(first);
     assert.match(id, /^pictures-[0-9a-f]{8}$/);
-    assert.equal(await idOf("id,label\n3,x\n2,y\n1,x\n"), id);
+    assert.equal(await idOf("id,label\n5,x\n3,x\n4,y\n2,y\n1,x\n"), id);
     const others = [
       await idOf(relabelled),
       await idOf(first, { epochs: 11 }),
@@ -72,6 +72,8 @@ describe("a resolved run", () => {
         ["1.png", "x"],
         ["2.png", "y"],
         ["3.png", "x"],
+        ["4.png", "y"],
+        ["5.png", "x"],
       ],
     });
     assert.deepEqual(config.labels.classes, ["x", "y"]);
@@ -81,6 +83,19 @@ describe("a resolved run", () => {
       idColumn: "id",
       labelColumn: "label",
     });
+  });
+
+  it("is refused where a class has a single image, before anything stands", async () => {
+    const single = resolve("id,label\n1,x\n2,y\n3,x\n");
+    await assert.rejects(single, { code: "bad-dataset", message: /"y" has one image/ });
+  });
+
+  it("is refused, and not written, where its bundle cannot be copied to", async () => {
+    const file = join(folder, "a-file");
+    await writeFile(file, "x");
+    const { claim } = await resolve(first, { id: "nowhere", output: file });
+    await assert.rejects(claim(), { message: /a-file.*--output/ });
+    assert.deepEqual(await filesBelow(join(store, "runs/nowhere")), []);
   });
 
   it("is refused under the id of other labels", async () => {

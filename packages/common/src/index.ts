@@ -24,6 +24,7 @@ export { catalogueEntry, weightCatalogue } from "./artefacts/weight-catalogue.js
 export type { CatalogueEntry } from "./artefacts/weight-catalogue.js";
 export { bundleFiles, bundleManifest, chooseTopK } from "./artefacts/bundle.js";
 export type { BundleManifest, ScoreRow } from "./artefacts/bundle.js";
+export { claimExport } from "./artefacts/export-claim.js";
 export { failureReason } from "./artefacts/failure-reason.js";
 export type { FailureReason } from "./artefacts/failure-reason.js";
 export { decodeFeatureShard, encodeFeatureShard, featureShardMarker } from "./artefacts/feature-shard.js";

@@ -226,7 +226,8 @@ export const trainingRecipe = z
   .strict()
   .refine(({ epochs, schedule }) => schedule.warmupEpochs < epochs, {
     path: ["schedule", "warmupEpochs"],
-    error: "a warm-up has fewer epochs than the training",
+    error:
+      "a warm-up has fewer epochs than training.epochs; lower it with --set training.schedule.warmupEpochs=<n>, or train longer",
   })
   .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer.learningRate), {
     path: ["schedule", "minimum"],
@@ -294,11 +295,14 @@ export const recipe = z
      * normalisation, or the mean and deviation of the dataset's own pixels.
      */
     normalization: z
-      .union([
-        z.enum(["backbone", "dataset"]),
-        z.enum(Object.keys(namedNormalizations) as [keyof typeof namedNormalizations]),
-        normalization,
-      ])
+      .union(
+        [
+          z.enum(["backbone", "dataset"]),
+          z.enum(Object.keys(namedNormalizations) as [keyof typeof namedNormalizations]),
+          normalization,
+        ],
+        `legal are backbone, dataset, ${Object.keys(namedNormalizations).join(", ")}, or { mean: [r, g, b], deviation: [r, g, b] } in 0..255 units`,
+      )
       .default("backbone"),
     views: viewsRecipe.prefault({}),
     labels: z

@@ -19,7 +19,7 @@ export async function readLabelFile(what: string, location: string): Promise<Uin
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
     throw new TrommelError(
       "not-found",
-      `failed to read ${what} ${location}: there is no such file. Give the path or s3:// location of one`,
+      `failed to read ${what} ${location}: there is no file of that name (a folder is none). Give the path or s3:// location of one`,
       { cause: thrown, context: { location } },
     );
   } finally {

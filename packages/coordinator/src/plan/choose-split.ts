@@ -54,7 +54,11 @@ function lowestByHash(keys: readonly string[], seed: number, count: number): str
     .map(({ key }) => key);
 }
 
-function checkClasses(keysByLabel: ReadonlyMap<string, readonly string[]>): void {
+/**
+ * @param keysByLabel images by class
+ * @throws TrommelError `bad-dataset` for fewer than two classes, or a class with a single image
+ */
+export function checkClasses(keysByLabel: ReadonlyMap<string, readonly string[]>): void {
   if (keysByLabel.size < 2) {
     const found = [...keysByLabel.keys()].join(", ") || "none";
     throw new TrommelError(

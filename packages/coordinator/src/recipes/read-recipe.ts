@@ -47,7 +47,7 @@ export async function readRecipeText(reference: string): Promise<RecipeText> {
     text = await readFile(file, "utf8");
     ({ value, lineOf } = parseYamlLines(text));
   } catch (cause) {
-    throw new TrommelError("invalid-argument", `failed to read the recipe ${source}: ${messageOf(cause)}`, {
+    throw new TrommelError("invalid-argument", `failed to read the recipe ${source}: ${whyUnread(cause)}`, {
       cause,
     });
   }
@@ -71,6 +71,15 @@ export async function readRecipeText(reference: string): Promise<RecipeText> {
     variants: [...patches.keys()],
     lineOf: (path) => lineOf(["variants", variant, ...path]) ?? lineOf(path),
   };
+}
+
+function whyUnread(cause: unknown): string {
+  const code = (cause as { code?: unknown }).code;
+  if (code === "ENOENT")
+    return "there is no such file. Check the path, or give the name of a built-in recipe";
+  if (code === "EISDIR") return "it is a folder. Give the file in it";
+  // YAML's message goes on with an excerpt of the file.
+  return (messageOf(cause).split("\n")[0] ?? "").replace(/:$/, "");
 }
 
 function splitReference(reference: string): { source: string; variant: string | undefined; isFile: boolean } {

@@ -71,7 +71,7 @@ function checkSpec(spec: BackboneSpec, reference: Reference): void {
       : [`its pooling at import was ${spec.source.pooling} and the recipe needs ${pooling}`]),
   ];
   if (faults.length === 0) return;
-  const asItIs = `to use it as it is, name it with --backbone ${backboneId(spec)}`;
+  const asItIs = `to use it as it is, name all of the recipe's backbones with --backbone, this one as ${backboneId(spec)}`;
   throw new TrommelError(
     "invalid-argument",
     `failed to use the backbone ${backboneId(spec)}: ${faults.join(", and ")}. ` +

@@ -2,9 +2,11 @@ import {
   bundleFiles,
   bundleManifest,
   canonicalJson,
+  claimExport,
   openStore,
   parseJsonAs,
   resolveLocation,
+  toTrommelError,
   TrommelError,
   type RunConfig,
 } from "@trommel/common";
@@ -30,6 +32,25 @@ export function resolveExport(options: {
   if (`${location}/`.startsWith(`${options.dataset.replace(/\/$/, "")}/`))
     throw refused("it is inside the dataset, whose listing would hold the bundle's files");
   return location;
+}
+
+/** Before a run is written, so that a place that cannot be written is told at once. @throws TrommelError `conflict` */
+export async function takeExport(config: RunConfig): Promise<void> {
+  if (config.export === null) return;
+  const target = openStore(config.export);
+  try {
+    await claimExport(target, config);
+  } catch (thrown) {
+    const error = toTrommelError(thrown);
+    if (error.code === "conflict" && error.context["key"] !== undefined) throw error;
+    throw new TrommelError(
+      error.code,
+      `failed to export to ${config.export}: ${error.message}. Give --output a folder or prefix that can be written`,
+      { cause: thrown, context: { location: config.export } },
+    );
+  } finally {
+    target.close();
+  }
 }
 
 /**

@@ -23,11 +23,12 @@ import {
   type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
+import { checkClasses } from "../plan/choose-split.js";
 import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
 import { checkConfig, writeConfig } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
-import { checkExport, resolveExport } from "./resolve-export.js";
+import { checkExport, resolveExport, takeExport } from "./resolve-export.js";
 
 /** A run or scoring that is resolved and checked, and not yet written: nothing stands until it is claimed. */
 export interface Resolved<Config> {
@@ -60,6 +61,7 @@ export async function resolveRun(options: {
   const specs = await resolveBackbones(store, written);
   await checkPrefix(dataset);
   const resolved = await resolveLabels(dataset, written.labels);
+  if (resolved.table !== null) checkClasses(keysByClass(resolved.table));
   const recipe = { ...written, labels: locateLabels(written.labels) };
   const inputSizes = specs.map((spec) => spec.inputSize);
   const side = recipe.decode.side === "auto" ? Math.max(...inputSizes) : recipe.decode.side;
@@ -86,10 +88,22 @@ export async function resolveRun(options: {
   await checkConfig(store, key, config, parse);
   await checkExport(config);
   const claim = async (): Promise<void> => {
+    await takeExport(config);
     await writeLabels(store, config, resolved.table);
     await writeConfig(store, key, config, parse);
   };
   return { config, claim };
+}
+
+/** What the planner would refuse is refused where nothing stands yet. */
+function keysByClass(table: LabelTable): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const [key, label] of table.labels) {
+    const keys = found.get(label);
+    if (keys === undefined) found.set(label, [key]);
+    else keys.push(key);
+  }
+  return found;
 }
 
 /** @throws TrommelError `conflict` where other labels stand under the run's id */

@@ -1,12 +1,4 @@
-import {
-  bundleFiles,
-  canonicalJson,
-  openStore,
-  TrommelError,
-  type BundleManifest,
-  type ObjectStore,
-  type RunConfig,
-} from "@trommel/common";
+import { bundleFiles, claimExport, openStore, type BundleManifest, type RunConfig } from "@trommel/common";
 import { putJson } from "./ledger.js";
 
 /**
@@ -26,7 +18,8 @@ export async function exportBundle(
   if (config.export === null) return;
   const target = openStore(config.export);
   try {
-    await claim(target, config);
+    // The command has done so; the place may have been emptied meanwhile.
+    await claimExport(target, config);
     for (const [name, bytes] of Object.entries(files)) {
       signal.throwIfAborted();
       await target.put(name, bytes);
@@ -35,24 +28,4 @@ export async function exportBundle(
   } finally {
     target.close();
   }
-}
-
-const key = "_trommel/run.json";
-
-/** One run has the place: of two that end at the same moment, the second finds the first one's claim. */
-async function claim(target: ObjectStore, config: RunConfig): Promise<void> {
-  const { id, dataset, recipe, labels } = config;
-  const body = Buffer.from(
-    `${canonicalJson({ formatVersion: 1, run: id, dataset, recipe, labels })}\n`,
-    "utf8",
-  );
-  if ((await target.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written")
-    return;
-  const standing = await target.get(key);
-  if (body.equals(standing)) return;
-  throw new TrommelError(
-    "conflict",
-    `failed to export to ${target.url}: another run has taken the place (${key}). Empty it and resume ${config.id}, or train with another --output`,
-    { context: { location: target.url, key } },
-  );
 }

@@ -33,7 +33,7 @@ export async function backboneImport(source: string, flags: ImportFlags): Promis
   if (name === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to import ${source}: the backbone needs a name. Add --name (without it, --arch is the name)`,
+      `failed to import ${source}: the backbone needs a name. Add --name, or for a file of weights --arch <architecture>, which is then the name too`,
     );
   }
   await bring(flags, (commands, session) =>
