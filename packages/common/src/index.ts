@@ -102,6 +102,7 @@ export {
   devices,
   engines,
   importOptions,
+  inFlightDefaults,
   predictOptions,
   pullOptions,
   randomOptions,

@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import {
   devices,
   engines,
+  inFlightDefaults,
   messageOf,
   scoreFormat,
   TrommelError,
@@ -98,13 +99,29 @@ function globals(command: Command, logLevel = "warn"): Command {
 
 /** Flags of commands that run workers of their own where no Redis is given. */
 function clusterFlags(command: Command): Command {
-  return deviceFlags(
+  return workerFlags(
     command.option(
       "--workers <count>",
       "workers of the embedded cluster (default: one a core, at most 4)",
       workerCount,
     ),
   ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", positiveInteger);
+}
+
+/** Flags of whatever runs workers. */
+function workerFlags(command: Command): Command {
+  const { bytesInFlightMib, pixelsInFlightMib } = inFlightDefaults;
+  return deviceFlags(command)
+    .option(
+      "--bytes-in-flight <MiB>",
+      `files that a worker has fetched and not decoded (default: ${bytesInFlightMib})`,
+      positiveInteger,
+    )
+    .option(
+      "--pixels-in-flight <MiB>",
+      `what a worker's decoding and decoded pictures take (default: ${pixelsInFlightMib})`,
+      positiveInteger,
+    );
 }
 
 function deviceFlags(command: Command): Command {
@@ -263,7 +280,7 @@ function addServers(program: Command): void {
   globals(program.command("coordinator"), "info")
     .description("serve the plan queue: prefixes to shards to jobs")
     .action(coordinator);
-  deviceFlags(globals(program.command("worker"), "info"))
+  workerFlags(globals(program.command("worker"), "info"))
     .description("serve the work queues")
     .option("--concurrency <shards>", "shards in flight", positiveInteger, 2)
     .addOption(

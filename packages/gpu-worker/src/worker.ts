@@ -16,6 +16,7 @@ import {
 import { Worker } from "bullmq";
 import { pino, type Logger } from "pino";
 import pretty from "pino-pretty";
+import { createPictureBudgets } from "./image/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { DeviceClient } from "./threads/device-client.js";
 import type { ReduceThreadData } from "./threads/reduce-thread.js";
@@ -48,7 +49,7 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     releases.add("device", () => device.stop());
     const report = await device.report();
     process.stderr.write(
-      `worker ${process.pid}: ${options.engine} on ${report.description}, ${options.queues.join(" ")} from ${describeRedis(options.redisUrl)}\n`,
+      `worker ${process.pid}: ${options.engine} on ${report.description}, ${options.queues.join(" ")} from ${describeRedis(options.redisUrl)}; at most ${options.bytesInFlightMib} MiB of files and ${options.pixelsInFlightMib} MiB of pixels in flight\n`,
     );
     const reduceData: ReduceThreadData = {
       storeUrl: options.storeUrl,
@@ -70,6 +71,7 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
       engine,
       threads,
       viewsPerBatch: viewsPerBatch[options.device],
+      budgets: createPictureBudgets(options),
       log,
       shutdown: shutdown.signal,
     });

@@ -1,5 +1,6 @@
 import type { ObjectStore, Stage } from "@trommel/common";
 import type { Logger } from "pino";
+import type { PictureBudgets } from "../image/picture-budgets.js";
 import type { DeviceClient } from "../threads/device-client.js";
 
 /** What every stage is given besides its payload. */
@@ -24,6 +25,8 @@ export interface DeviceStageContext extends StageContext {
   readonly engine: "onnx" | "tfjs";
   /** Base images per batch are chosen so that a batch has about this many views. */
   readonly viewsPerBatch: number;
+  /** What the pictures of all shards under way may take together. */
+  readonly budgets: PictureBudgets;
 }
 
 /** What a stage reports when it is done. */

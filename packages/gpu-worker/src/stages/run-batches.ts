@@ -54,6 +54,7 @@ export async function runBatches(options: {
       read: (key, maxBytes, signal) => source.get(key, { maxBytes, signal }),
       decode: options.decode,
       window: windowBatches * batchSize * context.device.laneCount,
+      budgets: context.budgets,
       signal: context.signal,
     })) {
       if (!picture.ok) {

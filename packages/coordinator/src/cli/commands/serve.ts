@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   checkRedis,
   describeRedis,
+  inFlightDefaults,
   TrommelError,
   type Device,
   type EngineName,
@@ -40,6 +41,8 @@ export async function coordinator(flags: GlobalFlags): Promise<void> {
 type WorkerFlags = GlobalFlags & {
   readonly concurrency: number;
   readonly threads?: number;
+  readonly bytesInFlight?: number;
+  readonly pixelsInFlight?: number;
   readonly device?: Device;
   readonly engine?: EngineName;
   readonly queues: WorkerQueue[];
@@ -60,6 +63,8 @@ export async function worker(flags: WorkerFlags): Promise<void> {
     storeUrl,
     concurrency: flags.concurrency,
     threads: flags.threads ?? availableParallelism(),
+    bytesInFlightMib: flags.bytesInFlight ?? inFlightDefaults.bytesInFlightMib,
+    pixelsInFlightMib: flags.pixelsInFlight ?? inFlightDefaults.pixelsInFlightMib,
     device: flags.device ?? "cpu",
     engine: flags.engine ?? "onnx",
     queues: flags.queues,
