@@ -27,9 +27,15 @@ export const workerOptions = z
     /** Threads of the device's runtime on the CPU. */
     threads: z.int().min(1).max(1024),
     /** MiB of files that are fetched and not decoded yet, over all shards in flight. */
-    bytesInFlightMib: z.int().min(1).max(1 << 20),
+    bytesInFlightMib: z
+      .int()
+      .min(1)
+      .max(1 << 20),
     /** MiB that decoding and decoded pictures which wait for the device take, over all shards in flight. */
-    pixelsInFlightMib: z.int().min(1).max(1 << 20),
+    pixelsInFlightMib: z
+      .int()
+      .min(1)
+      .max(1 << 20),
     device: z.enum(devices),
     engine: z.enum(engines),
     queues: z.array(z.enum(workerQueues)).min(1),

@@ -40,7 +40,10 @@ describe("MemoryBudget", () => {
           assert.equal(budget.reservedBytes, heldBytes);
           // Those of no size take no room from one that is larger than everything.
           const counting = held.filter((index) => (sizes[index] ?? 0) > 0);
-          assert.ok(heldBytes <= size || counting.length === 1, `${held.join()} hold ${heldBytes} of ${size}`);
+          assert.ok(
+            heldBytes <= size || counting.length === 1,
+            `${held.join()} hold ${heldBytes} of ${size}`,
+          );
           const next = held[(picks[step % picks.length] ?? 0) % Math.max(1, held.length)];
           assert.ok(next !== undefined, "somebody waits, and nobody holds anything");
           const giveBack = holding.get(next);
