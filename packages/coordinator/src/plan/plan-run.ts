@@ -2,24 +2,21 @@ import {
   canonicalJson,
   compareUtf8,
   openStore,
-  parseJsonAs,
   readLabelLookup,
   readMarker,
   runKeys,
-  sha256Hex,
   shardsPerGram,
-  split as splitSchema,
   TrommelError,
-  type LabelOf,
   type ListingSummary,
-  type ObjectStore,
   type RunConfig,
   type Shard,
-  type Split,
 } from "@trommel/common";
-import { chooseSplit } from "./choose-split.js";
+import { splitRank } from "./choose-split.js";
 import type { PlanContext } from "./plan-context.js";
+import { RankedImages } from "./ranked-images.js";
+import { SplitMemory } from "./split-memory.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
+import { writeSplit } from "./write-split.js";
 
 /**
  * Plans a training run.
@@ -59,7 +56,8 @@ export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
  * Lists a labelled prefix into shards.
  *
  * In: the prefix. Out: shard files, the split, and last `listing.json`. A retry finds the shard files and continues
- * behind them; where the listing is complete, nothing is listed any more and the same is written again.
+ * behind them; where the listing is complete, nothing is listed any more and the same is written again. Of an image it
+ * holds eight bytes, and of its labels what their source needs.
  * @param onShard told of every shard in order, once its file is written
  * @throws TrommelError `bad-dataset` where no picture has a label
  */
@@ -72,7 +70,9 @@ export async function listDataset(
   const keys = runKeys(config.id);
   const labelOf = await readLabelLookup(store, config);
   const source = openStore(config.dataset, { onNotice: context.onNotice });
-  const keysByLabel = new Map<string, string[]>();
+  const ranked = new RankedImages();
+  const memory = new SplitMemory(store, config);
+  const remembered = await memory.read();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const complete = (await readListing(store, keys.listing))?.shards;
   try {
@@ -90,16 +90,19 @@ export async function listDataset(
       totals.skipped += shard.skipped.length;
       for (const entry of shard.entries) {
         totals.sizeBytes += entry.sizeBytes;
-        addKey(keysByLabel, entry.key, labelOf);
+        const label = labelOf(entry.key);
+        if (label === undefined) throw unlabelled(config.id, shard.index, entry.key);
+        ranked.add(label, splitRank(config.recipe.seed, entry.key), await remembered.has(entry.key));
       }
+      ranked.endShard();
       await onShard(shard, totals);
     }
   } finally {
     source.close();
   }
   if (totals.images === 0) throw emptyDataset(config, totals.skipped);
-  const classes = countClasses(config, keysByLabel);
-  await writeSplit(store, config, keysByLabel);
+  const classes = countClasses(config, ranked);
+  await writeSplit(store, config, ranked, memory);
   const summary: ListingSummary = {
     formatVersion: 1,
     listed: totals.images + totals.skipped,
@@ -112,22 +115,14 @@ export async function listDataset(
   return summary;
 }
 
-function addKey(keysByLabel: Map<string, string[]>, key: string, labelOf: LabelOf): void {
-  const label = labelOf(key);
-  if (label === undefined) return;
-  const keys = keysByLabel.get(label);
-  if (keys === undefined) keysByLabel.set(label, [key]);
-  else keys.push(key);
-}
-
 /** Images per class in output order. @throws TrommelError `bad-dataset` for a class that came after the list was read */
 function countClasses(
   config: RunConfig,
-  keysByLabel: ReadonlyMap<string, readonly string[]>,
+  { labels, counts }: RankedImages,
 ): NonNullable<ListingSummary["classes"]> {
-  const classes = config.labels.classes ?? [...keysByLabel.keys()].sort(compareUtf8);
+  const classes = config.labels.classes ?? [...labels].sort(compareUtf8);
   const known = new Set(classes);
-  const unknown = [...keysByLabel.keys()].filter((label) => !known.has(label));
+  const unknown = labels.filter((label) => !known.has(label));
   if (unknown.length > 0) {
     throw new TrommelError(
       "bad-dataset",
@@ -135,7 +130,17 @@ function countClasses(
       { context: { classes: unknown } },
     );
   }
-  return classes.map((label) => ({ label, images: keysByLabel.get(label)?.length ?? 0 }));
+  const images = new Map(labels.map((label, index) => [label, counts[index] ?? 0]));
+  return classes.map((label) => ({ label, images: images.get(label) ?? 0 }));
+}
+
+/** Labels are frozen with the run, so that only somebody else's shard file can hold such an image. */
+function unlabelled(id: string, shard: number, key: string): TrommelError {
+  return new TrommelError(
+    "corrupt",
+    `failed to plan ${id}: shard ${shard} holds ${JSON.stringify(key)}, which has no label. Train again under another id (--run)`,
+    { context: { key, shard } },
+  );
 }
 
 const neededLabels = {
@@ -151,36 +156,4 @@ function emptyDataset({ dataset, recipe }: RunConfig, skipped: number): TrommelE
   return new TrommelError("bad-dataset", `failed to list ${dataset}: ${files}. ${neededLabels[type]}`, {
     context: { dataset },
   });
-}
-
-/**
- * Writes the run's split, and its validation keys where later runs on the same dataset find them.
- * A split that is there already stays.
- */
-async function writeSplit(
-  store: ObjectStore,
-  config: RunConfig,
-  keysByLabel: ReadonlyMap<string, readonly string[]>,
-): Promise<void> {
-  const { seed } = config.recipe;
-  const { fraction, of } = config.recipe.validation;
-  const { split: splitKey } = runKeys(config.id);
-  // Labels are no part of it: an image that validated stays out of training when it is labelled anew.
-  const memory = `splits/${sha256Hex(canonicalJson({ dataset: config.dataset, seed, fraction, of }))}/`;
-  const remembered = new Set<string>();
-  for await (const { key } of store.list(memory)) {
-    const earlier = parseJsonAs(splitSchema, await store.get(key), key);
-    for (const validationKey of earlier.validation) remembered.add(validationKey);
-  }
-  const split: Split = {
-    formatVersion: 1,
-    seed,
-    fraction,
-    validation: chooseSplit(keysByLabel, { seed, fraction, of, remembered }),
-  };
-  const body = Buffer.from(canonicalJson(split), "utf8");
-  const once = { ifAbsent: true, contentType: "application/json" };
-  const standing = (await store.put(splitKey, body, once)) === "written" ? body : await store.get(splitKey);
-  // Also on a retry: the try before may have ended between the two.
-  await store.put(`${memory}${config.id}.json`, standing, once);
 }
