@@ -3,7 +3,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { bundleFiles, bundleManifest, ledger, metrics, sha256Hex, split, type Ledger } from "@trommel/common";
+import { bundleFiles, bundleManifest, ledger, metrics, sha256Hex, type Ledger } from "@trommel/common";
 import { errorLine } from "@trommel/common/artefacts/ledger";
 import { scoreRow } from "@trommel/common/artefacts/bundle";
 import * as ort from "onnxruntime-node";

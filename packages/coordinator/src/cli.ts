@@ -23,6 +23,7 @@ import { coordinator, up, worker } from "./cli/commands/serve.js";
 import { cancel, resume, status } from "./cli/commands/runs.js";
 import { predict, score } from "./cli/commands/score.js";
 import { train } from "./cli/commands/train.js";
+import { defaultOutstandingShards } from "./coordinator.js";
 import { addRecipeFlags } from "./cli/recipe-flags.js";
 
 const logLevels = ["debug", "info", "warn", "error", "silent"];
@@ -279,6 +280,12 @@ function addScore(program: Command): void {
 function addServers(program: Command): void {
   globals(program.command("coordinator"), "info")
     .description("serve the plan queue: prefixes to shards to jobs")
+    .option(
+      "--outstanding-shards <shards>",
+      "of one run, queued and unfinished at most",
+      positiveInteger,
+      defaultOutstandingShards,
+    )
     .action(coordinator);
   workerFlags(globals(program.command("worker"), "info"))
     .description("serve the work queues")

@@ -14,6 +14,7 @@ import {
 import { splitRank } from "./choose-split.js";
 import type { PlanContext } from "./plan-context.js";
 import { RankedImages } from "./ranked-images.js";
+import { feedShards, numbersFrom } from "./shard-feeder.js";
 import { SplitMemory } from "./split-memory.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 import { writeSplit } from "./write-split.js";
@@ -22,7 +23,7 @@ import { writeSplit } from "./write-split.js";
  * Plans a training run.
  *
  * In: the labelled prefix. Out: what {@link listDataset} writes, and jobs: each group of shards is queued as soon as it
- * is listed, as children of its gram, itself a child of the waiting solve job.
+ * is listed and there is room for it, as children of its gram, itself a child of the waiting solve job.
  * A retry finds the shard files, continues behind them and queues again what may already be queued; jobs that find
  * their marker end at once.
  * @throws TrommelError `missing-input` where the dataset's own normalisation is asked for and was not measured
@@ -30,22 +31,21 @@ import { writeSplit } from "./write-split.js";
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
   const { attempt, store, producer, board } = context;
   if (config.recipe.normalization === "dataset") await readMarker(store, runKeys(config.id).normalization);
-  let group: number[] = [];
-  let grams = 0;
-  const flush = async ({ shards, images }: ListedSoFar): Promise<void> => {
-    if (await board.isOver(attempt))
-      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
-    await board.setTotal(attempt, "extract", shards, images);
-    await board.setTotal(attempt, "gram", grams + 1);
-    await producer.addGram(config.id, attempt, grams, group);
-    grams += 1;
-    group = [];
-  };
-  const summary = await listDataset(config, context, async (shard, soFar) => {
-    group.push(shard.index);
-    if (group.length === shardsPerGram) await flush(soFar);
+  const { id } = config;
+  const feed = feedShards(context, {
+    id,
+    stage: "extract",
+    cancelledKey: runKeys(id).cancelled,
+    unit: shardsPerGram,
+    firstAlone: false,
+    announce: async ({ shards, images }) => {
+      await board.setTotal(attempt, "extract", shards, images);
+      await board.setTotal(attempt, "gram", Math.ceil(shards / shardsPerGram));
+    },
+    add: (start, end) => producer.addGram(id, attempt, start / shardsPerGram, numbersFrom(start, end)),
   });
-  if (group.length > 0) await flush(summary);
+  const summary = await listDataset(config, context, (_, soFar) => feed.listed(soFar));
+  await feed.finish();
   return summary;
 }
 

@@ -8,6 +8,7 @@ import {
 } from "@trommel/common";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
+import { feedShards, numbersFrom } from "./shard-feeder.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 
 /**
@@ -21,14 +22,15 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   const keys = scoringKeys(config.id);
   const source = openStore(config.source, { onNotice: context.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
-  let waiting: number[] = [];
-  const flush = async (): Promise<void> => {
-    if (await board.isOver(attempt))
-      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
-    await board.setTotal(attempt, "score", totals.shards, totals.images);
-    await producer.addScoreShards(config.id, attempt, waiting);
-    waiting = [];
-  };
+  const feed = feedShards(context, {
+    id: config.id,
+    stage: "score",
+    cancelledKey: keys.cancelled,
+    unit: Math.min(shardsPerBulk, context.outstandingAtMost),
+    firstAlone: true,
+    announce: ({ shards, images }) => board.setTotal(attempt, "score", shards, images),
+    add: (start, end) => producer.addScoreShards(config.id, attempt, numbersFrom(start, end)),
+  });
   const complete = (await readListing(store, keys.listing))?.shards;
   try {
     for await (const shard of streamShards({
@@ -44,8 +46,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
       totals.images += shard.entries.length;
       totals.skipped += shard.skipped.length;
       for (const entry of shard.entries) totals.sizeBytes += entry.sizeBytes;
-      waiting.push(shard.index);
-      if (totals.shards === 1 || waiting.length === shardsPerBulk) await flush();
+      await feed.listed(totals);
     }
   } finally {
     source.close();
@@ -61,6 +62,6 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   await store.put(keys.listing, Buffer.from(canonicalJson(summary), "utf8"), {
     contentType: "application/json",
   });
-  if (waiting.length > 0) await flush();
+  await feed.finish();
   return summary;
 }

@@ -22,13 +22,20 @@ import {
 } from "../session.js";
 
 /** `trommel coordinator` */
-export async function coordinator(flags: GlobalFlags): Promise<void> {
+export async function coordinator(
+  flags: GlobalFlags & { readonly outstandingShards: number },
+): Promise<void> {
   const session = new Session(flags);
   try {
     const redisUrl = requireRedis(flags, "coordinator");
     await checkRedis(redisUrl);
     const interrupt = interruptSignal();
-    const running = await startCoordinator({ redisUrl, store: session.store, log: session.log });
+    const running = await startCoordinator({
+      redisUrl,
+      store: session.store,
+      log: session.log,
+      outstandingShards: flags.outstandingShards,
+    });
     session.releases.add("coordinator", () => running.stop());
     session.result({ redis: describeRedis(redisUrl), store: session.store.url });
     session.say(`coordinator: redis ${describeRedis(redisUrl)}, store ${session.store.url}`);
