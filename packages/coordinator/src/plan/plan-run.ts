@@ -14,7 +14,7 @@ import {
 import { splitRank } from "./choose-split.js";
 import type { PlanContext } from "./plan-context.js";
 import { RankedImages } from "./ranked-images.js";
-import { feedShards, numbersFrom } from "./shard-feeder.js";
+import { feedShards, numbersFrom, type ListedSoFar } from "./shard-feeder.js";
 import { SplitMemory } from "./split-memory.js";
 import { readListing, skipHidden, streamShards } from "./stream-shards.js";
 import { writeSplit } from "./write-split.js";
@@ -48,9 +48,6 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
   await feed.finish();
   return summary;
 }
-
-/** What a listing has come to. */
-export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
 
 /**
  * Lists a labelled prefix into shards.

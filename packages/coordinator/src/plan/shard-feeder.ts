@@ -1,7 +1,9 @@
-import { isRedisFull, TrommelError } from "@trommel/common";
+import { isRedisFull, TrommelError, type ListingSummary } from "@trommel/common";
 import { JobFeeder } from "./job-feeder.js";
-import type { ListedSoFar } from "./plan-run.js";
 import type { PlanContext } from "./plan-context.js";
+
+/** What a listing has come to. */
+export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
 
 /** The jobs of one stage's shards, from the plan that lists them. */
 export interface ShardFeed {
