@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { bundleFiles, bundleManifest, metrics, sha256Hex, split } from "@trommel/common";
+import { bundleFiles, bundleManifest, metrics, sha256Hex } from "@trommel/common";
 import { scoreCounts, scoringSuccess, type ScoreCounts } from "@trommel/common/artefacts/scoring-output";
 import { trommel, trommelJson } from "../support/cli.js";
 import { parseCsv } from "../support/csv.js";
 import { badFiles, drawDataset, writeFiles, type Pictures } from "../support/dataset.js";
 import { assertSameFiles, fileHashes } from "../support/file-hashes.js";
+import { readValidationKeys } from "../support/read-split.js";
 import { temporaryFolder } from "../support/temp-folder.js";
 import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
 
@@ -149,7 +150,7 @@ describe("a scoring in several formats", () => {
       const sum = values.reduce((total, value) => total + value, 0);
       assert.ok(Math.abs(sum - 1) < 1e-5, `${id}: ${sum}`);
     }
-    const { validation } = split.parse(JSON.parse(await readText(store, "runs/grouped/split.json")));
+    const validation = await readValidationKeys(store, "grouped");
     const measured = metrics.parse(JSON.parse(await readText(model, bundleFiles.metrics)));
     const losses = validation.flatMap((key) => {
       const values = submission.get(key.replace(/\.[a-z]+$/, ""));

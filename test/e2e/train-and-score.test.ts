@@ -3,7 +3,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { bundleFiles, bundleManifest, ledger, metrics, sha256Hex, split, type Ledger } from "@trommel/common";
+import { bundleFiles, bundleManifest, ledger, metrics, sha256Hex, type Ledger } from "@trommel/common";
 import { errorLine } from "@trommel/common/artefacts/ledger";
 import { scoreRow } from "@trommel/common/artefacts/bundle";
 import * as ort from "onnxruntime-node";
@@ -18,6 +18,7 @@ import {
   type Pictures,
 } from "../support/dataset.js";
 import { assertSameFiles, fileHashes } from "../support/file-hashes.js";
+import { readValidationKeys } from "../support/read-split.js";
 import { temporaryFolder } from "../support/temp-folder.js";
 import { tinyBackbone, writeTinyBackbone } from "../support/tiny-backbone.js";
 
@@ -65,8 +66,7 @@ const linesOf = (text: string): string[] => text.split("\n").filter((line) => li
 const bundlePath = join(store, "runs/first/bundle");
 const readManifest = async () =>
   bundleManifest.parse(JSON.parse(await readText(join(bundlePath, bundleFiles.manifest))));
-const readSplit = async (run: string) =>
-  split.parse(JSON.parse(await readText(join(store, "runs", run, "split.json")))).validation;
+const readSplit = (run: string) => readValidationKeys(store, run);
 
 async function readRows() {
   const parts = (await readdir(output)).filter((name) => /^part-\d+\.jsonl$/.test(name)).sort();

@@ -1,4 +1,4 @@
-import { readFile, readdir } from "node:fs/promises";
+import { readFile, readdir, readlink } from "node:fs/promises";
 
 /** A process by /proc: its parent and its arguments. */
 export interface RunningProcess {
@@ -52,4 +52,20 @@ async function stateOf(pid: number): Promise<{ running: boolean; parent: number 
   } catch {
     return undefined;
   }
+}
+
+/** Local addresses, as the kernel writes them, of the TCP sockets that a process listens on. */
+export async function listeningSockets(pid: number): Promise<string[]> {
+  const inodes = new Map<string, string>();
+  for (const table of ["tcp", "tcp6"]) {
+    const lines = (await readFile(`/proc/net/${table}`, "utf8").catch(() => "")).split("\n").slice(1);
+    for (const line of lines) {
+      const fields = line.trim().split(/\s+/);
+      // 0A is TCP_LISTEN (include/net/tcp_states.h).
+      if (fields[3] === "0A") inodes.set(`socket:[${fields[9] ?? ""}]`, fields[1] ?? "");
+    }
+  }
+  const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  const links = await Promise.all(descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => "")));
+  return links.flatMap((link) => inodes.get(link) ?? []);
 }

@@ -1,14 +1,45 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { compareUtf8, SeededRandom } from "@trommel/common";
-import { chooseSplit } from "@trommel/coordinator/plan/choose-split";
+import { compareUtf8, SeededRandom, type Recipe } from "@trommel/common";
+import { chooseSplit, splitRank } from "@trommel/coordinator/plan/choose-split";
+import { RankedImages } from "@trommel/coordinator/plan/ranked-images";
+import fc from "fast-check";
+import { chooseByKeys } from "../support/split-by-keys.js";
+
+type Dataset = ReadonlyMap<string, readonly string[]>;
+type Choice = Pick<Recipe["validation"], "fraction" | "of"> & {
+  readonly remembered: ReadonlySet<string>;
+  readonly rankOf: (key: string) => number;
+};
+
+/** The choice from ranks, over a dataset that is listed in order and cut into shards of seven. @returns keys */
+function chooseSplitOf(dataset: Dataset, { rankOf, remembered, ...share }: Choice, shardSize = 7): string[] {
+  const labelOf = new Map([...dataset].flatMap(([label, keys]) => keys.map((key) => [key, label] as const)));
+  const listing = [...labelOf.keys()].sort(compareUtf8);
+  const images = new RankedImages();
+  const shards: string[][] = [];
+  for (let start = 0; start < listing.length; start += shardSize) {
+    const shard = listing.slice(start, start + shardSize);
+    for (const key of shard) images.add(labelOf.get(key) ?? "", rankOf(key), remembered.has(key));
+    images.endShard();
+    shards.push(shard);
+  }
+  const positions = chooseSplit(images, share);
+  assert.equal(positions.length, shards.length);
+  return positions.flatMap((chosen, index) => chosen.map((position) => shards[index]?.[position] ?? "none"));
+}
 
 const keysOf = (label: string, count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, i) => `${label}/${from + i}.jpg`);
 const datasetOf = (counts: Readonly<Record<string, number>>): Map<string, string[]> =>
   new Map(Object.entries(counts).map(([label, count]) => [label, keysOf(label, count)]));
-const choose = (keys: Map<string, string[]>, remembered: readonly string[] = [], seed = 1, fraction = 0.1) =>
-  chooseSplit(keys, { seed, fraction, of: "class", remembered: new Set(remembered) });
+const choose = (keys: Dataset, remembered: readonly string[] = [], seed = 1, fraction = 0.1) =>
+  chooseSplitOf(keys, {
+    rankOf: (key) => splitRank(seed, key),
+    fraction,
+    of: "class",
+    remembered: new Set(remembered),
+  });
 const countOf = (keys: readonly string[], label: string): number =>
   keys.filter((key) => key.startsWith(`${label}/`)).length;
 
@@ -84,8 +115,8 @@ describe("chooseSplit", () => {
 
   it("takes a share of the smallest class from every class, rounded down and one at the least", () => {
     const chooseAlike = (counts: Readonly<Record<string, number>>, remembered: readonly string[] = []) =>
-      chooseSplit(datasetOf(counts), {
-        seed: 1,
+      chooseSplitOf(datasetOf(counts), {
+        rankOf: (key) => splitRank(1, key),
         fraction: 0.1,
         of: "smallest-class",
         remembered: new Set(remembered),
@@ -106,5 +137,50 @@ describe("chooseSplit", () => {
     refused({}, /there is none/);
     refused({ glass: 10 }, /glass/);
     refused({ glass: 10, metal: 1, paper: 1 }, /"metal", "paper"/);
+  });
+
+  it("chooses the keys that a choice from whole keys would, also where ranks are equal", () => {
+    const labels = ["a", "b/x", "é", "😀", "ﬁ"];
+    const datasets = fc
+      .array(
+        fc.record({
+          label: fc.constantFrom(...labels),
+          name: fc.string({ unit: "binary", minLength: 1, maxLength: 3 }),
+          remembered: fc.boolean(),
+        }),
+        { minLength: 4, maxLength: 120 },
+      )
+      .map((images) => new Map(images.map((image) => [`${image.label}/${image.name}`, image])));
+    const shares = fc.double({ min: 0.01, max: 0.99, noNaN: true });
+    const of = fc.constantFrom("class" as const, "smallest-class" as const);
+    const ranks = fc.constantFrom(1, 3, 2 ** 32);
+    let compared = 0;
+    fc.assert(
+      fc.property(
+        datasets,
+        shares,
+        of,
+        ranks,
+        fc.integer({ min: 1, max: 9 }),
+        (images, fraction, of, ranks, size) => {
+          const dataset = new Map<string, string[]>();
+          for (const [key, { label }] of images) dataset.set(label, [...(dataset.get(label) ?? []), key]);
+          fc.pre(dataset.size > 1 && [...dataset.values()].every((keys) => keys.length > 1));
+          const remembered = new Set([...images].flatMap(([key, image]) => (image.remembered ? [key] : [])));
+          const choice = { fraction, of, remembered, rankOf: (key: string) => splitRank(7, key) % ranks };
+          let expected: string[] | undefined;
+          try {
+            expected = chooseByKeys(dataset, choice);
+          } catch {
+            assert.throws(() => chooseSplitOf(dataset, choice, size), { code: "bad-dataset" });
+            return;
+          }
+          compared += 1;
+          assert.deepEqual(chooseSplitOf(dataset, choice, size), expected);
+        },
+      ),
+      { numRuns: 400 },
+    );
+    assert.ok(compared > 100, `${compared} splits were compared`);
   });
 });

@@ -4,7 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { connectRedis } from "@trommel/common";
 import { startEmbeddedRedis } from "@trommel/coordinator/cluster/embedded-redis";
-import { isRunning } from "../support/processes.js";
+import { isRunning, listeningSockets } from "../support/processes.js";
 import { freePort, startRedisServer } from "../support/redis-server.js";
 import { withVariables } from "../support/variables.js";
 
@@ -16,7 +16,7 @@ describe("the embedded Redis", () => {
     try {
       assert.equal(await redis.ping(), "PONG");
       assert.deepEqual(await redis.config("GET", "maxmemory-policy"), ["maxmemory-policy", "noeviction"]);
-      assert.deepEqual(await redis.config("GET", "port"), ["port", "0"]);
+      assert.deepEqual(await listeningSockets(server.pid), []);
       assert.equal(statSync(socket).mode & 0o077, 0);
       assert.equal(statSync(dirname(socket)).mode & 0o077, 0);
     } finally {
@@ -33,7 +33,9 @@ describe("the embedded Redis", () => {
     const redis = connectRedis(server.url);
     try {
       assert.equal(server.url, `redis://127.0.0.1:${port}`);
-      assert.deepEqual(await redis.config("GET", "bind"), ["bind", "127.0.0.1"]);
+      const hexPort = port.toString(16).toUpperCase().padStart(4, "0");
+      assert.deepEqual(await listeningSockets(server.pid), [`0100007F:${hexPort}`]);
+      assert.deepEqual(await redis.config("GET", "protected-mode"), ["protected-mode", "yes"]);
     } finally {
       redis.disconnect();
       await server.stop();

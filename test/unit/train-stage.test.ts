@@ -37,7 +37,8 @@ const perClass = 30;
 const images = Array.from({ length: 2 * perClass }, (_, i) => {
   return { key: `img_${String(i).padStart(2, "0")}.jpg`, label: i % 2 === 0 ? "paper" : "glass" };
 });
-const validation = images.slice(0, 20).map(({ key }) => key);
+/** Per shard: the first twenty images, which are in the first. */
+const validation = [Array.from({ length: 20 }, (_, position) => position), []];
 
 describe("train stage", () => {
   it("takes labels from the run's table, classes in the listing's order, and rows by the split", async () => {
@@ -165,7 +166,7 @@ async function planned(
   const counts = listed.map((label) => ({ label, images: label === "battery" ? 0 : perClass }));
   const totals = { listed: images.length, images: images.length, skipped: 0, sizeBytes: images.length };
   await put(keys.listing, { formatVersion: 1, shards: 2, ...totals, classes: counts });
-  await put(keys.split, { formatVersion: 1, seed: 0, fraction: 0.3, validation });
+  await put(keys.split, { formatVersion: 2, seed: 0, fraction: 0.3, validation });
   for (const index of [0, 1]) await putShard(store, config, index);
   return { store, config };
 }

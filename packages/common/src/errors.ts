@@ -80,8 +80,20 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** Wraps whatever was thrown; a {@link TrommelError} passes unchanged, anything else becomes `internal`. */
+/** Wraps whatever was thrown; a {@link TrommelError} passes, a full Redis is `exhausted`, the rest becomes `internal`. */
 export function toTrommelError(thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
+  if (isRedisFull(thrown)) {
+    return new TrommelError(
+      "exhausted",
+      `failed to write to Redis: ${messageOf(thrown)}. Give it more memory (maxmemory), or wait until jobs are done`,
+      { cause: thrown },
+    );
+  }
   return new TrommelError("internal", messageOf(thrown), { cause: thrown });
+}
+
+/** Whether a write failed because Redis has reached its `maxmemory`; reads and removals go on then. */
+export function isRedisFull(thrown: unknown): boolean {
+  return /\bOOM command not allowed/.test(messageOf(thrown));
 }

@@ -1,4 +1,4 @@
-export { TrommelError, errorCodes, messageOf, toTrommelError } from "./errors.js";
+export { TrommelError, errorCodes, isRedisFull, messageOf, toTrommelError } from "./errors.js";
 export type { ErrorCode, ErrorContext, TrommelErrorOptions } from "./errors.js";
 export { parseAs, parseJsonAs } from "./parse.js";
 export { ReleaseStack } from "./release-stack.js";
@@ -103,6 +103,7 @@ export {
   devices,
   engines,
   importOptions,
+  inFlightDefaults,
   predictOptions,
   pullOptions,
   randomOptions,

@@ -15,6 +15,9 @@ export type Device = (typeof devices)[number];
 export const engines = ["onnx", "tfjs"] as const;
 export type EngineName = (typeof engines)[number];
 
+/** What a worker's pictures may take unless told otherwise, MiB. */
+export const inFlightDefaults = { bytesInFlightMib: 128, pixelsInFlightMib: 512 } as const;
+
 export const workerOptions = z
   .object({
     redisUrl: z.string(),
@@ -23,6 +26,16 @@ export const workerOptions = z
     concurrency: z.int().min(1).max(64),
     /** Threads of the device's runtime on the CPU. */
     threads: z.int().min(1).max(1024),
+    /** MiB of files that are fetched and not decoded yet, over all shards in flight. */
+    bytesInFlightMib: z
+      .int()
+      .min(1)
+      .max(1 << 20),
+    /** MiB that decoding and decoded pictures which wait for the device take, over all shards in flight. */
+    pixelsInFlightMib: z
+      .int()
+      .min(1)
+      .max(1 << 20),
     device: z.enum(devices),
     engine: z.enum(engines),
     queues: z.array(z.enum(workerQueues)).min(1),

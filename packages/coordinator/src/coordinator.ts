@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import {
   connectRedis,
+  isRedisFull,
   messageOf,
   jobPayload,
   parseAs,
@@ -30,8 +31,11 @@ import { planRun } from "./plan/plan-run.js";
 import { planScoring } from "./plan/plan-scoring.js";
 import { JobProducer } from "./run-control/job-producer.js";
 
-/** Runs that one coordinator plans at the same time: listing is waiting, not work. */
-const planConcurrency = 8;
+/** Runs that one coordinator plans at the same time: listing, and queueing as room comes, is waiting and not work. */
+const planConcurrency = 32;
+
+/** Shards of one run that are queued and unfinished at most, unless told otherwise. */
+export const defaultOutstandingShards = 2000;
 
 export interface Coordinator {
   /** Hands plans under way back, within `drainMs`, and releases everything. */
@@ -46,6 +50,8 @@ export async function startCoordinator(options: {
   readonly redisUrl: string;
   readonly store: ObjectStore;
   readonly log: Logger;
+  /** @default {@link defaultOutstandingShards} */
+  readonly outstandingShards?: number;
 }): Promise<Coordinator> {
   const { store, log } = options;
   const releases = new ReleaseStack();
@@ -54,6 +60,12 @@ export async function startCoordinator(options: {
   const producer = new JobProducer(options.redisUrl);
   releases.add("producer", () => producer.close());
   const stopping = new AbortController();
+  // Once for as long as it lasts: BullMQ meets it with every look.
+  let toldFull = false;
+  const tellFull = (): void => {
+    if (!toldFull) log.warn("Redis is full (maxmemory): jobs are queued as it has room again");
+    toldFull = true;
+  };
   const worker = new Worker(
     "plan",
     async (job, token) => {
@@ -68,8 +80,10 @@ export async function startCoordinator(options: {
           store,
           producer,
           board,
+          outstandingAtMost: options.outstandingShards ?? defaultOutstandingShards,
           signal: stopping.signal,
           onNotice: (notice) => log.warn(notice),
+          onFull: tellFull,
         });
         log.info({ run: payload.id }, "planned");
       } catch (thrown) {
@@ -91,7 +105,11 @@ export async function startCoordinator(options: {
       ...workerTimings,
     },
   );
-  worker.on("error", (error) => log.warn({ reason: error.message }, "the plan queue had an error"));
+  worker.on("error", (error) => {
+    if (isRedisFull(error)) tellFull();
+    else log.warn({ reason: error.message }, "the plan queue had an error");
+  });
+  worker.on("completed", () => (toldFull = false));
   try {
     await withTimeout(worker.waitUntilReady(), 10_000, "reach Redis");
   } catch (thrown) {
@@ -123,8 +141,13 @@ async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
     const config = parseJsonAs(scoringConfig, await store.get(key), key);
     await planScoring(config, context);
   }
-  await board.setTotal(attempt, payload.stage, 1);
-  await board.countDone(attempt, payload.stage, 0);
+  try {
+    await board.setTotal(attempt, payload.stage, 1);
+    await board.countDone(attempt, payload.stage, 0);
+  } catch (thrown) {
+    // What followers see is worth no failed plan: everything is queued.
+    if (!isRedisFull(thrown)) throw thrown;
+  }
 }
 
 /** Notes the run's error where no further try will come, and words it for BullMQ. */

@@ -17,6 +17,7 @@ import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { routeJob } from "./job-router.js";
+import type { PictureBudgets } from "./image/picture-budgets.js";
 import { trialAfterDeaths } from "./suspicion.js";
 import type { DeviceStageContext, StageOutcome } from "./stages/context.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
@@ -42,6 +43,7 @@ export interface ProcessorOptions {
   readonly engine: "onnx" | "tfjs";
   readonly threads: number;
   readonly viewsPerBatch: number;
+  readonly budgets: PictureBudgets;
   readonly log: Logger;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
@@ -188,6 +190,7 @@ class JobHeart {
       engine: options.engine,
       threads: options.threads,
       viewsPerBatch: options.viewsPerBatch,
+      budgets: options.budgets,
       log: options.log,
       signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
       onImages: (images) => (this.#images = images),

@@ -20,6 +20,7 @@ import type { Redis } from "ioredis";
 import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
 import { drain } from "./drain.js";
+import { createPictureBudgets } from "./image/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import { StopSignals } from "./stop-signals.js";
@@ -98,6 +99,7 @@ async function startServing(
     engine,
     threads,
     viewsPerBatch: viewsPerBatch[options.device],
+    budgets: createPictureBudgets(options),
     log,
     shutdown: stop.handedBack,
     underWay,

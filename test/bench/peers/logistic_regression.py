@@ -36,16 +36,17 @@ def safetensors(path):
 def read_rows(store, run):
     root = store / "runs" / run
     config = json.loads((root / "run.json").read_text())
-    validation = set(json.loads((root / "split.json").read_text())["validation"])
+    validation = json.loads((root / "split.json").read_text())["validation"]
     rows, labels, views, validates = [], [], [], []
     for shard_file in sorted((root / "shards").iterdir()):
         shard = json.loads(shard_file.read_text())
+        validating = set(validation[shard["index"]])
         file = store / "features" / config["fingerprint"] / f"{shard['hash']}.safetensors"
         tensors = safetensors(file)
         keys = [shard["entries"][position]["key"] for position in tensors["image"]]
         rows.append(tensors["features"].astype(np.float32))
         labels += [key.split("/")[0] for key in keys]
-        validates += [key in validation for key in keys]
+        validates += [position in validating for position in tensors["image"]]
         views.append(tensors["view"])
     return np.concatenate(rows), np.array(labels), np.concatenate(views), np.array(validates)
 

@@ -82,11 +82,11 @@ export type ListingSummary = z.infer<typeof listingSummary>;
 /** The stratified, seeded validation split of a run. */
 export const split = z
   .object({
-    formatVersion: z.literal(1),
+    formatVersion: z.literal(2),
     seed: z.int(),
     fraction: z.number(),
-    /** Keys of the validation images in UTF-8 byte order. Every other labelled image trains. */
-    validation: z.array(z.string()),
+    /** Positions of the validation images per shard, ascending. Every other labelled image trains. */
+    validation: z.array(z.array(z.int().nonnegative())),
   })
   .strict();
 export type Split = z.infer<typeof split>;

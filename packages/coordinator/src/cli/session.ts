@@ -33,6 +33,10 @@ export interface ClusterFlags {
   readonly device?: Device;
   readonly engine?: EngineName;
   readonly concurrency?: number;
+  /** MiB. */
+  readonly bytesInFlight?: number;
+  /** MiB. */
+  readonly pixelsInFlight?: number;
   readonly logLevel: string;
 }
 
@@ -105,8 +109,18 @@ export class Session {
 
 /** What belongs to workers of our own means nothing to those of a cluster that is there. */
 function refuseWorkerFlags(flags: ClusterFlags): void {
-  const names = ["workers", "threads", "device", "engine", "concurrency"] as const;
-  const given = names.filter((name) => flags[name] !== undefined).map((name) => `--${name}`);
+  const names = {
+    workers: "--workers",
+    threads: "--threads",
+    device: "--device",
+    engine: "--engine",
+    concurrency: "--concurrency",
+    bytesInFlight: "--bytes-in-flight",
+    pixelsInFlight: "--pixels-in-flight",
+  } as const;
+  const given = Object.entries(names).flatMap(([name, flag]) =>
+    flags[name as keyof typeof names] === undefined ? [] : [flag],
+  );
   if (given.length === 0) return;
   throw new TrommelError(
     "invalid-argument",
@@ -129,6 +143,8 @@ export function localWorkers(flags: ClusterFlags): { workers: number; workerFlag
   const workerFlags = [
     ...["--threads", String(threads), "--device", flags.device ?? "cpu", "--engine", flags.engine ?? "onnx"],
     ...["--concurrency", String(flags.concurrency ?? 2), "--log-level", flags.logLevel],
+    ...(flags.bytesInFlight === undefined ? [] : ["--bytes-in-flight", String(flags.bytesInFlight)]),
+    ...(flags.pixelsInFlight === undefined ? [] : ["--pixels-in-flight", String(flags.pixelsInFlight)]),
   ];
   return { workers, workerFlags };
 }

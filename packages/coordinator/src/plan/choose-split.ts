@@ -1,4 +1,10 @@
-import { compareUtf8, seedFrom, TrommelError, type Recipe } from "@trommel/common";
+import { seedFrom, TrommelError, type Recipe } from "@trommel/common";
+import type { RankedImages } from "./ranked-images.js";
+
+/** The images of a class are ordered by this hash of (seed, key) and nothing else. 32 bits. */
+export function splitRank(seed: number, key: string): number {
+  return seedFrom("validation split", seed, key) >>> 0;
+}
 
 /**
  * The stratified, seeded validation split.
@@ -6,36 +12,84 @@ import { compareUtf8, seedFrom, TrommelError, type Recipe } from "@trommel/commo
  * Every class gives max(1, round(fraction · images)) images of its own, or, of the smallest class, as many as every other:
  * max(1, floor(fraction · images of the smallest class)), as "Dive into Deep Learning" splits its Kaggle competitions. Images that earlier runs on the same dataset, seed and
  * share validated on stay in validation, so that no image leaves it as the dataset grows; the rest are those whose
- * hash of (seed, key) is lowest. Neither order nor anything but keys, labels and that memory matters.
+ * hash of (seed, key) is lowest, of equal ones those whose key comes first. Nothing but keys, labels and that memory
+ * matters.
  *
- * @param keysByLabel the labelled images' keys; a class without images is not there
- * @param remembered keys that earlier runs validated on
- * @returns validation keys in UTF-8 byte order
- * @throws TrommelError `bad-dataset` for fewer than two classes, or a class with a single image
+ * @returns positions of the validation images per shard, ascending
+ * @throws TrommelError `bad-dataset` for fewer than two classes, a class with a single image, or one whose images all
+ *   validated in earlier runs
  */
 export function chooseSplit(
-  keysByLabel: ReadonlyMap<string, readonly string[]>,
-  options: Recipe["validation"] & { readonly seed: number; readonly remembered: ReadonlySet<string> },
-): string[] {
-  checkClasses(keysByLabel);
-  const smallest = Math.min(...[...keysByLabel.values()].map((keys) => keys.length));
-  const validation: string[] = [];
-  for (const [label, keys] of keysByLabel) {
+  images: RankedImages,
+  options: Pick<Recipe["validation"], "fraction" | "of">,
+): number[][] {
+  checkClasses(images.labels, images.counts);
+  let smallest = Infinity;
+  for (const count of images.counts) smallest = Math.min(smallest, count);
+  const wanted = images.counts.map((count, index) => {
     const share =
       options.of === "smallest-class"
         ? Math.floor(options.fraction * smallest)
-        : Math.round(options.fraction * keys.length);
-    const quota = Math.max(1, share);
-    const kept = keys.filter((key) => options.remembered.has(key));
-    const wanted = Math.min(quota - kept.length, keys.length - kept.length - 1);
-    if (kept.length === keys.length) throw nothingToTrain(label, keys.length);
-    validation.push(...kept);
-    if (wanted > 0) {
-      const others = keys.filter((key) => !options.remembered.has(key));
-      validation.push(...lowestByHash(others, options.seed, wanted));
-    }
+        : Math.round(options.fraction * count);
+    const kept = images.rememberedCounts[index] ?? 0;
+    if (kept === count) throw nothingToTrain(images.labels[index] ?? "", count);
+    return Math.max(0, Math.min(Math.max(1, share) - kept, count - kept - 1));
+  });
+  return positionsOf(images, lowestRanks(images, wanted));
+}
+
+/** What an image's rank must be to be among those of its class that are wanted. */
+interface RankBound {
+  /** Every rank below it is among them. */
+  readonly below: number;
+  /** And so many of those that equal it, the first ones. */
+  equal: number;
+}
+
+/** @param wanted images of each class beside the remembered ones */
+function lowestRanks(images: RankedImages, wanted: readonly number[]): RankBound[] {
+  const starts = new Float64Array(images.counts.length + 1);
+  for (const [index, count] of images.counts.entries()) {
+    starts[index + 1] = (starts[index] ?? 0) + count - (images.rememberedCounts[index] ?? 0);
   }
-  return validation.sort(compareUtf8);
+  // One array, filled class by class, and not one each: there may be many classes.
+  const ranks = new Uint32Array(starts[images.counts.length] ?? 0);
+  const filled = starts.slice();
+  images.forEach((classIndex, rank, remembered) => {
+    if (remembered) return;
+    const at = filled[classIndex] ?? 0;
+    ranks[at] = rank;
+    filled[classIndex] = at + 1;
+  });
+  return wanted.map((count, index) => {
+    if (count === 0) return { below: 0, equal: 0 };
+    const ofClass = ranks.subarray(starts[index], starts[index + 1]).sort();
+    const below = ofClass[count - 1] ?? 0;
+    return { below, equal: count - ofClass.indexOf(below) };
+  });
+}
+
+function positionsOf(images: RankedImages, bounds: readonly RankBound[]): number[][] {
+  const positions: number[][] = images.shardSizes.map(() => []);
+  let shard = 0;
+  let position = 0;
+  images.forEach((classIndex, rank, remembered) => {
+    while (position === images.shardSizes[shard]) {
+      shard += 1;
+      position = 0;
+    }
+    if (remembered || isWithin(bounds[classIndex], rank)) positions[shard]?.push(position);
+    position += 1;
+  });
+  return positions;
+}
+
+/** Counts those that equal the bound down; to be asked once for each image, in listing order. */
+function isWithin(bound: RankBound | undefined, rank: number): boolean {
+  if (bound === undefined || rank > bound.below) return false;
+  if (rank < bound.below) return true;
+  bound.equal -= 1;
+  return bound.equal >= 0;
 }
 
 function nothingToTrain(label: string, images: number): TrommelError {
@@ -46,28 +100,20 @@ function nothingToTrain(label: string, images: number): TrommelError {
   );
 }
 
-function lowestByHash(keys: readonly string[], seed: number, count: number): string[] {
-  return keys
-    .map((key) => ({ key, rank: seedFrom("validation split", seed, key) >>> 0 }))
-    .sort((a, b) => a.rank - b.rank || compareUtf8(a.key, b.key))
-    .slice(0, count)
-    .map(({ key }) => key);
-}
-
 /**
- * @param keysByLabel images by class
+ * @param labels the classes
+ * @param counts images of each
  * @throws TrommelError `bad-dataset` for fewer than two classes, or a class with a single image
  */
-export function checkClasses(keysByLabel: ReadonlyMap<string, readonly string[]>): void {
-  if (keysByLabel.size < 2) {
-    const found = [...keysByLabel.keys()].join(", ") || "none";
+export function checkClasses(labels: readonly string[], counts: readonly number[]): void {
+  if (labels.length < 2) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to split the dataset: a classifier needs pictures of at least two classes, and there is ${found}. Add pictures of others, or point train at the folder that holds the class folders`,
-      { context: { classes: [...keysByLabel.keys()] } },
+      `failed to split the dataset: a classifier needs pictures of at least two classes, and there is ${labels.join(", ") || "none"}. Add pictures of others, or point train at the folder that holds the class folders`,
+      { context: { classes: labels } },
     );
   }
-  const single = [...keysByLabel].filter(([, keys]) => keys.length < 2).map(([label]) => label);
+  const single = labels.filter((_, index) => (counts[index] ?? 0) < 2);
   if (single.length > 0) {
     throw new TrommelError(
       "bad-dataset",

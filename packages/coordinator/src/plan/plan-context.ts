@@ -7,7 +7,11 @@ export interface PlanContext {
   readonly store: ObjectStore;
   readonly producer: JobProducer;
   readonly board: RunBoard;
+  /** Shards of the run that may be queued and unfinished. */
+  readonly outstandingAtMost: number;
   readonly signal: AbortSignal;
   /** Told of files that no key can name and that are left out. */
   readonly onNotice: (notice: string) => void;
+  /** Told when Redis has no room for the run's jobs. */
+  readonly onFull: () => void;
 }

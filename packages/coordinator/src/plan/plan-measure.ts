@@ -1,7 +1,8 @@
-import { findMarker, runKeys, TrommelError, type RunConfig } from "@trommel/common";
+import { findMarker, runKeys, type RunConfig } from "@trommel/common";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
-import { listDataset, type ListedSoFar } from "./plan-run.js";
+import { listDataset } from "./plan-run.js";
+import { feedShards, numbersFrom } from "./shard-feeder.js";
 
 /**
  * Plans the measuring of a dataset's pixels, before the plan of a run that is normalised by them.
@@ -11,18 +12,18 @@ import { listDataset, type ListedSoFar } from "./plan-run.js";
  */
 export async function planMeasure(config: RunConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer, board } = context;
-  if ((await findMarker(store, runKeys(config.id).normalization)) !== undefined) return;
-  let waiting: number[] = [];
-  const flush = async ({ shards, images }: ListedSoFar): Promise<void> => {
-    if (await board.isOver(attempt))
-      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
-    await board.setTotal(attempt, "measure", shards, images);
-    await producer.addMeasureShards(config.id, attempt, waiting);
-    waiting = [];
-  };
-  const summary = await listDataset(config, context, async (shard, soFar) => {
-    waiting.push(shard.index);
-    if (soFar.shards === 1 || waiting.length === shardsPerBulk) await flush(soFar);
+  const { id } = config;
+  const keys = runKeys(id);
+  if ((await findMarker(store, keys.normalization)) !== undefined) return;
+  const feed = feedShards(context, {
+    id,
+    stage: "measure",
+    cancelledKey: keys.cancelled,
+    unit: Math.min(shardsPerBulk, context.outstandingAtMost),
+    firstAlone: true,
+    announce: ({ shards, images }) => board.setTotal(attempt, "measure", shards, images),
+    add: (start, end) => producer.addMeasureShards(id, attempt, numbersFrom(start, end)),
   });
-  if (waiting.length > 0) await flush(summary);
+  await listDataset(config, context, (_, soFar) => feed.listed(soFar));
+  await feed.finish();
 }

@@ -1,9 +1,10 @@
-import { canonicalJson, listingSummary, parseJsonAs, scoringKeys, TrommelError } from "@trommel/common";
+import { canonicalJson, listingSummary, parseJsonAs, scoringKeys } from "@trommel/common";
 import type { ScoringConfig } from "@trommel/common";
 import type { ScoringRetry } from "@trommel/common/artefacts/retry";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import { ShardOutcomes } from "../run-control/shard-outcomes.js";
 import type { PlanContext } from "./plan-context.js";
+import { feedShards, numbersFrom } from "./shard-feeder.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
 
 /**
@@ -22,14 +23,18 @@ export async function planScoringRetry(
   const keys = scoringKeys(config.id);
   const { shards: base, listed } = parseJsonAs(listingSummary, await store.get(keys.listing), keys.listing);
   const totals = { shards: 0, images: 0 };
-  let waiting: number[] = [];
-  const flush = async (): Promise<void> => {
-    if (await board.isOver(attempt))
-      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
-    await board.setTotal(attempt, "score", totals.shards, totals.images);
-    await producer.addScoreShards(config.id, attempt, waiting);
-    waiting = [];
-  };
+  const feed = feedShards(context, {
+    id: config.id,
+    stage: "score",
+    cancelledKey: keys.cancelled,
+    unit: Math.min(shardsPerBulk, context.outstandingAtMost),
+    firstAlone: true,
+    announce: ({ shards, images }) => board.setTotal(attempt, "score", shards, images),
+    add: (start, end) => {
+      const numbers = numbersFrom(request.firstShard + start, request.firstShard + end);
+      return producer.addScoreShards(config.id, attempt, numbers);
+    },
+  });
   const outcomes = await ShardOutcomes.open(store, { kind: "scoring", id: config.id, config });
   try {
     for await (const shard of streamRetryShards({
@@ -44,13 +49,12 @@ export async function planScoringRetry(
     })) {
       totals.shards += 1;
       totals.images += shard.entries.length;
-      waiting.push(shard.index);
-      if (totals.shards === 1 || waiting.length === shardsPerBulk) await flush();
+      await feed.listed(totals);
     }
   } finally {
     outcomes.close();
   }
   const body = Buffer.from(canonicalJson({ formatVersion: 1, ...totals }), "utf8");
   await store.put(keys.retryListing(request.index), body, { contentType: "application/json" });
-  if (waiting.length > 0) await flush();
+  await feed.finish();
 }

@@ -1,33 +1,31 @@
 import {
-  canonicalJson,
   compareUtf8,
   openStore,
-  parseJsonAs,
   readLabelLookup,
   readMarker,
   runKeys,
-  sha256Hex,
   shardsPerGram,
-  split as splitSchema,
   TrommelError,
   type LabelOf,
   type ListingSummary,
   type ObjectStore,
   type RunConfig,
   type Shard,
-  type Split,
 } from "@trommel/common";
-import { chooseSplit } from "./choose-split.js";
-import { readIfThere } from "../run-control/run-state.js";
+import { splitRank } from "./choose-split.js";
 import type { PlanContext } from "./plan-context.js";
+import { RankedImages } from "./ranked-images.js";
+import { feedShards, numbersFrom, type ListedSoFar } from "./shard-feeder.js";
+import { SplitMemory } from "./split-memory.js";
 import { isRetryRun, streamRunRetry } from "./stream-run-retry.js";
 import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
+import { extendSplit, writeSplit } from "./write-split.js";
 
 /**
  * Plans a training run.
  *
  * In: the labelled prefix. Out: what {@link listDataset} writes, and jobs: each group of shards is queued as soon as it
- * is listed, as children of its gram, itself a child of the waiting solve job.
+ * is listed and there is room for it, as children of its gram, itself a child of the waiting solve job.
  * A retry finds the shard files, continues behind them and queues again what may already be queued; jobs that find
  * their marker end at once.
  * @throws TrommelError `missing-input` where the dataset's own normalisation is asked for and was not measured
@@ -35,35 +33,30 @@ import { readListing, skipHidden, streamShards, writeListing } from "./stream-sh
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
   const { attempt, store, producer, board } = context;
   if (config.recipe.normalization === "dataset") await readMarker(store, runKeys(config.id).normalization);
-  let group: number[] = [];
-  let grams = 0;
-  let latest: ListedSoFar = { shards: 0, images: 0 };
-  const flush = async ({ shards, images }: ListedSoFar): Promise<void> => {
-    if (await board.isOver(attempt))
-      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
-    await board.setTotal(attempt, "extract", shards, images);
-    await board.setTotal(attempt, "gram", grams + 1);
-    await producer.addGram(config.id, attempt, grams, group);
-    grams += 1;
-    group = [];
-  };
-  const summary = await listDataset(config, context, async (shard, soFar) => {
-    latest = soFar;
-    group.push(shard.index);
-    if (group.length === shardsPerGram) await flush(soFar);
+  const { id } = config;
+  const feed = feedShards(context, {
+    id,
+    stage: "extract",
+    cancelledKey: runKeys(id).cancelled,
+    unit: shardsPerGram,
+    firstAlone: false,
+    announce: async ({ shards, images }) => {
+      await board.setTotal(attempt, "extract", shards, images);
+      await board.setTotal(attempt, "gram", Math.ceil(shards / shardsPerGram));
+    },
+    add: (start, end) => producer.addGram(id, attempt, start / shardsPerGram, numbersFrom(start, end)),
   });
-  if (group.length > 0) await flush(latest);
+  const summary = await listDataset(config, context, (_, soFar) => feed.listed(soFar));
+  await feed.finish();
   return summary;
 }
-
-/** What a listing has come to: files that are tried again are counted again among the images. */
-export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
 
 /**
  * Lists a labelled prefix into shards.
  *
  * In: the prefix. Out: shard files, the split, and last `listing.json`. A retry finds the shard files and continues
- * behind them; where the listing is complete, nothing is listed any more and the same is written again.
+ * behind them; where the listing is complete, nothing is listed any more and the same is written again. Of an image it
+ * holds eight bytes, and of its labels what their source needs.
  * @param onShard told of every shard in order, once its file is written
  * @throws TrommelError `bad-dataset` where no picture has a label
  */
@@ -76,11 +69,14 @@ export async function listDataset(
   const keys = runKeys(config.id);
   const labelOf = await readLabelLookup(store, config);
   const source = openStore(config.dataset, { onNotice: context.onNotice });
-  const keysByLabel = new Map<string, string[]>();
+  const ranked = new RankedImages();
+  const memory = new SplitMemory(store, config);
+  const remembered = await memory.read();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const standing = await readListing(store, keys.listing);
   let tried = 0;
   let retriedFrom: number | undefined;
+  const triedAgain: Shard[] = [];
   try {
     for await (const shard of shardsOf(config, { context, source, labelOf, complete: standing?.shards })) {
       totals.shards += 1;
@@ -89,6 +85,8 @@ export async function listDataset(
       // Files that are tried again were counted where they are listed.
       if (shard.supersedes !== undefined) {
         retriedFrom ??= shard.index;
+        triedAgain.push(shard);
+        ranked.endShard();
         await onShard(shard, soFar);
         continue;
       }
@@ -96,16 +94,21 @@ export async function listDataset(
       totals.skipped += shard.skipped.length;
       for (const entry of shard.entries) {
         totals.sizeBytes += entry.sizeBytes;
-        addKey(keysByLabel, entry.key, labelOf);
+        const label = labelOf(entry.key);
+        if (label === undefined) throw unlabelled(config.id, shard.index, entry.key);
+        ranked.add(label, splitRank(config.recipe.seed, entry.key), await remembered.has(entry.key));
       }
+      ranked.endShard();
       await onShard(shard, soFar);
     }
   } finally {
     source.close();
   }
   if (totals.images === 0) throw emptyDataset(config, totals.skipped);
-  const classes = countClasses(config, keysByLabel);
-  await writeSplit(store, config, keysByLabel);
+  const classes = countClasses(config, ranked);
+  await (isRetryRun(config)
+    ? extendSplit(store, config, triedAgain)
+    : writeSplit(store, config, ranked, memory));
   const summary: ListingSummary = {
     formatVersion: 1,
     listed: totals.images + totals.skipped,
@@ -140,22 +143,14 @@ function shardsOf(
   });
 }
 
-function addKey(keysByLabel: Map<string, string[]>, key: string, labelOf: LabelOf): void {
-  const label = labelOf(key);
-  if (label === undefined) return;
-  const keys = keysByLabel.get(label);
-  if (keys === undefined) keysByLabel.set(label, [key]);
-  else keys.push(key);
-}
-
 /** Images per class in output order. @throws TrommelError `bad-dataset` for a class that came after the list was read */
 function countClasses(
   config: RunConfig,
-  keysByLabel: ReadonlyMap<string, readonly string[]>,
+  { labels, counts }: RankedImages,
 ): NonNullable<ListingSummary["classes"]> {
-  const classes = config.labels.classes ?? [...keysByLabel.keys()].sort(compareUtf8);
+  const classes = config.labels.classes ?? [...labels].sort(compareUtf8);
   const known = new Set(classes);
-  const unknown = [...keysByLabel.keys()].filter((label) => !known.has(label));
+  const unknown = labels.filter((label) => !known.has(label));
   if (unknown.length > 0) {
     throw new TrommelError(
       "bad-dataset",
@@ -163,7 +158,17 @@ function countClasses(
       { context: { classes: unknown } },
     );
   }
-  return classes.map((label) => ({ label, images: keysByLabel.get(label)?.length ?? 0 }));
+  const images = new Map(labels.map((label, index) => [label, counts[index] ?? 0]));
+  return classes.map((label) => ({ label, images: images.get(label) ?? 0 }));
+}
+
+/** Labels are frozen with the run, so that only somebody else's shard file can hold such an image. */
+function unlabelled(id: string, shard: number, key: string): TrommelError {
+  return new TrommelError(
+    "corrupt",
+    `failed to plan ${id}: shard ${shard} holds ${JSON.stringify(key)}, which has no label. Train again under another id (--run)`,
+    { context: { key, shard } },
+  );
 }
 
 const neededLabels = {
@@ -179,44 +184,4 @@ function emptyDataset({ dataset, recipe }: RunConfig, skipped: number): TrommelE
   return new TrommelError("bad-dataset", `failed to list ${dataset}: ${files}. ${neededLabels[type]}`, {
     context: { dataset },
   });
-}
-
-/**
- * Writes the run's split, and its validation keys where later runs on the same dataset find them.
- * A split that is there already stays.
- */
-async function writeSplit(
-  store: ObjectStore,
-  config: RunConfig,
-  keysByLabel: ReadonlyMap<string, readonly string[]>,
-): Promise<void> {
-  const { seed } = config.recipe;
-  const { fraction, of } = config.recipe.validation;
-  const { split: splitKey } = runKeys(config.id);
-  const chosen = await readIfThere(store, splitKey);
-  // Labels are no part of it: an image that validated stays out of training when it is labelled anew.
-  const memory = `splits/${sha256Hex(canonicalJson({ dataset: config.dataset, seed, fraction, of }))}/`;
-  // The try before may have ended between the two. The split of a run that is tried again is that run's.
-  if (chosen !== undefined) {
-    await store.put(`${memory}${config.id}.json`, chosen, {
-      ifAbsent: true,
-      contentType: "application/json",
-    });
-    return;
-  }
-  const remembered = new Set<string>();
-  for await (const { key } of store.list(memory)) {
-    const earlier = parseJsonAs(splitSchema, await store.get(key), key);
-    for (const validationKey of earlier.validation) remembered.add(validationKey);
-  }
-  const split: Split = {
-    formatVersion: 1,
-    seed,
-    fraction,
-    validation: chooseSplit(keysByLabel, { seed, fraction, of, remembered }),
-  };
-  const body = Buffer.from(canonicalJson(split), "utf8");
-  const once = { ifAbsent: true, contentType: "application/json" };
-  const standing = (await store.put(splitKey, body, once)) === "written" ? body : await store.get(splitKey);
-  await store.put(`${memory}${config.id}.json`, standing, once);
 }

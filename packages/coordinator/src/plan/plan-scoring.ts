@@ -9,6 +9,7 @@ import { readRetries } from "@trommel/common/artefacts/retry";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
 import { planScoringRetry } from "./plan-retry.js";
+import { feedShards, numbersFrom } from "./shard-feeder.js";
 import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**
@@ -25,14 +26,15 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   if (retry !== undefined) return planScoringRetry(config, retry, context);
   const source = openStore(config.source, { onNotice: context.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
-  let waiting: number[] = [];
-  const flush = async (): Promise<void> => {
-    if (await board.isOver(attempt))
-      throw new TrommelError("cancelled", `failed to plan ${config.id}: it is over`);
-    await board.setTotal(attempt, "score", totals.shards, totals.images);
-    await producer.addScoreShards(config.id, attempt, waiting);
-    waiting = [];
-  };
+  const feed = feedShards(context, {
+    id: config.id,
+    stage: "score",
+    cancelledKey: keys.cancelled,
+    unit: Math.min(shardsPerBulk, context.outstandingAtMost),
+    firstAlone: true,
+    announce: ({ shards, images }) => board.setTotal(attempt, "score", shards, images),
+    add: (start, end) => producer.addScoreShards(config.id, attempt, numbersFrom(start, end)),
+  });
   const complete = (await readListing(store, keys.listing))?.shards;
   try {
     for await (const shard of streamShards({
@@ -48,8 +50,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
       totals.images += shard.entries.length;
       totals.skipped += shard.skipped.length;
       for (const entry of shard.entries) totals.sizeBytes += entry.sizeBytes;
-      waiting.push(shard.index);
-      if (totals.shards === 1 || waiting.length === shardsPerBulk) await flush();
+      await feed.listed(totals);
     }
   } finally {
     source.close();
@@ -63,5 +64,5 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   }
   const summary: ListingSummary = { formatVersion: 1, listed: totals.images + totals.skipped, ...totals };
   await writeListing(store, keys.listing, summary);
-  if (waiting.length > 0) await flush();
+  await feed.finish();
 }

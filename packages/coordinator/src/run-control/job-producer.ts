@@ -6,6 +6,7 @@ import {
   parseAs,
   queueOf,
   queuePrefix,
+  shardsPerGram,
   withTimeout,
   type JobPayload,
   type QueueName,
@@ -21,6 +22,18 @@ const rootKeepSeconds = 24 * 3600;
 
 /** Shards that are queued together: one round trip to Redis. */
 export const shardsPerBulk = 100;
+
+/** Share of Redis's memory above which nothing more is queued. */
+const fullShare = 0.85;
+
+/** Which job waits for a stage's shards, and how many of them stand for one that it waits for. */
+const shardParents = {
+  measure: { parent: "normalize", shards: 1 },
+  extract: { parent: "solve", shards: shardsPerGram },
+  score: { parent: "close", shards: 1 },
+} as const;
+
+const outstandingStates = ["waiting", "active", "delayed", "prioritized"] as const;
 
 /** Queues jobs, and nothing else: what each waits for is in the flow's shape. */
 export class JobProducer {
@@ -76,6 +89,31 @@ export class JobProducer {
   async rootFailure(rootJobId: string): Promise<string> {
     const job = await bounded(this.#queue("reduce").getJob(rootJobId));
     return `the job ${rootJobId} failed: ${job?.failedReason || "nobody said why"}. Resume the run`;
+  }
+
+  /**
+   * Shards of a run that are queued and unfinished, counted from above: those that its waiting job waits for, and of a
+   * training whole groups of them, unless the queue has fewer jobs of all runs together.
+   */
+  async outstandingShards(
+    stage: "measure" | "extract" | "score",
+    id: string,
+    attempt: number,
+  ): Promise<number> {
+    const { parent, shards } = shardParents[stage];
+    const waiting = await bounded(this.#queue("reduce").getJob(jobId({ stage: parent, id, attempt })));
+    const awaited = await waiting?.getDependenciesCount({ unprocessed: true });
+    const queued = await bounded(this.#queue(queueOf(stage)).getJobCounts(...outstandingStates));
+    const inQueue = Object.values(queued).reduce((sum, count) => sum + count, 0);
+    return Math.min((awaited?.unprocessed ?? 0) * shards, inQueue);
+  }
+
+  /** Whether Redis has so little of its memory left that queueing must not take it from what workers write. */
+  async isNearlyFull(): Promise<boolean> {
+    const info = await bounded(this.redis.info("memory"));
+    const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
+    const most = field("maxmemory");
+    return most > 0 && field("used_memory") > fullShare * most;
   }
 
   /** Images that a stage's active jobs of a run have worked through and not committed yet. */

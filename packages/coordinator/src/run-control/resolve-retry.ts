@@ -58,14 +58,13 @@ function nextId({ id }: RunConfig): string {
 }
 
 /**
- * What the first run decided and the second keeps: who validates, the labels, and the measured normalisation. Recovered
+ * What the first run decided and the second keeps: the labels and the measured normalisation; the plan keeps the split. Recovered
  * pictures would move the last by a hair and cost every feature.
  */
 async function copyDecided(store: ObjectStore, of: RunConfig, id: string): Promise<void> {
   const from = runKeys(of.id);
   const to = runKeys(id);
   const once = { ifAbsent: true, contentType: "application/json" };
-  await store.put(to.split, await store.get(from.split), once);
   if (of.labels.tableSha256 !== null) await store.put(to.labels, await store.get(from.labels), once);
   if (of.recipe.normalization === "dataset") {
     const { bytes } = await readWithMarker(store, from.normalization);

@@ -61,7 +61,7 @@ export async function resolveRun(options: {
   const specs = await resolveBackbones(store, written);
   await checkPrefix(dataset);
   const resolved = await resolveLabels(dataset, written.labels);
-  if (resolved.table !== null) checkClasses(keysByClass(resolved.table));
+  if (resolved.table !== null) checkTableClasses(resolved.table);
   const recipe = { ...written, labels: locateLabels(written.labels) };
   const inputSizes = specs.map((spec) => spec.inputSize);
   const side = recipe.decode.side === "auto" ? Math.max(...inputSizes) : recipe.decode.side;
@@ -96,14 +96,11 @@ export async function resolveRun(options: {
 }
 
 /** What the planner would refuse is refused where nothing stands yet. */
-function keysByClass(table: LabelTable): Map<string, string[]> {
-  const found = new Map<string, string[]>();
-  for (const [key, label] of table.labels) {
-    const keys = found.get(label);
-    if (keys === undefined) found.set(label, [key]);
-    else keys.push(key);
-  }
-  return found;
+/** @throws TrommelError as checkClasses does */
+function checkTableClasses({ labels }: LabelTable): void {
+  const counts = new Map<string, number>();
+  for (const [, label] of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  checkClasses([...counts.keys()], [...counts.values()]);
 }
 
 /** @throws TrommelError `conflict` where other labels stand under the run's id */

@@ -1,9 +1,12 @@
 import { TrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
 import pLimit from "p-limit";
 import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "./decode-image.js";
-import { readPatiently, type PatientReader } from "./read-patiently.js";
+import { decodeMemoryBytes } from "./decode-memory.js";
+import type { GiveBack } from "./memory-budget.js";
+import type { PictureBudgets } from "./picture-budgets.js";
+import { readPatiently, type PatientReader, type ReadOutcome } from "./read-patiently.js";
 
-/** Files of a shard whose bytes are in memory at once; with the recipe's `maxBytes` the bound on what they take. */
+/** Files of a shard that are fetched or decoded at once; how much they take is for the budgets to bound. */
 const filesAtOnce = 8;
 
 /** How long one try of one file may take. They shape no pixels, so they are the worker's and in no fingerprint. */
@@ -65,7 +68,15 @@ export interface PictureStreamOptions {
     ((position: number, bytes: Uint8Array, timeoutMs: number) => Promise<FileOutcome>) | undefined;
   /** Pictures that are under way or decoded and waiting. */
   readonly window: number;
+  /** Shared by every shard of the process. @default no bound but `window` */
+  readonly budgets?: PictureBudgets;
   readonly signal: AbortSignal;
+}
+
+/** A picture, and the room in the budget that it takes until it is handed on. */
+interface LoadedPicture {
+  readonly picture: Loaded;
+  readonly giveBack: GiveBack;
 }
 
 /**
@@ -83,29 +94,58 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
     ...{ readTimeoutMs, pausesMs, signal },
   };
   const limit = pLimit(filesAtOnce);
-  const underWay: Promise<Loaded>[] = [];
+  const underWay: Promise<LoadedPicture>[] = [];
   let next = 0;
   let blamed = 0;
   try {
     while (next < entries.length || underWay.length > 0) {
       while (next < entries.length && underWay.length < window) {
-        const loading = limit(loadPicture, next, entries[next] as ShardEntry, reader, options);
+        const loading = limit(loadWithRoom, next, entries[next] as ShardEntry, reader, options);
         // The failure is thrown where the picture's turn comes; until then it is not unhandled.
         loading.catch(() => undefined);
         underWay.push(loading);
         next += 1;
       }
       signal.throwIfAborted();
-      const picture = await underWay.shift();
-      if (picture === undefined) continue;
-      const { byStore = false, ...rest } = picture;
-      blamed += byStore ? 1 : 0;
-      if (blamed > Math.max(1, entries.length * blamedShare)) throw storeAtFault(blamed, entries.length);
-      yield rest;
+      const first = underWay.shift();
+      if (first === undefined) continue;
+      const { picture, giveBack } = await first;
+      try {
+        const { byStore = false, ...rest } = picture;
+        blamed += byStore ? 1 : 0;
+        if (blamed > Math.max(1, entries.length * blamedShare)) throw storeAtFault(blamed, entries.length);
+        yield rest;
+      } finally {
+        giveBack();
+      }
     }
   } finally {
     ended.abort(new TrommelError("cancelled", "nobody waits for these files any more"));
-    await Promise.allSettled(underWay);
+    for (const outcome of await Promise.allSettled(underWay)) {
+      if (outcome.status === "fulfilled") outcome.value.giveBack();
+    }
+  }
+}
+
+/**
+ * Room is asked for in one order: that of the base image, of the file, of its decoding. Whoever holds a later one waits
+ * for no earlier one; and room for base images is granted in shard order, so that the picture whose turn it is has its
+ * own. So nobody waits for ever.
+ */
+async function loadWithRoom(
+  position: number,
+  entry: ShardEntry,
+  reader: PatientReader,
+  options: PictureStreamOptions,
+): Promise<LoadedPicture> {
+  const { side } = options.decode;
+  const giveBack = await reserve(options, "waiting", side * side * 3, reader.signal);
+  try {
+    const picture = await loadPicture(position, entry, reader, options);
+    return { picture, giveBack };
+  } catch (thrown) {
+    giveBack();
+    throw thrown;
   }
 }
 
@@ -121,20 +161,70 @@ async function loadPicture(
     const detail = `${entry.sizeBytes} bytes, the recipe allows ${maxBytes}`;
     return { ...base, ok: false, reason: "too-large", detail, tries: 1 };
   }
-  const file = await readPatiently(entry, maxBytes, reader);
-  if (!file.ok) return { ...base, ...file };
+  const [fileHeld, file] = await fetchFile(entry, reader, options);
+  try {
+    if (!file.ok) return { ...base, ...file };
+    const decoded = await decodeWithRoom(position, file.bytes, reader.signal, options);
+    if (decoded.ok) return { ...base, ok: true, pixels: decoded.pixels };
+    const { reason, detail } = decoded;
+    const tries = "tries" in decoded ? decoded.tries : reason === "timed-out" ? decodeTries : 1;
+    return { ...base, ok: false, reason, detail, tries };
+  } finally {
+    fileHeld();
+  }
+}
+
+/** The file and the room it takes. One that has grown since it was listed is asked for again, with all the room it may take. */
+async function fetchFile(
+  entry: ShardEntry,
+  reader: PatientReader,
+  options: PictureStreamOptions,
+): Promise<[GiveBack, ReadOutcome]> {
+  const { maxBytes } = options.decode;
+  for (let room = entry.sizeBytes; ; room = maxBytes) {
+    const giveBack = await reserve(options, "files", room, reader.signal);
+    try {
+      const file = await readPatiently(entry, room, reader);
+      if (file.ok || file.reason !== "too-large" || room >= maxBytes) return [giveBack, file];
+    } catch (thrown) {
+      giveBack();
+      throw thrown;
+    }
+    giveBack();
+  }
+}
+
+async function decodeWithRoom(
+  position: number,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+  options: PictureStreamOptions,
+): Promise<FileOutcome> {
+  const { budgets, decode, decodeFile } = options;
   const timeoutMs = options.bounds?.decodeTimeoutMs ?? pictureBounds.decodeTimeoutMs;
-  const decode = (): Promise<FileOutcome> =>
-    options.decodeFile?.(position, file.bytes, timeoutMs) ??
-    decodeImage(file.bytes, options.decode, timeoutMs);
-  let decoded = await decode();
-  // A machine that slept, or has too much to do, looks like a slow picture: once is no proof.
-  const timedOut = !decoded.ok && decoded.reason === "timed-out" && !("tries" in decoded);
-  if (timedOut) decoded = await decode();
-  if (decoded.ok) return { ...base, ok: true, pixels: decoded.pixels };
-  const { reason, detail } = decoded;
-  const tries = "tries" in decoded ? decoded.tries : reason === "timed-out" ? decodeTries : 1;
-  return { ...base, ok: false, reason, detail, tries };
+  // Its header may be what a worker died of: a file that is decoded elsewhere is not looked into here.
+  const isHere = budgets !== undefined && decodeFile === undefined;
+  const sizeBytes = isHere ? await decodeMemoryBytes(bytes, decode.maxPixels) : 0;
+  const giveBack = await reserve(options, "decoding", sizeBytes, signal);
+  try {
+    const tryOnce = (): Promise<FileOutcome> =>
+      decodeFile?.(position, bytes, timeoutMs) ?? decodeImage(bytes, decode, timeoutMs);
+    const decoded = await tryOnce();
+    // A machine that slept, or has too much to do, looks like a slow picture: once is no proof.
+    const timedOut = !decoded.ok && decoded.reason === "timed-out" && !("tries" in decoded);
+    return timedOut ? await tryOnce() : decoded;
+  } finally {
+    giveBack();
+  }
+}
+
+async function reserve(
+  { budgets }: PictureStreamOptions,
+  kind: keyof PictureBudgets,
+  sizeBytes: number,
+  signal: AbortSignal,
+): Promise<GiveBack> {
+  return budgets === undefined ? () => undefined : budgets[kind].reserve(sizeBytes, signal);
 }
 
 function storeAtFault(files: number, entries: number): TrommelError {

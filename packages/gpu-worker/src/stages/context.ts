@@ -1,6 +1,7 @@
 import type { ObjectStore, Stage } from "@trommel/common";
 import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { Logger } from "pino";
+import type { PictureBudgets } from "../image/picture-budgets.js";
 import type { DeviceClient } from "../threads/device-client.js";
 
 /** What every stage is given besides its payload. */
@@ -27,6 +28,8 @@ export interface DeviceStageContext extends StageContext {
   readonly viewsPerBatch: number;
   /** Where a worker died of this shard, or seemed to: its files are then decoded one by one. */
   readonly trial: ShardTrial | undefined;
+  /** What the pictures of all shards under way may take together. */
+  readonly budgets: PictureBudgets;
 }
 
 /** What a stage reports when it is done. */

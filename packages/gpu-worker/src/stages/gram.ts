@@ -19,7 +19,7 @@ import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { GramAccumulator } from "../linalg/gram.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { readListing, readRunConfig, readShard, readSplit } from "./read-config.js";
+import { readListing, readRunConfig, readShard, readSplit, validationOf } from "./read-config.js";
 
 /**
  * Gram: a group of feature shards, the split → gram.
@@ -35,7 +35,7 @@ export async function gram(runId: string, gramIndex: number, context: StageConte
   if (config.recipe.svd === null || (await findCommitted(store, key)) !== undefined) {
     return { images: 0, failed: 0 };
   }
-  const validation = new Set((await readSplit(store, runId)).validation);
+  const split = await readSplit(store, runId);
   const { shards } = await readListing(store, keys.listing);
   const dimension = featureDimension(config);
   const product = new MatrixProduct({ threads: context.threads });
@@ -45,7 +45,7 @@ export async function gram(runId: string, gramIndex: number, context: StageConte
     for (let index = gramIndex * shardsPerGram; index < end; index += 1) {
       signal.throwIfAborted();
       const shard = await readShard(store, keys.shard(index));
-      const rows = trainingRows(await readFeatures(store, config, shard), shard, validation);
+      const rows = trainingRows(await readFeatures(store, config, shard), validationOf(split, index));
       await accumulator.add(rows, rows.length / dimension);
       context.onNote(`shard ${index - gramIndex * shardsPerGram + 1} of ${end - gramIndex * shardsPerGram}`);
     }
@@ -97,12 +97,11 @@ function checkRows(
 }
 
 /** The rows of images outside the validation split, in order. */
-function trainingRows(features: FeatureShard, shard: Shard, validation: ReadonlySet<string>): Float32Array {
+function trainingRows(features: FeatureShard, validation: ReadonlySet<number>): Float32Array {
   const { dimension } = features;
   const kept: number[] = [];
   for (const [row, position] of features.image.entries()) {
-    const entry = shard.entries[position];
-    if (entry !== undefined && !validation.has(entry.key)) kept.push(row);
+    if (!validation.has(position)) kept.push(row);
   }
   const rows = new Float32Array(kept.length * dimension);
   for (const [i, row] of kept.entries()) {

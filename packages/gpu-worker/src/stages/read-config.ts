@@ -81,6 +81,16 @@ export async function readSplit(store: ObjectStore, id: string): Promise<Split> 
   return parseJsonAs(splitSchema, await required(store, key), key);
 }
 
+/** Positions of a shard's images that validate. @throws TrommelError `corrupt` where the split is of another listing */
+export function validationOf(split: Split, shardIndex: number): ReadonlySet<number> {
+  const positions = split.validation[shardIndex];
+  if (positions !== undefined) return new Set(positions);
+  throw new TrommelError(
+    "corrupt",
+    `failed to split shard ${shardIndex}: the run's split has ${split.validation.length} shards. Train again under another id (--run)`,
+  );
+}
+
 /** @throws TrommelError `missing-input`: the stage before has not written it */
 async function required(store: ObjectStore, key: string): Promise<Uint8Array> {
   try {

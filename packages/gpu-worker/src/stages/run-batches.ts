@@ -65,6 +65,7 @@ export async function runBatches(options: {
         oneByOne &&
         ((position, bytes, timeoutMs) => oneByOne.decode(position, bytes, { alone: false, timeoutMs })),
       window: windowBatches * batchSize * context.device.laneCount,
+      budgets: context.budgets,
     })) {
       if (!picture.ok) {
         const { position, key, reason, detail, tries } = picture;

@@ -10,7 +10,7 @@ import {
 import type { RowSet } from "../head/row-set.js";
 import { RowProjector } from "../linalg/project-rows.js";
 import { readFeatures } from "./gram.js";
-import { readListing, readShard, readSplit } from "./read-config.js";
+import { readListing, readShard, readSplit, validationOf } from "./read-config.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {
@@ -38,7 +38,7 @@ export async function readLabelledRows(options: {
   const { store, config, projection } = options;
   const keys = runKeys(config.id);
   const listing = await readListing(store, keys.listing);
-  const validationKeys = new Set((await readSplit(store, config.id)).validation);
+  const split = await readSplit(store, config.id);
   const labelOf = await readLabelLookup(store, config);
   const classes = listing.classes ?? [];
   const labels = classes.map(({ label }) => label);
@@ -55,6 +55,7 @@ export async function readLabelledRows(options: {
     for (let index = 0; index < listing.shards; index += 1) {
       options.signal.throwIfAborted();
       const shard = await readShard(store, keys.shard(index));
+      const validating = validationOf(split, index);
       const { features, image, view } = await readFeatures(store, config, shard);
       const projected = projector === undefined ? features : await projector.project(features, image.length);
       for (const [row, position] of image.entries()) {
@@ -66,7 +67,7 @@ export async function readLabelledRows(options: {
             `failed to join labels: row ${row} of shard ${index} has no labelled key`,
           );
         const identity = view[row] === 0;
-        const validates = validationKeys.has(key);
+        const validates = validating.has(position);
         const values = projected.subarray(row * featureCount, (row + 1) * featureCount);
         if (!validates) train.add(values, label);
         else if (identity) validation.add(values, label);

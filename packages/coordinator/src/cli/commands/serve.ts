@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   checkRedis,
   describeRedis,
+  inFlightDefaults,
   TrommelError,
   type Device,
   type EngineName,
@@ -21,13 +22,20 @@ import {
 } from "../session.js";
 
 /** `trommel coordinator` */
-export async function coordinator(flags: GlobalFlags): Promise<void> {
+export async function coordinator(
+  flags: GlobalFlags & { readonly outstandingShards: number },
+): Promise<void> {
   const session = new Session(flags);
   try {
     const redisUrl = requireRedis(flags, "coordinator");
     await checkRedis(redisUrl);
     const interrupt = interruptSignal();
-    const running = await startCoordinator({ redisUrl, store: session.store, log: session.log });
+    const running = await startCoordinator({
+      redisUrl,
+      store: session.store,
+      log: session.log,
+      outstandingShards: flags.outstandingShards,
+    });
     session.releases.add("coordinator", () => running.stop());
     session.result({ redis: describeRedis(redisUrl), store: session.store.url });
     session.say(`coordinator: redis ${describeRedis(redisUrl)}, store ${session.store.url}`);
@@ -40,6 +48,8 @@ export async function coordinator(flags: GlobalFlags): Promise<void> {
 type WorkerFlags = GlobalFlags & {
   readonly concurrency: number;
   readonly threads?: number;
+  readonly bytesInFlight?: number;
+  readonly pixelsInFlight?: number;
   readonly device?: Device;
   readonly engine?: EngineName;
   readonly queues: WorkerQueue[];
@@ -65,6 +75,8 @@ export async function worker(flags: WorkerFlags): Promise<void> {
     storeUrl,
     concurrency: flags.concurrency,
     threads: flags.threads ?? availableParallelism(),
+    bytesInFlightMib: flags.bytesInFlight ?? inFlightDefaults.bytesInFlightMib,
+    pixelsInFlightMib: flags.pixelsInFlight ?? inFlightDefaults.pixelsInFlightMib,
     device: flags.device ?? "cpu",
     engine: flags.engine ?? "onnx",
     queues: flags.queues,

@@ -1,13 +1,20 @@
 import { Option, type Command } from "commander";
 import { workerQueues } from "@trommel/common";
 import { coordinator, up, worker } from "../commands/serve.js";
-import { clusterFlags, deviceFlags, globals, positiveInteger } from "./shared-flags.js";
+import { defaultOutstandingShards } from "../../coordinator.js";
+import { clusterFlags, globals, positiveInteger, workerFlags } from "./shared-flags.js";
 
 export function addServers(program: Command): void {
   globals(program.command("coordinator"), "info")
     .description("serve the plan queue: prefixes to shards to jobs")
+    .option(
+      "--outstanding-shards <shards>",
+      "of one run, queued and unfinished at most",
+      positiveInteger,
+      defaultOutstandingShards,
+    )
     .action(coordinator);
-  deviceFlags(globals(program.command("worker"), "info"))
+  workerFlags(globals(program.command("worker"), "info"))
     .description("serve the work queues")
     .option("--concurrency <shards>", "shards in flight", positiveInteger, 2)
     .addOption(

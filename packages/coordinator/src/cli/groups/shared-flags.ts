@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { devices, engines } from "@trommel/common";
+import { devices, engines, inFlightDefaults } from "@trommel/common";
 
 /** Flags that several commands share, declared once. */
 
@@ -24,13 +24,29 @@ export function globals(command: Command, logLevel = "warn"): Command {
 
 /** Flags of commands that run workers of their own where no Redis is given. */
 export function clusterFlags(command: Command): Command {
-  return deviceFlags(
+  return workerFlags(
     command.option(
       "--workers <count>",
       "workers of the embedded cluster (default: one a core, at most 4)",
       workerCount,
     ),
   ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", positiveInteger);
+}
+
+/** Flags of whatever runs workers. */
+export function workerFlags(command: Command): Command {
+  const { bytesInFlightMib, pixelsInFlightMib } = inFlightDefaults;
+  return deviceFlags(command)
+    .option(
+      "--bytes-in-flight <MiB>",
+      `files that a worker has fetched and not decoded (default: ${bytesInFlightMib})`,
+      positiveInteger,
+    )
+    .option(
+      "--pixels-in-flight <MiB>",
+      `what a worker's decoding and decoded pictures take (default: ${pixelsInFlightMib})`,
+      positiveInteger,
+    );
 }
 
 export function deviceFlags(command: Command): Command {

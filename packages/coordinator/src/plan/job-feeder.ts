@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isRedisFull } from "@trommel/common";
+
+/** How soon a feeder looks again whether there is room; doubled with every look in vain. */
+const firstLookMs = 100;
+const lookAtMostMs = 1000;
+
+export interface FeederOptions {
+  /** Shards that are queued together. */
+  readonly unit: number;
+  /** Shards that may be queued and unfinished; a unit larger than that waits until nothing is. */
+  readonly outstandingAtMost: number;
+  /** Shards that are queued and unfinished. */
+  readonly outstanding: () => Promise<number>;
+  /** Whether Redis nears its memory's end. */
+  readonly nearlyFull: () => Promise<boolean>;
+  /** Queues the shards from `start` up to `end`. May be called again for the same ones. */
+  readonly add: (start: number, end: number) => Promise<void>;
+  /** @throws TrommelError `cancelled` where the run is over */
+  readonly check: () => Promise<void>;
+  /** Told when Redis is found full, once until it has taken jobs again. */
+  readonly onFull: () => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Queues shards as they are listed, so many at a time as may be outstanding.
+ *
+ * Listing never waits for it: what does not fit is a range of numbers that is kept for later. So the listing ends, and
+ * grams, which wait for it, can be done and make room. A full Redis is asked again and again.
+ */
+export class JobFeeder {
+  readonly #options: FeederOptions;
+  #queued = 0;
+  /** Shards that may be queued before anybody is asked again. */
+  #room = 0;
+  #lookMs = firstLookMs;
+  #nextLook = 0;
+  #toldFull = false;
+
+  constructor(options: FeederOptions) {
+    this.#options = options;
+  }
+
+  /** Queues the whole units of what is listed, as far as there is room; the first shard of all goes out alone. */
+  async offer(listed: number, { first = false } = {}): Promise<void> {
+    const whole = first && listed === 1 ? 1 : listed - ((listed - this.#queued) % this.#options.unit);
+    if (performance.now() >= this.#nextLook) await this.#feed(whole);
+  }
+
+  /** Queues everything, however long that takes. @throws TrommelError `cancelled`; the signal's reason */
+  async finish(listed: number): Promise<void> {
+    while (!(await this.#feed(listed))) {
+      await sleep(this.#nextLook - performance.now(), undefined, { signal: this.#options.signal }).catch(
+        () => undefined,
+      );
+      this.#options.signal.throwIfAborted();
+      await this.#options.check();
+    }
+  }
+
+  /** @returns whether everything up to `end` is queued */
+  async #feed(end: number): Promise<boolean> {
+    while (this.#queued < end) {
+      const next = Math.min(this.#queued + this.#options.unit, end);
+      if (!(await this.#add(this.#queued, next))) {
+        this.#nextLook = performance.now() + this.#lookMs;
+        this.#lookMs = Math.min(2 * this.#lookMs, lookAtMostMs);
+        return false;
+      }
+      this.#lookMs = firstLookMs;
+      this.#queued = next;
+    }
+    return true;
+  }
+
+  async #add(start: number, end: number): Promise<boolean> {
+    const size = end - start;
+    try {
+      if (this.#room < size && !(await this.#findRoom(size))) return false;
+      await this.#options.check();
+      await this.#options.add(start, end);
+    } catch (thrown) {
+      if (!isRedisFull(thrown)) throw thrown;
+      this.#room = 0;
+      this.#tellFull();
+      return false;
+    }
+    this.#room -= size;
+    this.#toldFull = false;
+    return true;
+  }
+
+  /** Where nothing is outstanding nobody will make room, and the unit is tried in any case. */
+  async #findRoom(size: number): Promise<boolean> {
+    const { outstanding, outstandingAtMost, nearlyFull } = this.#options;
+    const queued = await outstanding();
+    if (queued > 0 && (await nearlyFull())) {
+      this.#tellFull();
+      return false;
+    }
+    this.#room = queued === 0 ? Math.max(size, outstandingAtMost) : outstandingAtMost - queued;
+    return this.#room >= size;
+  }
+
+  #tellFull(): void {
+    if (!this.#toldFull) this.#options.onFull();
+    this.#toldFull = true;
+  }
+}

@@ -1,0 +1,72 @@
+import { isRedisFull, TrommelError, type ListingSummary } from "@trommel/common";
+import { JobFeeder } from "./job-feeder.js";
+import type { PlanContext } from "./plan-context.js";
+
+/** What a listing has come to. */
+export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
+
+/** The jobs of one stage's shards, from the plan that lists them. */
+export interface ShardFeed {
+  /** Told of every shard as it is listed; queues what there is room for. */
+  listed(soFar: ListedSoFar): Promise<void>;
+  /** The listing is whole: queues what is left, as room comes. */
+  finish(): Promise<void>;
+}
+
+export function feedShards(
+  context: PlanContext,
+  options: {
+    readonly id: string;
+    readonly stage: "measure" | "extract" | "score";
+    /** Where a cancellation stands that Redis was not told of. */
+    readonly cancelledKey: string;
+    /** Shards that are queued together. */
+    readonly unit: number;
+    /** The first goes out alone, so that work starts with the first page of the listing. */
+    readonly firstAlone: boolean;
+    /** Tells followers how much there is. */
+    readonly announce: (soFar: ListedSoFar) => Promise<void>;
+    readonly add: (start: number, end: number) => Promise<void>;
+  },
+): ShardFeed {
+  const { attempt, store, board, producer, signal } = context;
+  const { id, stage, unit, firstAlone } = options;
+  let soFar: ListedSoFar = { shards: 0, images: 0 };
+  const check = async (): Promise<void> => {
+    if ((await board.isOver(attempt)) || (await store.head(options.cancelledKey)) !== undefined)
+      throw new TrommelError("cancelled", `failed to plan ${id}: it is over`);
+  };
+  const feeder = new JobFeeder({
+    unit,
+    outstandingAtMost: context.outstandingAtMost,
+    outstanding: () => producer.outstandingShards(stage, id, attempt),
+    nearlyFull: () => producer.isNearlyFull(),
+    add: async (start, end) => {
+      await options.announce(soFar);
+      await options.add(start, end);
+    },
+    check,
+    onFull: context.onFull,
+    signal,
+  });
+  return {
+    listed: async (totals) => {
+      soFar = { shards: totals.shards, images: totals.images };
+      await feeder.offer(totals.shards, { first: firstAlone });
+    },
+    finish: async () => {
+      // Before the wait for room, which may be long: followers know now how much there is.
+      await options.announce(soFar).catch(ignoreFull);
+      await feeder.finish(soFar.shards);
+    },
+  };
+}
+
+function ignoreFull(thrown: unknown): void {
+  if (!isRedisFull(thrown)) throw thrown;
+}
+
+/** Shard numbers from `start` up to `end`. */
+export function numbersFrom(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, i) => start + i);
+}

@@ -1,0 +1,125 @@
+import {
+  canonicalJson,
+  compareUtf8,
+  parseJsonAs,
+  sha256Hex,
+  type ObjectStore,
+  type RunConfig,
+} from "@trommel/common";
+import { z } from "zod";
+
+/**
+ * Who validated in the runs on a dataset, so that no image leaves validation as the dataset grows.
+ *
+ * `splits/<hash of dataset, seed and share>/<run>/<n>.json` hold a run's validation keys in UTF-8 byte order, so
+ * many in each. A listing comes in the same order: both are walked side by side, and neither is held whole.
+ */
+
+const keysPerFile = 10_000;
+
+/** `seed` and `fraction` stand in files of an earlier form, which had a run's keys in one. */
+const rememberedFile = z.object({ validation: z.array(z.string()) });
+
+export class SplitMemory {
+  readonly #store: ObjectStore;
+  readonly #root: string;
+  readonly #run: string;
+
+  constructor(store: ObjectStore, { id, dataset, recipe }: RunConfig) {
+    const { fraction, of } = recipe.validation;
+    this.#store = store;
+    // Labels are no part of it: an image that validated stays out of training when it is labelled anew.
+    this.#root = `splits/${sha256Hex(canonicalJson({ dataset, seed: recipe.seed, fraction, of }))}/`;
+    this.#run = id;
+  }
+
+  /** What every run has left here by now. */
+  async read(): Promise<RememberedKeys> {
+    const filesByRun = new Map<string, string[]>();
+    for await (const { key } of this.#store.list(this.#root)) {
+      const run = key.slice(this.#root.length).replace(/(\/\d+)?\.json$/, "");
+      const files = filesByRun.get(run);
+      if (files === undefined) filesByRun.set(run, [key]);
+      else files.push(key);
+    }
+    return new RememberedKeys([...filesByRun.values()].map((files) => new KeyCursor(this.#store, files)));
+  }
+
+  /** @param keys as many as the run's split has, ascending; not read where all of them are written */
+  async write(keys: AsyncIterable<string>, count: number): Promise<void> {
+    if (count === 0) return;
+    const lastFile = Math.ceil(count / keysPerFile) - 1;
+    if ((await this.#store.head(this.#file(lastFile))) !== undefined) return;
+    let waiting: string[] = [];
+    let file = 0;
+    for await (const key of keys) {
+      waiting.push(key);
+      if (waiting.length < keysPerFile) continue;
+      await this.#put(file, waiting);
+      file += 1;
+      waiting = [];
+    }
+    if (waiting.length > 0) await this.#put(file, waiting);
+  }
+
+  #file(index: number): string {
+    return `${this.#root}${this.#run}/${String(index).padStart(5, "0")}.json`;
+  }
+
+  async #put(index: number, validation: readonly string[]): Promise<void> {
+    const body = Buffer.from(canonicalJson({ formatVersion: 1, validation }), "utf8");
+    await this.#store.put(this.#file(index), body, { ifAbsent: true, contentType: "application/json" });
+  }
+}
+
+/** Answers for keys that are asked for in ascending order. */
+export class RememberedKeys {
+  readonly #cursors: readonly KeyCursor[];
+
+  constructor(cursors: readonly KeyCursor[]) {
+    this.#cursors = cursors;
+  }
+
+  async has(key: string): Promise<boolean> {
+    let found = false;
+    for (const cursor of this.#cursors) {
+      if (await cursor.reaches(key)) found = true;
+    }
+    return found;
+  }
+}
+
+/** Walks the keys that one run left, a file at a time. */
+class KeyCursor {
+  readonly #store: ObjectStore;
+  readonly #files: readonly string[];
+  #nextFile = 0;
+  #keys: readonly string[] = [];
+  #at = 0;
+
+  constructor(store: ObjectStore, files: readonly string[]) {
+    this.#store = store;
+    this.#files = files;
+  }
+
+  /** Goes on to the first key that is not before this one. @returns whether it is this one */
+  async reaches(key: string): Promise<boolean> {
+    for (;;) {
+      const here = this.#keys[this.#at];
+      if (here === key) return true;
+      if (here === undefined) {
+        if (!(await this.#readOn())) return false;
+      } else if (compareUtf8(here, key) > 0) return false;
+      else this.#at += 1;
+    }
+  }
+
+  async #readOn(): Promise<boolean> {
+    const file = this.#files[this.#nextFile];
+    if (file === undefined) return false;
+    this.#keys = parseJsonAs(rememberedFile, await this.#store.get(file), file).validation;
+    this.#nextFile += 1;
+    this.#at = 0;
+    return true;
+  }
+}

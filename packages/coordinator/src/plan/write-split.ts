@@ -1,0 +1,77 @@
+import {
+  canonicalJson,
+  parseJsonAs,
+  runKeys,
+  shard as shardSchema,
+  split as splitSchema,
+  type ObjectStore,
+  type RunConfig,
+  type Shard,
+  type Split,
+} from "@trommel/common";
+import { chooseSplit } from "./choose-split.js";
+import type { RankedImages } from "./ranked-images.js";
+import type { SplitMemory } from "./split-memory.js";
+
+/**
+ * Writes a run's split, and its validation keys where later runs on the same dataset find them.
+ * A split that is there already stays.
+ */
+export async function writeSplit(
+  store: ObjectStore,
+  config: RunConfig,
+  images: RankedImages,
+  memory: SplitMemory,
+): Promise<void> {
+  const { seed, validation } = config.recipe;
+  const { split: splitKey } = runKeys(config.id);
+  const { fraction, of } = validation;
+  const chosen: Split = {
+    formatVersion: 2,
+    seed,
+    fraction,
+    validation: chooseSplit(images, { fraction, of }),
+  };
+  const body = Buffer.from(canonicalJson(chosen), "utf8");
+  const outcome = await store.put(splitKey, body, { ifAbsent: true, contentType: "application/json" });
+  const standing =
+    outcome === "written" ? chosen : parseJsonAs(splitSchema, await store.get(splitKey), splitKey);
+  const count = standing.validation.reduce((sum, positions) => sum + positions.length, 0);
+  // Also on a retry: the try before may have ended between the two.
+  await memory.write(validationKeys(store, config.id, standing), count);
+}
+
+/**
+ * Writes the split of a run that tries another's failed files again: the other's, and each of those files on the side that it
+ * is on there. The other run has left its validation keys for later runs, and these are the same.
+ * @param triedAgain the shards that try files again, in order, those of the other run among them
+ */
+export async function extendSplit(
+  store: ObjectStore,
+  { id, retryOf }: RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> },
+  triedAgain: readonly Shard[],
+): Promise<void> {
+  const from = runKeys(retryOf.run).split;
+  const split = parseJsonAs(splitSchema, await store.get(from), from);
+  const validation = split.validation.map((positions) => [...positions]);
+  for (const { index, supersedes } of triedAgain) {
+    if (supersedes === undefined || index < validation.length) continue;
+    const validates = supersedes.rows.map(({ shard, position }) => validation[shard]?.includes(position));
+    validation[index] = validates.flatMap((is, position) => (is === true ? [position] : []));
+  }
+  const body = Buffer.from(canonicalJson({ ...split, validation }), "utf8");
+  await store.put(runKeys(id).split, body, { ifAbsent: true, contentType: "application/json" });
+}
+
+/** The keys of a split, from the shards that it points into, in the order of the listing. */
+async function* validationKeys(store: ObjectStore, id: string, split: Split): AsyncGenerator<string> {
+  for (const [index, positions] of split.validation.entries()) {
+    if (positions.length === 0) continue;
+    const key = runKeys(id).shard(index);
+    const { entries } = parseJsonAs(shardSchema, await store.get(key), key);
+    for (const position of positions) {
+      const entry = entries[position];
+      if (entry !== undefined) yield entry.key;
+    }
+  }
+}

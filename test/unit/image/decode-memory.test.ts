@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import {
+  decodeMemoryBytes,
+  headerMemoryBytes,
+  type PictureHeader,
+} from "@trommel/gpu-worker/image/decode-memory";
+import sharp, { type Sharp } from "sharp";
+import { drawTexture } from "../../support/dataset.js";
+import { temporaryFolder } from "../../support/temp-folder.js";
+
+const run = promisify(execFile);
+const script = fileURLToPath(new URL("../../support/decode-many.js", import.meta.url));
+
+/** A picture whose coefficients, 2 bytes a sample, libjpeg must hold whole: 72 MB at 4:2:0, from a small file. */
+const large = { width: 6000, height: 4000 } as const;
+const largeMib = (large.width * large.height * 1.5 * 2) / 2 ** 20;
+const pictures = 12;
+const file = join(await temporaryFolder("decode-memory"), "large.jpg");
+
+describe("decodeMemoryBytes", () => {
+  it("knows from the header what is decoded row by row and what is held whole", async () => {
+    const texture = sharp(await drawTexture(0, 2, 1)).resize(300, 4000, { fit: "fill" });
+    const bytesOf = async (as: (picture: Sharp) => Sharp) =>
+      decodeMemoryBytes(await as(texture.clone()).toBuffer(), 100_000_000);
+    const whole = 300 * 4000 * 3;
+    assert.ok((await bytesOf((p) => p.jpeg())) < whole);
+    assert.ok((await bytesOf((p) => p.png())) < whole);
+    for (const held of [
+      (p: Sharp) => p.jpeg({ progressive: true }),
+      (p: Sharp) => p.jpeg().withMetadata({ orientation: 6 }),
+      (p: Sharp) => p.png({ progressive: true }),
+      (p: Sharp) => p.webp({ effort: 0 }),
+      (p: Sharp) => p.tiff(),
+      (p: Sharp) => p.avif({ effort: 0 }),
+    ])
+      assert.ok((await bytesOf(held)) >= 2 * whole);
+    const deep = await bytesOf((p) => p.toColourspace("rgb16").png({ progressive: true }));
+    assert.equal(deep, 2 * (await bytesOf((p) => p.png({ progressive: true }))));
+  });
+
+  it("takes no room for what is not decoded", async () => {
+    assert.equal(await decodeMemoryBytes(Buffer.from("no picture"), 100), 0);
+    const bomb: PictureHeader = {
+      ...{ width: 60_000, height: 60_000, format: "png", channels: 3, depth: "uchar" },
+      isProgressive: false,
+    };
+    assert.equal(headerMemoryBytes(bomb, 100_000_000), 0);
+    assert.ok(headerMemoryBytes({ ...bomb, isProgressive: true }, 3_600_000_000) > 2 ** 33);
+  });
+});
+
+describe("a worker's memory", () => {
+  before(async () => {
+    await sharp({ create: { ...large, channels: 3, background: "teal" } })
+      .jpeg({ progressive: true })
+      .toFile(file);
+  });
+
+  const measure = async (budget: string): Promise<number> => {
+    const { stdout } = await run(process.execPath, [script, file, String(pictures), budget], {
+      // As workers of a local cluster have it.
+      env: { ...process.env, MALLOC_ARENA_MAX: "2" },
+    });
+    const { decoded, grownMib } = JSON.parse(stdout) as { decoded: number; grownMib: number };
+    assert.equal(decoded, pictures);
+    return grownMib;
+  };
+
+  it(
+    "is bounded by the budget, whatever the pictures",
+    { skip: !existsSync("/proc/self/status") },
+    async () => {
+      // One that is larger than the budget is decoded alone.
+      const bounded = await measure("64");
+      const unbounded = await measure("unbounded");
+      assert.ok(bounded < 3 * largeMib, `${bounded.toFixed(0)} MiB with a budget`);
+      assert.ok(unbounded > 3.5 * largeMib, `${unbounded.toFixed(0)} MiB without one`);
+    },
+  );
+});
