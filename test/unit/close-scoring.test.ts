@@ -83,7 +83,7 @@ describe("submission.csv", async () => {
   /** A submission of shards, given by their keys, with a row for each key that is not in `failed`. */
   async function submissionOf(
     shards: readonly (readonly string[])[],
-    options: { failed?: string; bytesAtMost?: number; partHeader?: string } = {},
+    options: { failed?: string; bytesAtMost?: number; partHeader?: string; rows?: number } = {},
   ) {
     const output = openStore(join(folder, `scores-${(outputs += 1)}`));
     const submission = new Submission(output, ["cat", "dog"], options.bytesAtMost);
@@ -93,7 +93,9 @@ describe("submission.csv", async () => {
       );
       const rows = keys.filter((key) => key !== options.failed).map((key) => `${key.slice(0, -4)},1,0\n`);
       const part = Buffer.from((options.partHeader ?? header) + rows.join(""));
-      await writeWithMarker(output, outputKeys.part(index, "kaggle"), part, { ok: rows.length });
+      await writeWithMarker(output, outputKeys.part(index, "kaggle"), part, {
+        ok: options.rows ?? rows.length,
+      });
       await submission.add(shardOf(index, keys), rows.length, failed);
     }
     return { submission, output };
@@ -106,6 +108,11 @@ describe("submission.csv", async () => {
 
   const shards = [["a.jpg", "b.jpg"], ["c.jpg"], ["d.jpg", "e.jpg"]];
   const whole = "id,cat,dog\na,1,0\nb,1,0\nd,1,0\ne,1,0\n";
+
+  it("refuses a part that has other rows than the scores beside it", async () => {
+    const refused = { code: "corrupt", message: /kaggle-00000.csv.*3 rows.*have 2/ };
+    await assert.rejects(submissionOf(shards, { rows: 3 }), refused);
+  });
 
   it("has the header once and the rows of all parts, a failed picture's aside", async () => {
     const { submission, output } = await submissionOf(shards, { failed: "c.jpg" });
