@@ -12,15 +12,10 @@ import {
 } from "@trommel/common";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
 import { flowOf } from "@trommel/common/jobs/run-rules";
+import { treatmentAfter, workerDeathsAtMost } from "@trommel/common/jobs/worker-deaths";
 import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
 import { emptyRun, step } from "@trommel/coordinator/run-control/run-model";
-import {
-  add,
-  completeJob,
-  endJob,
-  failJob,
-  waitAgain,
-} from "@trommel/coordinator/run-control/run-model-queue";
+import { add, completeJob, failJob, waitAgain } from "@trommel/coordinator/run-control/run-model-queue";
 import type { ModelJob, RunModel } from "@trommel/coordinator/run-control/run-model-state";
 import { Queue, UnrecoverableError, Worker, type Job } from "bullmq";
 import { startRedisServer, type TestRedis } from "../support/redis-server.js";
@@ -126,13 +121,6 @@ class Both {
     await this.#now(waitAgain(this.#state, { ...job, stalls: job.stalls + 1 }));
   }
 
-  /** What a worker does that takes a job which has stalled too often. */
-  async endStalled({ job, payload, token }: Taken): Promise<void> {
-    assert.match(job.deferredFailure, /stalled more than/);
-    await job.moveToFailed(new UnrecoverableError(job.deferredFailure), token, false);
-    await this.#now(endJob(this.#state, this.#model(payload), "failed"));
-  }
-
   async close(): Promise<void> {
     for (const worker of this.#workers.values()) await worker.close();
     for (const queue of this.#queues.values()) await queue.close();
@@ -204,19 +192,26 @@ describe("the real queues follow the model", () => {
     assert.match(await both.producer.rootFailure("r.1.bundle"), /r\.1\.bundle failed: failed/);
   });
 
-  play("a job that stalls too often fails without a word, and its parent runs", "scoring", async (both) => {
-    await both.start();
-    const plan = of("plan-scoring");
-    for (let stalls = 0; stalls <= workerTimings.maxStalledCount; stalls += 1) {
-      const taken = await both.take(plan);
-      await both.stall(plan);
-      assert.equal(await holdsLock(both.redis, plan, taken.token), false);
-    }
-    assert.equal(await isQueued(both.redis, plan), true);
-    await both.endStalled(await both.take(plan));
-    assert.equal(await isQueued(both.redis, plan), false);
-    await both.complete(await both.take(of("close")));
-  });
+  play(
+    "a job that stalls waits again, until who takes it gives it up, and its parent runs",
+    "scoring",
+    async (both) => {
+      await both.start();
+      const plan = of("plan-scoring");
+      for (let stalls = 0; stalls <= workerDeathsAtMost; stalls += 1) {
+        const taken = await both.take(plan);
+        assert.equal(taken.job.stalledCounter, stalls);
+        await both.stall(plan);
+        assert.equal(await holdsLock(both.redis, plan, taken.token), false);
+      }
+      assert.equal(await isQueued(both.redis, plan), true);
+      const last = await both.take(plan);
+      assert.equal(treatmentAfter(last.job.stalledCounter, 0), "give-up");
+      await both.fail(last, "fail");
+      assert.equal(await isQueued(both.redis, plan), false);
+      await both.complete(await both.take(of("close")));
+    },
+  );
 
   play("who lost a job can neither end it nor add to a parent that is gone", "run", async (both) => {
     await both.start();

@@ -1,4 +1,4 @@
-import { jobOptions, shardsPerGram, workerTimings, type JobPayload } from "@trommel/common";
+import { jobOptions, shardsPerGram, type JobPayload } from "@trommel/common";
 import {
   afterFailure,
   flowOf,
@@ -7,6 +7,7 @@ import {
   phaseOf,
   type SubjectKind,
 } from "@trommel/common/jobs/run-rules";
+import { treatmentAfter } from "@trommel/common/jobs/worker-deaths";
 
 /**
  * A state of the model is the truth (what stands in the store), the disposable (jobs and board in Redis) and the processes
@@ -55,10 +56,10 @@ export const modelRules = {
   isAttemptOver,
   phaseOf,
   shardsPerGram,
+  treatmentAfter,
   attempts: jobOptions.attempts as number,
   failureReleasesParent: jobOptions.ignoreDependencyOnFailure as boolean,
   removeOnFail: jobOptions.removeOnFail as boolean,
-  maxStalledCount: workerTimings.maxStalledCount as number,
   /** A job that finds its marker ends at once. */
   looksForMarker: true,
   /** Nothing is made of inputs that have no marker. */

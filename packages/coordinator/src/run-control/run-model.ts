@@ -1,6 +1,7 @@
 import { jobId, TrommelError, type JobPayload } from "@trommel/common";
 import type { FlowStage, RunPhase, SubjectKind } from "@trommel/common/jobs/run-rules";
-import { add, endJob, failed, jobOf, waitAgain, without } from "./run-model-queue.js";
+import { tooManyDeaths } from "@trommel/common/jobs/worker-deaths";
+import { add, failed, jobOf, waitAgain, without } from "./run-model-queue.js";
 import { advance } from "./run-model-stages.js";
 import { modelRules, type Holder, type ModelJob, type ModelRules, type RunModel } from "./run-model-state.js";
 
@@ -133,18 +134,14 @@ function grow(state: RunModel, pick: number): RunModel {
 
 function take(state: RunModel, pick: number): RunModel {
   return onJob(state, "waiting", pick, (job) => {
-    // BullMQ fails a job that stalled too often without a word to anybody.
-    if (job.stalls > state.rules.maxStalledCount) return endJob(state, job, "failed");
     const token = state.nextToken;
     const jobs = new Map(state.jobs).set(jobId(job.payload), { ...job, state: "active", token });
     const { payload, attemptsMade } = job;
-    const holders = new Map(state.holders).set(token, {
-      token,
-      payload,
-      attemptsMade,
-      work: { at: "begin" },
-    });
-    return { ...state, jobs, holders, nextToken: token + 1 };
+    const holder: Holder = { token, payload, attemptsMade, work: { at: "begin" } };
+    const holders = new Map(state.holders).set(token, holder);
+    const taken = { ...state, jobs, holders, nextToken: token + 1 };
+    if (state.rules.treatmentAfter(job.stalls, 0) !== "give-up") return taken;
+    return failed(taken, holder, tooManyDeaths(payload.stage, job.stalls));
   });
 }
 
