@@ -35,7 +35,7 @@ const marker = {
   sizeBytes: 3,
   rows: 2,
   ok: 1,
-  failed: [{ position: 0, key: "a/b.jpg", reason: "truncated", detail: "it ends early" }],
+  failed: [{ position: 0, key: "a/b.jpg", reason: "truncated", detail: "it ends early", tries: 1 }],
 };
 const entry = {
   name: "net",
