@@ -6,10 +6,12 @@ export class StopSignals {
   readonly #drain = new AbortController();
   readonly #handBack = new AbortController();
 
-  constructor() {
+  /** @param quiet says nothing: of a local cluster the command tells what happens */
+  constructor(quiet: boolean) {
     const stop = (): void => {
       if (this.#drain.signal.aborted) this.handBack();
-      else process.stderr.write(`worker ${process.pid}: stopping; again hands its shards back at once\n`);
+      else if (!quiet)
+        process.stderr.write(`worker ${process.pid}: stopping; again hands its shards back at once\n`);
       this.#drain.abort(new Error("the worker was told to stop"));
     };
     process.on("SIGTERM", stop);

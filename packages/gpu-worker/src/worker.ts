@@ -39,7 +39,7 @@ export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfie
  * @returns the exit code, see {@link drain}; 0 where it was told to stop before it served
  */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
-  const stop = new StopSignals();
+  const stop = new StopSignals(options.embedded);
   const log = createLogger(options.logLevel);
   const watched = options.embedded ? endWhenOrphaned(options.redisUrl) : () => undefined;
   const releases = new ReleaseStack();
