@@ -1,6 +1,6 @@
 import type { OptimizerRecipe } from "@trommel/common";
-import { Moments } from "./moments.js";
-import type { Optimizer, OptimizerState } from "./optimizer.js";
+import type { OptimizerState } from "./optimizer.js";
+import { WeightOptimizer } from "./weight-optimizer.js";
 
 type NadamRecipe = Extract<OptimizerRecipe, { type: "nadam" }>;
 
@@ -11,22 +11,14 @@ type NadamRecipe = Extract<OptimizerRecipe, { type: "nadam" }>;
  *     μ(t) = β₁ · (1 − ½ · 0.96^(t · scheduleDecay)),   M(t) = μ(1) · … · μ(t)
  *     w −= learningRate · ((1 − μ(t)) · g / (1 − M(t)) + μ(t+1) · m / (1 − M(t+1))) / (√(v / (1 − β₂ᵗ)) + ε)
  */
-export class Nadam implements Optimizer {
-  readonly #recipe: NadamRecipe;
-  readonly #moments: Moments;
-  #step = 0;
+export class Nadam extends WeightOptimizer<NadamRecipe> {
   /** M(step) */
   #momentumProduct = 1;
 
   constructor(recipe: NadamRecipe, state?: OptimizerState) {
-    this.#recipe = recipe;
-    this.#moments = new Moments(state);
+    super(recipe, state);
     // The product is of the step alone; multiplied up again it has the very bits that it had.
-    while (this.#step < (state?.step ?? 0)) this.#advance();
-  }
-
-  get state(): OptimizerState {
-    return { step: this.#step, moments: this.#moments.all };
+    for (let step = 1; step <= this.step; step += 1) this.#momentumProduct *= this.#momentumOf(step);
   }
 
   apply(
@@ -34,16 +26,17 @@ export class Nadam implements Optimizer {
     gradients: Readonly<Record<string, Float32Array>>,
     learningRate: number,
   ): void {
-    this.#advance();
-    const { beta1, beta2, epsilon, weightDecay } = this.#recipe;
-    const nextMomentum = this.#momentumOf(this.#step + 1);
-    const gradientStep = (learningRate * (1 - this.#momentumOf(this.#step))) / (1 - this.#momentumProduct);
+    this.step += 1;
+    this.#momentumProduct *= this.#momentumOf(this.step);
+    const { beta1, beta2, epsilon, weightDecay } = this.recipe;
+    const nextMomentum = this.#momentumOf(this.step + 1);
+    const gradientStep = (learningRate * (1 - this.#momentumOf(this.step))) / (1 - this.#momentumProduct);
     const momentStep = (learningRate * nextMomentum) / (1 - this.#momentumProduct * nextMomentum);
-    const correction = 1 / (1 - beta2 ** this.#step);
+    const correction = 1 / (1 - beta2 ** this.step);
     for (const [name, weight] of weights) {
       const gradient = gradients[name] as Float32Array;
-      const first = this.#moments.of("first", name, weight.length);
-      const second = this.#moments.of("second", name, weight.length);
+      const first = this.moments.of("first", name, weight.length);
+      const second = this.moments.of("second", name, weight.length);
       for (let i = 0; i < weight.length; i += 1) {
         const slope = (gradient[i] as number) + weightDecay * (weight[i] as number);
         const m = beta1 * (first[i] as number) + (1 - beta1) * slope;
@@ -56,13 +49,8 @@ export class Nadam implements Optimizer {
     }
   }
 
-  #advance(): void {
-    this.#step += 1;
-    this.#momentumProduct *= this.#momentumOf(this.#step);
-  }
-
   #momentumOf(step: number): number {
-    const { beta1, scheduleDecay } = this.#recipe;
+    const { beta1, scheduleDecay } = this.recipe;
     return beta1 * (1 - 0.5 * 0.96 ** (step * scheduleDecay));
   }
 }

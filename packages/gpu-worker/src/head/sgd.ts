@@ -1,6 +1,5 @@
 import type { OptimizerRecipe } from "@trommel/common";
-import { Moments } from "./moments.js";
-import type { Optimizer, OptimizerState } from "./optimizer.js";
+import { WeightOptimizer } from "./weight-optimizer.js";
 
 type SgdRecipe = Extract<OptimizerRecipe, { type: "sgd" }>;
 
@@ -9,31 +8,17 @@ type SgdRecipe = Extract<OptimizerRecipe, { type: "sgd" }>;
  * Nesterov's form w −= rate · (g + momentum · v). Keras puts the rate into v instead (v = momentum · v − rate · g),
  * which differs where the rate changes: there an old step keeps its old rate.
  */
-export class Sgd implements Optimizer {
-  readonly #recipe: SgdRecipe;
-  readonly #moments: Moments;
-  #step: number;
-
-  constructor(recipe: SgdRecipe, state?: OptimizerState) {
-    this.#recipe = recipe;
-    this.#moments = new Moments(state);
-    this.#step = state?.step ?? 0;
-  }
-
-  get state(): OptimizerState {
-    return { step: this.#step, moments: this.#moments.all };
-  }
-
+export class Sgd extends WeightOptimizer<SgdRecipe> {
   apply(
     weights: ReadonlyMap<string, Float32Array>,
     gradients: Readonly<Record<string, Float32Array>>,
     learningRate: number,
   ): void {
-    this.#step += 1;
-    const { momentum, nesterov, weightDecay } = this.#recipe;
+    this.step += 1;
+    const { momentum, nesterov, weightDecay } = this.recipe;
     for (const [name, weight] of weights) {
       const gradient = gradients[name] as Float32Array;
-      const velocity = this.#moments.of("velocity", name, weight.length);
+      const velocity = this.moments.of("velocity", name, weight.length);
       for (let i = 0; i < weight.length; i += 1) {
         const slope = (gradient[i] as number) + weightDecay * (weight[i] as number);
         const v = momentum * (velocity[i] as number) + slope;
