@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
 import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
 import type { ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
 import { type ResolvedDecodeRecipe, decodeImage } from "@trommel/gpu-worker/image/decode-image";

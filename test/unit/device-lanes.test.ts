@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
 import type { ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
 import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
 import { drawViews } from "@trommel/gpu-worker/image/view";

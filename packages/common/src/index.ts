@@ -18,6 +18,8 @@ export {
   backboneSpec,
   namedNormalizations,
   normalization,
+  normalizationName,
+  normalizationNamed,
 } from "./artefacts/backbone-spec.js";
 export type { BackboneSpec, Normalization } from "./artefacts/backbone-spec.js";
 export { catalogueEntry, weightCatalogue } from "./artefacts/weight-catalogue.js";
@@ -77,28 +79,20 @@ export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
 export type { RunError, StageProgress } from "./jobs/run-board.js";
 
 export { resolveNormalization } from "./recipe/resolve-normalization.js";
-export {
-  headRecipe,
-  labelSource,
-  optimizerRecipe,
-  recipe,
-  scheduleRecipe,
-  scoreFormat,
-  trainingRecipe,
-} from "./recipe/recipe.js";
+export { headRecipe } from "./recipe/head-recipe.js";
+export type { HeadRecipe } from "./recipe/head-recipe.js";
+export { labelSource, recipe, scoreFormat } from "./recipe/recipe.js";
 export type {
   DecodeRecipe,
-  HeadRecipe,
   LabelSource,
-  OptimizerRecipe,
   Recipe,
   RecipeInput,
-  ScheduleRecipe,
   ScoreFormat,
   SvdRecipe,
-  TrainingRecipe,
-  ViewsRecipe,
 } from "./recipe/recipe.js";
+export { optimizerRecipe, scheduleRecipe, trainingRecipe } from "./recipe/training-recipe.js";
+export type { OptimizerRecipe, ScheduleRecipe, TrainingRecipe } from "./recipe/training-recipe.js";
+export type { ViewsRecipe } from "./recipe/views-recipe.js";
 export {
   devices,
   engines,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
 import type { DeviceName, ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
 import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
 import { drawViews } from "@trommel/gpu-worker/image/view";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { type Projection, SeededRandom, TrommelError, namedNormalizations } from "@trommel/common";
-import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
 import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
 import type { Engine, EngineBackbone, ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
 import { sampleView } from "@trommel/gpu-worker/backbone/engines/view-sampling";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { type BackboneSpec, namedNormalizations } from "@trommel/common";
-import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
 import type { Engine, EngineBackbone } from "@trommel/gpu-worker/backbone/engines/engine";
 import { createOnnxEngine } from "@trommel/gpu-worker/backbone/engines/onnx-engine";
 import { drawViews } from "@trommel/gpu-worker/image/view";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ViewsRecipe, viewsRecipe } from "@trommel/common/recipe/recipe";
+import { type ViewsRecipe, viewsRecipe } from "@trommel/common/recipe/views-recipe";
 import { drawView } from "@trommel/gpu-worker/image/view";
 import {
   type GeometricStep,

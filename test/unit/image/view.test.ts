@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/recipe";
+import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
 import { drawView, drawViews, hasColour } from "@trommel/gpu-worker/image/view";
 import { affineMatrix, colourMatrix } from "@trommel/gpu-worker/image/view-matrices";
 import {

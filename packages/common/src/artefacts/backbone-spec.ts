@@ -38,6 +38,16 @@ export const namedNormalizations = {
   none: { mean: [0, 0, 0], deviation: [1, 1, 1] },
 } as const satisfies Record<string, Normalization>;
 
+export const normalizationName = z.enum(
+  Object.keys(namedNormalizations) as [keyof typeof namedNormalizations],
+);
+
+/** The figures of that name, as a copy. */
+export function normalizationNamed(name: z.infer<typeof normalizationName>): Normalization {
+  const { mean, deviation } = namedNormalizations[name];
+  return { mean: [...mean], deviation: [...deviation] };
+}
+
 export const backboneSpec = z
   .object({
     formatVersion: z.literal(1),

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import {
   backboneName,
-  namedNormalizations,
   normalization,
+  normalizationName,
+  normalizationNamed,
   sha256,
-  type Normalization,
 } from "./backbone-spec.js";
 
 /**
@@ -13,15 +13,7 @@ import {
  */
 
 /** By name, or as the two triples themselves, in 0..255 units. */
-const statedNormalization = z.union([
-  z
-    .enum(Object.keys(namedNormalizations) as [keyof typeof namedNormalizations])
-    .transform((name): Normalization => {
-      const { mean, deviation } = namedNormalizations[name];
-      return { mean: [...mean], deviation: [...deviation] };
-    }),
-  normalization,
-]);
+const statedNormalization = z.union([normalizationName.transform(normalizationNamed), normalization]);
 
 export const catalogueEntry = z
   .object({

@@ -1,12 +1,15 @@
 import { z } from "zod";
-import { namedNormalizations, normalization } from "../artefacts/backbone-spec.js";
+import { normalization, normalizationName } from "../artefacts/backbone-spec.js";
+import { defaultType } from "./default-type.js";
+import { headRecipe } from "./head-recipe.js";
+import { trainingRecipe } from "./training-recipe.js";
+import { viewsRecipe } from "./views-recipe.js";
 
 /**
  * A recipe is data, not code: backbones, input size, augmentation, SVD, head, optimiser. What a person writes
  * (YAML, flags) is parsed here once; defaults are filled in, so that the result is whole and frozen into `run.json`.
  */
 
-const fraction = z.number().min(0).max(1);
 const openFraction = z.number().gt(0).lt(1);
 
 /**
@@ -38,55 +41,6 @@ export const decodeRecipe = z
   .strict();
 export type DecodeRecipe = z.infer<typeof decodeRecipe>;
 
-/** A pair of numbers above zero, the smaller first. */
-const positiveRange = z
-  .tuple([z.number().positive(), z.number().positive()])
-  .refine(([low, high]) => low <= high, "the smaller number comes first");
-
-export const viewsRecipe = z
-  .object({
-    /** Views per image. View 0 is always the identity; the others are drawn. */
-    count: z.int().min(1).max(64).default(6),
-    /** Degrees: uniform in [-rotation, rotation]. */
-    rotation: z.number().min(0).max(180).default(20),
-    /** Fractions of the side: uniform in [-shift, shift]. */
-    shiftX: fraction.default(0.05),
-    shiftY: fraction.default(0.05),
-    /** Degrees of shear: uniform in [-shear, shear]. */
-    shear: z.number().min(0).lt(90).default(0),
-    /** Per-axis scale: uniform in [1 - zoom, 1 + zoom]. */
-    zoom: z.number().min(0).lt(1).default(0.05),
-    /** With probability one half; `alternate` mirrors every odd view and no other. */
-    horizontalFlip: z.union([z.boolean(), z.literal("alternate")]).default(true),
-    /** With probability one half. */
-    verticalFlip: z.boolean().default(false),
-    /** One of the four quarter turns, each with probability one quarter. */
-    quarterTurns: z.boolean().default(false),
-    /** With this probability each of the four edges loses a share of the side, uniform in [0, share]. */
-    crop: z
-      .object({ share: z.number().gt(0).lt(0.5), probability: fraction.default(1) })
-      .strict()
-      .nullable()
-      .default(null),
-    /** Random resized crop (Szegedy et al. 2015): share of the area, uniform; width over height, log-uniform. */
-    resizedCrop: z
-      .object({
-        area: positiveRange.refine(([, most]) => most <= 1, "an area is at most 1").default([0.08, 1]),
-        ratio: positiveRange.default([3 / 4, 4 / 3]),
-      })
-      .strict()
-      .nullable()
-      .default(null),
-    /** How the geometric steps follow one another: always alike, or in an order that is drawn too. */
-    order: z.enum(["fixed", "random"]).default("fixed"),
-    /** Factor of brightness, contrast and saturation: uniform in [1 - v, 1 + v]. */
-    brightness: z.number().min(0).max(1).default(0),
-    contrast: z.number().min(0).max(1).default(0),
-    saturation: z.number().min(0).max(1).default(0),
-  })
-  .strict();
-export type ViewsRecipe = z.infer<typeof viewsRecipe>;
-
 export const svdRecipe = z
   .object({
     /** Share of the squared singular values that is kept. */
@@ -98,142 +52,6 @@ export const svdRecipe = z
   })
   .strict();
 export type SvdRecipe = z.infer<typeof svdRecipe>;
-
-/** Where a choice of several kinds names none, it is the default one. */
-function defaultType<T extends z.ZodType>(type: string, union: T) {
-  return z.preprocess((value) => {
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject && !("type" in value) ? { type, ...value } : value;
-  }, union);
-}
-
-const dropoutRate = z.number().min(0).lt(1);
-
-export const headRecipe = z.discriminatedUnion("type", [
-  z
-    .object({
-      type: z.literal("se"),
-      /** Rate r of Gaussian dropout: multiplicative noise N(1, r / (1 - r)) on the gate's input, in training only. */
-      dropout: dropoutRate.default(0.5),
-      /** The gate's hidden width is features / reduction. */
-      reduction: z.number().min(1).default(16),
-      /** Of the gate's hidden layer. */
-      activation: z.enum(["swish", "relu"]).default("swish"),
-      /** Plain dropout on the gated features. */
-      outputDropout: dropoutRate.default(0),
-    })
-    .strict(),
-  z
-    .object({
-      type: z.literal("linear"),
-      dropout: dropoutRate.default(0),
-      bias: z.boolean().default(true),
-    })
-    .strict(),
-  z
-    .object({
-      type: z.literal("mlp"),
-      hidden: z.array(z.int().positive()).min(1).default([256]),
-      activation: z.enum(["relu", "swish", "tanh"]).default("relu"),
-      dropout: dropoutRate.default(0.5),
-    })
-    .strict(),
-]);
-export type HeadRecipe = z.infer<typeof headRecipe>;
-
-/** An L2 penalty: this times the weight is added to every weight's gradient. */
-const weightDecay = z.number().min(0).default(0);
-const beta1 = z.number().min(0).lt(1).default(0.9);
-const beta2 = z.number().min(0).lt(1).default(0.999);
-const epsilon = z.number().positive().default(1e-7);
-
-export const optimizerRecipe = z.discriminatedUnion("type", [
-  z
-    .object({
-      type: z.literal("adam"),
-      learningRate: z.number().positive().default(5e-3),
-      beta1,
-      beta2,
-      epsilon,
-      weightDecay,
-    })
-    .strict(),
-  /** Adam with Nesterov momentum (Dozat 2016), as Keras 2 computes it. */
-  z
-    .object({
-      type: z.literal("nadam"),
-      learningRate: z.number().positive().default(2e-3),
-      beta1,
-      beta2,
-      epsilon,
-      scheduleDecay: z.number().min(0).lt(1).default(4e-3),
-      weightDecay,
-    })
-    .strict(),
-  z
-    .object({
-      type: z.literal("sgd"),
-      learningRate: z.number().positive().default(1e-2),
-      momentum: z.number().min(0).lt(1).default(0.9),
-      nesterov: z.boolean().default(false),
-      weightDecay,
-    })
-    .strict(),
-]);
-export type OptimizerRecipe = z.infer<typeof optimizerRecipe>;
-
-/** Epochs in which the rate rises linearly, step by step, from zero to the learning rate. */
-const warmupEpochs = z.int().min(0).default(0);
-
-export const scheduleRecipe = z.discriminatedUnion("type", [
-  /** Learning rate times `factor` after `patience` epochs without better validation loss, not under `minimum`. */
-  z
-    .object({
-      type: z.literal("plateau"),
-      factor: openFraction.default(0.2),
-      patience: z.int().positive().default(5),
-      minimum: z.number().positive().default(1e-5),
-      warmupEpochs,
-    })
-    .strict(),
-  z.object({ type: z.literal("constant"), warmupEpochs }).strict(),
-  /** Half a cosine from the learning rate down to `minimum`, step by step. */
-  z.object({ type: z.literal("cosine"), minimum: z.number().min(0).default(0), warmupEpochs }).strict(),
-  /** The square of the share of steps that are left, from the learning rate down to `minimum`. */
-  z.object({ type: z.literal("square"), minimum: z.number().min(0).default(0), warmupEpochs }).strict(),
-]);
-export type ScheduleRecipe = z.infer<typeof scheduleRecipe>;
-
-/** Whether the end of a cosine or square decay lies above its beginning. A plateau below its minimum stays where it is. */
-function endsAbove(schedule: ScheduleRecipe, learningRate: number): boolean {
-  return (schedule.type === "cosine" || schedule.type === "square") && schedule.minimum > learningRate;
-}
-
-export const trainingRecipe = z
-  .object({
-    epochs: z.int().positive().default(100),
-    batchSize: z.int().positive().default(64),
-    labelSmoothing: z.number().min(0).lt(1).default(0),
-    optimizer: defaultType("adam", optimizerRecipe).prefault({}),
-    schedule: defaultType("plateau", scheduleRecipe).prefault({}),
-    /** Which epoch's weights become the head: best validation accuracy, least validation loss (the later on a tie), or the last. */
-    keep: z.enum(["accuracy", "loss", "last"]).default("accuracy"),
-    /** A last training on all images, validation included, for as many epochs as were kept, at the same rates. */
-    refit: z.boolean().default(false),
-    /** Writes the state of training after every epoch, so that a retry goes on from there; the best epoch's stays. */
-    checkpoints: z.boolean().default(false),
-  })
-  .strict()
-  .refine(({ epochs, schedule }) => schedule.warmupEpochs < epochs, {
-    path: ["schedule", "warmupEpochs"],
-    error:
-      "a warm-up has fewer epochs than training.epochs; lower it with --set training.schedule.warmupEpochs=<n>, or train longer",
-  })
-  .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer.learningRate), {
-    path: ["schedule", "minimum"],
-    error: "the rate that a schedule falls to is at most the optimizer's learningRate",
-  });
-export type TrainingRecipe = z.infer<typeof trainingRecipe>;
 
 /** Where the label of an image comes from. */
 export const labelSource = z.discriminatedUnion("type", [
@@ -296,12 +114,8 @@ export const recipe = z
      */
     normalization: z
       .union(
-        [
-          z.enum(["backbone", "dataset"]),
-          z.enum(Object.keys(namedNormalizations) as [keyof typeof namedNormalizations]),
-          normalization,
-        ],
-        `legal are backbone, dataset, ${Object.keys(namedNormalizations).join(", ")}, or { mean: [r, g, b], deviation: [r, g, b] } in 0..255 units`,
+        [z.enum(["backbone", "dataset"]), normalizationName, normalization],
+        `legal are backbone, dataset, ${normalizationName.options.join(", ")}, or { mean: [r, g, b], deviation: [r, g, b] } in 0..255 units`,
       )
       .default("backbone"),
     views: viewsRecipe.prefault({}),

@@ -1,9 +1,8 @@
-import { namedNormalizations, type Normalization } from "../artefacts/backbone-spec.js";
+import { normalizationNamed, type Normalization } from "../artefacts/backbone-spec.js";
 import type { Recipe } from "./recipe.js";
 
 /** A recipe's normalisation as figures, where the recipe alone tells them. */
 export function resolveNormalization(asked: Recipe["normalization"]): Normalization | "backbone" | "dataset" {
   if (asked === "backbone" || asked === "dataset" || typeof asked === "object") return asked;
-  const { mean, deviation } = namedNormalizations[asked];
-  return { mean: [...mean], deviation: [...deviation] };
+  return normalizationNamed(asked);
 }

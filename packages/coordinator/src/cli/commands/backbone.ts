@@ -1,7 +1,8 @@
 import {
   backboneId,
   listBackbones,
-  namedNormalizations,
+  normalizationName,
+  normalizationNamed,
   resolveBackbone,
   resolveLocation,
   TrommelError,
@@ -135,10 +136,8 @@ function choices(flags: ChoiceFlags, session: Session) {
 
 /** `tf`, `torch`, `unit`, `none`, or six numbers. */
 function parseNormalization(text: string): Normalization {
-  if (Object.hasOwn(namedNormalizations, text)) {
-    const named = namedNormalizations[text as keyof typeof namedNormalizations];
-    return { mean: [...named.mean], deviation: [...named.deviation] };
-  }
+  const name = normalizationName.safeParse(text);
+  if (name.success) return normalizationNamed(name.data);
   const numbers = text
     .split(/[\s,]+/)
     .filter((part) => part !== "")
@@ -151,7 +150,7 @@ function parseNormalization(text: string): Normalization {
   ) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to read --normalize ${JSON.stringify(text)}: legal are ${Object.keys(namedNormalizations).join(", ")}, or six numbers in 0..255 units (three means, three deviations above zero)`,
+      `failed to read --normalize ${JSON.stringify(text)}: legal are ${normalizationName.options.join(", ")}, or six numbers in 0..255 units (three means, three deviations above zero)`,
     );
   }
   return { mean: [a ?? 0, b ?? 0, c ?? 0], deviation: [d ?? 1, e ?? 1, f ?? 1] };

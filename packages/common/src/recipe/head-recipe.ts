@@ -1,0 +1,35 @@
+import { z } from "zod";
+
+const dropoutRate = z.number().min(0).lt(1);
+
+export const headRecipe = z.discriminatedUnion("type", [
+  z
+    .object({
+      type: z.literal("se"),
+      /** Rate r of Gaussian dropout: multiplicative noise N(1, r / (1 - r)) on the gate's input, in training only. */
+      dropout: dropoutRate.default(0.5),
+      /** The gate's hidden width is features / reduction. */
+      reduction: z.number().min(1).default(16),
+      /** Of the gate's hidden layer. */
+      activation: z.enum(["swish", "relu"]).default("swish"),
+      /** Plain dropout on the gated features. */
+      outputDropout: dropoutRate.default(0),
+    })
+    .strict(),
+  z
+    .object({
+      type: z.literal("linear"),
+      dropout: dropoutRate.default(0),
+      bias: z.boolean().default(true),
+    })
+    .strict(),
+  z
+    .object({
+      type: z.literal("mlp"),
+      hidden: z.array(z.int().positive()).min(1).default([256]),
+      activation: z.enum(["relu", "swish", "tanh"]).default("relu"),
+      dropout: dropoutRate.default(0.5),
+    })
+    .strict(),
+]);
+export type HeadRecipe = z.infer<typeof headRecipe>;

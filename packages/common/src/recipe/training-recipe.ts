@@ -1,0 +1,98 @@
+import { z } from "zod";
+import { defaultType } from "./default-type.js";
+
+const openFraction = z.number().gt(0).lt(1);
+
+/** An L2 penalty: this times the weight is added to every weight's gradient. */
+const weightDecay = z.number().min(0).default(0);
+const beta1 = z.number().min(0).lt(1).default(0.9);
+const beta2 = z.number().min(0).lt(1).default(0.999);
+const epsilon = z.number().positive().default(1e-7);
+
+export const optimizerRecipe = z.discriminatedUnion("type", [
+  z
+    .object({
+      type: z.literal("adam"),
+      learningRate: z.number().positive().default(5e-3),
+      beta1,
+      beta2,
+      epsilon,
+      weightDecay,
+    })
+    .strict(),
+  /** Adam with Nesterov momentum (Dozat 2016), as Keras 2 computes it. */
+  z
+    .object({
+      type: z.literal("nadam"),
+      learningRate: z.number().positive().default(2e-3),
+      beta1,
+      beta2,
+      epsilon,
+      scheduleDecay: z.number().min(0).lt(1).default(4e-3),
+      weightDecay,
+    })
+    .strict(),
+  z
+    .object({
+      type: z.literal("sgd"),
+      learningRate: z.number().positive().default(1e-2),
+      momentum: z.number().min(0).lt(1).default(0.9),
+      nesterov: z.boolean().default(false),
+      weightDecay,
+    })
+    .strict(),
+]);
+export type OptimizerRecipe = z.infer<typeof optimizerRecipe>;
+
+/** Epochs in which the rate rises linearly, step by step, from zero to the learning rate. */
+const warmupEpochs = z.int().min(0).default(0);
+
+export const scheduleRecipe = z.discriminatedUnion("type", [
+  /** Learning rate times `factor` after `patience` epochs without better validation loss, not under `minimum`. */
+  z
+    .object({
+      type: z.literal("plateau"),
+      factor: openFraction.default(0.2),
+      patience: z.int().positive().default(5),
+      minimum: z.number().positive().default(1e-5),
+      warmupEpochs,
+    })
+    .strict(),
+  z.object({ type: z.literal("constant"), warmupEpochs }).strict(),
+  /** Half a cosine from the learning rate down to `minimum`, step by step. */
+  z.object({ type: z.literal("cosine"), minimum: z.number().min(0).default(0), warmupEpochs }).strict(),
+  /** The square of the share of steps that are left, from the learning rate down to `minimum`. */
+  z.object({ type: z.literal("square"), minimum: z.number().min(0).default(0), warmupEpochs }).strict(),
+]);
+export type ScheduleRecipe = z.infer<typeof scheduleRecipe>;
+
+/** Whether the end of a cosine or square decay lies above its beginning. A plateau below its minimum stays where it is. */
+function endsAbove(schedule: ScheduleRecipe, learningRate: number): boolean {
+  return (schedule.type === "cosine" || schedule.type === "square") && schedule.minimum > learningRate;
+}
+
+export const trainingRecipe = z
+  .object({
+    epochs: z.int().positive().default(100),
+    batchSize: z.int().positive().default(64),
+    labelSmoothing: z.number().min(0).lt(1).default(0),
+    optimizer: defaultType("adam", optimizerRecipe).prefault({}),
+    schedule: defaultType("plateau", scheduleRecipe).prefault({}),
+    /** Which epoch's weights become the head: best validation accuracy, least validation loss (the later on a tie), or the last. */
+    keep: z.enum(["accuracy", "loss", "last"]).default("accuracy"),
+    /** A last training on all images, validation included, for as many epochs as were kept, at the same rates. */
+    refit: z.boolean().default(false),
+    /** Writes the state of training after every epoch, so that a retry goes on from there; the best epoch's stays. */
+    checkpoints: z.boolean().default(false),
+  })
+  .strict()
+  .refine(({ epochs, schedule }) => schedule.warmupEpochs < epochs, {
+    path: ["schedule", "warmupEpochs"],
+    error:
+      "a warm-up has fewer epochs than training.epochs; lower it with --set training.schedule.warmupEpochs=<n>, or train longer",
+  })
+  .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer.learningRate), {
+    path: ["schedule", "minimum"],
+    error: "the rate that a schedule falls to is at most the optimizer's learningRate",
+  });
+export type TrainingRecipe = z.infer<typeof trainingRecipe>;
