@@ -61,7 +61,7 @@ const gapMs = { least: 700, most: 3500 };
 /** Longer than a job's lock and the look for stalled jobs that follows it. */
 const pauseMs = { least: 9000, most: 13_000 };
 
-/** How often each kind comes, in relation to the others. */
+/** How often each kind comes in a deck of them. */
 const weights: Readonly<Record<FaultKind, number>> = {
   "kill-worker": 6,
   "stop-worker": 2,
@@ -85,18 +85,20 @@ export function* scheduleFaults(
 ): Generator<ScheduledFault, never> {
   const random = new SeededRandom(seed);
   for (;;) {
-    const afterMs = Math.round(random.uniform(gapMs.least, gapMs.most));
-    yield { afterMs, fault: drawFault(drawKind(random), random, parts) };
+    for (const kind of shuffleDeck(random)) {
+      const afterMs = Math.round(random.uniform(gapMs.least, gapMs.most));
+      yield { afterMs, fault: drawFault(kind, random, parts) };
+    }
   }
 }
 
-function drawKind(random: SeededRandom): FaultKind {
-  let rest = random.integer(Object.values(weights).reduce((sum, weight) => sum + weight, 0));
-  for (const kind of faultKinds) {
-    if (rest < weights[kind]) return kind;
-    rest -= weights[kind];
-  }
-  throw new Error("the weights do not add up");
+/**
+ * Each kind as often as it weighs, and once among the first so many as there are kinds: drawn independently, a kind of weight
+ * one may not come in minutes.
+ */
+function shuffleDeck(random: SeededRandom): FaultKind[] {
+  const others = faultKinds.flatMap((kind) => Array<FaultKind>(weights[kind] - 1).fill(kind));
+  return [...random.shuffle([...faultKinds]), ...random.shuffle(others)];
 }
 
 function drawFault(

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChaosCluster } from "./chaos-cluster.js";
-import { type Fault, type FaultKind, type ScheduledFault } from "./fault-schedule.js";
+import { faultKinds, type Fault, type FaultKind, type ScheduledFault } from "./fault-schedule.js";
 import type { CommandSlot } from "./round.js";
 import type { SupervisedProcess } from "./supervised-process.js";
 
@@ -8,11 +8,16 @@ import type { SupervisedProcess } from "./supervised-process.js";
 export class FaultInjector {
   /** Faults that met something. */
   readonly injected = new Map<FaultKind, number>();
-  /** Faults whose victim was gone already. */
-  missed = 0;
+  /** Is fulfilled when each kind has met something. */
+  readonly metEveryKind: Promise<void>;
   readonly #cluster: ChaosCluster;
   readonly #slot: CommandSlot;
   readonly #say: (line: string) => void;
+  #metAll: () => void = () => undefined;
+  /** Faults that met nothing, one of a kind: they are tried again before each further one. */
+  readonly #heldOver = new Map<FaultKind, Fault>();
+  /** Those that met nothing while another of their kind was held over already. */
+  #dropped = 0;
   /** What heals by itself after a time. */
   readonly #healing = new Set<Promise<void>>();
   #isOpen = false;
@@ -22,6 +27,14 @@ export class FaultInjector {
     this.#cluster = cluster;
     this.#slot = slot;
     this.#say = say;
+    this.metEveryKind = new Promise((resolve) => {
+      this.#metAll = resolve;
+    });
+  }
+
+  /** Faults whose victim was gone, or not there yet, to the end. */
+  get missed(): number {
+    return this.#dropped + this.#heldOver.size;
   }
 
   /** Until the signal aborts. Faults wait while the gate is closed. @param pace by what the gaps between them are stretched */
@@ -31,10 +44,8 @@ export class FaultInjector {
       await sleep(afterMs * pace, undefined, { signal }).catch(() => undefined);
       while (!this.#isOpen && !signal.aborted) await this.#untilOpened(signal);
       if (signal.aborted) return;
-      const met = await this.#inject(fault, signal);
-      this.#say(`${describe(fault)}${met ? "" : " (not there)"}`);
-      if (met) this.injected.set(fault.kind, (this.injected.get(fault.kind) ?? 0) + 1);
-      else this.missed += 1;
+      for (const held of [...this.#heldOver.values()]) await this.#try(held, signal);
+      await this.#try(fault, signal);
     }
   }
 
@@ -54,6 +65,21 @@ export class FaultInjector {
       this.#opened = resolve;
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
+  }
+
+  async #try(fault: Fault, signal: AbortSignal): Promise<void> {
+    const isHeld = this.#heldOver.get(fault.kind) === fault;
+    if (await this.#inject(fault, signal)) {
+      this.#say(describe(fault));
+      this.injected.set(fault.kind, (this.injected.get(fault.kind) ?? 0) + 1);
+      if (isHeld) this.#heldOver.delete(fault.kind);
+      if (faultKinds.every((kind) => this.injected.has(kind))) this.#metAll();
+      return;
+    }
+    if (isHeld) return;
+    this.#say(`${describe(fault)} (not there)`);
+    if (this.#heldOver.has(fault.kind)) this.#dropped += 1;
+    else this.#heldOver.set(fault.kind, fault);
   }
 
   async #inject(fault: Fault, signal: AbortSignal): Promise<boolean> {

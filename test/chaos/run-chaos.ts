@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "@trommel/common";
 import { differences, type RoundNames } from "./artefacts.js";
 import { clusterSize, startChaosCluster, type ChaosCluster } from "./chaos-cluster.js";
@@ -10,6 +11,7 @@ import { FaultInjector } from "./inject-faults.js";
 import { checkRound, clearRound, DidNotEnd, finishRound, CommandSlot } from "./round.js";
 
 export interface ChaosOptions {
+  /** From two on, the faults go on until each kind of them has met something, for at most twice the time. */
   readonly minutes: number;
   readonly seed: number;
   /** Told of each fault and round. */
@@ -24,6 +26,8 @@ export interface ChaosOptions {
  */
 const usualRoundMs = 12_000;
 const paceAtMost = 3;
+/** Shorter runs need not meet every kind of fault. */
+const leastMinutesForEveryKind = 2;
 
 /**
  * Trains and scores over and over while faults are drawn from the seed, and compares each round with one that nothing
@@ -51,7 +55,7 @@ async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptio
   const pace = Math.min(paceAtMost, Math.max(1, (performance.now() - peaceStartedAt) / usualRoundMs));
   say(`${elapsed()}  undisturbed: ${undisturbed.size} artefacts; pace ${pace.toFixed(1)}`);
   const over = new AbortController();
-  const timer = setTimeout(() => over.abort(), minutes * 60_000);
+  const ending = untilEnough(injector, minutes, over.signal).then(() => over.abort());
   const injecting = injector.run(scheduleFaults(seed, clusterSize), pace, over.signal);
   const rounds: RoundReport[] = [];
   try {
@@ -66,12 +70,18 @@ async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptio
       if (!round.ended) break;
     }
   } finally {
-    clearTimeout(timer);
     over.abort();
-    await injecting;
+    await Promise.all([ending, injecting]);
     await injector.shut();
   }
   return buildReport({ seed, minutes, cluster, injector, rounds });
+}
+
+async function untilEnough(injector: FaultInjector, minutes: number, signal: AbortSignal): Promise<void> {
+  const pass = async (): Promise<void> =>
+    sleep(minutes * 60_000, undefined, { signal }).catch(() => undefined);
+  await pass();
+  if (minutes >= leastMinutesForEveryKind) await Promise.race([pass(), injector.metEveryKind]);
 }
 
 function namesOf(number: number): RoundNames {

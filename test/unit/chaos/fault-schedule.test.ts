@@ -26,6 +26,21 @@ describe("the schedule of faults", () => {
     assert.deepEqual([...new Set(coordinators)].sort(), [0, 1]);
   });
 
+  it("has every kind among the first so many as there are kinds, whatever the seed", () => {
+    for (let seed = 0; seed < 200; seed += 1) {
+      const kinds = firstFaults(seed, faultKinds.length).map(({ fault }) => fault.kind);
+      assert.deepEqual(kinds.sort(), [...faultKinds].sort());
+    }
+  });
+
+  it("has the same count of each kind in decks of one length, and no fixed order", () => {
+    const kinds = firstFaults(3, 52).map(({ fault }) => fault.kind);
+    assert.deepEqual(kinds.slice(0, 26).sort(), kinds.slice(26).sort());
+    assert.notDeepEqual(kinds.slice(0, 26), kinds.slice(26));
+    assert.equal(kinds.filter((kind) => kind === "kill-worker").length, 12);
+    assert.equal(kinds.filter((kind) => kind === "cancel-run").length, 2);
+  });
+
   it("pauses processes for longer than a lock and the look for lapsed ones", () => {
     for (const { fault } of firstFaults(2, 2000)) {
       if (fault.kind === "pause-worker") assert.ok(fault.forMs > 7500);
