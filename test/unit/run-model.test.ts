@@ -47,6 +47,22 @@ const broken: readonly (readonly [string, Partial<ModelRules>])[] = [
   ],
 ];
 
+describe("a try that failed", () => {
+  const after = (code: "store-full" | "unavailable", attemptsMade: number) =>
+    afterFailure({ code, retryable: true, attemptsMade, attempts: 8, holdsLock: true }).next;
+
+  it("is repeated less often where the store is full, for somebody has to make room", () => {
+    assert.deepEqual(
+      [0, 1, 2, 3].map((made) => after("store-full", made)),
+      ["retry", "retry", "fail", "fail"],
+    );
+    assert.deepEqual(
+      [2, 6, 7].map((made) => after("unavailable", made)),
+      ["retry", "retry", "fail"],
+    );
+  });
+});
+
 describe("the model of run control", () => {
   it("ends, ends once, balances its ledger and repeats nothing, in 3000 interleavings", (t) => {
     t.diagnostic(`seed ${seed}`);

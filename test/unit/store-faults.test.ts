@@ -134,10 +134,10 @@ describe("a request that fails for good", () => {
       says: "SlowDown",
     },
     { fault: { kind: "reset" }, code: "unavailable", tries: 8, says: "closed the connection" },
-    { fault: { kind: "answer", status: 507, code: "X" }, code: "exhausted", tries: 1, says: "no room" },
+    { fault: { kind: "answer", status: 507, code: "X" }, code: "store-full", tries: 1, says: "no room" },
     {
       fault: { kind: "answer", status: 403, code: "QuotaExceeded" },
-      code: "exhausted",
+      code: "store-full",
       tries: 1,
       says: "no room",
     },

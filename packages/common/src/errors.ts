@@ -38,7 +38,9 @@ export const errorCodes = {
   "bad-dataset": false,
   /** A person cancelled the run. */
   cancelled: false,
-  /** The machine lacks space or memory. */
+  /** The disk, quota or bucket that is written to has no room left. Somebody has to make some. */
+  "store-full": true,
+  /** The machine lacks memory or handles, or Redis has no room left. */
   exhausted: true,
   /** A broken invariant of ours. */
   internal: false,

@@ -175,5 +175,5 @@ async function planFailure(failed: {
     "failed to plan",
   );
   if (tell) await board.fail(payload.attempt, payload.stage, error);
-  return error.retryable ? error : new UnrecoverableError(error.message);
+  return last ? new UnrecoverableError(error.message) : error;
 }

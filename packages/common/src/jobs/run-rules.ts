@@ -57,6 +57,9 @@ export interface AfterFailure {
   readonly tell: boolean;
 }
 
+/** Tries of a job that meets a store without room: seconds, for somebody has to make some, and wants to be told. */
+const triesOfFullStore = 3;
+
 /**
  * @param failure.attemptsMade tries that ended before this one
  * @param failure.holdsLock false where the job's lock has lapsed, so that another may be at work on it: what becomes of
@@ -69,7 +72,9 @@ export function afterFailure(failure: {
   readonly attempts: number;
   readonly holdsLock: boolean;
 }): AfterFailure {
-  const last = !failure.retryable || failure.attemptsMade + 1 >= failure.attempts;
+  const attempts =
+    failure.code === "store-full" ? Math.min(failure.attempts, triesOfFullStore) : failure.attempts;
+  const last = !failure.retryable || failure.attemptsMade + 1 >= attempts;
   // A cancelled run has no error.
   return { next: last ? "fail" : "retry", tell: last && failure.code !== "cancelled" && failure.holdsLock };
 }

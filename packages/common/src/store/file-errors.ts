@@ -5,8 +5,11 @@ const codes: Readonly<Record<string, { code: ErrorCode; retryable?: boolean; adv
   EACCES: { code: "forbidden", advice: "Give this user access to the file and its folders" },
   EPERM: { code: "forbidden", advice: "Give this user access to the file and its folders" },
   EROFS: { code: "forbidden", advice: "The file system is read-only: choose another store" },
-  ENOSPC: { code: "exhausted", advice: "Free some space on this disk" },
-  EDQUOT: { code: "exhausted", advice: "Free some space within this user's quota" },
+  ENOSPC: { code: "store-full", advice: "Free some space on this disk and give the command again" },
+  EDQUOT: {
+    code: "store-full",
+    advice: "Free some space within this user's quota and give the command again",
+  },
   EFBIG: { code: "exhausted", advice: "Raise the limit of a file's size (ulimit -f)" },
   EMFILE: { code: "exhausted", advice: "Raise the limit of open files (ulimit -n)" },
   ENFILE: { code: "exhausted", advice: "Raise the system's limit of open files" },

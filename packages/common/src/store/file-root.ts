@@ -1,7 +1,7 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { TrommelError } from "../errors.js";
-import { isAbsent } from "./file-errors.js";
+import { isAbsent, systemCode } from "./file-errors.js";
 
 /**
  * Keeps every access inside a store's folder. A symbolic link is followed where its target is inside the root, and
@@ -34,7 +34,11 @@ export class FileRoot {
     const folder = dirname(path);
     // The check comes first: making folders through a link would already write outside.
     await this.checkNearestExisting(folder);
-    await mkdir(folder, { recursive: true });
+    await mkdir(folder, { recursive: true }).catch((thrown: unknown) => {
+      // Node.js says so of a read-only file system, too.
+      if (systemCode(thrown) !== "ENOENT") throw thrown;
+      return makeOneByOne(folder);
+    });
     return folder;
   }
 
@@ -49,5 +53,17 @@ export class FileRoot {
         current = dirname(current);
       }
     }
+  }
+}
+
+/** Makes a folder and those above it. @throws the system's own error of the one that it cannot make */
+async function makeOneByOne(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (thrown) {
+    if (systemCode(thrown) === "EEXIST") return;
+    if (systemCode(thrown) !== "ENOENT" || dirname(folder) === folder) throw thrown;
+    await makeOneByOne(dirname(folder));
+    await mkdir(folder);
   }
 }

@@ -7,7 +7,7 @@
  * `invalid-argument`. A folder cannot hold both `a` and `a/b`: whichever is put second meets `conflict`.
  *
  * Every call may also throw `forbidden`, `unavailable` (retryable: the server does not answer, or with 5xx) and
- * `exhausted` (no space or no file handles). A bucket that does not exist is `not-found` in every call.
+ * `store-full` (no space), `exhausted` (no file handles). A bucket that does not exist is `not-found` in every call.
  */
 export interface ObjectStore {
   /** The root as a person writes it, without credentials: `file:///data/x` or `s3://bucket/prefix`. */

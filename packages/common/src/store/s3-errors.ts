@@ -164,9 +164,9 @@ function judgeAnswer(call: S3Call, failure: Failure): Verdict | undefined {
     };
   }
   if (isFull(failure)) {
-    const advice = "Make room in the bucket, or raise its quota";
+    const advice = "Make room in the bucket, or raise its quota, and give the command again";
     return {
-      code: "exhausted",
+      code: "store-full",
       because: `${server} has no room left (${name}, status ${status ?? "none"})`,
       advice,
     };
