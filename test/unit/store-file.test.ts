@@ -50,6 +50,26 @@ describe("a folder as a store", () => {
   });
   afterEach(() => rm(outside, { recursive: true }));
 
+  it("gives one of two bodies whole while they are written over each other", async () => {
+    const bodies = [text("a".repeat(10)), text("b".repeat(5000))];
+    await store.put("k", bodies[0] ?? text(""));
+    let writing = true;
+    const read = async (): Promise<void> => {
+      while (writing) {
+        const found = Buffer.from(await store.get("k"));
+        assert.ok(
+          bodies.some((body) => found.equals(body)),
+          `${found.length} bytes of ${found[0]}`,
+        );
+      }
+    };
+    const write = async (): Promise<void> => {
+      for (let i = 0; i < 300 && writing; i += 1) await store.put("k", bodies[i % 2] ?? text(""));
+    };
+    const ended = (): void => void (writing = false);
+    await Promise.all([write().finally(ended), ...[1, 2, 3].map(() => read().finally(ended))]);
+  });
+
   it("says that its folder does not exist, until the first put makes it", async () => {
     await assert.rejects(keysOf(store.list("")), isError("not-found", root));
     await assert.rejects(store.get("k"), isError("not-found", "k"));

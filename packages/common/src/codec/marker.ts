@@ -230,6 +230,13 @@ export function isDamage(thrown: unknown): thrown is TrommelError {
   return thrown instanceof TrommelError && thrown.code === "corrupt" && thrown.context["damaged"] === true;
 }
 
+/** Whether an artefact could not be written because another one, whole and with other bytes, stands in its place. */
+export function standsOtherwise(thrown: unknown): boolean {
+  return (
+    thrown instanceof TrommelError && thrown.code === "conflict" && thrown.context["standing"] !== undefined
+  );
+}
+
 /** A missing bucket is `not-found` too, but names no key: that one is for a person to mend. */
 function isMissingObject(thrown: unknown): boolean {
   return thrown instanceof TrommelError && thrown.code === "not-found" && thrown.context["key"] !== undefined;

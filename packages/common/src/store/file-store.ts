@@ -41,15 +41,13 @@ export class FileStore implements ObjectStore {
       // Looked at before it is opened: opening a pipe would wait for a writer.
       const stats = await stat(real);
       if (!stats.isFile()) throw notFound(this.url, key);
-      const { size } = stats;
-      if (options.maxBytes !== undefined && size > options.maxBytes) {
-        throw tooLarge(this.url, key, size, options.maxBytes);
-      }
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
-      return await readWhole(real, size, (stats) => {
-        const found = infoOf(key, stats).etag;
-        if (options.etag !== undefined && found !== options.etag)
-          throw changed(this.url, key, options.etag, found);
+      return await readWhole(real, (stats) => {
+        const { sizeBytes, etag } = infoOf(key, stats);
+        if (options.maxBytes !== undefined && sizeBytes > options.maxBytes)
+          throw tooLarge(this.url, key, sizeBytes, options.maxBytes);
+        if (options.etag !== undefined && etag !== options.etag)
+          throw changed(this.url, key, options.etag, etag);
       });
     } catch (thrown) {
       if (isAbsent(thrown)) throw notFound(this.url, key);
@@ -175,15 +173,16 @@ async function requireFolder(path: string): Promise<void> {
   );
 }
 
-/** @param check throws where the open file is not the wanted one; asked before the first byte and after the last */
-async function readWhole(
-  path: string,
-  sizeBytes: number,
-  check: (stats: BigIntStats) => void,
-): Promise<Uint8Array> {
+/**
+ * The size is that of the open file: what stands under the name may be another one since it was looked at.
+ * @param check throws where the open file is not the wanted one; asked before the first byte and after the last
+ */
+async function readWhole(path: string, check: (stats: BigIntStats) => void): Promise<Uint8Array> {
   const file = await open(path, "r");
   try {
-    check(await file.stat({ bigint: true }));
+    const stats = await file.stat({ bigint: true });
+    check(stats);
+    const sizeBytes = Number(stats.size);
     const bytes = new Uint8Array(sizeBytes);
     let filled = 0;
     while (filled < sizeBytes) {

@@ -1,13 +1,14 @@
-import { toTrommelError } from "@trommel/common";
+import { standsOtherwise } from "@trommel/common/codec/marker";
 
 /**
  * Commits a shard that another worker may have committed meanwhile. Where that one has other hardware its bytes may differ
- * in rounding; the first marker stands, and this work was in vain but harmless.
+ * in rounding; the first marker stands, and this work was in vain but harmless. Any other conflict is thrown: then there
+ * may be no marker at all.
  */
 export async function commitOnce(commit: () => Promise<unknown>): Promise<void> {
   try {
     await commit();
   } catch (thrown) {
-    if (toTrommelError(thrown).code !== "conflict") throw thrown;
+    if (!standsOtherwise(thrown)) throw thrown;
   }
 }
