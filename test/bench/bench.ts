@@ -1,83 +1,74 @@
 /**
- * `npm run bench`: what the project promises in numbers, each a ratio or a table measured in one run.
- * `npm run bench -- extract` runs one of extract, memory, run, recipes and tianchi; `--json` prints one object for machines.
- * Everything lies in .trommel/bench, which is emptied first.
+ * `npm run bench`: what the project promises in numbers, each beside an anchor that was measured in the same run where there is one.
+ * `npm run bench -- queue listing` runs some; `--json` prints one object for machines in the place of the table,
+ * `--json FILE` writes it beside. Everything lies in .trommel/bench, which is emptied first.
  */
-import { mkdir, rm } from "node:fs/promises";
-import { availableParallelism, cpus, totalmem } from "node:os";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { TrommelError } from "@trommel/common";
+import { parseArguments } from "./bench-arguments.js";
+import { describeEnvironment } from "./environment.js";
 import { benchExtract } from "./extract-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
 import { benchRun } from "./run-bench.js";
 import { benchTianchi } from "./tianchi-bench.js";
 import { prepareMaterial, type Material } from "./material.js";
-import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
-
-type Bench = (material: Material, store: string, setting: BenchSetting) => Promise<BenchResult>;
+import type { Bench, BenchResult } from "./result.js";
+import { formatTable, type TableRow } from "./table.js";
 
 const benches: Readonly<Record<string, Bench>> = {
-  extract: benchExtract,
-  memory: benchMemory,
-  run: benchRun,
-  recipes: benchRecipes,
-  tianchi: benchTianchi,
+  extract: { material: true, measure: benchExtract },
+  memory: { material: true, measure: benchMemory },
+  run: { material: true, measure: benchRun },
+  recipes: { material: true, measure: benchRecipes },
+  tianchi: { material: true, measure: benchTianchi },
 };
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 const folder = path.join(root, ".trommel/bench");
-
-const { values: flags, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: "boolean", default: false }, threads: { type: "string" } },
-});
+const store = path.join(folder, "store");
 
 function say(words: string): void {
   process.stderr.write(`bench: ${words}\n`);
 }
 
-function chosenBenches(): string[] {
-  const known = Object.keys(benches);
-  for (const name of positionals) {
-    if (!known.includes(name)) throw refusal(`'${name}' is none`, `Name one or more of ${known.join(", ")}`);
+let prepared: Promise<Material> | undefined;
+
+function material(): Promise<Material> {
+  if (prepared === undefined) say("importing backbones");
+  return (prepared ??= prepareMaterial(folder, store));
+}
+
+async function measure(name: string, bench: Bench, threads: number): Promise<BenchResult> {
+  const setting = { folder: path.join(folder, name), threads, say };
+  if (!bench.material) {
+    say(name);
+    return await bench.measure(undefined, store, setting);
   }
-  return positionals.length === 0 ? known : positionals;
+  const own = await material();
+  say(`${name}: ${own.description}`);
+  return await bench.measure(own, store, setting);
 }
 
-function chosenThreads(): number {
-  const threads = Number(flags.threads ?? availableParallelism());
-  if (Number.isInteger(threads) && threads > 0) return threads;
-  throw refusal(`--threads ${flags.threads} is no number of threads`, "Give 1, 2, 3, …");
-}
-
-function refusal(why: string, advice: string): TrommelError {
-  return new TrommelError("invalid-argument", `failed to choose a bench: ${why}. ${advice}`);
-}
-
-function describeMachine(threads: number): string {
-  const [cpu] = cpus();
-  const memory = `${(totalmem() / 1024 ** 3).toFixed(0)} GiB`;
-  return (
-    `${cpu?.model.trim() ?? "unknown CPU"}, ${availableParallelism()} cores, ${memory}, ${process.platform} ${process.arch}, ` +
-    `Node.js ${process.versions.node}; ${threads} threads`
-  );
-}
-
-function printTable(rows: readonly BenchRow[]): void {
-  const width = (pick: (row: BenchRow) => string): number => Math.max(...rows.map((row) => pick(row).length));
-  const whatWidth = width(({ what }) => what);
-  const valueWidth = width(({ value }) => value);
-  for (const { what, value, target } of rows) {
-    console.log(`${what.padEnd(whatWidth)}  ${value.padStart(valueWidth)}  ${target ?? ""}`.trimEnd());
+/** One that fails has a row that says so; the others' rows are not lost. */
+async function measureOrSayWhy(name: string, bench: Bench, threads: number): Promise<BenchResult> {
+  try {
+    return await measure(name, bench, threads);
+  } catch (thrown) {
+    process.exitCode = 1;
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    say(`${name} failed: ${thrown instanceof TrommelError ? why : ((thrown as Error).stack ?? why)}`);
+    return {
+      rows: [{ what: "failed", value: why.split("\n")[0] ?? "", reached: false }],
+      measured: { error: why },
+    };
   }
 }
 
 async function bench(): Promise<void> {
-  const names = chosenBenches();
-  const threads = chosenThreads();
+  const { names, threads, json } = parseArguments(process.argv.slice(2), Object.keys(benches));
   if (process.platform !== "linux") {
     throw new TrommelError(
       "unsupported",
@@ -85,28 +76,38 @@ async function bench(): Promise<void> {
     );
   }
   await rm(folder, { recursive: true, force: true });
-  const store = path.join(folder, "store");
   await mkdir(store, { recursive: true });
-  say("importing backbones");
-  const material = await prepareMaterial(folder, store);
-  const results: Record<string, unknown> = {};
-  const rows: BenchRow[] = [];
-  for (const name of names) {
-    say(`${name}: ${material.description}`);
-    const own = path.join(folder, name);
-    const result = await benches[name]?.(material, store, { folder: own, threads, say });
-    rows.push(...(result?.rows ?? []));
-    results[name] = result?.measured;
+  const environment = await describeEnvironment(threads);
+  const rows: TableRow[] = [];
+  const measured: Record<string, unknown> = {};
+  for (const [name, one] of Object.entries(benches)) {
+    if (!names.includes(name)) continue;
+    const start = performance.now();
+    const result = await measureOrSayWhy(name, one, threads);
+    say(`${name} took ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    rows.push(...result.rows.map((row) => ({ bench: name, ...row })));
+    measured[name] = result.measured;
+    // After each of them: a bench that takes the process with it loses no other's figures.
+    if (typeof json === "object") await writeFile(json.file, await report());
   }
-  const machine = describeMachine(threads);
-  if (flags.json) {
-    console.log(JSON.stringify({ machine, material: material.description, rows, measured: results }));
-    return;
+  if (json === "stdout") process.stdout.write(await report());
+  else process.stdout.write(await page());
+
+  async function describeMaterial(): Promise<string | undefined> {
+    return (await prepared?.catch(() => undefined))?.description;
   }
-  console.log(
-    `\n${machine}\n${material.description}\nnpm run bench${names.length === Object.keys(benches).length ? "" : ` -- ${names.join(" ")}`}; median (least–most) where repeated\n`,
-  );
-  printTable(rows);
+
+  async function report(): Promise<string> {
+    return `${JSON.stringify({ ...environment, material: await describeMaterial(), rows, measured })}\n`;
+  }
+
+  async function page(): Promise<string> {
+    const versions = Object.entries(environment.versions).map(([name, version]) => `${name} ${version}`);
+    const command = `npm run bench${names.length === Object.keys(benches).length ? "" : ` -- ${names.join(" ")}`}`;
+    const about = [environment.machine, versions.join(", "), await describeMaterial()];
+    const head = about.filter((line) => line !== undefined).join("\n");
+    return `\n${head}\n${command} at ${environment.commit}\n\n${formatTable(rows)}\n`;
+  }
 }
 
 try {

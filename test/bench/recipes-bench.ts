@@ -1,9 +1,6 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { Material } from "./material.js";
+import { runPeer } from "./peer.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
 import { trommel } from "./trommel-command.js";
 
@@ -63,10 +60,15 @@ export async function benchRecipes(
     measured[name] = result;
   }
   for (const comparedTo of compared) {
-    const regression = await logisticRegression(store, runOf(comparedTo));
+    const regression = await runPeer(anchor, {
+      script: "logistic_regression.py",
+      args: [store, runOf(comparedTo)],
+      modules: ["numpy", "sklearn"],
+      threads: setting.threads,
+    });
     const name = `recipes: scikit-learn's logistic regression, embeddings and split of ${comparedTo}`;
-    if (typeof regression === "string") {
-      rows.push({ what: name, value: regression });
+    if ("missing" in regression) {
+      rows.push({ what: name, value: `not installed: ${regression.missing}` });
       continue;
     }
     rows.push({ what: `${name}, pictures`, value: describe(regression.pictures) });
@@ -81,22 +83,4 @@ const runOf = (name: string): string => `bench-recipe-${name.replaceAll(/[^a-z0-
 function describe({ accuracy, macroF1, logLoss, seconds }: z.infer<typeof figures>): string {
   const quality = [accuracy, macroF1, logLoss].map((figure) => figure.toFixed(4)).join(" / ");
   return `accuracy / macro F1 / log loss ${quality}, ${seconds.toFixed(1)} s`;
-}
-
-/** @returns why it could not be measured, where it could not */
-async function logisticRegression(store: string, run: string): Promise<z.infer<typeof anchor> | string> {
-  const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
-  const script = path.join(root, "test/bench/peers/logistic_regression.py");
-  // Debian's packages belong to its own interpreter, whatever comes first on the PATH.
-  const child = spawn("/usr/bin/python3", [script, store, run], { stdio: ["ignore", "pipe", "pipe"] });
-  let printed = "";
-  let complaint = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
-  const failed = once(child, "error").then(([error]) => (error as Error).message);
-  const closed = once(child, "close").then(([code]) =>
-    code === 0 ? "" : complaint.trim().split("\n").at(-1),
-  );
-  const why = await Promise.race([failed, closed]);
-  return why === "" ? anchor.parse(JSON.parse(printed)) : `not measured (${why ?? "no reason given"})`;
 }
