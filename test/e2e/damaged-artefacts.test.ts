@@ -111,12 +111,23 @@ describe("an unfinished scoring", () => {
       ...["--workers", "1", "--shard-size", "4", "--format", "csv"],
     ])) as { id: string };
     const undisturbed = await fileHashes(output);
-    await rm(join(output, "_SUCCESS.json"));
+    await truncate(join(output, "_SUCCESS.json"), 10);
     await flipByte(join(output, "part-00000.jsonl"));
     await flipByte(join(output, "part-00001.csv"));
     await rm(join(output, "part-00002.csv"));
     await truncate(join(output, "part-00003.jsonl.json"), 10);
     await failsOver(id, "part-0000");
+    await completes(id);
+    assertSameFiles(await fileHashes(output), undisturbed);
+  });
+
+  it("adds up again what its results lack", async () => {
+    const output = join(folder, "scores");
+    const undisturbed = await fileHashes(output);
+    const { scoring: id } = JSON.parse(await readFile(join(output, "_SUCCESS.json"), "utf8")) as {
+      scoring: string;
+    };
+    await rm(join(output, "ledger.json"));
     await completes(id);
     assertSameFiles(await fileHashes(output), undisturbed);
   });

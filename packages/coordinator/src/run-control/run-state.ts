@@ -147,7 +147,7 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   const body = await readIfThere(store, manifestKey);
   if (body === undefined) return undefined;
   const manifest = parseJsonAs(bundleManifest, body, manifestKey);
-  const ledger = parseJsonAs(ledgerSchema, await store.get(keys.ledger), keys.ledger);
+  const ledger = parseJsonAs(ledgerSchema, await readPart(store, keys.ledger), keys.ledger);
   const { accuracy, macroF1, logLoss, measured } = manifest.metrics;
   const location = `${store.url.replace(/\/$/, "")}/${keys.bundle}`;
   return { ledger, location, accuracy, macroF1, logLoss, measured, labels: manifest.labels };
@@ -164,14 +164,23 @@ async function readScoringResult(store: ObjectStore, config: ScoringConfig): Pro
     // A retry that was asked for since makes it unfinished, also where this file was not removed yet.
     if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
     return {
-      ledger: parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), outputKeys.ledger),
+      ledger: parseJsonAs(ledgerSchema, await readPart(output, outputKeys.ledger), outputKeys.ledger),
       location: config.output,
-      counts: parseJsonAs(scoreCounts, await output.get(outputKeys.counts), outputKeys.counts),
+      counts: parseJsonAs(scoreCounts, await readPart(output, outputKeys.counts), outputKeys.counts),
       ...(submission === null ? {} : { submission }),
     };
   } finally {
     output.close();
   }
+}
+
+/** @throws TrommelError `corrupt` where a file is gone that belongs to a result */
+async function readPart(store: ObjectStore, key: string): Promise<Uint8Array> {
+  const body = await readIfThere(store, key);
+  if (body !== undefined) return body;
+  throw new TrommelError("corrupt", `failed to read ${key}: it is of a result, and is gone`, {
+    context: { key },
+  });
 }
 
 /** Everything that can be said of a run now. Without a producer (no Redis) only the store is asked. */

@@ -1,4 +1,5 @@
 import { outputKeys, TrommelError, type ObjectStore, type ScoreFormat } from "@trommel/common";
+import { markerKeyOf, type Marker } from "@trommel/common/codec/marker";
 import { readInput } from "@trommel/common/codec/stage-input";
 
 /** Shards whose parts are read at once. */
@@ -6,7 +7,8 @@ const shardsAtOnce = 8;
 
 /**
  * Reads every part of a scoring once and holds it against its marker, for a scoring that calls itself whole is read by others,
- * who look at no marker. Damaged ones are removed, all of them, so that one resume makes them again.
+ * who look at no marker. Damaged ones are removed, all of them, so that one resume makes them again. So are those of a
+ * shard whose formats have different numbers of rows: two workers wrote them, and one of them could not read every file.
  * @throws TrommelError `missing-input` that names the first damaged part and says how many there are
  */
 export async function checkParts(
@@ -14,19 +16,27 @@ export async function checkParts(
   { shards, formats, signal }: { shards: number; formats: readonly ScoreFormat[]; signal: AbortSignal },
 ): Promise<void> {
   const missing: TrommelError[] = [];
-  const check = async (key: string): Promise<void> => {
+  const check = async (key: string): Promise<Marker | undefined> => {
     try {
-      await readInput(output, key);
+      return (await readInput(output, key)).marker;
     } catch (thrown) {
       if (!(thrown instanceof TrommelError) || thrown.code !== "missing-input") throw thrown;
       missing.push(thrown);
+      return undefined;
     }
+  };
+  const checkShard = async (index: number): Promise<void> => {
+    const keys = formats.map((format) => outputKeys.part(index, format));
+    const markers = await Promise.all(keys.map(check));
+    const rows = new Set(markers.flatMap((marker) => (marker === undefined ? [] : [marker["ok"]])));
+    if (rows.size <= 1) return;
+    await output.delete(keys.map(markerKeyOf));
+    missing.push(differingRows(keys, [...rows]));
   };
   for (let start = 0; start < shards; start += shardsAtOnce) {
     signal.throwIfAborted();
     const window = Array.from({ length: Math.min(shardsAtOnce, shards - start) }, (_, i) => start + i);
-    const keys = window.flatMap((index) => formats.map((format) => outputKeys.part(index, format)));
-    await Promise.all(keys.map(check));
+    await Promise.all(window.map(checkShard));
   }
   const [first] = missing;
   if (first === undefined) return;
@@ -35,4 +45,12 @@ export async function checkParts(
     context: first.context,
     cause: first,
   });
+}
+
+function differingRows(keys: readonly string[], rows: readonly unknown[]): TrommelError {
+  return new TrommelError(
+    "missing-input",
+    `failed to read ${keys.join(", ")}: they are of one shard and have ${rows.map(String).join(" and ")} rows. They have been removed: resume the scoring, which makes them again`,
+    { context: { keys } },
+  );
 }

@@ -64,14 +64,20 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       if (failed.length > 0) context.onNote(`${builder.soFar().failed} failed`);
     }
     const ledger = builder.ledger(span);
+    const mayWrite = (): Promise<void> => requireLast(store, scoringId, retries, signal);
+    await mayWrite();
     await removeOther(output, retries);
     const submission = merging === null ? null : await merging.write(signal);
     if (submission?.merged === false)
       context.log.warn({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
+    await mayWrite();
     await output.put(outputKeys.errors, builder.errorLines(), { contentType: "application/jsonl" });
+    await mayWrite();
     await putJson(output, outputKeys.ledger, ledger);
+    await mayWrite();
     await putJson(output, outputKeys.counts, counts.counts(ledger.ok));
     const success = describeScoring(config, { parts: span.shards, retries }, ledger.ok, submission);
+    await mayWrite();
     await putJson(output, outputKeys.success, success);
     return { images: 0, failed: 0 };
   } finally {
@@ -109,13 +115,45 @@ function checkPart(
   );
 }
 
+/**
+ * A worker that was paused may wake after others closed the scoring and its failed files were tried again: what it has
+ * added up is of before that, and must not be written over theirs.
+ * @throws TrommelError `conflict` where another retry was asked for since; the signal's reason
+ */
+async function requireLast(
+  store: ObjectStore,
+  scoringId: string,
+  retries: number,
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  if ((await store.head(scoringKeys(scoringId).retry(retries))) === undefined) return;
+  throw new TrommelError(
+    "conflict",
+    `failed to close ${scoringId}: its failed files are being tried again since it was added up. Resume it`,
+    { context: { id: scoringId } },
+  );
+}
+
 const successRetries = z.looseObject({ retries: z.int().default(0) });
 
-/** Removes a `_SUCCESS.json` that is of before the last retry, so that nobody takes what follows for its results. */
+/**
+ * Removes a `_SUCCESS.json` that is of before the last retry, so that nobody takes what follows for its results; also one
+ * that cannot be read.
+ */
 async function removeOther(output: ObjectStore, retries: number): Promise<void> {
   if ((await output.head(outputKeys.success)) === undefined) return;
-  const standing = parseJsonAs(successRetries, await output.get(outputKeys.success), outputKeys.success);
-  if (standing.retries !== retries) await output.delete([outputKeys.success]);
+  const body = await output.get(outputKeys.success);
+  if (retriesOf(body) !== retries) await output.delete([outputKeys.success]);
+}
+
+function retriesOf(success: Uint8Array): number | undefined {
+  try {
+    return parseJsonAs(successRetries, success, outputKeys.success).retries;
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
+    throw thrown;
+  }
 }
 
 /** The JSON lines are written for every scoring: their marker has its counts. */
