@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { recipe, ReleaseStack, type FailedRow } from "@trommel/common";
 import { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
@@ -226,6 +227,30 @@ describe("a file that takes the worker along", () => {
     assert.deepEqual(failed, []);
     assert.equal(pixels.size, 6);
     assert.deepEqual(await trial.state(), { blamed: new Map(), suspects: [], tried: true });
+  });
+
+  it("is counted against no file of another shard that the worker tries too", async () => {
+    const picture = await drawTexture(0, 2, 1);
+    const how = { alone: true, timeoutMs: 60_000 };
+    const [trial, other] = [newTrial(), newTrial()];
+    const going = new AbortController();
+    const killing = await OneByOne.open(trial, { recipe: decode, signal: going.signal });
+    const hanging = killing.decode(0, marked(picture, "hang"), how);
+    await waitUntil("the file is begun", async () => (await trial.state()).suspects.length === 1);
+    const leaving = new AbortController();
+    const left = await OneByOne.open(other, { recipe: decode, signal: leaving.signal });
+    const waiting = left.decode(0, picture, how);
+    const innocent = await OneByOne.open(other, { recipe: decode, signal: new AbortController().signal });
+    const decoded = innocent.decode(1, picture, how);
+    await sleep(500);
+    assert.deepEqual(await other.state(), { blamed: new Map(), suspects: [], tried: false });
+    leaving.abort(new Error("it is cancelled"));
+    await assert.rejects(waiting, /is cancelled/);
+    going.abort(new Error("the worker has to go"));
+    await assert.rejects(hanging, /has to go/);
+    assert.ok((await decoded).ok);
+    await Promise.all([killing, left, innocent].map((each) => each.stop()));
+    assert.deepEqual(await decoders(), []);
   });
 
   it("is told with the same words as one that killed only its process", async () => {

@@ -13,6 +13,12 @@ const blameDetail: Readonly<Record<BlameReason, string>> = {
 };
 
 /**
+ * One file of all the shards of this process that are tried so: a file that takes the worker along must not be counted
+ * against one of another shard, which would be taken up together with it time after time.
+ */
+const oneAtATime = pLimit(1);
+
+/**
  * Decodes the files of a shard whose workers died, one at a time and in a process that may die instead of the worker. A
  * file is left out when {@link triesPerFile} processes in a row came to nothing while they had it; where the worker goes
  * with them, the trial in Redis tells the next one.
@@ -21,7 +27,6 @@ export class OneByOne {
   readonly #trial: ShardTrial;
   readonly #recipe: ResolvedDecodeRecipe;
   readonly #child = new DecodeChild();
-  readonly #turn = pLimit(1);
   readonly #signal: AbortSignal;
   readonly #onAbort: () => void;
   readonly #blamed: Map<number, BlameReason>;
@@ -55,7 +60,9 @@ export class OneByOne {
    * @throws TrommelError where no process can be started; the signal's reason
    */
   decode(position: number, bytes: Uint8Array, how: HowToDecode): Promise<FileOutcome> {
-    return this.#turn(() => this.#decode(position, bytes, how));
+    const turn = oneAtATime(() => this.#decode(position, bytes, how));
+    // The file before may be another shard's, and take its time.
+    return unlessAborted(this.#signal, turn);
   }
 
   /** No process is left when it resolves. */
