@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
-import { cp, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { ReleaseStack } from "@trommel/common";
+import { openStore, ReleaseStack, scoringKeys } from "@trommel/common";
+import { close } from "@trommel/gpu-worker/stages/close";
+import type { StageContext } from "@trommel/gpu-worker/stages/context";
 import { RunningCli, trommel, trommelJson } from "../support/cli.js";
 import { drawDataset, drawUnlabelled, writeFiles } from "../support/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
@@ -241,6 +244,26 @@ describe("a scoring whose files are mended afterwards", () => {
     );
     parts = await committed(output, standing);
     assert.equal(parts.size, 16);
+  });
+
+  it("is not written over by a worker that wakes after its files were tried again", async () => {
+    const before = await fileHashes(output);
+    const request = scoringKeys(id).retry(0);
+    const place = openStore(store);
+    let notes = 0;
+    // It tells how many failed while it adds up.
+    const onNote = (): void => {
+      if ((notes += 1) === 1) writeFileSync(join(store, request), "a retry since");
+    };
+    await mkdir(dirname(join(store, request)), { recursive: true });
+    const { signal } = new AbortController();
+    await assert.rejects(close(id, { store: place, signal, onNote } as unknown as StageContext), {
+      code: "conflict",
+      message: /tried again since/,
+    });
+    assert.ok(notes > 0);
+    await rm(join(store, request));
+    assertSameFiles(await fileHashes(output), before);
   });
 
   it("is tried again for one reason alone, and balances where the file fails again", async () => {
