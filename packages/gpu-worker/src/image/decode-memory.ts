@@ -1,5 +1,6 @@
 import sharp from "sharp";
 import type { Metadata } from "sharp";
+import { pictureFormat } from "./picture-format.js";
 
 /**
  * What decoding a file takes at its worst, by its header and before any pixel is decoded. An estimate from above
@@ -20,10 +21,12 @@ const sampleBytes = { uchar: 1, char: 1, ushort: 2, short: 2, uint: 4, int: 4, f
 const sampleBytesAtMost = 16;
 
 /**
+ * Only formats that are decoded have their header read: the header of a drawing such as SVG is got by drawing it.
  * @returns bytes; 0 for a file whose header cannot be read or that is refused by it, since nothing of it is decoded
  * @param maxPixels what the recipe allows of width times height
  */
 export async function decodeMemoryBytes(bytes: Uint8Array, maxPixels: number): Promise<number> {
+  if (pictureFormat(bytes).kind !== "decodable") return 0;
   let header: Metadata;
   try {
     header = await sharp(bytes, { limitInputPixels: false, failOn: "none" }).metadata();
