@@ -76,6 +76,13 @@ function gifEndsEarly(buffer: Buffer): boolean {
   return buffer[last] !== 0x3b;
 }
 
+/** Numbers that stay where they are in the file, for they may be most of it. */
+interface NumberList {
+  readonly count: number;
+  /** 0 behind the last. */
+  readonly at: (index: number) => number;
+}
+
 /** Bytes of TIFF 6.0's field types 1 to 12. */
 const tiffTypeSizes = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
 
@@ -90,7 +97,7 @@ function tiffEndsEarly(buffer: Buffer): boolean {
   if (directory + 2 > buffer.length) return true;
   const entries = short(directory);
   if (directory + 2 + entries * 12 > buffer.length) return true;
-  const extents = new Map<number, number[]>();
+  const extents = new Map<number, NumberList>();
   for (let at = directory + 2; at < directory + 2 + entries * 12; at += 12) {
     const width = tiffTypeSizes[short(at + 2)] ?? 1;
     const count = long(at + 4);
@@ -100,12 +107,12 @@ function tiffEndsEarly(buffer: Buffer): boolean {
     // A field stands once; a directory that names one huge list thousands of times would take for ever.
     if (extents.has(short(at))) continue;
     const read = width === 2 ? short : long;
-    extents.set(
-      short(at),
-      Array.from({ length: count }, (_, i) => read(values + i * width)),
-    );
+    extents.set(short(at), { count, at: (i) => (i < count ? read(values + i * width) : 0) });
   }
-  const offsets = extents.get(273) ?? extents.get(324) ?? [];
-  const sizes = extents.get(279) ?? extents.get(325) ?? [];
-  return offsets.some((offset, i) => offset + (sizes[i] ?? 0) > buffer.length);
+  const offsets = extents.get(273) ?? extents.get(324);
+  const sizes = extents.get(279) ?? extents.get(325);
+  for (let i = 0; i < (offsets?.count ?? 0); i += 1) {
+    if ((offsets?.at(i) ?? 0) + (sizes?.at(i) ?? 0) > buffer.length) return true;
+  }
+  return false;
 }
