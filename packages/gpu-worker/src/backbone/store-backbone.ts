@@ -25,7 +25,7 @@ export interface StoredAs {
 
 /**
  * Writes a backbone into the store: the model first and spec.json last. The id comes from the content, so a repeat finds
- * the backbone there and changes nothing.
+ * the backbone there, and writes again only what of it is gone or damaged.
  * @returns the spec as it stands in the store
  * @throws TrommelError `conflict` where the id is taken by another backbone
  */
@@ -37,21 +37,43 @@ export async function storeBackbone(
   const spec = specOf(prepared, as);
   const keys = backboneKeys(backboneId(spec));
   if ((await target.head(keys.spec)) === undefined) {
-    await target.put(keys.model, prepared.model);
-    if (prepared.layers !== undefined) {
-      await target.put(keys.layersModel, prepared.layers.modelJson, { contentType: "application/json" });
-      await target.put(keys.layersWeights, prepared.layers.weightsBin);
-    }
+    await writeNetworks(target, prepared, keys);
     const text = new TextEncoder().encode(`${JSON.stringify(spec, undefined, 2)}\n`);
     const result = await target.put(keys.spec, text, { ifAbsent: true, contentType: "application/json" });
     if (result === "written") return spec;
   }
   const standing = parseJsonAs(backboneSpec, await target.get(keys.spec), keys.spec);
-  if (standing.hash === spec.hash) return standing;
+  if (standing.hash === spec.hash) {
+    if (!(await isWhole(target, prepared, keys))) await writeNetworks(target, prepared, keys);
+    return standing;
+  }
   throw new TrommelError(
     "conflict",
     `failed to store ${backboneId(spec)}: ${keys.spec} has another hash, ${standing.hash}. Import under another name.`,
   );
+}
+
+type Keys = ReturnType<typeof backboneKeys>;
+
+function networksOf({ model, layers }: PreparedBackbone, keys: Keys): [key: string, bytes: Uint8Array][] {
+  if (layers === undefined) return [[keys.model, model]];
+  return [
+    [keys.model, model],
+    [keys.layersModel, layers.modelJson],
+    [keys.layersWeights, layers.weightsBin],
+  ];
+}
+
+async function writeNetworks(target: ObjectStore, prepared: PreparedBackbone, keys: Keys): Promise<void> {
+  for (const [key, bytes] of networksOf(prepared, keys)) {
+    await target.put(key, bytes, key.endsWith(".json") ? { contentType: "application/json" } : {});
+  }
+}
+
+/** Layers are only looked for: those of another source may be worded otherwise and compile to the same model. */
+async function isWhole(target: ObjectStore, prepared: PreparedBackbone, keys: Keys): Promise<boolean> {
+  for (const [key] of networksOf(prepared, keys)) if ((await target.head(key)) === undefined) return false;
+  return Buffer.compare(await target.get(keys.model), prepared.model) === 0;
 }
 
 function specOf(prepared: PreparedBackbone, as: StoredAs): BackboneSpec {
