@@ -9,6 +9,7 @@ import { FileRoot } from "./file-root.js";
 import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
+import { objectBytesAtMost } from "./read-bounds.js";
 import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
 
 /**
@@ -42,9 +43,8 @@ export class FileStore implements ObjectStore {
       const stats = await stat(real);
       if (!stats.isFile()) throw notFound(this.url, key);
       const { size } = stats;
-      if (options.maxBytes !== undefined && size > options.maxBytes) {
-        throw tooLarge(this.url, key, size, options.maxBytes);
-      }
+      const { maxBytes = objectBytesAtMost } = options;
+      if (size > maxBytes) throw tooLarge(this.url, key, size, maxBytes);
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
       return await readWhole(real, size, (stats) => {
         const found = infoOf(key, stats).etag;

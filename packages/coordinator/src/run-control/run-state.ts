@@ -29,6 +29,8 @@ import {
   type SubmissionOutcome,
 } from "@trommel/common/artefacts/scoring-output";
 import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
+import type { GetOptions } from "@trommel/common/store/object-store";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 import { rootJobId, type JobProducer } from "./job-producer.js";
 
@@ -147,7 +149,7 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   const body = await readIfThere(store, manifestKey);
   if (body === undefined) return undefined;
   const manifest = parseJsonAs(bundleManifest, body, manifestKey);
-  const ledger = parseJsonAs(ledgerSchema, await store.get(keys.ledger), keys.ledger);
+  const ledger = parseJsonAs(ledgerSchema, await store.get(keys.ledger, readBounds.document), keys.ledger);
   const { accuracy, macroF1, logLoss, measured } = manifest.metrics;
   const location = `${store.url.replace(/\/$/, "")}/${keys.bundle}`;
   return { ledger, location, accuracy, macroF1, logLoss, measured, labels: manifest.labels };
@@ -164,9 +166,17 @@ async function readScoringResult(store: ObjectStore, config: ScoringConfig): Pro
     // A retry that was asked for since makes it unfinished, also where this file was not removed yet.
     if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
     return {
-      ledger: parseJsonAs(ledgerSchema, await output.get(outputKeys.ledger), outputKeys.ledger),
+      ledger: parseJsonAs(
+        ledgerSchema,
+        await output.get(outputKeys.ledger, readBounds.document),
+        outputKeys.ledger,
+      ),
       location: config.output,
-      counts: parseJsonAs(scoreCounts, await output.get(outputKeys.counts), outputKeys.counts),
+      counts: parseJsonAs(
+        scoreCounts,
+        await output.get(outputKeys.counts, readBounds.document),
+        outputKeys.counts,
+      ),
       ...(submission === null ? {} : { submission }),
     };
   } finally {
@@ -273,9 +283,13 @@ function cancelKey(subject: Subject): string {
   return subject.kind === "run" ? runKeys(subject.id).cancelled : scoringKeys(subject.id).cancelled;
 }
 
-export async function readIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+export async function readIfThere(
+  store: ObjectStore,
+  key: string,
+  bound: GetOptions = readBounds.document,
+): Promise<Uint8Array | undefined> {
   try {
-    return await store.get(key);
+    return await store.get(key, bound);
   } catch (thrown) {
     if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
     throw thrown;

@@ -11,6 +11,7 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { decodeModel } from "../graph/onnx-model.js";
 import { elementTypeCodes, int64ToNumber } from "../graph/onnx-proto.js";
 import type { PreparedBackbone } from "./prepared-backbone.js";
@@ -46,7 +47,7 @@ export async function storeBackbone(
     const result = await target.put(keys.spec, text, { ifAbsent: true, contentType: "application/json" });
     if (result === "written") return spec;
   }
-  const standing = parseJsonAs(backboneSpec, await target.get(keys.spec), keys.spec);
+  const standing = parseJsonAs(backboneSpec, await target.get(keys.spec, readBounds.document), keys.spec);
   if (standing.hash === spec.hash) return standing;
   throw new TrommelError(
     "conflict",

@@ -17,6 +17,7 @@ import { readScoringSpan } from "@trommel/common/artefacts/retry";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
 import { readInput } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 import { checkParts } from "./check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
@@ -114,7 +115,11 @@ const successRetries = z.looseObject({ retries: z.int().default(0) });
 /** Removes a `_SUCCESS.json` that is of before the last retry, so that nobody takes what follows for its results. */
 async function removeOther(output: ObjectStore, retries: number): Promise<void> {
   if ((await output.head(outputKeys.success)) === undefined) return;
-  const standing = parseJsonAs(successRetries, await output.get(outputKeys.success), outputKeys.success);
+  const standing = parseJsonAs(
+    successRetries,
+    await output.get(outputKeys.success, readBounds.document),
+    outputKeys.success,
+  );
   if (standing.retries !== retries) await output.delete([outputKeys.success]);
 }
 
