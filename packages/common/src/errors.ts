@@ -97,5 +97,8 @@ export function toTrommelError(thrown: unknown): TrommelError {
 
 /** Whether a write failed because Redis has reached its `maxmemory`; reads and removals go on then. */
 export function isRedisFull(thrown: unknown): boolean {
-  return /\bOOM command not allowed/.test(messageOf(thrown));
+  if (/\bOOM command not allowed/.test(messageOf(thrown))) return true;
+  // A transaction is discarded with EXECABORT alone; ioredis keeps what its commands met beside it.
+  const met: unknown = thrown instanceof Error && "previousErrors" in thrown ? thrown.previousErrors : [];
+  return Array.isArray(met) && met.some(isRedisFull);
 }

@@ -23,6 +23,7 @@ import {
 import { holdsLock } from "@trommel/common/jobs/job-lock";
 import { afterFailure } from "@trommel/common/jobs/run-rules";
 import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
@@ -134,11 +135,11 @@ async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
     throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
   if (payload.stage === "plan-run" || payload.stage === "plan-measure") {
     const key = runKeys(id).config;
-    const config = parseJsonAs(runConfig, await store.get(key), key);
+    const config = parseJsonAs(runConfig, await store.get(key, readBounds.document), key);
     await (payload.stage === "plan-run" ? planRun : planMeasure)(config, context);
   } else {
     const key = scoringKeys(id).config;
-    const config = parseJsonAs(scoringConfig, await store.get(key), key);
+    const config = parseJsonAs(scoringConfig, await store.get(key, readBounds.document), key);
     await planScoring(config, context);
   }
   try {

@@ -12,6 +12,7 @@ import {
   type PredictedRow,
   type PredictOptions,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { createEngine } from "./backbone/engines/create-engine.js";
 import { decodeImage } from "./image/decode-image.js";
 import { scoreRowOf } from "./stages/score-rows.js";
@@ -22,7 +23,7 @@ export async function predictFiles(options: PredictOptions): Promise<PredictedRo
   try {
     const manifest = parseJsonAs(
       bundleManifest,
-      await bundle.get(bundleFiles.manifest),
+      await bundle.get(bundleFiles.manifest, readBounds.document),
       `${options.bundle}/bundle.json`,
     );
     const topK = chooseTopK(options.topK, manifest.labels.length);
@@ -71,7 +72,7 @@ async function predictFile(
 }
 
 async function readModel(bundle: ObjectStore, manifest: BundleManifest): Promise<Uint8Array> {
-  const model = await bundle.get(bundleFiles.model);
+  const model = await bundle.get(bundleFiles.model, readBounds.network);
   const found = sha256Hex(model);
   if (found === manifest.hashes[bundleFiles.model]) return model;
   throw new TrommelError(

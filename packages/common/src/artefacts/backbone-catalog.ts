@@ -2,6 +2,7 @@ import { TrommelError } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
 import type { ObjectStore } from "../store/object-store.js";
 import { sha256Hex } from "../codec/canonical-json.js";
+import { readBounds } from "../store/read-bounds.js";
 import { backboneId, backboneSpec, type BackboneSpec } from "./backbone-spec.js";
 import { backboneKeys } from "./names.js";
 
@@ -11,7 +12,7 @@ export async function listBackbones(store: ObjectStore): Promise<BackboneSpec[]>
   try {
     for await (const { key } of store.list("backbones/")) {
       if (/^backbones\/[^/]+\/spec\.json$/.test(key)) {
-        specs.push(parseJsonAs(backboneSpec, await store.get(key), key));
+        specs.push(parseJsonAs(backboneSpec, await store.get(key, readBounds.document), key));
       }
     }
   } catch (thrown) {
@@ -52,7 +53,7 @@ export async function resolveBackbone(store: ObjectStore, reference: string): Pr
 /** The network of a backbone, its hash checked. */
 export async function readBackboneModel(store: ObjectStore, spec: BackboneSpec): Promise<Uint8Array> {
   const key = backboneKeys(backboneId(spec)).model;
-  const bytes = await store.get(key);
+  const bytes = await store.get(key, readBounds.network);
   const found = sha256Hex(bytes);
   if (found !== spec.modelSha256) {
     throw new TrommelError(

@@ -1,6 +1,7 @@
 import { canonicalJson } from "../codec/canonical-json.js";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore } from "../store/object-store.js";
+import { readBounds } from "../store/read-bounds.js";
 import type { RunConfig } from "./run.js";
 
 const key = "_trommel/run.json";
@@ -18,7 +19,7 @@ export async function claimExport(target: ObjectStore, config: RunConfig): Promi
   );
   if ((await target.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written")
     return;
-  if (body.equals(await target.get(key))) return;
+  if (body.equals(await target.get(key, readBounds.document))) return;
   throw new TrommelError(
     "conflict",
     `failed to export to ${target.url}: another run has taken the place (${key}). Empty it, or train with another --output`,

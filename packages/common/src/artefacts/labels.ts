@@ -3,6 +3,7 @@ import { sha256Hex } from "../codec/canonical-json.js";
 import { TrommelError } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
 import type { ObjectStore } from "../store/object-store.js";
+import { readBounds } from "../store/read-bounds.js";
 import { labelOfKey } from "./listing.js";
 import { runKeys } from "./names.js";
 import type { RunConfig } from "./run.js";
@@ -38,7 +39,7 @@ export async function readLabelLookup(
   const { tableSha256 } = config.labels;
   if (tableSha256 === null) return labelLookup(null);
   const key = runKeys(config.id).labels;
-  const bytes = await store.get(key);
+  const bytes = await store.get(key, readBounds.dataset);
   const found = sha256Hex(bytes);
   if (found === tableSha256) return labelLookup(parseJsonAs(labelTable, bytes, key));
   throw new TrommelError(

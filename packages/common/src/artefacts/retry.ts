@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseJsonAs } from "../parse.js";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore } from "../store/object-store.js";
+import { readBounds } from "../store/read-bounds.js";
 import { failureReason, type FailureReason } from "./failure-reason.js";
 import { listingSummary } from "./listing.js";
 import { scoringKeys } from "./names.js";
@@ -98,7 +99,7 @@ function unplanned(key: string): TrommelError {
 
 async function getIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
   try {
-    return await store.get(key);
+    return await store.get(key, readBounds.document);
   } catch (thrown) {
     if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
     throw thrown;

@@ -3,6 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore, PutOptions } from "../store/object-store.js";
+import { objectBytesAtMost } from "../store/read-bounds.js";
 import { canonicalJson, sha256Hex } from "./canonical-json.js";
 
 /**
@@ -110,7 +111,8 @@ async function holds(
   const info = await store.head(key);
   if (info?.sizeBytes !== sizeBytes) return false;
   if (bytes !== undefined && info.etag === createHash("md5").update(bytes).digest("hex")) return true;
-  const standing = await getUnlessMissing(store, key);
+  // It may be another one by now.
+  const standing = await unlessTooLarge(getUnlessMissing(store, key, sizeBytes));
   return standing !== undefined && sha256Hex(standing) === sha256;
 }
 
@@ -181,8 +183,8 @@ export async function readWithMarker(
 ): Promise<{ bytes: Uint8Array; marker: Marker }> {
   return rereading(async () => {
     const marker = await readMarker(store, key, schema);
-    const bytes = await getUnlessMissing(store, key);
-    if (bytes === undefined) throw notAsMarked(store, marker, "is not there");
+    const bytes = await unlessTooLarge(getUnlessMissing(store, key, marker.sizeBytes));
+    if (bytes === undefined) throw notAsMarked(store, marker, "is not there or is larger");
     const sha256 = sha256Hex(bytes);
     if (sha256 === marker.sha256) return { bytes, marker };
     throw notAsMarked(store, marker, `has ${bytes.byteLength} bytes with sha256 ${sha256}`);
@@ -216,12 +218,28 @@ export async function unlessDamaged<T>(reading: Promise<T>): Promise<T | "damage
   }
 }
 
-async function getUnlessMissing(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+/** @throws TrommelError `too-large` for an object above `sizeBytes`, or above what is read whole */
+async function getUnlessMissing(
+  store: ObjectStore,
+  key: string,
+  sizeBytes: number,
+): Promise<Uint8Array | undefined> {
   try {
-    return await store.get(key);
+    return await store.get(key, { maxBytes: Math.min(sizeBytes, objectBytesAtMost) });
   } catch (thrown) {
     if (isMissingObject(thrown)) return undefined;
     throw thrown;
+  }
+}
+
+/** Undefined for an object that is larger than its marker says; one that nobody reads whole is an error. */
+async function unlessTooLarge(reading: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+  try {
+    return await reading;
+  } catch (thrown) {
+    if (!(thrown instanceof TrommelError) || thrown.code !== "too-large") throw thrown;
+    if (thrown.context["maxBytes"] === objectBytesAtMost) throw thrown;
+    return undefined;
   }
 }
 

@@ -9,6 +9,7 @@ import { FileRoot } from "./file-root.js";
 import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
+import { objectBytesAtMost } from "./read-bounds.js";
 import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
 
 /**
@@ -42,10 +43,10 @@ export class FileStore implements ObjectStore {
       const stats = await stat(real);
       if (!stats.isFile()) throw notFound(this.url, key);
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
+      const { maxBytes = objectBytesAtMost } = options;
       return await readWhole(real, (stats) => {
         const { sizeBytes, etag } = infoOf(key, stats);
-        if (options.maxBytes !== undefined && sizeBytes > options.maxBytes)
-          throw tooLarge(this.url, key, sizeBytes, options.maxBytes);
+        if (sizeBytes > maxBytes) throw tooLarge(this.url, key, sizeBytes, maxBytes);
         if (options.etag !== undefined && etag !== options.etag)
           throw changed(this.url, key, options.etag, etag);
       });

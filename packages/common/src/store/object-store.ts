@@ -57,7 +57,7 @@ export interface ObjectInfo {
 export interface GetOptions {
   /** As `list` or `head` gave it: the object must be that one, from the first byte to the last. @default any */
   readonly etag?: string;
-  /** @default no bound */
+  /** @default 4 GiB, the largest object that is read whole; see `read-bounds.ts` for our own artefacts */
   readonly maxBytes?: number;
   readonly signal?: AbortSignal;
 }

@@ -1,6 +1,7 @@
 import { GetObjectCommand, type GetObjectCommandOutput, type S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import type { GetOptions } from "./object-store.js";
+import { objectBytesAtMost } from "./read-bounds.js";
 import { OtherObject, TooLong } from "./s3-errors.js";
 import { hasChecksum, type EtagCheck } from "./s3-etag.js";
 import type { S3Retries } from "./s3-retry.js";
@@ -47,7 +48,7 @@ export async function readObject(
 
 async function readAnswer(
   { Body, ContentLength: statedBytes, ETag }: GetObjectCommandOutput,
-  { maxBytes = Number.POSITIVE_INFINITY, etag, signal }: GetOptions,
+  { maxBytes = objectBytesAtMost, etag, signal }: GetOptions,
   name: string,
 ): Promise<Uint8Array> {
   // In Node the body is an IncomingMessage, or a stream that checks the checksum on the way.

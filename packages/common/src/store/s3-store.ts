@@ -5,6 +5,7 @@ import type { Location } from "./location.js";
 import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
 import { bareEtag, readObject } from "./s3-body.js";
 import type { ConfiguredS3 } from "./s3-client.js";
+import { objectBytesAtMost } from "./read-bounds.js";
 import { BucketRemover } from "./s3-delete.js";
 import { failureOf, OtherObject, s3Error, TooLong } from "./s3-errors.js";
 import { EtagCheck, md5Base64 } from "./s3-etag.js";
@@ -51,7 +52,8 @@ export class S3Store implements ObjectStore {
       return await readObject({ client, retries, etags }, address, options);
     } catch (thrown) {
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
-      if (thrown instanceof TooLong) throw tooLarge(this.url, key, thrown.sizeBytes, options.maxBytes ?? 0);
+      if (thrown instanceof TooLong)
+        throw tooLarge(this.url, key, thrown.sizeBytes, options.maxBytes ?? objectBytesAtMost);
       if (thrown instanceof OtherObject) throw changed(this.url, key, thrown.asked, thrown.found);
       const isMissing = await this.isMissing(thrown).catch((second: unknown) => {
         throw this.error(`read ${this.url}/${key}`, second);

@@ -1,6 +1,7 @@
 import { canonicalJson, listingSummary, parseJsonAs, scoringKeys } from "@trommel/common";
 import type { ScoringConfig } from "@trommel/common";
 import type { ScoringRetry } from "@trommel/common/artefacts/retry";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import { ShardOutcomes } from "../run-control/shard-outcomes.js";
 import type { PlanContext } from "./plan-context.js";
@@ -21,7 +22,11 @@ export async function planScoringRetry(
 ): Promise<void> {
   const { attempt, store, producer, board } = context;
   const keys = scoringKeys(config.id);
-  const { shards: base, listed } = parseJsonAs(listingSummary, await store.get(keys.listing), keys.listing);
+  const { shards: base, listed } = parseJsonAs(
+    listingSummary,
+    await store.get(keys.listing, readBounds.document),
+    keys.listing,
+  );
   const totals = { shards: 0, images: 0 };
   const feed = feedShards(context, {
     id: config.id,

@@ -6,6 +6,7 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 
 /**
@@ -117,7 +118,11 @@ class KeyCursor {
   async #readOn(): Promise<boolean> {
     const file = this.#files[this.#nextFile];
     if (file === undefined) return false;
-    this.#keys = parseJsonAs(rememberedFile, await this.#store.get(file), file).validation;
+    this.#keys = parseJsonAs(
+      rememberedFile,
+      await this.#store.get(file, readBounds.dataset),
+      file,
+    ).validation;
     this.#nextFile += 1;
     this.#at = 0;
     return true;

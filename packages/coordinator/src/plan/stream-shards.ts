@@ -12,6 +12,7 @@ import {
   type SkipReason,
 } from "@trommel/common";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
+import { readBounds } from "@trommel/common/store/read-bounds";
 
 /**
  * Prefix to shards, as a stream.
@@ -106,7 +107,7 @@ export async function writeShard(
 export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
   let body: Uint8Array;
   try {
-    body = await store.get(key);
+    body = await store.get(key, readBounds.dataset);
   } catch (thrown) {
     if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
     throw thrown;
@@ -129,7 +130,7 @@ export function skipHidden(key: string): SkipReason | undefined {
 /** The listing of a run or scoring, or undefined while it goes on. */
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
   if ((await store.head(key)) === undefined) return undefined;
-  return parseJsonAs(listingSummary, await store.get(key), key);
+  return parseJsonAs(listingSummary, await store.get(key, readBounds.document), key);
 }
 
 /**

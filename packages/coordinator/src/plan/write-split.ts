@@ -9,6 +9,7 @@ import {
   type Shard,
   type Split,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { chooseSplit } from "./choose-split.js";
 import type { RankedImages } from "./ranked-images.js";
 import type { SplitMemory } from "./split-memory.js";
@@ -35,7 +36,9 @@ export async function writeSplit(
   const body = Buffer.from(canonicalJson(chosen), "utf8");
   const outcome = await store.put(splitKey, body, { ifAbsent: true, contentType: "application/json" });
   const standing =
-    outcome === "written" ? chosen : parseJsonAs(splitSchema, await store.get(splitKey), splitKey);
+    outcome === "written"
+      ? chosen
+      : parseJsonAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey);
   const count = standing.validation.reduce((sum, positions) => sum + positions.length, 0);
   // Also on a retry: the try before may have ended between the two.
   await memory.write(validationKeys(store, config.id, standing), count);
@@ -52,7 +55,7 @@ export async function extendSplit(
   triedAgain: readonly Shard[],
 ): Promise<void> {
   const from = runKeys(retryOf.run).split;
-  const split = parseJsonAs(splitSchema, await store.get(from), from);
+  const split = parseJsonAs(splitSchema, await store.get(from, readBounds.dataset), from);
   const validation = split.validation.map((positions) => [...positions]);
   for (const { index, supersedes } of triedAgain) {
     if (supersedes === undefined || index < validation.length) continue;
@@ -68,7 +71,7 @@ async function* validationKeys(store: ObjectStore, id: string, split: Split): As
   for (const [index, positions] of split.validation.entries()) {
     if (positions.length === 0) continue;
     const key = runKeys(id).shard(index);
-    const { entries } = parseJsonAs(shardSchema, await store.get(key), key);
+    const { entries } = parseJsonAs(shardSchema, await store.get(key, readBounds.dataset), key);
     for (const position of positions) {
       const entry = entries[position];
       if (entry !== undefined) yield entry.key;

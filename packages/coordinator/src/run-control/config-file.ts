@@ -1,4 +1,5 @@
 import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 
 /** Writes a configuration once; under an old name only the same one is accepted. */
 export async function writeConfig<T extends { readonly id: string }>(
@@ -20,7 +21,7 @@ export async function checkConfig<T extends { readonly id: string }>(
   parse: (body: Uint8Array) => T,
 ): Promise<void> {
   if ((await store.head(key)) === undefined) return;
-  const existing = parse(await store.get(key));
+  const existing = parse(await store.get(key, readBounds.document));
   if (canonicalJson(existing) === canonicalJson(config)) return;
   const fields = differingFields(existing, config);
   throw new TrommelError(

@@ -13,6 +13,7 @@ import { errorLine } from "@trommel/common/artefacts/ledger";
 import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
 import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { readResult, type Subject } from "./run-state.js";
 import { ShardOutcomes, shardsReadAtOnce } from "./shard-outcomes.js";
 
@@ -116,7 +117,7 @@ async function readErrorLines(store: ObjectStore, subject: Subject): Promise<Err
   const place = subject.kind === "run" ? store : openStore(subject.config.output);
   try {
     const key = subject.kind === "run" ? runKeys(subject.id).errors : outputKeys.errors;
-    const lines = Buffer.from(await place.get(key))
+    const lines = Buffer.from(await place.get(key, readBounds.dataset))
       .toString("utf8")
       .split("\n");
     return lines.flatMap((line, i) =>

@@ -10,6 +10,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import type { RetryReasons } from "@trommel/common/artefacts/retry";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { checkConfig, writeConfig } from "./config-file.js";
 import { checkExport, resolveExport } from "./resolve-export.js";
 import type { Resolved } from "./resolve-run.js";
@@ -65,7 +66,8 @@ async function copyDecided(store: ObjectStore, of: RunConfig, id: string): Promi
   const from = runKeys(of.id);
   const to = runKeys(id);
   const once = { ifAbsent: true, contentType: "application/json" };
-  if (of.labels.tableSha256 !== null) await store.put(to.labels, await store.get(from.labels), once);
+  if (of.labels.tableSha256 !== null)
+    await store.put(to.labels, await store.get(from.labels, readBounds.dataset), once);
   if (of.recipe.normalization === "dataset") {
     const { bytes } = await readWithMarker(store, from.normalization);
     await writeWithMarker(store, to.normalization, bytes);

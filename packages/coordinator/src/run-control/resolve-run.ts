@@ -23,6 +23,7 @@ import {
   type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { checkClasses } from "../plan/choose-split.js";
 import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
 import { checkConfig, writeConfig } from "./config-file.js";
@@ -109,7 +110,7 @@ async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTa
   const key = runKeys(config.id).labels;
   const body = Buffer.from(canonicalJson(table), "utf8");
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
-  if (sha256Hex(await store.get(key)) === config.labels.tableSha256) return;
+  if (sha256Hex(await store.get(key, readBounds.dataset)) === config.labels.tableSha256) return;
   throw new TrommelError(
     "conflict",
     `failed to use the id ${config.id}: other labels stand under it (${key}). Choose another id with --run`,
@@ -205,7 +206,7 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
   try {
     const manifest = parseJsonAs(
       bundleManifest,
-      await store.get(bundleFiles.manifest),
+      await store.get(bundleFiles.manifest, readBounds.document),
       `${location}/bundle.json`,
     );
     const modelSha256 = manifest.hashes[bundleFiles.model];
@@ -247,7 +248,7 @@ async function claimOutput(config: ScoringConfig): Promise<void> {
   try {
     const options = { ifAbsent: true, contentType: "application/json" };
     if ((await output.put(ownerKey, body, options)) === "exists")
-      requireOwner(config, await output.get(ownerKey));
+      requireOwner(config, await output.get(ownerKey, readBounds.document));
   } finally {
     output.close();
   }
@@ -257,7 +258,8 @@ async function claimOutput(config: ScoringConfig): Promise<void> {
 async function checkOutput(config: ScoringConfig): Promise<void> {
   const output = openStore(config.output);
   try {
-    if ((await output.head(ownerKey)) !== undefined) requireOwner(config, await output.get(ownerKey));
+    if ((await output.head(ownerKey)) !== undefined)
+      requireOwner(config, await output.get(ownerKey, readBounds.document));
   } finally {
     output.close();
   }

@@ -16,6 +16,7 @@ import {
   type RetryReasons,
   type RetryRequest,
 } from "@trommel/common/artefacts/retry";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { readResult, type Subject } from "./run-state.js";
 
 type Scoring = Extract<Subject, { readonly kind: "scoring" }>;
@@ -52,7 +53,7 @@ export async function requestScoringRetry(
   const key = scoringKeys(id).retry(request.index);
   const body = Buffer.from(canonicalJson(request), "utf8");
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "exists")
-    requireSame(id, parseJsonAs(retryRequest, await store.get(key), key), reasons);
+    requireSame(id, parseJsonAs(retryRequest, await store.get(key, readBounds.document), key), reasons);
   // The request alone says that it is unfinished; this is for readers who know nothing but the output prefix.
   const output = openStore(scoring.config.output);
   try {

@@ -29,6 +29,8 @@ import {
   type SubmissionOutcome,
 } from "@trommel/common/artefacts/scoring-output";
 import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
+import type { GetOptions } from "@trommel/common/store/object-store";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 import { rootJobId, type JobProducer } from "./job-producer.js";
 
@@ -282,9 +284,13 @@ function cancelKey(subject: Subject): string {
   return subject.kind === "run" ? runKeys(subject.id).cancelled : scoringKeys(subject.id).cancelled;
 }
 
-export async function readIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+export async function readIfThere(
+  store: ObjectStore,
+  key: string,
+  bound: GetOptions = readBounds.document,
+): Promise<Uint8Array | undefined> {
   try {
-    return await store.get(key);
+    return await store.get(key, bound);
   } catch (thrown) {
     if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
     throw thrown;

@@ -15,6 +15,7 @@ import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
 import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import type { ShardSpan } from "@trommel/common/artefacts/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { readIfThere, type Subject } from "./run-state.js";
 
 /** Shards whose small files are read at once. */
@@ -57,13 +58,13 @@ export class ShardOutcomes {
   /** @throws TrommelError `not-found` */
   async shard(index: number): Promise<Shard> {
     const key = this.#shardKey(index);
-    return parseShard(await this.#store.get(key), key);
+    return parseShard(await this.#store.get(key, readBounds.dataset), key);
   }
 
   /** Undefined where the listing has not come so far. */
   async findShard(index: number): Promise<Shard | undefined> {
     const key = this.#shardKey(index);
-    const body = await readIfThere(this.#store, key);
+    const body = await readIfThere(this.#store, key, readBounds.dataset);
     return body === undefined ? undefined : parseShard(body, key);
   }
 

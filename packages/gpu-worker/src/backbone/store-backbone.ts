@@ -11,6 +11,7 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { decodeModel } from "../graph/onnx-model.js";
 import { elementTypeCodes, int64ToNumber } from "../graph/onnx-proto.js";
 import type { PreparedBackbone } from "./prepared-backbone.js";
@@ -42,7 +43,7 @@ export async function storeBackbone(
     const result = await target.put(keys.spec, text, { ifAbsent: true, contentType: "application/json" });
     if (result === "written") return spec;
   }
-  const standing = parseJsonAs(backboneSpec, await target.get(keys.spec), keys.spec);
+  const standing = parseJsonAs(backboneSpec, await target.get(keys.spec, readBounds.document), keys.spec);
   if (standing.hash === spec.hash) {
     if (!(await isWhole(target, prepared, keys))) await writeNetworks(target, prepared, keys);
     return standing;
@@ -73,7 +74,7 @@ async function writeNetworks(target: ObjectStore, prepared: PreparedBackbone, ke
 /** Layers are only looked for: those of another source may be worded otherwise and compile to the same model. */
 async function isWhole(target: ObjectStore, prepared: PreparedBackbone, keys: Keys): Promise<boolean> {
   for (const [key] of networksOf(prepared, keys)) if ((await target.head(key)) === undefined) return false;
-  return Buffer.compare(await target.get(keys.model), prepared.model) === 0;
+  return Buffer.compare(await target.get(keys.model, readBounds.network), prepared.model) === 0;
 }
 
 function specOf(prepared: PreparedBackbone, as: StoredAs): BackboneSpec {

@@ -17,6 +17,7 @@ import { readScoringSpan } from "@trommel/common/artefacts/retry";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
 import { readInput } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 import { checkParts } from "./check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
@@ -143,7 +144,7 @@ const successRetries = z.looseObject({ retries: z.int().default(0) });
  */
 async function removeOther(output: ObjectStore, retries: number): Promise<void> {
   if ((await output.head(outputKeys.success)) === undefined) return;
-  const body = await output.get(outputKeys.success);
+  const body = await output.get(outputKeys.success, readBounds.document);
   if (retriesOf(body) !== retries) await output.delete([outputKeys.success]);
 }
 

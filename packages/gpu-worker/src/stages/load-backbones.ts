@@ -6,6 +6,7 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import type { EngineBackbone } from "../backbone/engines/engine.js";
 
 /** A backbone as a run or a bundle uses it. */
@@ -33,7 +34,10 @@ export async function loadBackbones(
     const keys = backboneKeys(backboneId(spec));
     const layers =
       withLayers && spec.source.kind !== "onnx"
-        ? { modelJson: await store.get(keys.layersModel), weightsBin: await store.get(keys.layersWeights) }
+        ? {
+            modelJson: await store.get(keys.layersModel, readBounds.document),
+            weightsBin: await store.get(keys.layersWeights, readBounds.network),
+          }
         : null;
     const used = normalization === null ? spec : { ...spec, normalization };
     backbones.push({ spec: used, model, layers });

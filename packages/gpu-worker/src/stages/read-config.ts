@@ -20,7 +20,9 @@ import {
 } from "@trommel/common";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/resolved-run";
+import type { GetOptions } from "@trommel/common/store/object-store";
 import { readInput } from "@trommel/common/codec/stage-input";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import type { BackboneUse } from "./load-backbones.js";
 
 /** The small artefacts that stages start from, read and parsed. */
@@ -56,7 +58,11 @@ export async function readBundleManifest({ bundle }: ScoringConfig): Promise<Bun
   const from = openStore(bundle.location);
   try {
     const name = `${bundle.location}/${bundleFiles.manifest}`;
-    const manifest = parseJsonAs(bundleManifest, await from.get(bundleFiles.manifest), name);
+    const manifest = parseJsonAs(
+      bundleManifest,
+      await from.get(bundleFiles.manifest, readBounds.document),
+      name,
+    );
     const found = manifest.hashes[bundleFiles.model];
     if (found === bundle.modelSha256) return manifest;
     throw new TrommelError(
@@ -69,7 +75,7 @@ export async function readBundleManifest({ bundle }: ScoringConfig): Promise<Bun
 }
 
 export async function readShard(store: ObjectStore, key: string): Promise<Shard> {
-  return parseShard(await required(store, key), key);
+  return parseShard(await required(store, key, readBounds.dataset), key);
 }
 
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary> {
@@ -78,7 +84,7 @@ export async function readListing(store: ObjectStore, key: string): Promise<List
 
 export async function readSplit(store: ObjectStore, id: string): Promise<Split> {
   const key = runKeys(id).split;
-  return parseJsonAs(splitSchema, await required(store, key), key);
+  return parseJsonAs(splitSchema, await required(store, key, readBounds.dataset), key);
 }
 
 /** Positions of a shard's images that validate. @throws TrommelError `corrupt` where the split is of another listing */
@@ -92,9 +98,13 @@ export function validationOf(split: Split, shardIndex: number): ReadonlySet<numb
 }
 
 /** @throws TrommelError `missing-input`: the stage before has not written it */
-async function required(store: ObjectStore, key: string): Promise<Uint8Array> {
+async function required(
+  store: ObjectStore,
+  key: string,
+  bound: GetOptions = readBounds.document,
+): Promise<Uint8Array> {
   try {
-    return await store.get(key);
+    return await store.get(key, bound);
   } catch (thrown) {
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
     throw new TrommelError(

@@ -18,6 +18,7 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
+import { readBounds } from "@trommel/common/store/read-bounds";
 import { findCommitted } from "@trommel/common/codec/stage-input";
 import type { z } from "zod";
 import type { ClassifierRequest } from "../threads/device-thread.js";
@@ -161,7 +162,7 @@ async function loadClassifier(
 ): Promise<Omit<ClassifierRequest, "key">> {
   const bundle = openStore(config.bundle.location);
   try {
-    const model = await bundle.get(bundleFiles.model);
+    const model = await bundle.get(bundleFiles.model, readBounds.network);
     const found = sha256Hex(model);
     if (found !== config.bundle.modelSha256) {
       throw new TrommelError(
@@ -188,7 +189,7 @@ async function readParts(
     normalization: spec.normalization,
   }));
   const read = async (name: string): Promise<Uint8Array> => {
-    const bytes = await bundle.get(name);
+    const bytes = await bundle.get(name, readBounds.network);
     if (sha256Hex(bytes) === manifest.hashes[name]) return bytes;
     throw new TrommelError(
       "corrupt",
