@@ -36,13 +36,13 @@ const growth = 1.4;
  */
 export async function topEigenpairs(matrix: Matrix64, options: TopEigenpairsOptions): Promise<Eigenpairs> {
   const dimension = matrix.rows;
-  if (dimension <= (options.denseDimension ?? 300)) return wholeDecomposition(matrix, options.countWanted);
+  if (dimension <= (options.denseDimension ?? 300)) return wholeDecomposition(matrix, options);
   const basis = new KrylovBasis(matrix, options.product, new SeededRandom(options.seed));
   const largest = Math.floor(dimension / 2);
   for (let size = 0; size < largest;) {
     size = Math.min(Math.max(firstSubspace, Math.ceil(basis.size * growth)), largest);
     await basis.growTo(size);
-    const ritz = denseEigenpairs(basis.projected());
+    const ritz = await denseEigenpairs(basis.projected(), (values) => values.length, options.product);
     const wanted = options.countWanted(ritz.values);
     if (wanted === 0) return leading(ritz, 0);
     if (wanted !== undefined && wanted < basis.size) {
@@ -50,12 +50,14 @@ export async function topEigenpairs(matrix: Matrix64, options: TopEigenpairsOpti
       if (pairs.maxResidual <= residualBound(ritz.values, wanted)) return pairs;
     }
   }
-  return wholeDecomposition(matrix, options.countWanted);
+  return wholeDecomposition(matrix, options);
 }
 
-function wholeDecomposition(matrix: Matrix64, countWanted: CountWanted): Eigenpairs {
-  const pairs = denseEigenpairs(matrix);
-  return leading(pairs, countWanted(pairs.values) ?? matrix.rows);
+function wholeDecomposition(
+  matrix: Matrix64,
+  { countWanted, product }: TopEigenpairsOptions,
+): Promise<Eigenpairs> {
+  return denseEigenpairs(matrix, (values) => countWanted(values) ?? values.length, product);
 }
 
 function leading({ values, vectors }: Eigenpairs, count: number): Eigenpairs {
