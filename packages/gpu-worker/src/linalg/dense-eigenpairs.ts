@@ -21,19 +21,17 @@ export async function denseEigenpairs(
   product: MatrixProduct,
 ): Promise<Eigenpairs> {
   const form = await toTridiagonalForm(matrix, product);
-  const all = await tridiagonalEigenpairs(form, matrix.rows, product);
-  const values = all.values.toReversed();
-  const wanted = count(values);
-  const vectors = largestFirst(all.vectors, wanted);
-  await applyReflectors(vectors, form, product);
-  return { values: values.slice(0, wanted), vectors };
+  const { values, vectors } = await tridiagonalEigenpairs(form, (all) => count(all.toReversed()), product);
+  const largestFirst = reversedRows(vectors);
+  await applyReflectors(largestFirst, form, product);
+  return { values: values.toReversed(), vectors: largestFirst };
 }
 
-function largestFirst({ rows, columns, data }: Matrix64, count: number): Matrix64 {
-  const reversed = new Float64Array(count * columns);
-  for (let i = 0; i < count; i += 1) {
+function reversedRows({ rows, columns, data }: Matrix64): Matrix64 {
+  const reversed = new Float64Array(data.length);
+  for (let i = 0; i < rows; i += 1) {
     const from = (rows - 1 - i) * columns;
     reversed.set(data.subarray(from, from + columns), i * columns);
   }
-  return { rows: count, columns, data: reversed };
+  return { rows, columns, data: reversed };
 }

@@ -4,7 +4,7 @@ import type { Matrix64, MatrixProduct } from "./matrix-product.js";
 /** Bounds the float64 copy of the rows; part of the result, for the order of additions decides its last bits. */
 const chunkRows = 2048;
 /** Width of the panels of columns whose products skip what lies above the diagonal. Part of the result too. */
-const mostPanelColumns = 512;
+const panelColumns = 256;
 /** Matrices are transposed and mirrored by tiles of this side, which stay in the processor's cache. */
 const tileSide = 16;
 
@@ -15,7 +15,6 @@ const tileSide = 16;
 export class GramAccumulator {
   readonly #dimension: number;
   readonly #product: MatrixProduct;
-  readonly #panelColumns: number;
   /** XᵀX on and below the diagonal. */
   readonly #products: Float64Array;
   readonly #columnSum: Float64Array;
@@ -26,10 +25,9 @@ export class GramAccumulator {
   constructor(dimension: number, product: MatrixProduct) {
     this.#dimension = dimension;
     this.#product = product;
-    this.#panelColumns = Math.ceil(dimension / Math.ceil(dimension / mostPanelColumns));
     this.#products = new Float64Array(dimension * dimension);
     this.#columnSum = new Float64Array(dimension);
-    this.#panelProduct = new Float64Array(dimension * this.#panelColumns);
+    this.#panelProduct = new Float64Array(dimension * Math.min(panelColumns, dimension));
   }
 
   /**
@@ -57,8 +55,8 @@ export class GramAccumulator {
   /** @param chunk Xᵀ: [dimension, rows] */
   async #addProducts(chunk: Matrix64): Promise<void> {
     const { rows: dimension, columns: count, data } = chunk;
-    for (let start = 0; start < dimension; start += this.#panelColumns) {
-      const width = Math.min(this.#panelColumns, dimension - start);
+    for (let start = 0; start < dimension; start += panelColumns) {
+      const width = Math.min(panelColumns, dimension - start);
       const below = { rows: dimension - start, columns: count, data: data.subarray(start * count) };
       const panel = { rows: width, columns: count, data: below.data.subarray(0, width * count) };
       const product = await this.#product.multiply(below, panel, {

@@ -60,6 +60,7 @@ export class MatrixProduct {
           `[${b.rows}, ${b.columns}] of ${b.data.length} values do not fit (transposeA ${transposeA}, transposeB ${transposeB}).`,
       );
     }
+    if (rows * columns === 0) return { rows, columns, data: new Float64Array() };
     // ONNX Runtime divides a wide product by columns among its threads, and the width of a part decides how it cuts the
     // sums, hence the last bits. A tall one is divided by rows, which changes nothing: so a wide one is made as (BᵀAᵀ)ᵀ.
     if (rows >= columns) {

@@ -13,13 +13,18 @@ interface AscendingPairs {
 /** Parts up to this size go to ml-matrix. */
 const leafSize = 32;
 
+/** How many of the largest pairs are wanted, given all eigenvalues, smallest first. */
+type Count = (values: Float64Array) => number;
+
+const everyOne: Count = (values) => values.length;
+
 /**
- * The `count` largest eigenpairs of a symmetric tridiagonal matrix, by divide and conquer (Cuppen 1981; Gu & Eisenstat
+ * The largest eigenpairs of a symmetric tridiagonal matrix, by divide and conquer (Cuppen 1981; Gu & Eisenstat
  * 1995): the eigenvectors of two halves are joined by products in ONNX Runtime.
  */
 export async function tridiagonalEigenpairs(
   matrix: Tridiagonal,
-  count: number,
+  count: Count,
   product: MatrixProduct,
 ): Promise<AscendingPairs> {
   const size = matrix.diagonal.length;
@@ -30,12 +35,12 @@ export async function tridiagonalEigenpairs(
   for (const i of [middle - 1, middle]) diagonal[i] = (diagonal[i] as number) - Math.abs(coupling);
   const upper = await tridiagonalEigenpairs(
     { diagonal: diagonal.subarray(0, middle), offDiagonal: matrix.offDiagonal.subarray(0, middle - 1) },
-    middle,
+    everyOne,
     product,
   );
   const lower = await tridiagonalEigenpairs(
     { diagonal: diagonal.subarray(middle), offDiagonal: matrix.offDiagonal.subarray(middle) },
-    size - middle,
+    everyOne,
     product,
   );
   return joined(upper, lower, coupling, count, product);
@@ -68,11 +73,12 @@ function ascendingOrder(values: ArrayLike<number>): number[] {
   );
 }
 
-function largest({ values, vectors }: AscendingPairs, count: number): AscendingPairs {
+function largest({ values, vectors }: AscendingPairs, count: Count): AscendingPairs {
   const { rows, columns, data } = vectors;
+  const wanted = count(values);
   return {
-    values: values.slice(rows - count),
-    vectors: { rows: count, columns, data: data.slice((rows - count) * columns) },
+    values: values.slice(rows - wanted),
+    vectors: { rows: wanted, columns, data: data.slice((rows - wanted) * columns) },
   };
 }
 
@@ -81,7 +87,7 @@ async function joined(
   upper: AscendingPairs,
   lower: AscendingPairs,
   coupling: number,
-  count: number,
+  count: Count,
   product: MatrixProduct,
 ): Promise<AscendingPairs> {
   const [half, rest] = [upper.values.length, lower.values.length];
@@ -95,12 +101,12 @@ async function joined(
   const inner = innerEigenpairs({ poles, z, weight: 2 * Math.abs(coupling) }, count);
   const left = await product.multiply(columnsOf(inner.vectors, 0, half), upper.vectors);
   const right = await product.multiply(columnsOf(inner.vectors, half, size), lower.vectors);
-  const data = new Float64Array(count * size);
-  for (let i = 0; i < count; i += 1) {
+  const data = new Float64Array(inner.values.length * size);
+  for (let i = 0; i < inner.values.length; i += 1) {
     data.set(left.data.subarray(i * half, (i + 1) * half), i * size);
     data.set(right.data.subarray(i * rest, (i + 1) * rest), i * size + half);
   }
-  return { values: inner.values, vectors: { rows: count, columns: size, data } };
+  return { values: inner.values, vectors: { ...inner.vectors, data } };
 }
 
 function columnsOf({ rows, columns, data }: Matrix64, start: number, end: number): Matrix64 {
@@ -120,7 +126,7 @@ interface Rotation {
 }
 
 /** The largest eigenpairs of diag(poles) + weight·zzᵀ for poles in any order. */
-function innerEigenpairs(update: RankOneUpdate, count: number): AscendingPairs {
+function innerEigenpairs(update: RankOneUpdate, count: Count): AscendingPairs {
   const size = update.poles.length;
   const { kept, settled, rotations, poles, z } = deflate(update);
   const secular = {
@@ -132,8 +138,10 @@ function innerEigenpairs(update: RankOneUpdate, count: number): AscendingPairs {
   const roots = differences.map((row, j) => secularRoot(secular, j, row));
   const consistent = consistentZ(secular, differences);
   const values = [...roots, ...settled.map((i) => poles[i] as number)];
-  const order = ascendingOrder(values).slice(size - count);
-  const vectors = { rows: count, columns: size, data: new Float64Array(count * size) };
+  const ascending = ascendingOrder(values);
+  const wanted = count(Float64Array.from(ascending, (which) => values[which] as number));
+  const order = ascending.slice(size - wanted);
+  const vectors = { rows: wanted, columns: size, data: new Float64Array(wanted * size) };
   for (const [rank, which] of order.entries()) {
     const row = vectors.data.subarray(rank * size, (rank + 1) * size);
     const own = differences[which];
