@@ -84,20 +84,20 @@ export class KrylovBasis {
     return { rows: size, columns: size, data };
   }
 
-  /** Eigenpairs of QᵀGQ as approximate eigenpairs of G, and their largest residual ‖Gv − θv‖. */
-  async lift(ritz: Eigenpairs): Promise<Eigenpairs & { readonly maxResidual: number }> {
+  /** Eigenpairs of QᵀGQ as approximate eigenpairs of G, and the Frobenius norm of their residuals Gv − θv. */
+  async lift(ritz: Eigenpairs): Promise<Eigenpairs & { readonly residual: number }> {
     const vectors = await this.#product.multiply(ritz.vectors, this.#rows(this.#vectors));
     const images = await this.#product.multiply(ritz.vectors, this.#rows(this.#images));
     const dimension = this.#matrix.rows;
-    let maxResidual = 0;
+    let squares = 0;
     for (const [i, value] of ritz.values.entries()) {
-      let squares = 0;
-      for (let j = i * dimension; j < (i + 1) * dimension; j += 1) {
-        squares += ((images.data[j] as number) - value * (vectors.data[j] as number)) ** 2;
+      const end = (i + 1) * dimension;
+      for (let j = i * dimension; j < end; j += 1) {
+        const rest = (images.data[j] as number) - value * (vectors.data[j] as number);
+        squares += rest * rest;
       }
-      maxResidual = Math.max(maxResidual, Math.sqrt(squares));
     }
-    return { values: ritz.values, vectors, maxResidual };
+    return { values: ritz.values, vectors, residual: Math.sqrt(squares) };
   }
 
   #rows(data: Float64Array): Matrix64 {

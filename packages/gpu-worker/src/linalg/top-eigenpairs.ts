@@ -22,14 +22,14 @@ export interface TopEigenpairsOptions {
 /** How much the subspace grows between two looks at its eigenpairs; a look costs the cube of its size. */
 const growth = 1.2;
 /** For a spectrum like that of embeddings a subspace of twice the wanted pairs and this many blocks is nearly always enough. */
-const extraBlocks = 12;
+const extraBlocks = 16;
 
 /**
  * The leading eigenpairs of a symmetric positive semidefinite matrix, as many as `countWanted` asks for.
  *
  * Block Krylov subspace from a seeded random start with full reorthogonalisation, and Rayleigh–Ritz in it (Halko,
  * Martinsson & Tropp 2011, "Finding structure with randomness"; Musco & Musco 2015 for the Krylov form). The subspace grows
- * until each wanted pair has ‖Gv − λv‖ ≤ max(1e-12·λ₁, min(1e-9·λ₁, 5e-5·gap/√count)), gap being the distance to the first
+ * until the wanted pairs have ‖GV − VΛ‖ ≤ max(1e-12·λ₁·√count, min(1e-9·λ₁, 5e-5·gap)), gap being the distance to the first
  * eigenvalue that is not wanted; by Davis & Kahan (1970) the wanted subspace is then within 5e-5 of the exact one wherever
  * float64 allows. Where so many are wanted that the subspace would pass half the dimension, a whole decomposition costs less, and is
  * done.
@@ -84,11 +84,12 @@ async function look(basis: KrylovBasis, { countWanted, product }: TopEigenpairsO
   if (wanted === 0) return { wanted, pairs: ritz };
   if (ritz.values.length === 0) return { wanted, pairs: undefined };
   const pairs = await basis.lift(ritz);
-  return { wanted, pairs: pairs.maxResidual <= bound ? pairs : undefined };
+  return { wanted, pairs: pairs.residual <= bound ? pairs : undefined };
 }
 
+/** Of the Frobenius norm of the residuals. */
 function residualBound(values: Float64Array, wanted: number): number {
   const largest = values[0] ?? 0;
   const gap = (values[wanted - 1] ?? 0) - (values[wanted] ?? 0);
-  return Math.max(1e-12 * largest, Math.min(1e-9 * largest, (5e-5 * gap) / Math.sqrt(wanted)));
+  return Math.max(1e-12 * largest * Math.sqrt(wanted), Math.min(1e-9 * largest, 5e-5 * gap));
 }
