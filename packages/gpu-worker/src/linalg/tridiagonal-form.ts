@@ -181,7 +181,8 @@ async function triangularFactor(
     data[j * size + j] = factor;
     for (let i = 0; i < j; i += 1) {
       let sum = 0;
-      for (let l = i; l < j; l += 1) sum += (data[i * size + l] as number) * (overlaps[l * size + j] as number);
+      for (let l = i; l < j; l += 1)
+        sum += (data[i * size + l] as number) * (overlaps[l * size + j] as number);
       data[i * size + j] = -factor * sum;
     }
   }
