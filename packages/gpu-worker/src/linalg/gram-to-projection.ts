@@ -6,7 +6,7 @@ import { topEigenpairs } from "./top-eigenpairs.js";
 export interface SolveProjectionOptions {
   readonly seed: number;
   readonly product: MatrixProduct;
-  /** Matrices up to this size are decomposed whole instead of by iteration. @default 300 */
+  /** Matrices up to this size are decomposed whole instead of by iteration. @default 512 */
   readonly denseDimension?: number;
 }
 
@@ -35,6 +35,7 @@ export async function solveProjection(
     product: options.product,
     seed: seedFrom(options.seed, "svd"),
     countWanted,
+    leastSum: leastEnergy(recipe, total),
     ...(options.denseDimension === undefined ? {} : { denseDimension: options.denseDimension }),
   });
   const components = pairs.values.length;
@@ -65,10 +66,14 @@ function countComponents(values: Float64Array, inputs: CountInputs): number | un
   let kept = 0;
   for (let count = 1; count <= known; count += 1) {
     kept += values[count - 1] as number;
-    // The sum of all eigenvalues and the trace are the same number up to rounding.
-    if (count % recipe.step === 0 && kept >= recipe.energy * total * (1 - 1e-12)) return count;
+    if (count % recipe.step === 0 && kept >= leastEnergy(recipe, total)) return count;
   }
   return rankIsKnown ? known : undefined;
+}
+
+/** The sum of all eigenvalues and the trace are the same number only up to rounding. */
+function leastEnergy({ energy }: SvdRecipe, total: number): number {
+  return energy * total * (1 - 1e-12);
 }
 
 function toProjection(gram: Gram, recipe: SvdRecipe, pairs: Eigenpairs, total: number): Projection {

@@ -19,6 +19,8 @@ export interface ProductOptions {
   readonly transposeA?: boolean;
   /** Use Bᵀ. @default false */
   readonly transposeB?: boolean;
+  /** Memory for a product that is no wider than tall, to spare a large allocation. @default new memory */
+  readonly into?: Float64Array;
 }
 
 type Operand = readonly [matrix: Matrix64, transposed: boolean];
@@ -58,21 +60,26 @@ export class MatrixProduct {
           `[${b.rows}, ${b.columns}] of ${b.data.length} values do not fit (transposeA ${transposeA}, transposeB ${transposeB}).`,
       );
     }
+    if (rows * columns === 0) return { rows, columns, data: new Float64Array() };
     // ONNX Runtime divides a wide product by columns among its threads, and the width of a part decides how it cuts the
     // sums, hence the last bits. A tall one is divided by rows, which changes nothing: so a wide one is made as (BᵀAᵀ)ᵀ.
     if (rows >= columns) {
-      return { rows, columns, data: await this.#run([a, transposeA], [b, transposeB]) };
+      const into = options.into?.subarray(0, rows * columns);
+      return { rows, columns, data: await this.#run([a, transposeA], [b, transposeB], into) };
     }
     const transposed = await this.#run([b, !transposeB], [a, !transposeA]);
     return { rows, columns, data: transpose(transposed, columns, rows) };
   }
 
-  async #run(a: Operand, b: Operand): Promise<Float64Array> {
+  async #run(a: Operand, b: Operand, into?: Float64Array): Promise<Float64Array> {
     const session = await this.#session(a[1], b[1]);
-    const outputs = await session.run({
-      a: new Tensor("float64", a[0].data, [a[0].rows, a[0].columns]),
-      b: new Tensor("float64", b[0].data, [b[0].rows, b[0].columns]),
-    });
+    const feeds = { a: tensorOf(a[0]), b: tensorOf(b[0]) };
+    if (into !== undefined) {
+      const rows = a[1] ? a[0].columns : a[0].rows;
+      await session.run(feeds, { product: new Tensor("float64", into, [rows, into.length / rows]) });
+      return into;
+    }
+    const outputs = await session.run(feeds);
     return outputs["product"]?.data as Float64Array;
   }
 
@@ -98,6 +105,10 @@ export class MatrixProduct {
     }
     return session;
   }
+}
+
+function tensorOf({ rows, columns, data }: Matrix64): Tensor {
+  return new Tensor("float64", data, [rows, columns]);
 }
 
 /** @param data [rows, columns] */

@@ -13,61 +13,83 @@ export interface TopEigenpairsOptions {
   readonly product: MatrixProduct;
   readonly seed: number;
   readonly countWanted: CountWanted;
-  /** Matrices up to this size are decomposed whole. @default 300 */
+  /** No count is known before the eigenvalues known sum up to this; sparing looks at them. */
+  readonly leastSum: number;
+  /** Matrices up to this size are decomposed whole. @default 512 */
   readonly denseDimension?: number;
 }
 
-/** Size of the first subspace that is looked at. */
-const firstSubspace = 160;
 /** How much the subspace grows between two looks at its eigenpairs; a look costs the cube of its size. */
-const growth = 1.4;
+const growth = 1.2;
+/** For a spectrum like that of embeddings a subspace of twice the wanted pairs and this many blocks is nearly always enough. */
+const extraBlocks = 16;
 
 /**
  * The leading eigenpairs of a symmetric positive semidefinite matrix, as many as `countWanted` asks for.
  *
  * Block Krylov subspace from a seeded random start with full reorthogonalisation, and Rayleigh–Ritz in it (Halko,
  * Martinsson & Tropp 2011, "Finding structure with randomness"; Musco & Musco 2015 for the Krylov form). The subspace grows
- * until each wanted pair has ‖Gv − λv‖ ≤ max(1e-12·λ₁, min(1e-9·λ₁, 5e-5·gap/√count)), gap being the distance to the first
+ * until the wanted pairs have ‖GV − VΛ‖ ≤ max(1e-12·λ₁·√count, min(1e-9·λ₁, 5e-5·gap)), gap being the distance to the first
  * eigenvalue that is not wanted; by Davis & Kahan (1970) the wanted subspace is then within 5e-5 of the exact one wherever
- * float64 allows. A subspace of more than half the dimension costs more than a whole decomposition, which is then done.
+ * float64 allows. Where so many are wanted that the subspace would pass half the dimension, a whole decomposition costs less, and is
+ * done.
  *
  * @param matrix [dimension, dimension]
  * @returns as many pairs as are wanted
  */
 export async function topEigenpairs(matrix: Matrix64, options: TopEigenpairsOptions): Promise<Eigenpairs> {
   const dimension = matrix.rows;
-  if (dimension <= (options.denseDimension ?? 300)) return wholeDecomposition(matrix, options.countWanted);
-  const basis = new KrylovBasis(matrix, options.product, new SeededRandom(options.seed));
-  const largest = Math.floor(dimension / 2);
-  for (let size = 0; size < largest;) {
-    size = Math.min(Math.max(firstSubspace, Math.ceil(basis.size * growth)), largest);
-    await basis.growTo(size);
-    const ritz = denseEigenpairs(basis.projected());
-    const wanted = options.countWanted(ritz.values);
-    if (wanted === 0) return leading(ritz, 0);
-    if (wanted !== undefined && wanted < basis.size) {
-      const pairs = await basis.lift(ritz, wanted);
-      if (pairs.maxResidual <= residualBound(ritz.values, wanted)) return pairs;
-    }
+  const iterated = dimension > (options.denseDimension ?? 512) ? await iterate(matrix, options) : undefined;
+  if (iterated !== undefined) return iterated;
+  return denseEigenpairs(matrix, (values) => options.countWanted(values) ?? dimension, options.product);
+}
+
+/** The pairs by iteration, or undefined where these would take more than half the dimension. */
+async function iterate(matrix: Matrix64, options: TopEigenpairsOptions): Promise<Eigenpairs | undefined> {
+  const largest = Math.floor(matrix.rows / 2);
+  const basis = new KrylovBasis(matrix, options.product, new SeededRandom(options.seed), largest);
+  let target = basis.blockSize * extraBlocks;
+  while (target <= largest) {
+    await basis.growTo(target);
+    const { pairs, wanted } = basis.trace < options.leastSum ? unknown : await look(basis, options);
+    if (pairs !== undefined) return pairs;
+    // No subspace of this size holds more than the leading pairs do, and this one does not hold enough.
+    if (wanted === undefined && basis.size > largest / 2) return undefined;
+    const likely = wanted === undefined ? 0 : 2 * wanted + basis.blockSize * extraBlocks;
+    const next = wanted === undefined || basis.size < likely ? growth * basis.size : basis.size;
+    target = Math.max(likely, Math.ceil(next), basis.size + 4 * basis.blockSize);
   }
-  return wholeDecomposition(matrix, options.countWanted);
+  return undefined;
 }
 
-function wholeDecomposition(matrix: Matrix64, countWanted: CountWanted): Eigenpairs {
-  const pairs = denseEigenpairs(matrix);
-  return leading(pairs, countWanted(pairs.values) ?? matrix.rows);
+interface Look {
+  /** As far as can be told. */
+  readonly wanted: number | undefined;
+  /** Where they are right to the bound. */
+  readonly pairs: Eigenpairs | undefined;
 }
 
-function leading({ values, vectors }: Eigenpairs, count: number): Eigenpairs {
-  const { columns, data } = vectors;
-  return {
-    values: values.slice(0, count),
-    vectors: { rows: count, columns, data: data.subarray(0, count * columns) },
+const unknown: Look = { wanted: undefined, pairs: undefined };
+
+async function look(basis: KrylovBasis, { countWanted, product }: TopEigenpairsOptions): Promise<Look> {
+  let wanted: number | undefined;
+  let bound = 0;
+  const count = (values: Float64Array) => {
+    wanted = countWanted(values);
+    if (wanted === undefined || wanted === values.length) return 0;
+    bound = residualBound(values, wanted);
+    return wanted;
   };
+  const ritz = await denseEigenpairs(basis.projected(), count, product);
+  if (wanted === 0) return { wanted, pairs: ritz };
+  if (ritz.values.length === 0) return { wanted, pairs: undefined };
+  const pairs = await basis.lift(ritz);
+  return { wanted, pairs: pairs.residual <= bound ? pairs : undefined };
 }
 
+/** Of the Frobenius norm of the residuals. */
 function residualBound(values: Float64Array, wanted: number): number {
   const largest = values[0] ?? 0;
   const gap = (values[wanted - 1] ?? 0) - (values[wanted] ?? 0);
-  return Math.max(1e-12 * largest, Math.min(1e-9 * largest, (5e-5 * gap) / Math.sqrt(wanted)));
+  return Math.max(1e-12 * largest * Math.sqrt(wanted), Math.min(1e-9 * largest, 5e-5 * gap));
 }
