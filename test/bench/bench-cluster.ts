@@ -9,11 +9,16 @@ import {
 import { Session } from "@trommel/coordinator/cli/session";
 import { startLocalCluster, type LocalCluster } from "@trommel/coordinator/cluster/local-cluster";
 import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
-import { resolveRun } from "@trommel/coordinator/run-control/resolve-run";
-import { readResult, startAttempt } from "@trommel/coordinator/run-control/run-state";
+import { resolveRun, resolveScoring } from "@trommel/coordinator/run-control/resolve-run";
+import { readResult, startAttempt, type Subject } from "@trommel/coordinator/run-control/run-state";
+import { z } from "zod";
 import { machineBusySeconds, processCpuSeconds } from "./process-usage.js";
 
 const pollMs = 100;
+const shardSize = 256;
+
+/** What a worker returns of a shard. */
+const shardOutcome = z.object({ images: z.int(), deviceIdle: z.number() });
 
 export interface BenchClusterOptions {
   /** Folder of the store. */
@@ -23,7 +28,7 @@ export interface BenchClusterOptions {
   readonly queues: readonly string[];
 }
 
-export interface Extraction {
+export interface Throughput {
   /** From the start of the first shard to the commit of the last one. */
   readonly seconds: number;
   /** CPU time of the worker process meanwhile. */
@@ -31,6 +36,8 @@ export interface Extraction {
   /** CPU time of every other process of the machine meanwhile, this one's coordinator among them. */
   readonly otherCpuSeconds: number;
   readonly images: number;
+  /** Share of a shard's time, 0 to 1, in which the worker's device had no batch of any shard; mean over the shards. */
+  readonly deviceIdle: number;
 }
 
 /** A real redis-server, a coordinator in this process and one worker process, as the CLI starts them. */
@@ -66,7 +73,7 @@ export class BenchCluster {
   }
 
   /** Queues a run and waits until every one of its shards is committed. */
-  async extract(id: string, dataset: string, recipe: RecipeInput): Promise<Extraction> {
+  async extract(id: string, dataset: string, recipe: RecipeInput): Promise<Throughput> {
     const { store } = this.#session;
     const { config, claim } = await resolveRun({
       store,
@@ -76,23 +83,27 @@ export class BenchCluster {
       output: undefined,
     });
     await claim();
-    const pid = this.workerPid;
-    const cpuBefore = await processCpuSeconds(pid);
-    const machineBefore = machineBusySeconds();
-    const attempt = await startAttempt(store, { kind: "run", id, config }, this.#producer, undefined);
-    if (attempt === undefined) throw new Error(`another has started ${id}`);
-    const board = new RunBoard(this.#producer.redis, id);
-    for (;;) {
-      await sleep(pollMs);
-      await this.#throwIfFailed(board);
-      const { done, total, imagesDone } = await board.progress(attempt, "extract");
+    return await this.#measure("extract", { kind: "run", id, config }, async (board, attempt) => {
+      const { done, total } = await board.progress(attempt, "extract");
       const listed = (await board.progress(attempt, "gram")).total > 0;
-      if (!listed || total === 0 || done < total) continue;
-      const cpuSeconds = (await processCpuSeconds(pid)) - cpuBefore;
-      const otherCpuSeconds = machineBusySeconds() - machineBefore - cpuSeconds;
-      const seconds = await this.#shardSeconds(`${id}.${attempt}.extract.`);
-      return { seconds, cpuSeconds, otherCpuSeconds, images: imagesDone };
-    }
+      return listed && total > 0 && done >= total;
+    });
+  }
+
+  /** Scores every picture under `source`, and waits until the scoring is closed. */
+  async score(source: string, model: string, output: string): Promise<Throughput> {
+    const { store } = this.#session;
+    const { config, claim } = await resolveScoring({
+      ...{ store, source, model, output, shardSize },
+      ...{ topK: undefined, formats: undefined },
+    });
+    await claim();
+    const subject: Subject = { kind: "scoring", id: config.id, config };
+    return await this.#measure(
+      "score",
+      subject,
+      async () => (await readResult(store, subject)) !== undefined,
+    );
   }
 
   /** Waits for the bundle of a run that was begun by {@link extract}. */
@@ -111,6 +122,30 @@ export class BenchCluster {
     await this.#session.close();
   }
 
+  async #measure(
+    stage: "extract" | "score",
+    subject: Subject,
+    isDone: (board: RunBoard, attempt: number) => Promise<boolean>,
+  ): Promise<Throughput> {
+    const pid = this.workerPid;
+    const cpuBefore = await processCpuSeconds(pid);
+    const machineBefore = machineBusySeconds();
+    const attempt = await startAttempt(this.#session.store, subject, this.#producer, undefined);
+    if (attempt === undefined) throw new Error(`another has started ${subject.id}`);
+    const board = new RunBoard(this.#producer.redis, subject.id);
+    do {
+      await sleep(pollMs);
+      await this.#throwIfFailed(board);
+    } while (!(await isDone(board, attempt)));
+    const cpuSeconds = (await processCpuSeconds(pid)) - cpuBefore;
+    const otherCpuSeconds = machineBusySeconds() - machineBefore - cpuSeconds;
+    return {
+      cpuSeconds,
+      otherCpuSeconds,
+      ...(await this.#shards(stage, `${subject.id}.${attempt}.${stage}.`)),
+    };
+  }
+
   async #throwIfFailed(board: RunBoard): Promise<void> {
     this.#cluster.check();
     const error = (await board.state())?.error;
@@ -118,14 +153,25 @@ export class BenchCluster {
   }
 
   /** By the queue's own event stream, whose ids are Redis's clock in milliseconds. */
-  async #shardSeconds(jobPrefix: string): Promise<number> {
-    const entries = await this.#producer.redis.xrange(`${queuePrefix}:extract:events`, "-", "+");
-    const momentsMs = entries.flatMap(([entryId, fields]) => {
-      const event = fields[fields.indexOf("event") + 1];
-      const job = fields[fields.indexOf("jobId") + 1] ?? "";
-      const counts = job.startsWith(jobPrefix) && (event === "active" || event === "completed");
-      return counts ? [Number(entryId.split("-")[0])] : [];
-    });
-    return (Math.max(...momentsMs) - Math.min(...momentsMs)) / 1000;
+  async #shards(
+    queue: string,
+    jobPrefix: string,
+  ): Promise<Pick<Throughput, "seconds" | "images" | "deviceIdle">> {
+    const entries = await this.#producer.redis.xrange(`${queuePrefix}:${queue}:events`, "-", "+");
+    const momentsMs: number[] = [];
+    const outcomes: z.infer<typeof shardOutcome>[] = [];
+    for (const [entryId, fields] of entries) {
+      const field = (name: string): string | undefined => fields[fields.indexOf(name) + 1];
+      const event = field("event");
+      if (field("jobId")?.startsWith(jobPrefix) !== true || (event !== "active" && event !== "completed"))
+        continue;
+      momentsMs.push(Number(entryId.split("-")[0]));
+      if (event === "completed") outcomes.push(shardOutcome.parse(JSON.parse(field("returnvalue") ?? "")));
+    }
+    return {
+      seconds: (Math.max(...momentsMs) - Math.min(...momentsMs)) / 1000,
+      images: outcomes.reduce((sum, { images }) => sum + images, 0),
+      deviceIdle: outcomes.reduce((sum, { deviceIdle }) => sum + deviceIdle, 0) / outcomes.length,
+    };
   }
 }

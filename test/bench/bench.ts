@@ -13,6 +13,7 @@ import { benchExtract } from "./extract-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
 import { benchRun } from "./run-bench.js";
+import { benchScore } from "./score-bench.js";
 import { benchSolve } from "./solve-bench.js";
 import { benchTianchi } from "./tianchi-bench.js";
 import { prepareMaterial, type Material } from "./material.js";
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, Bench>> = {
   extract: { material: true, measure: benchExtract },
   memory: { material: true, measure: benchMemory },
   run: { material: true, measure: benchRun },
+  score: { material: true, measure: benchScore },
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },
   tianchi: { material: true, measure: benchTianchi },

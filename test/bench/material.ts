@@ -12,6 +12,8 @@ export interface Material {
   /** Names in the store: the one that `extract` and `memory` use, and those of the whole run. */
   readonly backbone: string;
   readonly runBackbones: readonly string[];
+  /** What the peers in PyTorch call the first one's network, or null where they do not have it. */
+  readonly torchNetwork: string | null;
   /** All pictures, in class folders. */
   readonly pictures: string;
   /** How many there are. */
@@ -47,6 +49,7 @@ async function realOnes(data: string, store: string): Promise<Material> {
     description: `${count} photographs of trashnet-dev; MobileNetV1 0.75 at 224 (the run: with MobileNetV1 1.0 cut at conv_pw_12)`,
     backbone: first,
     runBackbones: [first, second],
+    torchNetwork: "mobilenet-v1-0.75",
     pictures,
     count,
   };
@@ -70,9 +73,23 @@ async function standIns(folder: string, store: string): Promise<Material> {
     description: `${drawnCount} drawn pictures, for ../shared/data is absent; nsfwjs's MobileNetV2 at 224`,
     backbone: name,
     runBackbones: [name],
+    torchNetwork: null,
     pictures,
     count: drawnCount,
   };
+}
+
+/** A backbone of the zoo that knows nothing. @returns its name in the store, which is the architecture's */
+export async function importRandomBackbone(
+  store: string,
+  architecture: string,
+  side: number,
+  say: (words: string) => void,
+): Promise<string> {
+  say(`random weights for ${architecture} at ${side} pixels`);
+  const flags = ["--arch", architecture, "--size", String(side), "--normalize", "tf"];
+  await trommel("backbone", "random", ...flags, "--store", store);
+  return architecture;
 }
 
 interface ImportChoice {

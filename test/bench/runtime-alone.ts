@@ -1,9 +1,17 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { openStore, recipe as recipeSchema, resolveBackbone, type RecipeInput } from "@trommel/common";
+import {
+  bundleFiles,
+  bundleManifest,
+  openStore,
+  recipe as recipeSchema,
+  resolveBackbone,
+  type Recipe,
+  type RecipeInput,
+} from "@trommel/common";
 import { sessionOptions } from "@trommel/gpu-worker/backbone/engines/onnx-provider";
 import { buildExtractionGraph } from "@trommel/gpu-worker/graph/extraction-graph";
-import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
+import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
 import { drawViews, hasColour } from "@trommel/gpu-worker/image/view";
 import { loadBackbones } from "@trommel/gpu-worker/stages/load-backbones";
 import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -11,14 +19,21 @@ import { labelledFiles } from "./material.js";
 import { machineBusySeconds } from "./process-usage.js";
 
 /**
- * The anchor, a process of its own: ONNX Runtime alone on the worker's extraction graph, with every input decoded and
- * in memory before the clock starts. It answers each `run` message with one measurement.
+ * The anchor, a process of its own: ONNX Runtime alone on the worker's graph, with every input decoded and in memory
+ * before the clock starts. It answers each `run` message with one measurement.
  */
 
+/** What is computed: a recipe's extraction, or the model of a bundle. */
+export type AnchorGraph =
+  | { readonly kind: "extraction"; readonly store: string; readonly recipe: RecipeInput }
+  | { readonly kind: "bundle"; readonly folder: string };
+
 export interface AnchorOptions {
-  readonly store: string;
-  readonly recipe: RecipeInput;
+  readonly graph: AnchorGraph;
+  /** Folder of class folders. */
   readonly pictures: string;
+  /** This process takes every `of`-th picture, from `index` on. */
+  readonly share: { readonly index: number; readonly of: number };
   readonly imagesPerBatch: number;
   readonly threads: number;
   /** `worker`: the options that the worker's sessions have. `default`: ONNX Runtime's own, with as many threads. */
@@ -33,12 +48,23 @@ export interface AnchorMeasurement {
   readonly images: number;
 }
 
-type Feeds = Record<"pixels" | "affine" | "colour", Tensor>;
+interface Subject {
+  readonly model: Uint8Array;
+  readonly decode: ResolvedDecodeRecipe;
+  readonly output: string;
+  /** Null where the model takes pixels alone. */
+  readonly recipe: Recipe | null;
+}
+
+interface Batch {
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  readonly images: number;
+}
 
 const options = JSON.parse(process.argv[2] ?? "") as AnchorOptions;
-const recipe = recipeSchema.parse(options.recipe);
-const { session, side } = await openSession();
-const batches = await decodeBatches(side);
+const subject = await readSubject(options.graph);
+const session = await openSession(subject.model);
+const batches = await decodeBatches();
 // The first runs allocate; the worker's are not measured either.
 for (const batch of batches.slice(0, 4)) await runBatch(batch);
 process.once("disconnect", () => process.exit(0));
@@ -50,66 +76,86 @@ function tell(message: AnchorMeasurement | "ready"): void {
   if (process.connected) process.send?.(message);
 }
 
-async function openSession(): Promise<{ session: InferenceSession; side: number }> {
-  const store = openStore(options.store);
-  const names = recipe.backbones.map(({ name }) => name);
-  const specs = [];
-  for (const name of names) specs.push(await resolveBackbone(store, name));
-  const side = Math.max(...specs.map(({ inputSize }) => inputSize));
-  const graph = buildExtractionGraph({
-    backbones: await loadBackbones(
-      store,
-      names.map((id) => ({ id, normalization: null })),
-      false,
-    ),
-    side,
-    viewCount: recipe.views.count,
-    colour: hasColour(recipe.views),
-  });
-  store.close();
+async function readSubject(graph: AnchorGraph): Promise<Subject> {
+  if (graph.kind === "bundle") {
+    const file = (name: string): string => path.join(graph.folder, name);
+    const { input, output } = bundleManifest.parse(
+      JSON.parse(await readFile(file(bundleFiles.manifest), "utf8")),
+    );
+    const decode = { ...input.decode, side: input.side };
+    return { model: await readFile(file(bundleFiles.model)), decode, output: output.name, recipe: null };
+  }
+  const recipe = recipeSchema.parse(graph.recipe);
+  const store = openStore(graph.store);
+  try {
+    const names = recipe.backbones.map(({ name }) => name);
+    const specs = await Promise.all(names.map((name) => resolveBackbone(store, name)));
+    const side = Math.max(...specs.map(({ inputSize }) => inputSize));
+    const wanted = names.map((id) => ({ id, normalization: null }));
+    const model = buildExtractionGraph({
+      backbones: await loadBackbones(store, wanted, false),
+      side,
+      viewCount: recipe.views.count,
+      colour: hasColour(recipe.views),
+    });
+    return { model, decode: { ...recipe.decode, side }, output: "features", recipe };
+  } finally {
+    store.close();
+  }
+}
+
+async function openSession(model: Uint8Array): Promise<InferenceSession> {
   const own: InferenceSession.SessionOptions = {
     executionProviders: ["cpu"],
     intraOpNumThreads: options.threads,
   };
-  const chosen =
-    options.session === "default" ? own : sessionOptions({ device: "cpu", threads: options.threads });
-  return { session: await InferenceSession.create(graph, chosen), side };
+  const workers = sessionOptions({ device: "cpu", threads: options.threads });
+  return await InferenceSession.create(model, options.session === "default" ? own : workers);
 }
 
-async function decodeBatches(sideOfBase: number): Promise<Feeds[]> {
-  const files = await labelledFiles(options.pictures);
-  const feeds: Feeds[] = [];
-  for (let start = 0; start < files.length; start += options.imagesPerBatch) {
-    feeds.push(await decodeBatch(files.slice(start, start + options.imagesPerBatch), sideOfBase));
+async function decodeBatches(): Promise<Batch[]> {
+  const { share, imagesPerBatch } = options;
+  const all = await labelledFiles(options.pictures);
+  const files = all.filter((_, index) => index % share.of === share.index);
+  const decoded: Batch[] = [];
+  for (let start = 0; start < files.length; start += imagesPerBatch) {
+    decoded.push(await decodeBatch(files.slice(start, start + imagesPerBatch)));
   }
-  return feeds;
+  return decoded;
 }
 
-async function decodeBatch(files: readonly string[], sideOfBase: number): Promise<Feeds> {
-  const { count } = recipe.views;
-  const pixels = new Uint8Array(files.length * sideOfBase * sideOfBase * 3);
-  const affine = new Float32Array(files.length * count * 6);
-  const colour = new Float32Array(files.length * count * 12);
+async function decodeBatch(files: readonly string[]): Promise<Batch> {
+  const { side } = subject.decode;
+  const images = files.length;
+  const pixels = new Uint8Array(images * side * side * 3);
   for (const [at, file] of files.entries()) {
     const bytes = await readFile(path.join(options.pictures, file));
-    const decoded = await decodeImage(bytes, { ...recipe.decode, side: sideOfBase });
+    const decoded = await decodeImage(bytes, subject.decode);
     if (!decoded.ok) throw new Error(`${file} cannot be decoded: ${decoded.reason}`);
-    pixels.set(decoded.pixels, at * sideOfBase * sideOfBase * 3);
-    const views = drawViews(recipe.views, recipe.seed, file);
-    affine.set(views.affine, at * count * 6);
-    colour.set(views.colour, at * count * 12);
+    pixels.set(decoded.pixels, at * side * side * 3);
   }
-  const rows = files.length * count;
+  const feeds = { pixels: new Tensor("uint8", pixels, [images, side, side, 3]) };
+  return { images, feeds: subject.recipe === null ? feeds : { ...feeds, ...views(subject.recipe, files) } };
+}
+
+function views(recipe: Recipe, files: readonly string[]): Record<"affine" | "colour", Tensor> {
+  const rows = files.length * recipe.views.count;
+  const affine = new Float32Array(rows * 6);
+  const colour = new Float32Array(rows * 12);
+  for (const [at, file] of files.entries()) {
+    const drawn = drawViews(recipe.views, recipe.seed, file);
+    affine.set(drawn.affine, at * drawn.affine.length);
+    colour.set(drawn.colour, at * drawn.colour.length);
+  }
   return {
-    pixels: new Tensor("uint8", pixels, [files.length, sideOfBase, sideOfBase, 3]),
     affine: new Tensor("float32", affine, [rows, 2, 3]),
     colour: new Tensor("float32", colour, [rows, 3, 4]),
   };
 }
 
-async function runBatch(feeds: Feeds): Promise<void> {
-  const results = await session.run(feeds, ["features"]);
-  results["features"]?.dispose();
+async function runBatch({ feeds }: Batch): Promise<void> {
+  const results = await session.run(feeds, [subject.output]);
+  results[subject.output]?.dispose();
 }
 
 async function measure(): Promise<AnchorMeasurement> {
@@ -119,7 +165,7 @@ async function measure(): Promise<AnchorMeasurement> {
   let images = 0;
   for (const batch of batches) {
     await runBatch(batch);
-    images += batch.pixels.dims[0] ?? 0;
+    images += batch.images;
   }
   const seconds = (performance.now() - start) / 1000;
   const cpu = process.cpuUsage(cpuBefore);

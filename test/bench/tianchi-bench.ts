@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import path from "node:path";
-import { compareExtraction, summarize } from "./extract-bench.js";
-import { copyPictures, type Material } from "./material.js";
+import { compareExtraction } from "./compare-extraction.js";
+import { summarize } from "./comparison.js";
+import { importRandomBackbone, type Material } from "./material.js";
 import type { BenchResult, BenchSetting } from "./result.js";
 import { trommel } from "./trommel-command.js";
 
@@ -19,24 +20,24 @@ export async function benchTianchi(
   store: string,
   setting: BenchSetting,
 ): Promise<BenchResult> {
-  const pictures = path.join(setting.folder, "pictures");
-  const warmUp = path.join(setting.folder, "warm-up");
-  await copyPictures(material.pictures, pictures, images);
-  await copyPictures(material.pictures, warmUp, warmUpImages);
-  for (const architecture of architectures) {
-    setting.say(`random weights for ${architecture} at ${side} pixels`);
-    const flags = ["--arch", architecture, "--size", String(side), "--normalize", "tf"];
-    await trommel("backbone", "random", ...flags, "--store", store);
-  }
-  const recipe = { backbones: architectures };
+  for (const architecture of architectures)
+    await importRandomBackbone(store, architecture, side, setting.say);
   const turns = await compareExtraction({
-    ...{ name: "tianchi", recipe, pictures, warmUp, repetitions: 1, store, setting },
+    ...{ name: "tianchi", recipe: { backbones: architectures }, images, warmUpImages, repetitions: 1 },
+    ...{ torch: null, material, store, setting },
   });
   const { rows, measured } = summarize("tianchi", turns);
   await rm(path.join(store, "features"), { recursive: true, force: true });
   const start = Date.now();
   await trommel(
-    ...["train", pictures, "--recipe", "tianchi-efficientnets", "--run", "bench-tianchi-whole"],
+    ...[
+      "train",
+      path.join(setting.folder, "tianchi-pictures"),
+      "--recipe",
+      "tianchi-efficientnets",
+      "--run",
+      "bench-tianchi-whole",
+    ],
     ...["--workers", "1", "--threads", String(setting.threads), "--store", store],
   );
   const seconds = (Date.now() - start) / 1000;

@@ -32,6 +32,8 @@ const splitDelayMs = 1000;
 /** Stages of one job, whose total nobody announces. */
 const singleStages: ReadonlySet<Stage> = new Set(["normalize", "solve", "bundle", "close"]);
 
+const deviceStages: ReadonlySet<Stage> = new Set(["extract", "score"]);
+
 /** For how long a job that belongs to another store is left to others. */
 const otherStoreDelayMs = 2000;
 
@@ -69,10 +71,12 @@ export function createProcessor(options: ProcessorOptions) {
       }
       const work = routeJob(payload, { ...heart.context, trial }, options.reduce);
       options.underWay.add(work);
-      const outcome = await unlessAborted(
+      const deviceIdle = watchDevice(options.device);
+      const done = await unlessAborted(
         options.shutdown,
         work.finally(() => options.underWay.delete(work)),
       );
+      const outcome = deviceStages.has(payload.stage) ? { ...done, deviceIdle: deviceIdle() } : done;
       await heart.stop();
       // What followers see is worth no failed job: the work is committed.
       await tellDone(payload, outcome, board).catch((thrown: unknown) => {
@@ -89,6 +93,19 @@ export function createProcessor(options: ProcessorOptions) {
       }
       throw await failure(toTrommelError(thrown), payload, job, token, board, options);
     }
+  };
+}
+
+/**
+ * @returns the share of the time since this call, 0 to 1, in which the device had nothing to do: neither for this job nor
+ *   for another. To three digits
+ */
+function watchDevice(device: DeviceClient): () => number {
+  const startMs = performance.now();
+  const idleBeforeMs = device.idleMs;
+  return () => {
+    const idle = (device.idleMs - idleBeforeMs) / device.laneCount / (performance.now() - startMs);
+    return Math.round(idle * 1000) / 1000;
   };
 }
 

@@ -38,6 +38,7 @@ export function buildExtractionGraph(options: ExtractionGraphOptions): Uint8Arra
     pixels,
     affine,
     colour: options.colour ? colour : null,
+    side,
     viewCount,
   });
   const features = inlineBackbones(builder, backbones, models, (spec) => sampler.viewInput(spec));

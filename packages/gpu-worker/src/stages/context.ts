@@ -36,6 +36,8 @@ export interface DeviceStageContext extends StageContext {
 export interface StageOutcome {
   readonly images: number;
   readonly failed: number;
+  /** Of a stage that needs the device, share of the time (0 to 1) in which it had no job's batch; for the log and benchmarks. */
+  readonly deviceIdle?: number;
 }
 
 export type ReduceStage = Extract<Stage, "normalize" | "gram" | "solve" | "train" | "bundle" | "close">;

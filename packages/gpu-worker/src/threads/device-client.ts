@@ -25,6 +25,11 @@ export class DeviceClient {
     return this.#lanes.length;
   }
 
+  /** For how long lanes have had nothing to compute since they were made, all of them together. */
+  get idleMs(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.idleMs, 0);
+  }
+
   /** @throws TrommelError `device-unavailable` */
   async report(): Promise<DeviceReport> {
     const reports = await Promise.all(this.#lanes.map((lane) => lane.report()));
@@ -79,14 +84,24 @@ function once<T>(read: () => Promise<T>): () => Promise<T> {
 /** One thread with its sessions; it computes one batch at a time. */
 class DeviceLane {
   readonly #thread: ThreadClient;
-  /** Batches that it computes or will compute. */
-  waiting = 0;
+  #waiting = 0;
+  #idleSince = performance.now();
+  #idledMs = 0;
   /** Loads under way or done, by key, in the thread's current life. */
   #loads = new Map<string, Promise<void>>();
   #generation = 0;
 
   constructor(data: DeviceThreadData) {
     this.#thread = new ThreadClient(new URL("./device-thread.js", import.meta.url), data);
+  }
+
+  /** Batches that it computes or will compute. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  get idleMs(): number {
+    return this.#idledMs + (this.#waiting === 0 ? performance.now() - this.#idleSince : 0);
   }
 
   async report(): Promise<DeviceReport> {
@@ -120,11 +135,13 @@ class DeviceLane {
   }
 
   async #compute(method: string, argument: unknown, transfer: ArrayBuffer[]): Promise<Float32Array> {
-    this.waiting += 1;
+    this.#idledMs = this.idleMs;
+    this.#waiting += 1;
     try {
       return (await this.#thread.call(method, argument, { transfer })) as Float32Array;
     } finally {
-      this.waiting -= 1;
+      this.#waiting -= 1;
+      this.#idleSince = performance.now();
     }
   }
 
