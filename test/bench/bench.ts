@@ -11,6 +11,7 @@ import { parseArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./environment.js";
 import { benchExtract } from "./extract-bench.js";
 import { benchMemory } from "./memory-bench.js";
+import { benchQueue } from "./queue-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
 import { benchRun } from "./run-bench.js";
 import { benchTianchi } from "./tianchi-bench.js";
@@ -21,6 +22,7 @@ import { formatTable, type TableRow } from "./table.js";
 const benches: Readonly<Record<string, Bench>> = {
   extract: { material: true, measure: benchExtract },
   memory: { material: true, measure: benchMemory },
+  queue: { material: false, measure: benchQueue },
   run: { material: true, measure: benchRun },
   recipes: { material: true, measure: benchRecipes },
   tianchi: { material: true, measure: benchTianchi },

@@ -19,9 +19,8 @@ import type { Logger } from "pino";
 import { routeJob } from "./job-router.js";
 import type { PictureBudgets } from "./image/picture-budgets.js";
 import { trialAfterDeaths } from "./suspicion.js";
-import type { DeviceStageContext, StageOutcome } from "./stages/context.js";
+import type { DeviceStageContext, StageDevice, StageOutcome } from "./stages/context.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
-import type { DeviceClient } from "./threads/device-client.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
 
 /** How often a job looks whether its run was cancelled, and tells followers how far it is. */
@@ -38,12 +37,14 @@ const otherStoreDelayMs = 2000;
 export interface ProcessorOptions {
   readonly store: ObjectStore;
   readonly redis: Redis;
-  readonly device: DeviceClient;
+  readonly device: StageDevice;
   readonly reduce: ThreadClient;
   readonly engine: "onnx" | "tfjs";
   readonly threads: number;
   readonly viewsPerBatch: number;
   readonly budgets: PictureBudgets;
+  /** As DeviceStageContext has it. */
+  readonly streamPictures?: DeviceStageContext["streamPictures"];
   readonly log: Logger;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
@@ -191,6 +192,7 @@ class JobHeart {
       threads: options.threads,
       viewsPerBatch: options.viewsPerBatch,
       budgets: options.budgets,
+      streamPictures: options.streamPictures,
       log: options.log,
       signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
       onImages: (images) => (this.#images = images),
