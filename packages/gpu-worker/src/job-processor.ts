@@ -74,7 +74,7 @@ export function createProcessor(options: ProcessorOptions) {
         options.shutdown,
         work.finally(() => options.underWay.delete(work)),
       );
-      await heart.stop();
+      await heart.stop({ done: true });
       // What followers see is worth no failed job: the work is committed.
       await tellDone(payload, outcome, board).catch((thrown: unknown) => {
         options.log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to tell the board");
@@ -82,7 +82,7 @@ export function createProcessor(options: ProcessorOptions) {
       options.log.info({ job: job.id, ...outcome }, "done");
       return outcome;
     } catch (thrown) {
-      await heart.stop();
+      await heart.stop({ done: false });
       if (thrown instanceof DelayedError || thrown instanceof UnrecoverableError) throw thrown;
       if (options.shutdown.aborted) {
         await job.moveToWait(token);
@@ -215,10 +215,11 @@ class JobHeart {
     }, heartbeatMs);
   }
 
-  /** The last beat shows how far it came. */
-  async stop(): Promise<void> {
+  /** The last beat shows how far it came; images that are committed are counted by {@link tellDone}. */
+  async stop({ done }: { readonly done: boolean }): Promise<void> {
     clearInterval(this.#timer);
     await this.#beating;
+    if (done && this.#note === "" && this.#units === undefined) return;
     await this.#beat().catch(() => undefined);
   }
 }
