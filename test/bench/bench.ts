@@ -10,6 +10,7 @@ import { TrommelError } from "@trommel/common";
 import { parseArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./environment.js";
 import { benchExtract } from "./extract-bench.js";
+import { benchListing } from "./listing-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchQueue } from "./queue-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, Bench>> = {
   extract: { material: true, measure: benchExtract },
   memory: { material: true, measure: benchMemory },
   queue: { material: false, measure: benchQueue },
+  listing: { material: false, measure: benchListing },
   run: { material: true, measure: benchRun },
   recipes: { material: true, measure: benchRecipes },
   tianchi: { material: true, measure: benchTianchi },
