@@ -49,7 +49,11 @@ interface Listing {
  * shard files are written to, and a consumer that does nothing with the jobs, so that the most that may be outstanding is reached and turned
  * over. Once for a training, which chooses a split, and once for a scoring.
  */
-export async function benchListing(_: undefined, _store: string, setting: BenchSetting): Promise<BenchResult> {
+export async function benchListing(
+  _: undefined,
+  _store: string,
+  setting: BenchSetting,
+): Promise<BenchResult> {
   const measured: Partial<Record<Subject, Listing>> = {};
   const rows = [];
   for (const subject of subjects) {

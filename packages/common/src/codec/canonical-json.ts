@@ -47,27 +47,26 @@ function write(value: unknown): string {
 }
 
 function writeArray(items: readonly unknown[]): string {
-  let text = "";
+  // Parts that are joined, and not one text that grows: each step of such a one would stay in memory until it is used.
+  const parts: string[] = [];
   let index = 0;
   try {
-    for (; index < items.length; index += 1) text += `${index === 0 ? "" : ","}${write(items[index])}`;
+    for (; index < items.length; index += 1) parts.push(write(items[index]));
   } catch (thrown) {
     throw thrown instanceof Unwritable ? thrown.below(`[${index}]`) : thrown;
   }
-  return `[${text}]`;
+  return `[${parts.join(",")}]`;
 }
 
 function writeObject(value: Readonly<Record<string, unknown>>): string {
-  let text = "";
+  const parts: string[] = [];
   let key = "";
   try {
-    for (key of Object.keys(value).sort()) {
-      text += `${text === "" ? "" : ","}${writeString(key)}:${write(value[key])}`;
-    }
+    for (key of Object.keys(value).sort()) parts.push(`${writeString(key)}:${write(value[key])}`);
   } catch (thrown) {
     throw thrown instanceof Unwritable ? thrown.below(`.${key}`) : thrown;
   }
-  return `{${text}}`;
+  return `{${parts.join(",")}}`;
 }
 
 /** Lone surrogates have no UTF-8, so two of them would hash alike. */
