@@ -10,7 +10,9 @@ import { TrommelError } from "@trommel/common";
 import { parseArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./environment.js";
 import { benchExtract } from "./extract-bench.js";
+import { benchListing } from "./listing-bench.js";
 import { benchMemory } from "./memory-bench.js";
+import { benchQueue } from "./queue-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
 import { benchRun } from "./run-bench.js";
 import { benchScore } from "./score-bench.js";
@@ -23,6 +25,8 @@ import { formatTable, type TableRow } from "./table.js";
 const benches: Readonly<Record<string, Bench>> = {
   extract: { material: true, measure: benchExtract },
   memory: { material: true, measure: benchMemory },
+  queue: { material: false, measure: benchQueue },
+  listing: { material: false, measure: benchListing },
   run: { material: true, measure: benchRun },
   score: { material: true, measure: benchScore },
   recipes: { material: true, measure: benchRecipes },

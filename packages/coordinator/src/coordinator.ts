@@ -3,6 +3,7 @@ import {
   connectRedis,
   isRedisFull,
   messageOf,
+  openStore,
   jobPayload,
   parseAs,
   parseJsonAs,
@@ -53,6 +54,8 @@ export async function startCoordinator(options: {
   readonly log: Logger;
   /** @default {@link defaultOutstandingShards} */
   readonly outstandingShards?: number;
+  /** How the place of the pictures is opened. @default by its location */
+  readonly openSource?: typeof openStore;
 }): Promise<Coordinator> {
   const { store, log } = options;
   const releases = new ReleaseStack();
@@ -81,6 +84,7 @@ export async function startCoordinator(options: {
           store,
           producer,
           board,
+          openSource: options.openSource ?? openStore,
           outstandingAtMost: options.outstandingShards ?? defaultOutstandingShards,
           signal: stopping.signal,
           onNotice: (notice) => log.warn(notice),

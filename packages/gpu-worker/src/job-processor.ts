@@ -19,9 +19,8 @@ import type { Logger } from "pino";
 import { routeJob } from "./job-router.js";
 import type { PictureBudgets } from "./image/picture-budgets.js";
 import { trialAfterDeaths } from "./suspicion.js";
-import type { DeviceStageContext, StageOutcome } from "./stages/context.js";
+import type { DeviceStageContext, StageDevice, StageOutcome } from "./stages/context.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
-import type { DeviceClient } from "./threads/device-client.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
 
 /** How often a job looks whether its run was cancelled, and tells followers how far it is. */
@@ -40,12 +39,14 @@ const otherStoreDelayMs = 2000;
 export interface ProcessorOptions {
   readonly store: ObjectStore;
   readonly redis: Redis;
-  readonly device: DeviceClient;
+  readonly device: StageDevice;
   readonly reduce: ThreadClient;
   readonly engine: "onnx" | "tfjs";
   readonly threads: number;
   readonly viewsPerBatch: number;
   readonly budgets: PictureBudgets;
+  /** As DeviceStageContext has it. */
+  readonly streamPictures?: DeviceStageContext["streamPictures"];
   readonly log: Logger;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
@@ -77,7 +78,7 @@ export function createProcessor(options: ProcessorOptions) {
         work.finally(() => options.underWay.delete(work)),
       );
       const outcome = deviceStages.has(payload.stage) ? { ...done, deviceIdle: deviceIdle() } : done;
-      await heart.stop();
+      await heart.stop({ done: true });
       // What followers see is worth no failed job: the work is committed.
       await tellDone(payload, outcome, board).catch((thrown: unknown) => {
         options.log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to tell the board");
@@ -85,7 +86,7 @@ export function createProcessor(options: ProcessorOptions) {
       options.log.info({ job: job.id, ...outcome }, "done");
       return outcome;
     } catch (thrown) {
-      await heart.stop();
+      await heart.stop({ done: false });
       if (thrown instanceof DelayedError || thrown instanceof UnrecoverableError) throw thrown;
       if (options.shutdown.aborted) {
         await job.moveToWait(token);
@@ -100,7 +101,7 @@ export function createProcessor(options: ProcessorOptions) {
  * @returns the share of the time since this call, 0 to 1, in which the device had nothing to do: neither for this job nor
  *   for another. To three digits
  */
-function watchDevice(device: DeviceClient): () => number {
+function watchDevice(device: StageDevice): () => number {
   const startMs = performance.now();
   const idleBeforeMs = device.idleMs;
   return () => {
@@ -208,6 +209,7 @@ class JobHeart {
       threads: options.threads,
       viewsPerBatch: options.viewsPerBatch,
       budgets: options.budgets,
+      streamPictures: options.streamPictures,
       log: options.log,
       signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
       onImages: (images) => (this.#images = images),
@@ -230,10 +232,11 @@ class JobHeart {
     }, heartbeatMs);
   }
 
-  /** The last beat shows how far it came. */
-  async stop(): Promise<void> {
+  /** The last beat shows how far it came; images that are committed are counted by {@link tellDone}. */
+  async stop({ done }: { readonly done: boolean }): Promise<void> {
     clearInterval(this.#timer);
     await this.#beating;
+    if (done && this.#note === "" && this.#units === undefined) return;
     await this.#beat().catch(() => undefined);
   }
 }

@@ -1,27 +1,25 @@
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
-import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
 import {
   checkRedis,
   connectRedis,
   describeRedis,
   openStore,
-  queuePrefix,
   ReleaseStack,
   withTimeout,
-  workerTimings,
   type Device,
   type WorkerOptions,
 } from "@trommel/common";
 import { printableArguments } from "@trommel/common/printable";
-import { Worker } from "bullmq";
+import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
 import { drain } from "./drain.js";
 import { createPictureBudgets } from "./image/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
+import { startQueueWorker } from "./queue-worker.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "./threads/device-client.js";
@@ -106,15 +104,7 @@ async function startServing(
   });
   const workers = options.queues.map((queue) => {
     const concurrency = queue === "reduce" ? 1 : options.concurrency;
-    const worker = new Worker(queue, processor, {
-      connection: redis,
-      prefix: queuePrefix,
-      // Each job says which process has it (`pb` in its hash).
-      name: `${hostname()}:${process.pid}`,
-      concurrency,
-      drainDelay: 1,
-      ...workerTimings,
-    });
+    const worker = startQueueWorker(queue, processor, { redis, concurrency });
     worker.on("error", (error) => log.debug({ queue, reason: error.message }, "queue error"));
     if (options.embedded) worker.once("active", () => tellCluster({ tookJob: true }));
     return worker;

@@ -7,7 +7,15 @@ import { TrommelError } from "../errors.js";
  * @throws TrommelError `internal` for undefined, functions, symbols, bigints, NaN, infinities and class instances
  */
 export function canonicalJson(value: unknown): string {
-  return write(value, "$");
+  try {
+    return write(value);
+  } catch (thrown) {
+    if (!(thrown instanceof Unwritable)) throw thrown;
+    throw new TrommelError(
+      "internal",
+      `failed to write canonical JSON: $${thrown.path} ${thrown.is}. Give null, booleans, finite numbers, strings of valid Unicode, arrays and plain objects`,
+    );
+  }
 }
 
 /** Hex sha256 of bytes, or of a text's UTF-8. */
@@ -15,33 +23,57 @@ export function sha256Hex(content: Uint8Array | string): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-function write(value: unknown, path: string): string {
-  if (value === null || typeof value === "boolean") return String(value);
-  if (typeof value === "string") return writeString(value, path);
-  if (typeof value === "number" && Number.isFinite(value)) return JSON.stringify(value);
-  if (Array.isArray(value))
-    return `[${Array.from(value, (item, i) => write(item, `${path}[${i}]`)).join(",")}]`;
-  if (isPlainObject(value)) return writeObject(value, path);
-  throw new TrommelError(
-    "internal",
-    `failed to write canonical JSON: ${path} is ${describe(value)}. Give null, booleans, finite numbers, strings, arrays and plain objects`,
-  );
+/** The path is put together on the way out: shards have thousands of values, and nearly none is refused. */
+class Unwritable extends Error {
+  path = "";
+
+  constructor(readonly is: string) {
+    super(is);
+  }
+
+  below(step: string): this {
+    this.path = step + this.path;
+    return this;
+  }
 }
 
-function writeObject(value: Readonly<Record<string, unknown>>, path: string): string {
-  const members = Object.keys(value)
-    .sort()
-    .map((key) => `${writeString(key, path)}:${write(value[key], `${path}.${key}`)}`);
-  return `{${members.join(",")}}`;
+function write(value: unknown): string {
+  if (typeof value === "string") return writeString(value);
+  if (value === null || typeof value === "boolean") return String(value);
+  if (typeof value === "number" && Number.isFinite(value)) return JSON.stringify(value);
+  if (Array.isArray(value)) return writeArray(value);
+  if (isPlainObject(value)) return writeObject(value);
+  throw new Unwritable(`is ${describe(value)}`);
+}
+
+function writeArray(items: readonly unknown[]): string {
+  // Parts that are joined, and not one text that grows: each step of such a one would stay in memory until it is used.
+  const parts: string[] = [];
+  let index = 0;
+  try {
+    for (; index < items.length; index += 1) parts.push(write(items[index]));
+  } catch (thrown) {
+    throw thrown instanceof Unwritable ? thrown.below(`[${index}]`) : thrown;
+  }
+  return `[${parts.join(",")}]`;
+}
+
+function writeObject(value: Readonly<Record<string, unknown>>): string {
+  const parts: string[] = [];
+  let key = "";
+  try {
+    for (key of Object.keys(value).sort()) parts.push(`${writeString(key)}:${write(value[key])}`);
+  } catch (thrown) {
+    throw thrown instanceof Unwritable ? thrown.below(`.${key}`) : thrown;
+  }
+  return `{${parts.join(",")}}`;
 }
 
 /** Lone surrogates have no UTF-8, so two of them would hash alike. */
-function writeString(value: string, path: string): string {
-  if (!/\p{Surrogate}/u.test(value)) return JSON.stringify(value);
-  throw new TrommelError(
-    "internal",
-    `failed to write canonical JSON: ${path} has a text that is not valid Unicode`,
-  );
+function writeString(value: string): string {
+  // Most texts have no surrogate at all, which is quicker to see.
+  if (!/[\ud800-\udfff]/.test(value) || !/\p{Surrogate}/u.test(value)) return JSON.stringify(value);
+  throw new Unwritable("has a text that is not valid Unicode");
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -58,6 +58,10 @@ export async function writeWithMarker(
   const sha256 = sha256Hex(bytes);
   const marker: Marker = { ...extra, formatVersion: 1, key, sha256, sizeBytes: bytes.byteLength };
   const text = new TextEncoder().encode(`${canonicalJson(marker)}\n`);
+  const putMarker = () =>
+    store.put(markerKeyOf(key), text, { ifAbsent: true, contentType: "application/json" });
+  // Nearly always nothing stands there, which the write itself tells: no look before it.
+  if ((await store.put(key, bytes, { ...options, ifAbsent: true })) === "written") await putMarker();
   for (let round = 1; round <= writeRounds; round += 1) {
     if (round > 2) await pause(round - 2);
     const standing = await unlessDamaged(findMarker(store, key));
@@ -65,7 +69,7 @@ export async function writeWithMarker(
       await store.delete([markerKeyOf(key)]);
     } else if (standing === undefined) {
       if (!(await putData(store, key, bytes, options))) continue;
-      await store.put(markerKeyOf(key), text, { ifAbsent: true, contentType: "application/json" });
+      await putMarker();
     } else if (standing.sha256 === sha256) {
       if (await holds(store, key, marker, bytes)) return standing;
       await store.put(key, bytes, options);

@@ -53,14 +53,20 @@ export class SeededRandom {
   }
 }
 
+const scratch = Buffer.allocUnsafe(4096);
+
 /** A 32-bit seed from any number of parts: the first four bytes of the sha256 of their length-prefixed text. */
 export function seedFrom(...parts: readonly (string | number)[]): number {
-  const hash = createHash("sha256");
-  for (const part of parts) {
-    const bytes = Buffer.from(String(part), "utf8");
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(bytes.length);
-    hash.update(length).update(bytes);
+  const texts = parts.map(String);
+  // A UTF-16 unit takes three bytes of UTF-8 at most.
+  const room = texts.reduce((sum, text) => sum + 4 + 3 * text.length, 0);
+  // One update of one buffer: the hash itself is the smaller part of what this costs, once per image and view.
+  const bytes = room <= scratch.length ? scratch : Buffer.allocUnsafe(room);
+  let at = 0;
+  for (const text of texts) {
+    const length = bytes.write(text, at + 4, "utf8");
+    bytes.writeUInt32BE(length, at);
+    at += 4 + length;
   }
-  return hash.digest().readInt32BE(0);
+  return createHash("sha256").update(bytes.subarray(0, at)).digest().readInt32BE(0);
 }

@@ -8,6 +8,9 @@ import { isAbsent, systemCode } from "./file-errors.js";
  * refused where it leaves it. The root itself may be a link.
  */
 export class FileRoot {
+  /** Looked up again only where something seems to be outside: the root may have become another link. */
+  private realRoot: string | undefined;
+
   constructor(readonly path: string) {}
 
   /** The path that a key names, links not followed. */
@@ -17,8 +20,10 @@ export class FileRoot {
 
   /** The real path of something that exists; a system error (ENOENT) where it does not. */
   async realPathOf(path: string): Promise<string> {
-    const [root, real] = await Promise.all([realpath(this.path), realpath(path)]);
-    if (real !== root && !real.startsWith(root.endsWith(sep) ? root : root + sep)) {
+    const real = await realpath(path);
+    if (isWithin(this.realRoot, real)) return real;
+    this.realRoot = await realpath(this.path);
+    if (!isWithin(this.realRoot, real)) {
       throw new TrommelError(
         "forbidden",
         `failed to follow ${path}: it is a link out of the store ${this.path}, to ${real}. ` +
@@ -66,4 +71,8 @@ async function makeOneByOne(folder: string): Promise<void> {
     await makeOneByOne(dirname(folder));
     await mkdir(folder);
   }
+}
+
+function isWithin(root: string | undefined, real: string): boolean {
+  return root !== undefined && (real === root || real.startsWith(root.endsWith(sep) ? root : root + sep));
 }

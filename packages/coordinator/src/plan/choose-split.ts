@@ -48,15 +48,12 @@ interface RankBound {
 
 /** @param wanted images of each class beside the remembered ones */
 function lowestRanks(images: RankedImages, wanted: readonly number[]): RankBound[] {
-  const starts = new Float64Array(images.counts.length + 1);
-  for (const [index, count] of images.counts.entries()) {
-    starts[index + 1] = (starts[index] ?? 0) + count - (images.rememberedCounts[index] ?? 0);
-  }
+  const { limits, starts } = boundCandidates(images, wanted);
   // One array, filled class by class, and not one each: there may be many classes.
-  const ranks = new Uint32Array(starts[images.counts.length] ?? 0);
+  const ranks = new Uint32Array(starts.at(-1) ?? 0);
   const filled = starts.slice();
   images.forEach((classIndex, rank, remembered) => {
-    if (remembered) return;
+    if (remembered || rank >= (limits[classIndex] ?? 0)) return;
     const at = filled[classIndex] ?? 0;
     ranks[at] = rank;
     filled[classIndex] = at + 1;
@@ -67,6 +64,38 @@ function lowestRanks(images: RankedImages, wanted: readonly number[]): RankBound
     const below = ofClass[count - 1] ?? 0;
     return { below, equal: count - ofClass.indexOf(below) };
   });
+}
+
+/** Every rank is below it. */
+const rankEnd = 2 ** 32;
+
+/**
+ * Ranks are spread evenly, so that those that are wanted lie below a limit which the counts tell; a margin makes it one
+ * that nearly always suffices, and a class where it does not takes all of its ranks. So a tenth of ten million is sorted, and not
+ * all of them.
+ * @returns for each class the limit of its candidates, and where they start in an array of all (one more: its length)
+ */
+function boundCandidates(
+  images: RankedImages,
+  wanted: readonly number[],
+): { readonly limits: Float64Array; readonly starts: Float64Array } {
+  const limits = Float64Array.from(wanted, (count, index) => {
+    const of = (images.counts[index] ?? 0) - (images.rememberedCounts[index] ?? 0);
+    return count === 0 ? 0 : Math.min(rankEnd, (rankEnd * (count + 6 * Math.sqrt(count) + 8)) / of);
+  });
+  for (;;) {
+    const found = new Float64Array(wanted.length);
+    images.forEach((classIndex, rank, remembered) => {
+      if (!remembered && rank < (limits[classIndex] ?? 0)) found[classIndex]! += 1;
+    });
+    const short = wanted.flatMap((count, index) => ((found[index] ?? 0) < count ? [index] : []));
+    if (short.length === 0) {
+      const starts = new Float64Array(wanted.length + 1);
+      for (const [index, count] of found.entries()) starts[index + 1] = (starts[index] ?? 0) + count;
+      return { limits, starts };
+    }
+    for (const index of short) limits[index] = rankEnd;
+  }
 }
 
 function positionsOf(images: RankedImages, bounds: readonly RankBound[]): number[][] {

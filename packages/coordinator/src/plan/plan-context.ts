@@ -1,4 +1,4 @@
-import type { ObjectStore, RunBoard } from "@trommel/common";
+import type { ObjectStore, openStore, RunBoard } from "@trommel/common";
 import type { JobProducer } from "../run-control/job-producer.js";
 
 /** What every plan is given besides its configuration. */
@@ -7,6 +7,8 @@ export interface PlanContext {
   readonly store: ObjectStore;
   readonly producer: JobProducer;
   readonly board: RunBoard;
+  /** Opens the place of the pictures. */
+  readonly openSource: typeof openStore;
   /** Shards of the run that may be queued and unfinished. */
   readonly outstandingAtMost: number;
   readonly signal: AbortSignal;

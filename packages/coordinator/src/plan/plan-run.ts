@@ -1,6 +1,5 @@
 import {
   compareUtf8,
-  openStore,
   readLabelLookup,
   readMarker,
   runKeys,
@@ -68,7 +67,7 @@ export async function listDataset(
   const { store } = context;
   const keys = runKeys(config.id);
   const labelOf = await readLabelLookup(store, config);
-  const source = openStore(config.dataset, { onNotice: context.onNotice });
+  const source = context.openSource(config.dataset, { onNotice: context.onNotice });
   const ranked = new RankedImages();
   const memory = new SplitMemory(store, config);
   const remembered = await memory.read();

@@ -1,10 +1,4 @@
-import {
-  openStore,
-  scoringKeys,
-  TrommelError,
-  type ListingSummary,
-  type ScoringConfig,
-} from "@trommel/common";
+import { scoringKeys, TrommelError, type ListingSummary, type ScoringConfig } from "@trommel/common";
 import { readRetries } from "@trommel/common/artefacts/retry";
 import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
@@ -24,7 +18,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   const keys = scoringKeys(config.id);
   const retry = (await readRetries(store, config.id)).at(-1);
   if (retry !== undefined) return planScoringRetry(config, retry, context);
-  const source = openStore(config.source, { onNotice: context.onNotice });
+  const source = context.openSource(config.source, { onNotice: context.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const feed = feedShards(context, {
     id: config.id,

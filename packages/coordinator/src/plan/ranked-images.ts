@@ -1,8 +1,6 @@
-const rememberedBit = 2 ** 31;
-
 /**
- * The labelled images of a listing, in its order, as what the split is chosen by: eight bytes each, so that ten million of
- * them take 80 MB, and no key.
+ * The labelled images of a listing, in its order, as what the split is chosen by: six bytes each (eight where there are
+ * more than 32,768 classes), so that ten million of them take 60 MB, and no key.
  */
 export class RankedImages {
   /** In the order in which they were first met. */
@@ -14,9 +12,9 @@ export class RankedImages {
   /** Images of each shard. */
   readonly shardSizes: number[] = [];
   readonly #indices = new Map<string, number>();
-  readonly #ranks = new Uint32Column();
-  /** The class's index; the top bit is set for remembered images. */
-  readonly #classes = new Uint32Column();
+  readonly #ranks = new Column();
+  /** Twice the class's index, and one more for remembered images. */
+  readonly #classes = new Column();
   #shardStart = 0;
 
   /** @param rank 32 bits; see splitRank */
@@ -31,7 +29,7 @@ export class RankedImages {
     this.counts[index]! += 1;
     if (remembered) this.rememberedCounts[index]! += 1;
     this.#ranks.push(rank);
-    this.#classes.push(remembered ? index + rememberedBit : index);
+    this.#classes.push(2 * index + (remembered ? 1 : 0));
   }
 
   /** What was added since the last call was a shard. */
@@ -41,29 +39,32 @@ export class RankedImages {
   }
 
   forEach(visit: (classIndex: number, rank: number, remembered: boolean) => void): void {
-    for (let i = 0; i < this.#ranks.length; i += 1) {
-      const tagged = this.#classes.at(i);
-      const remembered = tagged >= rememberedBit;
-      visit(remembered ? tagged - rememberedBit : tagged, this.#ranks.at(i), remembered);
+    const classes = this.#classes.blocks;
+    for (const [block, ranks] of this.#ranks.blocks.entries()) {
+      const tags = classes[block]!;
+      const end = Math.min(blockSize, this.#ranks.length - block * blockSize);
+      for (let i = 0; i < end; i += 1) visit(tags[i]! >>> 1, ranks[i]!, (tags[i]! & 1) === 1);
     }
   }
 }
 
 const blockSize = 2 ** 16;
+const shortEnd = 2 ** 16;
 
-/** A growing array of 32-bit numbers that is never copied. */
-class Uint32Column {
-  readonly #blocks: Uint32Array[] = [];
+/** A growing array of 32-bit numbers that is never copied. Blocks of small numbers take two bytes each. */
+class Column {
+  readonly blocks: (Uint16Array | Uint32Array)[] = [];
   length = 0;
 
   push(value: number): void {
     const offset = this.length % blockSize;
-    if (offset === 0) this.#blocks.push(new Uint32Array(blockSize));
-    this.#blocks.at(-1)![offset] = value;
+    if (offset === 0) this.blocks.push(new (value < shortEnd ? Uint16Array : Uint32Array)(blockSize));
+    let block = this.blocks.at(-1)!;
+    if (value >= shortEnd && block instanceof Uint16Array) {
+      block = Uint32Array.from(block);
+      this.blocks[this.blocks.length - 1] = block;
+    }
+    block[offset] = value;
     this.length += 1;
-  }
-
-  at(index: number): number {
-    return this.#blocks[Math.floor(index / blockSize)]![index % blockSize]!;
   }
 }

@@ -14,14 +14,7 @@ import {
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { readBounds } from "@trommel/common/store/read-bounds";
 
-/**
- * Prefix to shards, as a stream.
- *
- * In: the listing of `source`, in UTF-8 byte order. Out: shard files in the store, each yielded once it is written.
- * A retry reads the shard files that are there and lists on after their last key, so a shard never changes once it
- * has been handed out, whatever happens to the prefix meanwhile.
- */
-export async function* streamShards(options: {
+export interface StreamOptions {
   readonly source: ObjectStore;
   readonly store: ObjectStore;
   readonly shardKey: (index: number) => string;
@@ -31,7 +24,16 @@ export async function* streamShards(options: {
   readonly signal: AbortSignal;
   /** Why an object is not processed; undefined where it is. */
   readonly skip: (key: string) => SkipReason | undefined;
-}): AsyncGenerator<Shard> {
+}
+
+/**
+ * Prefix to shards, as a stream.
+ *
+ * In: the listing of `source`, in UTF-8 byte order. Out: shard files in the store, each yielded once it is written.
+ * A retry reads the shard files that are there and lists on after their last key, so a shard never changes once it
+ * has been handed out, whatever happens to the prefix meanwhile.
+ */
+export async function* streamShards(options: StreamOptions): AsyncGenerator<Shard> {
   let index = 0;
   let startAfter: string | undefined;
   for (;;) {
@@ -43,19 +45,45 @@ export async function* streamShards(options: {
     index += 1;
     yield written;
   }
-  let building = emptyShard();
-  for await (const object of options.source.list("", startAfter === undefined ? {} : { startAfter })) {
-    options.signal.throwIfAborted();
-    addTo(building, object, options.skip(object.key));
-    if (building.entries.length === options.shardSize) {
-      yield await writeShard(options.store, options.shardKey(index), index, building);
-      index += 1;
-      building = emptyShard();
+  const cuts = cutShards(options, startAfter);
+  const write = (content: BuildingShard): Promise<Shard> => {
+    const writing = writeShard(options.store, options.shardKey(index), index, content);
+    index += 1;
+    // Its failure is thrown where its turn comes; until then it is not unhandled.
+    writing.catch(() => undefined);
+    return writing;
+  };
+  // The first goes out at once; later ones are written while the next is listed. One write at a time and in order, so that
+  // a coordinator that dies leaves no gap: the next one would cut what lies behind it anew.
+  let writing: Promise<Shard> | undefined;
+  try {
+    const first = await cuts.next();
+    if (first.done === true) return;
+    yield await write(first.value);
+    for await (const content of cuts) {
+      if (writing !== undefined) yield await writing;
+      writing = write(content);
     }
+    if (writing !== undefined) yield await writing;
+  } finally {
+    await cuts.return(undefined);
+    await Promise.allSettled([writing]);
   }
-  if (building.entries.length + building.skipped.length > 0) {
-    yield await writeShard(options.store, options.shardKey(index), index, building);
+}
+
+async function* cutShards(
+  { source, signal, skip, shardSize }: StreamOptions,
+  startAfter: string | undefined,
+): AsyncGenerator<BuildingShard> {
+  let building = emptyShard();
+  for await (const object of source.list("", startAfter === undefined ? {} : { startAfter })) {
+    signal.throwIfAborted();
+    addTo(building, object, skip(object.key));
+    if (building.entries.length < shardSize) continue;
+    yield building;
+    building = emptyShard();
   }
+  if (building.entries.length + building.skipped.length > 0) yield building;
 }
 
 interface BuildingShard {

@@ -9,10 +9,14 @@ import {
   type Shard,
   type Split,
 } from "@trommel/common";
+import { readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { chooseSplit } from "./choose-split.js";
 import type { RankedImages } from "./ranked-images.js";
 import type { SplitMemory } from "./split-memory.js";
+
+/** Of a bucket each takes a round trip, and there may be tens of thousands. */
+const shardsReadAtOnce = 8;
 
 /**
  * Writes a run's split, and its validation keys where later runs on the same dataset find them.
@@ -68,11 +72,13 @@ export async function extendSplit(
 
 /** The keys of a split, from the shards that it points into, in the order of the listing. */
 async function* validationKeys(store: ObjectStore, id: string, split: Split): AsyncGenerator<string> {
-  for (const [index, positions] of split.validation.entries()) {
-    if (positions.length === 0) continue;
+  const having = split.validation.flatMap((positions, index) => (positions.length === 0 ? [] : [index]));
+  const shards = readAhead(having, shardsReadAtOnce, async (index) => {
     const key = runKeys(id).shard(index);
-    const { entries } = parseJsonAs(shardSchema, await store.get(key, readBounds.dataset), key);
-    for (const position of positions) {
+    return parseJsonAs(shardSchema, await store.get(key, readBounds.dataset), key);
+  });
+  for await (const { index, entries } of shards) {
+    for (const position of split.validation[index] ?? []) {
       const entry = entries[position];
       if (entry !== undefined) yield entry.key;
     }

@@ -1,6 +1,6 @@
 import type { ViewsRecipe } from "@trommel/common";
 import { affineMatrix, colourMatrix } from "./view-matrices.js";
-import { viewParameters } from "./view-parameters.js";
+import { identityParameters, viewParameters } from "./view-parameters.js";
 
 /**
  * A view: one augmented rendering of an image, drawn from (seed, image key, view index) and nothing else.
@@ -19,8 +19,14 @@ export interface View {
   readonly colour: readonly number[];
 }
 
+const identityView: View = {
+  affine: affineMatrix(identityParameters),
+  colour: colourMatrix(identityParameters),
+};
+
 /** Of an image's view; view 0 is the identity. Pure. */
 export function drawView(recipe: ViewsRecipe, seed: number, imageKey: string, viewIndex: number): View {
+  if (viewIndex === 0) return identityView;
   const parameters = viewParameters(recipe, seed, imageKey, viewIndex);
   return { affine: affineMatrix(parameters), colour: colourMatrix(parameters) };
 }

@@ -2,6 +2,7 @@ import type { ObjectStore, Stage } from "@trommel/common";
 import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { Logger } from "pino";
 import type { PictureBudgets } from "../image/picture-budgets.js";
+import type { streamPictures } from "../image/picture-stream.js";
 import type { DeviceClient } from "../threads/device-client.js";
 
 /** What every stage is given besides its payload. */
@@ -19,9 +20,15 @@ export interface StageContext {
   readonly onUnits: (done: number, total: number) => void;
 }
 
+/** The device as stages use it. */
+export type StageDevice = Pick<
+  DeviceClient,
+  "laneCount" | "idleMs" | "ensureExtractor" | "ensureClassifier" | "extract" | "classify"
+>;
+
 /** Stages that need the device. */
 export interface DeviceStageContext extends StageContext {
-  readonly device: DeviceClient;
+  readonly device: StageDevice;
   /** Which engine the device runs: `tfjs` wants the parts that a graph was made of. */
   readonly engine: "onnx" | "tfjs";
   /** Base images per batch are chosen so that a batch has about this many views. */
@@ -30,6 +37,8 @@ export interface DeviceStageContext extends StageContext {
   readonly trial: ShardTrial | undefined;
   /** What the pictures of all shards under way may take together. */
   readonly budgets: PictureBudgets;
+  /** Gives a shard's pictures. @default {@link streamPictures}, which fetches and decodes its files */
+  readonly streamPictures?: typeof streamPictures | undefined;
 }
 
 /** What a stage reports when it is done. */

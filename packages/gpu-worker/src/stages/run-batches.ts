@@ -58,7 +58,8 @@ export async function runBatches(options: {
     };
     if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
     const batches = new PictureBatches(options.decode.side, batchSize);
-    for await (const picture of streamPictures({
+    const stream = context.streamPictures ?? streamPictures;
+    for await (const picture of stream({
       ...files,
       entries: options.entries,
       decodeFile:

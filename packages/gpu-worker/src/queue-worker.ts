@@ -1,0 +1,21 @@
+import { hostname } from "node:os";
+import { queuePrefix, workerTimings, type WorkerQueue } from "@trommel/common";
+import { Worker, type Processor } from "bullmq";
+import type { Redis } from "ioredis";
+
+/** Takes the jobs of one queue, so many at a time. */
+export function startQueueWorker(
+  queue: WorkerQueue,
+  processor: Processor,
+  { redis, concurrency }: { readonly redis: Redis; readonly concurrency: number },
+): Worker {
+  return new Worker(queue, processor, {
+    connection: redis,
+    prefix: queuePrefix,
+    // Each job says which process has it (`pb` in its hash).
+    name: `${hostname()}:${process.pid}`,
+    concurrency,
+    drainDelay: 1,
+    ...workerTimings,
+  });
+}

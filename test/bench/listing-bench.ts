@@ -1,0 +1,166 @@
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  openStore,
+  queuePrefix,
+  ReleaseStack,
+  RunBoard,
+  runErrorToThrow,
+  runKeys,
+  scoringKeys,
+  type ObjectStore,
+} from "@trommel/common";
+import { startEmbeddedRedis } from "@trommel/coordinator/cluster/embedded-redis";
+import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
+import type { Redis } from "ioredis";
+import { BenchChild } from "./child.js";
+import { comparisonRow } from "./comparison-row.js";
+import { peakResidentMiB } from "./process-usage.js";
+import { redisMemoryMib } from "./redis-usage.js";
+import type { BenchResult, BenchSetting } from "./result.js";
+import type { SyntheticCoordinatorOptions } from "./synthetic-coordinator.js";
+import { startSyntheticRun, startSyntheticScoring } from "./synthetic-subject.js";
+import type { TrivialConsumerOptions } from "./trivial-consumer.js";
+
+const keys = 10_000_000;
+const classes = 1000;
+const lookMs = 20;
+const sampleMs = 500;
+
+const subjects = ["training", "scoring"] as const;
+type Subject = (typeof subjects)[number];
+
+interface Listing {
+  /** From the command to the first job that a worker may take. */
+  readonly firstJobSeconds: number;
+  /** To `listing.json`, with the split where there is one. */
+  readonly listedSeconds: number;
+  /** To the last job. */
+  readonly queuedSeconds: number;
+  readonly coordinatorMib: number;
+  readonly redisUsedMib: number;
+  readonly redisResidentMib: number;
+}
+
+/**
+ * Planning ten million generated keys: a coordinator in a process of its own, a real redis-server, a store on the disk that the
+ * shard files are written to, and a consumer that does nothing with the jobs, so that the most that may be outstanding is reached and turned
+ * over. Once for a training, which chooses a split, and once for a scoring.
+ */
+export async function benchListing(
+  _: undefined,
+  _store: string,
+  setting: BenchSetting,
+): Promise<BenchResult> {
+  const measured: Partial<Record<Subject, Listing>> = {};
+  const rows = [];
+  for (const subject of subjects) {
+    const listing = await measureListing(subject, setting);
+    setting.say(`listing: ${subject}: ${JSON.stringify(listing)}`);
+    measured[subject] = listing;
+    rows.push(...rowsOf(subject, listing));
+  }
+  return { measured: { keys, classes, ...measured }, rows };
+}
+
+function rowsOf(subject: Subject, listing: Listing) {
+  const row = (what: string, value: number, digits: number, atMost?: number) =>
+    comparisonRow({
+      what: `listing: ${subject} on ${keys} keys: ${what}`,
+      own: [value],
+      digits,
+      ...(atMost === undefined ? {} : { atMost }),
+    });
+  return [
+    row("first job queued after, s", listing.firstJobSeconds, 2, 2),
+    row("peak of the coordinator's resident memory, MiB", listing.coordinatorMib, 0, 250),
+    row("peak of Redis's resident memory, MiB", listing.redisResidentMib, 0, 200),
+    row("peak of Redis's data, MiB", listing.redisUsedMib, 0),
+    row("keys listed per second", keys / listing.listedSeconds, 0),
+    row("last job queued after, s", listing.queuedSeconds, 1),
+  ];
+}
+
+async function measureListing(subject: Subject, setting: BenchSetting): Promise<Listing> {
+  const folder = path.join(setting.folder, subject);
+  const location = path.join(folder, "store");
+  await mkdir(location, { recursive: true });
+  const releases = new ReleaseStack();
+  try {
+    const redis = await startEmbeddedRedis();
+    releases.add("redis", () => redis.stop());
+    const coordinator = child<SyntheticCoordinatorOptions>("synthetic-coordinator", {
+      ...{ redisUrl: redis.url, store: location, keys, classes },
+    });
+    const consumer = child<TrivialConsumerOptions>("trivial-consumer", { redisUrl: redis.url });
+    await Promise.all([coordinator.message(), consumer.message()]);
+    const producer = new JobProducer(redis.url);
+    releases.add("producer", () => producer.close());
+    const store = openStore(location);
+    const startMs = Date.now();
+    const output = pathToFileURL(path.join(folder, "scores")).href;
+    const attempt =
+      subject === "training"
+        ? await startSyntheticRun(store, producer, subject)
+        : await startSyntheticScoring(store, producer, subject, output);
+    const firstJobMs = await firstJobAt(producer.redis, subject);
+    const board = new RunBoard(producer.redis, subject);
+    const rest = await follow({ subject, store, redis: producer.redis, board, attempt, startMs });
+    return {
+      firstJobSeconds: (firstJobMs - startMs) / 1000,
+      ...rest,
+      coordinatorMib: await peakResidentMiB(coordinator.pid),
+    };
+  } finally {
+    await releases.releaseAll();
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  function child<Options>(module: string, options: Options): BenchChild {
+    const started = new BenchChild(module, options);
+    releases.add(module, () => started.stop());
+    return started;
+  }
+}
+
+/** By the queue's own event stream, whose ids are this machine's clock in milliseconds. */
+async function firstJobAt(redis: Redis, subject: Subject): Promise<number> {
+  const stream = `${queuePrefix}:${subject === "training" ? "extract" : "score"}:events`;
+  for (;;) {
+    const [first] = await redis.xrange(stream, "-", "+", "COUNT", 1);
+    if (first !== undefined) return Number(first[0].split("-")[0]);
+    await sleep(lookMs);
+  }
+}
+
+/** Samples what Redis takes until the plan is done. */
+async function follow(followed: {
+  readonly subject: Subject;
+  readonly store: ObjectStore;
+  readonly redis: Redis;
+  readonly board: RunBoard;
+  readonly attempt: number;
+  readonly startMs: number;
+}): Promise<Omit<Listing, "firstJobSeconds" | "coordinatorMib">> {
+  const { subject, store, redis, board, attempt, startMs } = followed;
+  const isTraining = subject === "training";
+  const listingKey = isTraining ? runKeys(subject).listing : scoringKeys(subject).listing;
+  const seconds = (): number => (Date.now() - startMs) / 1000;
+  let [redisUsedMib, redisResidentMib] = [0, 0];
+  let listedSeconds: number | undefined;
+  for (;;) {
+    const { used, resident } = await redisMemoryMib(redis);
+    redisUsedMib = Math.max(redisUsedMib, used);
+    redisResidentMib = Math.max(redisResidentMib, resident);
+    const error = (await board.state())?.error;
+    if (error !== undefined) throw runErrorToThrow(error);
+    if ((await store.head(listingKey)) !== undefined) listedSeconds ??= seconds();
+    const { done } = await board.progress(attempt, isTraining ? "plan-run" : "plan-scoring");
+    if (listedSeconds !== undefined && done === 1) {
+      return { listedSeconds, queuedSeconds: seconds(), redisUsedMib, redisResidentMib };
+    }
+    await sleep(sampleMs);
+  }
+}

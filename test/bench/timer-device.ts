@@ -1,0 +1,52 @@
+import type { StageDevice } from "@trommel/gpu-worker/stages/context";
+import type { ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
+
+/**
+ * A device that is a timer: it takes batches in order, one at a time, and has each for as long as a rate says. What waits
+ * for it starts the moment that it is free, however late this process hears of that; where nothing waits it is idle, and that time is
+ * lost.
+ */
+export class TimerDevice implements StageDevice {
+  readonly laneCount = 1;
+  readonly #sinceMs = performance.now();
+  readonly #imagesPerSecond: number;
+  readonly #dimension: number;
+  #freeAtMs = 0;
+  #givenMs = 0;
+
+  constructor(imagesPerSecond: number, dimension: number) {
+    this.#imagesPerSecond = imagesPerSecond;
+    this.#dimension = dimension;
+  }
+
+  /** Time that it has computed up to now, in milliseconds; it grows by a second each second while the device is never idle. */
+  busyMs(): number {
+    return this.#givenMs - Math.max(0, this.#freeAtMs - performance.now());
+  }
+
+  get idleMs(): number {
+    return performance.now() - this.#sinceMs - this.busyMs();
+  }
+
+  async extract(_key: string, { imageCount }: ViewBatch): Promise<Float32Array> {
+    const now = performance.now();
+    const durationMs = (1000 * imageCount) / this.#imagesPerSecond;
+    this.#freeAtMs = Math.max(this.#freeAtMs, now) + durationMs;
+    this.#givenMs += durationMs;
+    const waitMs = this.#freeAtMs - now;
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    return new Float32Array(imageCount * this.#dimension).fill(1);
+  }
+
+  ensureExtractor(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  ensureClassifier(): Promise<never> {
+    return this.classify();
+  }
+
+  classify(): Promise<never> {
+    return Promise.reject(new Error("the timer extracts only"));
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Workers in one process, each with everything that a worker process has of its own: connections to Redis, a store, the
+ * processor of the extract queue with its board, heartbeats, markers and locks. Only fetching, decoding and the
+ * device are not there: pictures are ready, and the device is a {@link TimerDevice}.
+ *
+ * Answers `{ serve }`, how many of them are to be at work from now on, and `{ measureMs }`: the share of that time for which
+ * the devices were busy, summed over them. Its options come as JSON in the first argument.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectRedis, openStore } from "@trommel/common";
+import { createPictureBudgets } from "@trommel/gpu-worker/image/picture-budgets";
+import type { Picture, PictureStreamOptions } from "@trommel/gpu-worker/image/picture-stream";
+import { createProcessor } from "@trommel/gpu-worker/job-processor";
+import { startQueueWorker } from "@trommel/gpu-worker/queue-worker";
+import { ThreadClient } from "@trommel/gpu-worker/threads/thread-rpc";
+import { pino } from "pino";
+import { syntheticBackbone } from "./synthetic-subject.js";
+import { TimerDevice } from "./timer-device.js";
+
+export interface TimerWorkersOptions {
+  readonly redisUrl: string;
+  readonly store: string;
+  /** Of each device. */
+  readonly imagesPerSecond: number;
+  readonly viewsPerBatch: number;
+  /** Shards that a worker has in flight. */
+  readonly concurrency: number;
+}
+
+export type TimerWorkersRequest = { readonly serve: number } | { readonly measureMs: number };
+
+const options = JSON.parse(process.argv[2] ?? "") as TimerWorkersOptions;
+const log = pino({ level: "warn" }, process.stderr);
+const devices: TimerDevice[] = [];
+const pixels = new Uint8Array(syntheticBackbone.inputSize ** 2 * 3);
+
+async function* readyPictures({ entries, signal }: PictureStreamOptions): AsyncGenerator<Picture> {
+  for (const [position, { key }] of entries.entries()) {
+    signal.throwIfAborted();
+    // An await, as between pictures that are fetched.
+    yield await Promise.resolve({ position, key, ok: true, pixels });
+  }
+}
+
+async function startWorker(): Promise<void> {
+  const device = new TimerDevice(options.imagesPerSecond, syntheticBackbone.dimension);
+  const redis = connectRedis(options.redisUrl);
+  const processor = createProcessor({
+    store: openStore(options.store),
+    redis,
+    device,
+    // Started by its first call, which no extraction makes.
+    reduce: new ThreadClient(new URL("file:///nowhere"), {}),
+    engine: "onnx",
+    threads: 1,
+    viewsPerBatch: options.viewsPerBatch,
+    budgets: createPictureBudgets({ bytesInFlightMib: 1, pixelsInFlightMib: 4 }),
+    streamPictures: readyPictures,
+    log,
+    shutdown: new AbortController().signal,
+    underWay: new Set(),
+  });
+  const worker = startQueueWorker("extract", processor, { redis, concurrency: options.concurrency });
+  worker.on("error", (error) => log.warn({ reason: error.message }, "queue error"));
+  await worker.waitUntilReady();
+  devices.push(device);
+}
+
+async function serve(count: number): Promise<number> {
+  while (devices.length < count) await startWorker();
+  return devices.length;
+}
+
+/** @returns devices' worth of time that was computed for: 3 of 4 devices all the time are 3 */
+async function measure(forMs: number): Promise<number> {
+  const busy = (): number => devices.reduce((sum, device) => sum + device.busyMs(), 0);
+  const [startMs, before] = [performance.now(), busy()];
+  await sleep(forMs);
+  return (busy() - before) / (performance.now() - startMs);
+}
+
+process.once("disconnect", () => process.exit(0));
+process.on("message", (request: TimerWorkersRequest) => {
+  const answer = "serve" in request ? serve(request.serve) : measure(request.measureMs);
+  void answer.then((value) => process.send?.(value));
+});
+process.send?.("ready");
