@@ -64,3 +64,32 @@ export function lossFigures(
   }
   return { loss, correct };
 }
+
+/**
+ * The same figures from log-probabilities.
+ * @param logarithms [labels.length, classCount]
+ */
+export function figuresOfLogarithms(
+  logarithms: Float32Array,
+  labels: Int32Array,
+  classCount: number,
+  smoothing: number,
+): LossFigures {
+  let loss = 0;
+  let correct = 0;
+  for (let row = 0; row < labels.length; row += 1) {
+    const start = row * classCount;
+    const label = start + (labels[row] as number);
+    let best = start;
+    let sum = 0;
+    for (let i = start; i < start + classCount; i += 1) {
+      const value = logarithms[i] as number;
+      sum += value;
+      if (value > (logarithms[best] as number)) best = i;
+    }
+    const own = logarithms[label] as number;
+    loss -= smoothing === 0 ? own : (1 - smoothing) * own + (smoothing / classCount) * sum;
+    if (best === label) correct += 1;
+  }
+  return { loss, correct };
+}

@@ -1,4 +1,5 @@
-import { SeededRandom, type HeadRecipe } from "@trommel/common";
+import type { HeadRecipe } from "@trommel/common";
+import { BlockRandom } from "@trommel/common/random/block-random";
 import { hiddenLayer, type HiddenLayer } from "./head-model.js";
 import { NormalNoise } from "./normal-noise.js";
 
@@ -9,7 +10,8 @@ export type FactorPlace = "features" | HiddenLayer | "gated";
 export interface FactorLayer {
   readonly place: FactorPlace;
   readonly width: number;
-  readonly draw: (count: number) => Float32Array;
+  /** Fills an array with the next ones. */
+  readonly fill: (values: Float32Array) => void;
 }
 
 /**
@@ -18,11 +20,11 @@ export interface FactorLayer {
  * dropout too of `linear`, on the features, and of `mlp`, on each hidden layer. None where the rate is zero.
  */
 export function factorLayers(head: HeadRecipe, featureCount: number, seed: number): FactorLayer[] {
-  const random = new SeededRandom(seed);
+  const random = new BlockRandom(seed);
   const places = factorPlaces(head, featureCount).filter(({ rate }) => rate > 0);
   return places.map(({ place, width, rate, gaussian }) => {
-    const draw = gaussian ? gaussianFactors(random, rate) : plainFactors(random, rate);
-    return { place, width, draw };
+    const fill = gaussian ? gaussianFactors(random, rate) : plainFactors(random, rate);
+    return { place, width, fill };
   });
 }
 
@@ -48,20 +50,18 @@ function factorPlaces(head: HeadRecipe, featureCount: number): PlaceOfFactors[] 
   }
 }
 
-function gaussianFactors(random: SeededRandom, rate: number): FactorLayer["draw"] {
+function gaussianFactors(random: BlockRandom, rate: number): FactorLayer["fill"] {
   const noise = new NormalNoise(random);
   const deviation = Math.sqrt(rate / (1 - rate));
-  return (count) => fill(count, () => 1 + deviation * noise.next());
+  return (values) => {
+    for (let i = 0; i < values.length; i += 1) values[i] = 1 + deviation * noise.next();
+  };
 }
 
-function plainFactors(random: SeededRandom, rate: number): FactorLayer["draw"] {
+function plainFactors(random: BlockRandom, rate: number): FactorLayer["fill"] {
   const keptFrom = Math.round(rate * 2 ** 32);
   const factor = 1 / (1 - rate);
-  return (count) => fill(count, () => (random.bits() >= keptFrom ? factor : 0));
-}
-
-function fill(count: number, next: () => number): Float32Array {
-  const values = new Float32Array(count);
-  for (let i = 0; i < count; i += 1) values[i] = next();
-  return values;
+  return (values) => {
+    for (let i = 0; i < values.length; i += 1) values[i] = random.bits() >= keptFrom ? factor : 0;
+  };
 }
