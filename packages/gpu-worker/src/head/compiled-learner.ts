@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { HeadWeights } from "@trommel/common";
 import { epochOrder, noiseSeed } from "./batch-order.js";
-import { batchRuns, type BatchRun } from "./batch-run.js";
+import { BatchRuns, type BatchRun } from "./batch-run.js";
 import { figuresOfLogarithms } from "./cross-entropy.js";
 import { factorLayers } from "./dropout-factors.js";
 import { momentKinds } from "./emit-optimizer.js";
@@ -51,6 +51,7 @@ class CompiledLearner implements HeadLearner {
   readonly #validation: InferenceSession;
   /** Weights and moments of each group by the graph's names. */
   readonly #state = new Map<string, Float32Array<ArrayBuffer>>();
+  readonly #runs: BatchRuns;
   readonly #nextRates: ReturnType<typeof createStepRates>;
   #step: number;
 
@@ -66,6 +67,7 @@ class CompiledLearner implements HeadLearner {
     this.#training = training;
     this.#validation = validation;
     this.#step = optimizer?.step ?? 0;
+    this.#runs = new BatchRuns(setting, graph.factors);
     this.#nextRates = createStepRates(graph.optimizer, this.#step);
     for (const [index, group] of graph.groups.entries()) {
       this.#state.set(
@@ -85,7 +87,7 @@ class CompiledLearner implements HeadLearner {
     const layers = factorLayers(head, featureCount, noiseSeed(seed, epoch));
     const stepsPerEpoch = Math.ceil(rows.count / training.batchSize);
     let [loss, correct, learningRate] = [0, 0, 0];
-    for (const run of batchRuns(this.#setting, rows, order, layers)) {
+    for (const run of this.#runs.of(rows, order, layers)) {
       const rates = Array.from({ length: run.steps }, (_, index) => {
         learningRate = schedule.learningRate({ epoch, step: run.firstStep + index, stepsPerEpoch });
         return this.#nextRates(learningRate);

@@ -1,7 +1,6 @@
 import type { HeadRecipe } from "@trommel/common";
-import { BlockRandom } from "@trommel/common/random/block-random";
 import { hiddenLayer, type HiddenLayer } from "./head-model.js";
-import { NormalNoise } from "./normal-noise.js";
+import { NoiseGenerator } from "./noise-generator.js";
 
 /** What the factors are multiplied with: the features (of `se`, on their way into the gate), a hidden layer, the gated features. */
 export type FactorPlace = "features" | HiddenLayer | "gated";
@@ -20,10 +19,14 @@ export interface FactorLayer {
  * dropout too of `linear`, on the features, and of `mlp`, on each hidden layer. None where the rate is zero.
  */
 export function factorLayers(head: HeadRecipe, featureCount: number, seed: number): FactorLayer[] {
-  const random = new BlockRandom(seed);
+  const noise = new NoiseGenerator(seed);
   const places = factorPlaces(head, featureCount).filter(({ rate }) => rate > 0);
   return places.map(({ place, width, rate, gaussian }) => {
-    const fill = gaussian ? gaussianFactors(random, rate) : plainFactors(random, rate);
+    const deviation = Math.sqrt(rate / (1 - rate));
+    const fill = (values: Float32Array) => {
+      if (gaussian) noise.fillNormal(values, deviation);
+      else noise.fillMask(values, rate);
+    };
     return { place, width, fill };
   });
 }
@@ -48,20 +51,4 @@ function factorPlaces(head: HeadRecipe, featureCount: number): PlaceOfFactors[] 
     case "mlp":
       return head.hidden.map((width, index) => ({ place: hiddenLayer(index), width, rate, gaussian: false }));
   }
-}
-
-function gaussianFactors(random: BlockRandom, rate: number): FactorLayer["fill"] {
-  const noise = new NormalNoise(random);
-  const deviation = Math.sqrt(rate / (1 - rate));
-  return (values) => {
-    for (let i = 0; i < values.length; i += 1) values[i] = 1 + deviation * noise.next();
-  };
-}
-
-function plainFactors(random: BlockRandom, rate: number): FactorLayer["fill"] {
-  const keptFrom = Math.round(rate * 2 ** 32);
-  const factor = 1 / (1 - rate);
-  return (values) => {
-    for (let i = 0; i < values.length; i += 1) values[i] = random.bits() >= keptFrom ? factor : 0;
-  };
 }
