@@ -61,7 +61,7 @@ export class BatchRuns {
   *of(rows: JoinedRows, order: Int32Array, layers: readonly FactorLayer[]): Generator<BatchRun> {
     const { batchSize } = this.#setting.training;
     const wholeSteps = Math.floor(order.length / batchSize);
-    for (let step = 0; step * batchSize < order.length; ) {
+    for (let step = 0; step * batchSize < order.length;) {
       const whole = step < wholeSteps;
       const steps = whole ? Math.min(this.#stepsAtMost, wholeSteps - step) : 1;
       const batch = whole ? batchSize : order.length - step * batchSize;

@@ -37,7 +37,13 @@ export const createCompiledLearner: CreateLearner = async (setting, start) => {
   const graph = graphSetting(setting, start.weights);
   const training = await openSession(buildTrainingGraph(graph));
   try {
-    return new CompiledLearner(setting, graph, start, training, await openSession(buildValidationGraph(graph)));
+    return new CompiledLearner(
+      setting,
+      graph,
+      start,
+      training,
+      await openSession(buildValidationGraph(graph)),
+    );
   } catch (thrown) {
     await training.release();
     throw thrown;

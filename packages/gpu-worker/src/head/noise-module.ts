@@ -138,7 +138,13 @@ function normalFunction(): number[] {
     ...[...op.get(locals.bits), ...op.get(sign), ...op.i32Xor, ...op.get(sign), ...op.i32Subtract],
   ];
   const at = (shift: number) => [...op.get(layer), ...op.i32Const(shift), ...op.i32ShiftLeft];
-  const inside = [...op.get(locals.bits), ...op.f64FromI32, ...at(3), ...op.loadF64(widthsAt), ...op.f64Multiply];
+  const inside = [
+    ...op.get(locals.bits),
+    ...op.f64FromI32,
+    ...at(3),
+    ...op.loadF64(widthsAt),
+    ...op.f64Multiply,
+  ];
   const outside = [...saveState(locals), ...op.get(locals.bits), ...op.call(0), ...loadState(locals)];
   const store = [
     ...[...op.get(to), ...op.get(deviation), ...op.get(x), ...op.f64Multiply, ...op.f64One, ...op.f64Add],
@@ -172,7 +178,13 @@ function maskFunction(): number[] {
       ...op.loop,
       ...draw(locals),
       // All bits of the factor or none, by 0 − 1 or 0 − 0: a branch would be guessed wrong half of the time.
-      ...[...op.get(to), ...op.i32Const(0), ...op.get(locals.bits), ...op.get(keptFrom), ...op.i32NotLessUnsigned],
+      ...[
+        ...op.get(to),
+        ...op.i32Const(0),
+        ...op.get(locals.bits),
+        ...op.get(keptFrom),
+        ...op.i32NotLessUnsigned,
+      ],
       ...[...op.i32Subtract, ...op.get(factorBits), ...op.i32And, ...op.storeI32],
       ...[...op.get(to), ...op.i32Const(4), ...op.i32Add, ...op.tee(to)],
       ...[...op.get(end), ...op.i32LessUnsigned, ...op.againIf(0)],
