@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: what the project promises in numbers, each a ratio or a table measured in one run.
- * `npm run bench -- extract` runs one of extract, memory, run, recipes and tianchi; `--json` prints one object for machines.
+ * `npm run bench -- extract` runs one of extract, head, memory, run, recipes and tianchi; `--json` prints one object for machines.
  * Everything lies in .trommel/bench, which is emptied first.
  */
 import { mkdir, rm } from "node:fs/promises";
@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { TrommelError } from "@trommel/common";
 import { benchExtract } from "./extract-bench.js";
+import { benchHead } from "./head-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
 import { benchRun } from "./run-bench.js";
@@ -21,6 +22,7 @@ type Bench = (material: Material, store: string, setting: BenchSetting) => Promi
 
 const benches: Readonly<Record<string, Bench>> = {
   extract: benchExtract,
+  head: benchHead,
   memory: benchMemory,
   run: benchRun,
   recipes: benchRecipes,

@@ -38,7 +38,7 @@ class SqueezeExcitationHead(nn.Module):
         self.gate = nn.Sequential(
             GaussianDropout(dropout),
             nn.Linear(features, width),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(width, features),
             nn.Sigmoid(),
         )
@@ -68,7 +68,7 @@ def main():
     head = SqueezeExcitationHead(
         setting["features"], setting["classes"], setting["reduction"], setting["dropout"]
     )
-    loss_function = nn.CrossEntropyLoss(label_smoothing=setting["labelSmoothing"])
+    loss_function = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(head.parameters(), lr=setting["learningRate"], eps=setting["epsilon"])
     seconds, accuracies = [], []
     for _ in range(epochs):

@@ -64,7 +64,7 @@ export function buildTrainingGraph(setting: TrainingGraphSetting): Uint8Array {
     outer.output(graphNames.next(name), "float32", [length], final);
   }
   const shape = ["steps", "rows", setting.classCount];
-  outer.output("log_probabilities", "float32", shape, outputs.at(-1) as string);
+  outer.output("log_probabilities", "float32", shape, outputs.at(-1));
   return outer.encode();
 }
 
