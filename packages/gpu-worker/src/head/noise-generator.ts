@@ -7,7 +7,7 @@ import {
   widthsAt,
   type NoiseExports,
 } from "./noise-module.js";
-import { drawOutside, thresholds, widths } from "./normal-noise.js";
+import { drawTail, thresholds, wedgeOf, widths } from "./normal-noise.js";
 
 /** The part of the host's WebAssembly that is used here; TypeScript knows it only with a browser's types. */
 interface WebAssemblyHost {
@@ -37,7 +37,9 @@ export class NoiseGenerator {
     const word = (value: bigint) => new WebAssembly.Global({ value: "i64", mutable: true }, value);
     const bits = () => this.#exports.bits() >>> 0;
     const random = { bits, unit: () => SeededRandom.unitFrom(bits) };
-    const outside = (drawn: number) => drawOutside(random, drawn) ?? Number.NaN;
+    const outside = (drawn: number, height: number) => {
+      return (drawn & 127) === 0 ? drawTail(random, drawn) : wedgeOf(drawn, height);
+    };
     const { buffer } = this.#memory;
     // A draw is an integer: it is under a threshold where it is under the next integer.
     new Int32Array(buffer, thresholdsAt, thresholds.length).set(thresholds.map(Math.ceil));

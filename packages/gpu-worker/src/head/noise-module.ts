@@ -6,9 +6,11 @@
  *
  *     bits = low32(s0 + s1);  a = s0 ^ s1;  s0 = rotl(s0, 24) ^ a ^ (a << 16);  s1 = rotl(a, 37)
  *
- *     normal(to, end, deviation): x = |bits| < threshold[bits & 127] ? bits · width[bits & 127] : outside(bits);
+ *     normal(to, end, deviation): x = |bits| < threshold[bits & 127] ? bits · width[bits & 127] : outside(bits, u);
  *                                 unless x is NaN: *to++ = f32(1 + deviation · x)
  *     mask(to, end, keptFrom, factorBits): *to++ = factorBits & (bits ≥ keptFrom ? ~0 : 0)
+ *
+ * where u is a uniform number drawn for the wedge of a layer; the tail, layer 0, draws its own.
  *
  * It imports its memory (thresholds as i32 at {@link thresholdsAt}, widths as f64 at {@link widthsAt}), the two words of
  * state, and `outside`, which gives NaN where a draw is to be made again.
@@ -51,7 +53,7 @@ const op = {
   storeF32: [0x38, 2, 0],
   i32Const: (value: number) => [0x41, ...signedLeb(value)],
   i64Const: (value: number) => [0x42, ...signedLeb(value)],
-  f64One: [0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+  f64Const: (value: number) => [0x44, ...new Uint8Array(Float64Array.of(value).buffer)],
   i32LessUnsigned: [0x49],
   i32NotLessUnsigned: [0x4f],
   f64Equal: [0x61],
@@ -61,6 +63,7 @@ const op = {
   i32Xor: [0x73],
   i32ShiftLeft: [0x74],
   i32ShiftRight: [0x75],
+  i32ShiftRightUnsigned: [0x76],
   i64Add: [0x7c],
   i64Xor: [0x85],
   i64ShiftLeft: [0x86],
@@ -74,7 +77,7 @@ const op = {
 
 /** The module's bytes. */
 export function noiseModule(): Uint8Array<ArrayBuffer> {
-  const types = [functionType([i32], [f64]), functionType([], [i32])];
+  const types = [functionType([i32, f64], [f64]), functionType([], [i32])];
   types.push(functionType([i32, i32, f64], []), functionType([i32, i32, i32, i32], []));
   const imports = [
     [...text("host"), ...text("memory"), 2, 0, 1],
@@ -102,14 +105,25 @@ interface Locals {
   readonly bits: number;
 }
 
-/** Draws into the local `bits`, from the state in locals. */
-function draw({ s0, s1, a, bits }: Locals): number[] {
+/** Draws into a local, from the state in locals. */
+function draw({ s0, s1, a, bits }: Locals, to: number = bits): number[] {
   return [
-    ...[...op.get(s0), ...op.get(s1), ...op.i64Add, ...op.wrapI64, ...op.set(bits)],
+    ...[...op.get(s0), ...op.get(s1), ...op.i64Add, ...op.wrapI64, ...op.set(to)],
     ...[...op.get(s0), ...op.get(s1), ...op.i64Xor, ...op.set(a)],
     ...[...op.get(s0), ...op.i64Const(24), ...op.i64RotateLeft, ...op.get(a), ...op.i64Xor],
     ...[...op.get(a), ...op.i64Const(16), ...op.i64ShiftLeft, ...op.i64Xor, ...op.set(s0)],
     ...[...op.get(a), ...op.i64Const(37), ...op.i64RotateLeft, ...op.set(s1)],
+  ];
+}
+
+/** Uniform in [0, 1) from two draws, as `SeededRandom.unit`. */
+function unitOf(high: number, low: number): number[] {
+  const top = (local: number, shift: number) => {
+    return [...op.get(local), ...op.i32Const(shift), ...op.i32ShiftRightUnsigned, ...op.f64FromI32];
+  };
+  return [
+    ...[...top(high, 5), ...op.f64Const(2 ** 26), ...op.f64Multiply, ...top(low, 6), ...op.f64Add],
+    ...[...op.f64Const(2 ** -53), ...op.f64Multiply],
   ];
 }
 
@@ -132,7 +146,7 @@ function bitsFunction(): number[] {
 function normalFunction(): number[] {
   const [to, end, deviation] = [0, 1, 2];
   const locals = { s0: 3, s1: 4, a: 5, bits: 6 };
-  const [layer, sign, x] = [7, 8, 9];
+  const [layer, sign, high, low, x] = [7, 8, 9, 10, 11];
   const amount = [
     ...[...op.get(locals.bits), ...op.i32Const(31), ...op.i32ShiftRight, ...op.set(sign)],
     ...[...op.get(locals.bits), ...op.get(sign), ...op.i32Xor, ...op.get(sign), ...op.i32Subtract],
@@ -145,14 +159,19 @@ function normalFunction(): number[] {
     ...op.loadF64(widthsAt),
     ...op.f64Multiply,
   ];
-  const outside = [...saveState(locals), ...op.get(locals.bits), ...op.call(0), ...loadState(locals)];
+  const uniform = [...draw(locals, high), ...draw(locals, low), ...unitOf(high, low)];
+  const outside = [
+    ...[...op.get(locals.bits), ...op.get(layer)],
+    ...[...op.ifGives(f64), ...uniform, ...op.otherwise, ...op.f64Const(0), ...op.end],
+    ...[...op.set(x), ...saveState(locals), ...op.get(x), ...op.call(0), ...loadState(locals)],
+  ];
   const store = [
-    ...[...op.get(to), ...op.get(deviation), ...op.get(x), ...op.f64Multiply, ...op.f64One, ...op.f64Add],
+    ...[...op.get(to), ...op.get(deviation), ...op.get(x), ...op.f64Multiply, ...op.f64Const(1), ...op.f64Add],
     ...[...op.f32FromF64, ...op.storeF32],
     ...[...op.get(to), ...op.i32Const(4), ...op.i32Add, ...op.set(to)],
   ];
   return functionBody(
-    [i64, i64, i64, i32, i32, i32, f64],
+    [i64, i64, i64, i32, i32, i32, i32, i32, f64],
     [
       ...loadState(locals),
       ...op.loop,

@@ -21,28 +21,31 @@ export class NormalNoise {
       const layer = bits & 127;
       // The layer takes the low seven bits; the place within it comes from the same draw, as in the paper.
       if (Math.abs(bits) < (thresholds[layer] as number)) return bits * (widths[layer] as number);
-      const outside = drawOutside(this.#random, bits);
-      if (outside !== undefined) return outside;
+      const x = layer === 0 ? drawTail(this.#random, bits) : wedgeOf(bits, this.#random.unit());
+      if (!Number.isNaN(x)) return x;
     }
   }
 }
 
-/**
- * The rare draws: the tail beyond the last layer, and the wedges under the curve.
- * @returns undefined where the draw is to be made again
- */
-export function drawOutside(random: Bits, bits: number): number | undefined {
-  const layer = bits & 127;
-  if (layer === 0) {
-    for (;;) {
-      const x = -Math.log(1 - random.unit()) / tailStart;
-      const y = -Math.log(1 - random.unit());
-      if (y + y >= x * x) return bits > 0 ? tailStart + x : -tailStart - x;
-    }
+/** A number beyond the last layer, in the direction of the draw's sign. */
+export function drawTail(random: Bits, bits: number): number {
+  for (;;) {
+    const x = -Math.log(1 - random.unit()) / tailStart;
+    const y = -Math.log(1 - random.unit());
+    if (y + y >= x * x) return bits > 0 ? tailStart + x : -tailStart - x;
   }
+}
+
+/**
+ * The draw's number in the part of its layer that the curve cuts.
+ * @param height where in the layer, 0 to 1
+ * @returns NaN where that lies above the curve: then the draw is to be made again
+ */
+export function wedgeOf(bits: number, height: number): number {
+  const layer = bits & 127;
   const x = bits * (widths[layer] as number);
-  const [low, high] = [heights[layer] as number, heights[layer - 1] as number];
-  return low + random.unit() * (high - low) < Math.exp(-0.5 * x * x) ? x : undefined;
+  const low = heights[layer] as number;
+  return low + height * ((heights[layer - 1] as number) - low) < Math.exp(-0.5 * x * x) ? x : Number.NaN;
 }
 
 const layers = 128;
