@@ -54,7 +54,7 @@ export async function benchHead(
   const peers = new Map<number, Turn[]>();
   let missing: string | undefined;
   for (const seed of seeds) {
-    own.push(await ownTurn(rows, seed));
+    own.push(await ownTurn(rows, seed, setting.threads));
     for (const threads of threadCounts) {
       const turn: Turn | string = missing ?? (await torchTurn(setting.folder, threads, seed));
       if (typeof turn === "string") missing = turn;
@@ -89,10 +89,14 @@ function ratioRow(
   return { what, value: showSpread(spreadOf(ratios), 2), target: "≥ 3" };
 }
 
-async function ownTurn({ train, validation }: Readonly<Record<string, RowSet>>, seed: number): Promise<Turn> {
+async function ownTurn(
+  { train, validation }: Readonly<Record<string, RowSet>>,
+  seed: number,
+  threads: number,
+): Promise<Turn> {
   if (train === undefined || validation === undefined) throw new RangeError("no rows");
   const begin = performance.now();
-  const { history } = await trainHead({ train, validation, classCount, head, training, seed });
+  const { history } = await trainHead({ train, validation, classCount, head, training, seed, threads });
   const seconds = (performance.now() - begin) / 1000;
   return { seconds, accuracy: history.at(-1)?.validationAccuracy ?? Number.NaN };
 }

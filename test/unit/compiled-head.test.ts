@@ -11,7 +11,8 @@ import {
 } from "@trommel/common";
 import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
 import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
-import { BatchRuns } from "@trommel/gpu-worker/head/batch-run";
+import { allocateRun, EpochRuns } from "@trommel/gpu-worker/head/batch-run";
+import { epochOrder, noiseSeed } from "@trommel/gpu-worker/head/batch-order";
 import { createCompiledLearner } from "@trommel/gpu-worker/head/compiled-learner";
 import { createOptimizer } from "@trommel/gpu-worker/head/create-optimizer";
 import { figuresOfLogarithms, lossFigures, smoothedTargets } from "@trommel/gpu-worker/head/cross-entropy";
@@ -21,9 +22,10 @@ import { emitUpdate, momentKinds, momentScale } from "@trommel/gpu-worker/head/e
 import type { HeadLearner } from "@trommel/gpu-worker/head/head-learner";
 import { initialWeights } from "@trommel/gpu-worker/head/head-model";
 import { HeadNetwork } from "@trommel/gpu-worker/head/head-network";
-import { JoinedRows } from "@trommel/gpu-worker/head/row-set";
+import { JoinedRows, type RowSet } from "@trommel/gpu-worker/head/row-set";
 import { createSchedule } from "@trommel/gpu-worker/head/schedule";
 import { createStepRates, rateCount } from "@trommel/gpu-worker/head/step-rates";
+import { trainHead } from "@trommel/gpu-worker/head/train-head";
 import { createTfjsLearner } from "@trommel/gpu-worker/head/tfjs-learner";
 import { factorsOf, toyProblem } from "../support/toy-problem.js";
 
@@ -161,16 +163,19 @@ describe("compiled training", () => {
     it(`follows TensorFlow.js's through epochs: ${head.type}, ${optimizer.type}`, async () => {
       const { train, validation, classCount, seed } = toyProblem(head);
       const training = trainingRecipe.parse({ batchSize: 64, labelSmoothing: 0.1 * (index % 2), optimizer });
-      const setting = { head, training, featureCount: 12, classCount, seed };
+      const setting = { head, training, featureCount: 12, classCount, seed, threads: 1 };
       const start = { weights: initialWeights(head, 12, classCount, seed) };
-      const learners = [await createTfjsLearner(setting, start), await createCompiledLearner(setting, start)];
       const rows = new JoinedRows([train, validation], 12);
+      const learners = [
+        await createTfjsLearner(setting, start, rows),
+        await createCompiledLearner(setting, start, rows),
+      ];
       for (let epoch = 1; epoch <= 3; epoch += 1) {
         const [expected = {}, found = {}] = await Promise.all(
           learners.map(async (learner) => {
             const schedule = createSchedule(training.schedule, optimizer.learningRate, 3);
             return {
-              ...(await learner.trainEpoch(rows, epoch, schedule)),
+              ...(await learner.trainEpoch(epoch, schedule)),
               ...(await learner.validate(validation)),
             };
           }),
@@ -185,50 +190,60 @@ describe("compiled training", () => {
   }
 
   it("meets each batch of an epoch once, in runs of bounded size, with the noise of its own steps", () => {
-    const [featureCount, classCount, count, batchSize] = [5000, 3, 500, 64];
+    const [featureCount, classCount, count, batchSize] = [5000, 3, 500, 32];
     const labels = Int32Array.from({ length: count }, (_, row) => row % classCount);
     const features = Float32Array.from({ length: count * featureCount }, (_, i) =>
       Math.floor(i / featureCount),
     );
     const rows = new JoinedRows([{ features, labels }], featureCount);
-    const order = new SeededRandom(1).shuffle(Int32Array.from(labels.keys()));
     const head = headRecipe.parse({ type: "se", outputDropout: 0.5 });
-    const training = { batchSize, labelSmoothing: 0 };
-    const runs = new BatchRuns({ training, featureCount, classCount }, factorLayers(head, featureCount, 0));
-    const layers = factorLayers(head, featureCount, 6);
-    const expected = factorLayers(head, featureCount, 6);
+    const [seed, epoch] = [3, 2];
+    const order = epochOrder(seed, epoch, count);
+    assert.deepEqual(order.toSorted(), Int32Array.from(labels.keys()));
+    const setting = { head, training: { batchSize, labelSmoothing: 0 }, featureCount, classCount, seed };
+    const runs = new EpochRuns(setting, rows, epoch);
+    const memory = allocateRun(setting);
+    const expected = factorLayers(head, featureCount, noiseSeed(seed, epoch));
     const sizes: [steps: number, rows: number][] = [];
     let at = 0;
-    for (const run of runs.of(rows, order, layers)) {
+    for (;;) {
+      const run = runs.next(memory);
+      if (run === undefined) break;
       sizes.push([run.steps, run.rows]);
       assert.equal(run.firstStep * batchSize, at);
+      const size = run.rows * featureCount;
       for (let step = 0; step < run.steps; step += 1) {
         for (const layer of expected) {
-          const size = run.rows * featureCount;
-          const found = run.factors.get(layer.place)?.subarray(step * size, (step + 1) * size);
+          const found = memory.factors.get(layer.place)?.subarray(step * size, (step + 1) * size);
           assert.deepEqual(found, factorsOf(layer, run.rows));
         }
       }
       for (let i = 0; i < run.steps * run.rows; i += 1) {
         const row = order[at + i] ?? -1;
-        assert.equal(run.labels[i], labels[row]);
-        assert.equal(run.features[i * featureCount + 17], row);
+        assert.equal(memory.labels[i], labels[row]);
+        assert.equal(memory.features[i * featureCount + 17], row);
         const target = Float32Array.from({ length: classCount }, (_, j) => (j === labels[row] ? 1 : 0));
-        assert.deepEqual(run.targets.subarray(i * classCount, (i + 1) * classCount), target);
+        assert.deepEqual(memory.targets.subarray(i * classCount, (i + 1) * classCount), target);
       }
       at += run.steps * run.rows;
     }
     assert.equal(at, count);
-    assert.deepEqual(sizes, [
-      [1, 64],
-      [1, 64],
-      [1, 64],
-      [1, 64],
-      [1, 64],
-      [1, 64],
-      [1, 64],
-      [1, 52],
-    ]);
+    // 4 MiB hold two steps of 32 rows with 5000 features and as many factors twice.
+    assert.deepEqual(sizes, [...Array.from({ length: 7 }, () => [2, 32]), [1, 32], [1, 20]]);
+  });
+
+  it("gives the same bytes whether one thread prepares the batches or another beside it, to the last epoch", async () => {
+    for (const head of heads.slice(0, 5)) {
+      const inputs = {
+        ...toyProblem(head),
+        training: trainingRecipe.parse({ epochs: 3, batchSize: 32, refit: true }),
+      };
+      const refit = { ...inputs, heldBack: inputs.validation };
+      const alone = await trainHead({ ...refit, threads: 1 });
+      assert.deepEqual(await trainHead({ ...refit, threads: 2 }), alone);
+      const rows = { train: inShared(refit.train), validation: inShared(refit.validation) };
+      assert.deepEqual(await trainHead({ ...refit, ...rows, threads: 2 }), alone);
+    }
   });
 
   it("counts loss and right answers from log-probabilities as from logits, the first of equals being the answer", () => {
@@ -315,6 +330,16 @@ async function runOnce(
 
 function tensor(data: Float32Array | undefined, shape: readonly number[] | undefined): Tensor {
   return new Tensor("float32", data ?? new Float32Array(), [...(shape ?? [])]);
+}
+
+function inShared({ features, labels }: RowSet): RowSet {
+  const copies = {
+    features: new Float32Array(new SharedArrayBuffer(features.byteLength)),
+    labels: new Int32Array(new SharedArrayBuffer(labels.byteLength)),
+  };
+  copies.features.set(features);
+  copies.labels.set(labels);
+  return copies;
 }
 
 /** Weights and moments by name. */

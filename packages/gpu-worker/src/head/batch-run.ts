@@ -1,6 +1,7 @@
-import type { TrainingRecipe } from "@trommel/common";
+import type { HeadRecipe, TrainingRecipe } from "@trommel/common";
+import { epochOrder, noiseSeed } from "./batch-order.js";
 import { fillTargets } from "./cross-entropy.js";
-import type { FactorLayer, FactorPlace } from "./dropout-factors.js";
+import { factorLayers, type FactorLayer, type FactorPlace } from "./dropout-factors.js";
 import type { JoinedRows } from "./row-set.js";
 
 /**
@@ -9,6 +10,23 @@ import type { JoinedRows } from "./row-set.js";
  */
 const runBytes = 4 * 2 ** 20;
 
+/** What runs depend on besides rows and epoch. */
+export interface RunSetting {
+  readonly head: HeadRecipe;
+  readonly training: Pick<TrainingRecipe, "batchSize" | "labelSmoothing">;
+  readonly featureCount: number;
+  readonly classCount: number;
+  readonly seed: number;
+}
+
+/** Room for one run. It is used again and again: the pages of fresh memory would cost as much as filling them. */
+export interface RunMemory {
+  readonly features: Float32Array<ArrayBuffer>;
+  readonly labels: Int32Array<ArrayBuffer>;
+  readonly targets: Float32Array<ArrayBuffer>;
+  readonly factors: ReadonlyMap<FactorPlace, Float32Array<ArrayBuffer>>;
+}
+
 /** Consecutive steps of the same number of rows, as the training graph takes them. */
 export interface BatchRun {
   /** Of the epoch, from 0. */
@@ -16,87 +34,68 @@ export interface BatchRun {
   readonly steps: number;
   /** Of each step. */
   readonly rows: number;
-  /** [steps, rows, features] */
-  readonly features: Float32Array;
-  /** [steps · rows] */
-  readonly labels: Int32Array;
-  /** [steps, rows, classes] */
-  readonly targets: Float32Array;
-  /** By place, [steps, rows, width]. */
-  readonly factors: ReadonlyMap<FactorPlace, Float32Array>;
+  /** Its beginning holds features [steps, rows, features], labels [steps · rows], targets and factors likewise. */
+  readonly memory: RunMemory;
 }
 
-export interface BatchRunSetting {
-  readonly training: Pick<TrainingRecipe, "batchSize" | "labelSmoothing">;
-  readonly featureCount: number;
-  readonly classCount: number;
+export function allocateRun(setting: RunSetting): RunMemory {
+  const { featureCount, classCount, training } = setting;
+  const rows = stepsAtMost(setting) * training.batchSize;
+  const layers = factorLayers(setting.head, featureCount, 0);
+  return {
+    features: new Float32Array(rows * featureCount),
+    labels: new Int32Array(rows),
+    targets: new Float32Array(rows * classCount),
+    factors: new Map(layers.map(({ place, width }) => [place, new Float32Array(rows * width)])),
+  };
 }
 
-/**
- * Cuts epochs into runs. All runs lie in the same memory, for the pages of fresh memory would cost as much as filling them:
- * a run is good until the next one is asked for.
- */
-export class BatchRuns {
-  readonly #setting: BatchRunSetting;
+function stepsAtMost({ head, training, featureCount, classCount }: RunSetting): number {
+  const layers = factorLayers(head, featureCount, 0);
+  const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);
+  return Math.max(1, Math.floor(runBytes / (4 * width * training.batchSize)));
+}
+
+/** An epoch's batches in order, some dozens to a run; where the last batch is smaller, it is a run of its own. */
+export class EpochRuns {
+  readonly #setting: RunSetting;
+  readonly #rows: JoinedRows;
+  readonly #order: Int32Array;
+  readonly #layers: readonly FactorLayer[];
   readonly #stepsAtMost: number;
-  readonly #features: Float32Array;
-  readonly #labels: Int32Array;
-  readonly #targets: Float32Array;
-  readonly #factors: ReadonlyMap<FactorPlace, Float32Array>;
+  #step = 0;
 
-  /** @param layers where each epoch has factors; the numbers themselves come with the epoch */
-  constructor(setting: BatchRunSetting, layers: readonly Pick<FactorLayer, "place" | "width">[]) {
-    const { featureCount, classCount, training } = setting;
-    const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);
+  constructor(setting: RunSetting, rows: JoinedRows, epoch: number) {
     this.#setting = setting;
-    this.#stepsAtMost = Math.max(1, Math.floor(runBytes / (4 * width * training.batchSize)));
-    const rows = this.#stepsAtMost * training.batchSize;
-    this.#features = new Float32Array(rows * featureCount);
-    this.#labels = new Int32Array(rows);
-    this.#targets = new Float32Array(rows * classCount);
-    this.#factors = new Map(layers.map(({ place, width }) => [place, new Float32Array(rows * width)]));
+    this.#rows = rows;
+    this.#order = epochOrder(setting.seed, epoch, rows.count);
+    this.#layers = factorLayers(setting.head, setting.featureCount, noiseSeed(setting.seed, epoch));
+    this.#stepsAtMost = stepsAtMost(setting);
   }
 
-  /** An epoch's batches in order, some dozens to a run; where the last batch is smaller, it is a run of its own. */
-  *of(rows: JoinedRows, order: Int32Array, layers: readonly FactorLayer[]): Generator<BatchRun> {
-    const { batchSize } = this.#setting.training;
-    const wholeSteps = Math.floor(order.length / batchSize);
-    for (let step = 0; step * batchSize < order.length;) {
-      const whole = step < wholeSteps;
-      const steps = whole ? Math.min(this.#stepsAtMost, wholeSteps - step) : 1;
-      const batch = whole ? batchSize : order.length - step * batchSize;
-      const from = step * batchSize;
-      yield {
-        firstStep: step,
-        steps,
-        rows: batch,
-        ...this.#gather(rows, order.subarray(from, from + steps * batch)),
-        factors: this.#draw(layers, steps, batch),
-      };
-      step += steps;
-    }
-  }
-
-  #gather(rows: JoinedRows, chosen: Int32Array): Pick<BatchRun, "features" | "labels" | "targets"> {
-    const { featureCount, classCount, training } = this.#setting;
-    const features = this.#features.subarray(0, chosen.length * featureCount);
-    const labels = this.#labels.subarray(0, chosen.length);
-    const targets = this.#targets.subarray(0, chosen.length * classCount);
-    rows.gatherInto(chosen, features, labels);
-    fillTargets(targets, labels, classCount, training.labelSmoothing);
-    return { features, labels, targets };
-  }
-
-  /** The layers share one generator, which serves them in turn, step by step. */
-  #draw(layers: readonly FactorLayer[], steps: number, rows: number): Map<FactorPlace, Float32Array> {
-    const drawn = new Map<FactorPlace, Float32Array>();
+  /** @returns undefined after the last */
+  next(memory: RunMemory): BatchRun | undefined {
+    const { classCount, training } = this.#setting;
+    const { batchSize, labelSmoothing } = training;
+    const firstStep = this.#step;
+    const from = firstStep * batchSize;
+    const left = this.#order.length - from;
+    if (left <= 0) return undefined;
+    const rows = Math.min(batchSize, left);
+    const steps = Math.min(this.#stepsAtMost, Math.floor(left / rows));
+    const chosen = this.#order.subarray(from, from + steps * rows);
+    this.#rows.gatherInto(chosen, memory.features, memory.labels);
+    const targets = memory.targets.subarray(0, chosen.length * classCount);
+    fillTargets(targets, memory.labels.subarray(0, chosen.length), classCount, labelSmoothing);
+    // The layers share one generator, which serves them in turn, step by step.
     for (let step = 0; step < steps; step += 1) {
-      for (const { place, width, fill } of layers) {
-        const values = this.#factors.get(place) as Float32Array;
-        fill(values.subarray(step * rows * width, (step + 1) * rows * width));
-        drawn.set(place, values.subarray(0, steps * rows * width));
+      for (const { place, width, fill } of this.#layers) {
+        fill(memory.factors.get(place)?.subarray(step * rows * width, (step + 1) * rows * width) ?? noValues);
       }
     }
-    return drawn;
+    this.#step += steps;
+    return { firstStep, steps, rows, memory };
   }
 }
+
+const noValues = new Float32Array();

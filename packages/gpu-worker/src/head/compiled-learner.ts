@@ -1,7 +1,6 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { HeadWeights } from "@trommel/common";
-import { epochOrder, noiseSeed } from "./batch-order.js";
-import { BatchRuns, type BatchRun } from "./batch-run.js";
+import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
+import type { BatchRun } from "./batch-run.js";
 import { figuresOfLogarithms } from "./cross-entropy.js";
 import { factorLayers } from "./dropout-factors.js";
 import { momentKinds } from "./emit-optimizer.js";
@@ -14,7 +13,8 @@ import type {
   ValidatedEpoch,
 } from "./head-learner.js";
 import type { OptimizerState } from "./optimizer.js";
-import type { JoinedRows, RowSet } from "./row-set.js";
+import type { RowSet } from "./row-set.js";
+import { createInlineSource, createThreadSource, type RunSource } from "./run-source.js";
 import type { Schedule } from "./schedule.js";
 import { createStepRates, rateCount } from "./step-rates.js";
 import {
@@ -30,34 +30,50 @@ const chunkRows = 1024;
 
 /**
  * Trains with one compiled graph of forward pass, backward pass and optimiser on the CPU, wherever the backbones run: a
- * step computes so little that carrying it to a device would take longer. One thread, for the same reason; so the bytes
- * do not depend on the number of threads.
+ * step computes so little that carrying it to a device would take longer. On one thread, for the same reason, with one
+ * more that prepares batches; so the bytes do not depend on the number of threads.
  */
-export const createCompiledLearner: CreateLearner = async (setting, start) => {
+export const createCompiledLearner: CreateLearner = async (setting, start, rows) => {
   const graph = graphSetting(setting, start.weights);
-  const training = await openSession(buildTrainingGraph(graph));
+  const releases = new ReleaseStack();
   try {
-    return new CompiledLearner(
-      setting,
-      graph,
-      start,
+    const open = async (name: string, model: Uint8Array): Promise<InferenceSession> => {
+      const session = await openSession(model);
+      releases.add(name, () => session.release());
+      return session;
+    };
+    const training = await open("training session", buildTrainingGraph(graph));
+    const validation = await open("validation session", buildValidationGraph(graph));
+    const source =
+      setting.threads > 1 ? await createThreadSource(setting, rows) : createInlineSource(setting, rows);
+    releases.add("batches", () => source.release());
+    return new CompiledLearner(setting, graph, start, {
       training,
-      await openSession(buildValidationGraph(graph)),
-    );
+      validation,
+      source,
+      releases,
+      rowCount: rows.count,
+    });
   } catch (thrown) {
-    await training.release();
+    await releases.releaseAll();
     throw thrown;
   }
 };
 
+interface Parts {
+  readonly training: InferenceSession;
+  readonly validation: InferenceSession;
+  readonly source: RunSource;
+  readonly rowCount: number;
+  readonly releases: ReleaseStack;
+}
+
 class CompiledLearner implements HeadLearner {
   readonly #setting: EpochSetting;
   readonly #graph: TrainingGraphSetting;
-  readonly #training: InferenceSession;
-  readonly #validation: InferenceSession;
+  readonly #parts: Parts;
   /** Weights and moments of each group by the graph's names. */
   readonly #state = new Map<string, Float32Array<ArrayBuffer>>();
-  readonly #runs: BatchRuns;
   readonly #nextRates: ReturnType<typeof createStepRates>;
   #step: number;
 
@@ -65,15 +81,12 @@ class CompiledLearner implements HeadLearner {
     setting: EpochSetting,
     graph: TrainingGraphSetting,
     { weights, optimizer }: LearnerStart,
-    training: InferenceSession,
-    validation: InferenceSession,
+    parts: Parts,
   ) {
     this.#setting = setting;
     this.#graph = graph;
-    this.#training = training;
-    this.#validation = validation;
+    this.#parts = parts;
     this.#step = optimizer?.step ?? 0;
-    this.#runs = new BatchRuns(setting, graph.factors);
     this.#nextRates = createStepRates(graph.optimizer, this.#step);
     for (const [index, group] of graph.groups.entries()) {
       this.#state.set(
@@ -87,23 +100,23 @@ class CompiledLearner implements HeadLearner {
     }
   }
 
-  async trainEpoch(rows: JoinedRows, epoch: number, schedule: Schedule): Promise<TrainedEpoch> {
-    const { head, training, featureCount, classCount, seed } = this.#setting;
-    const order = epochOrder(seed, epoch, rows.count);
-    const layers = factorLayers(head, featureCount, noiseSeed(seed, epoch));
-    const stepsPerEpoch = Math.ceil(rows.count / training.batchSize);
+  async trainEpoch(epoch: number, schedule: Schedule): Promise<TrainedEpoch> {
+    const { training, classCount } = this.#setting;
+    const { source, rowCount } = this.#parts;
+    const stepsPerEpoch = Math.ceil(rowCount / training.batchSize);
     let [loss, correct, learningRate] = [0, 0, 0];
-    for (const run of this.#runs.of(rows, order, layers)) {
+    for await (const run of source.runs(epoch)) {
       const rates = Array.from({ length: run.steps }, (_, index) => {
         learningRate = schedule.learningRate({ epoch, step: run.firstStep + index, stepsPerEpoch });
         return this.#nextRates(learningRate);
       });
       const logarithms = await this.#run(run, rates);
-      const figures = figuresOfLogarithms(logarithms, run.labels, classCount, training.labelSmoothing);
+      const labels = run.memory.labels.subarray(0, run.steps * run.rows);
+      const figures = figuresOfLogarithms(logarithms, labels, classCount, training.labelSmoothing);
       loss += figures.loss;
       correct += figures.correct;
     }
-    return { learningRate, trainLoss: loss / rows.count, trainAccuracy: correct / rows.count };
+    return { learningRate, trainLoss: loss / rowCount, trainAccuracy: correct / rowCount };
   }
 
   async validate({ features, labels }: RowSet): Promise<ValidatedEpoch> {
@@ -112,8 +125,8 @@ class CompiledLearner implements HeadLearner {
     for (let start = 0; start < labels.length; start += chunkRows) {
       const chunk = labels.subarray(start, start + chunkRows);
       const rows = features.subarray(start * featureCount, (start + chunk.length) * featureCount);
-      const feeds = { features: new Tensor("float32", rows, [chunk.length, featureCount]) };
-      const outputs = await this.#validation.run({ ...this.#weightTensors(), ...feeds });
+      const feeds = { features: new Tensor("float32", unshared(rows), [chunk.length, featureCount]) };
+      const outputs = await this.#parts.validation.run({ ...this.#weightTensors(), ...feeds });
       const figures = figuresOfLogarithms(
         takeData(outputs["log_probabilities"]),
         chunk,
@@ -147,28 +160,33 @@ class CompiledLearner implements HeadLearner {
   }
 
   async release(): Promise<void> {
-    await this.#training.release();
-    await this.#validation.release();
+    const [failure] = await this.#parts.releases.releaseAll();
+    if (failure !== undefined) {
+      throw new TrommelError("internal", `failed to release the training: ${failure}`);
+    }
   }
 
   /** @returns log-probabilities [steps, rows, classes] */
   async #run(run: BatchRun, rates: readonly (readonly number[])[]): Promise<Float32Array> {
-    const { steps, rows, features, targets, factors } = run;
-    const slices = (data: Float32Array) => {
-      return new Tensor("float32", data, [steps, rows, data.length / (steps * rows)]);
+    const { steps, rows, memory } = run;
+    const { featureCount, classCount } = this.#graph;
+    const slices = (data: Float32Array | undefined, width: number) => {
+      return new Tensor("float32", data?.subarray(0, steps * rows * width) ?? [], [steps, rows, width]);
     };
     const scalars = (values: Float32Array) => new Tensor("float32", values, [steps]);
     const feeds: Record<string, Tensor> = {
-      features: slices(features),
-      targets: slices(targets),
+      features: slices(memory.features, featureCount),
+      targets: slices(memory.targets, classCount),
       row_share: scalars(new Float32Array(steps).fill(1 / rows)),
     };
     for (const [name, data] of this.#state) feeds[name] = vector(data);
-    for (const [place, data] of factors) feeds[graphNames.factors(place)] = slices(data);
+    for (const { place, width } of this.#graph.factors) {
+      feeds[graphNames.factors(place)] = slices(memory.factors.get(place), width);
+    }
     for (let index = 0; index < rateCount(this.#graph.optimizer); index += 1) {
       feeds[graphNames.rate(index)] = scalars(Float32Array.from(rates, (step) => step[index] as number));
     }
-    const outputs = await this.#training.run(feeds);
+    const outputs = await this.#parts.training.run(feeds);
     for (const [name, data] of this.#state) data.set(takeData(outputs[graphNames.next(name)]));
     this.#step += steps;
     return takeData(outputs["log_probabilities"]);
@@ -219,4 +237,9 @@ function vector(data: Float32Array): Tensor {
 /** The values, of which the runtime keeps none. */
 function takeData(tensor: InferenceSession.OnnxValueMapType[string] | undefined): Float32Array {
   return (tensor as Tensor).data as Float32Array;
+}
+
+/** ONNX Runtime's binding takes no shared memory. */
+function unshared(data: Float32Array): Float32Array {
+  return data.buffer instanceof SharedArrayBuffer ? new Float32Array(data) : data;
 }

@@ -10,6 +10,8 @@ export interface EpochSetting {
   readonly featureCount: number;
   readonly classCount: number;
   readonly seed: number;
+  /** With two or more, the compiled learner prepares batches on a thread beside its own. */
+  readonly threads: number;
 }
 
 export interface TrainedEpoch {
@@ -38,8 +40,8 @@ export interface LearnerStart {
  * `tfjs-learner.ts` with TensorFlow.js, the reference. They agree to rounding, and each gives its own bytes again.
  */
 export interface HeadLearner {
-  /** One pass over all rows; their order and the noise come from (seed, epoch). The last batch may be smaller. */
-  trainEpoch(rows: JoinedRows, epoch: number, schedule: Schedule): Promise<TrainedEpoch>;
+  /** One pass over all its rows; their order and the noise come from (seed, epoch). The last batch may be smaller. */
+  trainEpoch(epoch: number, schedule: Schedule): Promise<TrainedEpoch>;
   /** Loss and accuracy on the validation rows, without noise. */
   validate(rows: RowSet): Promise<ValidatedEpoch>;
   /** A copy of the weights as they are now. */
@@ -49,4 +51,9 @@ export interface HeadLearner {
   release(): Promise<void>;
 }
 
-export type CreateLearner = (setting: EpochSetting, start: LearnerStart) => Promise<HeadLearner>;
+/** @param rows what it trains on */
+export type CreateLearner = (
+  setting: EpochSetting,
+  start: LearnerStart,
+  rows: JoinedRows,
+) => Promise<HeadLearner>;

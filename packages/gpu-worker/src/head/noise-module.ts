@@ -166,7 +166,14 @@ function normalFunction(): number[] {
     ...[...op.set(x), ...saveState(locals), ...op.get(x), ...op.call(0), ...loadState(locals)],
   ];
   const store = [
-    ...[...op.get(to), ...op.get(deviation), ...op.get(x), ...op.f64Multiply, ...op.f64Const(1), ...op.f64Add],
+    ...[
+      ...op.get(to),
+      ...op.get(deviation),
+      ...op.get(x),
+      ...op.f64Multiply,
+      ...op.f64Const(1),
+      ...op.f64Add,
+    ],
     ...[...op.f32FromF64, ...op.storeF32],
     ...[...op.get(to), ...op.i32Const(4), ...op.i32Add, ...op.set(to)],
   ];

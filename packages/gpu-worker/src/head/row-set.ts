@@ -7,13 +7,13 @@ export interface RowSet {
 
 /** Several sets as one, numbered on from each to the next; nothing is copied but the rows of a batch. */
 export class JoinedRows {
-  readonly #parts: readonly RowSet[];
+  readonly parts: readonly RowSet[];
   readonly #width: number;
   readonly count: number;
 
   /** @param width features of a row */
   constructor(parts: readonly RowSet[], width: number) {
-    this.#parts = parts;
+    this.parts = parts;
     this.#width = width;
     this.count = parts.reduce((sum, { labels }) => sum + labels.length, 0);
   }
@@ -38,7 +38,7 @@ export class JoinedRows {
 
   #find(row: number): { part: RowSet; at: number } {
     let at = row;
-    for (const part of this.#parts) {
+    for (const part of this.parts) {
       if (at < part.labels.length) return { part, at };
       at -= part.labels.length;
     }

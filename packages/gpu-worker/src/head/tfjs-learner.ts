@@ -10,14 +10,14 @@ import type { JoinedRows, RowSet } from "./row-set.js";
 import type { Schedule } from "./schedule.js";
 
 /** Trains with TensorFlow.js's gradients and the optimisers on plain arrays: the reference, and the engine `tfjs`'s own. */
-export const createTfjsLearner: CreateLearner = async (setting, start) => {
+export const createTfjsLearner: CreateLearner = async (setting, start, rows) => {
   const { tf } = await loadTensorflow();
   const network = new HeadNetwork(tf, setting.head, start.weights);
   const optimizer = createOptimizer(setting.training.optimizer, start.optimizer);
   return {
-    trainEpoch: (rows, epoch, schedule) =>
+    trainEpoch: (epoch, schedule) =>
       Promise.resolve(trainEpoch(setting, { network, optimizer, schedule }, rows, epoch)),
-    validate: (rows) => Promise.resolve(validate(setting, network, rows)),
+    validate: (validation) => Promise.resolve(validate(setting, network, validation)),
     snapshot: () => network.snapshot(),
     get optimizerState() {
       return optimizer.state;

@@ -38,6 +38,8 @@ export interface TrainHeadInputs {
    * @default "onnx"
    */
   readonly engine?: "onnx" | "tfjs";
+  /** Of the processor; the bytes do not depend on them. @default 1 */
+  readonly threads?: number;
   /** Where to go on from and to save after every epoch. */
   readonly checkpoints?: Checkpoints;
   /** Looked at between epochs. */
@@ -78,7 +80,8 @@ export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
   const { head, training, classCount, seed } = inputs;
   const featureCount = checkRows(inputs);
   const initial = initialWeights(head, featureCount, classCount, seed);
-  const setting = { head, training, featureCount, classCount, seed };
+  const { threads = 1 } = inputs;
+  const setting = { head, training, featureCount, classCount, seed, threads };
   const createLearner = learners[inputs.engine ?? "onnx"];
   const setup: Setup = { inputs, createLearner, initial, setting };
   const saved = await loadState(setup);
@@ -111,12 +114,12 @@ async function trainMeasured(
   const rows = new JoinedRows([inputs.train], setting.featureCount);
   const history = [...(saved?.history ?? [])];
   let best = saved?.best;
-  await withLearner(setup, saved, history, async (learner, schedule) => {
+  await withLearner(setup, rows, saved, history, async (learner, schedule) => {
     for (let epoch = history.length + 1; epoch <= epochs; epoch += 1) {
       checkSignal(inputs.signal, `before epoch ${epoch}`);
       const record: EpochRecord = {
         epoch,
-        ...(await learner.trainEpoch(rows, epoch, schedule)),
+        ...(await learner.trainEpoch(epoch, schedule)),
         ...(await learner.validate(inputs.validation)),
       };
       checkFinite(record);
@@ -146,10 +149,10 @@ async function refitOnAll(
   const begun = saved === undefined || saved.refit === null ? undefined : saved;
   const heldBack = inputs.heldBack === undefined ? [] : [inputs.heldBack];
   const rows = new JoinedRows([inputs.train, ...heldBack], setting.featureCount);
-  return await withLearner(setup, begun, history.slice(0, refit.length), async (learner, schedule) => {
+  return await withLearner(setup, rows, begun, history.slice(0, refit.length), async (learner, schedule) => {
     for (let epoch = refit.length + 1; epoch <= best.epoch; epoch += 1) {
       checkSignal(inputs.signal, `before epoch ${epoch} of the refit`);
-      const record: RefitRecord = { epoch, ...(await learner.trainEpoch(rows, epoch, schedule)) };
+      const record: RefitRecord = { epoch, ...(await learner.trainEpoch(epoch, schedule)) };
       checkFinite(record);
       refit.push(record);
       schedule.epochEnded(history[epoch - 1]?.validationLoss ?? Number.NaN);
@@ -164,6 +167,7 @@ async function refitOnAll(
 /** @param told the epochs that the schedule has seen */
 async function withLearner<T>(
   { createLearner, setting, inputs, initial }: Setup,
+  rows: JoinedRows,
   from: TrainingState | undefined,
   told: readonly EpochRecord[],
   work: (learner: HeadLearner, schedule: Schedule) => Promise<T>,
@@ -172,7 +176,7 @@ async function withLearner<T>(
   const schedule = createSchedule(recipe, optimizer.learningRate, epochs);
   for (const { validationLoss } of told) schedule.epochEnded(validationLoss);
   const start = { weights: from?.weights ?? initial, optimizer: from?.optimizer };
-  const learner = await createLearner(setting, start);
+  const learner = await createLearner(setting, start, rows);
   try {
     return await work(learner, schedule);
   } finally {

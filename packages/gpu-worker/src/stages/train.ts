@@ -42,6 +42,7 @@ export async function train(runId: string, context: StageContext): Promise<Stage
   const trained = await trainHead({
     ...headInputs(config, rows),
     engine: context.engine,
+    threads: context.threads,
     ...(saves ? { checkpoints: storedCheckpoints(store, runId) } : {}),
     ...followers(context, config.recipe.training.epochs),
     signal,
