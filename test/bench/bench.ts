@@ -10,6 +10,7 @@ import { TrommelError } from "@trommel/common";
 import { parseArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./environment.js";
 import { benchExtract } from "./extract-bench.js";
+import { benchHead } from "./head-bench.js";
 import { benchListing } from "./listing-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchQueue } from "./queue-bench.js";
@@ -24,6 +25,7 @@ import { formatTable, type TableRow } from "./table.js";
 
 const benches: Readonly<Record<string, Bench>> = {
   extract: { material: true, measure: benchExtract },
+  head: { material: false, measure: benchHead },
   memory: { material: true, measure: benchMemory },
   queue: { material: false, measure: benchQueue },
   listing: { material: false, measure: benchListing },

@@ -1,4 +1,5 @@
 import { SeededRandom, trainingRecipe, type HeadRecipe } from "@trommel/common";
+import type { FactorLayer } from "@trommel/gpu-worker/head/dropout-factors";
 import type { TrainHeadInputs } from "@trommel/gpu-worker/head/train-head";
 
 /** A training of three epochs. */
@@ -23,4 +24,11 @@ export function toyProblem(head: HeadRecipe): TrainHeadInputs {
   };
   const training = { ...short, epochs: 15 };
   return { train: draw(310), validation: draw(99), classCount: 3, head, training, seed: 7 };
+}
+
+/** The layer's next factors, [rows, width]. */
+export function factorsOf({ width, fill }: FactorLayer, rows: number): Float32Array {
+  const values = new Float32Array(rows * width);
+  fill(values);
+  return values;
 }

@@ -11,6 +11,7 @@ import { checkHeadWeights, initialWeights } from "@trommel/gpu-worker/head/head-
 import { HeadNetwork } from "@trommel/gpu-worker/head/head-network";
 import { emitHead } from "@trommel/gpu-worker/head/head-to-onnx";
 import { predictLogits, predictProbabilities } from "@trommel/gpu-worker/head/predict-head";
+import { factorsOf } from "../support/toy-problem.js";
 
 interface HeadGolden {
   readonly se: {
@@ -73,9 +74,14 @@ describe("head", () => {
       const labels = Int32Array.of(0, 1, 2, 1, 0);
       const batch = { features, targets: smoothedTargets(labels, 3, 0.1), rows: 5 };
       const drawn = new Map(
-        factorLayers(head, 6, 4).map(({ place, width, draw }) => [place, { width, data: draw(5 * width) }]),
+        factorLayers(head, 6, 4).map((layer) => [
+          layer.place,
+          { width: layer.width, data: factorsOf(layer, 5) },
+        ]),
       );
-      const noise = [...drawn].map(([place, { width, data }]) => ({ place, width, draw: () => data }));
+      const noise = [...drawn].map(([place, { width, data }]) => {
+        return { place, width, fill: (values: Float32Array) => values.set(data) };
+      });
       for (const factors of [new Map<string, Factors>(), drawn]) {
         const network = new HeadNetwork(tf, head, weights);
         const { gradients, logits } = network.gradients(batch, factors.size === 0 ? [] : noise);

@@ -3,19 +3,24 @@ import { describe, it } from "node:test";
 import { SeededRandom, TrommelError, headRecipe, trainingRecipe, type EpochRecord } from "@trommel/common";
 import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
 import { lossFigures, smoothedTargets } from "@trommel/gpu-worker/head/cross-entropy";
-import { factorLayers } from "@trommel/gpu-worker/head/dropout-factors";
+import { factorLayers, type FactorLayer } from "@trommel/gpu-worker/head/dropout-factors";
+import { NoiseGenerator } from "@trommel/gpu-worker/head/noise-generator";
 import { NormalNoise } from "@trommel/gpu-worker/head/normal-noise";
 import { predictLogits } from "@trommel/gpu-worker/head/predict-head";
 import { trainHead } from "@trommel/gpu-worker/head/train-head";
-import { short, toyProblem } from "../support/toy-problem.js";
+import { factorsOf, short, toyProblem } from "../support/toy-problem.js";
+
+const engines = ["onnx", "tfjs"] as const;
 
 describe("head training", () => {
-  for (const type of ["se", "linear", "mlp"]) {
-    it(`learns classes that can be separated, and nothing from shuffled labels: ${type}`, async () => {
+  for (const [type, engine] of ["se", "linear", "mlp"].flatMap((type) =>
+    engines.map((engine) => [type, engine] as const),
+  )) {
+    it(`learns classes that can be separated, and nothing from shuffled labels: ${type}, ${engine}`, async () => {
       const head = headRecipe.parse({ type });
-      const learnt = await trainHead(toyProblem(head));
+      const learnt = await trainHead({ ...toyProblem(head), engine });
       assert.ok(bestAccuracy(learnt.history) > 0.95, `${bestAccuracy(learnt.history)}`);
-      const shuffled = toyProblem(head);
+      const shuffled = { ...toyProblem(head), engine };
       new SeededRandom(4).shuffle(shuffled.train.labels);
       const guessed = await trainHead(shuffled);
       assert.ok(bestAccuracy(guessed.history) < 0.6, `${bestAccuracy(guessed.history)}`);
@@ -65,12 +70,14 @@ describe("head training", () => {
   it("gives the same bytes for the same inputs, others for another seed, and leaves no tensor", async () => {
     const { tf } = await loadTensorflow();
     for (const type of ["se", "linear", "mlp"]) {
-      const inputs = { ...toyProblem(headRecipe.parse({ type, dropout: 0.4 })), training: short };
-      const tensors = tf.memory().numTensors;
-      const first = await trainHead(inputs);
-      assert.equal(tf.memory().numTensors, tensors);
-      assert.deepEqual(await trainHead(inputs), first);
-      assert.notDeepEqual((await trainHead({ ...inputs, seed: 8 })).weights, first.weights);
+      for (const engine of engines) {
+        const inputs = { ...toyProblem(headRecipe.parse({ type, dropout: 0.4 })), training: short, engine };
+        const tensors = tf.memory().numTensors;
+        const first = await trainHead(inputs);
+        assert.equal(tf.memory().numTensors, tensors);
+        assert.deepEqual(await trainHead(inputs), first);
+        assert.notDeepEqual((await trainHead({ ...inputs, seed: 8 })).weights, first.weights);
+      }
     }
   });
 
@@ -114,6 +121,35 @@ describe("loss", () => {
 });
 
 describe("noise", () => {
+  it("is made in bulk as one by one, to the bit, whatever is drawn in turn with it", () => {
+    for (const seed of [0, 1, -5, 0x7fffffff]) {
+      const random = new SeededRandom(seed);
+      const noise = new NormalNoise(random);
+      const bulk = new NoiseGenerator(seed);
+      // Past the ends of the generator's own memory, and back to a few.
+      for (const [count, rate] of [
+        [3, 0.5],
+        [40_000, 0.25],
+        [1, 0.999],
+        [2000, 0],
+      ] as const) {
+        const normal = new Float32Array(count);
+        bulk.fillNormal(normal, 0.7);
+        assert.deepEqual(
+          normal,
+          Float32Array.from({ length: count }, () => 1 + 0.7 * noise.next()),
+        );
+        const mask = new Float32Array(count);
+        bulk.fillMask(mask, rate);
+        const kept = () => random.bits() >= Math.round(rate * 2 ** 32);
+        assert.deepEqual(
+          mask,
+          Float32Array.from({ length: count }, () => (kept() ? 1 / (1 - rate) : 0)),
+        );
+      }
+    }
+  });
+
   it("is standard normal in its moments, its tail and its distribution", () => {
     const noise = new NormalNoise(new SeededRandom(17));
     const count = 400_000;
@@ -145,7 +181,8 @@ describe("noise", () => {
 
   it("has mean one, the deviation of its rate, and no layer without a rate", () => {
     const [gaussian] = factorLayers(headRecipe.parse({ type: "se", dropout: 0.2 }), 10, 1);
-    const values = gaussian?.draw(100_000) ?? new Float32Array();
+    assert.ok(gaussian !== undefined);
+    const values = factorsOf(gaussian, 10_000);
     const mean = values.reduce((a, b) => a + b, 0) / values.length;
     const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length;
     assert.ok(Math.abs(mean - 1) < 0.01 && Math.abs(variance - 0.25) < 0.01);
@@ -154,7 +191,8 @@ describe("noise", () => {
       layers.map(({ width }) => width),
       [7, 3],
     );
-    const mask = layers[0]?.draw(100_000) ?? new Float32Array();
+    assert.ok(layers[0] !== undefined);
+    const mask = factorsOf(layers[0], 15_000);
     assert.deepEqual(new Set(mask), new Set([0, 4]));
     assert.ok(Math.abs(mask.reduce((a, b) => a + b, 0) / mask.length - 1) < 0.03);
     assert.deepEqual(factorLayers(headRecipe.parse({ type: "linear" }), 10, 1), []);
@@ -166,7 +204,7 @@ describe("noise", () => {
         ["gated", 10],
       ],
     );
-    assert.deepEqual(new Set(both[1]?.draw(1000)), new Set([0, 4]));
+    assert.deepEqual(new Set(factorsOf(both[1] as FactorLayer, 100)), new Set([0, 4]));
   });
 });
 

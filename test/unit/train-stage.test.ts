@@ -201,6 +201,7 @@ function contextOf(
   return {
     store,
     threads: 1,
+    engine: "onnx",
     log: undefined as never,
     signal,
     onImages: ignore,

@@ -81,7 +81,7 @@ async function startServing(
   process.stderr.write(
     `worker ${process.pid}: ${engine} on ${report.description}, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
   );
-  const reduceData: ReduceThreadData = { storeUrl, threads, logLevel: options.logLevel };
+  const reduceData: ReduceThreadData = { storeUrl, threads, engine, logLevel: options.logLevel };
   const reduce = new ThreadClient(new URL("./threads/reduce-thread.js", import.meta.url), reduceData);
   releases.add("reduce thread", () => reduce.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });

@@ -6,6 +6,7 @@ import {
   int64ToNumber,
   type ElementType,
   type FunctionProto,
+  type GraphProto,
   type NodeProto,
   type SparseTensorProto,
   type TensorProto,
@@ -20,6 +21,11 @@ export interface GraphBuilderOptions {
   readonly opset?: number;
   /** @default "trommel" */
   readonly graphName?: string;
+  /**
+   * Before the names of nodes and constants: those of a graph inside another must not be the outer one's.
+   * @default ""
+   */
+  readonly namePrefix?: string;
 }
 
 /** The oldest IR version that may carry each opset (onnx/docs/Versioning.md). */
@@ -44,6 +50,7 @@ const sharedConstantMaxBytes = 1024;
 export class GraphBuilder {
   readonly opset: number;
   readonly #graphName: string;
+  readonly #namePrefix: string;
   #irVersion: number;
   readonly #domains = new Map<string, number>();
   readonly #names = new Set<string>();
@@ -59,6 +66,7 @@ export class GraphBuilder {
   constructor(options: GraphBuilderOptions = {}) {
     this.opset = options.opset ?? 17;
     this.#graphName = options.graphName ?? "trommel";
+    this.#namePrefix = options.namePrefix ?? "";
     const irVersion = irVersions[this.opset];
     if (irVersion === undefined) {
       const legal = Object.keys(irVersions).join(", ");
@@ -197,12 +205,6 @@ export class GraphBuilder {
 
   /** The whole model as an ONNX file. */
   encode(): Uint8Array {
-    if (this.#outputs.length === 0) {
-      throw new TrommelError(
-        "internal",
-        "failed to build an ONNX graph: it has no output. Declare one with output().",
-      );
-    }
     return encodeModel({
       irVersion: this.#irVersion,
       producerName: "trommel",
@@ -210,16 +212,27 @@ export class GraphBuilder {
         { domain: "", version: this.opset },
         ...[...this.#domains].map(([domain, version]) => ({ domain, version })),
       ],
-      graph: {
-        name: this.#graphName,
-        input: this.#inputs,
-        output: this.#outputs,
-        initializer: this.#initializers,
-        sparseInitializer: this.#sparseInitializers,
-        node: this.#nodes,
-      },
+      graph: this.graph(),
       functions: this.#functions,
     });
+  }
+
+  /** The graph alone, for an attribute of a node that runs it, such as the body of a Scan. */
+  graph(): GraphProto {
+    if (this.#outputs.length === 0) {
+      throw new TrommelError(
+        "internal",
+        "failed to build an ONNX graph: it has no output. Declare one with output().",
+      );
+    }
+    return {
+      name: this.#graphName,
+      input: this.#inputs,
+      output: this.#outputs,
+      initializer: this.#initializers,
+      sparseInitializer: this.#sparseInitializers,
+      node: this.#nodes,
+    };
   }
 
   #checkExists(name: string, user: string): void {
@@ -235,7 +248,7 @@ export class GraphBuilder {
     for (;;) {
       const count = (this.#counts.get(stem) ?? 0) + 1;
       this.#counts.set(stem, count);
-      const name = `${stem}_${count}`;
+      const name = `${this.#namePrefix}${stem}_${count}`;
       if (!this.#names.has(name)) {
         this.#names.add(name);
         return name;
@@ -245,9 +258,10 @@ export class GraphBuilder {
 
   /** `stem` itself where it is free. */
   #freshAfter(stem: string): string {
-    if (stem === "" || this.#names.has(stem)) return this.#fresh(stem === "" ? "constant" : stem);
-    this.#names.add(stem);
-    return stem;
+    const name = `${this.#namePrefix}${stem}`;
+    if (stem === "" || this.#names.has(name)) return this.#fresh(stem === "" ? "constant" : stem);
+    this.#names.add(name);
+    return name;
   }
 }
 

@@ -9,11 +9,22 @@ type Core = Tensorflow["tf"];
  * @returns [labels.length, classCount]
  */
 export function smoothedTargets(labels: Int32Array, classCount: number, smoothing: number): Float32Array {
-  const targets = new Float32Array(labels.length * classCount).fill(smoothing / classCount);
-  for (const [row, label] of labels.entries()) {
-    targets[row * classCount + label] = 1 - smoothing + smoothing / classCount;
-  }
+  const targets = new Float32Array(labels.length * classCount);
+  fillTargets(targets, labels, classCount, smoothing);
   return targets;
+}
+
+/** As {@link smoothedTargets}, into memory of the caller's. */
+export function fillTargets(
+  targets: Float32Array,
+  labels: Int32Array,
+  classCount: number,
+  smoothing: number,
+): void {
+  targets.fill(smoothing / classCount);
+  for (let row = 0; row < labels.length; row += 1) {
+    targets[row * classCount + (labels[row] as number)] = 1 - smoothing + smoothing / classCount;
+  }
 }
 
 /** Mean cross-entropy as a differentiable scalar; its gradient (softmax − target) / rows is given whole, not traced. */
@@ -63,4 +74,38 @@ export function lossFigures(
     if (best === label) correct += 1;
   }
   return { loss, correct };
+}
+
+/**
+ * The same figures from log-probabilities.
+ * @param logarithms [labels.length, classCount]
+ */
+export function figuresOfLogarithms(
+  logarithms: Float32Array,
+  labels: Int32Array,
+  classCount: number,
+  smoothing: number,
+): LossFigures {
+  let loss = 0;
+  let correct = 0;
+  for (let row = 0; row < labels.length; row += 1) {
+    const start = row * classCount;
+    const label = start + (labels[row] as number);
+    const own = logarithms[label] as number;
+    let greater = 0;
+    // The first of equals is the answer.
+    for (let i = start; i < label; i += 1) greater += (logarithms[i] as number) >= own ? 1 : 0;
+    for (let i = label + 1; i < start + classCount; i += 1)
+      greater += (logarithms[i] as number) > own ? 1 : 0;
+    if (greater === 0) correct += 1;
+    loss -= (1 - smoothing) * own;
+    if (smoothing !== 0) loss -= (smoothing / classCount) * sumOf(logarithms, start, start + classCount);
+  }
+  return { loss, correct };
+}
+
+function sumOf(values: Float32Array, start: number, end: number): number {
+  let sum = 0;
+  for (let i = start; i < end; i += 1) sum += values[i] as number;
+  return sum;
 }

@@ -1,6 +1,6 @@
-import { SeededRandom, type HeadRecipe } from "@trommel/common";
+import type { HeadRecipe } from "@trommel/common";
 import { hiddenLayer, type HiddenLayer } from "./head-model.js";
-import { NormalNoise } from "./normal-noise.js";
+import { NoiseGenerator } from "./noise-generator.js";
 
 /** What the factors are multiplied with: the features (of `se`, on their way into the gate), a hidden layer, the gated features. */
 export type FactorPlace = "features" | HiddenLayer | "gated";
@@ -9,7 +9,8 @@ export type FactorPlace = "features" | HiddenLayer | "gated";
 export interface FactorLayer {
   readonly place: FactorPlace;
   readonly width: number;
-  readonly draw: (count: number) => Float32Array;
+  /** Fills an array with the next ones. */
+  readonly fill: (values: Float32Array) => void;
 }
 
 /**
@@ -18,11 +19,15 @@ export interface FactorLayer {
  * dropout too of `linear`, on the features, and of `mlp`, on each hidden layer. None where the rate is zero.
  */
 export function factorLayers(head: HeadRecipe, featureCount: number, seed: number): FactorLayer[] {
-  const random = new SeededRandom(seed);
+  const noise = new NoiseGenerator(seed);
   const places = factorPlaces(head, featureCount).filter(({ rate }) => rate > 0);
   return places.map(({ place, width, rate, gaussian }) => {
-    const draw = gaussian ? gaussianFactors(random, rate) : plainFactors(random, rate);
-    return { place, width, draw };
+    const deviation = Math.sqrt(rate / (1 - rate));
+    const fill = (values: Float32Array) => {
+      if (gaussian) noise.fillNormal(values, deviation);
+      else noise.fillMask(values, rate);
+    };
+    return { place, width, fill };
   });
 }
 
@@ -46,22 +51,4 @@ function factorPlaces(head: HeadRecipe, featureCount: number): PlaceOfFactors[] 
     case "mlp":
       return head.hidden.map((width, index) => ({ place: hiddenLayer(index), width, rate, gaussian: false }));
   }
-}
-
-function gaussianFactors(random: SeededRandom, rate: number): FactorLayer["draw"] {
-  const noise = new NormalNoise(random);
-  const deviation = Math.sqrt(rate / (1 - rate));
-  return (count) => fill(count, () => 1 + deviation * noise.next());
-}
-
-function plainFactors(random: SeededRandom, rate: number): FactorLayer["draw"] {
-  const keptFrom = Math.round(rate * 2 ** 32);
-  const factor = 1 / (1 - rate);
-  return (count) => fill(count, () => (random.bits() >= keptFrom ? factor : 0));
-}
-
-function fill(count: number, next: () => number): Float32Array {
-  const values = new Float32Array(count);
-  for (let i = 0; i < count; i += 1) values[i] = next();
-  return values;
 }

@@ -99,8 +99,10 @@ export class HeadNetwork {
     const tf = this.#tf;
     const { rows } = batch;
     const factors: Partial<Record<FactorPlace, Tensor2D>> = {};
-    for (const { place, width, draw } of factorLayers) {
-      factors[place] = tf.tensor2d(draw(rows * width), [rows, width]);
+    for (const { place, width, fill } of factorLayers) {
+      const values = new Float32Array(rows * width);
+      fill(values);
+      factors[place] = tf.tensor2d(values, [rows, width]);
     }
     return { features: tf.tensor2d(batch.features, [rows, batch.features.length / rows]), factors };
   }

@@ -1,4 +1,5 @@
 import type { OptimizerRecipe } from "@trommel/common";
+import { NadamMomentum } from "./nadam-momentum.js";
 import type { OptimizerState } from "./optimizer.js";
 import { WeightOptimizer } from "./weight-optimizer.js";
 
@@ -12,13 +13,11 @@ type NadamRecipe = Extract<OptimizerRecipe, { type: "nadam" }>;
  *     w −= learningRate · ((1 − μ(t)) · g / (1 − M(t)) + μ(t+1) · m / (1 − M(t+1))) / (√(v / (1 − β₂ᵗ)) + ε)
  */
 export class Nadam extends WeightOptimizer<NadamRecipe> {
-  /** M(step) */
-  #momentumProduct = 1;
+  readonly #momentum: NadamMomentum;
 
   constructor(recipe: NadamRecipe, state?: OptimizerState) {
     super(recipe, state);
-    // The product is of the step alone; multiplied up again it has the very bits that it had.
-    for (let step = 1; step <= this.step; step += 1) this.#momentumProduct *= this.#momentumOf(step);
+    this.#momentum = new NadamMomentum(recipe, this.step);
   }
 
   apply(
@@ -27,11 +26,10 @@ export class Nadam extends WeightOptimizer<NadamRecipe> {
     learningRate: number,
   ): void {
     this.step += 1;
-    this.#momentumProduct *= this.#momentumOf(this.step);
+    const { gradientShare, momentShare } = this.#momentum.next();
     const { beta1, beta2, epsilon, weightDecay } = this.recipe;
-    const nextMomentum = this.#momentumOf(this.step + 1);
-    const gradientStep = (learningRate * (1 - this.#momentumOf(this.step))) / (1 - this.#momentumProduct);
-    const momentStep = (learningRate * nextMomentum) / (1 - this.#momentumProduct * nextMomentum);
+    const gradientStep = learningRate * gradientShare;
+    const momentStep = learningRate * momentShare;
     const correction = 1 / (1 - beta2 ** this.step);
     for (const [name, weight] of weights) {
       const gradient = gradients[name] as Float32Array;
@@ -47,10 +45,5 @@ export class Nadam extends WeightOptimizer<NadamRecipe> {
         weight[i] = (weight[i] as number) - change;
       }
     }
-  }
-
-  #momentumOf(step: number): number {
-    const { beta1, scheduleDecay } = this.recipe;
-    return beta1 * (1 - 0.5 * 0.96 ** (step * scheduleDecay));
   }
 }

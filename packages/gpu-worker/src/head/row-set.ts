@@ -7,33 +7,38 @@ export interface RowSet {
 
 /** Several sets as one, numbered on from each to the next; nothing is copied but the rows of a batch. */
 export class JoinedRows {
-  readonly #parts: readonly RowSet[];
+  readonly parts: readonly RowSet[];
   readonly #width: number;
   readonly count: number;
 
   /** @param width features of a row */
   constructor(parts: readonly RowSet[], width: number) {
-    this.#parts = parts;
+    this.parts = parts;
     this.#width = width;
     this.count = parts.reduce((sum, { labels }) => sum + labels.length, 0);
   }
 
   /** The given rows, in that order. */
   gather(rows: Int32Array): RowSet {
-    const width = this.#width;
-    const features = new Float32Array(rows.length * width);
+    const features = new Float32Array(rows.length * this.#width);
     const labels = new Int32Array(rows.length);
-    for (const [i, row] of rows.entries()) {
-      const { part, at } = this.#find(row);
+    this.gatherInto(rows, features, labels);
+    return { features, labels };
+  }
+
+  /** As {@link gather}, into memory of the caller's. */
+  gatherInto(rows: Int32Array, features: Float32Array, labels: Int32Array): void {
+    const width = this.#width;
+    for (let i = 0; i < rows.length; i += 1) {
+      const { part, at } = this.#find(rows[i] as number);
       features.set(part.features.subarray(at * width, (at + 1) * width), i * width);
       labels[i] = part.labels[at] as number;
     }
-    return { features, labels };
   }
 
   #find(row: number): { part: RowSet; at: number } {
     let at = row;
-    for (const part of this.#parts) {
+    for (const part of this.parts) {
       if (at < part.labels.length) return { part, at };
       at -= part.labels.length;
     }

@@ -6,15 +6,14 @@ import {
   type HeadWeights,
   type TrainingRecipe,
 } from "@trommel/common";
-import { loadTensorflow, type Tensorflow } from "../graph/tensorflow.js";
-import { createOptimizer } from "./create-optimizer.js";
 import { checkFinite, checkRows, checkSignal } from "./check-training.js";
+import { createCompiledLearner } from "./compiled-learner.js";
+import type { CreateLearner, EpochSetting, HeadLearner } from "./head-learner.js";
 import { initialWeights } from "./head-model.js";
-import { HeadNetwork } from "./head-network.js";
 import { keepsLater } from "./keep-rule.js";
 import { JoinedRows, type RowSet } from "./row-set.js";
-import { createSchedule } from "./schedule.js";
-import { trainEpoch, validate, type EpochSetting, type Learner } from "./train-epoch.js";
+import { createSchedule, type Schedule } from "./schedule.js";
+import { createTfjsLearner } from "./tfjs-learner.js";
 import {
   decodeTrainingState,
   encodeTrainingState,
@@ -34,6 +33,13 @@ export interface TrainHeadInputs {
   readonly head: HeadRecipe;
   readonly training: TrainingRecipe;
   readonly seed: number;
+  /**
+   * What computes. `tfjs`, TensorFlow.js, is the reference: the same to rounding, several times slower.
+   * @default "onnx"
+   */
+  readonly engine?: "onnx" | "tfjs";
+  /** Of the processor; the bytes do not depend on them. @default 1 */
+  readonly threads?: number;
   /** Where to go on from and to save after every epoch. */
   readonly checkpoints?: Checkpoints;
   /** Looked at between epochs. */
@@ -55,8 +61,8 @@ export interface TrainedHead {
 }
 
 /**
- * Trains a head on projected features with TensorFlow.js. The same inputs give the same bytes, whether it went on from a
- * checkpoint or not: the order of rows and the noise of an epoch come from (seed, epoch).
+ * Trains a head on projected features. The same inputs give the same bytes, whether it went on from a checkpoint or not: the
+ * order of rows and the noise of an epoch come from (seed, epoch). The two engines' bytes are not each other's.
  *
  * As in Keras, the training figures are means over the epoch's batches as they were met, noise included, and the loss of
  * both splits is the smoothed one. The recipe's rule says which epoch's weights are kept.
@@ -73,10 +79,11 @@ export interface TrainedHead {
 export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
   const { head, training, classCount, seed } = inputs;
   const featureCount = checkRows(inputs);
-  const { tf } = await loadTensorflow();
   const initial = initialWeights(head, featureCount, classCount, seed);
-  const setting = { head, training, featureCount, classCount, seed };
-  const setup: Setup = { inputs, tf, initial, setting };
+  const { threads = 1 } = inputs;
+  const setting = { head, training, featureCount, classCount, seed, threads };
+  const createLearner = learners[inputs.engine ?? "onnx"];
+  const setup: Setup = { inputs, createLearner, initial, setting };
   const saved = await loadState(setup);
   const trained = await trainMeasured(setup, saved);
   const { epoch: bestEpoch, weights: measuredWeights } = trained.best;
@@ -88,9 +95,11 @@ export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
   return { weights, measuredWeights, bestEpoch, history, refit };
 }
 
+const learners = { onnx: createCompiledLearner, tfjs: createTfjsLearner };
+
 interface Setup {
   readonly inputs: TrainHeadInputs;
-  readonly tf: Tensorflow["tf"];
+  readonly createLearner: CreateLearner;
   readonly initial: HeadWeights;
   readonly setting: EpochSetting;
 }
@@ -102,28 +111,29 @@ async function trainMeasured(
 ): Promise<Pick<TrainingState, "best" | "history">> {
   const { inputs, setting } = setup;
   const { epochs, keep } = inputs.training;
-  const learner = startLearner(setup, saved, saved?.history ?? []);
   const rows = new JoinedRows([inputs.train], setting.featureCount);
   const history = [...(saved?.history ?? [])];
   let best = saved?.best;
-  for (let epoch = history.length + 1; epoch <= epochs; epoch += 1) {
-    checkSignal(inputs.signal, `before epoch ${epoch}`);
-    const record: EpochRecord = {
-      epoch,
-      ...trainEpoch(setting, learner, rows, epoch),
-      ...validate(setting, learner.network, inputs.validation),
-    };
-    checkFinite(record);
-    const bestRecord = best === undefined ? undefined : history[best.epoch - 1];
-    if (best === undefined || bestRecord === undefined || keepsLater(keep, record, bestRecord)) {
-      best = { epoch, weights: learner.network.snapshot() };
+  await withLearner(setup, rows, saved, history, async (learner, schedule) => {
+    for (let epoch = history.length + 1; epoch <= epochs; epoch += 1) {
+      checkSignal(inputs.signal, `before epoch ${epoch}`);
+      const record: EpochRecord = {
+        epoch,
+        ...(await learner.trainEpoch(epoch, schedule)),
+        ...(await learner.validate(inputs.validation)),
+      };
+      checkFinite(record);
+      const bestRecord = best === undefined ? undefined : history[best.epoch - 1];
+      if (best === undefined || bestRecord === undefined || keepsLater(keep, record, bestRecord)) {
+        best = { epoch, weights: learner.snapshot() };
+      }
+      history.push(record);
+      schedule.epochEnded(record.validationLoss);
+      await saveState(inputs, epoch, learner, { best, history, refit: null });
+      inputs.onEpoch?.(record);
+      await nextTurn();
     }
-    history.push(record);
-    learner.schedule.epochEnded(record.validationLoss);
-    await saveState(inputs, epoch, learner, { best, history, refit: null });
-    inputs.onEpoch?.(record);
-    await nextTurn();
-  }
+  });
   if (best === undefined) throw new TrommelError("internal", "failed to train the head: no epoch was run.");
   return { best, history };
 }
@@ -137,36 +147,41 @@ async function refitOnAll(
   const { best, history } = trained;
   const refit = [...(saved?.refit ?? [])];
   const begun = saved === undefined || saved.refit === null ? undefined : saved;
-  const learner = startLearner(setup, begun, history.slice(0, refit.length));
   const heldBack = inputs.heldBack === undefined ? [] : [inputs.heldBack];
   const rows = new JoinedRows([inputs.train, ...heldBack], setting.featureCount);
-  for (let epoch = refit.length + 1; epoch <= best.epoch; epoch += 1) {
-    checkSignal(inputs.signal, `before epoch ${epoch} of the refit`);
-    const record: RefitRecord = { epoch, ...trainEpoch(setting, learner, rows, epoch) };
-    checkFinite(record);
-    refit.push(record);
-    learner.schedule.epochEnded(history[epoch - 1]?.validationLoss ?? Number.NaN);
-    await saveState(inputs, inputs.training.epochs + epoch, learner, { best, history, refit });
-    inputs.onRefitEpoch?.(record, best.epoch);
-    await nextTurn();
-  }
-  return { weights: learner.network.snapshot(), refit };
+  return await withLearner(setup, rows, begun, history.slice(0, refit.length), async (learner, schedule) => {
+    for (let epoch = refit.length + 1; epoch <= best.epoch; epoch += 1) {
+      checkSignal(inputs.signal, `before epoch ${epoch} of the refit`);
+      const record: RefitRecord = { epoch, ...(await learner.trainEpoch(epoch, schedule)) };
+      checkFinite(record);
+      refit.push(record);
+      schedule.epochEnded(history[epoch - 1]?.validationLoss ?? Number.NaN);
+      await saveState(inputs, inputs.training.epochs + epoch, learner, { best, history, refit });
+      inputs.onRefitEpoch?.(record, best.epoch);
+      await nextTurn();
+    }
+    return { weights: learner.snapshot(), refit };
+  });
 }
 
 /** @param told the epochs that the schedule has seen */
-function startLearner(
-  { tf, inputs, initial }: Setup,
+async function withLearner<T>(
+  { createLearner, setting, inputs, initial }: Setup,
+  rows: JoinedRows,
   from: TrainingState | undefined,
   told: readonly EpochRecord[],
-): Learner {
-  const { optimizer, schedule, epochs } = inputs.training;
-  const learner = {
-    network: new HeadNetwork(tf, inputs.head, from?.weights ?? initial),
-    optimizer: createOptimizer(optimizer, from?.optimizer),
-    schedule: createSchedule(schedule, optimizer.learningRate, epochs),
-  };
-  for (const { validationLoss } of told) learner.schedule.epochEnded(validationLoss);
-  return learner;
+  work: (learner: HeadLearner, schedule: Schedule) => Promise<T>,
+): Promise<T> {
+  const { optimizer, schedule: recipe, epochs } = inputs.training;
+  const schedule = createSchedule(recipe, optimizer.learningRate, epochs);
+  for (const { validationLoss } of told) schedule.epochEnded(validationLoss);
+  const start = { weights: from?.weights ?? initial, optimizer: from?.optimizer };
+  const learner = await createLearner(setting, start, rows);
+  try {
+    return await work(learner, schedule);
+  } finally {
+    await learner.release();
+  }
 }
 
 async function loadState({ inputs, initial }: Setup): Promise<TrainingState | undefined> {
@@ -177,10 +192,10 @@ async function loadState({ inputs, initial }: Setup): Promise<TrainingState | un
 async function saveState(
   { checkpoints }: TrainHeadInputs,
   number: number,
-  { network, optimizer }: Learner,
+  learner: HeadLearner,
   progress: Pick<TrainingState, "best" | "history" | "refit">,
 ): Promise<void> {
   if (checkpoints === undefined) return;
-  const state = { weights: network.snapshot(), optimizer: optimizer.state, ...progress };
+  const state = { weights: learner.snapshot(), optimizer: learner.optimizerState, ...progress };
   await checkpoints.save(number, progress.best.epoch, encodeTrainingState(state));
 }

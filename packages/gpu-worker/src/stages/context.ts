@@ -9,6 +9,8 @@ import type { DeviceClient } from "../threads/device-client.js";
 export interface StageContext {
   readonly store: ObjectStore;
   readonly threads: number;
+  /** What backbones and heads are computed with: `tfjs` is TensorFlow.js, the second opinion. */
+  readonly engine: "onnx" | "tfjs";
   readonly log: Logger;
   /** Aborts when the run is cancelled or the worker has to go. */
   readonly signal: AbortSignal;
@@ -29,8 +31,6 @@ export type StageDevice = Pick<
 /** Stages that need the device. */
 export interface DeviceStageContext extends StageContext {
   readonly device: StageDevice;
-  /** Which engine the device runs: `tfjs` wants the parts that a graph was made of. */
-  readonly engine: "onnx" | "tfjs";
   /** Base images per batch are chosen so that a batch has about this many views. */
   readonly viewsPerBatch: number;
   /** Where a worker died of this shard, or seemed to: its files are then decoded one by one. */

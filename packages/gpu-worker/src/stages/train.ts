@@ -41,6 +41,8 @@ export async function train(runId: string, context: StageContext): Promise<Stage
   const rows = await readLabelledRows({ store, config, projection, threads: context.threads, signal });
   const trained = await trainHead({
     ...headInputs(config, rows),
+    engine: context.engine,
+    threads: context.threads,
     ...(saves ? { checkpoints: storedCheckpoints(store, runId) } : {}),
     ...followers(context, config.recipe.training.epochs),
     signal,

@@ -47,9 +47,11 @@ export async function readLabelledRows(options: {
   const featureCount = projection?.components ?? dimension;
   const projector =
     projection === null ? undefined : await RowProjector.create(projection, { threads: options.threads });
-  const train = new RowCollector(featureCount);
-  const validation = new RowCollector(featureCount);
-  const heldBack = config.recipe.training.refit ? new RowCollector(featureCount) : undefined;
+  const train = new RowCollector(featureCount, SharedArrayBuffer);
+  const validation = new RowCollector(featureCount, ArrayBuffer);
+  const heldBack = config.recipe.training.refit
+    ? new RowCollector(featureCount, SharedArrayBuffer)
+    : undefined;
   const counts = labels.map((label) => ({ label, train: 0, validation: 0 }));
   try {
     for (let index = 0; index < listing.shards; index += 1) {
@@ -107,17 +109,19 @@ function checkCounts(counts: LabelledRows["counts"], listed: ReadonlySet<string>
   }
 }
 
-/** Rows that arrive one at a time, in one growing buffer. */
+/** Rows that arrive one at a time, in one growing buffer; other threads can read it too where it is shared. */
 class RowCollector {
   readonly #width: number;
+  readonly #memory: new (sizeBytes: number) => ArrayBufferLike;
   #features: Float32Array;
   #labels: Int32Array;
   #count = 0;
 
-  constructor(width: number) {
+  constructor(width: number, memory: new (sizeBytes: number) => ArrayBufferLike) {
     this.#width = width;
-    this.#features = new Float32Array(1024 * width);
-    this.#labels = new Int32Array(1024);
+    this.#memory = memory;
+    this.#features = this.#allocate(Float32Array, 1024 * width);
+    this.#labels = this.#allocate(Int32Array, 1024);
   }
 
   add(values: Float32Array, label: number): void {
@@ -135,11 +139,15 @@ class RowCollector {
   }
 
   #grow(): void {
-    const features = new Float32Array(this.#features.length * 2);
+    const features = this.#allocate(Float32Array, this.#features.length * 2);
     features.set(this.#features);
     this.#features = features;
-    const labels = new Int32Array(this.#labels.length * 2);
+    const labels = this.#allocate(Int32Array, this.#labels.length * 2);
     labels.set(this.#labels);
     this.#labels = labels;
+  }
+
+  #allocate<T>(type: new (buffer: ArrayBufferLike) => T, length: number): T {
+    return new type(new this.#memory(4 * length));
   }
 }

@@ -15,6 +15,7 @@ import { serveCalls } from "./thread-rpc.js";
 export interface ReduceThreadData {
   readonly storeUrl: string;
   readonly threads: number;
+  readonly engine: "onnx" | "tfjs";
   readonly logLevel: string;
 }
 
@@ -41,7 +42,7 @@ const stages: Readonly<
 };
 
 if (parentPort !== null) {
-  const { storeUrl, threads, logLevel } = workerData as ReduceThreadData;
+  const { storeUrl, threads, engine, logLevel } = workerData as ReduceThreadData;
   const store = openStore(storeUrl);
   const log = pino({ level: logLevel, base: null }, process.stderr);
   serveCalls(parentPort, {
@@ -50,6 +51,7 @@ if (parentPort !== null) {
       const context: StageContext = {
         store,
         threads,
+        engine,
         log,
         signal,
         onImages: () => undefined,

@@ -1,0 +1,12 @@
+import { SeededRandom, seedFrom } from "@trommel/common";
+
+/** The rows of an epoch in the order that training meets them: from (seed, epoch) and nothing else. */
+export function epochOrder(seed: number, epoch: number, rowCount: number): Int32Array {
+  const order = Int32Array.from({ length: rowCount }, (_, row) => row);
+  return new SeededRandom(seedFrom(seed, "order", epoch)).shuffle(order);
+}
+
+/** The seed of an epoch's dropout factors, see `dropout-factors.ts`. */
+export function noiseSeed(seed: number, epoch: number): number {
+  return seedFrom(seed, "noise", epoch);
+}

@@ -1,0 +1,101 @@
+import type { HeadRecipe, TrainingRecipe } from "@trommel/common";
+import { epochOrder, noiseSeed } from "./batch-order.js";
+import { fillTargets } from "./cross-entropy.js";
+import { factorLayers, type FactorLayer, type FactorPlace } from "./dropout-factors.js";
+import type { JoinedRows } from "./row-set.js";
+
+/**
+ * Bytes of rows, targets and factors that one run of steps is given: so much stays in a processor's caches between being
+ * written and being read, and dozens of steps share the costs of a run.
+ */
+const runBytes = 4 * 2 ** 20;
+
+/** What runs depend on besides rows and epoch. */
+export interface RunSetting {
+  readonly head: HeadRecipe;
+  readonly training: Pick<TrainingRecipe, "batchSize" | "labelSmoothing">;
+  readonly featureCount: number;
+  readonly classCount: number;
+  readonly seed: number;
+}
+
+/** Room for one run. It is used again and again: the pages of fresh memory would cost as much as filling them. */
+export interface RunMemory {
+  readonly features: Float32Array<ArrayBuffer>;
+  readonly labels: Int32Array<ArrayBuffer>;
+  readonly targets: Float32Array<ArrayBuffer>;
+  readonly factors: ReadonlyMap<FactorPlace, Float32Array<ArrayBuffer>>;
+}
+
+/** Consecutive steps of the same number of rows, as the training graph takes them. */
+export interface BatchRun {
+  /** Of the epoch, from 0. */
+  readonly firstStep: number;
+  readonly steps: number;
+  /** Of each step. */
+  readonly rows: number;
+  /** Its beginning holds features [steps, rows, features], labels [steps · rows], targets and factors likewise. */
+  readonly memory: RunMemory;
+}
+
+export function allocateRun(setting: RunSetting): RunMemory {
+  const { featureCount, classCount, training } = setting;
+  const rows = stepsAtMost(setting) * training.batchSize;
+  const layers = factorLayers(setting.head, featureCount, 0);
+  return {
+    features: new Float32Array(rows * featureCount),
+    labels: new Int32Array(rows),
+    targets: new Float32Array(rows * classCount),
+    factors: new Map(layers.map(({ place, width }) => [place, new Float32Array(rows * width)])),
+  };
+}
+
+function stepsAtMost({ head, training, featureCount, classCount }: RunSetting): number {
+  const layers = factorLayers(head, featureCount, 0);
+  const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);
+  return Math.max(1, Math.floor(runBytes / (4 * width * training.batchSize)));
+}
+
+/** An epoch's batches in order, some dozens to a run; where the last batch is smaller, it is a run of its own. */
+export class EpochRuns {
+  readonly #setting: RunSetting;
+  readonly #rows: JoinedRows;
+  readonly #order: Int32Array;
+  readonly #layers: readonly FactorLayer[];
+  readonly #stepsAtMost: number;
+  #step = 0;
+
+  constructor(setting: RunSetting, rows: JoinedRows, epoch: number) {
+    this.#setting = setting;
+    this.#rows = rows;
+    this.#order = epochOrder(setting.seed, epoch, rows.count);
+    this.#layers = factorLayers(setting.head, setting.featureCount, noiseSeed(setting.seed, epoch));
+    this.#stepsAtMost = stepsAtMost(setting);
+  }
+
+  /** @returns undefined after the last */
+  next(memory: RunMemory): BatchRun | undefined {
+    const { classCount, training } = this.#setting;
+    const { batchSize, labelSmoothing } = training;
+    const firstStep = this.#step;
+    const from = firstStep * batchSize;
+    const left = this.#order.length - from;
+    if (left <= 0) return undefined;
+    const rows = Math.min(batchSize, left);
+    const steps = Math.min(this.#stepsAtMost, Math.floor(left / rows));
+    const chosen = this.#order.subarray(from, from + steps * rows);
+    this.#rows.gatherInto(chosen, memory.features, memory.labels);
+    const targets = memory.targets.subarray(0, chosen.length * classCount);
+    fillTargets(targets, memory.labels.subarray(0, chosen.length), classCount, labelSmoothing);
+    // The layers share one generator, which serves them in turn, step by step.
+    for (let step = 0; step < steps; step += 1) {
+      for (const { place, width, fill } of this.#layers) {
+        fill(memory.factors.get(place)?.subarray(step * rows * width, (step + 1) * rows * width) ?? noValues);
+      }
+    }
+    this.#step += steps;
+    return { firstStep, steps, rows, memory };
+  }
+}
+
+const noValues = new Float32Array();

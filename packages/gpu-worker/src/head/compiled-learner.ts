@@ -1,0 +1,245 @@
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
+import type { BatchRun } from "./batch-run.js";
+import { figuresOfLogarithms } from "./cross-entropy.js";
+import { factorLayers } from "./dropout-factors.js";
+import { momentKinds } from "./emit-optimizer.js";
+import type {
+  CreateLearner,
+  EpochSetting,
+  HeadLearner,
+  LearnerStart,
+  TrainedEpoch,
+  ValidatedEpoch,
+} from "./head-learner.js";
+import type { OptimizerState } from "./optimizer.js";
+import type { RowSet } from "./row-set.js";
+import { createInlineSource, createThreadSource, type RunSource } from "./run-source.js";
+import type { Schedule } from "./schedule.js";
+import { createStepRates, rateCount } from "./step-rates.js";
+import {
+  buildTrainingGraph,
+  buildValidationGraph,
+  graphNames,
+  type TrainingGraphSetting,
+} from "./training-graph.js";
+import { groupWeights, packGroup, unpackGroup, type WeightGroup } from "./weight-groups.js";
+
+/** Bounds the validation rows that ONNX Runtime sees at once. */
+const chunkRows = 1024;
+
+/**
+ * Trains with one compiled graph of forward pass, backward pass and optimiser on the CPU, wherever the backbones run: a
+ * step computes so little that carrying it to a device would take longer. On one thread, for the same reason, with one
+ * more that prepares batches; so the bytes do not depend on the number of threads.
+ */
+export const createCompiledLearner: CreateLearner = async (setting, start, rows) => {
+  const graph = graphSetting(setting, start.weights);
+  const releases = new ReleaseStack();
+  try {
+    const open = async (name: string, model: Uint8Array): Promise<InferenceSession> => {
+      const session = await openSession(model);
+      releases.add(name, () => session.release());
+      return session;
+    };
+    const training = await open("training session", buildTrainingGraph(graph));
+    const validation = await open("validation session", buildValidationGraph(graph));
+    const source =
+      setting.threads > 1 ? await createThreadSource(setting, rows) : createInlineSource(setting, rows);
+    releases.add("batches", () => source.release());
+    return new CompiledLearner(setting, graph, start, {
+      training,
+      validation,
+      source,
+      releases,
+      rowCount: rows.count,
+    });
+  } catch (thrown) {
+    await releases.releaseAll();
+    throw thrown;
+  }
+};
+
+interface Parts {
+  readonly training: InferenceSession;
+  readonly validation: InferenceSession;
+  readonly source: RunSource;
+  readonly rowCount: number;
+  readonly releases: ReleaseStack;
+}
+
+class CompiledLearner implements HeadLearner {
+  readonly #setting: EpochSetting;
+  readonly #graph: TrainingGraphSetting;
+  readonly #parts: Parts;
+  /** Weights and moments of each group by the graph's names. */
+  readonly #state = new Map<string, Float32Array<ArrayBuffer>>();
+  readonly #nextRates: ReturnType<typeof createStepRates>;
+  #step: number;
+
+  constructor(
+    setting: EpochSetting,
+    graph: TrainingGraphSetting,
+    { weights, optimizer }: LearnerStart,
+    parts: Parts,
+  ) {
+    this.#setting = setting;
+    this.#graph = graph;
+    this.#parts = parts;
+    this.#step = optimizer?.step ?? 0;
+    this.#nextRates = createStepRates(graph.optimizer, this.#step);
+    for (const [index, group] of graph.groups.entries()) {
+      this.#state.set(
+        graphNames.weights(index),
+        packGroup(group, (name) => weights[name]?.data),
+      );
+      for (const kind of momentKinds(graph.optimizer)) {
+        const moments = packGroup(group, (name) => optimizer?.moments.get(`${kind}/${name}`));
+        this.#state.set(graphNames.moment(kind, index), moments);
+      }
+    }
+  }
+
+  async trainEpoch(epoch: number, schedule: Schedule): Promise<TrainedEpoch> {
+    const { training, classCount } = this.#setting;
+    const { source, rowCount } = this.#parts;
+    const stepsPerEpoch = Math.ceil(rowCount / training.batchSize);
+    let [loss, correct, learningRate] = [0, 0, 0];
+    for await (const run of source.runs(epoch)) {
+      const rates = Array.from({ length: run.steps }, (_, index) => {
+        learningRate = schedule.learningRate({ epoch, step: run.firstStep + index, stepsPerEpoch });
+        return this.#nextRates(learningRate);
+      });
+      const logarithms = await this.#run(run, rates);
+      const labels = run.memory.labels.subarray(0, run.steps * run.rows);
+      const figures = figuresOfLogarithms(logarithms, labels, classCount, training.labelSmoothing);
+      loss += figures.loss;
+      correct += figures.correct;
+    }
+    return { learningRate, trainLoss: loss / rowCount, trainAccuracy: correct / rowCount };
+  }
+
+  async validate({ features, labels }: RowSet): Promise<ValidatedEpoch> {
+    const { classCount, featureCount, training } = this.#setting;
+    let [loss, correct] = [0, 0];
+    for (let start = 0; start < labels.length; start += chunkRows) {
+      const chunk = labels.subarray(start, start + chunkRows);
+      const rows = features.subarray(start * featureCount, (start + chunk.length) * featureCount);
+      const feeds = { features: new Tensor("float32", unshared(rows), [chunk.length, featureCount]) };
+      const outputs = await this.#parts.validation.run({ ...this.#weightTensors(), ...feeds });
+      const figures = figuresOfLogarithms(
+        takeData(outputs["log_probabilities"]),
+        chunk,
+        classCount,
+        training.labelSmoothing,
+      );
+      loss += figures.loss;
+      correct += figures.correct;
+    }
+    return { validationLoss: loss / labels.length, validationAccuracy: correct / labels.length };
+  }
+
+  snapshot(): HeadWeights {
+    const found = new Map(this.#unpack((_, index) => graphNames.weights(index)));
+    const entries = [...this.#graph.shapes].map(([name, shape]) => {
+      return [name, { shape, data: found.get(name) as Float32Array }] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
+  get optimizerState(): OptimizerState {
+    const kinds = momentKinds(this.#graph.optimizer);
+    const found = kinds.map((kind) => new Map(this.#unpack((_, index) => graphNames.moment(kind, index))));
+    const moments = new Map<string, Float32Array>();
+    for (const name of this.#graph.shapes.keys()) {
+      for (const [at, kind] of kinds.entries()) {
+        moments.set(`${kind}/${name}`, found[at]?.get(name) as Float32Array);
+      }
+    }
+    return { step: this.#step, moments };
+  }
+
+  async release(): Promise<void> {
+    const [failure] = await this.#parts.releases.releaseAll();
+    if (failure !== undefined) {
+      throw new TrommelError("internal", `failed to release the training: ${failure}`);
+    }
+  }
+
+  /** @returns log-probabilities [steps, rows, classes] */
+  async #run(run: BatchRun, rates: readonly (readonly number[])[]): Promise<Float32Array> {
+    const { steps, rows, memory } = run;
+    const { featureCount, classCount } = this.#graph;
+    const slices = (data: Float32Array | undefined, width: number) => {
+      return new Tensor("float32", data?.subarray(0, steps * rows * width) ?? [], [steps, rows, width]);
+    };
+    const scalars = (values: Float32Array) => new Tensor("float32", values, [steps]);
+    const feeds: Record<string, Tensor> = {
+      features: slices(memory.features, featureCount),
+      targets: slices(memory.targets, classCount),
+      row_share: scalars(new Float32Array(steps).fill(1 / rows)),
+    };
+    for (const [name, data] of this.#state) feeds[name] = vector(data);
+    for (const { place, width } of this.#graph.factors) {
+      feeds[graphNames.factors(place)] = slices(memory.factors.get(place), width);
+    }
+    for (let index = 0; index < rateCount(this.#graph.optimizer); index += 1) {
+      feeds[graphNames.rate(index)] = scalars(Float32Array.from(rates, (step) => step[index] as number));
+    }
+    const outputs = await this.#parts.training.run(feeds);
+    for (const [name, data] of this.#state) data.set(takeData(outputs[graphNames.next(name)]));
+    this.#step += steps;
+    return takeData(outputs["log_probabilities"]);
+  }
+
+  #weightTensors(): Record<string, Tensor> {
+    const names = this.#graph.groups.map((_, index) => graphNames.weights(index));
+    return Object.fromEntries(names.map((name) => [name, vector(this.#state.get(name) as Float32Array)]));
+  }
+
+  #unpack(stateOf: (group: WeightGroup, index: number) => string): [string, Float32Array][] {
+    return this.#graph.groups.flatMap((group, index) => {
+      return unpackGroup(group, this.#state.get(stateOf(group, index)) as Float32Array);
+    });
+  }
+}
+
+function graphSetting(setting: EpochSetting, weights: HeadWeights): TrainingGraphSetting {
+  const { head, training, featureCount, classCount } = setting;
+  const shapes = new Map(Object.entries(weights).map(([name, { shape }]) => [name, shape]));
+  return {
+    head,
+    optimizer: training.optimizer,
+    featureCount,
+    classCount,
+    shapes,
+    groups: groupWeights(shapes),
+    factors: factorLayers(head, featureCount, 0),
+  };
+}
+
+async function openSession(model: Uint8Array): Promise<InferenceSession> {
+  return await InferenceSession.create(model, {
+    executionProviders: ["cpu"],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    enableMemPattern: false,
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+  });
+}
+
+function vector(data: Float32Array): Tensor {
+  return new Tensor("float32", data, [data.length]);
+}
+
+/** The values, of which the runtime keeps none. */
+function takeData(tensor: InferenceSession.OnnxValueMapType[string] | undefined): Float32Array {
+  return (tensor as Tensor).data as Float32Array;
+}
+
+/** ONNX Runtime's binding takes no shared memory. */
+function unshared(data: Float32Array): Float32Array {
+  return data.buffer instanceof SharedArrayBuffer ? new Float32Array(data) : data;
+}

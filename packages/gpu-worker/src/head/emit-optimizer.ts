@@ -1,0 +1,64 @@
+import type { OptimizerRecipe } from "@trommel/common";
+import type { GraphBuilder } from "../graph/graph-builder.js";
+
+export type MomentKind = "first" | "second" | "velocity";
+
+/** The moments of an optimiser, in the order of a checkpoint. */
+export function momentKinds({ type }: OptimizerRecipe): readonly MomentKind[] {
+  return type === "sgd" ? ["velocity"] : ["first", "second"];
+}
+
+/**
+ * By what a moment is multiplied outside a run of steps: inside it is kept divided by (1 − β), so that M = β · M + g takes
+ * a product less, which is a tenth of an update's time.
+ */
+export function momentScale(recipe: OptimizerRecipe, kind: MomentKind): number {
+  if (recipe.type === "sgd") return 1;
+  return 1 - (kind === "first" ? recipe.beta1 : recipe.beta2);
+}
+
+/** Names of one group's values, all of the same length. */
+export interface UpdateValues {
+  readonly weight: string;
+  readonly gradient: string;
+  /** In the order of {@link momentKinds}, scaled by {@link momentScale}. */
+  readonly moments: readonly string[];
+  /** Scalars of the step, see `step-rates.ts`. */
+  readonly rates: readonly string[];
+}
+
+/**
+ * One step of the optimiser, in float32: what `adam.ts`, `nadam.ts` and `sgd.ts` compute, with their formulas' factors
+ * collected into the rates.
+ * @returns the new weight and moments
+ */
+export function emitUpdate(
+  builder: GraphBuilder,
+  recipe: OptimizerRecipe,
+  values: UpdateValues,
+): { readonly weight: string; readonly moments: readonly string[] } {
+  const scalar = (value: number) => builder.constant("scalar", "float32", [], Float32Array.of(value));
+  const add = (a: string, b: string) => builder.node("Add", [a, b]);
+  const multiply = (a: string, b: string) => builder.node("Mul", [a, b]);
+  const subtract = (a: string, b: string) => builder.node("Sub", [a, b]);
+  const { weight, gradient, moments, rates } = values;
+  const slope =
+    recipe.weightDecay === 0 ? gradient : add(gradient, multiply(weight, scalar(recipe.weightDecay)));
+  const [before = "", secondBefore = ""] = moments;
+  const [rate = "", momentRate = "", stepEpsilon = ""] = rates;
+  if (recipe.type === "sgd") {
+    const momentum = scalar(recipe.momentum);
+    const velocity = add(multiply(before, momentum), slope);
+    const change = recipe.nesterov ? add(slope, multiply(velocity, momentum)) : velocity;
+    return { weight: subtract(weight, multiply(change, rate)), moments: [velocity] };
+  }
+  const first = add(multiply(before, scalar(recipe.beta1)), slope);
+  const second = add(multiply(secondBefore, scalar(recipe.beta2)), multiply(slope, slope));
+  const root = builder.node("Sqrt", [second]);
+  const quotient = (above: string, epsilon: string) => builder.node("Div", [above, add(root, epsilon)]);
+  const change =
+    recipe.type === "adam"
+      ? multiply(quotient(first, scalar(recipe.epsilon / Math.sqrt(1 - recipe.beta2))), rate)
+      : quotient(add(multiply(slope, rate), multiply(first, momentRate)), stepEpsilon);
+  return { weight: subtract(weight, change), moments: [first, second] };
+}

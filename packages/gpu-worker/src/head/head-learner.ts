@@ -1,0 +1,59 @@
+import type { HeadRecipe, HeadWeights, TrainingRecipe } from "@trommel/common";
+import type { OptimizerState } from "./optimizer.js";
+import type { JoinedRows, RowSet } from "./row-set.js";
+import type { Schedule } from "./schedule.js";
+
+/** What stays the same from epoch to epoch. */
+export interface EpochSetting {
+  readonly head: HeadRecipe;
+  readonly training: TrainingRecipe;
+  readonly featureCount: number;
+  readonly classCount: number;
+  readonly seed: number;
+  /** With two or more, the compiled learner prepares batches on a thread beside its own. */
+  readonly threads: number;
+}
+
+export interface TrainedEpoch {
+  /** Means over the epoch's batches as they were met, noise included. */
+  readonly trainLoss: number;
+  readonly trainAccuracy: number;
+  /** Of the last step. */
+  readonly learningRate: number;
+}
+
+export interface ValidatedEpoch {
+  /** The smoothed one. */
+  readonly validationLoss: number;
+  readonly validationAccuracy: number;
+}
+
+/** Where a learner begins: its own copies are made of the arrays. */
+export interface LearnerStart {
+  readonly weights: HeadWeights;
+  /** Absent at the beginning of a training. */
+  readonly optimizer?: OptimizerState | undefined;
+}
+
+/**
+ * A head in training. Two of them follow the same rows, noise and rates: `compiled-learner.ts` with ONNX Runtime, and
+ * `tfjs-learner.ts` with TensorFlow.js, the reference. They agree to rounding, and each gives its own bytes again.
+ */
+export interface HeadLearner {
+  /** One pass over all its rows; their order and the noise come from (seed, epoch). The last batch may be smaller. */
+  trainEpoch(epoch: number, schedule: Schedule): Promise<TrainedEpoch>;
+  /** Loss and accuracy on the validation rows, without noise. */
+  validate(rows: RowSet): Promise<ValidatedEpoch>;
+  /** A copy of the weights as they are now. */
+  snapshot(): HeadWeights;
+  /** As it is now; later epochs may write to it. */
+  readonly optimizerState: OptimizerState;
+  release(): Promise<void>;
+}
+
+/** @param rows what it trains on */
+export type CreateLearner = (
+  setting: EpochSetting,
+  start: LearnerStart,
+  rows: JoinedRows,
+) => Promise<HeadLearner>;

@@ -1,0 +1,60 @@
+import { loadTensorflow } from "../graph/tensorflow.js";
+import { epochOrder, noiseSeed } from "./batch-order.js";
+import { createOptimizer } from "./create-optimizer.js";
+import { lossFigures, smoothedTargets } from "./cross-entropy.js";
+import { factorLayers } from "./dropout-factors.js";
+import type { CreateLearner, EpochSetting, TrainedEpoch, ValidatedEpoch } from "./head-learner.js";
+import { HeadNetwork } from "./head-network.js";
+import type { Optimizer } from "./optimizer.js";
+import type { JoinedRows, RowSet } from "./row-set.js";
+import type { Schedule } from "./schedule.js";
+
+/** Trains with TensorFlow.js's gradients and the optimisers on plain arrays: the reference, and the engine `tfjs`'s own. */
+export const createTfjsLearner: CreateLearner = async (setting, start, rows) => {
+  const { tf } = await loadTensorflow();
+  const network = new HeadNetwork(tf, setting.head, start.weights);
+  const optimizer = createOptimizer(setting.training.optimizer, start.optimizer);
+  return {
+    trainEpoch: (epoch, schedule) =>
+      Promise.resolve(trainEpoch(setting, { network, optimizer, schedule }, rows, epoch)),
+    validate: (validation) => Promise.resolve(validate(setting, network, validation)),
+    snapshot: () => network.snapshot(),
+    get optimizerState() {
+      return optimizer.state;
+    },
+    release: () => Promise.resolve(),
+  };
+};
+
+interface Parts {
+  readonly network: HeadNetwork;
+  readonly optimizer: Optimizer;
+  readonly schedule: Schedule;
+}
+
+function trainEpoch(setting: EpochSetting, parts: Parts, rows: JoinedRows, epoch: number): TrainedEpoch {
+  const { head, training, featureCount, classCount, seed } = setting;
+  const { batchSize, labelSmoothing } = training;
+  const order = epochOrder(seed, epoch, rows.count);
+  const noise = factorLayers(head, featureCount, noiseSeed(seed, epoch));
+  const stepsPerEpoch = Math.ceil(rows.count / batchSize);
+  let [loss, correct, learningRate] = [0, 0, 0];
+  for (let step = 0; step < stepsPerEpoch; step += 1) {
+    const { features, labels } = rows.gather(order.subarray(step * batchSize, (step + 1) * batchSize));
+    const targets = smoothedTargets(labels, classCount, labelSmoothing);
+    const { logits, gradients } = parts.network.gradients({ features, targets, rows: labels.length }, noise);
+    learningRate = parts.schedule.learningRate({ epoch, step, stepsPerEpoch });
+    parts.optimizer.apply(parts.network.weights, gradients, learningRate);
+    const figures = lossFigures(logits, labels, classCount, labelSmoothing);
+    loss += figures.loss;
+    correct += figures.correct;
+  }
+  return { learningRate, trainLoss: loss / rows.count, trainAccuracy: correct / rows.count };
+}
+
+function validate(setting: EpochSetting, network: HeadNetwork, { features, labels }: RowSet): ValidatedEpoch {
+  const { classCount, training } = setting;
+  const logits = network.logits(features, labels.length);
+  const { loss, correct } = lossFigures(logits, labels, classCount, training.labelSmoothing);
+  return { validationLoss: loss / labels.length, validationAccuracy: correct / labels.length };
+}

@@ -1,0 +1,51 @@
+/** Weights that an optimiser updates as one vector, in order. */
+export interface WeightGroup {
+  readonly names: readonly string[];
+  readonly lengths: readonly number[];
+  readonly length: number;
+}
+
+/** Weights from this length on are updated alone: putting them into a vector and out of it costs more than further nodes. */
+const aloneFrom = 16_384;
+
+/** Weights in their groups: each large one alone, all small ones together. */
+export function groupWeights(shapes: ReadonlyMap<string, readonly number[]>): WeightGroup[] {
+  const sizes = [...shapes].map(([name, shape]) => [name, sizeOf(shape)] as const);
+  const small = sizes.filter(([, size]) => size < aloneFrom);
+  const alone = sizes.filter(([, size]) => size >= aloneFrom).map((entry) => [entry]);
+  const groups = small.length === 0 ? alone : [...alone, small];
+  return groups.map((entries) => ({
+    names: entries.map(([name]) => name),
+    lengths: entries.map(([, size]) => size),
+    length: entries.reduce((sum, [, size]) => sum + size, 0),
+  }));
+}
+
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
+
+/** The group's vector. @param part by a weight's name; absent is zero */
+export function packGroup(
+  group: WeightGroup,
+  part: (name: string) => Float32Array | undefined,
+): Float32Array<ArrayBuffer> {
+  const packed = new Float32Array(group.length);
+  let offset = 0;
+  for (const [index, name] of group.names.entries()) {
+    const values = part(name);
+    if (values !== undefined) packed.set(values, offset);
+    offset += group.lengths[index] as number;
+  }
+  return packed;
+}
+
+/** Copies of the group's parts, by weight. */
+export function unpackGroup(group: WeightGroup, packed: Float32Array): [name: string, data: Float32Array][] {
+  let offset = 0;
+  return group.names.map((name, index) => {
+    const length = group.lengths[index] as number;
+    offset += length;
+    return [name, packed.slice(offset - length, offset)];
+  });
+}
