@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { outputKeys, runConfig, runKeys } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { z } from "zod";
 import type { Material } from "./material.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
@@ -71,7 +72,7 @@ function stageTimes(startMs: number, moments: readonly Moment[]): { stage: strin
 /** The file store's own times; nothing rewrites an artefact. */
 async function trainMoments(store: string): Promise<Moment[]> {
   const keys = runKeys(run);
-  const config = runConfig.parse(JSON.parse(await readFile(path.join(store, keys.config), "utf8")));
+  const config = parseSealedAs(runConfig, await readFile(path.join(store, keys.config)), keys.config);
   const file = (key: string): string => path.join(store, key);
   return [
     { stage: "start of the cluster and list", atMs: await writtenAt(file(keys.listing)) },

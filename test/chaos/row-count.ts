@@ -11,6 +11,7 @@ import {
   shard as shardSchema,
   type ObjectStore,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { errorLine } from "@trommel/common/artefacts/ledger";
 import { scoreRow } from "@trommel/common/artefacts/bundle";
 
@@ -37,7 +38,7 @@ export async function countFeatureRows(
   listed: readonly string[],
 ): Promise<RowCount> {
   const keys = runKeys(runId);
-  const config = parseJsonAs(runConfig, await store.get(keys.config), keys.config);
+  const config = parseSealedAs(runConfig, await store.get(keys.config), keys.config);
   const views = Array.from({ length: config.recipe.views.count }, (_, view) => view);
   const dimension = config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
   const found: string[] = [];

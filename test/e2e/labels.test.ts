@@ -12,6 +12,7 @@ import {
   runConfig,
   type errorCodes,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { onlyJsonObject, trommel, trommelJson } from "../support/cli.js";
 import { drawDataset, writeFiles, type Pictures } from "../support/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
@@ -95,7 +96,11 @@ describe("labels by folders, by a CSV file and by files beside the images", () =
     const answer = (await trommelJson(args, { env })) as { id: string; labels: string[] };
     assert.deepEqual(answer.labels, order);
     const run = `runs/${answer.id}`;
-    const listing = listingSummary.parse(await readStored(`${run}/listing.json`));
+    const listing = parseSealedAs(
+      listingSummary,
+      await readFile(join(store, run, "listing.json")),
+      "the listing",
+    );
     const counts = [perClass, 0, perClass - 1, perClass];
     assert.deepEqual(
       listing.classes,
@@ -103,7 +108,7 @@ describe("labels by folders, by a CSV file and by files beside the images", () =
     );
     const ledger = ledgerSchema.parse(await readStored(`${run}/ledger.json`));
     assert.deepEqual(ledger.skippedByReason, { "no-label": texts.length + 1 });
-    const config = runConfig.parse(await readStored(`${run}/run.json`));
+    const config = parseSealedAs(runConfig, await readFile(join(store, run, "run.json")), "run.json");
     assert.equal(config.recipe.labels.classes, pathToFileURL(pathOf("classes.txt")).href);
     assert.equal(config.export, pathToFileURL(exported).href);
     await checkPredictions(answer.id);

@@ -6,7 +6,6 @@ import {
   openStore,
   jobPayload,
   parseAs,
-  parseJsonAs,
   queuePrefix,
   ReleaseStack,
   RunBoard,
@@ -21,6 +20,7 @@ import {
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { holdsLock } from "@trommel/common/jobs/job-lock";
 import { afterFailure } from "@trommel/common/jobs/run-rules";
 import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
@@ -139,11 +139,11 @@ async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
     throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
   if (payload.stage === "plan-run" || payload.stage === "plan-measure") {
     const key = runKeys(id).config;
-    const config = parseJsonAs(runConfig, await store.get(key, readBounds.document), key);
+    const config = parseSealedAs(runConfig, await store.get(key, readBounds.document), key);
     await (payload.stage === "plan-run" ? planRun : planMeasure)(config, context);
   } else {
     const key = scoringKeys(id).config;
-    const config = parseJsonAs(scoringConfig, await store.get(key, readBounds.document), key);
+    const config = parseSealedAs(scoringConfig, await store.get(key, readBounds.document), key);
     await planScoring(config, context);
   }
   try {

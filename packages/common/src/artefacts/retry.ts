@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseJsonAs } from "../parse.js";
+import { parseSealedAs } from "../codec/sealed-json.js";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore } from "../store/object-store.js";
 import { readBounds } from "../store/read-bounds.js";
@@ -48,8 +48,8 @@ export async function readRetries(store: ObjectStore, scoringId: string): Promis
     const listingKey = keys.retryListing(retries.length);
     const listing = await getIfThere(store, listingKey);
     retries.push({
-      request: parseJsonAs(retryRequest, request, key),
-      listing: listing === undefined ? undefined : parseJsonAs(retryListing, listing, listingKey),
+      request: parseSealedAs(retryRequest, request, key),
+      listing: listing === undefined ? undefined : parseSealedAs(retryListing, listing, listingKey),
     });
   }
 }
@@ -73,7 +73,7 @@ export async function readScoringSpan(
   const key = scoringKeys(scoringId).listing;
   const body = await getIfThere(store, key);
   if (body === undefined) throw unplanned(key);
-  const { shards: base, listed } = parseJsonAs(listingSummary, body, key);
+  const { shards: base, listed } = parseSealedAs(listingSummary, body, key);
   const retries = await readRetries(store, scoringId);
   let shards = base;
   for (const { request, listing } of retries) {

@@ -1,4 +1,5 @@
-import { canonicalJson, listingSummary, parseJsonAs, scoringKeys } from "@trommel/common";
+import { listingSummary, parseJsonAs, scoringKeys } from "@trommel/common";
+import { sealedJson } from "@trommel/common/codec/sealed-json";
 import type { ScoringConfig } from "@trommel/common";
 import type { ScoringRetry } from "@trommel/common/artefacts/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
@@ -59,7 +60,7 @@ export async function planScoringRetry(
   } finally {
     outcomes.close();
   }
-  const body = Buffer.from(canonicalJson({ formatVersion: 1, ...totals }), "utf8");
+  const body = sealedJson({ formatVersion: 1, ...totals });
   await store.put(keys.retryListing(request.index), body, { contentType: "application/json" });
   await feed.finish();
 }

@@ -1,11 +1,5 @@
-import {
-  canonicalJson,
-  compareUtf8,
-  parseJsonAs,
-  sha256Hex,
-  type ObjectStore,
-  type RunConfig,
-} from "@trommel/common";
+import { canonicalJson, compareUtf8, sha256Hex, type ObjectStore, type RunConfig } from "@trommel/common";
+import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 
@@ -68,7 +62,7 @@ export class SplitMemory {
   }
 
   async #put(index: number, validation: readonly string[]): Promise<void> {
-    const body = Buffer.from(canonicalJson({ formatVersion: 1, validation }), "utf8");
+    const body = sealedJson({ formatVersion: 1, validation });
     await this.#store.put(this.#file(index), body, { ifAbsent: true, contentType: "application/json" });
   }
 }
@@ -118,7 +112,7 @@ class KeyCursor {
   async #readOn(): Promise<boolean> {
     const file = this.#files[this.#nextFile];
     if (file === undefined) return false;
-    this.#keys = parseJsonAs(
+    this.#keys = parseSealedAs(
       rememberedFile,
       await this.#store.get(file, readBounds.dataset),
       file,

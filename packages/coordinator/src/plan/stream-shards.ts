@@ -2,7 +2,6 @@ import {
   canonicalJson,
   compareUtf8,
   listingSummary,
-  parseJsonAs,
   shardHash,
   TrommelError,
   type ListingSummary,
@@ -11,6 +10,7 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
+import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { readBounds } from "@trommel/common/store/read-bounds";
 
@@ -158,7 +158,7 @@ export function skipHidden(key: string): SkipReason | undefined {
 /** The listing of a run or scoring, or undefined while it goes on. */
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
   if ((await store.head(key)) === undefined) return undefined;
-  return parseJsonAs(listingSummary, await store.get(key, readBounds.document), key);
+  return parseSealedAs(listingSummary, await store.get(key, readBounds.document), key);
 }
 
 /**
@@ -167,7 +167,7 @@ export async function readListing(store: ObjectStore, key: string): Promise<List
  * @throws TrommelError `conflict`, retryable, where another stands
  */
 export async function writeListing(store: ObjectStore, key: string, summary: ListingSummary): Promise<void> {
-  const body = Buffer.from(canonicalJson(summary), "utf8");
+  const body = sealedJson(summary);
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
   const standing = await readListing(store, key);
   if (standing !== undefined && canonicalJson(standing) === canonicalJson(summary)) return;

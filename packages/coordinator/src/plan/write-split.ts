@@ -1,14 +1,13 @@
 import {
-  canonicalJson,
-  parseJsonAs,
   runKeys,
-  shard as shardSchema,
   split as splitSchema,
   type ObjectStore,
   type RunConfig,
   type Shard,
   type Split,
 } from "@trommel/common";
+import { parseShard } from "@trommel/common/artefacts/parse-shard";
+import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { chooseSplit } from "./choose-split.js";
@@ -37,12 +36,12 @@ export async function writeSplit(
     fraction,
     validation: chooseSplit(images, { fraction, of }),
   };
-  const body = Buffer.from(canonicalJson(chosen), "utf8");
+  const body = sealedJson(chosen);
   const outcome = await store.put(splitKey, body, { ifAbsent: true, contentType: "application/json" });
   const standing =
     outcome === "written"
       ? chosen
-      : parseJsonAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey);
+      : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey);
   const count = standing.validation.reduce((sum, positions) => sum + positions.length, 0);
   // Also on a retry: the try before may have ended between the two.
   await memory.write(validationKeys(store, config.id, standing), count);
@@ -59,14 +58,14 @@ export async function extendSplit(
   triedAgain: readonly Shard[],
 ): Promise<void> {
   const from = runKeys(retryOf.run).split;
-  const split = parseJsonAs(splitSchema, await store.get(from, readBounds.dataset), from);
+  const split = parseSealedAs(splitSchema, await store.get(from, readBounds.dataset), from);
   const validation = split.validation.map((positions) => [...positions]);
   for (const { index, supersedes } of triedAgain) {
     if (supersedes === undefined || index < validation.length) continue;
     const validates = supersedes.rows.map(({ shard, position }) => validation[shard]?.includes(position));
     validation[index] = validates.flatMap((is, position) => (is === true ? [position] : []));
   }
-  const body = Buffer.from(canonicalJson({ ...split, validation }), "utf8");
+  const body = sealedJson({ ...split, validation });
   await store.put(runKeys(id).split, body, { ifAbsent: true, contentType: "application/json" });
 }
 
@@ -75,7 +74,7 @@ async function* validationKeys(store: ObjectStore, id: string, split: Split): As
   const having = split.validation.flatMap((positions, index) => (positions.length === 0 ? [] : [index]));
   const shards = readAhead(having, shardsReadAtOnce, async (index) => {
     const key = runKeys(id).shard(index);
-    return parseJsonAs(shardSchema, await store.get(key, readBounds.dataset), key);
+    return parseShard(await store.get(key, readBounds.dataset), key);
   });
   for await (const { index, entries } of shards) {
     for (const position of split.validation[index] ?? []) {

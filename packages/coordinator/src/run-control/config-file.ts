@@ -1,4 +1,5 @@
 import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
+import { sealedJson } from "@trommel/common/codec/sealed-json";
 import { readBounds } from "@trommel/common/store/read-bounds";
 
 /** Writes a configuration once; under an old name only the same one is accepted. */
@@ -8,7 +9,7 @@ export async function writeConfig<T extends { readonly id: string }>(
   config: T,
   parse: (body: Uint8Array) => T,
 ): Promise<void> {
-  const body = Buffer.from(canonicalJson(config), "utf8");
+  const body = sealedJson(config);
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
   await checkConfig(store, key, config, parse);
 }

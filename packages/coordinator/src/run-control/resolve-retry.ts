@@ -1,6 +1,5 @@
 import {
   checkRunId,
-  parseJsonAs,
   readWithMarker,
   runConfig,
   runKeys,
@@ -9,6 +8,7 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import type { RetryReasons } from "@trommel/common/artefacts/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { checkConfig, writeConfig } from "./config-file.js";
@@ -43,7 +43,7 @@ export async function resolveRunRetry(options: {
     retryOf: { run: of.id, reasons: options.reasons },
   };
   const key = runKeys(id).config;
-  const parse = (body: Uint8Array): RunConfig => parseJsonAs(runConfig, body, key);
+  const parse = (body: Uint8Array): RunConfig => parseSealedAs(runConfig, body, key);
   await checkConfig(store, key, config, parse);
   await checkExport(config);
   const claim = async (): Promise<void> => {

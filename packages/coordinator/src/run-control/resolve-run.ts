@@ -23,6 +23,7 @@ import {
   type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
+import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { checkClasses } from "../plan/choose-split.js";
 import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
@@ -85,7 +86,7 @@ export async function resolveRun(options: {
     ),
   };
   const key = runKeys(config.id).config;
-  const parse = (body: Uint8Array): RunConfig => parseJsonAs(runConfig, body, key);
+  const parse = (body: Uint8Array): RunConfig => parseSealedAs(runConfig, body, key);
   await checkConfig(store, key, config, parse);
   await checkExport(config);
   const claim = async (): Promise<void> => {
@@ -96,8 +97,10 @@ export async function resolveRun(options: {
   return { config, claim };
 }
 
-/** What the planner would refuse is refused where nothing stands yet. */
-/** @throws TrommelError as checkClasses does */
+/**
+ * What the planner would refuse is refused where nothing stands yet.
+ * @throws TrommelError as checkClasses does
+ */
 function checkTableClasses({ labels }: LabelTable): void {
   const counts = new Map<string, number>();
   for (const [, label] of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
@@ -148,7 +151,7 @@ export async function resolveScoring(options: {
   await checkPrefix(config.source);
   await checkOutput(config);
   const key = scoringKeys(id).config;
-  const parse = (body: Uint8Array): ScoringConfig => parseJsonAs(scoringConfig, body, key);
+  const parse = (body: Uint8Array): ScoringConfig => parseSealedAs(scoringConfig, body, key);
   const claim = async (): Promise<void> => {
     await claimOutput(config);
     await writeConfig(options.store, key, config, parse);
@@ -244,7 +247,7 @@ const ownerKey = "_trommel/scoring.json";
 
 async function claimOutput(config: ScoringConfig): Promise<void> {
   const output = openStore(config.output);
-  const body = Buffer.from(canonicalJson(config), "utf8");
+  const body = sealedJson(config);
   try {
     const options = { ifAbsent: true, contentType: "application/json" };
     if ((await output.put(ownerKey, body, options)) === "exists")
@@ -266,7 +269,7 @@ async function checkOutput(config: ScoringConfig): Promise<void> {
 }
 
 function requireOwner(config: ScoringConfig, body: Uint8Array): void {
-  const owner = parseJsonAs(scoringConfig, body, `${config.output}/${ownerKey}`);
+  const owner = parseSealedAs(scoringConfig, body, `${config.output}/${ownerKey}`);
   if (owner.id === config.id) return;
   throw new TrommelError(
     "conflict",

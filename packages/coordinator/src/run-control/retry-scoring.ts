@@ -2,12 +2,12 @@ import {
   canonicalJson,
   openStore,
   outputKeys,
-  parseJsonAs,
   scoringKeys,
   TrommelError,
   type FailureReason,
   type ObjectStore,
 } from "@trommel/common";
+import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import {
   isRetried,
   readRetries,
@@ -51,9 +51,9 @@ export async function requestScoringRetry(
   const { shards, retries } = await readScoringSpan(store, id);
   const request: RetryRequest = { formatVersion: 1, index: retries, firstShard: shards, reasons };
   const key = scoringKeys(id).retry(request.index);
-  const body = Buffer.from(canonicalJson(request), "utf8");
+  const body = sealedJson(request);
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "exists")
-    requireSame(id, parseJsonAs(retryRequest, await store.get(key, readBounds.document), key), reasons);
+    requireSame(id, parseSealedAs(retryRequest, await store.get(key, readBounds.document), key), reasons);
   // The request alone says that it is unfinished; this is for readers who know nothing but the output prefix.
   const output = openStore(scoring.config.output);
   try {

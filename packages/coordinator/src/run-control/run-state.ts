@@ -22,6 +22,7 @@ import {
   type StageProgress,
   type Stage,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import {
   scoreCounts,
   scoringSuccess,
@@ -88,10 +89,11 @@ function isMeasured({ recipe }: RunConfig): boolean {
 /** @throws TrommelError `not-found` naming the ids that exist */
 export async function findSubject(store: ObjectStore, id: string): Promise<Subject> {
   const run = await readIfThere(store, runKeys(id).config);
-  if (run !== undefined) return { kind: "run", id, config: parseJsonAs(runConfig, run, runKeys(id).config) };
+  if (run !== undefined)
+    return { kind: "run", id, config: parseSealedAs(runConfig, run, runKeys(id).config) };
   const scoring = await readIfThere(store, scoringKeys(id).config);
   if (scoring !== undefined) {
-    return { kind: "scoring", id, config: parseJsonAs(scoringConfig, scoring, scoringKeys(id).config) };
+    return { kind: "scoring", id, config: parseSealedAs(scoringConfig, scoring, scoringKeys(id).config) };
   }
   const known = (await listSubjects(store)).map((subject) => subject.id);
   throw new TrommelError(

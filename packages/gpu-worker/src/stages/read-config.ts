@@ -18,6 +18,7 @@ import {
   type Shard,
   type Split,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/resolved-run";
 import type { GetOptions } from "@trommel/common/store/object-store";
@@ -40,7 +41,7 @@ export async function readRunConfig(store: ObjectStore, id: string): Promise<Res
 /** A run as it was asked for, for the stages that measure what it is normalised by. */
 export async function readUnresolvedConfig(store: ObjectStore, id: string): Promise<RunConfig> {
   const key = runKeys(id).config;
-  return parseJsonAs(runConfig, await required(store, key), key);
+  return parseSealedAs(runConfig, await required(store, key), key);
 }
 
 /** The backbones of a run, as it uses them. */
@@ -50,7 +51,7 @@ export function backbonesOfRun({ backbones, normalization }: ResolvedRun): Backb
 
 export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {
   const key = scoringKeys(id).config;
-  return parseJsonAs(scoringConfig, await required(store, key), key);
+  return parseSealedAs(scoringConfig, await required(store, key), key);
 }
 
 /** @throws TrommelError `corrupt` where another model has taken the place of the one that the scoring is by */
@@ -79,12 +80,12 @@ export async function readShard(store: ObjectStore, key: string): Promise<Shard>
 }
 
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary> {
-  return parseJsonAs(listingSummary, await required(store, key), key);
+  return parseSealedAs(listingSummary, await required(store, key), key);
 }
 
 export async function readSplit(store: ObjectStore, id: string): Promise<Split> {
   const key = runKeys(id).split;
-  return parseJsonAs(splitSchema, await required(store, key, readBounds.dataset), key);
+  return parseSealedAs(splitSchema, await required(store, key, readBounds.dataset), key);
 }
 
 /** Positions of a shard's images that validate. @throws TrommelError `corrupt` where the split is of another listing */
