@@ -180,6 +180,34 @@ for (const implementation of implementations) {
       assert.deepEqual(await keysOf(store.list("")), ["deep/er/large.bin", "empty"]);
     });
 
+    withStore("puts a stream of unknown length, down to nothing and above one part", async (store) => {
+      const pattern = Buffer.from(Array.from({ length: 1_000_003 }, (_, i) => (i * 31 + (i >> 8)) % 251));
+      for (const count of [0, 1, 17, 34]) {
+        const chunks = (async function* () {
+          for (let i = 0; i < count; i += 1) yield pattern;
+        })();
+        await store.putStream("streamed", chunks, { contentType: "text/plain" });
+        const standing = await store.get("streamed");
+        assert.ok(Buffer.concat(Array<Buffer>(count).fill(pattern)).equals(standing), `${count} chunks`);
+        assert.equal((await store.head("streamed"))?.sizeBytes, count * pattern.length);
+      }
+    });
+
+    withStore("writes nothing of a stream that breaks off, and keeps what stood there", async (store) => {
+      await store.put("streamed", Buffer.from("before"));
+      for (const count of [1, 20]) {
+        const chunks = (async function* () {
+          for (let i = 0; i < count; i += 1) yield new Uint8Array(1 << 20);
+          throw new TrommelError("missing-input", "the source is gone");
+        })();
+        await assert.rejects(store.putStream("streamed", chunks), { code: "missing-input" });
+        assert.ok(Buffer.from("before").equals(await store.get("streamed")));
+      }
+      const keys: string[] = [];
+      for await (const { key } of store.list("")) keys.push(key);
+      assert.deepEqual(keys, ["streamed"]);
+    });
+
     withStore("puts a view of a larger buffer, not the buffer", async (store) => {
       await store.put("view", text("abcdef").subarray(2, 4));
       assert.deepEqual([...(await store.get("view"))], [...text("cd")]);

@@ -118,6 +118,44 @@ describe("a request that fails for a while", () => {
   });
 });
 
+describe("an object in parts", () => {
+  const whole = Buffer.alloc(20 * 1024 * 1024, "abcdefgh");
+  async function* chunks() {
+    for (let at = 0; at < whole.length; at += 3_000_000) yield whole.subarray(at, at + 3_000_000);
+  }
+  const isPart = ({ method, url }: ProxiedRequest) => method === "PUT" && url.includes("partNumber");
+  const isEnd = ({ method, url }: ProxiedRequest) => method === "POST" && url.includes("uploadId");
+
+  for (const [what, concerns] of Object.entries({ "a part": isPart, "the completion": isEnd })) {
+    it(`is whole where the answer to ${what} is lost, or comes late`, async () => {
+      const { proxy, store } = await setUp();
+      for (const fault of [
+        { kind: "answer-lost" },
+        { kind: "answer", status: 503, code: "SlowDown" },
+      ] as const) {
+        const before = proxy.requests.filter(concerns).length;
+        proxy.rule = first(1, fault, concerns);
+        await store.putStream("k", chunks());
+        assert.ok(whole.equals(await store.get("k")));
+        assert.equal(proxy.requests.filter(concerns).length - before, (concerns === isPart ? 3 : 1) + 1);
+        await store.delete(["k"]);
+      }
+    });
+  }
+
+  it("is not there, and its upload is aborted, where a part is refused for good", async () => {
+    const { proxy, store } = await setUp();
+    proxy.rule = (request) => (isPart(request) ? { kind: "answer", status: 507, code: "X" } : undefined);
+    await assert.rejects(store.putStream("k", chunks()), isError("store-full", true, "no room"));
+    proxy.rule = () => undefined;
+    assert.equal(await store.head("k"), undefined);
+    assert.equal(
+      proxy.requests.filter(({ method, url }) => method === "DELETE" && url.includes("uploadId")).length,
+      1,
+    );
+  });
+});
+
 describe("a request that fails for good", () => {
   const put = ({ method }: ProxiedRequest) => method === "PUT";
   const cases: readonly { fault: Fault; code: string; tries: number; says: string }[] = [
