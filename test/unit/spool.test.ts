@@ -7,6 +7,7 @@ import { inPieces } from "@trommel/common/store/s3-multipart";
 import { Spool } from "@trommel/gpu-worker/stages/spool";
 import fc from "fast-check";
 import { join } from "node:path";
+import { asStream } from "../support/as-stream.js";
 import { temporaryFolder } from "../support/temp-folder.js";
 
 const folder = await temporaryFolder("spool");
@@ -86,10 +87,7 @@ describe("pieces of a stream", () => {
         fc.integer({ min: 1, max: 17 }),
         async (chunks, size) => {
           const pieces: Buffer[] = [];
-          const source = (async function* () {
-            yield* chunks;
-          })();
-          for await (const piece of inPieces(source, size)) pieces.push(Buffer.from(piece));
+          for await (const piece of inPieces(asStream(chunks), size)) pieces.push(Buffer.from(piece));
           assert.ok(Buffer.concat(chunks).equals(Buffer.concat(pieces)));
           for (const [i, piece] of pieces.entries())
             assert.ok(piece.length === size || (i === pieces.length - 1 && piece.length > 0));

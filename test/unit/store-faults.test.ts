@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
 import { openStore, type OpenStoreOptions } from "@trommel/common/store/open-store";
+import { asStream } from "../support/as-stream.js";
 import { type Fault, type FaultyS3, type ProxiedRequest, startFaultyS3 } from "../support/faulty-s3.js";
 import { type S3Server, startS3Server } from "../support/s3-server.js";
 import { withVariables } from "../support/variables.js";
@@ -120,9 +121,8 @@ describe("a request that fails for a while", () => {
 
 describe("an object in parts", () => {
   const whole = Buffer.alloc(20 * 1024 * 1024, "abcdefgh");
-  async function* chunks() {
-    for (let at = 0; at < whole.length; at += 3_000_000) yield whole.subarray(at, at + 3_000_000);
-  }
+  const chunks = () =>
+    asStream(Array.from({ length: 7 }, (_, i) => whole.subarray(i * 3_000_000, (i + 1) * 3_000_000)));
   const isPart = ({ method, url }: ProxiedRequest) => method === "PUT" && url.includes("partNumber");
   const isEnd = ({ method, url }: ProxiedRequest) => method === "POST" && url.includes("uploadId");
 
