@@ -46,6 +46,10 @@ export class SyntheticSource implements ObjectStore {
     return Promise.reject(new TrommelError("forbidden", `failed to write ${key}: the keys are generated`));
   }
 
+  putStream(key: string): Promise<never> {
+    return this.put(key);
+  }
+
   delete(): Promise<never> {
     return Promise.reject(new TrommelError("forbidden", "failed to remove keys: they are generated"));
   }

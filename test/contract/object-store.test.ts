@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
 import { openStore } from "@trommel/common/store/open-store";
+import { asStream } from "../support/as-stream.js";
 import { type FaultyS3, startFaultyS3 } from "../support/faulty-s3.js";
 import { type Radosgw, startRadosgw, whyNoRadosgw } from "../support/radosgw.js";
 import { type S3Server, type S3ServerOptions, startS3Server } from "../support/s3-server.js";
@@ -178,6 +179,32 @@ for (const implementation of implementations) {
       assert.equal((await store.get("empty")).byteLength, 0);
       assert.deepEqual(Buffer.from(await store.get("deep/er/large.bin")), Buffer.from(large));
       assert.deepEqual(await keysOf(store.list("")), ["deep/er/large.bin", "empty"]);
+    });
+
+    withStore("puts a stream of unknown length, down to nothing and above one part", async (store) => {
+      const pattern = Buffer.from(Array.from({ length: 1_000_003 }, (_, i) => (i * 31 + (i >> 8)) % 251));
+      for (const count of [0, 1, 17, 34]) {
+        const chunks = Array<Buffer>(count).fill(pattern);
+        await store.putStream("streamed", asStream(chunks), { contentType: "text/plain" });
+        const standing = await store.get("streamed");
+        assert.ok(Buffer.concat(chunks).equals(standing), `${count} chunks`);
+        assert.equal((await store.head("streamed"))?.sizeBytes, count * pattern.length);
+      }
+    });
+
+    withStore("writes nothing of a stream that breaks off, and keeps what stood there", async (store) => {
+      await store.put("streamed", Buffer.from("before"));
+      for (const count of [1, 20]) {
+        const chunks = (async function* () {
+          yield* asStream(Array<Uint8Array>(count).fill(new Uint8Array(1 << 20)));
+          throw new TrommelError("missing-input", "the source is gone");
+        })();
+        await assert.rejects(store.putStream("streamed", chunks), { code: "missing-input" });
+        assert.ok(Buffer.from("before").equals(await store.get("streamed")));
+      }
+      const keys: string[] = [];
+      for await (const { key } of store.list("")) keys.push(key);
+      assert.deepEqual(keys, ["streamed"]);
     });
 
     withStore("puts a view of a larger buffer, not the buffer", async (store) => {

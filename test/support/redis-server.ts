@@ -15,8 +15,14 @@ export interface TestRedis {
 }
 
 /** A real redis-server on a free port of 127.0.0.1 that keeps nothing on disk. */
-export async function startRedisServer(options: { readonly password?: string } = {}): Promise<TestRedis> {
-  const port = await freePort();
+export async function startRedisServer(
+  options: {
+    readonly password?: string;
+    /** @default one that is free */
+    readonly port?: number;
+  } = {},
+): Promise<TestRedis> {
+  const port = options.port ?? (await freePort());
   const folder = await mkdtemp(join(tmpdir(), "trommel-test-redis-"));
   const { password } = options;
   const child = spawn(

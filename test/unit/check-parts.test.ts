@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, outputKeys, writeWithMarker, type ScoreFormat } from "@trommel/common";
-import { checkParts } from "@trommel/gpu-worker/stages/check-parts";
+import { checkParts, type ScorePart } from "@trommel/gpu-worker/stages/check-parts";
 import { temporaryFolder } from "../support/temp-folder.js";
 
 describe("the parts of a scoring", async () => {
   const folder = await temporaryFolder("check-parts");
   const { signal } = new AbortController();
   const formats: readonly ScoreFormat[] = ["jsonl", "csv"];
+  const good = (): Promise<void> => Promise.resolve();
   let outputs = 0;
 
   /** @param rows of each shard's JSON lines and of its CSV */
@@ -32,13 +33,25 @@ describe("the parts of a scoring", async () => {
 
   it("are good where each is as its marker says and those of a shard have the same rows", async () => {
     const output = await partsOf([2, 2], [0, 0]);
-    await checkParts(output, { shards: 2, formats, signal });
+    const checked: [number, string][] = [];
+    const checkRows = (index: number, { bytes }: ScorePart): Promise<void> => {
+      checked.push([index, Buffer.from(bytes).toString()]);
+      return Promise.resolve();
+    };
+    await checkParts(output, { shards: 2, formats: ["csv"], checkRows, signal });
+    assert.deepEqual(
+      checked.sort(([a], [b]) => a - b),
+      [
+        [0, "row\nrow\n"],
+        [1, ""],
+      ],
+    );
     assert.equal((await markersIn(output)).length, 4);
   });
 
   it("are to be made again where those of a shard have different rows, and only those", async () => {
     const output = await partsOf([2, 2], [2, 3], [1, 1]);
-    await assert.rejects(checkParts(output, { shards: 3, formats, signal }), {
+    await assert.rejects(checkParts(output, { shards: 3, formats, checkRows: good, signal }), {
       code: "missing-input",
       message: /part-00001\.jsonl, part-00001\.csv.*2 and 3 rows/,
     });

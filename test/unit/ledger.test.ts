@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareUtf8, shardHash, type FailedRow, type FailureReason, type Shard } from "@trommel/common";
-import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
 import type { ShardOutcome } from "@trommel/common/artefacts/ledger";
 import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import fc from "fast-check";
@@ -24,12 +24,13 @@ function addUp({ shards, outcomes, base, listed, shardCount }: Stored) {
   const retried = new RetriedRows();
   for (const [i, shard] of shards.entries()) if (i >= base) retried.add(shard, outcomes[i]?.failed ?? []);
   const builder = new LedgerBuilder(retried);
-  for (const [i, shard] of shards.entries()) builder.add(shard, outcomes[i] ?? { ok: 0, failed: [] });
-  return { ledger: builder.ledger({ listed, shards: shardCount }), lines: linesOf(builder) };
+  let text = "";
+  for (const [i, shard] of shards.entries())
+    text += errorLines(shard, builder.add(shard, outcomes[i] ?? { ok: 0, failed: [] }));
+  return { ledger: builder.ledger({ listed, shards: shardCount }), lines: linesOf(text) };
 }
 
-function linesOf(builder: LedgerBuilder) {
-  const text = Buffer.from(builder.errorLines()).toString("utf8");
+function linesOf(text: string) {
   return text
     .split("\n")
     .filter((line) => line !== "")

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { jobId, jobPayload, queueOf, stageTable, workerQueues, type JobPayload } from "@trommel/common";
+import {
+  jobId,
+  jobPayload,
+  queueOf,
+  recipe,
+  scoringConfig,
+  stageTable,
+  workerQueues,
+  type JobPayload,
+} from "@trommel/common";
 
 const payloads: JobPayload[] = [
   { stage: "plan-measure", id: "1", attempt: 1 },
@@ -18,6 +27,21 @@ const payloads: JobPayload[] = [
   { stage: "score", id: "1", attempt: 1, shard: 0 },
   { stage: "close", id: "1", attempt: 1 },
 ];
+
+describe("shards", () => {
+  it("have as many images at most in a scoring as in a training", () => {
+    const images = (shardSize: number) => [
+      recipe.safeParse({ backbones: ["net"], shardSize }).success,
+      scoringConfig.shape.shardSize.safeParse(shardSize).success,
+    ];
+    assert.deepEqual([1, 4096, 4097, 0].map(images), [
+      [true, true],
+      [true, true],
+      [false, false],
+      [false, false],
+    ]);
+  });
+});
 
 describe("jobs", () => {
   it("have ids of their own that BullMQ takes: neither all digits nor with a colon", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
 import { openStore, type OpenStoreOptions } from "@trommel/common/store/open-store";
+import { asStream } from "../support/as-stream.js";
 import { type Fault, type FaultyS3, type ProxiedRequest, startFaultyS3 } from "../support/faulty-s3.js";
 import { type S3Server, startS3Server } from "../support/s3-server.js";
 import { withVariables } from "../support/variables.js";
@@ -115,6 +116,43 @@ describe("a request that fails for a while", () => {
       ({ method }) => method === "PUT",
     );
     assert.equal(await store.put("j", text("mine"), { ifAbsent: true }), "written");
+  });
+});
+
+describe("an object in parts", () => {
+  const whole = Buffer.alloc(20 * 1024 * 1024, "abcdefgh");
+  const chunks = () =>
+    asStream(Array.from({ length: 7 }, (_, i) => whole.subarray(i * 3_000_000, (i + 1) * 3_000_000)));
+  const isPart = ({ method, url }: ProxiedRequest) => method === "PUT" && url.includes("partNumber");
+  const isEnd = ({ method, url }: ProxiedRequest) => method === "POST" && url.includes("uploadId");
+
+  for (const [what, concerns] of Object.entries({ "a part": isPart, "the completion": isEnd })) {
+    it(`is whole where the answer to ${what} is lost, or comes late`, async () => {
+      const { proxy, store } = await setUp();
+      for (const fault of [
+        { kind: "answer-lost" },
+        { kind: "answer", status: 503, code: "SlowDown" },
+      ] as const) {
+        const before = proxy.requests.filter(concerns).length;
+        proxy.rule = first(1, fault, concerns);
+        await store.putStream("k", chunks());
+        assert.ok(whole.equals(await store.get("k")));
+        assert.equal(proxy.requests.filter(concerns).length - before, (concerns === isPart ? 3 : 1) + 1);
+        await store.delete(["k"]);
+      }
+    });
+  }
+
+  it("is not there, and its upload is aborted, where a part is refused for good", async () => {
+    const { proxy, store } = await setUp();
+    proxy.rule = (request) => (isPart(request) ? { kind: "answer", status: 507, code: "X" } : undefined);
+    await assert.rejects(store.putStream("k", chunks()), isError("store-full", true, "no room"));
+    proxy.rule = () => undefined;
+    assert.equal(await store.head("k"), undefined);
+    assert.equal(
+      proxy.requests.filter(({ method, url }) => method === "DELETE" && url.includes("uploadId")).length,
+      1,
+    );
   });
 });
 

@@ -115,6 +115,7 @@ function interrupted(
       await before("put", key);
       return store.put(key, body, options);
     },
+    putStream: (key, chunks, options) => store.putStream(key, chunks, options),
     delete: async (keys) => {
       await before("delete", keys.join());
       await store.delete(keys);

@@ -13,7 +13,6 @@ export class LedgerBuilder {
   readonly #retried: RetriedRows;
   readonly #failedByReason = new Map<string, number>();
   readonly #skippedByReason = new Map<string, number>();
-  #lines: Buffer[] = [];
   #lastKey: string | undefined;
   #lastShard = -1;
   #listed = 0;
@@ -50,7 +49,6 @@ export class LedgerBuilder {
     }
     for (const { reason } of failed) count(this.#failedByReason, reason);
     for (const { reason } of shard.skipped) count(this.#skippedByReason, reason);
-    if (failed.length > 0) this.#lines.push(Buffer.from(failed.map((row) => lineOf(row, shard)).join("")));
     return failed;
   }
 
@@ -82,13 +80,6 @@ export class LedgerBuilder {
     if (listed !== span.listed || listed !== ok + failed + skipped)
       throw unbalancedSum(`${span.listed} listed, but ${ok} ok + ${failed} failed + ${skipped} skipped`);
     return { formatVersion: 1, balanced: true, ...sums };
-  }
-
-  /** The lines of `errors.jsonl`, in the order of the shards. */
-  errorLines(): Uint8Array {
-    const whole = Buffer.concat(this.#lines);
-    this.#lines = [whole];
-    return whole;
   }
 
   /** Listing order is strict, so a key that is greater than all before it was not listed before. */
@@ -161,8 +152,10 @@ export function okKeys(shard: Shard, failed: readonly FailedRow[]): string[] {
   return shard.entries.flatMap(({ key }, position) => (without.has(position) ? [] : [key]));
 }
 
-function lineOf({ position: _, ...row }: FailedRow, shard: Shard): string {
-  return `${JSON.stringify({ ...row, shard: shard.index } satisfies ErrorLine)}\n`;
+/** Lines of `errors.jsonl`: of the failed rows of a shard that no later one tries again, in order. */
+export function errorLines(shard: Shard, failed: readonly FailedRow[]): string {
+  const lines = failed.map(({ position: _, ...row }): ErrorLine => ({ ...row, shard: shard.index }));
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 }
 
 function count(counts: Map<string, number>, reason: string): void {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { recipe, scoreFormat } from "../recipe/recipe.js";
+import { imagesPerShard, recipe, scoreFormat } from "../recipe/recipe.js";
 import { sha256 } from "./backbone-spec.js";
 import { runId } from "./names.js";
 import { retryReasons } from "./retry.js";
@@ -70,7 +70,7 @@ export const scoringConfig = z
     bundle: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
     topK: z.int().positive(),
     formats: z.array(scoreFormat).min(1),
-    shardSize: z.int().positive(),
+    shardSize: imagesPerShard,
   })
   .strict();
 export type ScoringConfig = z.infer<typeof scoringConfig>;

@@ -82,6 +82,10 @@ const backboneReference = z
   })
   .strict();
 
+/** A shard's marker has to hold a row for each of its files, should all of them fail. */
+export const imagesPerShardAtMost = 4096;
+export const imagesPerShard = z.int().min(1).max(imagesPerShardAtMost);
+
 /** Its value becomes part of the run's configuration, so that no variable with a secret may be named. */
 const pathVariable = z
   .string()
@@ -154,7 +158,7 @@ export const recipe = z
       .prefault({}),
     /** Decides views, the split, initial weights, the order of batches and noise. */
     seed: z.int().min(0).max(0xffffffff).default(0),
-    shardSize: z.int().min(1).max(4096).default(256),
+    shardSize: imagesPerShard.default(256),
     /** Type of the embeddings in the feature shards. */
     featureType: z.enum(["f16", "f32"]).default("f32"),
   })

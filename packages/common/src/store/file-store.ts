@@ -57,6 +57,14 @@ export class FileStore implements ObjectStore {
   }
 
   async put(key: string, body: Uint8Array, options: PutOptions = {}): Promise<"written" | "exists"> {
+    return this.write(key, body, options.ifAbsent ?? false);
+  }
+
+  async putStream(key: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.write(key, chunks, false);
+  }
+
+  private async write(key: string, body: Body, ifAbsent: boolean): Promise<"written" | "exists"> {
     checkKey(key);
     const path = this.root.pathOf(key);
     try {
@@ -65,7 +73,7 @@ export class FileStore implements ObjectStore {
       const partial = join(folder, await partialName());
       try {
         await writeFlushed(partial, body);
-        return await this.publish(partial, path, options.ifAbsent ?? false);
+        return await this.publish(partial, path, ifAbsent);
       } finally {
         await unlinkIfThere(partial);
       }
@@ -206,10 +214,14 @@ function changedWhileRead(path: string, sizeBytes: number, filled: number): Trom
   );
 }
 
-async function writeFlushed(path: string, body: Uint8Array): Promise<void> {
+type Body = Uint8Array | AsyncIterable<Uint8Array>;
+
+async function writeFlushed(path: string, body: Body): Promise<void> {
   const file = await open(path, "wx");
   try {
-    await file.writeFile(body);
+    // From where the last one ended.
+    if (body instanceof Uint8Array) await file.writeFile(body);
+    else for await (const chunk of body) await file.writeFile(chunk);
     await file.sync();
   } finally {
     await file.close();

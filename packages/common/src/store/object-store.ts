@@ -28,6 +28,16 @@ export interface ObjectStore {
    */
   put(key: string, body: Uint8Array, options?: PutOptions): Promise<"written" | "exists">;
 
+  /**
+   * Writes an object whose length is not known before, holding 8 MiB of it at a time. A reader sees all of it or none.
+   * What the chunks throw is thrown, and nothing is written then.
+   */
+  putStream(
+    key: string,
+    chunks: AsyncIterable<Uint8Array>,
+    options?: Pick<PutOptions, "contentType">,
+  ): Promise<void>;
+
   /** Size and etag, or `undefined` where there is no such object. */
   head(key: string): Promise<ObjectInfo | undefined>;
 

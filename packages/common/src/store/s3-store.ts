@@ -10,6 +10,7 @@ import { BucketRemover } from "./s3-delete.js";
 import { failureOf, OtherObject, s3Error, TooLong } from "./s3-errors.js";
 import { EtagCheck, md5Base64 } from "./s3-etag.js";
 import { listBucket } from "./s3-list.js";
+import { inPieces, partBytes, uploadInParts } from "./s3-multipart.js";
 import type { S3Retries } from "./s3-retry.js";
 import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
 
@@ -88,6 +89,30 @@ export class S3Store implements ObjectStore {
       return await this.writeIfAbsent(key, body, contentType);
     } catch (thrown) {
       throw this.error(`write ${this.url}/${key}`, thrown);
+    }
+  }
+
+  async putStream(
+    key: string,
+    chunks: AsyncIterable<Uint8Array>,
+    { contentType = "application/octet-stream" }: Pick<PutOptions, "contentType"> = {},
+  ): Promise<void> {
+    checkKey(key);
+    const pieces = inPieces(chunks, partBytes);
+    try {
+      const first = await pieces.next();
+      const bytes = first.done === true ? new Uint8Array(0) : first.value;
+      if (bytes.byteLength < partBytes) {
+        await this.retries.run(() => this.write(key, bytes, contentType, false));
+        return;
+      }
+      const { client, retries, bucket } = this;
+      const target = { client, retries, bucket, key: this.keyRoot + key, contentType };
+      await uploadInParts(target, startingWith(bytes, pieces));
+    } catch (thrown) {
+      throw this.error(`write ${this.url}/${key}`, thrown);
+    } finally {
+      await pieces.return();
     }
   }
 
@@ -215,6 +240,11 @@ export class S3Store implements ObjectStore {
   private error(doing: string, thrown: unknown): TrommelError {
     return s3Error({ doing, bucket: this.bucket, serverName: this.serverName }, thrown);
   }
+}
+
+async function* startingWith(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield first;
+  yield* rest;
 }
 
 function conditionalConflict(url: string, key: string): TrommelError {

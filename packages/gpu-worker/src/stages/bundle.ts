@@ -14,7 +14,7 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
 import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import type { z } from "zod";
@@ -29,6 +29,7 @@ import { exportBundle } from "./export-bundle.js";
 import { putJson, readRetriedRows, shardsReadAtOnce } from "./ledger.js";
 import { loadBackbones } from "./load-backbones.js";
 import { backbonesOfRun, readListing, readRunConfig, readShard } from "./read-config.js";
+import { Spool } from "./spool.js";
 import { readProjection } from "./train.js";
 
 /**
@@ -96,18 +97,23 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
     signal,
   });
   const builder = new LedgerBuilder(retried);
-  for await (const { shard, marker } of readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
-    signal.throwIfAborted();
-    const read = await readShard(store, keys.shard(index));
-    return { shard: read, marker: await readInputMarker(store, keyOf(read), featureShardMarker) };
-  })) {
-    checkRowCount(marker, config);
-    builder.add(shard, marker);
+  const lines = new Spool();
+  try {
+    for await (const { shard, marker } of readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
+      signal.throwIfAborted();
+      const read = await readShard(store, keys.shard(index));
+      return { shard: read, marker: await readInputMarker(store, keyOf(read), featureShardMarker) };
+    })) {
+      checkRowCount(marker, config);
+      await lines.write(errorLines(shard, builder.add(shard, marker)));
+    }
+    const ledger = builder.ledger(span);
+    await store.putStream(keys.errors, lines.chunks(), { contentType: "application/jsonl" });
+    await putJson(store, keys.ledger, ledger);
+    return ledger;
+  } finally {
+    await lines.close();
   }
-  const ledger = builder.ledger(span);
-  await store.put(keys.errors, builder.errorLines(), { contentType: "application/jsonl" });
-  await putJson(store, keys.ledger, ledger);
-  return ledger;
 }
 
 /** Every picture that could be read has a row for each of its views. */

@@ -5,31 +5,45 @@ import { readInput } from "@trommel/common/codec/stage-input";
 /** Shards whose parts are read at once. */
 const shardsAtOnce = 8;
 
+export type ScorePart = { readonly bytes: Uint8Array; readonly marker: Marker };
+
 /**
  * Reads every part of a scoring once and holds it against its marker, for a scoring that calls itself whole is read by others,
  * who look at no marker. Damaged ones are removed, all of them, so that one resume makes them again. So are those of a
  * shard whose formats have different numbers of rows: two workers wrote them, and one of them could not read every file.
+ * @param options.checkRows holds the rows of a shard's JSON lines, which every scoring has, against the shard
  * @throws TrommelError `missing-input` that names the first damaged part and says how many there are
  */
 export async function checkParts(
   output: ObjectStore,
-  { shards, formats, signal }: { shards: number; formats: readonly ScoreFormat[]; signal: AbortSignal },
+  options: {
+    readonly shards: number;
+    readonly formats: readonly ScoreFormat[];
+    readonly checkRows: (index: number, part: ScorePart) => Promise<void>;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
+  const { shards, formats, checkRows, signal } = options;
   const missing: TrommelError[] = [];
-  const check = async (key: string): Promise<Marker | undefined> => {
+  const read = async (key: string): Promise<ScorePart | undefined> => {
     try {
-      return (await readInput(output, key)).marker;
+      return await readInput(output, key);
     } catch (thrown) {
       if (!(thrown instanceof TrommelError) || thrown.code !== "missing-input") throw thrown;
       missing.push(thrown);
       return undefined;
     }
   };
+  const all = [...new Set<ScoreFormat>(["jsonl", ...formats])];
   const checkShard = async (index: number): Promise<void> => {
-    const keys = formats.map((format) => outputKeys.part(index, format));
-    const markers = await Promise.all(keys.map(check));
-    const rows = new Set(markers.flatMap((marker) => (marker === undefined ? [] : [marker["ok"]])));
-    if (rows.size <= 1) return;
+    const keys = all.map((format) => outputKeys.part(index, format));
+    const parts = await Promise.all(keys.map(read));
+    const rows = new Set(parts.flatMap((part) => (part === undefined ? [] : [part.marker["ok"]])));
+    const [lines] = parts;
+    if (rows.size <= 1) {
+      if (lines !== undefined) await checkRows(index, lines);
+      return;
+    }
     await output.delete(keys.map(markerKeyOf));
     missing.push(differingRows(keys, [...rows]));
   };

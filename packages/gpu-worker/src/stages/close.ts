@@ -7,15 +7,14 @@ import {
   TrommelError,
   type FailedRow,
   type ObjectStore,
-  type ScoreFormat,
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
 import type { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import { readScoringSpan } from "@trommel/common/artefacts/retry";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
-import { readInput } from "@trommel/common/codec/stage-input";
+import { readInputMarker } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
@@ -25,6 +24,7 @@ import { countLabels, LabelCounts } from "./label-counts.js";
 import { checkRowKeys, putJson, readRetriedRows, shardsReadAtOnce } from "./ledger.js";
 import { readBundleManifest, readScoringConfig, readShard } from "./read-config.js";
 import { scorePartMarker } from "./score.js";
+import { Spool } from "./spool.js";
 import { Submission } from "./submission.js";
 
 /**
@@ -43,23 +43,37 @@ export async function close(scoringId: string, context: StageContext): Promise<S
   const { retries } = span;
   const { labels } = await readBundleManifest(config);
   const output = openStore(config.output);
+  const lines = new Spool();
   try {
-    await checkParts(output, { shards: span.shards, formats: partFormats(config), signal });
+    await checkParts(output, {
+      shards: span.shards,
+      formats: config.formats,
+      checkRows: async (index, { bytes, marker }) => {
+        const scored = scorePartMarker.safeParse(marker);
+        // Another marker is removed where it is read for the ledger.
+        if (scored.success)
+          checkPart({ bytes, marker: scored.data }, await readShard(store, keys.shard(index)), labels);
+      },
+      signal,
+    });
     const outcomeOf = (shard: Shard) => ({ store: output, key: outputKeys.part(shard.index, "jsonl") });
     const retried = await readRetriedRows({ store, shardKey: keys.shard, span, outcomeOf, signal });
     const builder = new LedgerBuilder(retried);
     const counts = new LabelCounts(labels);
     const merging = config.formats.includes("kaggle") ? new Submission(output, labels) : null;
-    for await (const { shard, part } of readAhead(range(0, span.shards), shardsReadAtOnce, async (index) => {
-      signal.throwIfAborted();
-      return {
-        shard: await readShard(store, keys.shard(index)),
-        part: await readInput(output, outputKeys.part(index, "jsonl"), scorePartMarker),
-      };
-    })) {
-      const { marker } = part;
+    for await (const { shard, marker } of readAhead(
+      range(0, span.shards),
+      shardsReadAtOnce,
+      async (index) => {
+        signal.throwIfAborted();
+        return {
+          shard: await readShard(store, keys.shard(index)),
+          marker: await readInputMarker(output, outputKeys.part(index, "jsonl"), scorePartMarker),
+        };
+      },
+    )) {
       const failed = builder.add(shard, marker);
-      checkPart(part, shard, labels);
+      await lines.write(errorLines(shard, failed));
       counts.add(marker.labels);
       await merging?.add(shard, marker.ok, withoutRow(shard, marker.failed, retried));
       if (failed.length > 0) context.onNote(`${builder.soFar().failed} failed`);
@@ -72,7 +86,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
     if (submission?.merged === false)
       context.log.warn({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
     await mayWrite();
-    await output.put(outputKeys.errors, builder.errorLines(), { contentType: "application/jsonl" });
+    await output.putStream(outputKeys.errors, lines.chunks(), { contentType: "application/jsonl" });
     await mayWrite();
     await putJson(output, outputKeys.ledger, ledger);
     await mayWrite();
@@ -82,6 +96,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
     await putJson(output, outputKeys.success, success);
     return { images: 0, failed: 0 };
   } finally {
+    await lines.close();
     output.close();
   }
 }
@@ -155,11 +170,6 @@ function retriesOf(success: Uint8Array): number | undefined {
     if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
     throw thrown;
   }
-}
-
-/** The JSON lines are written for every scoring: their marker has its counts. */
-function partFormats({ formats }: ScoringConfig): ScoreFormat[] {
-  return [...new Set<ScoreFormat>(["jsonl", ...formats])];
 }
 
 function describeScoring(

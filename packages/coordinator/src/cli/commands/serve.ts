@@ -12,6 +12,7 @@ import {
 } from "@trommel/common";
 import { startLocalCluster } from "../../cluster/local-cluster.js";
 import { startCoordinator } from "../../coordinator.js";
+import { awaitRedis } from "../await-redis.js";
 import { interruptSignal } from "../interrupt.js";
 import {
   loadWorkerCommands,
@@ -28,8 +29,9 @@ export async function coordinator(
   const session = new Session(flags);
   try {
     const redisUrl = requireRedis(flags, "coordinator");
-    await checkRedis(redisUrl);
     const interrupt = interruptSignal();
+    const say = (line: string): void => session.log.warn(line);
+    if (!(await awaitRedis(redisUrl, { signal: interrupt, say }))) return;
     const running = await startCoordinator({
       redisUrl,
       store: session.store,
@@ -59,17 +61,20 @@ type WorkerFlags = GlobalFlags & {
 
 /** `trommel worker`; the worker package takes over this process. */
 export async function worker(flags: WorkerFlags): Promise<void> {
-  let told = false;
-  const early = (): void => void (told = true);
+  const told = new AbortController();
+  const early = (): void => told.abort();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, early);
   const session = new Session(flags);
+  const { log } = session;
   const storeUrl = session.store.url;
   await session.close();
   const redisUrl = requireRedis(flags, "worker");
-  await checkRedis(redisUrl);
+  // The Redis of a local cluster stands before its workers start.
+  if (flags.embedded === true) await checkRedis(redisUrl);
+  else if (!(await awaitRedis(redisUrl, { signal: told.signal, say: (line) => log.warn(line) }))) return;
   const commands = await loadWorkerCommands();
   // It holds nothing yet. From its first line on the worker listens to the signals itself.
-  if (told) return;
+  if (told.signal.aborted) return;
   process.exitCode = await commands.runWorker({
     redisUrl,
     storeUrl,

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { scoreFormat, type ScoreFormat } from "@trommel/common";
+import { imagesPerShardAtMost } from "@trommel/common/recipe/recipe";
 import { predict, score } from "../commands/score.js";
 import { train } from "../commands/train.js";
 import { addRecipeFlags } from "../recipe-flags.js";
@@ -40,9 +41,6 @@ export function addScore(program: Command): void {
     )
     .action(predict);
 }
-
-/** As recipes bound it: a shard's marker has to hold a row for each of its files. */
-const imagesPerShardAtMost = 4096;
 
 function shardSize(text: string): number {
   const value = positiveInteger(text);

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { ReleaseStack } from "@trommel/common";
+import { onlyJsonObject, RunningCli, trommel } from "../support/cli.js";
+import { freePort, startRedisServer } from "../support/redis-server.js";
+import { temporaryFolder } from "../support/temp-folder.js";
+
+/** Services that are started before their Redis, as an orchestrator starts them. */
+
+const folder = await temporaryFolder("late-redis");
+const releases = new ReleaseStack();
+const password = "sec:ret/1";
+let port: number;
+let env: Record<string, string>;
+
+function start(...args: string[]): RunningCli {
+  const service = new RunningCli(args, { env });
+  releases.add(args.join(" "), () => service.stop());
+  return service;
+}
+
+before(async () => {
+  port = await freePort();
+  env = {
+    TROMMEL_REDIS_URL: `redis://:${encodeURIComponent(password)}@127.0.0.1:${port}`,
+    TROMMEL_STORE: join(folder, "store"),
+  };
+});
+after(async () => assert.deepEqual(await releases.releaseAll(), []));
+
+describe("a service whose Redis is away when it starts", () => {
+  it("ends with 0 when it is told to go while it waits", async () => {
+    for (const service of [start("coordinator"), start("worker", "--threads", "1")]) {
+      await service.says("waiting for Redis");
+      service.kill("SIGTERM");
+      assert.equal((await service.end(10_000)).code, 0);
+    }
+  });
+
+  it("serves once Redis is there, and shows the password nowhere", async () => {
+    const coordinator = start("coordinator");
+    const worker = start("worker", "--threads", "1");
+    for (const service of [coordinator, worker]) await service.says("waiting for Redis");
+    const server = await startRedisServer({ password, port });
+    releases.add("redis-server", () => server.stop());
+    await coordinator.says("coordinator: redis");
+    await worker.says("extract score reduce from redis://");
+    for (const service of [coordinator, worker]) {
+      service.kill("SIGTERM");
+      const { code, stdout, stderr } = await service.end();
+      assert.equal(code, 0, stderr);
+      assert.equal(stderr.split("waiting for Redis").length - 1, 1, stderr);
+      for (const secret of [password, encodeURIComponent(password)])
+        assert.ok(!`${stdout}${stderr}`.includes(secret), "the password is shown");
+    }
+  });
+
+  it("ends at once where no waiting would help: Redis does not let it in", async () => {
+    const url = `redis://:wr%2Fong@127.0.0.1:${port}`;
+    for (const name of ["coordinator", "worker"]) {
+      const { code, stdout, stderr } = await trommel([name, "--json"], {
+        env: { ...env, TROMMEL_REDIS_URL: url },
+      });
+      assert.equal(code, 1, stderr);
+      const { error } = onlyJsonObject(stdout) as { error: { code: string } };
+      assert.equal(error.code, "forbidden");
+      assert.ok(!/wr(%2F|\/)ong/.test(stdout + stderr), "the password is shown");
+    }
+  });
+});
