@@ -15,19 +15,23 @@ const tileSide = 16;
 export class GramAccumulator {
   readonly #dimension: number;
   readonly #product: MatrixProduct;
-  /** XᵀX on and below the diagonal. */
-  readonly #products: Float64Array;
+  /** XᵀX on and below the diagonal, a panel of columns at a time: [rows from the panel's first column on, its columns]. */
+  readonly #panels: readonly Float64Array[];
   readonly #columnSum: Float64Array;
+  /** Memory for a panel's product and for the transposed rows: fresh pages would cost as much as filling them. */
   readonly #panelProduct: Float64Array;
+  #transposed = new Float64Array();
   #rowCount = 0;
   #ended = false;
 
   constructor(dimension: number, product: MatrixProduct) {
     this.#dimension = dimension;
     this.#product = product;
-    this.#products = new Float64Array(dimension * dimension);
     this.#columnSum = new Float64Array(dimension);
-    this.#panelProduct = new Float64Array(dimension * Math.min(panelColumns, dimension));
+    this.#panels = panelStarts(dimension).map(
+      (start) => new Float64Array((dimension - start) * panelWidth(start, dimension)),
+    );
+    this.#panelProduct = new Float64Array(this.#panels[0]?.length ?? 0);
   }
 
   /**
@@ -47,7 +51,8 @@ export class GramAccumulator {
       const count = Math.min(chunkRows, rowCount - start);
       const chunk = rows.subarray(start * dimension, (start + count) * dimension);
       addRowsTo(this.#columnSum, chunk);
-      await this.#addProducts(transposed(chunk, count, dimension));
+      if (this.#transposed.length < chunk.length) this.#transposed = new Float64Array(chunk.length);
+      await this.#addProducts(transposed(chunk, dimension, this.#transposed.subarray(0, chunk.length)));
     }
     this.#rowCount += rowCount;
   }
@@ -55,35 +60,46 @@ export class GramAccumulator {
   /** @param chunk Xᵀ: [dimension, rows] */
   async #addProducts(chunk: Matrix64): Promise<void> {
     const { rows: dimension, columns: count, data } = chunk;
-    for (let start = 0; start < dimension; start += panelColumns) {
-      const width = Math.min(panelColumns, dimension - start);
+    for (const [index, start] of panelStarts(dimension).entries()) {
+      const width = panelWidth(start, dimension);
       const below = { rows: dimension - start, columns: count, data: data.subarray(start * count) };
       const panel = { rows: width, columns: count, data: below.data.subarray(0, width * count) };
-      const product = await this.#product.multiply(below, panel, {
-        transposeB: true,
-        into: this.#panelProduct,
-      });
-      for (let i = 0; i < below.rows; i += 1) {
-        const at = (start + i) * dimension + start;
-        for (let j = 0; j < width; j += 1) {
-          this.#products[at + j] =
-            (this.#products[at + j] as number) + (product.data[i * width + j] as number);
-        }
-      }
+      const options = { transposeB: true, into: this.#panelProduct };
+      const product = await this.#product.multiply(below, panel, options);
+      addTo(this.#panels[index] as Float64Array, product.data);
     }
   }
 
-  /** The Gram matrix, exactly symmetric. It is not copied, so this ends the sum. */
+  /**
+   * The Gram matrix, exactly symmetric. Ends the sum.
+   * @throws TrommelError `internal` the second time
+   */
   result(): Gram {
+    if (this.#ended) {
+      throw new TrommelError("internal", "failed to end a Gram matrix: its result was taken before.");
+    }
     this.#ended = true;
-    mirrorLower(this.#products, this.#dimension);
-    return {
-      dimension: this.#dimension,
-      rowCount: this.#rowCount,
-      products: this.#products,
-      columnSum: this.#columnSum,
-    };
+    const dimension = this.#dimension;
+    const products = new Float64Array(dimension * dimension);
+    for (const [index, start] of panelStarts(dimension).entries()) {
+      const width = panelWidth(start, dimension);
+      const panel = this.#panels[index] as Float64Array;
+      for (let i = start; i < dimension; i += 1) {
+        const from = (i - start) * width;
+        products.set(panel.subarray(from, from + Math.min(width, i - start + 1)), i * dimension + start);
+      }
+    }
+    mirrorLower(products, dimension);
+    return { dimension, rowCount: this.#rowCount, products, columnSum: this.#columnSum };
   }
+}
+
+function panelStarts(dimension: number): number[] {
+  return Array.from({ length: Math.ceil(dimension / panelColumns) }, (_, i) => i * panelColumns);
+}
+
+function panelWidth(start: number, dimension: number): number {
+  return Math.min(panelColumns, dimension - start);
 }
 
 /**
@@ -115,8 +131,8 @@ function addRowsTo(sum: Float64Array, rows: Float32Array): void {
 }
 
 /** @param rows [count, dimension] */
-function transposed(rows: Float32Array, count: number, dimension: number): Matrix64 {
-  const data = new Float64Array(rows.length);
+function transposed(rows: Float32Array, dimension: number, data: Float64Array): Matrix64 {
+  const count = rows.length / dimension;
   for (let left = 0; left < dimension; left += tileSide) {
     const right = Math.min(left + tileSide, dimension);
     for (let top = 0; top < count; top += tileSide) {
