@@ -128,6 +128,12 @@ describe("projection of a Gram matrix whose eigenvectors are known", () => {
     });
   }
 
+  it("refuses a matrix of nothing but zeros", async () => {
+    const gram = { ...asGram(symmetric(600, () => 0)), rowCount: 9 };
+    const recipe = { energy: 0.9, step: 100, centre: false };
+    await assert.rejects(solveProjection(gram, recipe, { seed: 1, product }), { code: "bad-dataset" });
+  });
+
   it("leaves columns that are zero out of every component", async () => {
     const inner = reflected(700, decaying);
     const places = (i: number) => i + Math.floor(i / 7);

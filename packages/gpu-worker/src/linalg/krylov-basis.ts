@@ -1,7 +1,7 @@
 import type { SeededRandom } from "@trommel/common";
 import type { Eigenpairs } from "./dense-eigenpairs.js";
 import type { Matrix64, MatrixProduct } from "./matrix-product.js";
-import { dot, norm, scale, subtractMultiple } from "./vectors.js";
+import { orthonormaliseRows } from "./orthonormal-rows.js";
 
 /** From this dimension on a matrix outgrows the processor's cache, and reading it costs more than using it. */
 const largeDimension = 2048;
@@ -10,8 +10,8 @@ const largeDimension = 2048;
 export class KrylovBasis {
   /**
    * Vectors that join at a time. Small blocks make a subspace of the same size reach higher powers of G, and with them
-   * converge sooner; large ones read G less often. For 300 pairs at dimension 4736 blocks of 8, 16, 32 and 64 need 750, 820, 900 and
-   * 1100 vectors.
+   * converge sooner; large ones read G less often. For 300 pairs at dimension 4736 blocks of 8, 16, 32 and 64 need 750, 850, 950 and
+   * 1200 vectors.
    */
   readonly blockSize: number;
 
@@ -141,27 +141,9 @@ export class KrylovBasis {
     return block;
   }
 
-  /**
-   * Modified Gram–Schmidt over the rows, in place; a row that vanishes is drawn anew (the Krylov space is exhausted).
-   * @returns whether one was
-   */
-  #orthonormalise({ rows, columns, data }: Matrix64, floor: number): boolean {
-    const row = Array.from({ length: rows }, (_, i) => data.subarray(i * columns, (i + 1) * columns));
-    let drawn = false;
-    const removeEarlier = (own: Float64Array, count: number) => {
-      for (const earlier of row.slice(0, count)) subtractMultiple(own, earlier, dot(own, earlier));
-    };
-    for (const [i, own] of row.entries()) {
-      const length = norm(own);
-      removeEarlier(own, i);
-      if (norm(own) <= Math.max(floor, 1e-14 * length)) {
-        own.set(this.#drawRows(1));
-        removeEarlier(own, i);
-        drawn = true;
-      }
-      scale(own, 1 / norm(own));
-    }
-    return drawn;
+  /** A row that vanishes is drawn anew: the Krylov space is exhausted. */
+  #orthonormalise(block: Matrix64, floor: number): boolean {
+    return orthonormaliseRows(block, floor, () => this.#drawRows(1));
   }
 
   #drawRows(count: number): Float64Array {

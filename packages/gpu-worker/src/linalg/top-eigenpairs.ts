@@ -1,6 +1,7 @@
-import { SeededRandom } from "@trommel/common";
+import { SeededRandom, seedFrom } from "@trommel/common";
 import { denseEigenpairs, type Eigenpairs } from "./dense-eigenpairs.js";
 import { KrylovBasis } from "./krylov-basis.js";
+import { largestOutside } from "./largest-outside.js";
 import type { Matrix64, MatrixProduct } from "./matrix-product.js";
 
 /**
@@ -19,8 +20,8 @@ export interface TopEigenpairsOptions {
   readonly denseDimension?: number;
 }
 
-/** How much the subspace grows between two looks at its eigenpairs; a look costs the cube of its size. */
-const growth = 1.2;
+/** How much the subspace grows before it is judged again. */
+const growth = 1.1;
 /** For a spectrum like that of embeddings a subspace of twice the wanted pairs and this many blocks is nearly always enough. */
 const extraBlocks = 16;
 
@@ -32,7 +33,7 @@ const extraBlocks = 16;
  * until the wanted pairs have ‖GV − VΛ‖ ≤ max(1e-12·λ₁·√count, min(1e-9·λ₁, 5e-5·gap)), gap being the distance to the first
  * eigenvalue that is not wanted; by Davis & Kahan (1970) the wanted subspace is then within 5e-5 of the exact one wherever
  * float64 allows. Where so many are wanted that the subspace would pass half the dimension, a whole decomposition costs less, and is
- * done.
+ * done; and so it is where an eigenvalue is there more often than a block can see.
  *
  * @param matrix [dimension, dimension]
  * @returns as many pairs as are wanted
@@ -44,7 +45,7 @@ export async function topEigenpairs(matrix: Matrix64, options: TopEigenpairsOpti
   return denseEigenpairs(matrix, (values) => options.countWanted(values) ?? dimension, options.product);
 }
 
-/** The pairs by iteration, or undefined where these would take more than half the dimension. */
+/** The pairs by iteration, or undefined where these would take more than half the dimension, or some were missed. */
 async function iterate(matrix: Matrix64, options: TopEigenpairsOptions): Promise<Eigenpairs | undefined> {
   const largest = Math.floor(matrix.rows / 2);
   const basis = new KrylovBasis(matrix, options.product, new SeededRandom(options.seed), largest);
@@ -52,14 +53,25 @@ async function iterate(matrix: Matrix64, options: TopEigenpairsOptions): Promise
   while (target <= largest) {
     await basis.growTo(target);
     const { pairs, wanted } = basis.trace < options.leastSum ? unknown : await look(basis, options);
-    if (pairs !== undefined) return pairs;
+    if (pairs !== undefined) return (await isComplete(matrix, pairs, options)) ? pairs : undefined;
     // No subspace of this size holds more than the leading pairs do, and this one does not hold enough.
     if (wanted === undefined && basis.size > largest / 2) return undefined;
     const likely = wanted === undefined ? 0 : 2 * wanted + basis.blockSize * extraBlocks;
-    const next = wanted === undefined || basis.size < likely ? growth * basis.size : basis.size;
-    target = Math.max(likely, Math.ceil(next), basis.size + 4 * basis.blockSize);
+    target = Math.max(likely, Math.ceil(growth * basis.size));
   }
   return undefined;
+}
+
+/** Whether no eigenvalue above the least of the pairs was missed. */
+async function isComplete(
+  matrix: Matrix64,
+  pairs: Eigenpairs,
+  options: TopEigenpairsOptions,
+): Promise<boolean> {
+  if (pairs.values.length === 0) return true;
+  const random = new SeededRandom(seedFrom(options.seed, "outside"));
+  const outside = await largestOutside(matrix, pairs.vectors, options.product, random);
+  return outside <= (pairs.values.at(-1) ?? 0) + 1e-10 * (pairs.values[0] ?? 0);
 }
 
 interface Look {

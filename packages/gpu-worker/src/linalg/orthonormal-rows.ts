@@ -1,0 +1,31 @@
+import type { Matrix64 } from "./matrix-product.js";
+import { dot, norm, scale, subtractMultiple } from "./vectors.js";
+
+/**
+ * Modified Gram–Schmidt over the rows, in place; a row that is no longer than `floor`, or vanishes beside those before it, is
+ * drawn anew.
+ *
+ * @returns whether one was
+ */
+export function orthonormaliseRows(
+  { rows, columns, data }: Matrix64,
+  floor: number,
+  draw: () => Float64Array,
+): boolean {
+  const row = Array.from({ length: rows }, (_, i) => data.subarray(i * columns, (i + 1) * columns));
+  let drawn = false;
+  const removeEarlier = (own: Float64Array, count: number) => {
+    for (const earlier of row.slice(0, count)) subtractMultiple(own, earlier, dot(own, earlier));
+  };
+  for (const [i, own] of row.entries()) {
+    const length = norm(own);
+    removeEarlier(own, i);
+    if (norm(own) <= Math.max(floor, 1e-14 * length)) {
+      own.set(draw());
+      removeEarlier(own, i);
+      drawn = true;
+    }
+    scale(own, 1 / norm(own));
+  }
+  return drawn;
+}
