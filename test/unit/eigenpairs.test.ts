@@ -4,7 +4,6 @@ import { SeededRandom, type Gram } from "@trommel/common";
 import { denseEigenpairs, type Eigenpairs } from "@trommel/gpu-worker/linalg/dense-eigenpairs";
 import { solveProjection } from "@trommel/gpu-worker/linalg/gram-to-projection";
 import { MatrixProduct, type Matrix64 } from "@trommel/gpu-worker/linalg/matrix-product";
-import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 
 const product = new MatrixProduct({ threads: 1 });
 after(() => product.release());
@@ -50,14 +49,7 @@ describe("dense eigenpairs", () => {
     });
   }
 
-  it("have the eigenvalues that ml-matrix finds and those known in closed form", async () => {
-    const matrix = normals(180, 9);
-    const pairs = await denseEigenpairs(matrix, all, product);
-    const rows = Array.from({ length: 180 }, (_, i) => matrix.data.subarray(i * 180, (i + 1) * 180));
-    const other = new EigenvalueDecomposition(new Matrix(rows), { assumeSymmetric: true }).realEigenvalues;
-    const expected = Float64Array.from(other).sort().reverse();
-    for (const [i, value] of pairs.values.entries()) close(value, expected[i] ?? Number.NaN, 1e-12);
-
+  it("have the eigenvalues that are known in closed form", async () => {
     const size = 301;
     const second = symmetric(size, (i, j) => (i === j ? 2 : -Number(Math.abs(i - j) === 1)));
     const { values } = await denseEigenpairs(second, all, product);
