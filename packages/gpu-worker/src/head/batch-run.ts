@@ -1,7 +1,7 @@
 import type { HeadRecipe, TrainingRecipe } from "@trommel/common";
 import { epochOrder, noiseSeed } from "./batch-order.js";
 import { fillTargets } from "./cross-entropy.js";
-import { factorLayers, type FactorLayer, type FactorPlace } from "./dropout-factors.js";
+import { factorLayers, factorShapes, type FactorLayer, type FactorPlace } from "./dropout-factors.js";
 import type { JoinedRows } from "./row-set.js";
 
 /**
@@ -41,7 +41,7 @@ export interface BatchRun {
 export function allocateRun(setting: RunSetting): RunMemory {
   const { featureCount, classCount, training } = setting;
   const rows = stepsAtMost(setting) * training.batchSize;
-  const layers = factorLayers(setting.head, featureCount, 0);
+  const layers = factorShapes(setting.head, featureCount);
   return {
     features: new Float32Array(rows * featureCount),
     labels: new Int32Array(rows),
@@ -51,7 +51,7 @@ export function allocateRun(setting: RunSetting): RunMemory {
 }
 
 function stepsAtMost({ head, training, featureCount, classCount }: RunSetting): number {
-  const layers = factorLayers(head, featureCount, 0);
+  const layers = factorShapes(head, featureCount);
   const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);
   return Math.max(1, Math.floor(runBytes / (4 * width * training.batchSize)));
 }

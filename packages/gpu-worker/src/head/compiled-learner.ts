@@ -2,7 +2,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
 import type { BatchRun } from "./batch-run.js";
 import { figuresOfLogarithms } from "./cross-entropy.js";
-import { factorLayers } from "./dropout-factors.js";
+import { factorShapes } from "./dropout-factors.js";
 import { momentKinds } from "./emit-optimizer.js";
 import type {
   CreateLearner,
@@ -214,7 +214,7 @@ function graphSetting(setting: EpochSetting, weights: HeadWeights): TrainingGrap
     classCount,
     shapes,
     groups: groupWeights(shapes),
-    factors: factorLayers(head, featureCount, 0),
+    factors: factorShapes(head, featureCount),
   };
 }
 

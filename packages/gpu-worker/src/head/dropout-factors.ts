@@ -5,10 +5,14 @@ import { NoiseGenerator } from "./noise-generator.js";
 /** What the factors are multiplied with: the features (of `se`, on their way into the gate), a hidden layer, the gated features. */
 export type FactorPlace = "features" | HiddenLayer | "gated";
 
-/** A matrix of factors, mean one, by which activations are multiplied in training. */
-export interface FactorLayer {
+/** Where a head in training has factors, [rows, width]. */
+export interface FactorShape {
   readonly place: FactorPlace;
   readonly width: number;
+}
+
+/** A matrix of factors, mean one, by which activations are multiplied in training. */
+export interface FactorLayer extends FactorShape {
   /** Fills an array with the next ones. */
   readonly fill: (values: Float32Array) => void;
 }
@@ -20,8 +24,7 @@ export interface FactorLayer {
  */
 export function factorLayers(head: HeadRecipe, featureCount: number, seed: number): FactorLayer[] {
   const noise = new NoiseGenerator(seed);
-  const places = factorPlaces(head, featureCount).filter(({ rate }) => rate > 0);
-  return places.map(({ place, width, rate, gaussian }) => {
+  return factorPlaces(head, featureCount).map(({ place, width, rate, gaussian }) => {
     const deviation = Math.sqrt(rate / (1 - rate));
     const fill = (values: Float32Array) => {
       if (gaussian) noise.fillNormal(values, deviation);
@@ -31,14 +34,21 @@ export function factorLayers(head: HeadRecipe, featureCount: number, seed: numbe
   });
 }
 
-interface PlaceOfFactors {
-  readonly place: FactorPlace;
-  readonly width: number;
+/** The places alone, in the same order. */
+export function factorShapes(head: HeadRecipe, featureCount: number): readonly FactorShape[] {
+  return factorPlaces(head, featureCount);
+}
+
+interface PlaceOfFactors extends FactorShape {
   readonly rate: number;
   readonly gaussian: boolean;
 }
 
 function factorPlaces(head: HeadRecipe, featureCount: number): PlaceOfFactors[] {
+  return possiblePlaces(head, featureCount).filter(({ rate }) => rate > 0);
+}
+
+function possiblePlaces(head: HeadRecipe, featureCount: number): PlaceOfFactors[] {
   const rate = head.dropout;
   switch (head.type) {
     case "se":

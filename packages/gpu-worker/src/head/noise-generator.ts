@@ -22,17 +22,33 @@ interface WebAssemblyHost {
 
 const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyHost };
 
-let compiled: object | undefined;
+interface NoiseHost {
+  readonly module: object;
+  /** One for all generators of a thread: each keeps its state in globals of its own, and results are copied out at once. */
+  readonly memory: { readonly buffer: ArrayBuffer };
+}
+
+let started: NoiseHost | undefined;
+
+function startHost(): NoiseHost {
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  // A draw is an integer: it is under a threshold where it is under the next integer.
+  new Int32Array(memory.buffer, thresholdsAt, thresholds.length).set(thresholds.map(Math.ceil));
+  new Float64Array(memory.buffer, widthsAt, widths.length).set(widths);
+  return { module: new WebAssembly.Module(noiseModule()), memory };
+}
 
 /**
- * Dropout factors in bulk: the numbers that {@link SeededRandom} and `NormalNoise` give one after another, to the bit, in an
- * eighth of their time.
+ * Dropout factors in bulk: the numbers that {@link SeededRandom} and `NormalNoise` give one after another, to the bit, in a
+ * quarter of their time.
  */
 export class NoiseGenerator {
-  readonly #memory = new WebAssembly.Memory({ initial: 1 });
+  readonly #memory: NoiseHost["memory"];
   readonly #exports: NoiseExports;
 
   constructor(seed: number) {
+    started ??= startHost();
+    const { module, memory } = started;
     const [s0, s1] = new SeededRandom(seed).state;
     const word = (value: bigint) => new WebAssembly.Global({ value: "i64", mutable: true }, value);
     const bits = () => this.#exports.bits() >>> 0;
@@ -40,13 +56,9 @@ export class NoiseGenerator {
     const outside = (drawn: number, height: number) => {
       return (drawn & 127) === 0 ? drawTail(random, drawn) : wedgeOf(drawn, height);
     };
-    const { buffer } = this.#memory;
-    // A draw is an integer: it is under a threshold where it is under the next integer.
-    new Int32Array(buffer, thresholdsAt, thresholds.length).set(thresholds.map(Math.ceil));
-    new Float64Array(buffer, widthsAt, widths.length).set(widths);
-    compiled ??= new WebAssembly.Module(noiseModule());
-    const host = { memory: this.#memory, s0: word(s0), s1: word(s1), outside };
-    this.#exports = new WebAssembly.Instance(compiled, { host }).exports as NoiseExports;
+    const host = { memory, s0: word(s0), s1: word(s1), outside };
+    this.#memory = memory;
+    this.#exports = new WebAssembly.Instance(module, { host }).exports as NoiseExports;
   }
 
   /** Fills with 1 + deviation · N(0, 1). */

@@ -1,6 +1,6 @@
 import type { HeadRecipe, OptimizerRecipe } from "@trommel/common";
 import { GraphBuilder } from "../graph/graph-builder.js";
-import type { FactorPlace } from "./dropout-factors.js";
+import type { FactorPlace, FactorShape } from "./dropout-factors.js";
 import { emitHeadSteps } from "./emit-head-steps.js";
 import { emitUpdate, momentKinds, momentScale } from "./emit-optimizer.js";
 import { rateCount } from "./step-rates.js";
@@ -15,7 +15,7 @@ export interface TrainingGraphSetting {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly groups: readonly WeightGroup[];
   /** Where training multiplies by factors. */
-  readonly factors: readonly { readonly place: FactorPlace; readonly width: number }[];
+  readonly factors: readonly FactorShape[];
 }
 
 /**

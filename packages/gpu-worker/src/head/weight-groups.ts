@@ -21,7 +21,7 @@ export function groupWeights(shapes: ReadonlyMap<string, readonly number[]>): We
   }));
 }
 
-export function sizeOf(shape: readonly number[]): number {
+function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
