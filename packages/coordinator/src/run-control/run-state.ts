@@ -68,10 +68,26 @@ export interface RunResult {
   /** Which head the figures are of: after a refit, the one before it. */
   readonly measured?: BundleManifest["metrics"]["measured"];
   readonly labels?: readonly string[];
+  /** Of a run, by its last attempt and while Redis knows that: where its features came from. */
+  readonly extraction?: ExtractionCounts;
   /** Of a scoring: pictures by likeliest label. */
   readonly counts?: ScoreCounts;
   /** Of a scoring with the format `kaggle`. */
   readonly submission?: SubmissionOutcome;
+}
+
+export interface ExtractionCounts {
+  /** Pictures that went through the backbones. */
+  readonly extracted: number;
+  /** Pictures whose features stood in the store. */
+  readonly reused: number;
+}
+
+function extractionOf(stages: readonly StageProgress[]): ExtractionCounts | undefined {
+  const extract = stages.find(({ stage }) => stage === "extract");
+  if (extract === undefined || extract.imagesDone === 0) return undefined;
+  const { imagesDone, failedImages, reusedImages } = extract;
+  return { extracted: imagesDone - failedImages - reusedImages, reused: reusedImages };
 }
 
 /** Stages that followers are shown, in order. */
@@ -217,7 +233,10 @@ export async function readStatus(
     (live ? undefined : now.fault) ??
     (root === "failed" ? await rootError(producer, state.rootJobId) : undefined);
   const phase = phaseOf({ complete: now.result !== undefined, cancelled, failedStage: error?.stage, root });
-  return { ...base, result: now.result, phase, stages, error, attempt: state.attempt };
+  const extraction = extractionOf(stages);
+  const shown =
+    now.result === undefined || extraction === undefined ? now.result : { ...now.result, extraction };
+  return { ...base, result: shown, phase, stages, error, attempt: state.attempt };
 }
 
 /** A ledger that does not balance, or a result that cannot be read, is no completion: the next attempt writes it again. */
