@@ -30,7 +30,9 @@ describe("RunBoard on a real Redis", () => {
     await board.setTotal(attempt, "extract", 3, 12);
     const other = new RunBoard(redis, "once");
     await Promise.all(
-      [0, 1, 0, 1, 0].map((unit, i) => (i % 2 ? board : other).countDone(attempt, "extract", unit, { images: 4, failed: 1, reused: 2 })),
+      [0, 1, 0, 1, 0].map((unit, i) =>
+        (i % 2 ? board : other).countDone(attempt, "extract", unit, { images: 4, failed: 1, reused: 2 }),
+      ),
     );
     assert.deepEqual(await board.progress(attempt, "extract"), {
       ...{ stage: "extract", note: "", total: 3, done: 2 },

@@ -195,4 +195,3 @@ class MarkedRows {
 function text(identity: Uint8Array): string {
   return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).toString("latin1");
 }
-

@@ -32,7 +32,10 @@ export class ShardRows {
     return {
       dimension,
       features: this.#features.subarray(0, kept.length * imageLength),
-      image: Int32Array.from({ length: kept.length * viewCount }, (_, row) => kept[Math.floor(row / viewCount)]!),
+      image: Int32Array.from(
+        { length: kept.length * viewCount },
+        (_, row) => kept[Math.floor(row / viewCount)]!,
+      ),
       view: Uint8Array.from({ length: kept.length * viewCount }, (_, row) => row % viewCount),
     };
   }
