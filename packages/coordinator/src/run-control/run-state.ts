@@ -33,6 +33,7 @@ import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs
 import type { GetOptions } from "@trommel/common/store/object-store";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
+import { listSubjects } from "./list-subjects.js";
 import { rootJobId, type JobProducer } from "./job-producer.js";
 
 /** ioredis waits for ever for a Redis that is away; a status does not. */
@@ -117,46 +118,6 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
     `failed to find the run ${id} in ${store.url}: ${known.length === 0 ? "there is none yet" : `there are ${known.join(", ")}`}. Check the id and --store`,
     { context: { id } },
   );
-}
-
-/** Every run and scoring in the store, in order of their ids. */
-export async function listSubjects(store: ObjectStore): Promise<{ kind: Subject["kind"]; id: string }[]> {
-  const found: { kind: Subject["kind"]; id: string }[] = [];
-  const roots = [
-    { kind: "run", root: "runs/", file: "run.json" },
-    { kind: "scoring", root: "scorings/", file: "scoring.json" },
-  ] as const;
-  for (const { kind, root, file } of roots) {
-    // One page per run, not one per shard: after an id was seen, listing goes on behind its last key.
-    let startAfter: string | undefined;
-    for (
-      let id = await nextId(store, root, startAfter);
-      id !== undefined;
-      id = await nextId(store, root, startAfter)
-    ) {
-      if ((await store.head(`${root}${id}/${file}`)) !== undefined) found.push({ kind, id });
-      startAfter = `${root}${id}/\u{10ffff}`;
-    }
-  }
-  return found;
-}
-
-async function nextId(
-  store: ObjectStore,
-  root: string,
-  startAfter: string | undefined,
-): Promise<string | undefined> {
-  try {
-    for await (const { key } of store.list(root, startAfter === undefined ? {} : { startAfter })) {
-      return key.slice(root.length).split("/")[0];
-    }
-  } catch (thrown) {
-    // A folder that nothing was ever written to is not there yet; a bucket that is not there is an error.
-    const noFolder =
-      thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
-    if (!noFolder) throw thrown;
-  }
-  return undefined;
 }
 
 /** The result, or undefined while there is none: the truth about completion is in the store alone. */
