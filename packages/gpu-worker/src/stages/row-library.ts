@@ -5,9 +5,12 @@ import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { TokenIndex } from "./token-index.js";
 
 const markersReadAtOnce = 16;
-/** A look at what others have committed since takes at most this share of the time. */
+/**
+ * A look at what others have committed since takes at most this share of the time, and there is none soon: every worker
+ * reads what all others wrote, and it is of use only where two runs on the same pictures are under way at once.
+ */
 const lookingShare = 1 / 20;
-const shortestPauseMs = 15_000;
+const shortestPauseMs = 600_000;
 const dataSuffix = ".safetensors";
 
 /**

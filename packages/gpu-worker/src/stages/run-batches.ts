@@ -65,9 +65,17 @@ export async function runBatches(options: {
     if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
     const batches = new PictureBatches(options.decode.side, batchSize);
     const stream = context.streamPictures ?? streamPictures;
+    const { recognise } = options;
     for await (const picture of stream({
       ...files,
       entries: options.entries,
+      recognise:
+        recognise &&
+        (async (position, bytes) => {
+          const isKnown = await recognise(position, bytes);
+          finished += isKnown ? 1 : 0;
+          return isKnown;
+        }),
       decodeFile:
         oneByOne &&
         ((position, bytes, timeoutMs) => oneByOne.decode(position, bytes, { alone: false, timeoutMs })),
