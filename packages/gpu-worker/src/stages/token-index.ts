@@ -46,18 +46,23 @@ function firstNotBelow(tokens: Uint32Array, token: number): number {
 
 /** Of equal tokens those of the older run come first. */
 function merged(older: Run, newer: Run): Run {
-  const length = older.tokens.length + newer.tokens.length;
-  const run: Run = { tokens: new Uint32Array(length), numbers: new Uint32Array(length) };
-  let left = 0;
-  let right = 0;
+  const { tokens: left, numbers: leftNumbers } = older;
+  const { tokens: right, numbers: rightNumbers } = newer;
+  const length = left.length + right.length;
+  const tokens = new Uint32Array(length);
+  const numbers = new Uint32Array(length);
+  let l = 0;
+  let r = 0;
   for (let at = 0; at < length; at += 1) {
-    const takeOlder =
-      right === newer.tokens.length ||
-      (left < older.tokens.length && (older.tokens[left] as number) <= (newer.tokens[right] as number));
-    const from = takeOlder ? older : newer;
-    const place = takeOlder ? left++ : right++;
-    run.tokens[at] = from.tokens[place] as number;
-    run.numbers[at] = from.numbers[place] as number;
+    if (r === right.length || (l < left.length && (left[l] as number) <= (right[r] as number))) {
+      tokens[at] = left[l] as number;
+      numbers[at] = leftNumbers[l] as number;
+      l += 1;
+    } else {
+      tokens[at] = right[r] as number;
+      numbers[at] = rightNumbers[r] as number;
+      r += 1;
+    }
   }
-  return run;
+  return { tokens, numbers };
 }
