@@ -15,6 +15,7 @@ import { benchListing } from "./listing-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchQueue } from "./queue-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
+import { benchReuse } from "./reuse-bench.js";
 import { benchRun } from "./run-bench.js";
 import { benchScore } from "./score-bench.js";
 import { benchSolve } from "./solve-bench.js";
@@ -31,6 +32,7 @@ const benches: Readonly<Record<string, Bench>> = {
   listing: { material: false, measure: benchListing },
   run: { material: true, measure: benchRun },
   score: { material: true, measure: benchScore },
+  reuse: { material: true, measure: benchReuse },
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },
   tianchi: { material: true, measure: benchTianchi },

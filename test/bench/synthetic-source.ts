@@ -54,6 +54,10 @@ export class SyntheticSource implements ObjectStore {
     return Promise.reject(new TrommelError("forbidden", "failed to remove keys: they are generated"));
   }
 
+  sweep(): Promise<{ readonly objects: number; readonly sizeBytes: number }> {
+    return Promise.resolve({ objects: 0, sizeBytes: 0 });
+  }
+
   close(): void {}
 
   #infoOf(index: number): ObjectInfo {

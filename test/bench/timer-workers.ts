@@ -12,6 +12,7 @@ import { createPictureBudgets } from "@trommel/gpu-worker/image/picture-budgets"
 import type { Picture, PictureStreamOptions } from "@trommel/gpu-worker/image/picture-stream";
 import { createProcessor } from "@trommel/gpu-worker/job-processor";
 import { startQueueWorker } from "@trommel/gpu-worker/queue-worker";
+import { RowLibraries } from "@trommel/gpu-worker/stages/row-library";
 import { ThreadClient } from "@trommel/gpu-worker/threads/thread-rpc";
 import { pino } from "pino";
 import { syntheticBackbone } from "./synthetic-subject.js";
@@ -34,9 +35,11 @@ const log = pino({ level: "warn" }, process.stderr);
 const devices: TimerDevice[] = [];
 const pixels = new Uint8Array(syntheticBackbone.inputSize ** 2 * 3);
 
-async function* readyPictures({ entries, signal }: PictureStreamOptions): AsyncGenerator<Picture> {
-  for (const [position, { key }] of entries.entries()) {
-    signal.throwIfAborted();
+async function* readyPictures(stream: PictureStreamOptions): AsyncGenerator<Picture> {
+  for (const [position, { key }] of stream.entries.entries()) {
+    stream.signal.throwIfAborted();
+    // Whatever a file holds, no two hold the same.
+    if (await stream.recognise?.(position, Buffer.from(key))) continue;
     // An await, as between pictures that are fetched.
     yield await Promise.resolve({ position, key, ok: true, pixels });
   }
@@ -45,8 +48,10 @@ async function* readyPictures({ entries, signal }: PictureStreamOptions): AsyncG
 async function startWorker(): Promise<void> {
   const device = new TimerDevice(options.imagesPerSecond, syntheticBackbone.dimension);
   const redis = connectRedis(options.redisUrl);
+  const store = openStore(options.store);
   const processor = createProcessor({
-    store: openStore(options.store),
+    store,
+    libraries: new RowLibraries(store),
     redis,
     device,
     // Started by its first call, which no extraction makes.

@@ -255,13 +255,17 @@ for (const implementation of implementations) {
     });
 
     withStore(
-      "knows size and etag, the same in head and list, and nothing of what is not there",
+      "knows size, etag and time, the same in head and list, and nothing of what is not there",
       async (store) => {
+        const before = Math.floor(Date.now() / 1000);
         await store.put("folder/k", text("12345"));
         const info = await store.head("folder/k");
         assert.equal(info?.key, "folder/k");
         assert.equal(info.sizeBytes, 5);
         assert.ok(info.etag.length > 0);
+        const { modifiedSeconds = 0 } = info;
+        assert.ok(Number.isInteger(modifiedSeconds));
+        assert.ok(modifiedSeconds >= before - 2 && modifiedSeconds <= Date.now() / 1000 + 2);
         for await (const listed of store.list("")) assert.deepEqual(listed, info);
         for (const key of ["folder", "folder/k2", "folder/k/x", "other"])
           assert.equal(await store.head(key), undefined);

@@ -30,13 +30,14 @@ describe("RunBoard on a real Redis", () => {
     await board.setTotal(attempt, "extract", 3, 12);
     const other = new RunBoard(redis, "once");
     await Promise.all(
-      [0, 1, 0, 1, 0].map((unit, i) => (i % 2 ? board : other).countDone(attempt, "extract", unit, 4, 1)),
+      [0, 1, 0, 1, 0].map((unit, i) =>
+        (i % 2 ? board : other).countDone(attempt, "extract", unit, { images: 4, failed: 1, reused: 2 }),
+      ),
     );
-    const { total, done, imagesDone, imagesTotal, failedImages } = await board.progress(attempt, "extract");
-    assert.deepEqual(
-      { total, done, imagesDone, imagesTotal, failedImages },
-      { total: 3, done: 2, imagesDone: 8, imagesTotal: 12, failedImages: 2 },
-    );
+    assert.deepEqual(await board.progress(attempt, "extract"), {
+      ...{ stage: "extract", note: "", total: 3, done: 2 },
+      ...{ imagesDone: 8, imagesTotal: 12, failedImages: 2, reusedImages: 4 },
+    });
   });
 
   it("lets one of those that saw the same attempt end open the next, and says while its jobs are queued", async () => {

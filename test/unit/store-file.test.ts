@@ -136,6 +136,24 @@ describe("a folder as a store", () => {
     },
   );
 
+  it("sweeps every folder of what dead writers left, after it was told", async () => {
+    await store.put("a/b/k", text("x"));
+    const old = Date.now() / 1000 - 90_000;
+    for (const name of ["a/.trommel-partial-old", "a/b/.trommel-partial-elsewhere-1-1-old"]) {
+      await writeFile(join(root, name), "half");
+      await utimes(join(root, name), old, old);
+    }
+    await writeFile(join(root, "a/b/.trommel-partial-fresh"), "half");
+    await symlink(outside, join(root, "a/link"));
+    await writeFile(join(outside, ".trommel-partial-old"), "half");
+    await utimes(join(outside, ".trommel-partial-old"), old, old);
+    for (const remove of [false, true])
+      assert.deepEqual(await store.sweep(remove), { objects: 2, sizeBytes: 8 });
+    assert.deepEqual(await store.sweep(true), { objects: 0, sizeBytes: 0 });
+    assert.deepEqual(await readdir(join(root, "a/b")), [".trommel-partial-fresh", "k"]);
+    assert.ok((await readdir(outside)).includes(".trommel-partial-old"));
+  });
+
   it("refuses a key below a file", async () => {
     await store.put("a", text("x"));
     await assert.rejects(store.put("a/b", text("y")), isError("conflict", "a/b"));

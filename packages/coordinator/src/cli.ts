@@ -4,6 +4,7 @@ import { addBackboneCommands } from "./cli/groups/backbone-commands.js";
 import { addRecipeCommands } from "./cli/groups/recipe-commands.js";
 import { addRunCommands } from "./cli/groups/run-commands.js";
 import { addServers } from "./cli/groups/server-commands.js";
+import { addStoreCommands } from "./cli/groups/store-commands.js";
 import { addScore, addTrain } from "./cli/groups/work-commands.js";
 import { reportFailure, tell } from "./cli/report-failure.js";
 
@@ -22,6 +23,7 @@ export async function main(args: readonly string[]): Promise<number> {
   addScore(program);
   addServers(program);
   addRunCommands(program);
+  addStoreCommands(program);
   try {
     await program.parseAsync([...args], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;

@@ -20,6 +20,7 @@ import { routeJob } from "./job-router.js";
 import type { PictureBudgets } from "./image/picture-budgets.js";
 import { trialAfterDeaths } from "./suspicion.js";
 import type { DeviceStageContext, StageDevice, StageOutcome } from "./stages/context.js";
+import type { RowLibraries } from "./stages/row-library.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
 
@@ -47,6 +48,7 @@ export interface ProcessorOptions {
   readonly budgets: PictureBudgets;
   /** As DeviceStageContext has it. */
   readonly streamPictures?: DeviceStageContext["streamPictures"];
+  readonly libraries: RowLibraries;
   readonly log: Logger;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
@@ -120,7 +122,7 @@ async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBo
   const unit = "shard" in payload ? payload.shard : "gram" in payload ? payload.gram : 0;
   if (singleStages.has(payload.stage)) await board.setTotal(payload.attempt, payload.stage, 1);
   if (payload.stage !== "train") {
-    await board.countDone(payload.attempt, payload.stage, unit, outcome.images, outcome.failed);
+    await board.countDone(payload.attempt, payload.stage, unit, outcome);
   }
 }
 
@@ -210,6 +212,7 @@ class JobHeart {
       viewsPerBatch: options.viewsPerBatch,
       budgets: options.budgets,
       streamPictures: options.streamPictures,
+      libraries: options.libraries,
       log: options.log,
       signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
       onImages: (images) => (this.#images = images),

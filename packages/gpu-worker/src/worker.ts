@@ -20,6 +20,7 @@ import { drain } from "./drain.js";
 import { createPictureBudgets } from "./image/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { startQueueWorker } from "./queue-worker.js";
+import { RowLibraries } from "./stages/row-library.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "./threads/device-client.js";
@@ -98,6 +99,7 @@ async function startServing(
     threads,
     viewsPerBatch: viewsPerBatch[options.device],
     budgets: createPictureBudgets(options),
+    libraries: new RowLibraries(store),
     log,
     shutdown: stop.handedBack,
     underWay,

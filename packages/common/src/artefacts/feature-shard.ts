@@ -4,6 +4,7 @@ import { decodeSafetensors, encodeSafetensors, requireTensor } from "../codec/sa
 import { markerSchema } from "../codec/marker.js";
 import { TrommelError } from "../errors.js";
 import { shardOutcome } from "./ledger.js";
+import { packedIdentities } from "./row-identities.js";
 
 /**
  * The embeddings of one shard's views, one row per view of every image that could be read, images in shard order and
@@ -19,9 +20,10 @@ export interface FeatureShard {
   readonly view: Uint8Array;
 }
 
-/** The marker of a feature shard: besides hash and size, what became of every image. */
+/** The marker of a feature shard: besides hash and size, what became of every image, and what its rows are of. */
 export const featureShardMarker = markerSchema.extend({
   rows: z.int().nonnegative(),
+  images: packedIdentities.optional(),
   ...shardOutcome.shape,
 });
 

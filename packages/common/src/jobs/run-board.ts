@@ -23,6 +23,8 @@ export interface StageProgress {
   readonly imagesDone: number;
   readonly imagesTotal: number;
   readonly failedImages: number;
+  /** Images in the units done whose rows stood in the store already; of extraction alone. */
+  readonly reusedImages: number;
   /** Free text of the running unit, such as an epoch. */
   readonly note: string;
 }
@@ -56,15 +58,16 @@ redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[6])
 return 1`;
 
-/** Counts a unit once, however often it is reported. KEYS: done set, counters. ARGV: unit, images, failed, ttl. */
+/** Counts a unit once, however often it is reported. KEYS: done set, counters. ARGV: unit, images, failed, reused, ttl. */
 const countOnce = `
 if redis.call('SADD', KEYS[1], ARGV[1]) == 1 then
   redis.call('HINCRBY', KEYS[2], 'done', 1)
   redis.call('HINCRBY', KEYS[2], 'imagesDone', ARGV[2])
   redis.call('HINCRBY', KEYS[2], 'failedImages', ARGV[3])
+  redis.call('HINCRBY', KEYS[2], 'reusedImages', ARGV[4])
 end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('EXPIRE', KEYS[2], ARGV[5])
 return 1`;
 
 /** Notes an attempt's first error, and nothing once another attempt runs. KEYS: run. ARGV: attempt, error. */
@@ -73,6 +76,16 @@ if redis.call('HGET', KEYS[1], 'attempt') == ARGV[1] then
   redis.call('HSETNX', KEYS[1], 'error', ARGV[2])
 end
 return 1`;
+
+/** What a unit that works on images came to. */
+interface UnitCounts {
+  readonly images: number;
+  readonly failed: number;
+  /** @default 0 */
+  readonly reused?: number;
+}
+
+const noCounts: UnitCounts = { images: 0, failed: 0 };
 
 export class RunBoard {
   readonly #redis: Redis;
@@ -157,9 +170,10 @@ export class RunBoard {
     await this.#redis.multi().hset(key, { done, total }).expire(key, boardTtlSeconds).exec();
   }
 
-  async countDone(attempt: number, stage: Stage, unit: number, images = 0, failed = 0): Promise<void> {
+  async countDone(attempt: number, stage: Stage, unit: number, counts: UnitCounts = noCounts): Promise<void> {
     const key = this.#stageKey(attempt, stage);
-    await this.#redis.eval(countOnce, 2, `${key}:done`, key, unit, images, failed, boardTtlSeconds);
+    const { images, failed, reused = 0 } = counts;
+    await this.#redis.eval(countOnce, 2, `${key}:done`, key, unit, images, failed, reused, boardTtlSeconds);
   }
 
   async progress(attempt: number, stage: Stage): Promise<StageProgress> {
@@ -172,6 +186,7 @@ export class RunBoard {
       imagesDone: number("imagesDone"),
       imagesTotal: number("imagesTotal"),
       failedImages: number("failedImages"),
+      reusedImages: number("reusedImages"),
       note: fields["note"] ?? "",
     };
   }

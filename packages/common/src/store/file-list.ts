@@ -126,6 +126,7 @@ export function infoOf(key: string, stats: BigIntStats): ObjectInfo {
     key,
     sizeBytes: Number(stats.size),
     etag: `${stats.size.toString(16)}-${stats.mtimeNs.toString(16)}`,
+    modifiedSeconds: Number(stats.mtimeNs / 1_000_000_000n),
   };
 }
 

@@ -39,6 +39,19 @@ export async function deadPartials(folder: string): Promise<string[]> {
   return dead;
 }
 
+/** A folder and those within it; none where it is not there. Links are not followed. */
+export async function* foldersBelow(folder: string): AsyncGenerator<string> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((thrown: unknown) => {
+    if (isAbsent(thrown)) return undefined;
+    throw thrown;
+  });
+  if (entries === undefined) return;
+  yield folder;
+  for (const entry of entries) {
+    if (entry.isDirectory()) yield* foldersBelow(join(folder, entry.name));
+  }
+}
+
 async function isDead(name: string, path: string): Promise<boolean> {
   const writer = /^([A-Za-z0-9_]+)-(\d+)-(\d+)-/.exec(name.slice(partialFilePrefix.length));
   if (writer !== null && writer[1] === host && (await knowsProcesses())) {

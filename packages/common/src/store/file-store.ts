@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { TrommelError } from "../errors.js";
 import { fileError, isAbsent, systemCode } from "./file-errors.js";
 import { infoOf, listFiles } from "./file-list.js";
-import { deadPartials, partialName } from "./file-partial.js";
+import { deadPartials, foldersBelow, partialName } from "./file-partial.js";
 import { FileRoot } from "./file-root.js";
 import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
@@ -69,7 +69,7 @@ export class FileStore implements ObjectStore {
     const path = this.root.pathOf(key);
     try {
       const folder = await this.root.makeFolderFor(path);
-      await this.sweep(folder);
+      await this.sweepFolder(folder);
       const partial = join(folder, await partialName());
       try {
         await writeFlushed(partial, body);
@@ -118,10 +118,28 @@ export class FileStore implements ObjectStore {
     }
   }
 
+  async sweep(remove: boolean): Promise<{ readonly objects: number; readonly sizeBytes: number }> {
+    const swept = { objects: 0, sizeBytes: 0 };
+    try {
+      for await (const folder of foldersBelow(this.root.path)) {
+        for (const path of await deadPartials(folder)) {
+          const stats = await stat(path).catch(() => undefined);
+          if (stats === undefined) continue;
+          swept.objects += 1;
+          swept.sizeBytes += stats.size;
+          if (remove) await unlinkIfThere(path);
+        }
+      }
+    } catch (thrown) {
+      throw fileError(`sweep ${this.root.path}`, thrown);
+    }
+    return swept;
+  }
+
   close(): void {}
 
   /** Removes what killed writers left in a folder. That is no part of the write, which goes on where it fails. */
-  private async sweep(folder: string): Promise<void> {
+  private async sweepFolder(folder: string): Promise<void> {
     if (this.swept.has(folder)) return;
     this.swept.add(folder);
     try {

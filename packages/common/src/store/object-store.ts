@@ -53,6 +53,12 @@ export interface ObjectStore {
   /** Removes the objects; those that are not there count as removed. */
   delete(keys: readonly string[]): Promise<void>;
 
+  /**
+   * What killed writers left behind, which no listing shows: partial files of a folder. A bucket has none.
+   * @param remove whether it is removed as well
+   */
+  sweep(remove: boolean): Promise<{ readonly objects: number; readonly sizeBytes: number }>;
+
   /** Releases sockets. Nothing may be called afterwards. */
   close(): void;
 }
@@ -62,6 +68,8 @@ export interface ObjectInfo {
   readonly sizeBytes: number;
   /** Changes when the content changes. Opaque: an MD5 on many S3 servers, size and mtime on `file:`. */
   readonly etag: string;
+  /** When it was written, by the store's clock: whole seconds since 1970. Absent where the server does not say. */
+  readonly modifiedSeconds?: number;
 }
 
 export interface GetOptions {

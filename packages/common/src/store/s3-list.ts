@@ -25,14 +25,14 @@ export interface BucketListing {
 export async function* listBucket(listing: BucketListing): AsyncGenerator<ObjectInfo> {
   let last: string | undefined;
   for await (const page of pages(listing)) {
-    for (const { key: whole, sizeBytes, etag } of page.objects) {
+    for (const { key: whole, ...rest } of page.objects) {
       if (last !== undefined && compareKeys(whole, last) <= 0) throw outOfOrder(listing.bucket, last, whole);
       last = whole;
       const key = whole.slice(listing.keyRoot.length);
       // Consoles make such empty objects to show a folder; they are no files.
       if (key === "" || key.endsWith("/")) continue;
       const reason = whyIllegalKey(key);
-      if (reason === undefined) yield { key, sizeBytes, etag };
+      if (reason === undefined) yield { key, ...rest };
       else listing.onNotice(`left out of the listing: the key ${JSON.stringify(whole)}, because ${reason}`);
     }
   }
@@ -85,13 +85,20 @@ function toPage(bucket: string, answer: ListObjectsV2CommandOutput): Page {
   if (IsTruncated === undefined) throw notWhole(bucket, "does not say whether more follow");
   if (KeyCount !== undefined && Contents.length < KeyCount)
     throw notWhole(bucket, `counts ${KeyCount} keys and has ${Contents.length}`);
-  const objects = Contents.map(({ Key, Size, ETag }) => {
+  const objects = Contents.map(({ Key, Size, ETag, LastModified }) => {
     if (Key === undefined || Size === undefined) throw notWhole(bucket, "has an object without key or size");
-    return { key: keyOf(bucket, Key, EncodingType === "url"), sizeBytes: Size, etag: bareEtag(ETag) };
+    const key = keyOf(bucket, Key, EncodingType === "url");
+    return { key, sizeBytes: Size, etag: bareEtag(ETag), ...writtenAt(LastModified) };
   });
   if (!IsTruncated) return { objects, next: undefined };
   if (NextContinuationToken === undefined) throw endless(bucket);
   return { objects, next: NextContinuationToken };
+}
+
+/** Headers have whole seconds, listings a fraction too. */
+export function writtenAt(lastModified: Date | undefined): Pick<ObjectInfo, "modifiedSeconds"> {
+  const ms = lastModified?.getTime() ?? Number.NaN;
+  return Number.isNaN(ms) ? {} : { modifiedSeconds: Math.floor(ms / 1000) };
 }
 
 function keyOf(bucket: string, text: string, isEncoded: boolean): string {

@@ -9,7 +9,7 @@ import { objectBytesAtMost } from "./read-bounds.js";
 import { BucketRemover } from "./s3-delete.js";
 import { failureOf, OtherObject, s3Error, TooLong } from "./s3-errors.js";
 import { EtagCheck, md5Base64 } from "./s3-etag.js";
-import { listBucket } from "./s3-list.js";
+import { listBucket, writtenAt } from "./s3-list.js";
 import { inPieces, partBytes, uploadInParts } from "./s3-multipart.js";
 import type { S3Retries } from "./s3-retry.js";
 import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
@@ -145,6 +145,11 @@ export class S3Store implements ObjectStore {
     }
   }
 
+  /** An object is written in one piece, or not at all. */
+  sweep(): Promise<{ readonly objects: number; readonly sizeBytes: number }> {
+    return Promise.resolve({ objects: 0, sizeBytes: 0 });
+  }
+
   close(): void {
     this.retries.close();
     this.client.destroy();
@@ -217,7 +222,8 @@ export class S3Store implements ObjectStore {
     try {
       const command = new HeadObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key });
       const answer = await this.retries.run(() => this.client.send(command));
-      return { key, sizeBytes: answer.ContentLength ?? 0, etag: bareEtag(answer.ETag) };
+      const { ContentLength = 0, ETag, LastModified } = answer;
+      return { key, sizeBytes: ContentLength, etag: bareEtag(ETag), ...writtenAt(LastModified) };
     } catch (thrown) {
       if (failureOf(thrown).status !== 404) throw thrown;
     }

@@ -89,7 +89,8 @@ class Lines implements ProgressDisplay {
 
 function noteOf(stage: StageProgress): string {
   const failed = stage.failedImages > 0 ? `${stage.failedImages} failed` : "";
-  return [printable(stage.note), failed].filter((text) => text !== "").join(", ");
+  const reused = stage.reusedImages > 0 ? `${stage.reusedImages} reused` : "";
+  return [printable(stage.note), failed, reused].filter((text) => text !== "").join(", ");
 }
 
 function formatSeconds(seconds: number): string {

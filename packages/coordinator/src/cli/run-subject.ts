@@ -83,6 +83,10 @@ export function showResult(session: Session, subject: Subject, result: RunResult
       `${subject.id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}`,
     );
   }
+  if (result.extraction !== undefined) {
+    const { extracted, reused } = result.extraction;
+    session.say(`features: ${extracted} pictures extracted, ${reused} reused`);
+  }
   session.say(
     `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`,
   );

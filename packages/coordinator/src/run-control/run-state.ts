@@ -33,6 +33,7 @@ import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs
 import type { GetOptions } from "@trommel/common/store/object-store";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
+import { listSubjects } from "./list-subjects.js";
 import { rootJobId, type JobProducer } from "./job-producer.js";
 
 /** ioredis waits for ever for a Redis that is away; a status does not. */
@@ -68,10 +69,26 @@ export interface RunResult {
   /** Which head the figures are of: after a refit, the one before it. */
   readonly measured?: BundleManifest["metrics"]["measured"];
   readonly labels?: readonly string[];
+  /** Of a run, by its last attempt and while Redis knows that: where its features came from. */
+  readonly extraction?: ExtractionCounts;
   /** Of a scoring: pictures by likeliest label. */
   readonly counts?: ScoreCounts;
   /** Of a scoring with the format `kaggle`. */
   readonly submission?: SubmissionOutcome;
+}
+
+export interface ExtractionCounts {
+  /** Pictures that went through the backbones. */
+  readonly extracted: number;
+  /** Pictures whose features stood in the store. */
+  readonly reused: number;
+}
+
+function extractionOf(stages: readonly StageProgress[]): ExtractionCounts | undefined {
+  const extract = stages.find(({ stage }) => stage === "extract");
+  if (extract === undefined || extract.imagesDone === 0) return undefined;
+  const { imagesDone, failedImages, reusedImages } = extract;
+  return { extracted: imagesDone - failedImages - reusedImages, reused: reusedImages };
 }
 
 /** Stages that followers are shown, in order. */
@@ -101,46 +118,6 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
     `failed to find the run ${id} in ${store.url}: ${known.length === 0 ? "there is none yet" : `there are ${known.join(", ")}`}. Check the id and --store`,
     { context: { id } },
   );
-}
-
-/** Every run and scoring in the store, in order of their ids. */
-export async function listSubjects(store: ObjectStore): Promise<{ kind: Subject["kind"]; id: string }[]> {
-  const found: { kind: Subject["kind"]; id: string }[] = [];
-  const roots = [
-    { kind: "run", root: "runs/", file: "run.json" },
-    { kind: "scoring", root: "scorings/", file: "scoring.json" },
-  ] as const;
-  for (const { kind, root, file } of roots) {
-    // One page per run, not one per shard: after an id was seen, listing goes on behind its last key.
-    let startAfter: string | undefined;
-    for (
-      let id = await nextId(store, root, startAfter);
-      id !== undefined;
-      id = await nextId(store, root, startAfter)
-    ) {
-      if ((await store.head(`${root}${id}/${file}`)) !== undefined) found.push({ kind, id });
-      startAfter = `${root}${id}/\u{10ffff}`;
-    }
-  }
-  return found;
-}
-
-async function nextId(
-  store: ObjectStore,
-  root: string,
-  startAfter: string | undefined,
-): Promise<string | undefined> {
-  try {
-    for await (const { key } of store.list(root, startAfter === undefined ? {} : { startAfter })) {
-      return key.slice(root.length).split("/")[0];
-    }
-  } catch (thrown) {
-    // A folder that nothing was ever written to is not there yet; a bucket that is not there is an error.
-    const noFolder =
-      thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
-    if (!noFolder) throw thrown;
-  }
-  return undefined;
 }
 
 /** The result, or undefined while there is none: the truth about completion is in the store alone. */
@@ -217,7 +194,10 @@ export async function readStatus(
     (live ? undefined : now.fault) ??
     (root === "failed" ? await rootError(producer, state.rootJobId) : undefined);
   const phase = phaseOf({ complete: now.result !== undefined, cancelled, failedStage: error?.stage, root });
-  return { ...base, result: now.result, phase, stages, error, attempt: state.attempt };
+  const extraction = extractionOf(stages);
+  const shown =
+    now.result === undefined || extraction === undefined ? now.result : { ...now.result, extraction };
+  return { ...base, result: shown, phase, stages, error, attempt: state.attempt };
 }
 
 /** A ledger that does not balance, or a result that cannot be read, is no completion: the next attempt writes it again. */

@@ -63,6 +63,10 @@ export interface PictureStreamOptions {
   /** @default {@link pictureBounds} */
   readonly bounds?: PictureBounds;
   readonly decode: ResolvedDecodeRecipe;
+  /** Positions that are left out: nothing of their files is wanted. @default none */
+  readonly skip?: ReadonlySet<number> | undefined;
+  /** Told of a file's bytes before they are decoded. @returns whether that is not needed: then nothing is yielded for it */
+  readonly recognise?: ((position: number, bytes: Uint8Array) => Promise<boolean>) | undefined;
   /** Decodes the bytes of the file at that position. @default in this process, several at once */
   readonly decodeFile?:
     ((position: number, bytes: Uint8Array, timeoutMs: number) => Promise<FileOutcome>) | undefined;
@@ -75,7 +79,8 @@ export interface PictureStreamOptions {
 
 /** A picture, and the room in the budget that it takes until it is handed on. */
 interface LoadedPicture {
-  readonly picture: Loaded;
+  /** Undefined where it was recognised. */
+  readonly picture: Loaded | undefined;
   readonly giveBack: GiveBack;
 }
 
@@ -85,7 +90,8 @@ interface LoadedPicture {
  * @throws TrommelError `unavailable` where the store fails for too many of the files; what `probe` and `signal` throw
  */
 export async function* streamPictures(options: PictureStreamOptions): AsyncGenerator<Picture> {
-  const { entries, window } = options;
+  const { entries, window, skip } = options;
+  const positions = [...entries.keys()].filter((position) => skip?.has(position) !== true);
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
   const { readTimeoutMs, pausesMs } = { ...pictureBounds, ...options.bounds };
@@ -98,9 +104,10 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
   let next = 0;
   let blamed = 0;
   try {
-    while (next < entries.length || underWay.length > 0) {
-      while (next < entries.length && underWay.length < window) {
-        const loading = limit(loadWithRoom, next, entries[next] as ShardEntry, reader, options);
+    while (next < positions.length || underWay.length > 0) {
+      while (next < positions.length && underWay.length < window) {
+        const position = positions[next] as number;
+        const loading = limit(loadWithRoom, position, entries[position] as ShardEntry, reader, options);
         // The failure is thrown where the picture's turn comes; until then it is not unhandled.
         loading.catch(() => undefined);
         underWay.push(loading);
@@ -111,6 +118,7 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
       if (first === undefined) continue;
       const { picture, giveBack } = await first;
       try {
+        if (picture === undefined) continue;
         const { byStore = false, ...rest } = picture;
         blamed += byStore ? 1 : 0;
         if (blamed > Math.max(1, entries.length * blamedShare)) throw storeAtFault(blamed, entries.length);
@@ -154,7 +162,7 @@ async function loadPicture(
   entry: ShardEntry,
   reader: PatientReader,
   options: PictureStreamOptions,
-): Promise<Loaded> {
+): Promise<Loaded | undefined> {
   const base = { position, key: entry.key };
   const { maxBytes } = options.decode;
   if (entry.sizeBytes > maxBytes) {
@@ -164,6 +172,7 @@ async function loadPicture(
   const [fileHeld, file] = await fetchFile(entry, reader, options);
   try {
     if (!file.ok) return { ...base, ...file };
+    if ((await options.recognise?.(position, file.bytes)) === true) return undefined;
     const decoded = await decodeWithRoom(position, file.bytes, reader.signal, options);
     if (decoded.ok) return { ...base, ok: true, pixels: decoded.pixels };
     const { reason, detail } = decoded;

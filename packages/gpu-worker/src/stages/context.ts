@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { PictureBudgets } from "../image/picture-budgets.js";
 import type { streamPictures } from "../image/picture-stream.js";
 import type { DeviceClient } from "../threads/device-client.js";
+import type { RowLibraries } from "./row-library.js";
 
 /** What every stage is given besides its payload. */
 export interface StageContext {
@@ -39,6 +40,8 @@ export interface DeviceStageContext extends StageContext {
   readonly budgets: PictureBudgets;
   /** Gives a shard's pictures. @default {@link streamPictures}, which fetches and decodes its files */
   readonly streamPictures?: typeof streamPictures | undefined;
+  /** What stands in the store's feature shards. */
+  readonly libraries: RowLibraries;
 }
 
 /** What a stage reports when it is done. */
@@ -47,6 +50,8 @@ export interface StageOutcome {
   readonly failed: number;
   /** Of a stage that needs the device, share of the time (0 to 1) in which it had no job's batch; for the log and benchmarks. */
   readonly deviceIdle?: number;
+  /** Images whose rows stood in the store already. */
+  readonly reused?: number;
 }
 
 export type ReduceStage = Extract<Stage, "normalize" | "gram" | "solve" | "train" | "bundle" | "close">;

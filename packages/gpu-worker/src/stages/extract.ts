@@ -6,23 +6,29 @@ import {
   runKeys,
   writeWithMarker,
   type FailedRow,
+  type FeatureShard,
   type RunConfig,
   type Shard,
 } from "@trommel/common";
+import { packIdentities } from "@trommel/common/artefacts/row-identities";
 import { findCommitted } from "@trommel/common/codec/stage-input";
 import { drawViews, hasColour } from "../image/view.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
+import { KnownRows } from "./known-rows.js";
 import { loadBackbones } from "./load-backbones.js";
 import type { PictureBatch } from "./picture-batches.js";
 import { backbonesOfRun, readRunConfig, readShard, type ResolvedRun } from "./read-config.js";
 import { commitOnce } from "./commit-once.js";
 import { runBatches } from "./run-batches.js";
+import { ShardRows } from "./shard-rows.js";
+import { unlessAborted } from "./unless-aborted.js";
 
 /**
  * Extract: shard → feature shard.
  *
- * In: the shard's files. Out: `features/<fingerprint>/<shard hash>.safetensors`, one row per view of every readable
- * image, and its marker with a typed reason for each other one.
+ * In: the shard's files, and the rows that other shards of the fingerprint have of the same pictures. Out:
+ * `features/<fingerprint>/<shard hash>.safetensors`, one row per view of every readable image, and its marker with a
+ * typed reason for each other one. Rows are the same whether they were copied or computed.
  * A retry finds the marker and does nothing, or does the whole shard again and writes the same bytes.
  */
 export async function extract(
@@ -35,19 +41,25 @@ export async function extract(
   const shard = await readShard(store, runKeys(runId).shard(shardIndex));
   const key = featureShardKey(config.fingerprint, shard.hash);
   const standing = await findCommitted(store, key, featureShardMarker);
-  if (standing !== undefined)
-    return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
-
-  await ensureExtractor(config, context);
-  const collected = await extractRows(config, shard, context);
-  const bytes = encodeFeatureShard(collected.rows, config.recipe.featureType, {
+  if (standing !== undefined) {
+    const { ok, failed } = standing;
+    return { images: ok + failed.length, failed: failed.length, reused: ok };
+  }
+  const library = context.libraries.of(config.fingerprint);
+  await unlessAborted(context.signal, library.lookAround(runId));
+  const known = new KnownRows({ store, library, config, shard });
+  await known.matchListed();
+  const { rows, failed, reused } = await extractRows(config, shard, known, context);
+  const bytes = encodeFeatureShard(rows, config.recipe.featureType, {
     shard: shard.hash,
     fingerprint: config.fingerprint,
   });
-  const { failed, rows } = collected;
   const ok = shard.entries.length - failed.length;
-  await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed }));
-  return { images: shard.entries.length, failed: failed.length };
+  const identities = known.identitiesWithout(failed);
+  const images = packIdentities(identities);
+  await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed, images }));
+  library.add(shard.hash, identities);
+  return { images: shard.entries.length, failed: failed.length, reused };
 }
 
 function extractorKey(config: RunConfig): string {
@@ -64,48 +76,65 @@ async function ensureExtractor(config: ResolvedRun, context: DeviceStageContext)
 }
 
 interface CollectedRows {
-  readonly rows: { dimension: number; features: Float32Array; image: Int32Array; view: Uint8Array };
-  readonly failed: FailedRow[];
+  readonly rows: FeatureShard;
+  readonly failed: readonly FailedRow[];
+  /** Images whose rows were copied. */
+  readonly reused: number;
 }
 
 async function extractRows(
-  config: RunConfig,
+  config: ResolvedRun,
   shard: Shard,
+  known: KnownRows,
   context: DeviceStageContext,
 ): Promise<CollectedRows> {
+  const rows = new ShardRows(shard.entries.length, config.recipe.views.count, featureDimension(config));
+  const listed = known.positions;
+  const failed = await computeRows({ config, shard, rows, context }, listed, (position, bytes) =>
+    known.matchContent(position, bytes),
+  );
+  const lost = new Set(await known.copyInto(rows));
+  const reused = known.positions.size;
+  if (lost.size > 0) {
+    const rest = new Set([...shard.entries.keys()].filter((position) => !lost.has(position)));
+    const again = await computeRows({ config, shard, rows, context }, rest, async (position, bytes) => {
+      await known.identify(position, bytes);
+      return false;
+    });
+    failed.push(...again);
+    failed.sort((a, b) => a.position - b.position);
+  }
+  return { rows: rows.without(failed), failed, reused };
+}
+
+/** Runs the files of a shard through the device, but those that are left out or recognised. @returns those that failed */
+async function computeRows(
+  work: { config: ResolvedRun; shard: Shard; rows: ShardRows; context: DeviceStageContext },
+  skip: ReadonlySet<number>,
+  recognise: (position: number, bytes: Uint8Array) => Promise<boolean>,
+): Promise<FailedRow[]> {
+  const { config, shard, rows, context } = work;
+  if (skip.size === shard.entries.length) return [];
   const { recipe, side } = config;
-  const viewCount = recipe.views.count;
-  const dimension = featureDimension(config);
-  const capacity = shard.entries.length * viewCount;
-  const features = new Float32Array(capacity * dimension);
-  const image = new Int32Array(capacity);
-  const view = new Uint8Array(capacity);
-  let rowCount = 0;
-  const failed = await runBatches({
+  const { viewCount, dimension } = rows;
+  // Not before a picture needs it: where all rows stand, no model is loaded.
+  let ready: Promise<void> | undefined;
+  return runBatches({
     entries: shard.entries,
     source: config.dataset,
     decode: { ...recipe.decode, side },
     batchSize: Math.max(1, Math.round(context.viewsPerBatch / viewCount)),
     context,
+    skip,
+    recognise,
     run: async (batch) => {
-      // Rows are given out before the first wait, so that they stand in shard order whichever batch ends first.
-      const start = rowCount;
-      rowCount += batch.positions.length * viewCount;
-      for (const [b, position] of batch.positions.entries()) {
-        image.fill(position, start + b * viewCount, start + (b + 1) * viewCount);
-        for (let v = 0; v < viewCount; v += 1) view[start + b * viewCount + v] = v;
-      }
-      const rows = await context.device.extract(extractorKey(config), withViews(config, batch));
-      features.set(rows, start * dimension);
+      await (ready ??= ensureExtractor(config, context));
+      const computed = await context.device.extract(extractorKey(config), withViews(config, batch));
+      const imageLength = viewCount * dimension;
+      for (const [b, position] of batch.positions.entries())
+        rows.set(position, computed.subarray(b * imageLength, (b + 1) * imageLength));
     },
   });
-  const rows = {
-    dimension,
-    features: features.subarray(0, rowCount * dimension),
-    image: image.subarray(0, rowCount),
-    view: view.subarray(0, rowCount),
-  };
-  return { rows, failed };
 }
 
 function withViews(config: RunConfig, batch: PictureBatch) {

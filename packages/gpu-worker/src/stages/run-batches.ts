@@ -30,11 +30,15 @@ export async function runBatches(options: {
   /** @default those of streamPictures */
   readonly bounds?: PictureBounds;
   readonly run: (batch: PictureBatch) => Promise<void>;
+  /** Positions of the entries that are left alone. @default none */
+  readonly skip?: ReadonlySet<number>;
+  /** Told of every other file's bytes, twice where it is decoded alone first. @returns whether it need not be in a batch */
+  readonly recognise?: (position: number, bytes: Uint8Array) => Promise<boolean>;
 }): Promise<FailedRow[]> {
-  const { context, batchSize } = options;
+  const { context, batchSize, skip = new Set() } = options;
   const failed: FailedRow[] = [];
   const running: Promise<void>[] = [];
-  let finished = 0;
+  let finished = skip.size;
   const submit = (batch: PictureBatch): void => {
     const result = options.run(batch).then(() => {
       finished += batch.positions.length;
@@ -54,14 +58,24 @@ export async function runBatches(options: {
       ...pictures,
       ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
       decode: options.decode,
+      skip,
+      recognise: options.recognise,
       signal,
     };
     if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
     const batches = new PictureBatches(options.decode.side, batchSize);
     const stream = context.streamPictures ?? streamPictures;
+    const { recognise } = options;
     for await (const picture of stream({
       ...files,
       entries: options.entries,
+      recognise:
+        recognise &&
+        (async (position, bytes) => {
+          const isKnown = await recognise(position, bytes);
+          finished += isKnown ? 1 : 0;
+          return isKnown;
+        }),
       decodeFile:
         oneByOne &&
         ((position, bytes, timeoutMs) => oneByOne.decode(position, bytes, { alone: false, timeoutMs })),
@@ -96,9 +110,12 @@ async function trySuspects(
   entries: readonly ShardEntry[],
   files: Omit<PictureStreamOptions, "entries" | "decodeFile" | "window">,
 ): Promise<void> {
-  const { suspects } = oneByOne;
+  const { skip, recognise } = files;
+  const suspects = oneByOne.suspects.filter((position) => skip?.has(position) !== true);
   for await (const _ of streamPictures({
     ...files,
+    skip: undefined,
+    recognise: recognise && ((place, bytes) => recognise(suspects[place] ?? place, bytes)),
     entries: suspects.flatMap((position) => entries[position] ?? []),
     decodeFile: (place, bytes, timeoutMs) =>
       oneByOne.decode(suspects[place] ?? place, bytes, { alone: true, timeoutMs }),

@@ -3,11 +3,11 @@ import { printable } from "@trommel/common/printable";
 import {
   cancelSubject,
   findSubject,
-  listSubjects,
   readStatus,
   type RunStatus,
   type Subject,
 } from "../../run-control/run-state.js";
+import { listSubjects } from "../../run-control/list-subjects.js";
 import { follow } from "../follow.js";
 import { interruptSignal } from "../interrupt.js";
 import { runSubject, showResult, type FollowFlags } from "../run-subject.js";

@@ -1,0 +1,67 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { canonicalJson } from "../codec/canonical-json.js";
+import type { ShardEntry } from "./listing.js";
+
+/**
+ * What the rows of a feature shard are of, so that another shard or run with the same fingerprint finds them.
+ *
+ * Two identities an image. That of its rows covers all that decides them beside the fingerprint: the file's bytes and
+ * the views' numbers; no key and no place, so that copies, moved and touched files have it too. That of its listing,
+ * place, key, size and etag, tells the same without reading the file, where it is just as it was when the rows were made.
+ */
+
+const listedBytes = 16;
+const rowsBytes = 32;
+
+/** In the marker of a feature shard: of every image that could be read, in shard order, one after another. */
+export const packedIdentities = z.object({ listed: z.base64(), rows: z.base64() }).strict();
+type PackedIdentities = z.infer<typeof packedIdentities>;
+
+export interface RowIdentity {
+  /** 16 bytes. */
+  readonly listed: Uint8Array;
+  /** 32 bytes. */
+  readonly rows: Uint8Array;
+}
+
+/** @param source location of the listed prefix: etags tell versions of one object apart, not one object from another */
+export function listedIdentity(source: string, { key, sizeBytes, etag }: ShardEntry): Uint8Array {
+  const text = canonicalJson([source, key, sizeBytes, etag]);
+  return createHash("sha256").update(text).digest().subarray(0, listedBytes);
+}
+
+/**
+ * @param contentSha256 of the file's bytes
+ * @param views every view of the image, as it is drawn: float32 [V, 2, 3] and [V, 3, 4]
+ */
+export function rowsIdentity(
+  contentSha256: Uint8Array,
+  views: { readonly affine: Float32Array; readonly colour: Float32Array },
+): Uint8Array {
+  const hash = createHash("sha256").update(contentSha256);
+  for (const { buffer, byteOffset, byteLength } of [views.affine, views.colour])
+    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  return hash.digest();
+}
+
+export function packIdentities(identities: readonly RowIdentity[]): PackedIdentities {
+  const pack = (part: keyof RowIdentity): string =>
+    Buffer.concat(identities.map((identity) => identity[part])).toString("base64");
+  return { listed: pack("listed"), rows: pack("rows") };
+}
+
+/** @returns undefined where a marker has none, as those of earlier versions, or not one for each image */
+export function unpackIdentities(marker: {
+  readonly ok: number;
+  readonly images?: PackedIdentities | undefined;
+}): RowIdentity[] | undefined {
+  if (marker.images === undefined) return undefined;
+  const listed = Buffer.from(marker.images.listed, "base64");
+  const rows = Buffer.from(marker.images.rows, "base64");
+  if (listed.length !== marker.ok * listedBytes || rows.length !== marker.ok * rowsBytes) return undefined;
+  return Array.from({ length: marker.ok }, (_, i) => ({
+    listed: listed.subarray(i * listedBytes, (i + 1) * listedBytes),
+    rows: rows.subarray(i * rowsBytes, (i + 1) * rowsBytes),
+  }));
+}

@@ -1,0 +1,32 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { storeGc, storeRemove } from "../commands/store.js";
+import { globals } from "./shared-flags.js";
+
+export function addStoreCommands(program: Command): void {
+  const store = program.command("store").description("see what a store holds in vain, and remove it");
+  globals(store.command("gc"))
+    .description(
+      "say what no run refers to: feature shards, half-written artefacts, what is left of runs; with --yes, remove it",
+    )
+    .option("--yes", "remove it")
+    .addOption(
+      new Option("--older-than <age>", "leave what was written since: 30m, 24h, 7d")
+        .argParser(age)
+        .default(age("24h"), "24h"),
+    )
+    .option("--backbones", "also backbones that no run uses, imported by hand or not")
+    .action(storeGc);
+  globals(store.command("remove <run>"))
+    .description("say what a run or scoring takes in the store; with --yes, remove it")
+    .option("--yes", "remove it")
+    .action(storeRemove);
+}
+
+/** In milliseconds. */
+function age(text: string): number {
+  const [, number, unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit];
+  if (number === undefined || unitMs === undefined)
+    throw new InvalidArgumentError("it is not an age such as 30m, 24h or 7d.");
+  return Number(number) * unitMs;
+}

@@ -1,0 +1,53 @@
+import { runKeys, scoringKeys, TrommelError, type ObjectStore } from "@trommel/common";
+import type { SubjectKind } from "@trommel/common/jobs/run-rules";
+
+/** An id that something is stored under, whole or not. */
+export interface StoredId {
+  readonly kind: SubjectKind;
+  readonly id: string;
+  /** Whether it is a run or scoring: its configuration stands. Else it is what is left of one. */
+  readonly isWhole: boolean;
+}
+
+/** Every run and scoring in the store, in order of their ids. */
+export async function listSubjects(store: ObjectStore): Promise<{ kind: SubjectKind; id: string }[]> {
+  const found: { kind: SubjectKind; id: string }[] = [];
+  for await (const { kind, id, isWhole } of listStoredIds(store)) if (isWhole) found.push({ kind, id });
+  return found;
+}
+
+/** Every id below `runs/` and then every one below `scorings/`, each in order. */
+export async function* listStoredIds(store: ObjectStore): AsyncGenerator<StoredId> {
+  const roots = [
+    { kind: "run", root: "runs/", configOf: (id: string) => runKeys(id).config },
+    { kind: "scoring", root: "scorings/", configOf: (id: string) => scoringKeys(id).config },
+  ] as const;
+  for (const { kind, root, configOf } of roots) {
+    // One page per run, not one per shard: after an id was seen, listing goes on behind its last key.
+    let startAfter: string | undefined;
+    for (;;) {
+      const id = await nextId(store, root, startAfter);
+      if (id === undefined) break;
+      yield { kind, id, isWhole: (await store.head(configOf(id))) !== undefined };
+      startAfter = `${root}${id}/\u{10ffff}`;
+    }
+  }
+}
+
+async function nextId(
+  store: ObjectStore,
+  root: string,
+  startAfter: string | undefined,
+): Promise<string | undefined> {
+  try {
+    for await (const { key } of store.list(root, startAfter === undefined ? {} : { startAfter })) {
+      return key.slice(root.length).split("/")[0];
+    }
+  } catch (thrown) {
+    // A folder that nothing was ever written to is not there yet; a bucket that is not there is an error.
+    const noFolder =
+      thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
+    if (!noFolder) throw thrown;
+  }
+  return undefined;
+}

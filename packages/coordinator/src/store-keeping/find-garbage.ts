@@ -1,0 +1,122 @@
+import type { ObjectInfo, ObjectStore } from "@trommel/common";
+import { listStoredIds } from "../run-control/list-subjects.js";
+import type { Garbage, GarbageKind } from "./garbage.js";
+import type { References } from "./references.js";
+
+/**
+ * What nothing in a store refers to. Everything is streamed: besides what {@link References} holds, the objects of one
+ * feature shard, backbone or run are held at a time. Objects whose names are none of ours are left alone.
+ */
+
+export interface GarbageSearch {
+  readonly store: ObjectStore;
+  readonly references: References;
+  /** Whether backbones that no run uses are garbage. Somebody has imported them. */
+  readonly withBackbones: boolean;
+  /** Objects that were written since are not touched: a run that is starting may be about to refer to them. Seconds since 1970. */
+  readonly writtenBeforeSeconds: number;
+  /** Told of objects that are garbage but for their age. */
+  readonly onYoung: (objects: number) => void;
+}
+
+export async function* findGarbage(search: GarbageSearch): AsyncGenerator<Garbage> {
+  yield* unlessYoung(search, featureGarbage(search));
+  yield* unlessYoung(search, backboneGarbage(search));
+  yield* unlessYoung(search, leftOfRuns(search));
+  yield* unlessYoung(search, splitGarbage(search));
+}
+
+interface Found {
+  readonly kind: GarbageKind;
+  /** In the order of their removal. */
+  readonly objects: readonly ObjectInfo[];
+}
+
+async function* unlessYoung(search: GarbageSearch, found: AsyncIterable<Found>): AsyncGenerator<Garbage> {
+  for await (const { kind, objects } of found) {
+    if (objects.some((object) => isYoung(object, search))) {
+      search.onYoung(objects.length);
+      continue;
+    }
+    const sizeBytes = objects.reduce((sum, object) => sum + object.sizeBytes, 0);
+    yield { kind, keys: objects.map(({ key }) => key), sizeBytes };
+  }
+}
+
+/** Where the store does not say when it was written, it may have been just now. */
+function isYoung({ modifiedSeconds }: ObjectInfo, { writtenBeforeSeconds }: GarbageSearch): boolean {
+  return modifiedSeconds === undefined || modifiedSeconds >= writtenBeforeSeconds;
+}
+
+const featureName = /^features\/([0-9a-f]{64})\/([0-9a-f]{64})\.safetensors(\.json)?$/;
+
+async function* featureGarbage({ store, references }: GarbageSearch): AsyncGenerator<Found> {
+  let fingerprint: string | undefined;
+  let needed: ReadonlySet<string> | "all" = new Set();
+  for await (const group of groups(store, "features/", (key) =>
+    featureName.exec(key)?.slice(1, 3).join("/"),
+  )) {
+    const [folder = "", shard = ""] = group.name.split("/");
+    if (folder !== fingerprint) {
+      fingerprint = folder;
+      needed = await references.shardsOf(folder);
+    }
+    if (needed === "all" || needed.has(shard)) continue;
+    // In the listing data come before their marker.
+    const objects = group.objects.toReversed();
+    yield { kind: objects.length === 2 ? "features" : "incomplete", objects };
+  }
+}
+
+/** A backbone is whole with its spec.json. */
+async function* backboneGarbage(search: GarbageSearch): AsyncGenerator<Found> {
+  const { store, references, withBackbones } = search;
+  for await (const { name, objects } of groups(store, "backbones/", (key) => key.split("/")[1])) {
+    const isSpec = ({ key }: ObjectInfo): boolean => key === `backbones/${name}/spec.json`;
+    const isWhole = objects.some(isSpec);
+    if (references.backbones.has(name) || (isWhole && !withBackbones)) continue;
+    const specFirst = [...objects.filter(isSpec), ...objects.filter((object) => !isSpec(object))];
+    yield { kind: isWhole ? "backbones" : "incomplete", objects: specFirst };
+  }
+}
+
+/** A run of millions of images has tens of thousands of objects: they are given out one by one, once all of them are old. */
+async function* leftOfRuns(search: GarbageSearch): AsyncGenerator<Found> {
+  const { store } = search;
+  for await (const { kind, id, isWhole } of listStoredIds(store)) {
+    if (isWhole) continue;
+    const folder = `${kind === "run" ? "runs" : "scorings"}/${id}/`;
+    let young = 0;
+    for await (const object of store.list(folder)) young += isYoung(object, search) ? 1 : 0;
+    if (young > 0) search.onYoung(young);
+    else for await (const object of store.list(folder)) yield { kind: "runs", objects: [object] };
+  }
+}
+
+async function* splitGarbage({ store, references }: GarbageSearch): AsyncGenerator<Found> {
+  for await (const object of store.list("splits/")) {
+    // `<dataset>/<run>/<n>.json`, and `<dataset>/<run>.json` of an earlier version.
+    const run = /^splits\/[0-9a-f]{64}\/([^/]+?)(?:\/\d+)?\.json$/.exec(object.key)?.[1];
+    if (run !== undefined && !references.runs.has(run)) yield { kind: "splits", objects: [object] };
+  }
+}
+
+/** Neighbours of a listing whose keys have one name; those without one are left out. */
+async function* groups(
+  store: ObjectStore,
+  prefix: string,
+  nameOf: (key: string) => string | undefined,
+): AsyncGenerator<{ readonly name: string; readonly objects: ObjectInfo[] }> {
+  let group: { readonly name: string; readonly objects: ObjectInfo[] } | undefined;
+  for await (const object of store.list(prefix)) {
+    const name = nameOf(object.key);
+    if (name === undefined) continue;
+    if (group?.name === name) {
+      group.objects.push(object);
+      continue;
+    }
+    if (group !== undefined) yield group;
+    group = { name, objects: [object] };
+  }
+  if (group !== undefined) yield group;
+}

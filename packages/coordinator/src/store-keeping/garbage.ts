@@ -1,0 +1,55 @@
+/** What may be removed from a store, and what it is called where that is told. */
+export const garbageKinds = {
+  features: "feature shards that no run refers to",
+  incomplete: "artefacts without a marker or without data",
+  runs: "what is left of runs and scorings",
+  splits: "validation keys of runs that are no more",
+  backbones: "backbones that no run uses",
+  partials: "files of writers that were killed",
+} as const;
+export type GarbageKind = keyof typeof garbageKinds;
+
+/** Objects that go together. */
+export interface Garbage {
+  readonly kind: GarbageKind;
+  /** In the order of their removal: a marker before its data, for what has no marker does not exist. */
+  readonly keys: readonly string[];
+  readonly sizeBytes: number;
+}
+
+export interface GarbageSum {
+  readonly objects: number;
+  readonly sizeBytes: number;
+}
+
+/** What a collection found. */
+export interface GarbageReport {
+  readonly removed: boolean;
+  readonly objects: number;
+  readonly sizeBytes: number;
+  readonly byKind: Partial<Record<GarbageKind, GarbageSum>>;
+  /** Objects that nothing refers to and that are too young to go. */
+  readonly young: number;
+}
+
+/** Adds up what a collection finds. */
+export class GarbageCount {
+  readonly #byKind = new Map<GarbageKind, GarbageSum>();
+
+  add(kind: GarbageKind, { objects, sizeBytes }: GarbageSum): void {
+    if (objects === 0) return;
+    const sum = this.#byKind.get(kind) ?? { objects: 0, sizeBytes: 0 };
+    this.#byKind.set(kind, { objects: sum.objects + objects, sizeBytes: sum.sizeBytes + sizeBytes });
+  }
+
+  report(removed: boolean, young: number): GarbageReport {
+    const sums = [...this.#byKind.values()];
+    return {
+      removed,
+      objects: sums.reduce((sum, { objects }) => sum + objects, 0),
+      sizeBytes: sums.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      byKind: Object.fromEntries(this.#byKind),
+      young,
+    };
+  }
+}

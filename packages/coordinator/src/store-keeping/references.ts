@@ -1,0 +1,114 @@
+import {
+  bundleFiles,
+  parseJsonAs,
+  runConfig,
+  runKeys,
+  toTrommelError,
+  type ObjectStore,
+  type RunConfig,
+} from "@trommel/common";
+import { parseShard } from "@trommel/common/artefacts/parse-shard";
+import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readListing } from "../plan/stream-shards.js";
+import { listSubjects } from "../run-control/list-subjects.js";
+import { readIfThere } from "../run-control/run-state.js";
+import { shardsReadAtOnce } from "../run-control/shard-outcomes.js";
+
+/** What the runs of a store refer to. Of a run it holds a few words, and of one fingerprint at a time the shards' hashes. */
+export class References {
+  readonly #store: ObjectStore;
+  readonly runs: ReadonlySet<string>;
+  /** Ids, `name@hash12`. */
+  readonly backbones: ReadonlySet<string>;
+  readonly #byFingerprint: ReadonlyMap<string, readonly string[]>;
+
+  private constructor(
+    store: ObjectStore,
+    found: {
+      readonly runs: ReadonlySet<string>;
+      readonly backbones: ReadonlySet<string>;
+      readonly byFingerprint: ReadonlyMap<string, readonly string[]>;
+    },
+  ) {
+    this.#store = store;
+    this.runs = found.runs;
+    this.backbones = found.backbones;
+    this.#byFingerprint = found.byFingerprint;
+  }
+
+  /** @throws TrommelError `corrupt` for a run that cannot be read: what it refers to is not known */
+  static async read(store: ObjectStore): Promise<References> {
+    const runs = new Set<string>();
+    const backbones = new Set<string>();
+    const byFingerprint = new Map<string, string[]>();
+    for (const id of await runIds(store)) {
+      runs.add(id);
+      const config = await readRun(store, id);
+      if (config === undefined) continue;
+      for (const backbone of config.backbones) backbones.add(backbone.id);
+      const fingerprint = await fingerprintOf(store, config);
+      if (fingerprint === undefined) continue;
+      const ids = byFingerprint.get(fingerprint);
+      if (ids === undefined) byFingerprint.set(fingerprint, [id]);
+      else ids.push(id);
+    }
+    return new References(store, { runs, backbones, byFingerprint });
+  }
+
+  /** Hashes of the feature shards of a fingerprint that runs refer to, or all of them: of an unfinished run any may be. */
+  async shardsOf(fingerprint: string): Promise<ReadonlySet<string> | "all"> {
+    const hashes = new Set<string>();
+    for (const id of this.#byFingerprint.get(fingerprint) ?? []) {
+      if (!(await this.#addShards(id, hashes))) return "all";
+    }
+    return hashes;
+  }
+
+  /** Whether there is a run now that was not there when this was read. */
+  async areOld(): Promise<boolean> {
+    return (await runIds(this.#store)).some((id) => !this.runs.has(id));
+  }
+
+  /** @returns false where the run is not complete */
+  async #addShards(id: string, hashes: Set<string>): Promise<boolean> {
+    const keys = runKeys(id);
+    if ((await this.#store.head(`${keys.bundle}/${bundleFiles.manifest}`)) === undefined) return false;
+    const listing = await readListing(this.#store, keys.listing);
+    if (listing === undefined) return false;
+    const indices = range(0, listing.shards);
+    for await (const hash of readAhead(indices, shardsReadAtOnce, (index) =>
+      this.#hashOf(keys.shard(index)),
+    )) {
+      if (hash === undefined) return false;
+      hashes.add(hash);
+    }
+    return true;
+  }
+
+  async #hashOf(key: string): Promise<string | undefined> {
+    const body = await readIfThere(this.#store, key);
+    return body === undefined ? undefined : parseShard(body, key).hash;
+  }
+}
+
+async function runIds(store: ObjectStore): Promise<string[]> {
+  return (await listSubjects(store)).flatMap(({ kind, id }) => (kind === "run" ? [id] : []));
+}
+
+/** Undefined where it was removed meanwhile. */
+async function readRun(store: ObjectStore, id: string): Promise<RunConfig | undefined> {
+  const key = runKeys(id).config;
+  const body = await readIfThere(store, key);
+  return body === undefined ? undefined : parseJsonAs(runConfig, body, key);
+}
+
+/** Undefined for a run that measures its dataset still: it has extracted nothing. */
+async function fingerprintOf(store: ObjectStore, config: RunConfig): Promise<string | undefined> {
+  try {
+    return (await resolveRunFeatures(store, config)).fingerprint;
+  } catch (thrown) {
+    if (toTrommelError(thrown).code === "missing-input") return undefined;
+    throw thrown;
+  }
+}

@@ -1,0 +1,115 @@
+import {
+  bundleFiles,
+  canonicalJson,
+  parseJsonAs,
+  runConfig,
+  runKeys,
+  scoringConfig,
+  scoringKeys,
+  TrommelError,
+  type ObjectStore,
+} from "@trommel/common";
+import type { SubjectKind } from "@trommel/common/jobs/run-rules";
+import { listSubjects } from "../run-control/list-subjects.js";
+import { readIfThere, readResult } from "../run-control/run-state.js";
+import type { GarbageSum } from "./garbage.js";
+
+const keysAtOnce = 500;
+
+export interface StoredRun {
+  readonly kind: SubjectKind;
+  readonly id: string;
+}
+
+/**
+ * Which runs and scorings need what a run has.
+ * @returns ids of finished scorings by its bundle: their scores stay, and cannot be retried without it
+ * @throws TrommelError `conflict` where an unfinished one needs it
+ */
+export async function checkDependents(store: ObjectStore, { kind, id }: StoredRun): Promise<string[]> {
+  if (kind === "scoring") return [];
+  const finished: string[] = [];
+  for (const other of await listSubjects(store)) {
+    if (other.id === id) continue;
+    const need = await needOf(store, other, id);
+    if (need === "unfinished") {
+      throw new TrommelError(
+        "conflict",
+        `failed to remove ${id}: ${other.id}, which needs it, is not complete. Let it end ('trommel resume ${other.id}') or remove it first`,
+        { context: { id, dependent: other.id } },
+      );
+    }
+    if (need === "finished" && other.kind === "scoring") finished.push(other.id);
+  }
+  return finished;
+}
+
+async function needOf(
+  store: ObjectStore,
+  other: StoredRun,
+  id: string,
+): Promise<"none" | "unfinished" | "finished"> {
+  const key = other.kind === "run" ? runKeys(other.id).config : scoringKeys(other.id).config;
+  const body = await readIfThere(store, key);
+  if (body === undefined) return "none";
+  if (other.kind === "run") {
+    const config = parseJsonAs(runConfig, body, key);
+    if (config.retryOf?.run !== id) return "none";
+    const result = await readResult(store, { kind: "run", id: other.id, config });
+    return result === undefined ? "unfinished" : "finished";
+  }
+  const config = parseJsonAs(scoringConfig, body, key);
+  const bundle = `${store.url.replace(/\/$/, "")}/${runKeys(id).bundle}`;
+  if (config.bundle.location.replace(/\/$/, "") !== bundle) return "none";
+  const result = await readResult(store, { kind: "scoring", id: other.id, config });
+  return result === undefined ? "unfinished" : "finished";
+}
+
+/** What a removal would take away; feature shards are for the collection of garbage. */
+export async function countRun(store: ObjectStore, run: StoredRun): Promise<GarbageSum> {
+  let objects = 0;
+  let sizeBytes = 0;
+  for await (const object of store.list(`${rootOf(run)}/`)) {
+    objects += 1;
+    sizeBytes += object.sizeBytes;
+  }
+  return { objects, sizeBytes };
+}
+
+/**
+ * Removes a run or scoring from the store; scores, exported bundles and features stay where they are.
+ *
+ * It is cancelled first, so that nobody works on it any more, and its configuration goes last: until then the same
+ * command goes on where it was interrupted. Markers go before their data.
+ */
+export async function removeRun(store: ObjectStore, run: StoredRun): Promise<void> {
+  const { config, cancelled } = run.kind === "run" ? runKeys(run.id) : scoringKeys(run.id);
+  const mark = Buffer.from(canonicalJson({ formatVersion: 1, id: run.id }), "utf8");
+  await store.put(cancelled, mark, { contentType: "application/json" });
+  if (run.kind === "run") await store.delete([`${runKeys(run.id).bundle}/${bundleFiles.manifest}`]);
+  const isLast = (key: string): boolean => key === config || key === cancelled;
+  await deleteWhere(store, rootOf(run), (key) => /\.\w+\.json$/.test(key) && !isLast(key));
+  await deleteWhere(store, rootOf(run), (key) => !isLast(key));
+  await store.delete([cancelled]);
+  await store.delete([config]);
+}
+
+function rootOf({ kind, id }: StoredRun): string {
+  return kind === "run" ? runKeys(id).root : scoringKeys(id).root;
+}
+
+async function deleteWhere(
+  store: ObjectStore,
+  root: string,
+  isWanted: (key: string) => boolean,
+): Promise<void> {
+  let waiting: string[] = [];
+  for await (const { key } of store.list(`${root}/`)) {
+    if (!isWanted(key)) continue;
+    waiting.push(key);
+    if (waiting.length < keysAtOnce) continue;
+    await store.delete(waiting);
+    waiting = [];
+  }
+  await store.delete(waiting);
+}

@@ -1,0 +1,197 @@
+import {
+  decodeFeatureShard,
+  featureDimension,
+  featureShardKey,
+  featureShardMarker,
+  findMarker,
+  toTrommelError,
+  type FailedRow,
+  type ObjectStore,
+  type RunConfig,
+  type Shard,
+} from "@trommel/common";
+import {
+  listedIdentity,
+  rowsIdentity,
+  unpackIdentities,
+  type RowIdentity,
+} from "@trommel/common/artefacts/row-identities";
+import { isDamage } from "@trommel/common/codec/marker";
+import { readInput } from "@trommel/common/codec/stage-input";
+import { sha256OfFile } from "../image/file-hash.js";
+import { drawViews } from "../image/view.js";
+import type { RowLibrary } from "./row-library.js";
+import type { ShardRows } from "./shard-rows.js";
+
+/**
+ * The rows of a shard's images that stand in other feature shards of the fingerprint, whatever run made them.
+ *
+ * An image is matched by its listing before its file is read, and by its bytes once they are there; its rows are copied at
+ * the end, each shard that has some read once. What is not there any more by then, or is damaged, is to be extracted.
+ */
+export class KnownRows {
+  readonly #store: ObjectStore;
+  readonly #library: RowLibrary;
+  readonly #config: RunConfig;
+  readonly #shard: Shard;
+  /** Of the images whose rows stand somewhere: the hash of that shard. By position. */
+  readonly #places = new Map<number, string>();
+  /** What the rows of each image are of, where that is known. By position. */
+  readonly #identities = new Map<number, RowIdentity>();
+  readonly #opened = new Map<string, Promise<MarkedRows | undefined>>();
+
+  constructor(options: {
+    readonly store: ObjectStore;
+    readonly library: RowLibrary;
+    readonly config: RunConfig;
+    readonly shard: Shard;
+  }) {
+    this.#store = options.store;
+    this.#library = options.library;
+    this.#config = options.config;
+    this.#shard = options.shard;
+  }
+
+  /** Positions of the images whose rows stand somewhere. */
+  get positions(): ReadonlySet<number> {
+    return new Set(this.#places.keys());
+  }
+
+  /** Matches every image that was listed as it was when its rows were made. */
+  async matchListed(): Promise<void> {
+    for (const [position, entry] of this.#shard.entries.entries()) {
+      const listed = listedIdentity(this.#config.dataset, entry);
+      for (const hash of this.#library.shardsWith(listed)) {
+        const rows = (await this.#open(hash))?.rowsOfListed(listed);
+        if (rows === undefined) continue;
+        this.#identities.set(position, { listed, rows });
+        this.#places.set(position, hash);
+        break;
+      }
+    }
+  }
+
+  /** Notes what an image's rows are of. */
+  async identify(position: number, bytes: Uint8Array): Promise<RowIdentity> {
+    const entry = this.#shard.entries[position]!;
+    const { views, seed } = this.#config.recipe;
+    const rows = rowsIdentity(await sha256OfFile(bytes), drawViews(views, seed, entry.key));
+    const identity = { listed: listedIdentity(this.#config.dataset, entry), rows };
+    this.#identities.set(position, identity);
+    return identity;
+  }
+
+  /** Matches an image by its bytes. @returns whether its rows stand somewhere, so that it need not be decoded */
+  async matchContent(position: number, bytes: Uint8Array): Promise<boolean> {
+    const { rows } = await this.identify(position, bytes);
+    for (const hash of this.#library.shardsWith(rows)) {
+      if (!(await this.#open(hash))?.has(rows)) continue;
+      this.#places.set(position, hash);
+      return true;
+    }
+    return false;
+  }
+
+  /** Copies all that was matched. @returns the positions, ascending, whose rows could not be read: they match nothing any more */
+  async copyInto(rows: ShardRows): Promise<number[]> {
+    const byShard = new Map<string, number[]>();
+    for (const [position, hash] of this.#places) {
+      const positions = byShard.get(hash);
+      if (positions === undefined) byShard.set(hash, [position]);
+      else positions.push(position);
+    }
+    const lost: number[] = [];
+    for (const [hash, positions] of byShard) lost.push(...(await this.#copy(hash, positions, rows)));
+    for (const position of lost) this.#places.delete(position);
+    return lost.sort((a, b) => a - b);
+  }
+
+  /** Of every image but those that failed, in shard order. */
+  identitiesWithout(failed: readonly FailedRow[]): RowIdentity[] {
+    const left = new Set(failed.map(({ position }) => position));
+    return this.#shard.entries.flatMap((_, position) =>
+      left.has(position) ? [] : [this.#identities.get(position)!],
+    );
+  }
+
+  async #copy(hash: string, positions: readonly number[], into: ShardRows): Promise<number[]> {
+    const source = await this.#readRows(hash);
+    const imageLength = into.viewCount * into.dimension;
+    return positions.filter((position) => {
+      const ordinal = source?.marked.ordinalOf(this.#identities.get(position)!.rows);
+      if (source === undefined || ordinal === undefined) return true;
+      into.set(position, source.features.subarray(ordinal * imageLength, (ordinal + 1) * imageLength));
+      return false;
+    });
+  }
+
+  async #readRows(hash: string): Promise<{ marked: MarkedRows; features: Float32Array } | undefined> {
+    const key = featureShardKey(this.#config.fingerprint, hash);
+    return this.#unlessLost(hash, async () => {
+      const { bytes, marker } = await readInput(this.#store, key, featureShardMarker);
+      const { features, image } = decodeFeatureShard(bytes, key, featureDimension(this.#config));
+      const identities = unpackIdentities(marker);
+      const isWhole = image.length === marker.ok * this.#config.recipe.views.count;
+      return identities === undefined || !isWhole
+        ? undefined
+        : { marked: new MarkedRows(identities), features };
+    });
+  }
+
+  async #open(hash: string): Promise<MarkedRows | undefined> {
+    let opening = this.#opened.get(hash);
+    if (opening === undefined) {
+      const key = featureShardKey(this.#config.fingerprint, hash);
+      opening = this.#unlessLost(hash, async () => {
+        const marker = await findMarker(this.#store, key, featureShardMarker);
+        const identities = marker === undefined ? undefined : unpackIdentities(marker);
+        return identities === undefined ? undefined : new MarkedRows(identities);
+      });
+      this.#opened.set(hash, opening);
+    }
+    return opening;
+  }
+
+  /** A shard that was removed or is damaged has nothing to give; it is for whoever needs it to say so. */
+  async #unlessLost<T>(hash: string, read: () => Promise<T | undefined>): Promise<T | undefined> {
+    let found: T | undefined;
+    try {
+      found = await read();
+    } catch (thrown) {
+      const isLost = isDamage(thrown) || ["missing-input", "corrupt"].includes(toTrommelError(thrown).code);
+      if (!isLost) throw thrown;
+    }
+    if (found === undefined) this.#library.forget(hash);
+    return found;
+  }
+}
+
+/** What a marker says that the rows of its shard are of. */
+class MarkedRows {
+  /** Place among the images that could be read, by the identity of its rows. */
+  readonly #ordinals = new Map<string, number>();
+  readonly #rows = new Map<string, Uint8Array>();
+
+  constructor(identities: readonly RowIdentity[]) {
+    for (const [ordinal, { listed, rows }] of identities.entries()) {
+      this.#ordinals.set(text(rows), ordinal);
+      this.#rows.set(text(listed), rows);
+    }
+  }
+
+  has(rows: Uint8Array): boolean {
+    return this.#ordinals.has(text(rows));
+  }
+
+  ordinalOf(rows: Uint8Array): number | undefined {
+    return this.#ordinals.get(text(rows));
+  }
+
+  rowsOfListed(listed: Uint8Array): Uint8Array | undefined {
+    return this.#rows.get(text(listed));
+  }
+}
+
+function text(identity: Uint8Array): string {
+  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).toString("latin1");
+}

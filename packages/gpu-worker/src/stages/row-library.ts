@@ -1,0 +1,138 @@
+import { featureShardMarker, type ObjectStore } from "@trommel/common";
+import { unpackIdentities, type RowIdentity } from "@trommel/common/artefacts/row-identities";
+import { findMarker, isDamage } from "@trommel/common/codec/marker";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { TokenIndex } from "./token-index.js";
+
+const markersReadAtOnce = 16;
+/**
+ * A look at what others have committed since takes at most this share of the time, and there is none soon: every worker
+ * reads what all others wrote, and it is of use only where two runs on the same pictures are under way at once.
+ */
+const lookingShare = 1 / 20;
+const shortestPauseMs = 600_000;
+const dataSuffix = ".safetensors";
+
+/**
+ * Which feature shard of one fingerprint may hold the rows of an image: what all markers there say, in 16 bytes for each
+ * of their images. It is a guess, for 32 bits of an identity stand for it, and the markers have the last word.
+ */
+export class RowLibrary {
+  readonly #store: ObjectStore;
+  readonly #folder: string;
+  readonly #index = new TokenIndex();
+  /** By number. */
+  readonly #shards: string[] = [];
+  readonly #numbers = new Map<string, number>();
+  /** Numbers of shards that were not there any more. */
+  readonly #gone = new Set<number>();
+  readonly #runs = new Set<string>();
+  #looking: Promise<void> | undefined;
+  #nextLook = 0;
+
+  constructor(store: ObjectStore, fingerprint: string) {
+    this.#store = store;
+    this.#folder = `features/${fingerprint}/`;
+  }
+
+  /** Knows all that was committed before a run came here first, and most of what has been since. */
+  async lookAround(runId: string): Promise<void> {
+    // One that is under way may have begun before the run did.
+    await this.#looking?.catch(() => undefined);
+    if (this.#runs.has(runId) && performance.now() < this.#nextLook) return;
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    await this.#looking;
+    this.#runs.add(runId);
+  }
+
+  add(shardHash: string, identities: readonly RowIdentity[]): void {
+    const standing = this.#numbers.get(shardHash);
+    if (standing !== undefined && !this.#gone.has(standing)) return;
+    const number = this.#shards.push(shardHash) - 1;
+    this.#numbers.set(shardHash, number);
+    const tokens = identities.flatMap(({ listed, rows }) => [tokenOf(listed), tokenOf(rows)]);
+    this.#index.add(Uint32Array.from(tokens), number);
+  }
+
+  /** It turned out that there is no such shard any more. */
+  forget(shardHash: string): void {
+    const number = this.#numbers.get(shardHash);
+    if (number !== undefined) this.#gone.add(number);
+  }
+
+  /** Hashes of the shards that may have the rows of an image by either of its identities. */
+  shardsWith(identity: Uint8Array): string[] {
+    const numbers = new Set(this.#index.find(tokenOf(identity)));
+    return [...numbers].filter((number) => !this.#gone.has(number)).map((number) => this.#shards[number]!);
+  }
+
+  async #look(): Promise<void> {
+    const start = performance.now();
+    const unknown: string[] = [];
+    for await (const { key } of this.#store.list(this.#folder)) {
+      const hash = shardOfMarker(key.slice(this.#folder.length));
+      if (hash !== undefined && !this.#knows(hash)) unknown.push(hash);
+    }
+    const markers = readAhead(range(0, unknown.length), markersReadAtOnce, (index) =>
+      this.#identitiesOf(unknown[index]!),
+    );
+    let index = 0;
+    for await (const identities of markers) {
+      if (identities !== undefined) this.add(unknown[index]!, identities);
+      index += 1;
+    }
+    const tookMs = performance.now() - start;
+    this.#nextLook = performance.now() + Math.max(shortestPauseMs, tookMs / lookingShare);
+  }
+
+  #knows(shardHash: string): boolean {
+    const number = this.#numbers.get(shardHash);
+    return number !== undefined && !this.#gone.has(number);
+  }
+
+  /** None of a marker of an earlier version; undefined of one that is damaged: whoever needs that shard mends it. */
+  async #identitiesOf(shardHash: string): Promise<readonly RowIdentity[] | undefined> {
+    try {
+      const key = `${this.#folder}${shardHash}${dataSuffix}`;
+      const marker = await findMarker(this.#store, key, featureShardMarker);
+      return marker === undefined ? undefined : (unpackIdentities(marker) ?? []);
+    } catch (thrown) {
+      if (isDamage(thrown)) return undefined;
+      throw thrown;
+    }
+  }
+}
+
+function shardOfMarker(name: string): string | undefined {
+  const suffix = `${dataSuffix}.json`;
+  return name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
+}
+
+/** Identities are hashes: any 32 bits of one are as good as others. */
+function tokenOf(identity: Uint8Array): number {
+  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).readUInt32LE(0);
+}
+
+/** Fingerprints that a worker remembers at once: runs on more of them make it read markers again. */
+const librariesAtMost = 4;
+
+/** The libraries of the fingerprints that a worker's runs have; the least recently used goes first. */
+export class RowLibraries {
+  readonly #store: ObjectStore;
+  readonly #libraries = new Map<string, RowLibrary>();
+
+  constructor(store: ObjectStore) {
+    this.#store = store;
+  }
+
+  of(fingerprint: string): RowLibrary {
+    const library = this.#libraries.get(fingerprint) ?? new RowLibrary(this.#store, fingerprint);
+    this.#libraries.delete(fingerprint);
+    this.#libraries.set(fingerprint, library);
+    for (const oldest of this.#libraries.keys()) {
+      if (this.#libraries.size <= librariesAtMost) break;
+      this.#libraries.delete(oldest);
+    }
+    return library;
+  }
+}

@@ -1,0 +1,68 @@
+/** Ascending tokens, and the number that each leads to. */
+interface Run {
+  readonly tokens: Uint32Array;
+  readonly numbers: Uint32Array;
+}
+
+/**
+ * From 32-bit tokens to numbers, at eight bytes an entry; a token may lead to several. Sorted runs, merged as a
+ * log-structured tree merges them: each is more than twice as long as the next, so a look-up searches few.
+ */
+export class TokenIndex {
+  readonly #runs: Run[] = [];
+
+  add(tokens: Uint32Array, number: number): void {
+    if (tokens.length === 0) return;
+    let run: Run = { tokens: tokens.slice().sort(), numbers: new Uint32Array(tokens.length).fill(number) };
+    for (let last = this.#runs.at(-1); last !== undefined; last = this.#runs.at(-1)) {
+      if (last.tokens.length > 2 * run.tokens.length) break;
+      this.#runs.pop();
+      run = merged(last, run);
+    }
+    this.#runs.push(run);
+  }
+
+  /** In the order in which they were added. */
+  find(token: number): number[] {
+    const found: number[] = [];
+    for (const { tokens, numbers } of this.#runs) {
+      for (let at = firstNotBelow(tokens, token); tokens[at] === token; at += 1)
+        found.push(numbers[at] as number);
+    }
+    return found;
+  }
+}
+
+function firstNotBelow(tokens: Uint32Array, token: number): number {
+  let low = 0;
+  let high = tokens.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((tokens[middle] as number) < token) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Of equal tokens those of the older run come first. */
+function merged(older: Run, newer: Run): Run {
+  const { tokens: left, numbers: leftNumbers } = older;
+  const { tokens: right, numbers: rightNumbers } = newer;
+  const length = left.length + right.length;
+  const tokens = new Uint32Array(length);
+  const numbers = new Uint32Array(length);
+  let l = 0;
+  let r = 0;
+  for (let at = 0; at < length; at += 1) {
+    if (r === right.length || (l < left.length && (left[l] as number) <= (right[r] as number))) {
+      tokens[at] = left[l] as number;
+      numbers[at] = leftNumbers[l] as number;
+      l += 1;
+    } else {
+      tokens[at] = right[r] as number;
+      numbers[at] = rightNumbers[r] as number;
+      r += 1;
+    }
+  }
+  return { tokens, numbers };
+}
