@@ -65,6 +65,20 @@ describe("the device's lanes", () => {
     assert.notDeepEqual(got[0], got[1]);
   });
 
+  it("take the oldest shard's batches first, whenever they come", async () => {
+    const client = open(1);
+    await client.ensureExtractor("small", () => Promise.resolve(options));
+    const ended: string[] = [];
+    const compute = async (name: string, order: number): Promise<void> => {
+      await client.extract("small", batchOf(0), order);
+      ended.push(name);
+    };
+    // One is computed and one waits in the thread before the third asks.
+    const young = ["a", "b", "c", "d"].map((name) => compute(name, 2));
+    await Promise.all([...young, compute("old", 1)]);
+    assert.deepEqual(ended, ["a", "b", "old", "c", "d"]);
+  });
+
   it("read a model once for all of them, however many shards ask", async () => {
     const client = open(2);
     let reads = 0;

@@ -95,7 +95,11 @@ async function extractRows(
         image.fill(position, start + b * viewCount, start + (b + 1) * viewCount);
         for (let v = 0; v < viewCount; v += 1) view[start + b * viewCount + v] = v;
       }
-      const rows = await context.device.extract(extractorKey(config), withViews(config, batch));
+      const rows = await context.device.extract(
+        extractorKey(config),
+        withViews(config, batch),
+        context.order,
+      );
       features.set(rows, start * dimension);
     },
   });
