@@ -26,6 +26,17 @@ function batchOf(picture: number): ViewBatch {
   };
 }
 
+function joined(batches: readonly ViewBatch[]): ViewBatch {
+  const floats = (pick: (batch: ViewBatch) => Float32Array) =>
+    Float32Array.from(batches.flatMap((batch) => [...pick(batch)]));
+  return {
+    pixels: Uint8Array.from(batches.flatMap((batch) => [...batch.pixels])),
+    imageCount: batches.length,
+    affine: floats((batch) => batch.affine),
+    colour: floats((batch) => batch.colour),
+  };
+}
+
 const pictures = Array.from({ length: pictureCount }, (_, picture) => picture);
 
 describe("the device's lanes", () => {
@@ -63,6 +74,23 @@ describe("the device's lanes", () => {
     const got = await Promise.all(pictures.map((picture) => client.extract("small", batchOf(picture))));
     assert.deepEqual(got, expected);
     assert.notDeepEqual(got[0], got[1]);
+  });
+
+  it("give the same bytes whatever the batch", async () => {
+    const client = open(2);
+    await client.ensureExtractor("small", () => Promise.resolve(options));
+    const alone = await Promise.all(pictures.map((picture) => client.extract("small", batchOf(picture))));
+    for (const size of [2, 5, pictureCount]) {
+      const together: number[] = [];
+      for (let start = 0; start < pictureCount; start += size) {
+        const batches = pictures.slice(start, start + size).map(batchOf);
+        together.push(...(await client.extract("small", joined(batches))));
+      }
+      assert.deepEqual(
+        together,
+        alone.flatMap((rows) => [...rows]),
+      );
+    }
   });
 
   it("take the oldest shard's batches first, whenever they come", async () => {
