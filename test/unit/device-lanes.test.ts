@@ -26,6 +26,17 @@ function batchOf(picture: number): ViewBatch {
   };
 }
 
+function joined(batches: readonly ViewBatch[]): ViewBatch {
+  const floats = (pick: (batch: ViewBatch) => Float32Array) =>
+    Float32Array.from(batches.flatMap((batch) => [...pick(batch)]));
+  return {
+    pixels: Uint8Array.from(batches.flatMap((batch) => [...batch.pixels])),
+    imageCount: batches.length,
+    affine: floats((batch) => batch.affine),
+    colour: floats((batch) => batch.colour),
+  };
+}
+
 const pictures = Array.from({ length: pictureCount }, (_, picture) => picture);
 
 describe("the device's lanes", () => {
@@ -63,6 +74,37 @@ describe("the device's lanes", () => {
     const got = await Promise.all(pictures.map((picture) => client.extract("small", batchOf(picture))));
     assert.deepEqual(got, expected);
     assert.notDeepEqual(got[0], got[1]);
+  });
+
+  it("give the same bytes whatever the batch", async () => {
+    const client = open(2);
+    await client.ensureExtractor("small", () => Promise.resolve(options));
+    const alone = await Promise.all(pictures.map((picture) => client.extract("small", batchOf(picture))));
+    for (const size of [2, 5, pictureCount]) {
+      const together: number[] = [];
+      for (let start = 0; start < pictureCount; start += size) {
+        const batches = pictures.slice(start, start + size).map(batchOf);
+        together.push(...(await client.extract("small", joined(batches))));
+      }
+      assert.deepEqual(
+        together,
+        alone.flatMap((rows) => [...rows]),
+      );
+    }
+  });
+
+  it("take the oldest shard's batches first, whenever they come", async () => {
+    const client = open(1);
+    await client.ensureExtractor("small", () => Promise.resolve(options));
+    const ended: string[] = [];
+    const compute = async (name: string, order: number): Promise<void> => {
+      await client.extract("small", batchOf(0), order);
+      ended.push(name);
+    };
+    // One is computed and one waits in the thread before the third asks.
+    const young = ["a", "b", "c", "d"].map((name) => compute(name, 2));
+    await Promise.all([...young, compute("old", 1)]);
+    assert.deepEqual(ended, ["a", "b", "old", "c", "d"]);
   });
 
   it("read a model once for all of them, however many shards ask", async () => {

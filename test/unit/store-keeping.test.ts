@@ -206,6 +206,7 @@ function watching(
     url: store.url,
     get: (key, options) => store.get(key, options),
     put: (key, body, options) => store.put(key, body, options),
+    putStream: (key, chunks, options) => store.putStream(key, chunks, options),
     head: (key) => store.head(key),
     sweep: (remove) => store.sweep(remove),
     async *list(prefix, options) {

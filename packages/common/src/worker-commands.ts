@@ -26,6 +26,8 @@ export const workerOptions = z
     concurrency: z.int().min(1).max(64),
     /** Threads of the device's runtime on the CPU. */
     threads: z.int().min(1).max(1024),
+    /** Views per batch on the device; the worker has a value for each kind of device. Changes no result on a CPU. */
+    viewsPerBatch: z.int().min(1).max(4096).optional(),
     /** MiB of files that are fetched and not decoded yet, over all shards in flight. */
     bytesInFlightMib: z
       .int()

@@ -58,7 +58,10 @@ export interface ProcessorOptions {
 
 /** Makes BullMQ's processor: payload in, stage run, board told, errors worded for the queue. */
 export function createProcessor(options: ProcessorOptions) {
+  let begun = 0;
   return async (job: Job, token?: string): Promise<StageOutcome> => {
+    const order = begun;
+    begun += 1;
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
     const board = new RunBoard(options.redis, payload.id);
     const heart = new JobHeart(job, payload, board, options);
@@ -72,7 +75,7 @@ export function createProcessor(options: ProcessorOptions) {
       if (trial !== undefined) {
         options.log.warn({ job: job.id, deaths: job.stalledCounter }, "decoding its files one by one");
       }
-      const work = routeJob(payload, { ...heart.context, trial }, options.reduce);
+      const work = routeJob(payload, { ...heart.context, trial, order }, options.reduce);
       options.underWay.add(work);
       const deviceIdle = watchDevice(options.device);
       const done = await unlessAborted(
@@ -193,7 +196,7 @@ async function failure(
 
 /** Watches over one job: aborts it when its run is over, carries its progress to the board. */
 class JobHeart {
-  readonly context: Omit<DeviceStageContext, "trial">;
+  readonly context: Omit<DeviceStageContext, "trial" | "order">;
   readonly #abort = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #beat: () => Promise<void>;

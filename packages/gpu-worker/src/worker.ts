@@ -28,8 +28,8 @@ import type { ReduceThreadData } from "./threads/reduce-thread.js";
 import { ThreadClient } from "./threads/thread-rpc.js";
 
 /**
- * Base images times views per batch on the device. Results do not depend on it. On a CPU smaller batches leave more
- * in its caches: 60 images a second with 12, 56 with 24.
+ * Base images times views per batch on the device, where `--batch` says nothing. On a CPU no result depends on it, and time hardly
+ * (docs/decisions/2026-11-22-device-settings.md).
  */
 export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfies Record<Device, number>;
 
@@ -79,8 +79,9 @@ async function startServing(
   });
   releases.add("device", () => device.stop());
   const report = await unlessAborted(stop.drain, device.report());
+  const batchViews = options.viewsPerBatch ?? viewsPerBatch[options.device];
   process.stderr.write(
-    `worker ${process.pid}: ${engine} on ${report.description}, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
+    `worker ${process.pid}: ${engine} on ${report.description}, ${batchViews} views a batch, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
   );
   const reduceData: ReduceThreadData = { storeUrl, threads, engine, logLevel: options.logLevel };
   const reduce = new ThreadClient(new URL("./threads/reduce-thread.js", import.meta.url), reduceData);
@@ -97,7 +98,7 @@ async function startServing(
     reduce,
     engine,
     threads,
-    viewsPerBatch: viewsPerBatch[options.device],
+    viewsPerBatch: batchViews,
     budgets: createPictureBudgets(options),
     libraries: new RowLibraries(store),
     log,

@@ -33,6 +33,8 @@ export interface ClusterFlags {
   readonly device?: Device;
   readonly engine?: EngineName;
   readonly concurrency?: number;
+  /** Views on the device at once. */
+  readonly batch?: number;
   /** MiB. */
   readonly bytesInFlight?: number;
   /** MiB. */
@@ -115,6 +117,7 @@ function refuseWorkerFlags(flags: ClusterFlags): void {
     device: "--device",
     engine: "--engine",
     concurrency: "--concurrency",
+    batch: "--batch",
     bytesInFlight: "--bytes-in-flight",
     pixelsInFlight: "--pixels-in-flight",
   } as const;
@@ -143,6 +146,7 @@ export function localWorkers(flags: ClusterFlags): { workers: number; workerFlag
   const workerFlags = [
     ...["--threads", String(threads), "--device", flags.device ?? "cpu", "--engine", flags.engine ?? "onnx"],
     ...["--concurrency", String(flags.concurrency ?? 2), "--log-level", flags.logLevel],
+    ...(flags.batch === undefined ? [] : ["--batch", String(flags.batch)]),
     ...(flags.bytesInFlight === undefined ? [] : ["--bytes-in-flight", String(flags.bytesInFlight)]),
     ...(flags.pixelsInFlight === undefined ? [] : ["--pixels-in-flight", String(flags.pixelsInFlight)]),
   ];

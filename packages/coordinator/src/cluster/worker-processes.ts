@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { errorCodes, TrommelError, type ErrorCode } from "@trommel/common";
 import type { Logger } from "pino";
@@ -109,7 +110,14 @@ export class WorkerProcesses {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
       // The Redis URL travels by environment: argument lists are public on a machine, and it may hold a password.
       // glibc's per-thread arenas keep freed picture buffers; two of them keep memory flat.
-      env: { MALLOC_ARENA_MAX: "2", ...process.env, TROMMEL_REDIS_URL: redisUrl, TROMMEL_STORE: storeUrl },
+      // libvips decodes on libuv's threads, of which there are four unless told otherwise.
+      env: {
+        MALLOC_ARENA_MAX: "2",
+        UV_THREADPOOL_SIZE: String(Math.max(4, availableParallelism())),
+        ...process.env,
+        TROMMEL_REDIS_URL: redisUrl,
+        TROMMEL_STORE: storeUrl,
+      },
     });
     this.#children.add(child);
     return child;

@@ -1,5 +1,6 @@
 import sharp from "sharp";
 import type { Metadata } from "sharp";
+import { jpegHeader } from "./jpeg-header.js";
 import { pictureFormat } from "./picture-format.js";
 
 /**
@@ -27,9 +28,9 @@ const sampleBytesAtMost = 16;
  */
 export async function decodeMemoryBytes(bytes: Uint8Array, maxPixels: number): Promise<number> {
   if (pictureFormat(bytes).kind !== "decodable") return 0;
-  let header: Metadata;
+  let header: PictureHeader | undefined = jpegHeader(bytes);
   try {
-    header = await sharp(bytes, { limitInputPixels: false, failOn: "none" }).metadata();
+    header ??= await sharp(bytes, { limitInputPixels: false, failOn: "none" }).metadata();
   } catch {
     return 0;
   }

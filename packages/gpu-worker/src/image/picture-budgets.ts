@@ -1,5 +1,7 @@
+import { availableParallelism } from "node:os";
 import type { WorkerOptions } from "@trommel/common";
 import { MemoryBudget } from "./memory-budget.js";
+import { OrderedTurns } from "./ordered-turns.js";
 
 /** What the pictures of a worker may take in memory, over all of its shards in flight. */
 export interface PictureBudgets {
@@ -9,7 +11,12 @@ export interface PictureBudgets {
   readonly decoding: MemoryBudget;
   /** Base images that wait for their turn. */
   readonly waiting: MemoryBudget;
+  /** To be decoded, by the shard's place in the order in which the worker began them. */
+  readonly turns: OrderedTurns;
 }
+
+/** Pictures that are decoded at once, at least: as many as Node.js has threads for it by default. */
+const decodesAtOnce = 4;
 
 /** Of the pixels in flight; decoding takes the rest. */
 const waitingShare = 0.25;
@@ -22,5 +29,6 @@ export function createPictureBudgets(
     files: new MemoryBudget(options.bytesInFlightMib * 2 ** 20),
     decoding: new MemoryBudget(pixelBytes * (1 - waitingShare)),
     waiting: new MemoryBudget(pixelBytes * waitingShare),
+    turns: new OrderedTurns(Math.max(decodesAtOnce, availableParallelism())),
   };
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { TrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
 import pLimit from "p-limit";
 import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "./decode-image.js";
@@ -7,7 +8,7 @@ import type { PictureBudgets } from "./picture-budgets.js";
 import { readPatiently, type PatientReader, type ReadOutcome } from "./read-patiently.js";
 
 /** Files of a shard that are fetched or decoded at once; how much they take is for the budgets to bound. */
-const filesAtOnce = 8;
+const filesAtOnce = Math.max(8, 2 * availableParallelism());
 
 /** How long one try of one file may take. They shape no pixels, so they are the worker's and in no fingerprint. */
 const pictureBounds = {
@@ -74,6 +75,8 @@ export interface PictureStreamOptions {
   readonly window: number;
   /** Shared by every shard of the process. @default no bound but `window` */
   readonly budgets?: PictureBudgets;
+  /** Of this shard among those of the process: the least is decoded first. @default 0 */
+  readonly order?: number;
   readonly signal: AbortSignal;
 }
 
@@ -136,7 +139,7 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
 }
 
 /**
- * Room is asked for in one order: that of the base image, of the file, of its decoding. Whoever holds a later one waits
+ * Room is asked for in one order: that of the base image, of the file, a turn to decode, of its decoding. Whoever holds a later one waits
  * for no earlier one; and room for base images is granted in shard order, so that the picture whose turn it is has its
  * own. So nobody waits for ever.
  */
@@ -209,13 +212,15 @@ async function decodeWithRoom(
   signal: AbortSignal,
   options: PictureStreamOptions,
 ): Promise<FileOutcome> {
-  const { budgets, decode, decodeFile } = options;
+  const { budgets, decode, decodeFile, order = 0 } = options;
   const timeoutMs = options.bounds?.decodeTimeoutMs ?? pictureBounds.decodeTimeoutMs;
   // Its header may be what a worker died of: a file that is decoded elsewhere is not looked into here.
   const isHere = budgets !== undefined && decodeFile === undefined;
-  const sizeBytes = isHere ? await decodeMemoryBytes(bytes, decode.maxPixels) : 0;
-  const giveBack = await reserve(options, "decoding", sizeBytes, signal);
+  const endTurn = isHere ? await budgets.turns.take(order, signal) : () => undefined;
+  let giveBack: GiveBack = () => undefined;
   try {
+    const sizeBytes = isHere ? await decodeMemoryBytes(bytes, decode.maxPixels) : 0;
+    giveBack = await reserve(options, "decoding", sizeBytes, signal);
     const tryOnce = (): Promise<FileOutcome> =>
       decodeFile?.(position, bytes, timeoutMs) ?? decodeImage(bytes, decode, timeoutMs);
     const decoded = await tryOnce();
@@ -224,12 +229,13 @@ async function decodeWithRoom(
     return timedOut ? await tryOnce() : decoded;
   } finally {
     giveBack();
+    endTurn();
   }
 }
 
 async function reserve(
   { budgets }: PictureStreamOptions,
-  kind: keyof PictureBudgets,
+  kind: "files" | "decoding" | "waiting",
   sizeBytes: number,
   signal: AbortSignal,
 ): Promise<GiveBack> {

@@ -36,6 +36,8 @@ export interface DeviceStageContext extends StageContext {
   readonly viewsPerBatch: number;
   /** Where a worker died of this shard, or seemed to: its files are then decoded one by one. */
   readonly trial: ShardTrial | undefined;
+  /** Of this job among those that the worker has begun: where several shards are under way, the oldest goes first. */
+  readonly order: number;
   /** What the pictures of all shards under way may take together. */
   readonly budgets: PictureBudgets;
   /** Gives a shard's pictures. @default {@link streamPictures}, which fetches and decodes its files */

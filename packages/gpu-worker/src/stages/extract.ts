@@ -129,7 +129,11 @@ async function computeRows(
     recognise,
     run: async (batch) => {
       await (ready ??= ensureExtractor(config, context));
-      const computed = await context.device.extract(extractorKey(config), withViews(config, batch));
+      const computed = await context.device.extract(
+        extractorKey(config),
+        withViews(config, batch),
+        context.order,
+      );
       const imageLength = viewCount * dimension;
       for (const [b, position] of batch.positions.entries())
         rows.set(position, computed.subarray(b * imageLength, (b + 1) * imageLength));

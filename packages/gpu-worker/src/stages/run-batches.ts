@@ -81,6 +81,7 @@ export async function runBatches(options: {
         ((position, bytes, timeoutMs) => oneByOne.decode(position, bytes, { alone: false, timeoutMs })),
       window: windowBatches * batchSize * context.device.laneCount,
       budgets: context.budgets,
+      order: context.order,
     })) {
       if (!picture.ok) {
         const { position, key, reason, detail, tries } = picture;

@@ -143,7 +143,8 @@ async function scoreShard(
     run: async (batch) => {
       // The place is taken before the first wait, so that rows stand in shard order whichever batch ends first.
       const place = scored.push({ rows: [], kaggle: "" }) - 1;
-      const probabilities = await device.classify(modelKey, batch.pixels, batch.positions.length);
+      const { pixels, positions } = batch;
+      const probabilities = await device.classify(modelKey, pixels, positions.length, context.order);
       const rows = batch.keys.map((key, i) => {
         const row = probabilities.subarray(i * classCount, (i + 1) * classCount);
         return scoreRowOf(key, row, manifest.labels, config.topK);

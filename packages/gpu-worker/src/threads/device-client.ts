@@ -1,9 +1,12 @@
 import type { DeviceReport, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
 import type { ClassifierRequest, DeviceThreadData } from "./device-thread.js";
+import { OrderedTurns } from "../image/ordered-turns.js";
 import { ThreadClient } from "./thread-rpc.js";
 
 /** Sessions that a CPU runs side by side, at most: each has its own weights and activations in memory. */
 const lanesAtMost = 4;
+/** Batches that a lane has been given: one is computed, the next is there when it ends. */
+const batchesPerLane = 2;
 
 /**
  * The device, as the stages see it: models are loaded by key, batches are moved there and back.
@@ -15,9 +18,11 @@ const lanesAtMost = 4;
  */
 export class DeviceClient {
   readonly #lanes: readonly DeviceLane[];
+  readonly #turns: OrderedTurns;
 
   constructor(data: DeviceThreadData) {
     this.#lanes = shareOutThreads(data).map((threads) => new DeviceLane({ ...data, threads }));
+    this.#turns = new OrderedTurns(batchesPerLane * this.#lanes.length);
   }
 
   /** How many batches run at once. */
@@ -51,18 +56,35 @@ export class DeviceClient {
     await Promise.all(this.#lanes.map((lane) => lane.ensureClassifier(key, read)));
   }
 
-  /** The batch's pixels are moved: they are gone here afterwards. @returns float32 [B·V, D] */
-  async extract(key: string, batch: ViewBatch): Promise<Float32Array> {
-    return await this.#idlest().extract(key, batch);
+  /**
+   * The batch's pixels are moved: they are gone here afterwards.
+   * @param order among the batches that wait for the device the least goes first. @default 0
+   * @returns float32 [B·V, D]
+   */
+  async extract(key: string, batch: ViewBatch, order = 0): Promise<Float32Array> {
+    return await this.#inTurn(order, (lane) => lane.extract(key, batch));
   }
 
-  /** The pixels are moved. @returns float32 [imageCount, classes] */
-  async classify(key: string, pixels: Uint8Array, imageCount: number): Promise<Float32Array> {
-    return await this.#idlest().classify(key, pixels, imageCount);
+  /**
+   * The pixels are moved.
+   * @param order as for {@link extract}
+   * @returns float32 [imageCount, classes]
+   */
+  async classify(key: string, pixels: Uint8Array, imageCount: number, order = 0): Promise<Float32Array> {
+    return await this.#inTurn(order, (lane) => lane.classify(key, pixels, imageCount));
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
+  }
+
+  async #inTurn(order: number, compute: (lane: DeviceLane) => Promise<Float32Array>): Promise<Float32Array> {
+    const giveBack = await this.#turns.take(order);
+    try {
+      return await compute(this.#idlest());
+    } finally {
+      giveBack();
+    }
   }
 
   #idlest(): DeviceLane {

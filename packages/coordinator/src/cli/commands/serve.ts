@@ -50,6 +50,7 @@ export async function coordinator(
 type WorkerFlags = GlobalFlags & {
   readonly concurrency: number;
   readonly threads?: number;
+  readonly batch?: number;
   readonly bytesInFlight?: number;
   readonly pixelsInFlight?: number;
   readonly device?: Device;
@@ -80,6 +81,7 @@ export async function worker(flags: WorkerFlags): Promise<void> {
     storeUrl,
     concurrency: flags.concurrency,
     threads: flags.threads ?? availableParallelism(),
+    ...(flags.batch === undefined ? {} : { viewsPerBatch: flags.batch }),
     bytesInFlightMib: flags.bytesInFlight ?? inFlightDefaults.bytesInFlightMib,
     pixelsInFlightMib: flags.pixelsInFlight ?? inFlightDefaults.pixelsInFlightMib,
     device: flags.device ?? "cpu",

@@ -43,6 +43,11 @@ export function workerFlags(command: Command): Command {
       positiveInteger,
     )
     .option(
+      "--batch <views>",
+      "views that the device computes at once (default: 12, 24 on a GPU)",
+      positiveInteger,
+    )
+    .option(
       "--pixels-in-flight <MiB>",
       `what a worker's decoding and decoded pictures take (default: ${pixelsInFlightMib})`,
       positiveInteger,
