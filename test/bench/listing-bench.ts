@@ -18,7 +18,7 @@ import type { Redis } from "ioredis";
 import { BenchChild } from "./child.js";
 import { comparisonRow } from "./comparison-row.js";
 import { peakResidentMiB } from "./process-usage.js";
-import { redisMemoryMib } from "./redis-usage.js";
+import { redisMemoryMb } from "./redis-usage.js";
 import type { BenchResult, BenchSetting } from "./result.js";
 import type { SyntheticCoordinatorOptions } from "./synthetic-coordinator.js";
 import { startSyntheticRun, startSyntheticScoring } from "./synthetic-subject.js";
@@ -39,9 +39,9 @@ interface Listing {
   readonly listedSeconds: number;
   /** To the last job. */
   readonly queuedSeconds: number;
-  readonly coordinatorMib: number;
-  readonly redisUsedMib: number;
-  readonly redisResidentMib: number;
+  readonly coordinatorMb: number;
+  readonly redisUsedMb: number;
+  readonly redisResidentMb: number;
 }
 
 /**
@@ -75,9 +75,9 @@ function rowsOf(subject: Subject, listing: Listing) {
     });
   return [
     row("first job queued after, s", listing.firstJobSeconds, 2, 2),
-    row("peak of the coordinator's resident memory, MiB", listing.coordinatorMib, 0, 250),
-    row("peak of Redis's resident memory, MiB", listing.redisResidentMib, 0, 200),
-    row("peak of Redis's data, MiB", listing.redisUsedMib, 0),
+    row("peak of the coordinator's resident memory, MB", listing.coordinatorMb, 0, 250),
+    row("peak of Redis's resident memory, MB", listing.redisResidentMb, 0, 200),
+    row("peak of Redis's data, MB", listing.redisUsedMb, 0),
     row("keys listed per second", keys / listing.listedSeconds, 0),
     row("last job queued after, s", listing.queuedSeconds, 1),
   ];
@@ -111,7 +111,7 @@ async function measureListing(subject: Subject, setting: BenchSetting): Promise<
     return {
       firstJobSeconds: (firstJobMs - startMs) / 1000,
       ...rest,
-      coordinatorMib: await peakResidentMiB(coordinator.pid),
+      coordinatorMb: ((await peakResidentMiB(coordinator.pid)) * 2 ** 20) / 1e6,
     };
   } finally {
     await releases.releaseAll();
@@ -143,23 +143,23 @@ async function follow(followed: {
   readonly board: RunBoard;
   readonly attempt: number;
   readonly startMs: number;
-}): Promise<Omit<Listing, "firstJobSeconds" | "coordinatorMib">> {
+}): Promise<Omit<Listing, "firstJobSeconds" | "coordinatorMb">> {
   const { subject, store, redis, board, attempt, startMs } = followed;
   const isTraining = subject === "training";
   const listingKey = isTraining ? runKeys(subject).listing : scoringKeys(subject).listing;
   const seconds = (): number => (Date.now() - startMs) / 1000;
-  let [redisUsedMib, redisResidentMib] = [0, 0];
+  let [redisUsedMb, redisResidentMb] = [0, 0];
   let listedSeconds: number | undefined;
   for (;;) {
-    const { used, resident } = await redisMemoryMib(redis);
-    redisUsedMib = Math.max(redisUsedMib, used);
-    redisResidentMib = Math.max(redisResidentMib, resident);
+    const { used, resident } = await redisMemoryMb(redis);
+    redisUsedMb = Math.max(redisUsedMb, used);
+    redisResidentMb = Math.max(redisResidentMb, resident);
     const error = (await board.state())?.error;
     if (error !== undefined) throw runErrorToThrow(error);
     if ((await store.head(listingKey)) !== undefined) listedSeconds ??= seconds();
     const { done } = await board.progress(attempt, isTraining ? "plan-run" : "plan-scoring");
     if (listedSeconds !== undefined && done === 1) {
-      return { listedSeconds, queuedSeconds: seconds(), redisUsedMib, redisResidentMib };
+      return { listedSeconds, queuedSeconds: seconds(), redisUsedMb, redisResidentMb };
     }
     await sleep(sampleMs);
   }

@@ -50,7 +50,7 @@ export async function runPeer<Schema extends z.ZodType<object>>(
 }
 
 /** The first interpreter that has all of `modules`, or what the first one lacks. */
-export async function pythonWith(modules: readonly string[]): Promise<string | Missing> {
+async function pythonWith(modules: readonly string[]): Promise<string | Missing> {
   let first: Missing | undefined;
   for (const python of interpreters) {
     const lacking = await lackingModules(python, modules);

@@ -3,7 +3,9 @@ import path from "node:path";
 import { outputKeys, runConfig, runKeys } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { z } from "zod";
+import { comparisonRow } from "./comparison-row.js";
 import type { Material } from "./material.js";
+import { runPeer, type Missing } from "./peer.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
 import { trommel } from "./trommel-command.js";
 
@@ -12,7 +14,18 @@ const workers = 2;
 
 const trained = z.object({ accuracy: z.number(), macroF1: z.number(), logLoss: z.number() });
 
-/** The main job as a person types it, by the command line: training with the run's backbones, then scoring. */
+const peerResult = z.object({
+  ...trained.shape,
+  components: z.int(),
+  seconds: z.number(),
+  stages: z.record(z.string(), z.number()),
+});
+type PeerResult = z.infer<typeof peerResult>;
+
+/**
+ * The main job as a person types it, by the command line: training with the run's backbones, then scoring. Beside it a script that
+ * does the same training with PyTorch and numpy.
+ */
 export async function benchRun(
   material: Material,
   store: string,
@@ -30,27 +43,75 @@ export async function benchRun(
   await trommel("score", material.pictures, "--model", run, "--output", scores, ...cluster);
   const scoreEnd = Date.now();
 
+  const peer = await runInPython(material, store, setting);
   const stages = [
     ...stageTimes(trainStart, await trainMoments(store)),
     ...stageTimes(trainEnd, await scoreMoments(scores)),
   ];
   return {
-    measured: { stages, accuracy, macroF1, logLoss, trainMs: trainEnd - trainStart },
+    measured: { stages, accuracy, macroF1, logLoss, trainMs: trainEnd - trainStart, peer },
     rows: [
-      ...stages.map(({ stage, spentMs }) => ({ what: `run: ${stage}, s`, value: seconds(spentMs) })),
-      { what: "run: the command train, whole, s", value: seconds(trainEnd - trainStart), target: "< 480" },
-      { what: "run: the command score, whole, s", value: seconds(scoreEnd - trainEnd) },
+      comparisonRow({
+        what: "run: the command train, whole, s (anchor: PyTorch, numpy)",
+        own: [(trainEnd - trainStart) / 1000],
+        anchor: anchorOf(peer, (result) => result.seconds),
+        ratio: "anchor/own",
+      }),
+      ...stages.map(({ stage, spentMs }) => ({
+        what: `run: ${stage}, s`,
+        value: seconds(spentMs),
+        ...stageOfPeer(peer, stage),
+      })),
+      comparisonRow({ what: "run: the command score, whole, s", own: [(scoreEnd - trainEnd) / 1000] }),
       ...quality(),
     ],
   };
 
   function quality(): BenchRow[] {
+    const row = (what: string, own: number, pick: (result: PeerResult) => number): BenchRow => ({
+      what: `run: validation ${what} (anchor: on a split of its own)`,
+      value: own.toFixed(4),
+      anchor: "missing" in peer ? peer.missing : pick(peer).toFixed(4),
+    });
+    const reached = { target: "≥ 0.87", reached: accuracy >= 0.87 };
     return [
-      { what: "run: validation accuracy", value: accuracy.toFixed(4), target: ">= 0.87" },
-      { what: "run: validation macro F1", value: macroF1.toFixed(4) },
-      { what: "run: validation log loss", value: logLoss.toFixed(4) },
+      { ...row("accuracy", accuracy, (result) => result.accuracy), ...reached },
+      row("macro F1", macroF1, (result) => result.macroF1),
+      row("log loss", logLoss, (result) => result.logLoss),
     ];
   }
+}
+
+/** Its networks are read from the layers that ours were imported from, so they compute the same. */
+async function runInPython(
+  material: Material,
+  store: string,
+  setting: BenchSetting,
+): Promise<PeerResult | Missing> {
+  if (!material.runBackbones.every((name) => name.startsWith("mobilenet-"))) {
+    return { missing: "the shared backbones, which are all that the script can read" };
+  }
+  const folders = await readdir(path.join(store, "backbones"));
+  const layersOf = (name: string): string => {
+    const folder = folders.find((id) => id.startsWith(`${name}@`));
+    return path.join(store, "backbones", folder ?? name, "layers");
+  };
+  setting.say("run: the same in PyTorch, which takes minutes");
+  return await runPeer(peerResult, {
+    script: "run.py",
+    args: [material.pictures, ...material.runBackbones.map(layersOf)],
+    modules: ["torch", "torchvision", "numpy", "PIL", "sklearn"],
+    threads: setting.threads,
+  });
+}
+
+const anchorOf = (peer: PeerResult | Missing, pick: (result: PeerResult) => number): number[] | Missing =>
+  "missing" in peer ? peer : [pick(peer)];
+
+/** Stages that the script has too, by the same name. */
+function stageOfPeer(peer: PeerResult | Missing, stage: string): Pick<BenchRow, "anchor"> {
+  const spent = "missing" in peer ? undefined : peer.stages[stage];
+  return spent === undefined ? {} : { anchor: spent.toFixed(1) };
 }
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(1);

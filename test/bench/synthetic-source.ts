@@ -10,11 +10,11 @@ export interface SyntheticKeys {
 const keysPerPage = 1000;
 
 /**
- * A bucket of generated keys, of 59 bytes each and in order. It lists as a server does, page by page and from any key on;
+ * A store of generated keys, of 59 bytes each and in order. It lists as a server does, page by page and from any key on;
  * it cannot be written.
  */
 export class SyntheticSource implements ObjectStore {
-  readonly url = "s3://synthetic/pictures";
+  readonly url = "file:///synthetic/pictures";
   readonly #count: number;
   readonly #perClass: number;
 

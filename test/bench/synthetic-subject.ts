@@ -16,7 +16,7 @@ import { startAttempt } from "@trommel/coordinator/run-control/run-state";
  * write them, which would look for both.
  */
 
-const location = "s3://synthetic/pictures";
+const location = "file:///synthetic/pictures";
 
 /** Of the one backbone, which is in no store. */
 export const syntheticBackbone = { dimension: 16, inputSize: 32 } as const;

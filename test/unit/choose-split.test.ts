@@ -24,7 +24,7 @@ function chooseSplitOf(dataset: Dataset, { rankOf, remembered, ...share }: Choic
     images.endShard();
     shards.push(shard);
   }
-  const positions = chooseSplit(images, share);
+  const positions = Array.from(chooseSplit(images, share), (ofShard) => [...ofShard]);
   assert.equal(positions.length, shards.length);
   return positions.flatMap((chosen, index) => chosen.map((position) => shards[index]?.[position] ?? "none"));
 }
@@ -57,6 +57,22 @@ describe("chooseSplit", () => {
     }
     assert.deepEqual(chosen, [...chosen].sort(compareUtf8));
     assert.equal(new Set(chosen).size, chosen.length);
+  });
+
+  it("is right too where ranks are all high, and for more classes than two bytes number", () => {
+    const high = { rankOf: (key: string) => 2 ** 32 - 1 - key.length, fraction: 0.1, of: "class" } as const;
+    const dataset = datasetOf({ a: 1200, b: 20 });
+    assert.deepEqual(
+      chooseSplitOf(dataset, { ...high, remembered: new Set() }),
+      chooseByKeys(dataset, { ...high, remembered: new Set() }),
+    );
+
+    const images = new RankedImages();
+    const classes = 40_000;
+    for (const rank of [5, 3]) for (let i = 0; i < classes; i += 1) images.add(String(i), rank, false);
+    images.endShard();
+    const second = Array.from({ length: classes }, (_, i) => classes + i);
+    assert.deepEqual([...chooseSplit(images, { fraction: 0.1, of: "class" }).at(0)], second);
   });
 
   it("leaves a training image in every class, however large the share", () => {

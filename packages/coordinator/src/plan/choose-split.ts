@@ -22,7 +22,7 @@ export function splitRank(seed: number, key: string): number {
 export function chooseSplit(
   images: RankedImages,
   options: Pick<Recipe["validation"], "fraction" | "of">,
-): number[][] {
+): ShardPositions {
   checkClasses(images.labels, images.counts);
   let smallest = Infinity;
   for (const count of images.counts) smallest = Math.min(smallest, count);
@@ -35,7 +35,9 @@ export function chooseSplit(
     if (kept === count) throw nothingToTrain(images.labels[index] ?? "", count);
     return Math.max(0, Math.min(Math.max(1, share) - kept, count - kept - 1));
   });
-  return positionsOf(images, lowestRanks(images, wanted));
+  const remembered = images.rememberedCounts.reduce((sum, count) => sum + count, 0);
+  const count = wanted.reduce((sum, ofClass) => sum + ofClass, remembered);
+  return positionsOf(images, lowestRanks(images, wanted), count);
 }
 
 /** What an image's rank must be to be among those of its class that are wanted. */
@@ -98,19 +100,50 @@ function boundCandidates(
   }
 }
 
-function positionsOf(images: RankedImages, bounds: readonly RankBound[]): number[][] {
-  const positions: number[][] = images.shardSizes.map(() => []);
-  let shard = 0;
+/** Positions in each shard, all of them in one array: there may be a million, in tens of thousands of shards. */
+export class ShardPositions implements Iterable<Uint32Array> {
+  readonly #all: Uint32Array;
+  /** Where each shard's end. */
+  readonly #ends: readonly number[];
+
+  constructor(all: Uint32Array, ends: readonly number[]) {
+    this.#all = all;
+    this.#ends = ends;
+  }
+
+  /** Shards. */
+  get length(): number {
+    return this.#ends.length;
+  }
+
+  at(shard: number): Uint32Array {
+    return this.#all.subarray(this.#ends[shard - 1] ?? 0, this.#ends[shard]);
+  }
+
+  *[Symbol.iterator](): Generator<Uint32Array> {
+    for (let shard = 0; shard < this.length; shard += 1) yield this.at(shard);
+  }
+}
+
+/** @param count of all that are chosen */
+function positionsOf(images: RankedImages, bounds: readonly RankBound[], count: number): ShardPositions {
+  const all = new Uint32Array(count);
+  const ends: number[] = [];
+  let found = 0;
   let position = 0;
   images.forEach((classIndex, rank, remembered) => {
-    while (position === images.shardSizes[shard]) {
-      shard += 1;
+    while (position === images.shardSizes[ends.length]) {
+      ends.push(found);
       position = 0;
     }
-    if (remembered || isWithin(bounds[classIndex], rank)) positions[shard]?.push(position);
+    if (remembered || isWithin(bounds[classIndex], rank)) {
+      all[found] = position;
+      found += 1;
+    }
     position += 1;
   });
-  return positions;
+  while (ends.length < images.shardSizes.length) ends.push(found);
+  return new ShardPositions(all, ends);
 }
 
 /** Counts those that equal the bound down; to be asked once for each image, in listing order. */

@@ -11,7 +11,7 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { splitRank } from "./choose-split.js";
+import { chooseSplit, splitRank } from "./choose-split.js";
 import type { PlanContext } from "./plan-context.js";
 import { RankedImages } from "./ranked-images.js";
 import { feedShards, numbersFrom, type ListedSoFar } from "./shard-feeder.js";
@@ -105,9 +105,13 @@ export async function listDataset(
   }
   if (totals.images === 0) throw emptyDataset(config, totals.skipped);
   const classes = countClasses(config, ranked);
-  await (isRetryRun(config)
-    ? extendSplit(store, config, triedAgain)
-    : writeSplit(store, config, ranked, memory));
+  if (isRetryRun(config)) {
+    await extendSplit(store, config, triedAgain);
+  } else {
+    const chosen = chooseSplit(ranked, config.recipe.validation);
+    ranked.forget();
+    await writeSplit(store, config, chosen, memory);
+  }
   const summary: ListingSummary = {
     formatVersion: 1,
     listed: totals.images + totals.skipped,

@@ -1,6 +1,7 @@
 /**
- * The labelled images of a listing, in its order, as what the split is chosen by: six bytes each (eight where there are
- * more than 32,768 classes), so that ten million of them take 60 MB, and no key.
+ * The labelled images of a listing, in its order, as what the split is chosen by: four bytes each for the rank, and for the
+ * class next to nothing where a class's images come one after another, as those of a class folder do, and two otherwise
+ * (four beyond 32,768 classes). So ten million of them take 40 to 60 MB, and no key.
  */
 export class RankedImages {
   /** In the order in which they were first met. */
@@ -12,9 +13,10 @@ export class RankedImages {
   /** Images of each shard. */
   readonly shardSizes: number[] = [];
   readonly #indices = new Map<string, number>();
-  readonly #ranks = new Column();
+  readonly #ranks: Uint32Array[] = [];
   /** Twice the class's index, and one more for remembered images. */
-  readonly #classes = new Column();
+  readonly #tags: TagBlock[] = [];
+  #length = 0;
   #shardStart = 0;
 
   /** @param rank 32 bits; see splitRank */
@@ -28,43 +30,74 @@ export class RankedImages {
     }
     this.counts[index]! += 1;
     if (remembered) this.rememberedCounts[index]! += 1;
-    this.#ranks.push(rank);
-    this.#classes.push(2 * index + (remembered ? 1 : 0));
+    const offset = this.#length % blockSize;
+    if (offset === 0) {
+      this.#ranks.push(new Uint32Array(blockSize));
+      this.#tags.push(new TagBlock());
+    }
+    this.#ranks.at(-1)![offset] = rank;
+    this.#tags.at(-1)!.push(2 * index + (remembered ? 1 : 0));
+    this.#length += 1;
   }
 
   /** What was added since the last call was a shard. */
   endShard(): void {
-    this.shardSizes.push(this.#ranks.length - this.#shardStart);
-    this.#shardStart = this.#ranks.length;
+    this.shardSizes.push(this.#length - this.#shardStart);
+    this.#shardStart = this.#length;
+  }
+
+  /** Leaves the labels and their counts alone: what is written next needs the room. */
+  forget(): void {
+    this.#ranks.length = 0;
+    this.#tags.length = 0;
   }
 
   forEach(visit: (classIndex: number, rank: number, remembered: boolean) => void): void {
-    const classes = this.#classes.blocks;
-    for (const [block, ranks] of this.#ranks.blocks.entries()) {
-      const tags = classes[block]!;
-      const end = Math.min(blockSize, this.#ranks.length - block * blockSize);
-      for (let i = 0; i < end; i += 1) visit(tags[i]! >>> 1, ranks[i]!, (tags[i]! & 1) === 1);
+    for (const [block, tags] of this.#tags.entries()) {
+      const ranks = this.#ranks[block]!;
+      tags.forEach((tag, i) => visit(tag >>> 1, ranks[i]!, (tag & 1) === 1));
     }
   }
 }
 
 const blockSize = 2 ** 16;
+/** With more of them a block is no smaller for being kept as runs. */
+const runsAtMost = blockSize / 16;
 const shortEnd = 2 ** 16;
 
-/** A growing array of 32-bit numbers that is never copied. Blocks of small numbers take two bytes each. */
-class Column {
-  readonly blocks: (Uint16Array | Uint32Array)[] = [];
-  length = 0;
+/** So many numbers in a row: as runs of equal ones while these are few, then each by itself. */
+class TagBlock {
+  #length = 0;
+  #runs: { readonly tag: number; end: number }[] = [];
+  #each: Uint16Array | Uint32Array | undefined;
 
-  push(value: number): void {
-    const offset = this.length % blockSize;
-    if (offset === 0) this.blocks.push(new (value < shortEnd ? Uint16Array : Uint32Array)(blockSize));
-    let block = this.blocks.at(-1)!;
-    if (value >= shortEnd && block instanceof Uint16Array) {
-      block = Uint32Array.from(block);
-      this.blocks[this.blocks.length - 1] = block;
+  push(tag: number): void {
+    const last = this.#runs.at(-1);
+    this.#length += 1;
+    if (this.#each === undefined) {
+      if (last?.tag === tag) last.end = this.#length;
+      else this.#runs.push({ tag, end: this.#length });
+      if (this.#runs.length > runsAtMost) this.#spread();
+      return;
     }
-    block[offset] = value;
-    this.length += 1;
+    if (tag >= shortEnd && this.#each instanceof Uint16Array) this.#each = Uint32Array.from(this.#each);
+    this.#each[this.#length - 1] = tag;
+  }
+
+  forEach(visit: (tag: number, index: number) => void): void {
+    if (this.#each !== undefined) {
+      for (let i = 0; i < this.#length; i += 1) visit(this.#each[i]!, i);
+      return;
+    }
+    let i = 0;
+    for (const { tag, end } of this.#runs) for (; i < end; i += 1) visit(tag, i);
+  }
+
+  #spread(): void {
+    const isShort = this.#runs.every(({ tag }) => tag < shortEnd);
+    const each = new (isShort ? Uint16Array : Uint32Array)(blockSize);
+    this.forEach((tag, i) => (each[i] = tag));
+    this.#each = each;
+    this.#runs = [];
   }
 }

@@ -1,5 +1,7 @@
 import {
+  canonicalJson,
   runKeys,
+  sha256Hex,
   split as splitSchema,
   type ObjectStore,
   type RunConfig,
@@ -10,8 +12,7 @@ import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { chooseSplit } from "./choose-split.js";
-import type { RankedImages } from "./ranked-images.js";
+import type { ShardPositions } from "./choose-split.js";
 import type { SplitMemory } from "./split-memory.js";
 
 /** Of a bucket each takes a round trip, and there may be tens of thousands. */
@@ -24,27 +25,47 @@ const shardsReadAtOnce = 8;
 export async function writeSplit(
   store: ObjectStore,
   config: RunConfig,
-  images: RankedImages,
+  chosen: ShardPositions,
   memory: SplitMemory,
 ): Promise<void> {
   const { seed, validation } = config.recipe;
   const { split: splitKey } = runKeys(config.id);
-  const { fraction, of } = validation;
-  const chosen: Split = {
-    formatVersion: 2,
-    seed,
-    fraction,
-    validation: chooseSplit(images, { fraction, of }),
-  };
-  const body = sealedJson(chosen);
+  const { fraction } = validation;
+  const body = encodeSplit({ formatVersion: 2, seed, fraction }, chosen);
   const outcome = await store.put(splitKey, body, { ifAbsent: true, contentType: "application/json" });
   const standing =
     outcome === "written"
       ? chosen
-      : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey);
-  const count = standing.validation.reduce((sum, positions) => sum + positions.length, 0);
+      : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey).validation;
+  let count = 0;
+  for (const positions of standing) count += positions.length;
   // Also on a retry: the try before may have ended between the two.
   await memory.write(validationKeys(store, config.id, standing), count);
+}
+
+const piecesAtOnce = 64;
+
+/** As `sealedJson` writes it, whose last field the positions are: of a million of them its texts would take several times as much. */
+function encodeSplit(rest: Omit<Split, "validation">, positions: ShardPositions): Buffer {
+  const validation = encodePositions(positions);
+  const around = (fields: Readonly<Record<string, unknown>>): Buffer => {
+    const empty = canonicalJson({ ...fields, validation: [] });
+    return Buffer.concat([Buffer.from(empty.slice(0, -"[]}".length), "utf8"), validation, Buffer.from("}")]);
+  };
+  return around({ ...rest, sha256: sha256Hex(around(rest)) });
+}
+
+function encodePositions(positions: ShardPositions): Buffer {
+  const bytes: Buffer[] = [];
+  const pieces = ["["];
+  let comma = "";
+  for (const ofShard of positions) {
+    pieces.push(`${comma}[${ofShard.join(",")}]`);
+    comma = ",";
+    if (pieces.length >= piecesAtOnce) bytes.push(Buffer.from(pieces.splice(0).join(""), "utf8"));
+  }
+  bytes.push(Buffer.from(`${pieces.join("")}]`, "utf8"));
+  return Buffer.concat(bytes);
 }
 
 /**
@@ -70,14 +91,19 @@ export async function extendSplit(
 }
 
 /** The keys of a split, from the shards that it points into, in the order of the listing. */
-async function* validationKeys(store: ObjectStore, id: string, split: Split): AsyncGenerator<string> {
-  const having = split.validation.flatMap((positions, index) => (positions.length === 0 ? [] : [index]));
+async function* validationKeys(
+  store: ObjectStore,
+  id: string,
+  validation: ShardPositions | Split["validation"],
+): AsyncGenerator<string> {
+  const indices = Array.from({ length: validation.length }, (_, index) => index);
+  const having = indices.filter((index) => validation.at(index)?.length !== 0);
   const shards = readAhead(having, shardsReadAtOnce, async (index) => {
     const key = runKeys(id).shard(index);
     return parseShard(await store.get(key, readBounds.dataset), key);
   });
   for await (const { index, entries } of shards) {
-    for (const position of split.validation[index] ?? []) {
+    for (const position of validation.at(index) ?? []) {
       const entry = entries[position];
       if (entry !== undefined) yield entry.key;
     }
