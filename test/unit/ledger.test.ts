@@ -198,6 +198,8 @@ const damages: Record<string, Damage> = {
     if (one === undefined || other === undefined) return false;
     const same = (o: ShardOutcome) => JSON.stringify([o.ok, o.failed.map((row) => [row.position, row.key])]);
     if (same(one) === same(other)) return false;
+    // Nothing in a marker without failed rows tells two shards of one length apart but the artefact that it names.
+    if (other.failed.length === 0 && other.ok === stored.shards[a]?.entries.length) return false;
     stored.outcomes[a] = other;
     return true;
   },

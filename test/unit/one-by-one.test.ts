@@ -178,11 +178,17 @@ describe("a death that no file is to blame for", () => {
         }
       }
     })();
-    const { failed, pixels } = await through(files, trial).finally(() => (over = true));
-    await killer;
-    assert.ok(killed > 0);
-    assert.deepEqual(failed, []);
-    assert.equal(pixels.size, 24);
+    try {
+      // On a busy machine the killer may see no process in time.
+      while (killed === 0) {
+        const { failed, pixels } = await through(files, trial);
+        assert.deepEqual(failed, []);
+        assert.equal(pixels.size, 24);
+      }
+    } finally {
+      over = true;
+      await killer;
+    }
   });
 
   it("of a worker that is told to go while it decodes: nothing is held against the file", async () => {
