@@ -8,6 +8,7 @@ import {
   type StageProgress,
 } from "@trommel/common";
 import type { LocalCluster } from "../cluster/local-cluster.js";
+import { interruptedBy } from "./interrupt.js";
 import { Outage } from "./outage.js";
 import { openDisplay } from "./progress-display.js";
 import type { JobProducer } from "../run-control/job-producer.js";
@@ -39,7 +40,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   const display = openDisplay();
   const say = (line: string): void => void process.stderr.write(`trommel: ${subject.id}: ${line}\n`);
   const outage = new Outage(say);
-  const left = untilLeft(signal, () => interrupted(subject.id, cluster !== undefined));
+  const left = untilLeft(signal, () => interrupted(options));
   let requeues = 0;
   const look = async (): Promise<RunResult | undefined> => {
     const looking = readStatus(store, subject, producer).then((seen) =>
@@ -62,6 +63,8 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     for (;;) {
       cluster?.check();
       const looked = look().catch((thrown: unknown) => {
+        // What is left behind may find its connection closed.
+        if (signal.aborted) return undefined;
         // The run's own error is as final as the run is.
         if (thrown instanceof RunOver) throw thrown.error;
         outage.note(thrown);
@@ -88,13 +91,13 @@ function untilLeft(signal: AbortSignal, reason: () => TrommelError): Promise<nev
   return left;
 }
 
-function interrupted(id: string, ownCluster: boolean): TrommelError {
-  return new TrommelError(
-    "cancelled",
-    ownCluster
-      ? `stopped ${id}; the shards that are done are kept. 'trommel resume ${id}' continues it`
-      : `stopped following ${id}; it goes on. 'trommel status ${id} --follow' rejoins it`,
-    { context: { interrupted: true } },
+function interrupted({ subject: { id }, cluster, signal, store }: FollowOptions): TrommelError {
+  const place = `--store ${store.url}`;
+  return interruptedBy(
+    signal,
+    cluster === undefined
+      ? `stopped following ${id}; it goes on. 'trommel status ${id} --follow ${place}' rejoins it`
+      : `stopped ${id}; the shards that are done are kept. 'trommel resume ${id} ${place}' continues it`,
   );
 }
 
