@@ -15,7 +15,7 @@ import type { JobProducer } from "../run-control/job-producer.js";
 import { readStatus, type RunResult, type RunStatus, type Subject } from "../run-control/run-state.js";
 
 const pollMs = 500;
-/** How often one command queues its run again after Redis lost it. */
+/** How often one command queues its run again after Redis lost it, or after something damaged was removed. */
 const requeuesAtMost = 20;
 /** ioredis waits for ever for a Redis that is away; a look at a run does not. */
 const lookTimeoutMs = 60_000;
@@ -25,7 +25,7 @@ export interface FollowOptions {
   readonly subject: Subject;
   readonly producer: JobProducer;
   readonly cluster?: LocalCluster | undefined;
-  /** Queues the run again where Redis lost it; a follower that may not touch the run has none. */
+  /** Queues the run again where that helps; a follower that may not touch the run has none. */
   readonly requeue?: (lost: RunStatus) => Promise<unknown>;
   readonly signal: AbortSignal;
 }
@@ -50,10 +50,11 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     display.show(status);
     outage.over();
     if (status.result !== undefined) return status.result;
-    if (status.phase === "stopped" && options.requeue !== undefined && requeues < requeuesAtMost) {
+    const why = whyAgain(status);
+    if (why !== undefined && options.requeue !== undefined && requeues < requeuesAtMost) {
       requeues += 1;
       await withTimeout(options.requeue(status), lookTimeoutMs, `queue ${subject.id} again`);
-      say("Redis had lost it; it is queued again, and what is done is not repeated");
+      say(`${why}; it is queued again, and what is done is not repeated`);
       return undefined;
     }
     throwIfOver(status, subject.id);
@@ -77,6 +78,13 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   } finally {
     display.stop();
   }
+}
+
+/** What happened to a run that another attempt brings on by itself; undefined where none does. */
+function whyAgain({ phase, error }: RunStatus): string | undefined {
+  if (phase === "stopped") return "Redis had lost it";
+  if (phase !== "failed" || error?.removed !== true) return undefined;
+  return error.message.replace(/(has been removed).*$/s, "$1");
 }
 
 /** Rejects when the follower is told to leave, at once if it was already. */

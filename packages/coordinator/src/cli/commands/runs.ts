@@ -1,4 +1,4 @@
-import { TrommelError } from "@trommel/common";
+import { TrommelError, type RunError } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
 import {
   cancelSubject,
@@ -55,8 +55,12 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
     if (stage.stage === "extract" || stage.stage === "score") failed += stage.failedImages;
   }
   if (failed > 0) session.say(`  ${failed} files failed; 'trommel errors ${now.id}' lists them`);
-  if (now.error !== undefined) session.say(`  ${now.error.stage} failed: ${now.error.message}`);
+  if (now.error !== undefined) session.say(`  ${sayError(now.error)}`);
   session.result(now);
+}
+
+function sayError({ stage, message }: RunError): string {
+  return stage === "" ? message : `${stage} failed: ${message}`;
 }
 
 function describe(row: RunStatus): string {
