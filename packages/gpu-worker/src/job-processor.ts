@@ -194,9 +194,11 @@ async function failure(
   );
   // What is missing because a child failed was said by that child.
   if (tell && (await board.fail(payload.attempt, payload.stage, error))) {
-    await noteFailure(store, subjectOf(payload), runErrorOf(error, payload.stage)).catch((thrown: unknown) => {
-      log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to note the error in the store");
-    });
+    await noteFailure(store, subjectOf(payload), runErrorOf(error, payload.stage)).catch(
+      (thrown: unknown) => {
+        log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to note the error in the store");
+      },
+    );
   }
   return last ? new UnrecoverableError(error.message) : error;
 }

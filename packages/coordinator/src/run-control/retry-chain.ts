@@ -1,5 +1,6 @@
-import { parseJsonAs, runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
+import { runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
 import { readFailure } from "@trommel/common/artefacts/run-failure";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { readListing } from "../plan/stream-shards.js";
 import { readFailures, type Failures } from "./read-failures.js";
 import { readIfThere } from "./run-state.js";
@@ -15,7 +16,7 @@ export function nextRetryId({ id }: Pick<RunConfig, "id">): string {
 export async function findRunConfig(store: ObjectStore, id: string): Promise<RunConfig | undefined> {
   const key = runKeys(id).config;
   const body = await readIfThere(store, key);
-  return body === undefined ? undefined : parseJsonAs(runConfig, body, key);
+  return body === undefined ? undefined : parseSealedAs(runConfig, body, key);
 }
 
 /** The last run of the chain that begins with `first`, itself where nobody has tried it again. */
