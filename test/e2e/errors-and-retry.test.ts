@@ -160,7 +160,8 @@ describe("a run whose files are mended afterwards", () => {
 
   it("is tried again once more, and only those files are extracted", async () => {
     await writeFiles(dataset, whole);
-    const { id, ledger } = await json("retry", "first-retry1", "--follow");
+    // Whose last retry counts.
+    const { id, ledger } = await json("retry", "first", "--follow");
     assert.equal(id, "first-retry2");
     assert.deepEqual([ledger?.listed, ledger?.ok, ledger?.failed], [16, 16, 0]);
     await addsOneShard();
@@ -199,6 +200,63 @@ describe("a run whose files are mended afterwards", () => {
     const { code, stdout } = await trommel(["retry", "first-retry2", "--store", store], { env });
     assert.equal(code, 0);
     assert.match(stdout, /no file failed/);
+  });
+});
+
+describe("a run of which no file can be read", () => {
+  const spoilt = join(folder, "all-bad");
+
+  it("ends with what to do, and keeps in the store why", async () => {
+    const good = await drawDataset(labels, { to: 5 });
+    const keys = [...good.keys()];
+    await writeFiles(spoilt, new Map(keys.map((key) => [key, "no picture"])));
+    await fails("train", spoilt, "--run", "all-bad", ...trainFlags);
+    await fails("retry", "all-bad");
+    const status = await trommelJson(["status", "all-bad-retry1", "--store", store]);
+    const { phase, error } = status as { phase: string; error: { stage: string; message: string } };
+    assert.deepEqual([phase, error.stage], ["failed", "solve"]);
+    assert.match(error.message, /no row of embeddings/);
+    await writeFiles(spoilt, good);
+  });
+
+  it("is tried again from the last try, however often that was too early", async () => {
+    const { id, phase, ledger } = await json("retry", "all-bad", "--follow");
+    assert.deepEqual([id, phase, ledger?.ok, ledger?.failed], ["all-bad-retry2", "complete", 10, 0]);
+    assert.ok(!(await filesBelow(join(store, "runs/all-bad-retry2"))).includes("error.json"));
+  });
+
+  async function fails(...args: string[]): Promise<void> {
+    const { code, stderr } = await trommel([...args, "--store", store, "--follow"], { env });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /'trommel errors all-bad.*'trommel retry all-bad/);
+  }
+});
+
+describe("a retry that is not finished", () => {
+  const retry = (...flags: string[]) => trommel(["retry", "halted", ...flags, "--store", store], { env });
+
+  it("is resumed by the same command, and by no other", async () => {
+    const some = join(folder, "some-bad");
+    const good = await drawDataset(labels, { to: 6 });
+    const bad = new Map([
+      ["glass/002.png", ""],
+      ["metal/003.png", "no picture"],
+    ]);
+    await writeFiles(some, new Map<string, Buffer | string>([...good, ...bad]));
+    await json("train", some, "--run", "halted", ...trainFlags, "--follow");
+    process.kill(worker.pid, "SIGSTOP");
+    try {
+      await json("retry", "halted", "--no-follow");
+      const { code, stderr } = await retry("--reason", "empty", "--no-follow");
+      assert.equal(code, 1);
+      assert.match(stderr, /'trommel resume halted-retry1'/);
+      assert.equal((await json("retry", "halted", "--no-follow")).id, "halted-retry1");
+    } finally {
+      process.kill(worker.pid, "SIGCONT");
+    }
+    assert.equal((await follow("halted-retry1")).ledger?.failed, 2);
+    const empty = await json("retry", "halted", "--reason", "empty", "--follow");
+    assert.equal(empty.id, "halted-retry2");
   });
 });
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFile, readdir } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { readFile, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { bundleFiles, bundleManifest, ledger, openStore } from "@trommel/common";
@@ -139,6 +140,49 @@ describe("keys that mean something to somebody", () => {
     await score("s3://odd/a prefix+é/v1", join(folder, "from-bucket"));
     await checkOutput(join(folder, "from-bucket"));
   });
+
+  it("are counted where nobody can read what they name, and no link is followed out", async () => {
+    const source = join(folder, "unusable");
+    const picture = pictures.get(`${labels[0]}/${names[0]}`) ?? Buffer.alloc(0);
+    await writeFiles(source, new Map(["a.png", "m.png", "z.png"].map((name) => [name, picture])));
+    await writeFiles(source, new Map([["back\\slash.png", picture]]));
+    await writeFile(Buffer.concat([Buffer.from(`${source}/bad`), Buffer.of(0xff)]), picture);
+    await writeFiles(join(folder, "outside"), new Map([["secret.png", picture]]));
+    await symlink(join(folder, "outside"), join(source, "b-link"));
+    await symlink("itself", join(source, "itself"));
+    await symlink(source, join(source, "n-loop"));
+    execFileSync("mkfifo", [join(source, "o-pipe")]);
+    const expected = [
+      ...["b-link: outside-the-folder", "back\\\\slash.png: illegal-key", "bad\\xff: illegal-key"],
+      ...["itself: circular-link", "n-loop: circular-link", "o-pipe: not-a-file"],
+    ];
+    assert.deepEqual(await skippedOf(source, "scores-unusable"), [3, expected]);
+
+    const keys = ["a//b.png", "/abs.png", "back\\slash.png", "../../escape.png", "./dot.png", "nul\0.png"];
+    for (const key of [...keys, "z.png"]) s3.putObject("odd", `u/${key}`, picture);
+    const illegal = inByteOrder(keys).map((key) => `${key}: illegal-key`);
+    assert.deepEqual(await skippedOf("s3://odd/u", "scores-illegal"), [1, illegal]);
+  });
+
+  /** Scores in shards of one and says how many files have scores, and which are left out. */
+  async function skippedOf(source: string, name: string): Promise<[number, string[]]> {
+    const output = join(folder, name);
+    const common = ["--store", store];
+    const { id } = (await trommelJson(
+      [
+        ...["score", source, "--model", "odd", "--output", output, "--shard-size", "1", "--workers", "1"],
+        ...common,
+      ],
+      { env: s3.env },
+    )) as { id: string };
+    const counted = ledger.parse(JSON.parse(await readFile(join(output, "ledger.json"), "utf8")));
+    assert.equal(counted.listed, counted.ok + counted.skipped);
+    const { skippedKeys } = (await trommelJson(["errors", id, ...common])) as {
+      skippedKeys: { key: string; reason: string }[];
+    };
+    assert.equal(counted.skipped, skippedKeys.length);
+    return [counted.ok, skippedKeys.map(({ key, reason }) => `${key}: ${reason}`)];
+  }
 
   it("are scored from a folder, byte for byte as from the bucket", async () => {
     await score(join(folder, "pictures"), join(folder, "from-folder"));

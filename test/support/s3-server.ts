@@ -24,6 +24,8 @@ export interface S3Server {
   /** Every request so far, in order of arrival. */
   readonly requests: readonly RecordedRequest[];
   createBucket(name: string): void;
+  /** Puts an object past the protocol, whatever its key. */
+  putObject(bucket: string, key: string, body: Buffer): void;
   stop(): Promise<void>;
 }
 
@@ -95,6 +97,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
     },
     requests,
     createBucket: (name) => objects.createBucket(name),
+    putObject: (bucket, key, body) => void objects.putObject(bucket, key, body, "image/png"),
     stop: () => app.close(),
   };
 }

@@ -273,13 +273,23 @@ describe("a listing from S3", () => {
     return `<?xml version="1.0"?><ListBucketResult><IsTruncated>${isTruncated}</IsTruncated>${contents}</ListBucketResult>`;
   };
 
-  it("leaves out folder markers silently and unnameable keys aloud", async () => {
-    await startAnswering((_request, response) => response.end(page(["p/", "p/a", "p/b/", "p/c//d", "p/e"])));
+  it("leaves out folder markers silently and unnameable keys aloud, or lists them in their place", async () => {
+    const keys = ["", "../x", "/abs", "a", "b/", "b\\c", "c//d", "e"].map((key) => `p/${key}`);
+    await startAnswering((_request, response) =>
+      response.end(page(keys).replace(/(<Key>p\/b\/<\/Key>[^]*?<Size>)\d+/, "$10")),
+    );
     const notices: string[] = [];
     const store = open("s3://bucket/p", { onNotice: (notice) => notices.push(notice) });
     assert.deepEqual(await keysOf(store.list("")), ["a", "e"]);
-    assert.equal(notices.length, 1);
-    assert.match(notices[0] ?? "", /p\/c\/\/d/);
+    assert.equal(notices.length, 4);
+    assert.match(notices.at(-1) ?? "", /p\/c\/\/d/);
+    const listed: string[] = [];
+    for await (const { key, unusable } of store.list("", { withUnusable: true }))
+      listed.push(unusable === undefined ? key : `${key}: ${unusable}`);
+    assert.deepEqual(listed, [
+      ...["../x: illegal-key", "/abs: illegal-key", "a", "b\\c: illegal-key", "c//d: illegal-key", "e"],
+    ]);
+    assert.equal(notices.length, 4);
   });
 
   it("out of order is refused, because shards are cut from the order", async () => {

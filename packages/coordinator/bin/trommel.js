@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { main } from "../dist/cli.js";
+import { endProcess } from "../dist/cli/end-process.js";
 
 /** A connection that waits for a Redis which is gone would keep a finished process alive; this ends it. */
 const lingerMs = 2000;
@@ -7,4 +8,4 @@ const lingerMs = 2000;
 process.exitCode = await main(process.argv.slice(2));
 // So would the channel of a worker to the command that started it.
 if (process.connected) process.disconnect();
-setTimeout(() => process.exit(), lingerMs).unref();
+setTimeout(endProcess, lingerMs).unref();

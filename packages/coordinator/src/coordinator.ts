@@ -21,6 +21,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
+import { noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
 import { holdsLock } from "@trommel/common/jobs/job-lock";
 import { afterFailure } from "@trommel/common/jobs/run-rules";
 import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
@@ -97,7 +98,7 @@ export async function startCoordinator(options: {
           throw new WaitingError();
         }
         const held = await holdsLock(connection, payload, token);
-        throw await planFailure({ payload, job, held, board, error: toTrommelError(thrown), log });
+        throw await planFailure({ payload, job, held, board, store, error: toTrommelError(thrown), log });
       }
     },
     {
@@ -162,10 +163,11 @@ async function planFailure(failed: {
   /** Whether the plan is still ours: a coordinator that was paused may wake after another took it. */
   readonly held: boolean;
   readonly board: RunBoard;
+  readonly store: ObjectStore;
   readonly error: TrommelError;
   readonly log: Logger;
 }): Promise<Error> {
-  const { payload, job, held, board, error, log } = failed;
+  const { payload, job, held, board, store, error, log } = failed;
   const { next, tell } = afterFailure({
     code: error.code,
     retryable: error.retryable,
@@ -179,6 +181,12 @@ async function planFailure(failed: {
     { run: payload.id, code: error.code, reason: error.message, last },
     "failed to plan",
   );
-  if (tell) await board.fail(payload.attempt, payload.stage, error);
+  if (tell && (await board.fail(payload.attempt, payload.stage, error))) {
+    const kind = payload.stage === "plan-scoring" ? "scoring" : "run";
+    const noted = noteFailure(store, { kind, id: payload.id }, runErrorOf(error, payload.stage));
+    await noted.catch((thrown: unknown) => {
+      log.warn({ run: payload.id, reason: messageOf(thrown) }, "failed to note the error in the store");
+    });
+  }
   return last ? new UnrecoverableError(error.message) : error;
 }

@@ -11,6 +11,7 @@ import {
   type ObjectStore,
   type Stage,
 } from "@trommel/common";
+import { noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
 import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
@@ -116,9 +117,14 @@ function watchDevice(device: StageDevice): () => number {
 }
 
 /** A cancellation that Redis was not told of: once per job, for it costs a look into the store. */
-async function isCancelled({ stage, id }: JobPayload, store: ObjectStore): Promise<boolean> {
-  const keys = stage === "score" || stage === "close" ? scoringKeys(id) : runKeys(id);
+async function isCancelled(payload: JobPayload, store: ObjectStore): Promise<boolean> {
+  const { kind, id } = subjectOf(payload);
+  const keys = kind === "scoring" ? scoringKeys(id) : runKeys(id);
   return (await store.head(keys.cancelled)) !== undefined;
+}
+
+function subjectOf({ stage, id }: JobPayload): { readonly kind: "run" | "scoring"; readonly id: string } {
+  return { kind: stage === "score" || stage === "close" ? "scoring" : "run", id };
 }
 
 async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBoard): Promise<void> {
@@ -168,7 +174,7 @@ async function failure(
   job: Job,
   token: string | undefined,
   board: RunBoard,
-  { redis, log }: ProcessorOptions,
+  { redis, store, log }: ProcessorOptions,
 ): Promise<Error> {
   const { next, tell } = afterFailure({
     code: error.code,
@@ -190,7 +196,13 @@ async function failure(
     "failed",
   );
   // What is missing because a child failed was said by that child.
-  if (tell) await board.fail(payload.attempt, payload.stage, error);
+  if (tell && (await board.fail(payload.attempt, payload.stage, error))) {
+    await noteFailure(store, subjectOf(payload), runErrorOf(error, payload.stage)).catch(
+      (thrown: unknown) => {
+        log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to note the error in the store");
+      },
+    );
+  }
   return last ? new UnrecoverableError(error.message) : error;
 }
 

@@ -1,4 +1,4 @@
-import { TrommelError } from "../errors.js";
+import { messageOf, TrommelError } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
 import type { ObjectStore } from "../store/object-store.js";
 import { sha256Hex } from "../codec/canonical-json.js";
@@ -6,36 +6,78 @@ import { readBounds } from "../store/read-bounds.js";
 import { backboneId, backboneSpec, type BackboneSpec } from "./backbone-spec.js";
 import { backboneKeys } from "./names.js";
 
-/** The backbones of a store: whole ones only, those whose spec.json stands. In order of their ids. */
-export async function listBackbones(store: ObjectStore): Promise<BackboneSpec[]> {
+/**
+ * The backbones of a store: whole ones only, those whose spec.json stands. In order of their ids.
+ * @param onDamaged told of those whose spec.json is none, which are left out; without it they are thrown
+ */
+export async function listBackbones(
+  store: ObjectStore,
+  onDamaged?: (id: string, error: TrommelError) => void,
+): Promise<BackboneSpec[]> {
   const specs: BackboneSpec[] = [];
+  for (const id of await listIds(store)) {
+    try {
+      specs.push(await readSpec(store, id));
+    } catch (thrown) {
+      if (onDamaged === undefined || !(thrown instanceof TrommelError) || thrown.code !== "corrupt")
+        throw thrown;
+      onDamaged(id, thrown);
+    }
+  }
+  return specs;
+}
+
+async function listIds(store: ObjectStore): Promise<string[]> {
+  const ids: string[] = [];
   try {
     for await (const { key } of store.list("backbones/")) {
-      if (/^backbones\/[^/]+\/spec\.json$/.test(key)) {
-        specs.push(parseJsonAs(backboneSpec, await store.get(key, readBounds.document), key));
-      }
+      const id = /^backbones\/([^/]+)\/spec\.json$/.exec(key)?.[1];
+      if (id !== undefined) ids.push(id);
     }
   } catch (thrown) {
     // A store that nothing was ever written to has no folder yet.
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found" || store.url.startsWith("s3:"))
       throw thrown;
   }
-  return specs;
+  return ids;
+}
+
+/** @throws TrommelError `corrupt` where its spec.json is none, saying what to do */
+async function readSpec(store: ObjectStore, id: string): Promise<BackboneSpec> {
+  const key = backboneKeys(id).spec;
+  const body = await store.get(key, readBounds.document);
+  try {
+    return parseJsonAs(backboneSpec, body, key);
+  } catch (thrown) {
+    throw new TrommelError(
+      "corrupt",
+      `${messageOf(thrown)}. Import the backbone again, which mends it, or remove ${backboneKeys(id).root}`,
+      { cause: thrown, context: { key } },
+    );
+  }
 }
 
 /**
- * A backbone by `name`, or by `name@` and the first digits of its hash.
- * @throws TrommelError `not-found` listing what is there, `invalid-argument` where a name is ambiguous
+ * A backbone by `name`, or by `name@` and the first digits of its hash. No other backbone's spec is read.
+ * @throws TrommelError `not-found` listing what is there, `invalid-argument` where a name is ambiguous, `corrupt` for its own
+ *   spec
  */
 export async function resolveBackbone(store: ObjectStore, reference: string): Promise<BackboneSpec> {
-  const all = await listBackbones(store);
+  const all = await listIds(store);
   const [name, digits] = reference.split("@");
-  const matches = all.filter(
-    (spec) => spec.name === name && (digits === undefined || (digits !== "" && spec.hash.startsWith(digits))),
-  );
+  const candidates = all.filter((id) => {
+    const [itsName, itsDigits = ""] = id.split("@");
+    if (itsName !== name || digits === "") return false;
+    return digits === undefined || itsDigits.startsWith(digits) || digits.startsWith(itsDigits);
+  });
+  const matches: BackboneSpec[] = [];
+  for (const id of candidates) {
+    const spec = await readSpec(store, id);
+    if (spec.name === name && (digits === undefined || spec.hash.startsWith(digits))) matches.push(spec);
+  }
   const [only] = matches;
   if (only !== undefined && matches.length === 1) return only;
-  const ids = (matches.length > 1 ? matches : all).map(backboneId);
+  const ids = matches.length > 1 ? matches.map(backboneId) : all;
   if (matches.length > 1) {
     throw new TrommelError(
       "invalid-argument",

@@ -9,6 +9,14 @@ export const skipReason = z.enum([
   "hidden",
   /** Training needs a label, and neither a class folder nor the labels' source gives one. */
   "no-label",
+  /** Its name is no legal key of a store: see {@link UnusableReason}, also for those below. It is never read. */
+  "illegal-key",
+  /** A pipe, a socket, a device, or a link to one or to nothing. */
+  "not-a-file",
+  /** A symbolic link that leaves the folder. */
+  "outside-the-folder",
+  /** A symbolic link to itself, or to a folder above it. */
+  "circular-link",
 ]);
 export type SkipReason = z.infer<typeof skipReason>;
 

@@ -40,6 +40,8 @@ export function runKeys(id: string) {
     ledger: `${root}/ledger.json`,
     errors: `${root}/errors.jsonl`,
     cancelled: `${root}/cancelled.json`,
+    /** Why it stopped, until its next attempt. */
+    failure: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
   } as const;
 }
@@ -57,6 +59,8 @@ export function scoringKeys(id: string) {
     /** The shards that came of it, once all of them are in place. */
     retryListing: (index: number) => `${root}/retries/${ordinal(index)}-listing.json`,
     cancelled: `${root}/cancelled.json`,
+    /** Why it stopped, until its next attempt. */
+    failure: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
   } as const;
 }

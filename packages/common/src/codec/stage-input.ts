@@ -81,7 +81,7 @@ async function discarding<T>(store: ObjectStore, key: string, read: () => Promis
     throw new TrommelError(
       "missing-input",
       `${thrown.message.replace(/\. [^.]*$/, "")}. It has been removed: resume the run, which makes it again`,
-      { context: thrown.context, cause: thrown },
+      { context: { ...thrown.context, removed: true }, cause: thrown },
     );
   }
 }

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { z } from "zod";
+import { runError, runErrorOf, type RunError } from "../artefacts/run-failure.js";
 import { TrommelError, errorCodes, type ErrorCode } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
 import { queuePrefix, type Stage } from "./queues.js";
@@ -38,8 +38,7 @@ export interface RunBoardState {
   readonly opening: boolean;
 }
 
-const runError = z.object({ code: z.string(), message: z.string(), stage: z.string() });
-export type RunError = z.infer<typeof runError>;
+export type { RunError };
 
 /** How long an attempt that is open may be without jobs: whoever opened it is queueing them, or has died. */
 const openingSeconds = 20;
@@ -70,12 +69,12 @@ redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('EXPIRE', KEYS[2], ARGV[5])
 return 1`;
 
-/** Notes an attempt's first error, and nothing once another attempt runs. KEYS: run. ARGV: attempt, error. */
+/** Notes an attempt's first error, and nothing once another attempt runs. KEYS: run. ARGV: attempt, error. @returns 1 if so */
 const failAttempt = `
 if redis.call('HGET', KEYS[1], 'attempt') == ARGV[1] then
-  redis.call('HSETNX', KEYS[1], 'error', ARGV[2])
+  return redis.call('HSETNX', KEYS[1], 'error', ARGV[2])
 end
-return 1`;
+return 0`;
 
 /** What a unit that works on images came to. */
 interface UnitCounts {
@@ -148,10 +147,10 @@ export class RunBoard {
     return isAttemptOver({ attempt: known, cancelled: typeof cancelled === "string" }, attempt);
   }
 
-  /** Keeps the first error: later ones follow from it. */
-  async fail(attempt: number, stage: Stage, error: TrommelError): Promise<void> {
-    const text = JSON.stringify({ code: error.code, message: error.message, stage } satisfies RunError);
-    await this.#redis.eval(failAttempt, 1, this.#key, attempt, text);
+  /** Keeps the first error: later ones follow from it. @returns false where there is one, or another attempt runs */
+  async fail(attempt: number, stage: Stage, error: TrommelError): Promise<boolean> {
+    const text = JSON.stringify(runErrorOf(error, stage));
+    return (await this.#redis.eval(failAttempt, 1, this.#key, attempt, text)) === 1;
   }
 
   async setTotal(attempt: number, stage: Stage, total: number, imagesTotal = 0): Promise<void> {

@@ -2,10 +2,11 @@ import { type BigIntStats, type Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { TrommelError } from "../errors.js";
-import { isAbsent } from "./file-errors.js";
+import { isAbsent, systemCode } from "./file-errors.js";
+import { segmentOfName } from "./file-name.js";
 import type { FileRoot } from "./file-root.js";
 import { compareKeys, partialFilePrefix, whyIllegalKey } from "./key.js";
-import type { ObjectInfo } from "./object-store.js";
+import type { ObjectInfo, UnusableReason } from "./object-store.js";
 
 /**
  * Lists a folder tree in the order in which S3 lists keys: by the bytes of the whole key.
@@ -21,104 +22,124 @@ export interface FileListing {
   readonly root: FileRoot;
   readonly prefix: string;
   readonly startAfter: string;
+  /** Lists what cannot be read, too; else it is left out with a notice. */
+  readonly withUnusable: boolean;
   readonly onNotice: (notice: string) => void;
 }
+
+/** What a name in a folder stands for; `illegal-folder` is a folder that no key can name, nor anything in it. */
+type Kind = "file" | "folder" | "illegal-folder" | UnusableReason;
 
 interface Entry {
   /** Whole key; a folder's ends in `/`. */
   readonly key: string;
-  readonly path: string;
-  readonly isFolder: boolean;
+  /** As bytes where they are no text. */
+  readonly path: string | Buffer;
+  readonly kind: Kind;
 }
 
-/** @throws a system error where the folder of the prefix cannot be read, but nothing where it does not exist */
+interface Folder {
+  readonly key: string;
+  readonly path: string | Buffer;
+  /** Real paths of this folder and those that it was reached through; undefined within an illegal one. */
+  readonly reals: ReadonlySet<string> | undefined;
+}
+
+/**
+ * @throws a system error where the folder of the prefix cannot be read, but nothing where it does not exist; TrommelError
+ *   `forbidden` where it is a link out of the root
+ */
 export async function* listFiles(listing: FileListing): AsyncGenerator<ObjectInfo> {
-  const folderKey = listing.prefix.slice(0, listing.prefix.lastIndexOf("/") + 1);
-  yield* listFolder(listing, folderKey, new Set());
+  const key = listing.prefix.slice(0, listing.prefix.lastIndexOf("/") + 1);
+  const path = listing.root.pathOf(key);
+  const real = await unlessAbsent(listing.root.realPathOf(path));
+  if (real !== undefined) yield* listFolder(listing, { key, path, reals: new Set([real]) });
 }
 
-async function* listFolder(
-  listing: FileListing,
-  folderKey: string,
-  above: ReadonlySet<string>,
-): AsyncGenerator<ObjectInfo> {
-  const folder = listing.root.pathOf(folderKey);
-  const real = await unlessAbsent(listing.root.realPathOf(folder));
-  if (real === undefined) return;
-  if (above.has(real)) throw circle(folder, real);
-  const entries = (await readEntries(listing, folder, folderKey)).filter((entry) => isWanted(listing, entry));
+async function* listFolder(listing: FileListing, folder: Folder): AsyncGenerator<ObjectInfo> {
+  const entries = (await readEntries(listing, folder)).filter((entry) => isWanted(listing, entry));
   entries.sort((left, right) => compareKeys(left.key, right.key));
-  const aboveHere = new Set(above).add(real);
   for (let start = 0; start < entries.length; start += statWindow) {
     const window = entries.slice(start, start + statWindow);
-    const infos = await Promise.all(
-      window.map(async (entry) => (entry.isFolder ? undefined : describe(entry))),
-    );
+    const infos = await Promise.all(window.map(describe));
     for (const [index, entry] of window.entries()) {
       const info = infos[index];
-      if (info !== undefined) yield info;
-      if (entry.isFolder) yield* listFolder(listing, entry.key, aboveHere);
+      if (info?.unusable !== undefined && !listing.withUnusable) notice(listing, entry);
+      else if (info !== undefined) yield info;
+      const { key, path, kind } = entry;
+      if (kind === "illegal-folder") yield* listFolder(listing, { key, path, reals: undefined });
+      if (kind !== "folder") continue;
+      const real = await unlessAbsent(listing.root.realPathOf(path.toString()));
+      if (real !== undefined)
+        yield* listFolder(listing, { key, path, reals: new Set(folder.reals).add(real) });
     }
   }
 }
 
 /** Whole folders are left out unread: outside the prefix, or with all of their keys at or before `startAfter`. */
-function isWanted({ prefix, startAfter }: FileListing, { key, isFolder }: Entry): boolean {
-  if (!isFolder) return key.startsWith(prefix) && compareKeys(key, startAfter) > 0;
+function isWanted({ prefix, startAfter }: FileListing, { key }: Entry): boolean {
+  if (!key.endsWith("/")) return key.startsWith(prefix) && compareKeys(key, startAfter) > 0;
   const mayMatch = key.startsWith(prefix) || prefix.startsWith(key);
   return mayMatch && (startAfter.startsWith(key) || compareKeys(key, startAfter) > 0);
 }
 
-async function readEntries(listing: FileListing, folder: string, folderKey: string): Promise<Entry[]> {
-  const found = await unlessAbsent(readdir(folder, { withFileTypes: true, encoding: "buffer" }));
+async function readEntries(listing: FileListing, folder: Folder): Promise<Entry[]> {
+  const found = await unlessAbsent(readdir(folder.path, { withFileTypes: true, encoding: "buffer" }));
   const entries: Entry[] = [];
   for (const dirent of found ?? []) {
-    const entry = await toEntry(listing, folder, folderKey, dirent);
-    if (entry !== undefined) entries.push(entry);
+    const segment = segmentOfName(dirent.name);
+    if (segment.startsWith(partialFilePrefix)) continue;
+    const isLegal = folder.reals !== undefined && whyIllegalKey(segment) === undefined;
+    const path = isLegal
+      ? join(folder.path.toString(), segment)
+      : Buffer.concat([Buffer.from(folder.path), Buffer.from("/"), dirent.name]);
+    const kind = isLegal ? await kindOf(listing.root, path.toString(), dirent, folder) : illegalKind(dirent);
+    const isFolder = kind === "folder" || kind === "illegal-folder";
+    entries.push({ key: folder.key + segment + (isFolder ? "/" : ""), path, kind });
   }
   return entries;
 }
 
-async function toEntry(
-  listing: FileListing,
-  folder: string,
-  folderKey: string,
-  dirent: Dirent<Buffer>,
-): Promise<Entry | undefined> {
-  const name = dirent.name.toString("utf8");
-  if (name.startsWith(partialFilePrefix)) return undefined;
-  const isText = Buffer.from(name, "utf8").equals(dirent.name);
-  const reason = isText ? whyIllegalKey(name) : "its name is not UTF-8";
-  const path = join(folder, name);
-  if (reason !== undefined) {
-    listing.onNotice(`left out of the listing: ${JSON.stringify(path)}, because ${reason}`);
-    return undefined;
-  }
-  const kind = await kindOf(listing.root, path, dirent);
-  if (kind === undefined) return undefined;
-  const isFolder = kind === "folder";
-  return { key: folderKey + name + (isFolder ? "/" : ""), path, isFolder };
+/** Links below a name that is no key are not followed: whatever they lead to has no key either. */
+function illegalKind(dirent: Dirent<Buffer>): Kind {
+  return dirent.isDirectory() ? "illegal-folder" : "illegal-key";
 }
 
-/** `undefined` for sockets, pipes and devices, and for links to nothing. */
-async function kindOf(
-  root: FileRoot,
-  path: string,
-  dirent: Dirent<Buffer>,
-): Promise<"file" | "folder" | undefined> {
+async function kindOf(root: FileRoot, path: string, dirent: Dirent<Buffer>, above: Folder): Promise<Kind> {
   if (dirent.isFile()) return "file";
   if (dirent.isDirectory()) return "folder";
-  if (!dirent.isSymbolicLink()) return undefined;
-  const real = await unlessAbsent(root.realPathOf(path));
-  const target = real === undefined ? undefined : await unlessAbsent(stat(real));
-  if (target?.isFile()) return "file";
-  return target?.isDirectory() ? "folder" : undefined;
+  if (!dirent.isSymbolicLink()) return "not-a-file";
+  try {
+    const real = await root.realPathOf(path);
+    const target = await stat(real);
+    if (target.isFile()) return "file";
+    if (!target.isDirectory()) return "not-a-file";
+    return above.reals?.has(real) === true ? "circular-link" : "folder";
+  } catch (thrown) {
+    if (isAbsent(thrown)) return "not-a-file";
+    if (systemCode(thrown) === "ELOOP") return "circular-link";
+    if (thrown instanceof TrommelError && thrown.code === "forbidden") return "outside-the-folder";
+    throw thrown;
+  }
 }
 
-/** `undefined` where the file went away after its folder was read. */
-async function describe(entry: Entry): Promise<ObjectInfo | undefined> {
-  const stats = await unlessAbsent(stat(entry.path, { bigint: true }));
-  return stats === undefined || !stats.isFile() ? undefined : infoOf(entry.key, stats);
+function notice({ onNotice }: FileListing, { key, kind }: Entry): void {
+  onNotice(`left out of the listing: ${JSON.stringify(key)}, because ${whyUnusable[kind as UnusableReason]}`);
+}
+
+const whyUnusable: Readonly<Record<UnusableReason, string>> = {
+  "illegal-key": "its name is no legal key",
+  "not-a-file": "it is no file",
+  "outside-the-folder": "it is a link out of the store's folder",
+  "circular-link": "it is a link to itself or to a folder above it",
+};
+
+/** `undefined` for folders, and where the file went away after its folder was read. */
+async function describe({ key, path, kind }: Entry): Promise<ObjectInfo | undefined> {
+  if (kind === "folder" || kind === "illegal-folder") return undefined;
+  if (kind !== "file") return { key, sizeBytes: 0, etag: "", unusable: kind };
+  const stats = await unlessAbsent(stat(path, { bigint: true }));
+  return stats === undefined || !stats.isFile() ? undefined : infoOf(key, stats);
 }
 
 export function infoOf(key: string, stats: BigIntStats): ObjectInfo {
@@ -137,11 +158,4 @@ async function unlessAbsent<T>(pending: Promise<T>): Promise<T | undefined> {
     if (isAbsent(thrown)) return undefined;
     throw thrown;
   }
-}
-
-function circle(folder: string, real: string): TrommelError {
-  return new TrommelError(
-    "invalid-argument",
-    `failed to list ${folder}: it is a link to a folder above it (${real}). Remove the link`,
-  );
 }

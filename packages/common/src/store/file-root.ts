@@ -39,11 +39,7 @@ export class FileRoot {
     const folder = dirname(path);
     // The check comes first: making folders through a link would already write outside.
     await this.checkNearestExisting(folder);
-    await mkdir(folder, { recursive: true }).catch((thrown: unknown) => {
-      // Node.js says so of a read-only file system, too.
-      if (systemCode(thrown) !== "ENOENT") throw thrown;
-      return makeOneByOne(folder);
-    });
+    await makeOneByOne(folder);
     return folder;
   }
 
@@ -61,16 +57,30 @@ export class FileRoot {
   }
 }
 
-/** Makes a folder and those above it. @throws the system's own error of the one that it cannot make */
+/**
+ * Makes a folder and those above it, where they are missing. Not by `recursive`: where mkdir(2) says ENOENT below a
+ * folder that is there (as in /proc) that tries for ever on a thread of the pool, and it hides that a mount is read-only.
+ * @throws the system's own error of the folder that it cannot make
+ */
 async function makeOneByOne(folder: string): Promise<void> {
+  if (await madeOrThere(folder)) return;
+  const above = dirname(folder);
+  if (above !== folder) await makeOneByOne(above);
+  if (!(await madeOrThere(folder))) await mkdir(folder);
+}
+
+/** @returns false where a folder above it is missing, as far as the system says */
+async function madeOrThere(folder: string): Promise<boolean> {
   try {
     await mkdir(folder);
   } catch (thrown) {
-    if (systemCode(thrown) === "EEXIST") return;
-    if (systemCode(thrown) !== "ENOENT" || dirname(folder) === folder) throw thrown;
-    await makeOneByOne(dirname(folder));
-    await mkdir(folder);
+    // A file of that name is found when something is to be written below it.
+    if (systemCode(thrown) !== "EEXIST") {
+      if (systemCode(thrown) === "ENOENT") return false;
+      throw thrown;
+    }
   }
+  return true;
 }
 
 function isWithin(root: string | undefined, real: string): boolean {

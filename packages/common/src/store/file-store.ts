@@ -99,7 +99,8 @@ export class FileStore implements ObjectStore {
     const { root, onNotice } = this;
     try {
       await requireFolder(root.path);
-      yield* listFiles({ root, prefix, startAfter: options.startAfter ?? "", onNotice });
+      const { startAfter = "", withUnusable = false } = options;
+      yield* listFiles({ root, prefix, startAfter, withUnusable, onNotice });
     } catch (thrown) {
       throw fileError(`list ${root.pathOf(prefix)}`, thrown);
     }

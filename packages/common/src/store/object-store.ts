@@ -44,7 +44,8 @@ export interface ObjectStore {
   /**
    * The objects whose key begins with `prefix`, in ascending order of the key's UTF-8 bytes, as a stream that holds
    * one page of a bucket, or the names of one folder on each level, at a time. Unfinished writes never appear, nor do
-   * the empty `folder/` objects of S3 consoles. A file or key that is no legal key is left out with a notice.
+   * the empty `folder/` objects of S3 consoles. What no call can read (see {@link UnusableReason}) is left out with a
+   * notice, or listed in its place with `withUnusable`; nothing behind a link that is not followed is looked at.
    * @throws TrommelError `not-found` where the store's folder does not exist; `unsupported` where a server lists in
    *   another order
    */
@@ -70,7 +71,23 @@ export interface ObjectInfo {
   readonly etag: string;
   /** When it was written, by the store's clock: whole seconds since 1970. Absent where the server does not say. */
   readonly modifiedSeconds?: number;
+  /**
+   * Only in a listing that asks for them: its size and etag mean nothing then. Its key is the one that it has; of a file's
+   * name `\\` stands for each backslash and `\xHH` for each byte that is not UTF-8, so that no two names are one key.
+   */
+  readonly unusable?: UnusableReason;
 }
+
+/** Why something that lies under a prefix is no object of the store. */
+export type UnusableReason =
+  /** Its name is no legal key. */
+  | "illegal-key"
+  /** A pipe, a socket, a device, or a link to one or to nothing. */
+  | "not-a-file"
+  /** A symbolic link out of the store's folder. */
+  | "outside-the-folder"
+  /** A symbolic link to itself, or to a folder above it. */
+  | "circular-link";
 
 export interface GetOptions {
   /** As `list` or `head` gave it: the object must be that one, from the first byte to the last. @default any */
@@ -90,4 +107,6 @@ export interface PutOptions {
 export interface ListOptions {
   /** Only keys after this one, in the listing's order. */
   readonly startAfter?: string;
+  /** Lists what cannot be read, too, marked as {@link ObjectInfo.unusable}. @default false */
+  readonly withUnusable?: boolean;
 }

@@ -14,6 +14,7 @@ export interface BucketListing {
   readonly keyRoot: string;
   readonly prefix: string;
   readonly startAfter: string;
+  readonly withUnusable: boolean;
   readonly onNotice: (notice: string) => void;
 }
 
@@ -30,9 +31,10 @@ export async function* listBucket(listing: BucketListing): AsyncGenerator<Object
       last = whole;
       const key = whole.slice(listing.keyRoot.length);
       // Consoles make such empty objects to show a folder; they are no files.
-      if (key === "" || key.endsWith("/")) continue;
+      if (key === "" || (key.endsWith("/") && rest.sizeBytes === 0)) continue;
       const reason = whyIllegalKey(key);
       if (reason === undefined) yield { key, ...rest };
+      else if (listing.withUnusable) yield { key, ...rest, unusable: "illegal-key" };
       else listing.onNotice(`left out of the listing: the key ${JSON.stringify(whole)}, because ${reason}`);
     }
   }

@@ -128,9 +128,9 @@ export class S3Store implements ObjectStore {
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     checkPrefix(prefix);
     const { client, retries, bucket, keyRoot, onNotice } = this;
-    const startAfter = options.startAfter ?? "";
+    const { startAfter = "", withUnusable = false } = options;
     try {
-      yield* listBucket({ client, retries, bucket, keyRoot, prefix, startAfter, onNotice });
+      yield* listBucket({ client, retries, bucket, keyRoot, prefix, startAfter, withUnusable, onNotice });
     } catch (thrown) {
       throw this.error(prefix === "" ? `list ${this.url}` : `list ${this.url}/${prefix}`, thrown);
     }

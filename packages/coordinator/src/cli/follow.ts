@@ -8,13 +8,14 @@ import {
   type StageProgress,
 } from "@trommel/common";
 import type { LocalCluster } from "../cluster/local-cluster.js";
+import { interruptedBy } from "./interrupt.js";
 import { Outage } from "./outage.js";
 import { openDisplay } from "./progress-display.js";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { readStatus, type RunResult, type RunStatus, type Subject } from "../run-control/run-state.js";
 
 const pollMs = 500;
-/** How often one command queues its run again after Redis lost it. */
+/** How often one command queues its run again after Redis lost it, or after something damaged was removed. */
 const requeuesAtMost = 20;
 /** ioredis waits for ever for a Redis that is away; a look at a run does not. */
 const lookTimeoutMs = 60_000;
@@ -24,7 +25,7 @@ export interface FollowOptions {
   readonly subject: Subject;
   readonly producer: JobProducer;
   readonly cluster?: LocalCluster | undefined;
-  /** Queues the run again where Redis lost it; a follower that may not touch the run has none. */
+  /** Queues the run again where that helps; a follower that may not touch the run has none. */
   readonly requeue?: (lost: RunStatus) => Promise<unknown>;
   readonly signal: AbortSignal;
 }
@@ -39,7 +40,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   const display = openDisplay();
   const say = (line: string): void => void process.stderr.write(`trommel: ${subject.id}: ${line}\n`);
   const outage = new Outage(say);
-  const left = untilLeft(signal, () => interrupted(subject.id, cluster !== undefined));
+  const left = untilLeft(signal, () => interrupted(options));
   let requeues = 0;
   const look = async (): Promise<RunResult | undefined> => {
     const looking = readStatus(store, subject, producer).then((seen) =>
@@ -49,10 +50,11 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     display.show(status);
     outage.over();
     if (status.result !== undefined) return status.result;
-    if (status.phase === "stopped" && options.requeue !== undefined && requeues < requeuesAtMost) {
+    const why = whyAgain(status);
+    if (why !== undefined && options.requeue !== undefined && requeues < requeuesAtMost) {
       requeues += 1;
       await withTimeout(options.requeue(status), lookTimeoutMs, `queue ${subject.id} again`);
-      say("Redis had lost it; it is queued again, and what is done is not repeated");
+      say(`${why}; it is queued again, and what is done is not repeated`);
       return undefined;
     }
     throwIfOver(status, subject.id);
@@ -62,6 +64,8 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     for (;;) {
       cluster?.check();
       const looked = look().catch((thrown: unknown) => {
+        // What is left behind may find its connection closed.
+        if (signal.aborted) return undefined;
         // The run's own error is as final as the run is.
         if (thrown instanceof RunOver) throw thrown.error;
         outage.note(thrown);
@@ -76,6 +80,13 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   }
 }
 
+/** What happened to a run that another attempt brings on by itself; undefined where none does. */
+function whyAgain({ phase, error }: RunStatus): string | undefined {
+  if (phase === "stopped") return "Redis had lost it";
+  if (phase !== "failed" || error?.removed !== true) return undefined;
+  return error.message.replace(/(has been removed).*$/s, "$1");
+}
+
 /** Rejects when the follower is told to leave, at once if it was already. */
 function untilLeft(signal: AbortSignal, reason: () => TrommelError): Promise<never> {
   const left = new Promise<never>((_, reject) => {
@@ -88,13 +99,13 @@ function untilLeft(signal: AbortSignal, reason: () => TrommelError): Promise<nev
   return left;
 }
 
-function interrupted(id: string, ownCluster: boolean): TrommelError {
-  return new TrommelError(
-    "cancelled",
-    ownCluster
-      ? `stopped ${id}; the shards that are done are kept. 'trommel resume ${id}' continues it`
-      : `stopped following ${id}; it goes on. 'trommel status ${id} --follow' rejoins it`,
-    { context: { interrupted: true } },
+function interrupted({ subject: { id }, cluster, signal, store }: FollowOptions): TrommelError {
+  const place = `--store ${store.url}`;
+  return interruptedBy(
+    signal,
+    cluster === undefined
+      ? `stopped following ${id}; it goes on. 'trommel status ${id} --follow ${place}' rejoins it`
+      : `stopped ${id}; the shards that are done are kept. 'trommel resume ${id} ${place}' continues it`,
   );
 }
 

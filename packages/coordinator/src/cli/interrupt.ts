@@ -1,12 +1,37 @@
-/** Aborts at the first SIGINT or SIGTERM; a second SIGINT ends the process at once. */
-export function interruptSignal(): AbortSignal {
+import { TrommelError } from "@trommel/common";
+import { dieOf, type StopSignal } from "./end-process.js";
+
+/** Within this a command that was told to stop has ended: its workers drain, and its parts are stopped, in less. */
+const endWithinMs = 30_000;
+
+/**
+ * Aborts at the first SIGINT or SIGTERM, whose name is the reason. A second one ends the process at once, and so does
+ * time: what is waited for meanwhile may never come, such as a call to a file system that does not answer.
+ */
+export function interruptSignal(options: { readonly endWithinMs?: number } = {}): AbortSignal {
   const controller = new AbortController();
-  const interrupt = (): void => {
-    if (controller.signal.aborted) process.exit(130);
+  const interrupt = (signal: StopSignal): void => {
+    if (controller.signal.aborted) {
+      dieOf(signal);
+      return;
+    }
     process.stderr.write("trommel: stopping; again stops at once\n");
-    controller.abort();
+    const late = setTimeout(() => {
+      process.stderr.write(
+        "trommel: something does not end (a store that does not answer?); stopping without it\n",
+      );
+      dieOf(signal);
+    }, options.endWithinMs ?? endWithinMs);
+    late.unref();
+    controller.abort(signal);
   };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
   return controller.signal;
+}
+
+/** What a command ends with that was told to stop. */
+export function interruptedBy(signal: AbortSignal, message: string): TrommelError {
+  return new TrommelError("cancelled", message, {
+    context: { interrupted: signal.reason === "SIGTERM" ? "SIGTERM" : "SIGINT" },
+  });
 }

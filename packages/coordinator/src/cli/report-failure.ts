@@ -2,7 +2,7 @@ import { toTrommelError } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
 import { CommanderError } from "commander";
 
-/** Tells of what ended a command. @returns its exit code: 130 where a person interrupted it, else see `main` */
+/** Tells of what ended a command. @returns its exit code: 130 or 143 where SIGINT or SIGTERM stopped it, else see `main` */
 export async function reportFailure(thrown: unknown, args: readonly string[]): Promise<number> {
   const json = args.includes("--json");
   const embedded = args.includes("--embedded");
@@ -16,9 +16,10 @@ export async function reportFailure(thrown: unknown, args: readonly string[]): P
     return 2;
   }
   const error = toTrommelError(thrown);
-  if (error.code === "cancelled" && error.context["interrupted"] === true) {
+  const { interrupted } = error.context;
+  if (error.code === "cancelled" && (interrupted === "SIGINT" || interrupted === "SIGTERM")) {
     tell(error.message);
-    return 130;
+    return interrupted === "SIGINT" ? 130 : 143;
   }
   const exitCode = error.code === "invalid-argument" || error.code === "device-unavailable" ? 2 : 1;
   // A worker of a local cluster leaves the telling to the command that started it.

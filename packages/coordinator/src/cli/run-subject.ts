@@ -1,4 +1,5 @@
-import { TrommelError } from "@trommel/common";
+import { toTrommelError, TrommelError, withTimeout, type ObjectStore } from "@trommel/common";
+import { interruptedCode, noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
 import type { RunResult, RunStatus, Subject } from "../run-control/run-state.js";
 import { forgetCluster, noteCluster } from "../run-control/cluster-note.js";
 import { readResultOrFault, readStatus, startAttempt } from "../run-control/run-state.js";
@@ -6,6 +7,9 @@ import { describeScores } from "./describe-scores.js";
 import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";
 import type { ClusterFlags, Session } from "./session.js";
+
+/** A store that does not answer keeps no command from ending. */
+const noteTimeoutMs = 5_000;
 
 export interface FollowFlags {
   readonly follow?: boolean;
@@ -42,6 +46,9 @@ export async function runSubject(
   }
   const interrupt = interruptSignal();
   if (session.redisUrl === undefined && (await joinEmbedded(session, subject, interrupt))) return;
+  // Beneath the cluster on the stack: said when nothing can be done any more that would make it untrue.
+  let ended: TrommelError | undefined;
+  session.releases.add("error note", () => noteEnd(session.store, subject, ended));
   const { producer, cluster } = await session.producerOrCluster(flags);
   cluster?.check();
   await start.claim?.();
@@ -61,8 +68,31 @@ export async function runSubject(
     return;
   }
   const { store } = session;
-  const result = await follow({ store, subject, producer, cluster, requeue: queue, signal: interrupt });
+  const following = follow({ store, subject, producer, cluster, requeue: queue, signal: interrupt });
+  const result = await following.catch((thrown: unknown) => {
+    // Without this command's cluster nobody works on it any more; another cluster goes on.
+    if (cluster !== undefined) ended = toTrommelError(thrown);
+    throw thrown;
+  });
   showResult(session, subject, result);
+}
+
+/** Keeps in the store why a run stopped; where it failed, the worker that noticed has done so. A cancelled one has its mark. */
+async function noteEnd(store: ObjectStore, subject: Subject, ended: TrommelError | undefined): Promise<void> {
+  const interrupted = ended?.context["interrupted"];
+  if (ended === undefined || (ended.code === "cancelled" && interrupted === undefined)) return;
+  const error =
+    interrupted === undefined
+      ? runErrorOf(ended, String(ended.context["stage"] ?? ""))
+      : {
+          code: interruptedCode,
+          message: `its command was interrupted (${String(interrupted)}). 'trommel resume ${subject.id}' continues it`,
+          stage: "",
+        };
+  const noting = readResultOrFault(store, subject).then(async ({ result }) => {
+    if (result === undefined) await noteFailure(store, subject, error);
+  });
+  await withTimeout(noting, noteTimeoutMs, "note why it stopped");
 }
 
 /** Joins another command's embedded cluster that works on the same run. @returns false where there is none */

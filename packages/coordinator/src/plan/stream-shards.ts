@@ -76,14 +76,24 @@ async function* cutShards(
   startAfter: string | undefined,
 ): AsyncGenerator<BuildingShard> {
   let building = emptyShard();
-  for await (const object of source.list("", startAfter === undefined ? {} : { startAfter })) {
+  const options = { withUnusable: true, ...(startAfter === undefined ? {} : { startAfter }) };
+  for await (const object of source.list("", options)) {
     signal.throwIfAborted();
-    addTo(building, object, skip(object.key));
+    addTo(building, object, whySkipped(object, skip));
     if (building.entries.length < shardSize) continue;
     yield building;
     building = emptyShard();
   }
   if (building.entries.length + building.skipped.length > 0) yield building;
+}
+
+/** What lies in a hidden folder is hidden, whatever else it is, unless its name only looks so (`../x`). */
+function whySkipped(
+  { key, unusable }: ObjectInfo,
+  skip: (key: string) => SkipReason | undefined,
+): SkipReason | undefined {
+  if (unusable === undefined) return skip(key);
+  return unusable === "illegal-key" ? unusable : (skipHidden(key) ?? unusable);
 }
 
 interface BuildingShard {

@@ -14,6 +14,7 @@ import { readBounds } from "@trommel/common/store/read-bounds";
 import { checkConfig, writeConfig } from "./config-file.js";
 import { checkExport, resolveExport } from "./resolve-export.js";
 import type { Resolved } from "./resolve-run.js";
+import { nextRetryId } from "./retry-chain.js";
 
 /**
  * Resolves the run that tries another's failed files again: the same frozen configuration under another id, without the
@@ -29,7 +30,7 @@ export async function resolveRunRetry(options: {
   readonly output: string | undefined;
 }): Promise<Resolved<RunConfig>> {
   const { store, of } = options;
-  const id = checkRunId(options.id ?? nextId(of));
+  const id = checkRunId(options.id ?? nextRetryId(of));
   if (id === of.id) {
     throw new TrommelError(
       "invalid-argument",
@@ -51,11 +52,6 @@ export async function resolveRunRetry(options: {
     await writeConfig(store, key, config, parse);
   };
   return { config, claim };
-}
-
-function nextId({ id }: RunConfig): string {
-  const match = /^(.*)-retry(\d+)$/.exec(id);
-  return match === null ? `${id}-retry1` : `${match[1]}-retry${Number(match[2]) + 1}`;
 }
 
 /**

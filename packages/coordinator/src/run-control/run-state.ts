@@ -29,6 +29,7 @@ import {
   type ScoreCounts,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts/scoring-output";
+import { failureKey, interruptedCode, readFailure } from "@trommel/common/artefacts/run-failure";
 import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
 import type { GetOptions } from "@trommel/common/store/object-store";
 import { readBounds } from "@trommel/common/store/read-bounds";
@@ -177,10 +178,13 @@ export async function readStatus(
     board === undefined ? undefined : await withTimeout(board.state(), redisPatienceMs, "ask Redis");
   const cancelled = result === undefined && (await isCancelled(store, subject));
   if (producer === undefined || board === undefined || state === undefined) {
-    if (fault !== undefined)
-      return { ...base, phase: "failed", stages: [], error: fault, attempt: undefined };
-    const phase = result !== undefined ? "complete" : cancelled ? "cancelled" : "stopped";
-    return { ...base, phase, stages: [], error: undefined, attempt: undefined };
+    const unknown = { stages: [], error: undefined, attempt: undefined };
+    if (fault !== undefined) return { ...base, phase: "failed", ...unknown, error: fault };
+    if (result !== undefined || cancelled)
+      return { ...base, phase: result !== undefined ? "complete" : "cancelled", ...unknown };
+    const error = await whyStopped(store, subject);
+    const phase = error === undefined || error.code === interruptedCode ? "stopped" : "failed";
+    return { ...base, phase, ...unknown, error };
   }
   const stages: StageProgress[] = [];
   for (const stage of shownStages(subject)) stages.push(await board.progress(state.attempt, stage));
@@ -213,6 +217,19 @@ export async function readResultOrFault(
     const message = `${thrown.message}. 'trommel resume ${subject.id}' adds up and writes it again`;
     return { result: undefined, fault: { code: thrown.code, message, stage } };
   }
+}
+
+/**
+ * What the store says of a run that nobody works on. The note of an embedded cluster that does not answer is of a command
+ * that could not take it back.
+ */
+async function whyStopped(store: ObjectStore, subject: Subject): Promise<RunError | undefined> {
+  const failure = await readFailure(store, subject);
+  if (failure !== undefined) return failure;
+  const { cluster } = subject.kind === "run" ? runKeys(subject.id) : scoringKeys(subject.id);
+  if ((await store.head(cluster)) === undefined) return undefined;
+  const message = `the command that worked on it does not answer here: it was killed, or runs on another machine. 'trommel resume ${subject.id}' continues it`;
+  return { code: interruptedCode, message, stage: "" };
 }
 
 /** A job that killed every worker that had it fails without one that could tell the board. */
@@ -251,7 +268,7 @@ export async function startAttempt(
   producer: JobProducer,
   seen: number | undefined,
 ): Promise<number | undefined> {
-  await store.delete([cancelKey(subject)]);
+  await store.delete([cancelKey(subject), failureKey(subject)]);
   const board = new RunBoard(producer.redis, subject.id);
   const flow = flowOf(subject.kind, { measured: subject.kind === "run" && isMeasured(subject.config) });
   const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);

@@ -3,6 +3,7 @@ import {
   encodeProjection,
   runKeys,
   shardsPerGram,
+  TrommelError,
   writeWithMarker,
   type Gram,
   type ObjectStore,
@@ -12,6 +13,7 @@ import { mergeGrams } from "../linalg/gram.js";
 import { solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
+import { mendAdvice } from "./mend-advice.js";
 import { readListing, readRunConfig } from "./read-config.js";
 
 /**
@@ -30,6 +32,13 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   }
   const { shards } = await readListing(store, keys.listing);
   const merged = await mergeTree(store, keys.gram, Math.ceil(shards / shardsPerGram), context.signal);
+  if (merged.rowCount === 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      `failed to compute the SVD of ${runId}: there is no row of embeddings, for none of its files could be read. ${mendAdvice(runId)}`,
+      { context: { run: runId } },
+    );
+  }
   const product = new MatrixProduct({ threads: context.threads });
   try {
     const projection = await solveProjection(merged, svd, { seed, product });

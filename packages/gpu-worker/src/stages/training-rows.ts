@@ -11,6 +11,7 @@ import type { RowSet } from "../head/row-set.js";
 import { RowProjector } from "../linalg/project-rows.js";
 import { readFeatures } from "./gram.js";
 import { readListing, readShard, readSplit, validationOf } from "./read-config.js";
+import { mendAdvice } from "./mend-advice.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {
@@ -81,7 +82,11 @@ export async function readLabelledRows(options: {
   } finally {
     await projector?.release();
   }
-  checkCounts(counts, new Set(classes.filter(({ images }) => images > 0).map(({ label }) => label)));
+  checkCounts(
+    config.id,
+    counts,
+    new Set(classes.filter(({ images }) => images > 0).map(({ label }) => label)),
+  );
   return {
     labels,
     train: train.rows(),
@@ -92,19 +97,19 @@ export async function readLabelledRows(options: {
 }
 
 /** @param listed classes that the listing has images of; one of a class list may have none */
-function checkCounts(counts: LabelledRows["counts"], listed: ReadonlySet<string>): void {
+function checkCounts(id: string, counts: LabelledRows["counts"], listed: ReadonlySet<string>): void {
   const untrained = counts.filter(({ label, train }) => train === 0 && listed.has(label));
   const empty = untrained.map(({ label }) => JSON.stringify(label));
   if (empty.length > 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to train: no training image of class ${empty.join(", ")} could be read. The ledger's errors say why; mend or remove them`,
+      `failed to train: no training image of class ${empty.join(", ")} could be read. ${mendAdvice(id)}`,
     );
   }
   if (counts.every(({ validation }) => validation === 0)) {
     throw new TrommelError(
       "bad-dataset",
-      "failed to train: no validation image could be read. The ledger's errors say why",
+      `failed to train: no validation image could be read. ${mendAdvice(id)}`,
     );
   }
 }

@@ -160,15 +160,20 @@ function parseNormalization(text: string): Normalization {
 export async function backboneList(flags: GlobalFlags): Promise<void> {
   const session = new Session(flags);
   try {
-    const specs = await listBackbones(session.store);
+    const damaged: { id: string; error: ReturnType<TrommelError["toJSON"]> }[] = [];
+    const specs = await listBackbones(session.store, (id, error) => {
+      damaged.push({ id, error: error.toJSON() });
+    });
     for (const spec of specs) {
       session.say(
         `${backboneId(spec)}  ${spec.inputSize} px  ${spec.dimension} numbers  ${spec.parameterCount} parameters`,
       );
     }
-    if (specs.length === 0)
+    for (const { id, error } of damaged) session.say(`${id}  damaged: ${error.message}`);
+    if (damaged.length > 0) process.exitCode = 1;
+    if (specs.length + damaged.length === 0)
       session.say(`no backbone in ${session.store.url} yet; 'trommel backbone import' adds one`);
-    session.result({ backbones: specs.map((spec) => ({ id: backboneId(spec), ...spec })) });
+    session.result({ backbones: specs.map((spec) => ({ id: backboneId(spec), ...spec })), damaged });
   } finally {
     await session.close();
   }

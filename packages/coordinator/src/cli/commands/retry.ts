@@ -1,8 +1,14 @@
-import { failureReason, runKeys, TrommelError, type FailureReason } from "@trommel/common";
+import {
+  canonicalJson,
+  failureReason,
+  TrommelError,
+  type FailureReason,
+  type RunConfig,
+} from "@trommel/common";
 import type { RetryReasons } from "@trommel/common/artefacts/retry";
-import { readListing } from "../../plan/stream-shards.js";
-import { readFailures } from "../../run-control/read-failures.js";
+import { resolveExport } from "../../run-control/resolve-export.js";
 import { resolveRunRetry } from "../../run-control/resolve-retry.js";
+import { findRunConfig, lastOfChain, readTried } from "../../run-control/retry-chain.js";
 import { checkScoringRetry, countRetried, requestScoringRetry } from "../../run-control/retry-scoring.js";
 import { findSubject, type Subject } from "../../run-control/run-state.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
@@ -55,32 +61,74 @@ async function retryScoring(
     });
 }
 
+/**
+ * Of the runs that have tried a run's files again the last one counts: it is resumed where it is unfinished, else the files
+ * that failed in it are tried again, as the next one.
+ */
 async function retryRun(
   session: Session,
-  subject: Extract<Subject, { readonly kind: "run" }>,
+  { config: first }: Extract<Subject, { readonly kind: "run" }>,
   reasons: RetryReasons,
   flags: RetryFlags,
 ): Promise<void> {
   const { store } = session;
-  const { complete, sums } = await readFailures(store, subject, 0);
-  const listing = await readListing(store, runKeys(subject.id).listing);
-  if (!complete && sums.shards !== listing?.shards) {
-    throw new TrommelError(
-      "conflict",
-      `failed to try the failed files of ${subject.id} again: not all of its shards are done. 'trommel resume ${subject.id}' first brings it to its end`,
-      { context: { id: subject.id } },
-    );
-  }
-  if (countRetried(sums.failedByReason, reasons) === 0) {
-    nothingFailed(session, subject, reasons);
+  const { run: id, output } = flags;
+  const named = id === undefined ? undefined : await findRunConfig(store, id);
+  if (named?.retryOf !== undefined) {
+    const of = (await findRunConfig(store, named.retryOf.run)) ?? first;
+    const { config, claim } = await resolveRunRetry({ store, of, reasons, id, output });
+    await runSubject(session, { kind: "run", id: config.id, config }, flags, { claim });
     return;
   }
-  const { run: id, output } = flags;
-  const { config, claim } = await resolveRunRetry({ store, of: subject.config, reasons, id, output });
+  const last = await lastOfChain(store, first);
+  const { failures, isTried, isOver } = await readTried(store, last);
+  if (last.id !== first.id && !isOver) {
+    await resumeRetry(session, last, reasons, flags);
+    return;
+  }
+  if (!isTried) throw unfinished(first.id, last.id, "not all of its shards are done");
+  if (countRetried(failures.sums.failedByReason, reasons) === 0) {
+    nothingFailed(session, { kind: "run", id: last.id }, reasons);
+    return;
+  }
+  const { config, claim } = await resolveRunRetry({ store, of: last, reasons, id, output });
+  if (last.id !== first.id) session.say(`${config.id} tries the files again that failed in ${last.id}`);
   await runSubject(session, { kind: "run", id: config.id, config }, flags, { claim });
 }
 
-function nothingFailed(session: Session, { id, kind }: Subject, reasons: RetryReasons): void {
+async function resumeRetry(
+  session: Session,
+  config: RunConfig,
+  reasons: RetryReasons,
+  flags: RetryFlags,
+): Promise<void> {
+  const { run = config.id, reasons: asked = null } = config.retryOf ?? {};
+  const { output } = flags;
+  const exportsElsewhere =
+    output !== undefined &&
+    resolveExport({ output, dataset: config.dataset, storeUrl: session.store.url }) !== config.export;
+  if (flags.run !== undefined || exportsElsewhere || canonicalJson(asked) !== canonicalJson(reasons)) {
+    const why = asked === null ? "whatever the reason" : asked.join(", ");
+    throw unfinished(run, config.id, `they are being tried again by ${config.id} (${why})`);
+  }
+  session.say(`${config.id} tries the failed files of ${run} again and is not finished; it goes on`);
+  await runSubject(session, { kind: "run", id: config.id, config }, flags);
+}
+
+function unfinished(id: string, last: string, why: string): TrommelError {
+  return new TrommelError(
+    "conflict",
+    `failed to try the failed files of ${id} again: ${why}. ` +
+      `'trommel resume ${last}' first brings it to its end, 'trommel errors ${last}' lists what has failed so far`,
+    { context: { id: last } },
+  );
+}
+
+function nothingFailed(
+  session: Session,
+  { id, kind }: Pick<Subject, "id" | "kind">,
+  reasons: RetryReasons,
+): void {
   const why = reasons === null ? "" : ` for ${reasons.join(", ")}`;
   session.say(`${id}: no file failed${why}, so there is nothing to try again`);
   session.result({ id, kind, phase: "complete", retried: 0 });

@@ -1,4 +1,4 @@
-import { TrommelError } from "@trommel/common";
+import { TrommelError, type RunError } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
 import {
   cancelSubject,
@@ -25,12 +25,19 @@ export async function status(id: string | undefined, flags: GlobalFlags & Follow
 }
 
 async function listAll(session: Session): Promise<void> {
-  const rows: RunStatus[] = [];
-  for (const { id } of await listSubjects(session.store)) {
-    const subject = await findSubject(session.store, id);
-    rows.push(await readStatus(session.store, subject, await session.producerOf(subject)));
+  const rows: (RunStatus | DamagedRun)[] = [];
+  for (const { id, kind } of await listSubjects(session.store)) {
+    try {
+      const subject = await findSubject(session.store, id);
+      rows.push(await readStatus(session.store, subject, await session.producerOf(subject)));
+    } catch (thrown) {
+      if (!(thrown instanceof TrommelError) || thrown.code !== "corrupt") throw thrown;
+      const { code } = thrown;
+      rows.push({ kind, id, phase: "damaged", error: { code, message: thrown.message, stage: "" } });
+      process.exitCode = 1;
+    }
   }
-  for (const row of rows) session.say(describe(row));
+  for (const row of rows) session.say(row.phase === "damaged" ? describeDamaged(row) : describe(row));
   if (rows.length === 0) session.say(`no run in ${session.store.url} yet`);
   session.result({ runs: rows });
 }
@@ -55,8 +62,25 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
     if (stage.stage === "extract" || stage.stage === "score") failed += stage.failedImages;
   }
   if (failed > 0) session.say(`  ${failed} files failed; 'trommel errors ${now.id}' lists them`);
-  if (now.error !== undefined) session.say(`  ${now.error.stage} failed: ${now.error.message}`);
+  if (now.error !== undefined) session.say(`  ${sayError(now.error)}`);
   session.result(now);
+}
+
+function sayError({ stage, message }: RunError): string {
+  return stage === "" ? message : `${stage} failed: ${message}`;
+}
+
+/** One whose own files cannot be read; the others are shown nevertheless. */
+interface DamagedRun {
+  readonly kind: Subject["kind"];
+  readonly id: string;
+  readonly phase: "damaged";
+  readonly error: RunError;
+}
+
+function describeDamaged({ id, kind, error }: DamagedRun): string {
+  const folder = kind === "run" ? "runs" : "scorings";
+  return `${id} (${kind}): damaged, ${error.message}. Give its command again under another name, or put ${folder}/${id} back from a copy`;
 }
 
 function describe(row: RunStatus): string {

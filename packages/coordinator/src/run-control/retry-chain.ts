@@ -1,0 +1,50 @@
+import { runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
+import { readFailure } from "@trommel/common/artefacts/run-failure";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
+import { readListing } from "../plan/stream-shards.js";
+import { readFailures, type Failures } from "./read-failures.js";
+import { readIfThere } from "./run-state.js";
+
+/** The runs that try a run's failed files again: `<run>-retry1`, `-retry2` and so on, each those of the one before. */
+
+export function nextRetryId({ id }: Pick<RunConfig, "id">): string {
+  const match = /^(.*)-retry(\d+)$/.exec(id);
+  return match === null ? `${id}-retry1` : `${match[1]}-retry${Number(match[2]) + 1}`;
+}
+
+/** @returns undefined where there is no such run */
+export async function findRunConfig(store: ObjectStore, id: string): Promise<RunConfig | undefined> {
+  const key = runKeys(id).config;
+  const body = await readIfThere(store, key);
+  return body === undefined ? undefined : parseSealedAs(runConfig, body, key);
+}
+
+/** The last run of the chain that begins with `first`, itself where nobody has tried it again. */
+export async function lastOfChain(store: ObjectStore, first: RunConfig): Promise<RunConfig> {
+  let last = first;
+  for (;;) {
+    const next = await findRunConfig(store, nextRetryId(last));
+    // The name may be anybody's.
+    if (next?.retryOf?.run !== last.id) return last;
+    last = next;
+  }
+}
+
+export interface Tried {
+  readonly failures: Failures;
+  /** Whether each of its files has been tried, so that those that failed are known. */
+  readonly isTried: boolean;
+  /** Whether it has come to its end: with a bundle, or with too few files for one. Another is to be resumed. */
+  readonly isOver: boolean;
+}
+
+export async function readTried(store: ObjectStore, config: RunConfig): Promise<Tried> {
+  const subject = { kind: "run", id: config.id, config } as const;
+  const failures = await readFailures(store, subject, 0);
+  if (failures.complete) return { failures, isTried: true, isOver: true };
+  const listing = await readListing(store, runKeys(config.id).listing);
+  const isTried = failures.sums.shards === listing?.shards;
+  // Its rows stay failed however often it is resumed; only another try can read its files anew.
+  const isOver = isTried && (await readFailure(store, subject))?.code === "bad-dataset";
+  return { failures, isTried, isOver };
+}
