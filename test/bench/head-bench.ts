@@ -76,15 +76,13 @@ function rowsOf(own: readonly Turn[], threads: number, peer: readonly Turn[] | M
     atLeast: 3,
   } as const;
   const quality = comparisonRow({ what: "head: validation accuracy after them", digits: 4, ...accuracy });
-  return [comparisonRow({ ...figure, ...seconds }), { ...quality, ...withinSpread(accuracy) }];
+  return [comparisonRow({ ...figure, ...seconds }), { ...quality, ...overlap(accuracy) }];
 }
 
-/** Whether our middle seed lies among theirs. */
-function withinSpread({ own, anchor }: { own: number[]; anchor: number[] | Missing }): Partial<BenchRow> {
+function overlap({ own, anchor }: { own: number[]; anchor: number[] | Missing }): Partial<BenchRow> {
   if ("missing" in anchor) return {};
-  const { least, most } = spreadOf(anchor);
-  const { median } = spreadOf(own);
-  return { target: "in the anchor's spread", reached: median >= least && median <= most };
+  const [ours, theirs] = [spreadOf(own), spreadOf(anchor)];
+  return { target: "spreads overlap", reached: ours.most >= theirs.least && ours.least <= theirs.most };
 }
 
 async function ownTurn(
