@@ -72,6 +72,7 @@ export async function benchReuse(
         what: `reuse: ${what}, images extracted (reused)`,
         value: `${extraction.extracted} (${extraction.reused})`,
         target: String(fresh),
+        reached: extraction.extracted === fresh,
       },
       {
         what: `reuse: ${what}, the command train, whole, s (of the first)`,

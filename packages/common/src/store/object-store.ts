@@ -55,7 +55,8 @@ export interface ObjectStore {
   delete(keys: readonly string[]): Promise<void>;
 
   /**
-   * What killed writers left behind, which no listing shows: partial files of a folder. A bucket has none.
+   * What killed writers left behind in a folder, which no listing shows: partial files. A bucket has a lifecycle rule for
+   * its unfinished uploads.
    * @param remove whether it is removed as well
    */
   sweep(remove: boolean): Promise<{ readonly objects: number; readonly sizeBytes: number }>;

@@ -145,7 +145,7 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  /** An object is written in one piece, or not at all. */
+  /** Unfinished uploads are for a lifecycle rule, see uploadInParts. */
   sweep(): Promise<{ readonly objects: number; readonly sizeBytes: number }> {
     return Promise.resolve({ objects: 0, sizeBytes: 0 });
   }
