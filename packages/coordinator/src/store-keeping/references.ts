@@ -1,12 +1,12 @@
 import {
   bundleFiles,
-  parseJsonAs,
   runConfig,
   runKeys,
   toTrommelError,
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
@@ -100,7 +100,7 @@ async function runIds(store: ObjectStore): Promise<string[]> {
 async function readRun(store: ObjectStore, id: string): Promise<RunConfig | undefined> {
   const key = runKeys(id).config;
   const body = await readIfThere(store, key);
-  return body === undefined ? undefined : parseJsonAs(runConfig, body, key);
+  return body === undefined ? undefined : parseSealedAs(runConfig, body, key);
 }
 
 /** Undefined for a run that measures its dataset still: it has extracted nothing. */

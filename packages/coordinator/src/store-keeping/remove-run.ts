@@ -1,7 +1,6 @@
 import {
   bundleFiles,
   canonicalJson,
-  parseJsonAs,
   runConfig,
   runKeys,
   scoringConfig,
@@ -9,6 +8,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import type { SubjectKind } from "@trommel/common/jobs/run-rules";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { readIfThere, readResult } from "../run-control/run-state.js";
@@ -53,12 +53,12 @@ async function needOf(
   const body = await readIfThere(store, key);
   if (body === undefined) return "none";
   if (other.kind === "run") {
-    const config = parseJsonAs(runConfig, body, key);
+    const config = parseSealedAs(runConfig, body, key);
     if (config.retryOf?.run !== id) return "none";
     const result = await readResult(store, { kind: "run", id: other.id, config });
     return result === undefined ? "unfinished" : "finished";
   }
-  const config = parseJsonAs(scoringConfig, body, key);
+  const config = parseSealedAs(scoringConfig, body, key);
   const bundle = `${store.url.replace(/\/$/, "")}/${runKeys(id).bundle}`;
   if (config.bundle.location.replace(/\/$/, "") !== bundle) return "none";
   const result = await readResult(store, { kind: "scoring", id: other.id, config });
