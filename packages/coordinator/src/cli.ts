@@ -8,7 +8,7 @@ import { addStoreCommands } from "./cli/groups/store-commands.js";
 import { addScore, addTrain } from "./cli/groups/work-commands.js";
 import { reportFailure, tell } from "./cli/report-failure.js";
 
-/** The command line. @returns the exit code: 0 done, 1 failed, 2 refused as it was asked */
+/** The command line. @returns the exit code: 0 done, 1 failed, 2 refused as it was asked, 3 done without one readable file */
 export async function main(args: readonly string[]): Promise<number> {
   const program = new Command("trommel")
     .description(

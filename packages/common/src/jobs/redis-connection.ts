@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { Redis, type RedisOptions } from "ioredis";
 import { TrommelError, messageOf } from "../errors.js";
 
@@ -36,8 +37,13 @@ export function parseRedisUrl(url: string): RedisOptions {
     ...(parsed.username === "" ? {} : { username: decoded(parsed.username) }),
     ...(parsed.password === "" ? {} : { password: decoded(parsed.password) }),
     ...(database === "" ? {} : { db: Number(database) }),
-    ...(parsed.protocol === "rediss:" ? { tls: { servername: parsed.hostname } } : {}),
+    ...(parsed.protocol === "rediss:" ? { tls: serverName(parsed.hostname) } : {}),
   };
+}
+
+/** TLS names servers by name alone (RFC 6066); an address is held against the certificate nevertheless. */
+function serverName(host: string): { readonly servername?: string } {
+  return isIP(host.replace(/^\[|\]$/g, "")) === 0 ? { servername: host } : {};
 }
 
 function decoded(part: string): string {

@@ -8,6 +8,9 @@ import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";
 import type { ClusterFlags, Session } from "./session.js";
 
+/** Of a command that came to its end without one readable file. */
+const nothingReadExitCode = 3;
+
 /** A store that does not answer keeps no command from ending. */
 const noteTimeoutMs = 5_000;
 
@@ -36,6 +39,7 @@ export async function runSubject(
     start.again === true ? undefined : (await readResultOrFault(session.store, subject)).result;
   if (finished !== undefined) {
     showResult(session, subject, finished);
+    tellNothingRead(session, finished);
     return;
   }
   if (flags.follow === false && session.redisUrl === undefined) {
@@ -75,6 +79,14 @@ export async function runSubject(
     throw thrown;
   });
   showResult(session, subject, result);
+  tellNothingRead(session, result);
+}
+
+/** A scoring of which no file could be read is complete and balances; a script must not take it for scores. */
+function tellNothingRead(session: Session, { ledger }: RunResult): void {
+  if (ledger.ok > 0) return;
+  process.exitCode = nothingReadExitCode;
+  session.say(`none of the ${ledger.listed} files could be read (exit code ${nothingReadExitCode})`);
 }
 
 /** Keeps in the store why a run stopped; where it failed, the worker that noticed has done so. A cancelled one has its mark. */

@@ -1,5 +1,5 @@
-import { listingSummary, parseJsonAs, scoringKeys } from "@trommel/common";
-import { sealedJson } from "@trommel/common/codec/sealed-json";
+import { listingSummary, scoringKeys } from "@trommel/common";
+import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import type { ScoringConfig } from "@trommel/common";
 import type { ScoringRetry } from "@trommel/common/artefacts/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
@@ -23,7 +23,7 @@ export async function planScoringRetry(
 ): Promise<void> {
   const { attempt, store, producer, board } = context;
   const keys = scoringKeys(config.id);
-  const { shards: base, listed } = parseJsonAs(
+  const { shards: base, listed } = parseSealedAs(
     listingSummary,
     await store.get(keys.listing, readBounds.document),
     keys.listing,

@@ -6,6 +6,7 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";

@@ -84,7 +84,8 @@ export async function close(scoringId: string, context: StageContext): Promise<S
     await removeOther(output, retries);
     const submission = merging === null ? null : await merging.write(signal);
     if (submission?.merged === false)
-      context.log.warn({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
+      // The command that follows says it, and so does _SUCCESS.json.
+      context.log.info({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
     await mayWrite();
     await output.putStream(outputKeys.errors, lines.chunks(), { contentType: "application/jsonl" });
     await mayWrite();
