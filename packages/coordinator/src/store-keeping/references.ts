@@ -9,7 +9,6 @@ import {
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readListing } from "../plan/stream-shards.js";
 import { listSubjects } from "../run-control/list-subjects.js";
