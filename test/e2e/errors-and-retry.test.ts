@@ -374,6 +374,17 @@ describe("a scoring whose files are mended afterwards", () => {
     assertSameFiles(await fileHashes(output), before);
   });
 
+  it("of which no file can be read ends with an exit code of its own, whenever it is asked for", async () => {
+    const none = join(folder, "none");
+    await writeFiles(none, new Map([["a.png", "no picture"]]));
+    const args = ["score", none, "--model", "first", "--output", join(folder, "no-scores"), "--follow"];
+    for (let round = 1; round <= 2; round += 1) {
+      const { code, stdout } = await trommel([...args, "--store", store], { env });
+      assert.equal(code, 3);
+      assert.match(stdout, /none of the 1 files could be read/);
+    }
+  });
+
   it("is complete no more where its ledger does not balance, and says why", async () => {
     const path = join(output, "ledger.json");
     const right = await readFile(path, "utf8");

@@ -16,7 +16,7 @@ async function stuck(
   signals: readonly NodeJS.Signals[],
 ): Promise<{ ended: unknown; said: string }> {
   const pipe = join(folder, `pipe-${body.length}-${signals.length}`);
-  execFileSync("mkfifo", [pipe]);
+  execFileSync("bash", ["-c", 'mkfifo "$0"', pipe]);
   const script = `
     import { open } from "node:fs/promises";
     import { interruptSignal } from ${module("cli/interrupt")};

@@ -89,6 +89,16 @@ describe("run ids under fuzz", () => {
   });
 });
 
+describe("Redis over TLS", () => {
+  it("names its server where that has a name: addresses are no server names", () => {
+    const tlsOf = (url: string) => parseRedisUrl(url).tls;
+    assert.deepEqual(tlsOf("rediss://cache.example:6380"), { servername: "cache.example" });
+    assert.deepEqual(tlsOf("rediss://127.0.0.1"), {});
+    assert.deepEqual(tlsOf("rediss://[::1]:6379"), {});
+    assert.equal(tlsOf("redis://cache.example"), undefined);
+  });
+});
+
 describe("Redis URLs under fuzz", () => {
   it("are parsed or refused, without a word of the password", () => {
     const password = fc.string({ minLength: 6, unit: "grapheme-ascii" }).map((word) => `se${word}cret`);
