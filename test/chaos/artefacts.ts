@@ -1,5 +1,7 @@
-import { openStore, outputKeys, sha256Hex } from "@trommel/common";
+import { canonicalJson, openStore, outputKeys, sha256Hex } from "@trommel/common";
 import { scoringSuccess } from "@trommel/common/artefacts/scoring-output";
+import { parseSealedAs } from "@trommel/common/codec/sealed-json";
+import { z } from "zod";
 
 /** What a round is called by. */
 export interface RoundNames {
@@ -9,6 +11,8 @@ export interface RoundNames {
 }
 
 const text = /\.(json|jsonl|csv|html|txt)$/;
+/** Their own hash is of the round's names, too. */
+const configuration = /(^|\/)(run|scoring)\.json$/;
 
 /**
  * The sha256 of every object that a training and a scoring leave behind, with the round's own names taken out of keys and
@@ -25,12 +29,23 @@ export async function hashArtefacts(storeUrl: string, names: RoundNames): Promis
     for await (const { key } of store.list("")) {
       if (key.startsWith("backbones/") || isOfAttempt(key)) continue;
       const bytes = await store.get(key);
-      const body = text.test(key) ? neutral(Buffer.from(bytes).toString("utf8")) : bytes;
+      const body = text.test(key)
+        ? neutral(configuration.test(key) ? unsealed(bytes, key) : textOf(bytes))
+        : bytes;
       hashes.set(`${label}/${neutral(key)}`, sha256Hex(body));
     }
     store.close();
   }
   return hashes;
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("utf8");
+}
+
+/** A configuration without its hash, which is held against it. */
+function unsealed(bytes: Uint8Array, key: string): string {
+  return canonicalJson(parseSealedAs(z.looseObject({}), bytes, key));
 }
 
 /** A cancellation that came as the run ended stays beside what it did not prevent. */
