@@ -4,6 +4,7 @@ import {
   recipe as recipeSchema,
   RunBoard,
   runErrorToThrow,
+  type Device,
   type RecipeInput,
 } from "@trommel/common";
 import { Session } from "@trommel/coordinator/cli/session";
@@ -24,6 +25,8 @@ export interface BenchClusterOptions {
   /** Folder of the store. */
   readonly store: string;
   readonly threads: number;
+  /** @default "cpu" */
+  readonly device?: Device;
   /** `extract` alone keeps the later stages out of a measurement. */
   readonly queues: readonly string[];
 }
@@ -52,12 +55,17 @@ export class BenchCluster {
     this.#producer = producer;
   }
 
-  static async start({ store, threads, queues }: BenchClusterOptions): Promise<BenchCluster> {
+  static async start({
+    store,
+    threads,
+    device = "cpu",
+    queues,
+  }: BenchClusterOptions): Promise<BenchCluster> {
     const session = new Session({ store, logLevel: "warn", json: true });
     const cluster = await startLocalCluster({
       store: session.store,
       workers: 1,
-      workerFlags: ["--threads", String(threads), "--queues", ...queues],
+      workerFlags: ["--device", device, "--threads", String(threads), "--queues", ...queues],
       log: session.log,
     });
     session.releases.add("cluster", () => cluster.stop());
