@@ -48,7 +48,15 @@ export async function benchGpu(
     const backbone = await importNetwork(network, store, setting);
     for (const precision of precisions) {
       try {
-        const results = await measureNetwork({ network, backbone, precision, device, material, store, setting });
+        const results = await measureNetwork({
+          network,
+          backbone,
+          precision,
+          device,
+          material,
+          store,
+          setting,
+        });
         measured.push(...results);
         rows.push(...results.flatMap(rowsOf));
       } catch (thrown) {
@@ -95,35 +103,38 @@ interface NetworkWork {
 }
 
 async function measureNetwork(work: NetworkWork): Promise<Measured[]> {
-  const { network, backbone, precision, device, material, store, setting } = work;
-  const { threads, folder, gpu } = setting;
+  const { network, backbone, precision, material, store, setting } = work;
+  const { folder, gpu } = setting;
   const name = `${network.replaceAll(/[^a-z0-9.-]/g, "-")}-${precision}`;
   const pictures = path.join(folder, `${name}-pictures`);
   const warmUp = path.join(folder, `${name}-warm-up`);
   await copyPictures(material.pictures, pictures, gpu.images);
   await copyPictures(material.pictures, warmUp, Math.min(warmUpImages, gpu.images));
   const recipe = { backbones: [backbone], precision } satisfies RecipeInput;
-  const scored = { ...recipe, views: { count: 1 }, head: { type: "linear" }, training: { epochs: 2 } } as const;
+  const scored = {
+    ...recipe,
+    views: { count: 1 },
+    head: { type: "linear" },
+    training: { epochs: 2 },
+  } as const;
   const run = `bench-gpu-${name}`;
-  const cluster = await BenchCluster.start({ store, threads, device, queues: ["extract", "reduce", "score"] });
-  let extraction, scoring;
-  try {
+  // One after the other, and ended before the models alone, which get the whole card.
+  const extraction = await withCluster(work, ["extract"], async (cluster) => {
     await cluster.extract(`${run}-warm-up`, warmUp, recipe);
-    extraction = await repeat(work, "extraction", async (turn) => {
+    return await repeat(work, "extraction", async (turn) => {
       // What is extracted already would not be extracted again.
       await rm(path.join(store, "features"), { recursive: true, force: true });
       return await cluster.extract(`${run}-${turn}`, pictures, recipe);
     });
+  });
+  const scoring = await withCluster(work, ["extract", "reduce", "score"], async (cluster) => {
     await cluster.extract(run, pictures, scored);
     await cluster.finish(run, pictures, scored);
     await cluster.score(warmUp, run, path.join(folder, `${name}-warm-up-scores`));
-    scoring = await repeat(work, "scoring", (turn) =>
+    return await repeat(work, "scoring", (turn) =>
       cluster.score(pictures, run, path.join(folder, `${name}-scores-${turn}`)),
     );
-  } finally {
-    // Before the models alone: they get the whole card.
-    await cluster.stop();
-  }
+  });
   const bundle = path.join(store, runKeys(run).bundle);
   return [
     {
@@ -135,6 +146,19 @@ async function measureNetwork(work: NetworkWork): Promise<Measured[]> {
       alone: await measureAlone(work, { kind: "bundle", folder: bundle }, warmUp),
     },
   ];
+}
+
+async function withCluster<T>(
+  { store, device, setting }: NetworkWork,
+  queues: readonly string[],
+  use: (cluster: BenchCluster) => Promise<T>,
+): Promise<T> {
+  const cluster = await BenchCluster.start({ store, threads: setting.threads, device, queues });
+  try {
+    return await use(cluster);
+  } finally {
+    await cluster.stop();
+  }
 }
 
 async function repeat(
@@ -166,7 +190,9 @@ async function measureAlone(
       rates[images] = [];
       for (let turn = 0; turn < repetitions; turn += 1)
         rates[images].push(await alone.imagesPerSecond(images, setting.gpu.images));
-      setting.say(`${network} ${precision}, ${model.kind} alone, ${images} a batch: ${rates[images].join(", ")}`);
+      setting.say(
+        `${network} ${precision}, ${model.kind} alone, ${images} a batch: ${rates[images].join(", ")}`,
+      );
     }
   } finally {
     await alone.release();
