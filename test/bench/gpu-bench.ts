@@ -217,7 +217,7 @@ function rowsOf({ network, precision, work, endToEnd, usage, alone }: Measured):
     }),
     {
       what: `${what}: GPU utilisation, percent, and its memory at most`,
-      value: usage.map(describeUsage).join("; "),
+      value: [...new Set(usage.map(describeUsage))].join("; "),
     },
     {
       what: `${what}: share of the time in which the worker's device waited`,
