@@ -44,7 +44,12 @@ export function parseArguments(args: readonly string[], known: readonly string[]
     images: parseCount("images", values.images),
     networks: values.networks.split(","),
   };
-  return { names, threads: parseCount("threads", values.threads ?? String(availableParallelism())), gpu, json };
+  return {
+    names,
+    threads: parseCount("threads", values.threads ?? String(availableParallelism())),
+    gpu,
+    json,
+  };
 }
 
 /** `--json` may stand alone, which parseArgs does not know. */

@@ -27,6 +27,8 @@ export interface BenchClusterOptions {
   readonly threads: number;
   /** @default "cpu" */
   readonly device?: Device;
+  /** Views a batch. @default the worker's own */
+  readonly batch?: number;
   /** `extract` alone keeps the later stages out of a measurement. */
   readonly queues: readonly string[];
 }
@@ -59,13 +61,17 @@ export class BenchCluster {
     store,
     threads,
     device = "cpu",
+    batch,
     queues,
   }: BenchClusterOptions): Promise<BenchCluster> {
     const session = new Session({ store, logLevel: "warn", json: true });
     const cluster = await startLocalCluster({
       store: session.store,
       workers: 1,
-      workerFlags: ["--device", device, "--threads", String(threads), "--queues", ...queues],
+      workerFlags: [
+        ...["--device", device, "--threads", String(threads), "--queues", ...queues],
+        ...(batch === undefined ? [] : ["--batch", String(batch)]),
+      ],
       log: session.log,
     });
     session.releases.add("cluster", () => cluster.stop());

@@ -1,6 +1,12 @@
 import path from "node:path";
 import { rm } from "node:fs/promises";
-import { runKeys, TrommelError, type Device, type RecipeInput } from "@trommel/common";
+import {
+  recipe as recipeSchema,
+  runKeys,
+  TrommelError,
+  type Device,
+  type RecipeInput,
+} from "@trommel/common";
 import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
 import { viewsPerBatch } from "@trommel/gpu-worker/worker";
 import { BenchCluster, type Throughput } from "./bench-cluster.js";
@@ -9,6 +15,7 @@ import { gpuName, whileWatched, type GpuUsage } from "./gpu-usage.js";
 import { copyPictures, importRandomBackbone, type Material } from "./material.js";
 import { ModelAlone, type ModelWork } from "./model-alone.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
+import { spreadOf } from "./statistics.js";
 
 /**
  * A machine with a GPU: extraction and scoring end to end beside the same models alone on the same card, in float32 and in
@@ -26,6 +33,8 @@ interface Measured {
   readonly network: string;
   readonly precision: Precision;
   readonly work: "extraction" | "scoring";
+  /** Views a batch of the worker: those with which extraction alone is fastest. */
+  readonly batch: number;
   readonly endToEnd: readonly Throughput[];
   readonly usage: readonly GpuUsage[];
   /** Images a second by batch size in base images. */
@@ -118,8 +127,10 @@ async function measureNetwork(work: NetworkWork): Promise<Measured[]> {
     training: { epochs: 2 },
   } as const;
   const run = `bench-gpu-${name}`;
-  // One after the other, and ended before the models alone, which get the whole card.
-  const extraction = await withCluster(work, ["extract"], async (cluster) => {
+  // One after the other, so that each has the whole card.
+  const extractionAlone = await measureAlone(work, { kind: "extraction", store, recipe }, warmUp);
+  const batch = fastestBatch(extractionAlone).images * recipeSchema.parse(recipe).views.count;
+  const extraction = await withCluster(work, ["extract"], batch, async (cluster) => {
     await cluster.extract(`${run}-warm-up`, warmUp, recipe);
     return await repeat(work, "extraction", async (turn) => {
       // What is extracted already would not be extracted again.
@@ -127,7 +138,7 @@ async function measureNetwork(work: NetworkWork): Promise<Measured[]> {
       return await cluster.extract(`${run}-${turn}`, pictures, recipe);
     });
   });
-  const scoring = await withCluster(work, ["extract", "reduce", "score"], async (cluster) => {
+  const scoring = await withCluster(work, ["extract", "reduce", "score"], batch, async (cluster) => {
     await cluster.extract(run, pictures, scored);
     await cluster.finish(run, pictures, scored);
     await cluster.score(warmUp, run, path.join(folder, `${name}-warm-up-scores`));
@@ -139,10 +150,10 @@ async function measureNetwork(work: NetworkWork): Promise<Measured[]> {
   return [
     {
       ...{ network, precision, work: "extraction", ...extraction },
-      alone: await measureAlone(work, { kind: "extraction", store, recipe }, warmUp),
+      ...{ batch, alone: extractionAlone },
     },
     {
-      ...{ network, precision, work: "scoring", ...scoring },
+      ...{ network, precision, work: "scoring", batch, ...scoring },
       alone: await measureAlone(work, { kind: "bundle", folder: bundle }, warmUp),
     },
   ];
@@ -151,9 +162,11 @@ async function measureNetwork(work: NetworkWork): Promise<Measured[]> {
 async function withCluster<T>(
   { store, device, setting }: NetworkWork,
   queues: readonly string[],
+  batch: number,
   use: (cluster: BenchCluster) => Promise<T>,
 ): Promise<T> {
-  const cluster = await BenchCluster.start({ store, threads: setting.threads, device, queues });
+  const { threads } = setting;
+  const cluster = await BenchCluster.start({ store, threads, device, batch, queues });
   try {
     return await use(cluster);
   } finally {
@@ -202,16 +215,21 @@ async function measureAlone(
 
 const rate = ({ images, seconds }: Throughput): number => images / seconds;
 
+function fastestBatch(alone: Measured["alone"]): {
+  readonly images: number;
+  readonly rates: readonly number[];
+} {
+  const [fastest] = Object.entries(alone).sort(([, a], [, b]) => spreadOf(b).median - spreadOf(a).median);
+  return { images: Number(fastest?.[0]), rates: fastest?.[1] ?? [] };
+}
+
 /** The anchor is the model alone with the batch size that is fastest on this card. */
-function rowsOf({ network, precision, work, endToEnd, usage, alone }: Measured): BenchRow[] {
+function rowsOf({ network, precision, work, batch, endToEnd, usage, alone }: Measured): BenchRow[] {
   const what = `${network} ${precision}, ${work}`;
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [fastest] = Object.entries(alone).sort(([, a], [, b]) => mean(b) - mean(a));
-  const [images = "", rates = []] = fastest ?? [];
+  const { images, rates } = fastestBatch(alone);
   return [
     comparisonRow({
-      what: `${what}: end to end and the model alone (${images} a batch), images/s`,
+      what: `${what}: end to end (${batch} views a batch) and the model alone (${images} images a batch), images/s`,
       own: endToEnd.map(rate),
       anchor: rates,
     }),
