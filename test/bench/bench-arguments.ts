@@ -1,11 +1,23 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { TrommelError } from "@trommel/common";
+import { devices, TrommelError, type Device } from "@trommel/common";
+
+/** Which device, and how much work; smaller than by default, it shows on any machine that the bench runs. */
+export interface GpuArguments {
+  /** Undefined is the first of cuda and webgpu that works. */
+  readonly device: Device | undefined;
+  /** Pictures of each measurement. */
+  readonly images: number;
+  /** Architectures of the zoo with the side of their input, such as `resnet50@224`; random weights. */
+  readonly networks: readonly string[];
+}
 
 export interface BenchArguments {
   /** In the order of the table. */
   readonly names: readonly string[];
   readonly threads: number;
+  /** What `gpu` is told. */
+  readonly gpu: GpuArguments;
   /** `stdout` in the place of the table, or a file beside it. */
   readonly json: "stdout" | { readonly file: string } | undefined;
 }
@@ -16,13 +28,28 @@ export function parseArguments(args: readonly string[], known: readonly string[]
   const { values, positionals } = parseArgs({
     args: rest,
     allowPositionals: true,
-    options: { threads: { type: "string" } },
+    options: {
+      threads: { type: "string" },
+      device: { type: "string" },
+      images: { type: "string", default: "1500" },
+      networks: { type: "string", default: "mobilenet-v1-0.75@224,efficientnet-b2@380" },
+    },
   });
   for (const name of positionals) {
     if (!known.includes(name)) throw refusal(`'${name}' is none`, `Name one or more of ${known.join(", ")}`);
   }
   const names = positionals.length === 0 ? known : known.filter((name) => positionals.includes(name));
-  return { names, threads: parseThreads(values.threads), json };
+  const gpu = {
+    device: parseDevice(values.device),
+    images: parseCount("images", values.images),
+    networks: values.networks.split(","),
+  };
+  return {
+    names,
+    threads: parseCount("threads", values.threads ?? String(availableParallelism())),
+    gpu,
+    json,
+  };
 }
 
 /** `--json` may stand alone, which parseArgs does not know. */
@@ -38,10 +65,17 @@ function takeJson(
   return { json: isFile ? { file: next } : "stdout", rest };
 }
 
-function parseThreads(given: string | undefined): number {
-  const threads = Number(given ?? availableParallelism());
-  if (Number.isInteger(threads) && threads > 0) return threads;
-  throw refusal(`--threads ${given} is no number of threads`, "Give 1, 2, 3, …");
+function parseCount(flag: string, given: string): number {
+  const count = Number(given);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw refusal(`--${flag} ${given} is no number of ${flag}`, "Give 1, 2, 3, …");
+}
+
+function parseDevice(given: string | undefined): Device | undefined {
+  if (given === undefined) return undefined;
+  const device = devices.find((name) => name === given);
+  if (device !== undefined) return device;
+  throw refusal(`--device ${given} is none`, `Give ${devices.join(", ")}`);
 }
 
 function refusal(why: string, advice: string): TrommelError {

@@ -4,6 +4,7 @@ import {
   recipe as recipeSchema,
   RunBoard,
   runErrorToThrow,
+  type Device,
   type RecipeInput,
 } from "@trommel/common";
 import { Session } from "@trommel/coordinator/cli/session";
@@ -24,6 +25,10 @@ export interface BenchClusterOptions {
   /** Folder of the store. */
   readonly store: string;
   readonly threads: number;
+  /** @default "cpu" */
+  readonly device?: Device;
+  /** Views a batch. @default the worker's own */
+  readonly batch?: number;
   /** `extract` alone keeps the later stages out of a measurement. */
   readonly queues: readonly string[];
 }
@@ -52,12 +57,21 @@ export class BenchCluster {
     this.#producer = producer;
   }
 
-  static async start({ store, threads, queues }: BenchClusterOptions): Promise<BenchCluster> {
+  static async start({
+    store,
+    threads,
+    device = "cpu",
+    batch,
+    queues,
+  }: BenchClusterOptions): Promise<BenchCluster> {
     const session = new Session({ store, logLevel: "warn", json: true });
     const cluster = await startLocalCluster({
       store: session.store,
       workers: 1,
-      workerFlags: ["--threads", String(threads), "--queues", ...queues],
+      workerFlags: [
+        ...["--device", device, "--threads", String(threads), "--queues", ...queues],
+        ...(batch === undefined ? [] : ["--batch", String(batch)]),
+      ],
       log: session.log,
     });
     session.releases.add("cluster", () => cluster.stop());

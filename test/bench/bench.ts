@@ -7,11 +7,12 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { TrommelError } from "@trommel/common";
-import { parseArguments } from "./bench-arguments.js";
+import { parseArguments, type BenchArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./environment.js";
 import { benchExtract } from "./extract-bench.js";
 import { benchHead } from "./head-bench.js";
 import { benchListing } from "./listing-bench.js";
+import { benchGpu } from "./gpu-bench.js";
 import { benchMemory } from "./memory-bench.js";
 import { benchQueue } from "./queue-bench.js";
 import { benchRecipes } from "./recipes-bench.js";
@@ -26,6 +27,7 @@ import { formatTable, type TableRow } from "./table.js";
 
 const benches: Readonly<Record<string, Bench>> = {
   extract: { material: true, measure: benchExtract },
+  gpu: { material: true, measure: benchGpu },
   head: { material: false, measure: benchHead },
   memory: { material: true, measure: benchMemory },
   queue: { material: false, measure: benchQueue },
@@ -53,8 +55,10 @@ function material(): Promise<Material> {
   return (prepared ??= prepareMaterial(folder, store));
 }
 
-async function measure(name: string, bench: Bench, threads: number): Promise<BenchResult> {
-  const setting = { folder: path.join(folder, name), threads, say };
+type Told = Pick<BenchArguments, "threads" | "gpu">;
+
+async function measure(name: string, bench: Bench, told: Told): Promise<BenchResult> {
+  const setting = { folder: path.join(folder, name), threads: told.threads, gpu: told.gpu, say };
   if (!bench.material) {
     say(name);
     return await bench.measure(undefined, store, setting);
@@ -65,9 +69,9 @@ async function measure(name: string, bench: Bench, threads: number): Promise<Ben
 }
 
 /** One that fails has a row that says so; the others' rows are not lost. */
-async function measureOrSayWhy(name: string, bench: Bench, threads: number): Promise<BenchResult> {
+async function measureOrSayWhy(name: string, bench: Bench, told: Told): Promise<BenchResult> {
   try {
-    return await measure(name, bench, threads);
+    return await measure(name, bench, told);
   } catch (thrown) {
     process.exitCode = 1;
     const why = thrown instanceof Error ? thrown.message : String(thrown);
@@ -80,7 +84,7 @@ async function measureOrSayWhy(name: string, bench: Bench, threads: number): Pro
 }
 
 async function bench(): Promise<void> {
-  const { names, threads, json } = parseArguments(process.argv.slice(2), Object.keys(benches));
+  const { names, threads, gpu, json } = parseArguments(process.argv.slice(2), Object.keys(benches));
   if (process.platform !== "linux") {
     throw new TrommelError(
       "unsupported",
@@ -95,7 +99,7 @@ async function bench(): Promise<void> {
   for (const [name, one] of Object.entries(benches)) {
     if (!names.includes(name)) continue;
     const start = performance.now();
-    const result = await measureOrSayWhy(name, one, threads);
+    const result = await measureOrSayWhy(name, one, { threads, gpu });
     say(`${name} took ${((performance.now() - start) / 1000).toFixed(0)} s`);
     rows.push(...result.rows.map((row) => ({ bench: name, ...row })));
     measured[name] = result.measured;

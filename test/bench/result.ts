@@ -1,3 +1,4 @@
+import type { GpuArguments } from "./bench-arguments.js";
 import type { Material } from "./material.js";
 
 /** What one benchmark has to say: rows for the table at the end, and the same for machines. */
@@ -34,6 +35,7 @@ export interface BenchSetting {
   readonly folder: string;
   /** Threads of the worker and of the anchor. */
   readonly threads: number;
+  readonly gpu: GpuArguments;
   /** Words about the progress, for stderr. */
   readonly say: (words: string) => void;
 }

@@ -91,7 +91,8 @@ async function readSubject(graph: AnchorGraph): Promise<Subject> {
     const names = recipe.backbones.map(({ name }) => name);
     const specs = await Promise.all(names.map((name) => resolveBackbone(store, name)));
     const side = Math.max(...specs.map(({ inputSize }) => inputSize));
-    const wanted = names.map((id) => ({ id, normalization: null }));
+    const { precision } = recipe;
+    const wanted = names.map((id) => ({ id, normalization: null, precision }));
     const model = buildExtractionGraph({
       backbones: await loadBackbones(store, wanted, false),
       side,

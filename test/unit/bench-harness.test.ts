@@ -37,16 +37,26 @@ describe("the arguments of the benchmarks", () => {
   const known = ["a", "b"];
 
   it("take a file after --json, but no bench's name for one", () => {
-    assert.deepEqual(parseArguments(["--json", "b", "--threads", "3"], known), {
-      ...{ names: ["b"], threads: 3, json: "stdout" },
-    });
+    const { gpu, ...rest } = parseArguments(["--json", "b", "--threads", "3"], known);
+    assert.deepEqual(rest, { names: ["b"], threads: 3, json: "stdout" });
+    assert.equal(gpu.device, undefined);
     assert.deepEqual(parseArguments(["b", "--json", "out.json", "a"], known).json, { file: "out.json" });
     assert.deepEqual(parseArguments([], known).names, known);
+  });
+
+  it("say what a GPU is measured with", () => {
+    const { gpu } = parseArguments(
+      ["a", "--device", "cuda", "--images", "9", "--networks", "x@1,y@2"],
+      known,
+    );
+    assert.deepEqual(gpu, { device: "cuda", images: 9, networks: ["x@1", "y@2"] });
   });
 
   it("are refused where no bench is called so", () => {
     assert.throws(() => parseArguments(["c"], known), TrommelError);
     assert.throws(() => parseArguments(["--threads", "0"], known), TrommelError);
+    assert.throws(() => parseArguments(["--device", "tpu"], known), /cpu, webgpu, cuda/);
+    assert.throws(() => parseArguments(["--images", "many"], known), /--images many is no number of images/);
   });
 });
 

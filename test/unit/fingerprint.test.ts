@@ -24,4 +24,11 @@ describe("the fingerprint of features", () => {
     assert.equal(new Set(asked.map(fingerprintOf)).size, asked.length);
     assert.equal(fingerprintOf(undefined), fingerprintOf("backbone"));
   });
+
+  it("tells precisions apart", () => {
+    const of = (given: Partial<RecipeInput>): string =>
+      featureFingerprint(recipe.parse({ backbones: ["any"], ...given }), ["0".repeat(64)], 224);
+    assert.notEqual(of({ precision: "fp16" }), of({ precision: "fp32" }));
+    assert.equal(of({ precision: "fp32" }), of({}));
+  });
 });

@@ -92,6 +92,21 @@ export const pullOptions = z
   .strict();
 export type PullOptions = z.infer<typeof pullOptions>;
 
+export const quantizeOptions = z
+  .object({
+    storeUrl: z.string(),
+    /** A name, or `name@hash12`. */
+    backbone: z.string(),
+    /** Of the int8 copy. @default the backbone's with `-int8` */
+    name: z.string().optional(),
+    /** Absolute location of the pictures that ranges are measured on. */
+    pictures: z.string(),
+    /** How many of them. */
+    count: z.int().min(1).max(4096),
+  })
+  .strict();
+export type QuantizeOptions = z.infer<typeof quantizeOptions>;
+
 export const predictOptions = z
   .object({
     /** Location of the bundle. */
@@ -119,6 +134,8 @@ export interface WorkerCommands {
     say: (line: string) => void,
     progress: (line: string) => void,
   ): Promise<BackboneSpec>;
+  /** An int8 copy of a backbone in the store. */
+  quantizeBackbone(options: QuantizeOptions, say: (line: string) => void): Promise<BackboneSpec>;
   /** The built-in catalogue of public weights. */
   listCatalogue(): Promise<readonly CatalogueEntry[]>;
   predict(options: PredictOptions): Promise<PredictedRow[]>;

@@ -7,6 +7,7 @@ import {
   workerOptions,
   type WorkerCommands,
 } from "@trommel/common";
+import { quantizeOptions } from "@trommel/common/worker-commands";
 import { serveQueues } from "./worker.js";
 
 /** What the command line may ask of this package; options are parsed here, at the boundary. */
@@ -27,6 +28,11 @@ export const randomBackbone: WorkerCommands["randomBackbone"] = async (options, 
 export const pullBackbone: WorkerCommands["pullBackbone"] = async (options, say, progress) => {
   const { importFromCatalogue } = await import("./import-command.js");
   return importFromCatalogue(parseAs(pullOptions, options, "the pull's options"), say, progress);
+};
+
+export const quantizeBackbone: WorkerCommands["quantizeBackbone"] = async (options, say) => {
+  const { quantizeStored } = await import("./quantize-command.js");
+  return quantizeStored(parseAs(quantizeOptions, options, "the quantisation's options"), say);
 };
 
 export const listCatalogue: WorkerCommands["listCatalogue"] = async () => {

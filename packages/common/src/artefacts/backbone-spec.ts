@@ -66,8 +66,11 @@ export const backboneSpec = z
     parameterCount: z.int().nonnegative(),
     source: z
       .object({
-        /** `h5` and `safetensors` are Keras weights for an architecture of the zoo; `random` ones come from a seed. */
-        kind: z.enum(["layers", "onnx", "h5", "safetensors", "random"]),
+        /**
+         * `h5` and `safetensors` are Keras weights for an architecture of the zoo; `random` ones come from a seed; `int8` is a
+         * quantised copy of another backbone, which `url` names by its id.
+         */
+        kind: z.enum(["layers", "onnx", "h5", "safetensors", "random", "int8"]),
         /** Where it came from, without credentials. */
         url: z.string(),
         /** Of the file that was named (model.json, the ONNX file, the weights), or of the random weights themselves. */
@@ -79,7 +82,10 @@ export const backboneSpec = z
         pooling: z.enum(["average", "max", "none"]),
       })
       .strict(),
-    /** The check against TensorFlow.js at import; null for ONNX encoders, which have no second implementation here. */
+    /**
+     * The check against TensorFlow.js at import, of a quantised backbone against what it was made of; null for ONNX encoders,
+     * which have no second implementation here.
+     */
     parity: z
       .object({
         reference: z.string(),

@@ -7,7 +7,7 @@ import type { ShardEntry, Superseded } from "./listing.js";
 const featureFormatVersion = 3;
 
 /**
- * The identity of features: backbones, decoding, normalisation, views and seed, and nothing else. Runs that agree on it
+ * The identity of features: backbones and their precision, decoding, normalisation, views and seed, and nothing else. Runs that agree on it
  * share their feature shards. A normalisation counts by its figures, however it was named; those that the backbones were
  * imported with are in their hashes already. A run by its dataset's own figures is identified by them once they are
  * measured, and until then by nothing that any feature shard has.
@@ -20,6 +20,7 @@ export function featureFingerprint(recipe: Recipe, backboneHashes: readonly stri
       backbones: backboneHashes,
       decode: { ...recipe.decode, side },
       ...(normalization === "backbone" ? {} : { normalization }),
+      ...(recipe.precision === "fp32" ? {} : { precision: recipe.precision }),
       views: recipe.views,
       seed: recipe.seed,
       featureType: recipe.featureType,

@@ -122,6 +122,11 @@ export const recipe = z
         `legal are backbone, dataset, ${normalizationName.options.join(", ")}, or { mean: [r, g, b], deviation: [r, g, b] } in 0..255 units`,
       )
       .default("backbone"),
+    /**
+     * What the backbones' networks compute in; sampling, normalisation and head are float32 in any case. `fp16` is for
+     * GPUs: a CPU computes it by way of float32, slower. Backbones in int8 are made by `trommel backbone quantize`.
+     */
+    precision: z.enum(["fp32", "fp16"]).default("fp32"),
     views: viewsRecipe.prefault({}),
     labels: z
       .object({

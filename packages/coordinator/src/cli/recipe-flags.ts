@@ -42,6 +42,12 @@ const recipeFlags: readonly RecipeFlag[] = [
     read: text,
   },
   {
+    flag: "--precision <type>",
+    path: ["precision"],
+    help: "what the backbones compute in: fp32, or fp16 on a GPU",
+    read: text,
+  },
+  {
     flag: "--id-column <name>",
     path: ["labels", "source", "idColumn"],
     help: "column of --labels that names the image (default: id)",

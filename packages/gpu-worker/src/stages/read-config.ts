@@ -45,8 +45,8 @@ export async function readUnresolvedConfig(store: ObjectStore, id: string): Prom
 }
 
 /** The backbones of a run, as it uses them. */
-export function backbonesOfRun({ backbones, normalization }: ResolvedRun): BackboneUse[] {
-  return backbones.map(({ id }) => ({ id, normalization }));
+export function backbonesOfRun({ backbones, normalization, recipe }: ResolvedRun): BackboneUse[] {
+  return backbones.map(({ id }) => ({ id, normalization, precision: recipe.precision }));
 }
 
 export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {

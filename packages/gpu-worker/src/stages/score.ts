@@ -188,6 +188,7 @@ async function readParts(
   const uses = manifest.backbones.map((spec) => ({
     id: backboneId(spec),
     normalization: spec.normalization,
+    precision: manifest.recipe.precision,
   }));
   const read = async (name: string): Promise<Uint8Array> => {
     const bytes = await bundle.get(name, readBounds.network);

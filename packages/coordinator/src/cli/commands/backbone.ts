@@ -90,6 +90,25 @@ export async function backbonePull(
   );
 }
 
+/** `trommel backbone quantize <backbone>` */
+export async function backboneQuantize(
+  backbone: string,
+  flags: GlobalFlags & { readonly pictures: string; readonly count: number; readonly name?: string },
+): Promise<void> {
+  await bring(flags, (commands, session) =>
+    commands.quantizeBackbone(
+      {
+        storeUrl: session.store.url,
+        backbone,
+        pictures: resolveLocation(flags.pictures),
+        count: flags.count,
+        ...(flags.name === undefined ? {} : { name: flags.name }),
+      },
+      (line) => session.say(line),
+    ),
+  );
+}
+
 /** `trommel backbone catalogue` */
 export async function backboneCatalogue(flags: GlobalFlags & { readonly catalogue?: string }): Promise<void> {
   const session = new Session(flags);

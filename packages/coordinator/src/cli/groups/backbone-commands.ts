@@ -4,6 +4,7 @@ import {
   backboneImport,
   backboneList,
   backbonePull,
+  backboneQuantize,
   backboneRandom,
   backboneShow,
 } from "../commands/backbone.js";
@@ -32,6 +33,17 @@ export function addBackboneCommands(program: Command): void {
     .requiredOption("--arch <architecture>", "architecture of the zoo")
     .option("--seed <number>", "seed of the weights", wholeNumber, 0)
     .action(backboneRandom);
+  globals(backbone.command("quantize <backbone>"))
+    .description(
+      "make an int8 copy of a convolutional backbone, two to three times as fast on CPUs with VNNI",
+    )
+    .requiredOption(
+      "--pictures <prefix>",
+      "pictures like those that it will see; ranges are measured on them",
+    )
+    .option("--count <pictures>", "how many of them", positiveInteger, 64)
+    .option("--name <name>", "name of the copy (default: the backbone's with -int8)")
+    .action(backboneQuantize);
   globals(backbone.command("ls")).description("list the store's backbones").action(backboneList);
   globals(backbone.command("show <name>")).description("show one backbone's spec").action(backboneShow);
 }

@@ -20,10 +20,10 @@ export interface DeviceReport {
   readonly description: string;
 }
 
-/** A backbone as it lies in the store. */
+/** A backbone as it is used. */
 export interface EngineBackbone {
   readonly spec: BackboneSpec;
-  /** `model.onnx` */
+  /** `model.onnx`, in the precision that it is used in. */
   readonly model: Uint8Array;
   /** `layers/`; null where the source was no layers model. Only `tfjs` reads it. */
   readonly layers: LayersFiles | null;
@@ -97,4 +97,6 @@ export interface EngineOptions {
   readonly device: DeviceName;
   /** Threads within an operator, at least 1. */
   readonly threads: number;
+  /** Told what a person should know of a session that works. @default a line on stderr */
+  readonly onNotice?: (line: string) => void;
 }

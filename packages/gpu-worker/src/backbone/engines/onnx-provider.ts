@@ -10,7 +10,7 @@ env.logLevel = "fatal";
  * Whether an execution provider really works, found out before any job depends on it.
  *
  * ONNX Runtime computes on the CPU whatever a provider cannot take, and says so only in its log. The probe is therefore
- * a small network in a session that forbids that (`session.disable_cpu_ep_fallback`), and its numbers are checked.
+ * a small network in a session that forbids that, and its numbers are checked.
  */
 export async function probeProvider(options: EngineOptions): Promise<DeviceReport> {
   const { device, threads } = options;
@@ -34,6 +34,14 @@ export async function probeProvider(options: EngineOptions): Promise<DeviceRepor
       ? `ONNX Runtime on the CPU, ${threads} ${threads === 1 ? "thread" : "threads"}`
       : `ONNX Runtime on ${device}, probed without CPU fall-back`;
   return { requested: device, provider: device, threads, description };
+}
+
+/** A session with this entry is refused where any of its operators would be computed on the CPU. */
+export const withoutCpu = { disable_cpu_ep_fallback: "1" } as const;
+
+/** Whether a session was refused for that reason alone. */
+export function forbidsCpu(thrown: unknown): boolean {
+  return /fallback to CPU EP has been explicitly disabled/.test(messageOf(thrown));
 }
 
 /**
@@ -60,9 +68,8 @@ export function sessionOptions(
 }
 
 async function runProbe(options: EngineOptions): Promise<void> {
-  const strict = options.device === "cpu" ? {} : { disable_cpu_ep_fallback: "1" };
   const session = await InferenceSession.create(probeModel(), {
-    ...sessionOptions(options, strict),
+    ...sessionOptions(options, options.device === "cpu" ? {} : withoutCpu),
     logSeverityLevel: 4,
   });
   try {
