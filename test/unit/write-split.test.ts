@@ -2,13 +2,21 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { labelOfKey, openStore, recipe, runKeys, type RunConfig } from "@trommel/common";
+import {
+  labelOfKey,
+  openStore,
+  recipe,
+  runKeys,
+  type ObjectStore,
+  type RunConfig,
+  type Shard,
+} from "@trommel/common";
 import { sealedJson } from "@trommel/common/codec/sealed-json";
 import { chooseSplit, splitRank } from "@trommel/coordinator/plan/choose-split";
 import { RankedImages } from "@trommel/coordinator/plan/ranked-images";
 import { SplitMemory } from "@trommel/coordinator/plan/split-memory";
-import { skipHidden, streamShards } from "@trommel/coordinator/plan/stream-shards";
-import { writeSplit } from "@trommel/coordinator/plan/write-split";
+import { readShard, skipHidden, streamShards, writeShard } from "@trommel/coordinator/plan/stream-shards";
+import { extendSplit, writeSplit } from "@trommel/coordinator/plan/write-split";
 import { SyntheticSource } from "../bench/synthetic-source.js";
 import { readValidationKeys } from "../support/read-split.js";
 import { chooseByKeys } from "../support/split-by-keys.js";
@@ -61,3 +69,42 @@ describe("writeSplit", () => {
     assert.equal(await readFile(join(root, runKeys("r").split), "utf8"), text);
   });
 });
+
+describe("extendSplit", () => {
+  it("leaves the validation keys for later runs also where the run that is tried again is removed", async () => {
+    const store = openStore(root);
+    const again = { ...config, id: "r-retry1", retryOf: { run: "r", reasons: null } };
+    const expected = await readValidationKeys(root, "r");
+    let shards = 0;
+    for (; ; shards += 1) {
+      const shard = await readShard(store, runKeys("r").shard(shards));
+      if (shard === undefined) break;
+      await writeShard(store, runKeys(again.id).shard(shards), shards, shard);
+    }
+    const first = await readShard(store, runKeys("r").shard(0));
+    assert.ok(first !== undefined && shards > 1);
+    const supersedes = { by: again.id, rows: first.entries.map((_, position) => ({ shard: 0, position })) };
+    const last = { entries: first.entries, skipped: [], supersedes };
+    const tried = await writeShard(store, runKeys(again.id).shard(shards), shards, last);
+    const memory = new SplitMemory(store, again);
+    await extendSplit(store, again, [tried], memory);
+
+    const left: string[] = [];
+    for await (const { key } of store.list("splits/")) if (!key.includes(again.id)) left.push(key);
+    assert.ok(left.length > 0);
+    await store.delete(left);
+    const remembered = await memory.read();
+    const found: string[] = [];
+    for await (const { entries } of shardsOf(store, shards)) {
+      for (const { key } of entries) if (await remembered.has(key)) found.push(key);
+    }
+    assert.deepEqual(found, expected);
+  });
+});
+
+async function* shardsOf(store: ObjectStore, count: number): AsyncGenerator<Shard> {
+  for (let index = 0; index < count; index += 1) {
+    const shard = await readShard(store, runKeys("r").shard(index));
+    if (shard !== undefined) yield shard;
+  }
+}

@@ -106,7 +106,7 @@ export async function listDataset(
   if (totals.images === 0) throw emptyDataset(config, totals.skipped);
   const classes = countClasses(config, ranked);
   if (isRetryRun(config)) {
-    await extendSplit(store, config, triedAgain);
+    await extendSplit(store, config, triedAgain, memory);
   } else {
     const chosen = chooseSplit(ranked, config.recipe.validation);
     ranked.forget();

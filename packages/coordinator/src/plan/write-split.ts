@@ -37,10 +37,8 @@ export async function writeSplit(
     outcome === "written"
       ? chosen
       : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey).validation;
-  let count = 0;
-  for (const positions of standing) count += positions.length;
   // Also on a retry: the try before may have ended between the two.
-  await memory.write(validationKeys(store, config.id, standing), count);
+  await memory.write(validationKeys(store, config.id, standing), countPositions(standing));
 }
 
 const piecesAtOnce = 64;
@@ -70,13 +68,14 @@ function encodePositions(positions: ShardPositions): Buffer {
 
 /**
  * Writes the split of a run that tries another's failed files again: the other's, and each of those files on the side that it
- * is on there. The other run has left its validation keys for later runs, and these are the same.
+ * is on there. Its validation keys are the other's too, and are written once more: the other run may be removed.
  * @param triedAgain the shards that try files again, in order, those of the other run among them
  */
 export async function extendSplit(
   store: ObjectStore,
   { id, retryOf }: RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> },
   triedAgain: readonly Shard[],
+  memory: SplitMemory,
 ): Promise<void> {
   const from = runKeys(retryOf.run).split;
   const split = parseSealedAs(splitSchema, await store.get(from, readBounds.dataset), from);
@@ -88,6 +87,15 @@ export async function extendSplit(
   }
   const body = sealedJson({ ...split, validation });
   await store.put(runKeys(id).split, body, { ifAbsent: true, contentType: "application/json" });
+  // The keys of the shards behind are in these already, and would be out of their order.
+  const listed = validation.slice(0, triedAgain[0]?.index);
+  await memory.write(validationKeys(store, id, listed), countPositions(listed));
+}
+
+function countPositions(positions: Iterable<ArrayLike<number>>): number {
+  let count = 0;
+  for (const { length } of positions) count += length;
+  return count;
 }
 
 /** The keys of a split, from the shards that it points into, in the order of the listing. */
