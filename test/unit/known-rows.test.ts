@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { featureShardKey, openStore, sha256Hex, writeWithMarker, type RunConfig } from "@trommel/common";
+import { listedIdentity, packIdentities } from "@trommel/common/artefacts/row-identities";
+import { KnownRows } from "@trommel/gpu-worker/stages/known-rows";
+import { RowLibrary } from "@trommel/gpu-worker/stages/row-library";
+import { temporaryFolder } from "../support/temp-folder.js";
+
+describe("rows known by their listing", () => {
+  it("are none where the store stated no etag: a changed file of the same size would look the same", async () => {
+    const store = openStore(await temporaryFolder("known-rows"));
+    const [dataset, fingerprint, hash] = ["s3://pictures", sha256Hex("fingerprint"), sha256Hex("shard")];
+    const entries = [
+      { key: "a.png", sizeBytes: 7, etag: "" },
+      { key: "b.png", sizeBytes: 7, etag: "x" },
+    ];
+    const identities = entries.map((entry) => ({
+      listed: listedIdentity(dataset, entry),
+      rows: Buffer.from(sha256Hex(entry.key), "hex"),
+    }));
+    const marker = { rows: 2, ok: 2, failed: [], images: packIdentities(identities) };
+    await writeWithMarker(store, featureShardKey(fingerprint, hash), Buffer.from("rows"), marker);
+    const library = new RowLibrary(store, fingerprint);
+    await library.lookAround("run");
+    const config = { dataset, fingerprint } as RunConfig;
+    const shard = { formatVersion: 1, index: 0, hash: sha256Hex("other"), entries, skipped: [] } as const;
+    const known = new KnownRows({ store, library, config, shard: { ...shard, skipped: [] } });
+    await known.matchListed();
+    assert.deepEqual([...known.positions], [1]);
+  });
+});
