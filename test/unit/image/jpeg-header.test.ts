@@ -39,6 +39,21 @@ describe("jpegHeader", () => {
     assert.equal(jpegHeader(new Uint8Array(0)), undefined);
   });
 
+  it("leaves to the decoder one that is turned by Exif behind its frame", async () => {
+    const turned = await picture().jpeg().withMetadata({ orientation: 6 }).toBuffer();
+    const segments = segmentsOf(turned);
+    const frame = segments.findIndex(({ marker }) => marker === 0xc0);
+    const exif = segments.filter(({ marker }) => marker === 0xe1);
+    const others = (from: number, to?: number) =>
+      segments.slice(from, to).filter(({ marker }) => marker !== 0xe1);
+    const moved = Buffer.concat([
+      turned.subarray(0, 2),
+      ...[...others(0, frame + 1), ...exif, ...others(frame + 1)].map(({ bytes }) => bytes),
+    ]);
+    assert.equal((await sharp(moved).metadata()).orientation, 6);
+    assert.equal(jpegHeader(moved), undefined);
+  });
+
   it("ends on any bytes, with a legal header or none", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 8 }), fc.nat(), (changes, cut) => {
@@ -50,3 +65,15 @@ describe("jpegHeader", () => {
     );
   });
 });
+
+/** The segments behind the first marker; the last is the first scan and all that follows. */
+function segmentsOf(file: Buffer): { readonly marker: number; readonly bytes: Buffer }[] {
+  const segments: { readonly marker: number; readonly bytes: Buffer }[] = [];
+  for (let at = 2; at < file.length;) {
+    const marker = file.readUInt8(at + 1);
+    const end = marker === 0xda ? file.length : at + 2 + file.readUInt16BE(at + 2);
+    segments.push({ marker, bytes: file.subarray(at, end) });
+    at = end;
+  }
+  return segments;
+}

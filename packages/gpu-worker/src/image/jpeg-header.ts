@@ -13,27 +13,31 @@ const isFrame = (marker: number): boolean =>
   marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 const isProgressive = (marker: number): boolean => marker === 0xc2 || marker === 0xc6 || marker === 0xca;
 const app1 = 0xe1;
+const startOfScan = 0xda;
 
 /**
  * What decides about the memory of a plain JPEG, by its segments alone (ITU-T T.81, annex B). Asking the decoder instead costs a
  * tenth of decoding a small photograph.
  * @returns undefined for any other file, for one that the decoder should be asked about: with Exif, which may turn it, or with
- *   anything out of the ordinary before its frame
+ *   anything out of the ordinary before its first scan
  */
 export function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return undefined;
   const at = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let header: JpegHeader | undefined;
   // A marker, its segment's length and of a frame eight bytes more.
   for (let offset = 2; offset + 12 <= bytes.length; offset += 2 + at.getUint16(offset + 2)) {
     const marker = at.getUint8(offset + 1);
     if (at.getUint8(offset) !== 0xff || marker < 0xc0 || marker === 0xff || marker === app1) return undefined;
+    if (marker === startOfScan) return header;
     if (!isFrame(marker)) continue;
+    if (header !== undefined) return undefined;
     const channels = at.getUint8(offset + 9);
     const height = at.getUint16(offset + 5);
     const width = at.getUint16(offset + 7);
     const plain = at.getUint8(offset + 4) === 8 && (channels === 1 || channels === 3 || channels === 4);
     if (!plain || width === 0 || height === 0) return undefined;
-    return {
+    header = {
       ...{ width, height, channels, format: "jpeg", depth: "uchar" },
       isProgressive: isProgressive(marker),
     };
