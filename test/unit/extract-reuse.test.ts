@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFile, cp, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { copyFile, cp, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { featureShardKey, type ObjectStore, type RecipeInput } from "@trommel/common";
@@ -181,6 +181,33 @@ describe("the rows of pictures that stand in other feature shards", () => {
     assert.equal(another.computed, 1);
     // Shards that two places list alike stand once, with the marker of the first.
     await scene.assertAsFresh(another, /\.safetensors$/);
+  });
+
+  it("are refused where another folder lists a whole shard alike and has other pictures", async () => {
+    const scene = await open();
+    const elsewhere = join(scene.root, "elsewhere");
+    await cp(scene.dataset, elsewhere, { recursive: true });
+    const list = async (place: string): Promise<void> => {
+      for (const label of labels)
+        for (const name of await readdir(join(place, label)))
+          await utimes(join(place, label, name), 1e9, 1e9);
+    };
+    await list(scene.dataset);
+    await list(elsewhere);
+    const one = await scene.extract("one");
+    const same = await scene.extract("same", elsewhere);
+    assert.deepEqual(counts(same), [images, 0, images, 0]);
+    assert.deepEqual(
+      same.shards.map(({ hash }) => hash),
+      one.shards.map(({ hash }) => hash),
+    );
+    const file = join(elsewhere, "glass/002.png");
+    const bytes = await readFile(file);
+    // The end's checksum: another file, of the same size.
+    bytes[bytes.length - 1]! ^= 1;
+    await writeFile(file, bytes);
+    await list(elsewhere);
+    await assert.rejects(scene.extract("other", elsewhere), /glass\/002\.png.* is another picture/);
   });
 
   it("do not hide failed files: each run tries them again, and counts them", async () => {

@@ -13,6 +13,7 @@ import {
 import { packIdentities } from "@trommel/common/artefacts/row-identities";
 import { findCommitted } from "@trommel/common/codec/stage-input";
 import { drawViews, hasColour } from "../image/view.js";
+import { checkOrigin } from "./check-origin.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { KnownRows } from "./known-rows.js";
 import { loadBackbones } from "./load-backbones.js";
@@ -42,6 +43,7 @@ export async function extract(
   const key = featureShardKey(config.fingerprint, shard.hash);
   const standing = await findCommitted(store, key, featureShardMarker);
   if (standing !== undefined) {
+    await checkOrigin(config, shard, standing, context);
     const { ok, failed } = standing;
     return { images: ok + failed.length, failed: failed.length, reused: ok };
   }

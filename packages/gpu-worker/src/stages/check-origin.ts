@@ -1,0 +1,75 @@
+import { TrommelError, type RunConfig, type Shard } from "@trommel/common";
+import {
+  listedIdentity,
+  rowsIdentity,
+  unpackIdentities,
+  type RowIdentity,
+} from "@trommel/common/artefacts/row-identities";
+import { sha256OfFile } from "../image/file-hash.js";
+import { drawViews } from "../image/view.js";
+import type { DeviceStageContext } from "./context.js";
+import type { ResolvedRun } from "./read-config.js";
+import { runBatches } from "./run-batches.js";
+
+/**
+ * Holds a feature shard that stands against the pictures of a run that found it by its hash. The hash knows keys, sizes and
+ * etags, and the etags of a folder are sizes and times: a folder elsewhere may have the same ones and other pictures. What
+ * was listed in the same place is believed; of another folder's the files are read. A bucket's etags tell contents apart.
+ * @param marker that of the standing shard; one of an earlier version does not say what its rows are of, and is believed
+ * @throws TrommelError `conflict` where the rows are of other pictures
+ */
+export async function checkOrigin(
+  config: ResolvedRun,
+  shard: Shard,
+  marker: Parameters<typeof unpackIdentities>[0] & {
+    readonly failed: readonly { readonly position: number }[];
+  },
+  context: DeviceStageContext,
+): Promise<void> {
+  const identities = unpackIdentities(marker);
+  if (identities === undefined || !config.dataset.startsWith("file:")) return;
+  const foreign = fromElsewhere(config, shard, marker.failed, identities);
+  if (foreign.size === 0) return;
+  const { views, seed } = config.recipe;
+  await runBatches({
+    entries: shard.entries,
+    source: config.dataset,
+    decode: { ...config.recipe.decode, side: config.side },
+    batchSize: 1,
+    context,
+    skip: new Set([...shard.entries.keys()].filter((position) => !foreign.has(position))),
+    recognise: async (position, bytes) => {
+      const { key } = shard.entries[position]!;
+      const rows = rowsIdentity(await sha256OfFile(bytes), drawViews(views, seed, key));
+      if (Buffer.compare(rows, foreign.get(position)!) !== 0) throw otherPicture(config, key);
+      return true;
+    },
+    run: () => Promise.resolve(),
+  });
+}
+
+/** What the rows are of, by position, of the images that were listed in another place. */
+function fromElsewhere(
+  { dataset }: RunConfig,
+  { entries }: Shard,
+  failed: readonly { readonly position: number }[],
+  identities: readonly RowIdentity[],
+): Map<number, Uint8Array> {
+  const left = new Set(failed.map(({ position }) => position));
+  const kept = [...entries.entries()].filter(([position]) => !left.has(position));
+  const foreign = new Map<number, Uint8Array>();
+  for (const [ordinal, [position, entry]] of kept.entries()) {
+    const { listed, rows } = identities[ordinal]!;
+    if (Buffer.compare(listed, listedIdentity(dataset, entry)) !== 0) foreign.set(position, rows);
+  }
+  return foreign;
+}
+
+function otherPicture({ dataset }: RunConfig, key: string): TrommelError {
+  return new TrommelError(
+    "conflict",
+    `failed to take the features that stand for a shard of ${dataset}: they are of another folder, where ${JSON.stringify(key)} has ` +
+      `the same size and time and is another picture. Give the dataset's files another time ('touch') and train under another name`,
+    { context: { dataset, key } },
+  );
+}
