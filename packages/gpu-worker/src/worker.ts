@@ -24,6 +24,7 @@ import { createPictureBudgets } from "./image/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { startQueueWorker } from "./queue-worker.js";
 import { RowLibraries } from "./stages/row-library.js";
+import { SourceStores } from "./stages/source-stores.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "./threads/device-client.js";
@@ -93,6 +94,8 @@ async function startServing(
   releases.add("reduce thread", () => reduce.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
   releases.add("store", () => store.close());
+  const sources = new SourceStores();
+  releases.add("sources", () => sources.close());
   const redis = connectRedis(redisUrl);
   releases.add("redis", () => redis.disconnect());
   const underWay = new Set<Promise<unknown>>();
@@ -105,6 +108,7 @@ async function startServing(
     threads,
     viewsPerBatch: batchViews,
     budgets: createPictureBudgets(options),
+    sources,
     libraries: new RowLibraries(store),
     log,
     shutdown: stop.handedBack,
