@@ -14,6 +14,7 @@ import { createProcessor } from "@trommel/gpu-worker/job-processor";
 import { startQueueWorker } from "@trommel/gpu-worker/queue-worker";
 import { RowLibraries } from "@trommel/gpu-worker/stages/row-library";
 import { ThreadClient } from "@trommel/gpu-worker/threads/thread-rpc";
+import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
 import { pino } from "pino";
 import { syntheticBackbone } from "./synthetic-subject.js";
 import { TimerDevice } from "./timer-device.js";
@@ -51,6 +52,7 @@ async function startWorker(): Promise<void> {
   const store = openStore(options.store);
   const processor = createProcessor({
     store,
+    sources: new SourceStores(),
     libraries: new RowLibraries(store),
     redis,
     device,

@@ -304,6 +304,18 @@ describe("a scoring whose files are mended afterwards", () => {
     assert.equal(parts.size, 16);
   });
 
+  it("says that its list of failed rows is short, and how it is written again", async () => {
+    const path = join(output, "errors.jsonl");
+    const whole = await readFile(path, "utf8");
+    await writeFile(path, whole.slice(whole.indexOf("\n") + 1));
+    const { code, stderr } = await trommel(["errors", id, "--store", store], { env });
+    assert.equal(code, 1);
+    assert.match(stderr, /errors\.jsonl: it has 3 lines, and ledger\.json counts 4 failed/);
+    await rm(join(output, "ledger.json"));
+    assert.equal((await json("resume", id, "--follow")).phase, "complete");
+    assert.equal(await readFile(path, "utf8"), whole);
+  });
+
   it("is not written over by a worker that wakes after its files were tried again", async () => {
     const before = await fileHashes(output);
     const request = scoringKeys(id).retry(0);

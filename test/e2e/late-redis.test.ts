@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
@@ -54,6 +56,28 @@ describe("a service whose Redis is away when it starts", () => {
       for (const secret of [password, encodeURIComponent(password)])
         assert.ok(!`${stdout}${stderr}`.includes(secret), "the password is shown");
     }
+  });
+
+  it("serves in the end where Redis goes away again while a worker starts", async () => {
+    // The first connection is the command's look, the next ones are the worker's.
+    let connections = 0;
+    const between = createServer((client) => {
+      connections += 1;
+      if (connections === 2 || connections === 3) return void client.destroy();
+      const redis = connect(port, "127.0.0.1");
+      for (const socket of [client, redis]) socket.on("error", () => undefined);
+      client.pipe(redis).pipe(client);
+    }).listen(0, "127.0.0.1");
+    await once(between, "listening");
+    releases.add("the way to Redis", () => void between.close());
+    const url = new URL(env["TROMMEL_REDIS_URL"] ?? "");
+    url.port = String((between.address() as AddressInfo).port);
+    const worker = start("worker", "--threads", "1", "--redis", url.href);
+    await worker.says("extract score reduce from redis://");
+    worker.kill("SIGTERM");
+    const { code, stderr } = await worker.end();
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /waiting for Redis.*Redis answers now/s);
   });
 
   it("ends at once where no waiting would help: Redis does not let it in", async () => {

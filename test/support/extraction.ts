@@ -18,6 +18,7 @@ import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
 import { extract } from "@trommel/gpu-worker/stages/extract";
 import { RowLibraries } from "@trommel/gpu-worker/stages/row-library";
 import { DeviceClient } from "@trommel/gpu-worker/threads/device-client";
+import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
 import { convolutionBackbone } from "./small-backbones.js";
 
 const side = 32;
@@ -103,6 +104,7 @@ export class ExtractingWorker {
       viewsPerBatch: 6,
       trial: undefined,
       budgets: createPictureBudgets({ bytesInFlightMib: 16, pixelsInFlightMib: 64 }),
+      sources: new SourceStores(),
       libraries: this.#libraries,
       signal: new AbortController().signal,
       onImages: nothing,

@@ -2,6 +2,7 @@ import { recipe } from "@trommel/common";
 import { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
 import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
+import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
 import { Redis } from "ioredis";
 import { shardEntries } from "./shard-entries.js";
 
@@ -22,7 +23,11 @@ const failed = await runBatches({
   source,
   decode: { ...recipe.parse({ backbones: ["any"] }).decode, side: 16 },
   batchSize: 4,
-  context: { ...context, device: { laneCount: 1 } } as unknown as DeviceStageContext,
+  context: {
+    ...context,
+    device: { laneCount: 1 },
+    sources: new SourceStores(),
+  } as unknown as DeviceStageContext,
   run: () => Promise.resolve(),
 });
 process.stdout.write(`${JSON.stringify(failed)}\n`);

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { connectRedis } from "@trommel/common";
 import { startEmbeddedRedis } from "@trommel/coordinator/cluster/embedded-redis";
 import { isRunning, listeningSockets } from "../support/processes.js";
 import { freePort, startRedisServer } from "../support/redis-server.js";
+import { temporaryFolder } from "../support/temp-folder.js";
 import { withVariables } from "../support/variables.js";
+import { waitUntil } from "../support/wait-until.js";
 
 describe("the embedded Redis", () => {
   it("listens on a socket that only its owner reaches, evicts nothing, and leaves nothing", async () => {
@@ -40,6 +45,48 @@ describe("the embedded Redis", () => {
       redis.disconnect();
       await server.stop();
     }
+  });
+
+  it("removes the folder of a command that was killed with its server, and no other", async () => {
+    const script = `
+      const { startEmbeddedRedis } = await import(${JSON.stringify(import.meta.resolve("@trommel/coordinator/cluster/embedded-redis"))});
+      const { url, pid } = await startEmbeddedRedis();
+      console.log(JSON.stringify({ url, pid }));
+      setInterval(() => undefined, 1000);`;
+    const parent = await temporaryFolder("redis");
+    const start = async () => {
+      const command = spawn(process.execPath, ["--input-type=module", "-e", script], {
+        env: { ...process.env, TMPDIR: parent },
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const [line] = (await once(command.stdout, "data")) as [Buffer];
+      const { url, pid } = JSON.parse(line.toString()) as { url: string; pid: number };
+      return { command, pid, folder: dirname(url.replace(/^unix:/, "")) };
+    };
+    const kill = async (pid: number): Promise<void> => {
+      process.kill(pid, "SIGKILL");
+      await waitUntil("it is killed", async () => ((await isRunning(pid)) ? undefined : true));
+    };
+    const [dead, alive] = [await start(), await start()];
+    const foreign = join(parent, "trommel-redis-theirs");
+    await mkdir(foreign);
+    await writeFile(join(foreign, "owner"), "another_machine-1-1");
+    const unnamed = join(parent, "trommel-redis-unnamed");
+    await mkdir(unnamed);
+    const left = async (): Promise<string[]> => {
+      const again = await start();
+      await kill(again.pid);
+      await kill(again.command.pid ?? 0);
+      await rm(again.folder, { recursive: true });
+      return [dead.folder, alive.folder, foreign, unnamed].filter((folder) => existsSync(folder));
+    };
+    // Its server lives: those who are connected may still end in good order.
+    await kill(dead.command.pid ?? 0);
+    assert.deepEqual(await left(), [dead.folder, alive.folder, foreign, unnamed]);
+    await kill(dead.pid);
+    assert.deepEqual(await left(), [alive.folder, foreign, unnamed]);
+    await kill(alive.command.pid ?? 0);
+    await kill(alive.pid);
   });
 
   it("says which server it did not find, and how to get one", async () => {

@@ -9,6 +9,7 @@ import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
 import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
 import { OneByOne } from "@trommel/gpu-worker/stages/one-by-one";
 import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
+import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
 import { Redis } from "ioredis";
 import { crashPreload, marked } from "../support/crash-marks.js";
 import { drawTexture } from "../support/dataset.js";
@@ -41,7 +42,13 @@ const newTrial = (): ShardTrial =>
 
 function contextOf(trial: ShardTrial | undefined, signal = new AbortController().signal): DeviceStageContext {
   const nothing = (): void => undefined;
-  return { device: { laneCount: 1 }, signal, trial, onImages: nothing } as unknown as DeviceStageContext;
+  return {
+    device: { laneCount: 1 },
+    sources: new SourceStores(),
+    signal,
+    trial,
+    onImages: nothing,
+  } as unknown as DeviceStageContext;
 }
 
 interface Worked {

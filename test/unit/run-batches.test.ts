@@ -6,6 +6,7 @@ import { openStore, recipe, TrommelError, type FailedRow, type ShardEntry } from
 import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
 import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
 import type { PictureBatch } from "@trommel/gpu-worker/stages/picture-batches";
+import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
 import sharp from "sharp";
 import { temporaryFolder } from "../support/temp-folder.js";
 
@@ -18,6 +19,7 @@ function contextOf(laneCount: number): DeviceStageContext {
   const nothing = (): void => undefined;
   return {
     device: { laneCount },
+    sources: new SourceStores(),
     signal: new AbortController().signal,
     onImages: nothing,
     onNote: nothing,

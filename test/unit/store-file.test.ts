@@ -304,6 +304,40 @@ describe("a folder as a store", () => {
     }
   });
 
+  it("lists in its place a folder that it may not read, and what lies in one that it may not enter", async () => {
+    for (const key of ["a", "d/in/k", "d/shut/k", "d/shut/l/k", "d0", "half/inner/k", "half/k", "z"])
+      await store.put(key, text("x"));
+    await symlink("d/shut/k", join(root, "link"));
+    await chmod(join(root, "d/shut"), 0);
+    await chmod(join(root, "half"), 0o744);
+    for (const folder of [outside, root]) await chmod(folder, 0o755);
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(65534);
+    const listed = ["a", "d/in/k", "d/shut/", "d0", "half/inner/", "half/k", "link", "z"];
+    try {
+      assert.deepEqual(await keysOf(store.list("", { withUnusable: true })), listed);
+      assert.deepEqual(
+        await unusable(),
+        ["d/shut/", "half/inner/", "half/k", "link"].map((key) => `${key}: forbidden-folder`),
+      );
+      for (const [i, startAfter] of listed.entries())
+        assert.deepEqual(
+          await keysOf(store.list("", { startAfter, withUnusable: true })),
+          listed.slice(i + 1),
+          startAfter,
+        );
+      // Whoever does not ask for them must not take what is there for gone; nor is the prefix itself a row.
+      await assert.rejects(keysOf(store.list("d/")), isError("forbidden", "shut"));
+      await assert.rejects(
+        keysOf(store.list("d/shut/", { withUnusable: true })),
+        isError("forbidden", "shut"),
+      );
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      for (const folder of ["d/shut", "half"]) await chmod(join(root, folder), 0o700);
+    }
+  });
+
   it("says that there is no room, and leaves nothing behind", async () => {
     // A file-size limit is the one kind of full disk that needs no mount: the write fails as on a disk of that size.
     const script = `

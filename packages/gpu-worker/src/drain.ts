@@ -12,7 +12,7 @@ const lookMs = 100;
 /**
  * Ends the queues: what is under way may finish for `drainMs`, then it is handed back, which takes a few seconds at most.
  * Without Redis nobody can be told; then the locks lapse by themselves, and others take over.
- * @returns the exit code: 1 where something could not be handed back though Redis was there
+ * @returns the exit code: 1 where something could not be handed back though Redis was there all the time
  */
 export async function drain(options: {
   readonly workers: readonly Worker[];
@@ -29,6 +29,8 @@ export async function drain(options: {
   closing.catch(() => undefined);
   const deadline = performance.now() + drainMs;
   const isRedisAway = (): boolean => redis.status !== "ready";
+  let wasAway = isRedisAway();
+  redis.once("close", () => (wasAway = true));
   while (!closed && performance.now() < deadline && !stop.handedBack.aborted) {
     if (underWay.size === 0 && isRedisAway()) break;
     await sleep(lookMs, undefined, { signal: stop.handedBack }).catch(() => undefined);
@@ -38,7 +40,7 @@ export async function drain(options: {
     await withTimeout(closing, handBackMs, "hand the shards back");
   } catch (thrown) {
     process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks lapse by themselves\n`);
-    return isRedisAway() ? 0 : 1;
+    return wasAway ? 0 : 1;
   }
   // What was handed back may be in the middle of a write, which must not be left half done.
   await withTimeout(Promise.allSettled(underWay), handBackMs, "end").catch(() => undefined);

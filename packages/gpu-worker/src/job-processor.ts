@@ -22,6 +22,7 @@ import type { PictureBudgets } from "./image/picture-budgets.js";
 import { trialAfterDeaths } from "./suspicion.js";
 import type { DeviceStageContext, StageDevice, StageOutcome } from "./stages/context.js";
 import type { RowLibraries } from "./stages/row-library.js";
+import type { SourceStores } from "./stages/source-stores.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
 
@@ -49,6 +50,7 @@ export interface ProcessorOptions {
   readonly budgets: PictureBudgets;
   /** As DeviceStageContext has it. */
   readonly streamPictures?: DeviceStageContext["streamPictures"];
+  readonly sources: SourceStores;
   readonly libraries: RowLibraries;
   readonly log: Logger;
   /** Aborts when the worker has to go: jobs under way are handed back. */
@@ -227,6 +229,7 @@ class JobHeart {
       viewsPerBatch: options.viewsPerBatch,
       budgets: options.budgets,
       streamPictures: options.streamPictures,
+      sources: options.sources,
       libraries: options.libraries,
       log: options.log,
       signal: AbortSignal.any([this.#abort.signal, options.shutdown]),

@@ -5,12 +5,15 @@ import {
   checkRedis,
   connectRedis,
   describeRedis,
+  messageOf,
   openStore,
   ReleaseStack,
+  TrommelError,
   withTimeout,
   type Device,
   type WorkerOptions,
 } from "@trommel/common";
+import { awaitRedis } from "@trommel/common/jobs/await-redis";
 import { printableArguments } from "@trommel/common/printable";
 import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
@@ -21,6 +24,7 @@ import { createPictureBudgets } from "./image/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { startQueueWorker } from "./queue-worker.js";
 import { RowLibraries } from "./stages/row-library.js";
+import { SourceStores } from "./stages/source-stores.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "./threads/device-client.js";
@@ -48,8 +52,10 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     if (!stop.drain.aborted) await once(stop.drain, "abort");
     return await drain({ ...serving, stop, drainMs: options.drainMs });
   } catch (thrown) {
-    if (stop.drain.aborted) return 0;
-    throw thrown;
+    if (!stop.drain.aborted) throw thrown;
+    // Nothing is lost by what failed after it was told to go, but it is no part of going either.
+    if (thrown !== stop.drain.reason) log.warn({ reason: messageOf(thrown) }, "failed while it stopped");
+    return 0;
   } finally {
     watched();
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
@@ -69,7 +75,7 @@ async function startServing(
   releases: ReleaseStack,
 ): Promise<Serving> {
   const { engine, threads, redisUrl, storeUrl } = options;
-  await unlessAborted(stop.drain, checkRedis(redisUrl));
+  await findRedis(options, stop.drain, log);
   const device = new DeviceClient({
     engine,
     device: options.device,
@@ -88,6 +94,8 @@ async function startServing(
   releases.add("reduce thread", () => reduce.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
   releases.add("store", () => store.close());
+  const sources = new SourceStores();
+  releases.add("sources", () => sources.close());
   const redis = connectRedis(redisUrl);
   releases.add("redis", () => redis.disconnect());
   const underWay = new Set<Promise<unknown>>();
@@ -100,6 +108,7 @@ async function startServing(
     threads,
     viewsPerBatch: batchViews,
     budgets: createPictureBudgets(options),
+    sources,
     libraries: new RowLibraries(store),
     log,
     shutdown: stop.handedBack,
@@ -117,9 +126,31 @@ async function startServing(
     await unlessAborted(stop.drain, withTimeout(ready, 10_000, "reach Redis"));
   } catch (thrown) {
     // It may have taken jobs already.
-    if (!stop.drain.aborted) throw thrown;
+    if (!stop.drain.aborted) {
+      if (options.embedded || !isTimeout(thrown)) throw thrown;
+      // As one that serves does when Redis goes away; the queues connect by themselves.
+      log.warn("Redis went away; waiting for it, for as long as it takes");
+    }
   }
   return { workers, redis, underWay };
+}
+
+/**
+ * The command that called has found Redis, which may have gone away since. That of a local cluster is there or never will be.
+ * @throws the signal's reason where it aborts; TrommelError as checkRedis and awaitRedis say
+ */
+async function findRedis(
+  { redisUrl, embedded }: WorkerOptions,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<void> {
+  if (embedded) await unlessAborted(signal, checkRedis(redisUrl));
+  else await awaitRedis(redisUrl, { signal, say: (line) => log.warn(line) });
+  signal.throwIfAborted();
+}
+
+function isTimeout(thrown: unknown): boolean {
+  return thrown instanceof TrommelError && thrown.code === "timed-out";
 }
 
 /** The command that started an embedded worker judges by this whether to start it again. */

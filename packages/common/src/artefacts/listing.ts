@@ -17,6 +17,8 @@ export const skipReason = z.enum([
   "outside-the-folder",
   /** A symbolic link to itself, or to a folder above it. */
   "circular-link",
+  /** A folder that may not be read, with its key ending in `/`, or what lies in one that may not be entered. */
+  "forbidden-folder",
 ]);
 export type SkipReason = z.infer<typeof skipReason>;
 

@@ -46,34 +46,71 @@ interface Folder {
 }
 
 /**
- * @throws a system error where the folder of the prefix cannot be read, but nothing where it does not exist; TrommelError
- *   `forbidden` where it is a link out of the root
+ * @throws a system error where the folder of the prefix cannot be read, and for one below it that may not be read unless
+ *   what is unusable is listed; nothing where it does not exist; TrommelError `forbidden` where it is a link out of the root
  */
 export async function* listFiles(listing: FileListing): AsyncGenerator<ObjectInfo> {
   const key = listing.prefix.slice(0, listing.prefix.lastIndexOf("/") + 1);
   const path = listing.root.pathOf(key);
   const real = await unlessAbsent(listing.root.realPathOf(path));
-  if (real !== undefined) yield* listFolder(listing, { key, path, reals: new Set([real]) });
+  if (real === undefined) return;
+  const folder: Folder = { key, path, reals: new Set([real]) };
+  yield* listEntries(listing, folder, await readEntries(listing, folder));
 }
 
-async function* listFolder(listing: FileListing, folder: Folder): AsyncGenerator<ObjectInfo> {
-  const entries = (await readEntries(listing, folder)).filter((entry) => isWanted(listing, entry));
+async function* listEntries(
+  listing: FileListing,
+  folder: Folder,
+  found: readonly Entry[],
+): AsyncGenerator<ObjectInfo> {
+  const entries = found.filter((entry) => isWanted(listing, entry));
   entries.sort((left, right) => compareKeys(left.key, right.key));
   for (let start = 0; start < entries.length; start += statWindow) {
     const window = entries.slice(start, start + statWindow);
-    const infos = await Promise.all(window.map(describe));
+    const infos = await Promise.all(window.map((entry) => describe(listing, entry)));
     for (const [index, entry] of window.entries()) {
       const info = infos[index];
       if (info?.unusable !== undefined && !listing.withUnusable) notice(listing, entry);
       else if (info !== undefined) yield info;
-      const { key, path, kind } = entry;
-      if (kind === "illegal-folder") yield* listFolder(listing, { key, path, reals: undefined });
-      if (kind !== "folder") continue;
-      const real = await unlessAbsent(listing.root.realPathOf(path.toString()));
-      if (real !== undefined)
-        yield* listFolder(listing, { key, path, reals: new Set(folder.reals).add(real) });
+      if (isFolder(entry.kind)) yield* listSubfolder(listing, folder, entry);
     }
   }
+}
+
+async function* listSubfolder(
+  listing: FileListing,
+  above: Folder,
+  { key, path, kind }: Entry,
+): AsyncGenerator<ObjectInfo> {
+  let folder: Folder = { key, path, reals: undefined };
+  let entries: Entry[];
+  try {
+    if (kind === "folder") {
+      const real = await unlessAbsent(listing.root.realPathOf(path.toString()));
+      if (real === undefined) return;
+      folder = { key, path, reals: new Set(above.reals).add(real) };
+    }
+    entries = await readEntries(listing, folder);
+  } catch (thrown) {
+    if (!isLeftOut(listing, thrown)) throw thrown;
+    // A listing that is taken up behind this very row looks into the folder again.
+    if (compareKeys(key, listing.startAfter) > 0) yield unusable(key, "forbidden-folder");
+    return;
+  }
+  yield* listEntries(listing, folder, entries);
+}
+
+/**
+ * Whether it is a row of its own that the system lets us not look at something. Elsewhere it is an error: artefacts that
+ * are there and not seen would pass for ones that are gone.
+ */
+function isLeftOut({ withUnusable }: FileListing, thrown: unknown): boolean {
+  const code = systemCode(thrown);
+  return withUnusable && (code === "EACCES" || code === "EPERM");
+}
+
+function isFolder(kind: Kind): boolean {
+  return kind === "folder" || kind === "illegal-folder";
 }
 
 /** Whole folders are left out unread: outside the prefix, or with all of their keys at or before `startAfter`. */
@@ -93,9 +130,8 @@ async function readEntries(listing: FileListing, folder: Folder): Promise<Entry[
     const path = isLegal
       ? join(folder.path.toString(), segment)
       : Buffer.concat([Buffer.from(folder.path), Buffer.from("/"), dirent.name]);
-    const kind = isLegal ? await kindOf(listing.root, path.toString(), dirent, folder) : illegalKind(dirent);
-    const isFolder = kind === "folder" || kind === "illegal-folder";
-    entries.push({ key: folder.key + segment + (isFolder ? "/" : ""), path, kind });
+    const kind = isLegal ? await kindOf(listing, path.toString(), dirent, folder) : illegalKind(dirent);
+    entries.push({ key: folder.key + segment + (isFolder(kind) ? "/" : ""), path, kind });
   }
   return entries;
 }
@@ -105,12 +141,17 @@ function illegalKind(dirent: Dirent<Buffer>): Kind {
   return dirent.isDirectory() ? "illegal-folder" : "illegal-key";
 }
 
-async function kindOf(root: FileRoot, path: string, dirent: Dirent<Buffer>, above: Folder): Promise<Kind> {
+async function kindOf(
+  listing: FileListing,
+  path: string,
+  dirent: Dirent<Buffer>,
+  above: Folder,
+): Promise<Kind> {
   if (dirent.isFile()) return "file";
   if (dirent.isDirectory()) return "folder";
   if (!dirent.isSymbolicLink()) return "not-a-file";
   try {
-    const real = await root.realPathOf(path);
+    const real = await listing.root.realPathOf(path);
     const target = await stat(real);
     if (target.isFile()) return "file";
     if (!target.isDirectory()) return "not-a-file";
@@ -119,6 +160,7 @@ async function kindOf(root: FileRoot, path: string, dirent: Dirent<Buffer>, abov
     if (isAbsent(thrown)) return "not-a-file";
     if (systemCode(thrown) === "ELOOP") return "circular-link";
     if (thrown instanceof TrommelError && thrown.code === "forbidden") return "outside-the-folder";
+    if (isLeftOut(listing, thrown)) return "forbidden-folder";
     throw thrown;
   }
 }
@@ -132,14 +174,24 @@ const whyUnusable: Readonly<Record<UnusableReason, string>> = {
   "not-a-file": "it is no file",
   "outside-the-folder": "it is a link out of the store's folder",
   "circular-link": "it is a link to itself or to a folder above it",
+  "forbidden-folder": "it may not be looked at",
 };
 
 /** `undefined` for folders, and where the file went away after its folder was read. */
-async function describe({ key, path, kind }: Entry): Promise<ObjectInfo | undefined> {
+async function describe(listing: FileListing, { key, path, kind }: Entry): Promise<ObjectInfo | undefined> {
   if (kind === "folder" || kind === "illegal-folder") return undefined;
-  if (kind !== "file") return { key, sizeBytes: 0, etag: "", unusable: kind };
-  const stats = await unlessAbsent(stat(path, { bigint: true }));
-  return stats === undefined || !stats.isFile() ? undefined : infoOf(key, stats);
+  if (kind !== "file") return unusable(key, kind);
+  try {
+    const stats = await unlessAbsent(stat(path, { bigint: true }));
+    return stats === undefined || !stats.isFile() ? undefined : infoOf(key, stats);
+  } catch (thrown) {
+    if (isLeftOut(listing, thrown)) return unusable(key, "forbidden-folder");
+    throw thrown;
+  }
+}
+
+function unusable(key: string, reason: UnusableReason): ObjectInfo {
+  return { key, sizeBytes: 0, etag: "", unusable: reason };
 }
 
 export function infoOf(key: string, stats: BigIntStats): ObjectInfo {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { hostname } from "node:os";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { hasProcessEnded, ownProcessName } from "../process-name.js";
 import { isAbsent } from "./file-errors.js";
 import { partialFilePrefix } from "./key.js";
 
@@ -16,16 +16,9 @@ const longestWriteMs = 24 * 60 * 60 * 1000;
 /** A look into a very full folder ends after so many of them; the next writer goes on. */
 const partialsAtOnce = 1000;
 
-const host =
-  hostname()
-    .replace(/[^A-Za-z0-9]/g, "_")
-    .slice(0, 64) || "unnamed";
-let ownStart: Promise<string> | undefined;
-
 /** A name for a new partial file of this process. */
 export async function partialName(): Promise<string> {
-  ownStart ??= startOf(process.pid).then((start) => start ?? "0");
-  return `${partialFilePrefix}${host}-${process.pid}-${await ownStart}-${randomUUID()}`;
+  return `${partialFilePrefix}${await ownProcessName()}-${randomUUID()}`;
 }
 
 /** The partial files in a folder whose writers are dead. */
@@ -53,33 +46,13 @@ export async function* foldersBelow(folder: string): AsyncGenerator<string> {
 }
 
 async function isDead(name: string, path: string): Promise<boolean> {
-  const writer = /^([A-Za-z0-9_]+)-(\d+)-(\d+)-/.exec(name.slice(partialFilePrefix.length));
-  if (writer !== null && writer[1] === host && (await knowsProcesses())) {
-    const [, , pid = "", start = ""] = writer;
-    const living = await startOf(Number(pid));
-    // A number that another process has got meanwhile has another start.
-    return living === undefined || (start !== "0" && living !== start);
-  }
+  const ended = await hasProcessEnded(name.slice(partialFilePrefix.length));
+  if (ended !== undefined) return ended;
   try {
     const { mtimeMs } = await stat(path);
     return Date.now() - mtimeMs > longestWriteMs;
   } catch (thrown) {
     if (isAbsent(thrown)) return false;
     throw thrown;
-  }
-}
-
-async function knowsProcesses(): Promise<boolean> {
-  return (await startOf(process.pid)) !== undefined;
-}
-
-/** When a process began, in ticks since the machine did (proc(5), field 22); undefined where there is none. */
-async function startOf(pid: number): Promise<string | undefined> {
-  try {
-    const text = await readFile(`/proc/${pid}/stat`, "utf8");
-    // The second field, the name in parentheses, may hold anything.
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
   }
 }

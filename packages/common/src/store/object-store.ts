@@ -45,7 +45,7 @@ export interface ObjectStore {
    * The objects whose key begins with `prefix`, in ascending order of the key's UTF-8 bytes, as a stream that holds
    * one page of a bucket, or the names of one folder on each level, at a time. Unfinished writes never appear, nor do
    * the empty `folder/` objects of S3 consoles. What no call can read (see {@link UnusableReason}) is left out with a
-   * notice, or listed in its place with `withUnusable`; nothing behind a link that is not followed is looked at.
+   * notice, or listed in its place with `withUnusable`, without which a folder that may not be read is an error; nothing behind a link that is not followed is looked at.
    * @throws TrommelError `not-found` where the store's folder does not exist; `unsupported` where a server lists in
    *   another order
    */
@@ -88,7 +88,12 @@ export type UnusableReason =
   /** A symbolic link out of the store's folder. */
   | "outside-the-folder"
   /** A symbolic link to itself, or to a folder above it. */
-  | "circular-link";
+  | "circular-link"
+  /**
+   * A folder that this user may not read; its key ends in `/`, and nothing in it is listed. Also what lies in a folder that
+   * may be read and not entered, and a link into one.
+   */
+  | "forbidden-folder";
 
 export interface GetOptions {
   /** As `list` or `head` gave it: the object must be that one, from the first byte to the last. @default any */

@@ -1,11 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkRedis, connectRedis, TrommelError, withTimeout } from "@trommel/common";
+import { makeRedisFolder } from "./redis-folder.js";
 
 export interface EmbeddedRedis {
   readonly url: string;
@@ -29,8 +28,7 @@ const restartWindowMs = 60_000;
  */
 export async function startEmbeddedRedis(options: { readonly port?: number } = {}): Promise<EmbeddedRedis> {
   const binary = process.env["TROMMEL_REDIS_SERVER"] ?? "redis-server";
-  const folder = await mkdtemp(join(tmpdir(), "trommel-redis-"));
-  const socket = join(folder, "redis.sock");
+  const { folder, socket } = await makeRedisFolder();
   const address =
     options.port === undefined
       ? ["--port", "0", "--unixsocket", socket, "--unixsocketperm", "700"]

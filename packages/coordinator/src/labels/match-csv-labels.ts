@@ -37,8 +37,8 @@ export async function matchCsvLabels(
       ambiguous.set(id, [standing.key, match.key]);
     }
   };
-  for await (const { key } of source.list("")) {
-    if (skipHidden(key) !== undefined) continue;
+  for await (const { key, unusable } of source.list("", { withUnusable: true })) {
+    if (unusable !== undefined || skipHidden(key) !== undefined) continue;
     const { fileName, stem, extension } = partsOfKey(key);
     note(key, { key, closeness: "key" });
     if (fileName !== key) note(fileName, { key, closeness: "name" });

@@ -60,7 +60,8 @@ async function listSidecars(options: {
 }): Promise<Sidecar[]> {
   const texts: string[] = [];
   const imagesByStem = new Map<string, string[]>();
-  for await (const { key } of options.source.list("")) {
+  for await (const { key, unusable } of options.source.list("", { withUnusable: true })) {
+    if (unusable !== undefined) continue;
     if (skipHidden(key) !== undefined || options.except.has(key)) continue;
     if (key.endsWith(options.extension)) {
       texts.push(key);

@@ -91,7 +91,8 @@ async function refuseUnknownFolders(
 ): Promise<void> {
   const known = new Set(classes);
   const unknown = new Set<string>();
-  for await (const { key } of source.list("")) {
+  for await (const { key, unusable } of source.list("", { withUnusable: true })) {
+    if (unusable !== undefined) continue;
     const label = skipHidden(key) === undefined ? labelOfKey(key) : undefined;
     if (label !== undefined && !known.has(label)) unknown.add(label);
   }

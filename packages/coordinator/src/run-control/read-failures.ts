@@ -3,6 +3,7 @@ import {
   outputKeys,
   parseJsonAs,
   runKeys,
+  TrommelError,
   type ErrorLine,
   type Ledger,
   type ObjectStore,
@@ -37,7 +38,8 @@ export interface Failures {
 /**
  * The failed files of a run or scoring: from its `errors.jsonl` where it is complete, else from the markers so far.
  * @param skippedAtMost keys that are kept of each reason for which files are left out
- * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured
+ * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured; `corrupt` where
+ *   `errors.jsonl` has not a line for each row that the ledger counts as failed
  */
 export async function readFailures(
   store: ObjectStore,
@@ -51,7 +53,7 @@ export async function readFailures(
     const { ledger } = result;
     const skipped = new SkippedKeys(skippedAtMost, ledger.skippedByReason);
     for await (const shard of shardsOf(outcomes, skipped)) skipped.add(shard);
-    const failed = ledger.failed === 0 ? [] : await readErrorLines(store, subject);
+    const failed = ledger.failed === 0 ? [] : await readErrorLines(store, subject, ledger.failed);
     return {
       complete: true,
       sums: ledger,
@@ -113,16 +115,26 @@ function errorsOf(store: ObjectStore, subject: Subject): string {
   return `${root.replace(/\/$/, "")}/${key}`;
 }
 
-async function readErrorLines(store: ObjectStore, subject: Subject): Promise<ErrorLine[]> {
+/** @throws TrommelError `corrupt` where the file is gone, or has not a line for each failed row */
+async function readErrorLines(store: ObjectStore, subject: Subject, failed: number): Promise<ErrorLine[]> {
   const place = subject.kind === "run" ? store : openStore(subject.config.output);
+  const { errors: key, ledger } = subject.kind === "run" ? runKeys(subject.id) : outputKeys;
+  const unlike = (found: string): TrommelError =>
+    new TrommelError(
+      "corrupt",
+      `failed to read ${key}: ${found}, and ${ledger} counts ${failed} failed. Remove ${ledger} and give 'trommel resume ${subject.id}', which adds up and writes both again`,
+      { context: { key } },
+    );
   try {
-    const key = subject.kind === "run" ? runKeys(subject.id).errors : outputKeys.errors;
+    if ((await place.head(key)) === undefined) throw unlike("it is gone");
     const lines = Buffer.from(await place.get(key, readBounds.dataset))
       .toString("utf8")
       .split("\n");
-    return lines.flatMap((line, i) =>
+    const rows = lines.flatMap((line, i) =>
       line === "" ? [] : [parseJsonAs(errorLine, line, `line ${i + 1} of ${key}`)],
     );
+    if (rows.length !== failed) throw unlike(`it has ${rows.length} lines`);
+    return rows;
   } finally {
     if (place !== store) place.close();
   }

@@ -237,7 +237,7 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
 async function checkPrefix(location: string): Promise<void> {
   const store = openStore(location);
   try {
-    for await (const _ of store.list("")) return;
+    for await (const _ of store.list("", { withUnusable: true })) return;
   } finally {
     store.close();
   }

@@ -21,7 +21,7 @@ export function pictureSource(store: ObjectStore): Pick<PatientReader, "read" | 
 async function probeStore(store: ObjectStore): Promise<void> {
   try {
     await withinBound({ timeoutMs: probeTimeoutMs, doing: `list ${store.url}` }, async () => {
-      for await (const _ of store.list("")) return;
+      for await (const _ of store.list("", { withUnusable: true })) return;
     });
   } catch (thrown) {
     const { code, message } = toTrommelError(thrown);

@@ -5,6 +5,7 @@ import type { PictureBudgets } from "../image/picture-budgets.js";
 import type { streamPictures } from "../image/picture-stream.js";
 import type { DeviceClient } from "../threads/device-client.js";
 import type { RowLibraries } from "./row-library.js";
+import type { SourceStores } from "./source-stores.js";
 
 /** What every stage is given besides its payload. */
 export interface StageContext {
@@ -42,6 +43,8 @@ export interface DeviceStageContext extends StageContext {
   readonly budgets: PictureBudgets;
   /** Gives a shard's pictures. @default {@link streamPictures}, which fetches and decodes its files */
   readonly streamPictures?: typeof streamPictures | undefined;
+  /** Where pictures are read from. */
+  readonly sources: SourceStores;
   /** What stands in the store's feature shards. */
   readonly libraries: RowLibraries;
 }

@@ -1,4 +1,4 @@
-import { openStore, type FailedRow, type ShardEntry } from "@trommel/common";
+import type { FailedRow, ObjectStore, ShardEntry } from "@trommel/common";
 import { pictureSource } from "../image/picture-source.js";
 import { streamPictures, type PictureStreamOptions, type PictureBounds } from "../image/picture-stream.js";
 import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
@@ -19,7 +19,11 @@ const windowBatches = 4;
  * @returns a typed reason for each file that was in no batch, in shard order
  * @throws TrommelError what `run` or the source throws; nothing is under way any more by then
  */
-export async function runBatches(options: {
+export async function runBatches(options: BatchOptions): Promise<FailedRow[]> {
+  return options.context.sources.use(options.source, (source) => runBatchesFrom(source, options));
+}
+
+interface BatchOptions {
   readonly entries: readonly ShardEntry[];
   /** Location of the files. */
   readonly source: string;
@@ -34,7 +38,9 @@ export async function runBatches(options: {
   readonly skip?: ReadonlySet<number>;
   /** Told of every other file's bytes, twice where it is decoded alone first. @returns whether it need not be in a batch */
   readonly recognise?: (position: number, bytes: Uint8Array) => Promise<boolean>;
-}): Promise<FailedRow[]> {
+}
+
+async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promise<FailedRow[]> {
   const { context, batchSize, skip = new Set() } = options;
   const failed: FailedRow[] = [];
   const running: Promise<void>[] = [];
@@ -51,7 +57,6 @@ export async function runBatches(options: {
   const { trial, signal } = context;
   const oneByOne =
     trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
-  const source = openStore(options.source);
   const pictures = pictureSource(source);
   try {
     const files = {
@@ -100,7 +105,6 @@ export async function runBatches(options: {
   } finally {
     await oneByOne?.stop();
     await Promise.allSettled(running);
-    source.close();
   }
   return failed;
 }

@@ -12,7 +12,7 @@ import {
 } from "@trommel/common";
 import { startLocalCluster } from "../../cluster/local-cluster.js";
 import { startCoordinator } from "../../coordinator.js";
-import { awaitRedis } from "../await-redis.js";
+import { awaitRedis } from "@trommel/common/jobs/await-redis";
 import { interruptSignal } from "../interrupt.js";
 import {
   loadWorkerCommands,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { checkRedis, messageOf, TrommelError } from "@trommel/common";
+import { messageOf, TrommelError } from "../errors.js";
+import { checkRedis } from "./redis-connection.js";
 
 /** Between looks: doubled with every look in vain. */
 const firstPauseMs = 500;

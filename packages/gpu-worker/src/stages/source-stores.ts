@@ -1,0 +1,65 @@
+import { openStore, type ObjectStore } from "@trommel/common";
+
+/** Open stores that nothing reads from, kept for the shards to come; a worker serves a few runs at a time. */
+const idleAtMost = 4;
+
+interface Source {
+  readonly store: ObjectStore;
+  readers: number;
+  /** Whether shards to come open it anew. */
+  stale: boolean;
+}
+
+/**
+ * The stores that a worker reads pictures from, each opened once and not for each shard: a bucket's client reads its
+ * configuration from files and makes connections of its own.
+ */
+export class SourceStores {
+  /** By location, the one that was used last at the end. */
+  readonly #sources = new Map<string, Source>();
+  readonly #open: typeof openStore;
+
+  constructor(open: typeof openStore = openStore) {
+    this.#open = open;
+  }
+
+  /**
+   * Lends the store of a location for as long as the work lasts. After work that failed it is opened anew: other
+   * credentials may lie there by then.
+   */
+  async use<T>(location: string, work: (store: ObjectStore) => Promise<T>): Promise<T> {
+    const source = this.#sources.get(location) ?? { store: this.#open(location), readers: 0, stale: false };
+    this.#sources.delete(location);
+    this.#sources.set(location, source);
+    source.readers += 1;
+    try {
+      return await work(source.store);
+    } catch (thrown) {
+      this.#retire(location, source);
+      throw thrown;
+    } finally {
+      source.readers -= 1;
+      if (source.stale && source.readers === 0) source.store.close();
+      this.#closeIdle();
+    }
+  }
+
+  /** Closes all, and ends what waits in them. */
+  close(): void {
+    for (const { store } of this.#sources.values()) store.close();
+    this.#sources.clear();
+  }
+
+  #retire(location: string, source: Source): void {
+    source.stale = true;
+    if (this.#sources.get(location) === source) this.#sources.delete(location);
+  }
+
+  #closeIdle(): void {
+    const idle = [...this.#sources].filter(([, { readers }]) => readers === 0);
+    for (const [location, { store }] of idle.slice(0, Math.max(0, idle.length - idleAtMost))) {
+      this.#sources.delete(location);
+      store.close();
+    }
+  }
+}
