@@ -75,8 +75,9 @@ describe("the embedded Redis", () => {
     await mkdir(unnamed);
     const left = async (): Promise<string[]> => {
       const again = await start();
-      await kill(again.pid);
+      // The command first: it starts a server again that died.
       await kill(again.command.pid ?? 0);
+      await kill(again.pid);
       await rm(again.folder, { recursive: true });
       return [dead.folder, alive.folder, foreign, unnamed].filter((folder) => existsSync(folder));
     };
