@@ -46,6 +46,10 @@ async function* readyPictures(stream: PictureStreamOptions): AsyncGenerator<Pict
   }
 }
 
+// A worker that joins a run reads every marker that stands once. On machines of their own all do so at once; here each
+// process does it for its workers, or the last of 64 would keep both cores busy with nothing else.
+const libraries = new RowLibraries(openStore(options.store));
+
 async function startWorker(): Promise<void> {
   const device = new TimerDevice(options.imagesPerSecond, syntheticBackbone.dimension);
   const redis = connectRedis(options.redisUrl);
@@ -53,7 +57,7 @@ async function startWorker(): Promise<void> {
   const processor = createProcessor({
     store,
     sources: new SourceStores(),
-    libraries: new RowLibraries(store),
+    libraries,
     redis,
     device,
     // Started by its first call, which no extraction makes.

@@ -9,6 +9,7 @@ import {
   type ObjectStore,
   type RunConfig,
   type Shard,
+  type ShardEntry,
 } from "@trommel/common";
 import {
   listedIdentity,
@@ -38,6 +39,8 @@ export class KnownRows {
   readonly #places = new Map<number, string>();
   /** What the rows of each image are of, where that is known. By position. */
   readonly #identities = new Map<number, RowIdentity>();
+  /** By position. */
+  readonly #listed = new Map<number, Uint8Array>();
   readonly #opened = new Map<string, Promise<MarkedRows | undefined>>();
 
   constructor(options: {
@@ -62,7 +65,7 @@ export class KnownRows {
     for (const [position, entry] of this.#shard.entries.entries()) {
       // A store that states no etags does not tell a file from another of its size.
       if (entry.etag === "") continue;
-      const listed = listedIdentity(this.#config.dataset, entry);
+      const listed = this.#listedIdentity(position, entry);
       for (const hash of this.#library.shardsWith(listed)) {
         const rows = (await this.#open(hash))?.rowsOfListed(listed);
         if (rows === undefined) continue;
@@ -78,7 +81,7 @@ export class KnownRows {
     const entry = this.#shard.entries[position]!;
     const { views, seed } = this.#config.recipe;
     const rows = rowsIdentity(await sha256OfFile(bytes), drawViews(views, seed, entry.key));
-    const identity = { listed: listedIdentity(this.#config.dataset, entry), rows };
+    const identity = { listed: this.#listedIdentity(position, entry), rows };
     this.#identities.set(position, identity);
     return identity;
   }
@@ -114,6 +117,14 @@ export class KnownRows {
     return this.#shard.entries.flatMap((_, position) =>
       left.has(position) ? [] : [this.#identities.get(position)!],
     );
+  }
+
+  #listedIdentity(position: number, entry: ShardEntry): Uint8Array {
+    const standing = this.#listed.get(position);
+    if (standing !== undefined) return standing;
+    const listed = listedIdentity(this.#config.dataset, entry);
+    this.#listed.set(position, listed);
+    return listed;
   }
 
   async #copy(hash: string, positions: readonly number[], into: ShardRows): Promise<number[]> {
