@@ -1,7 +1,8 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { AnchorGraph, AnchorMeasurement, AnchorOptions } from "./runtime-alone.js";
+import type { ModelWork } from "./model-work.js";
+import type { AnchorMeasurement, AnchorOptions } from "./runtime-alone.js";
 
 /**
  * How ONNX Runtime is set up. `worker`: one session with the worker's options. `default`: one with its own. `sideBySide`:
@@ -11,7 +12,7 @@ export const anchorSetups = ["worker", "default", "sideBySide"] as const;
 export type AnchorSetup = (typeof anchorSetups)[number];
 
 export interface AnchorWork {
-  readonly graph: AnchorGraph;
+  readonly graph: ModelWork;
   /** Folder of class folders. */
   readonly pictures: string;
   readonly imagesPerBatch: number;

@@ -13,7 +13,8 @@ import { BenchCluster, type Throughput } from "./bench-cluster.js";
 import { comparisonRow } from "./comparison-row.js";
 import { gpuName, whileWatched, type GpuUsage } from "./gpu-usage.js";
 import { copyPictures, importRandomBackbone, type Material } from "./material.js";
-import { ModelAlone, type ModelWork } from "./model-alone.js";
+import { ModelAlone } from "./model-alone.js";
+import type { ModelWork } from "./model-work.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
 import { spreadOf } from "./statistics.js";
 

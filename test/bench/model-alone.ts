@@ -1,26 +1,12 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import {
-  bundleFiles,
-  bundleManifest,
-  openStore,
-  recipe as recipeSchema,
-  resolveBackbone,
-  type Device,
-  type Recipe,
-  type RecipeInput,
-} from "@trommel/common";
+import { bundleFiles, bundleManifest, type Device, type Recipe } from "@trommel/common";
 import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
 import type { Engine, ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
 import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
-import { drawViews, hasColour } from "@trommel/gpu-worker/image/view";
-import { loadBackbones } from "@trommel/gpu-worker/stages/load-backbones";
+import { drawViews } from "@trommel/gpu-worker/image/view";
 import { labelledFiles } from "./material.js";
-
-/** What is computed: a recipe's extraction, or the model of a bundle. */
-export type ModelWork =
-  | { readonly kind: "extraction"; readonly store: string; readonly recipe: RecipeInput }
-  | { readonly kind: "bundle"; readonly folder: string };
+import { readExtraction, type ExtractionWork, type ModelWork } from "./model-work.js";
 
 interface Opened {
   readonly viewCount: number;
@@ -113,35 +99,14 @@ async function openBundle(engine: Engine, folder: string): Promise<Opened> {
   };
 }
 
-async function openExtraction(
-  engine: Engine,
-  model: Extract<ModelWork, { kind: "extraction" }>,
-): Promise<Opened> {
-  const recipe = recipeSchema.parse(model.recipe);
-  const store = openStore(model.store);
-  try {
-    const names = recipe.backbones.map(({ name }) => name);
-    const specs = await Promise.all(names.map((name) => resolveBackbone(store, name)));
-    const side = Math.max(...specs.map(({ inputSize }) => inputSize));
-    const { precision, views } = recipe;
-    const extractor = await engine.createExtractor({
-      backbones: await loadBackbones(
-        store,
-        names.map((id) => ({ id, normalization: null, precision })),
-        false,
-      ),
-      side,
-      viewCount: views.count,
-      colour: hasColour(views),
-    });
-    return {
-      viewCount: views.count,
-      decode: { ...recipe.decode, side },
-      recipe,
-      compute: (batch) => extractor.extract(batch),
-      release: () => extractor.release(),
-    };
-  } finally {
-    store.close();
-  }
+async function openExtraction(engine: Engine, work: ExtractionWork): Promise<Opened> {
+  const { recipe, decode, extractor: parts } = await readExtraction(work);
+  const extractor = await engine.createExtractor(parts);
+  return {
+    viewCount: parts.viewCount,
+    decode,
+    recipe,
+    compute: (batch) => extractor.extract(batch),
+    release: () => extractor.release(),
+  };
 }

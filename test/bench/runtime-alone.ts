@@ -1,21 +1,13 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import {
-  bundleFiles,
-  bundleManifest,
-  openStore,
-  recipe as recipeSchema,
-  resolveBackbone,
-  type Recipe,
-  type RecipeInput,
-} from "@trommel/common";
+import { bundleFiles, bundleManifest, type Recipe } from "@trommel/common";
 import { sessionOptions } from "@trommel/gpu-worker/backbone/engines/onnx-provider";
 import { buildExtractionGraph } from "@trommel/gpu-worker/graph/extraction-graph";
 import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
-import { drawViews, hasColour } from "@trommel/gpu-worker/image/view";
-import { loadBackbones } from "@trommel/gpu-worker/stages/load-backbones";
+import { drawViews } from "@trommel/gpu-worker/image/view";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { labelledFiles } from "./material.js";
+import { readExtraction, type ModelWork } from "./model-work.js";
 import { machineBusySeconds } from "./process-usage.js";
 
 /**
@@ -23,13 +15,8 @@ import { machineBusySeconds } from "./process-usage.js";
  * before the clock starts. It answers each `run` message with one measurement.
  */
 
-/** What is computed: a recipe's extraction, or the model of a bundle. */
-export type AnchorGraph =
-  | { readonly kind: "extraction"; readonly store: string; readonly recipe: RecipeInput }
-  | { readonly kind: "bundle"; readonly folder: string };
-
 export interface AnchorOptions {
-  readonly graph: AnchorGraph;
+  readonly graph: ModelWork;
   /** Folder of class folders. */
   readonly pictures: string;
   /** This process takes every `of`-th picture, from `index` on. */
@@ -76,7 +63,7 @@ function tell(message: AnchorMeasurement | "ready"): void {
   if (process.connected) process.send?.(message);
 }
 
-async function readSubject(graph: AnchorGraph): Promise<Subject> {
+async function readSubject(graph: ModelWork): Promise<Subject> {
   if (graph.kind === "bundle") {
     const file = (name: string): string => path.join(graph.folder, name);
     const { input, output } = bundleManifest.parse(
@@ -85,24 +72,8 @@ async function readSubject(graph: AnchorGraph): Promise<Subject> {
     const decode = { ...input.decode, side: input.side };
     return { model: await readFile(file(bundleFiles.model)), decode, output: output.name, recipe: null };
   }
-  const recipe = recipeSchema.parse(graph.recipe);
-  const store = openStore(graph.store);
-  try {
-    const names = recipe.backbones.map(({ name }) => name);
-    const specs = await Promise.all(names.map((name) => resolveBackbone(store, name)));
-    const side = Math.max(...specs.map(({ inputSize }) => inputSize));
-    const { precision } = recipe;
-    const wanted = names.map((id) => ({ id, normalization: null, precision }));
-    const model = buildExtractionGraph({
-      backbones: await loadBackbones(store, wanted, false),
-      side,
-      viewCount: recipe.views.count,
-      colour: hasColour(recipe.views),
-    });
-    return { model, decode: { ...recipe.decode, side }, output: "features", recipe };
-  } finally {
-    store.close();
-  }
+  const { recipe, decode, extractor } = await readExtraction(graph);
+  return { model: buildExtractionGraph(extractor), decode, output: "features", recipe };
 }
 
 async function openSession(model: Uint8Array): Promise<InferenceSession> {

@@ -14,9 +14,9 @@ import {
   shard,
   split,
   weightCatalogue,
+  type ObjectStore,
 } from "@trommel/common";
 import { findMarker } from "@trommel/common/codec/marker";
-import type { ObjectStore } from "@trommel/common";
 import fc from "fast-check";
 import {
   checkPrototypes,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseSealedAs } from "../codec/sealed-json.js";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore } from "../store/object-store.js";
-import { readBounds } from "../store/read-bounds.js";
+import { readIfThere } from "../store/read-if-there.js";
 import { failureReason, type FailureReason } from "./failure-reason.js";
 import { listingSummary } from "./listing.js";
 import { scoringKeys } from "./names.js";
@@ -43,10 +43,10 @@ export async function readRetries(store: ObjectStore, scoringId: string): Promis
   const retries: ScoringRetry[] = [];
   for (;;) {
     const key = keys.retry(retries.length);
-    const request = await getIfThere(store, key);
+    const request = await readIfThere(store, key);
     if (request === undefined) return retries;
     const listingKey = keys.retryListing(retries.length);
-    const listing = await getIfThere(store, listingKey);
+    const listing = await readIfThere(store, listingKey);
     retries.push({
       request: parseSealedAs(retryRequest, request, key),
       listing: listing === undefined ? undefined : parseSealedAs(retryListing, listing, listingKey),
@@ -71,7 +71,7 @@ export async function readScoringSpan(
   scoringId: string,
 ): Promise<ShardSpan & { readonly retries: number }> {
   const key = scoringKeys(scoringId).listing;
-  const body = await getIfThere(store, key);
+  const body = await readIfThere(store, key);
   if (body === undefined) throw unplanned(key);
   const { shards: base, listed } = parseSealedAs(listingSummary, body, key);
   const retries = await readRetries(store, scoringId);
@@ -95,15 +95,6 @@ function unplanned(key: string): TrommelError {
     `failed to read ${key}: the plan that writes it did not finish. Resume the scoring`,
     { context: { key } },
   );
-}
-
-async function getIfThere(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
-  try {
-    return await store.get(key, readBounds.document);
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
-    throw thrown;
-  }
 }
 
 /** Whether a retry is for failures of that reason. */

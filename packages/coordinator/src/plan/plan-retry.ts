@@ -1,12 +1,10 @@
-import { listingSummary, scoringKeys } from "@trommel/common";
+import { listingSummary, scoringKeys, type ScoringConfig } from "@trommel/common";
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import type { ScoringConfig } from "@trommel/common";
 import type { ScoringRetry } from "@trommel/common/artefacts/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { shardsPerBulk } from "../run-control/job-producer.js";
 import { ShardOutcomes } from "../run-control/shard-outcomes.js";
 import type { PlanContext } from "./plan-context.js";
-import { feedShards, numbersFrom } from "./shard-feeder.js";
+import { feedSingleShards } from "./shard-feeder.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
 
 /**
@@ -21,7 +19,7 @@ export async function planScoringRetry(
   { request }: ScoringRetry,
   context: PlanContext,
 ): Promise<void> {
-  const { attempt, store, producer, board } = context;
+  const { attempt, store, producer } = context;
   const keys = scoringKeys(config.id);
   const { shards: base, listed } = parseSealedAs(
     listingSummary,
@@ -29,17 +27,12 @@ export async function planScoringRetry(
     keys.listing,
   );
   const totals = { shards: 0, images: 0 };
-  const feed = feedShards(context, {
+  const feed = feedSingleShards(context, {
     id: config.id,
     stage: "score",
     cancelledKey: keys.cancelled,
-    unit: Math.min(shardsPerBulk, context.outstandingAtMost),
-    firstAlone: true,
-    announce: ({ shards, images }) => board.setTotal(attempt, "score", shards, images),
-    add: (start, end) => {
-      const numbers = numbersFrom(request.firstShard + start, request.firstShard + end);
-      return producer.addScoreShards(config.id, attempt, numbers);
-    },
+    first: request.firstShard,
+    add: (shards) => producer.addScoreShards(config.id, attempt, shards),
   });
   const outcomes = await ShardOutcomes.open(store, { kind: "scoring", id: config.id, config });
   try {

@@ -1,9 +1,8 @@
 import { scoringKeys, TrommelError, type ListingSummary, type ScoringConfig } from "@trommel/common";
 import { readRetries } from "@trommel/common/artefacts/retry";
-import { shardsPerBulk } from "../run-control/job-producer.js";
 import type { PlanContext } from "./plan-context.js";
 import { planScoringRetry } from "./plan-retry.js";
-import { feedShards, numbersFrom } from "./shard-feeder.js";
+import { feedSingleShards } from "./shard-feeder.js";
 import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**
@@ -14,20 +13,17 @@ import { readListing, skipHidden, streamShards, writeListing } from "./stream-sh
  * Of a scoring whose failed files are tried again only those are planned.
  */
 export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<void> {
-  const { attempt, store, producer, board } = context;
+  const { attempt, store, producer } = context;
   const keys = scoringKeys(config.id);
   const retry = (await readRetries(store, config.id)).at(-1);
   if (retry !== undefined) return planScoringRetry(config, retry, context);
   const source = context.openSource(config.source, { onNotice: context.onNotice });
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
-  const feed = feedShards(context, {
+  const feed = feedSingleShards(context, {
     id: config.id,
     stage: "score",
     cancelledKey: keys.cancelled,
-    unit: Math.min(shardsPerBulk, context.outstandingAtMost),
-    firstAlone: true,
-    announce: ({ shards, images }) => board.setTotal(attempt, "score", shards, images),
-    add: (start, end) => producer.addScoreShards(config.id, attempt, numbersFrom(start, end)),
+    add: (shards) => producer.addScoreShards(config.id, attempt, shards),
   });
   const complete = (await readListing(store, keys.listing))?.shards;
   try {

@@ -1,4 +1,5 @@
 import { isRedisFull, TrommelError, type ListingSummary } from "@trommel/common";
+import { shardsPerBulk } from "../run-control/job-producer.js";
 import { JobFeeder } from "./job-feeder.js";
 import type { PlanContext } from "./plan-context.js";
 
@@ -60,6 +61,28 @@ export function feedShards(
       await feeder.finish(soFar.shards);
     },
   };
+}
+
+/** The jobs of a stage whose shards need nothing of one another: the first goes out alone, the others by many. */
+export function feedSingleShards(
+  context: PlanContext,
+  options: {
+    readonly id: string;
+    readonly stage: "measure" | "score";
+    readonly cancelledKey: string;
+    /** Number of the first shard. @default 0 */
+    readonly first?: number;
+    readonly add: (shards: readonly number[]) => Promise<void>;
+  },
+): ShardFeed {
+  const { id, stage, cancelledKey, first = 0, add } = options;
+  return feedShards(context, {
+    ...{ id, stage, cancelledKey },
+    unit: Math.min(shardsPerBulk, context.outstandingAtMost),
+    firstAlone: true,
+    announce: ({ shards, images }) => context.board.setTotal(context.attempt, stage, shards, images),
+    add: (start, end) => add(numbersFrom(first + start, first + end)),
+  });
 }
 
 function ignoreFull(thrown: unknown): void {

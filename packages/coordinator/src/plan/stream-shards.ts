@@ -13,6 +13,7 @@ import {
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { readBounds } from "@trommel/common/store/read-bounds";
+import { readIfThere } from "@trommel/common/store/read-if-there";
 
 export interface StreamOptions {
   readonly source: ObjectStore;
@@ -143,14 +144,8 @@ export async function writeShard(
 
 /** @returns undefined where there is no such shard file */
 export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
-  let body: Uint8Array;
-  try {
-    body = await store.get(key, readBounds.dataset);
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
-    throw thrown;
-  }
-  return parseShard(body, key);
+  const body = await readIfThere(store, key, readBounds.dataset);
+  return body === undefined ? undefined : parseShard(body, key);
 }
 
 function lastKeyOf(shard: Shard): string | undefined {

@@ -6,8 +6,9 @@ import {
   scoringKeys,
   type ObjectStore,
 } from "@trommel/common";
+import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
-import { readIfThere, type Subject } from "./run-state.js";
+import type { Subject } from "./run-state.js";
 
 /** Where an embedded cluster says how it is reached, for as long as it works on a run. */
 const clusterNote = z.object({ redis: z.string() });

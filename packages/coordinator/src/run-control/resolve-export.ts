@@ -10,7 +10,7 @@ import {
   TrommelError,
   type RunConfig,
 } from "@trommel/common";
-import { readIfThere } from "./run-state.js";
+import { readIfThere } from "@trommel/common/store/read-if-there";
 
 /**
  * Where a run's bundle is copied to.

@@ -31,8 +31,7 @@ import {
 } from "@trommel/common/artefacts/scoring-output";
 import { failureKey, interruptedCode, readFailure } from "@trommel/common/artefacts/run-failure";
 import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
-import type { GetOptions } from "@trommel/common/store/object-store";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
 import { listSubjects } from "./list-subjects.js";
 import { rootJobId, type JobProducer } from "./job-producer.js";
@@ -281,17 +280,4 @@ export async function startAttempt(
 
 function cancelKey(subject: Subject): string {
   return subject.kind === "run" ? runKeys(subject.id).cancelled : scoringKeys(subject.id).cancelled;
-}
-
-export async function readIfThere(
-  store: ObjectStore,
-  key: string,
-  bound: GetOptions = readBounds.document,
-): Promise<Uint8Array | undefined> {
-  try {
-    return await store.get(key, bound);
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "not-found") return undefined;
-    throw thrown;
-  }
 }

@@ -16,7 +16,8 @@ import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
 import type { ShardSpan } from "@trommel/common/artefacts/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { readIfThere, type Subject } from "./run-state.js";
+import { readIfThere } from "@trommel/common/store/read-if-there";
+import type { Subject } from "./run-state.js";
 
 /** Shards whose small files are read at once. */
 export const shardsReadAtOnce = 16;

@@ -10,9 +10,9 @@ import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/parse-shard";
 import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readIfThere } from "@trommel/common/store/read-if-there";
 import { readListing } from "../plan/stream-shards.js";
 import { listSubjects } from "../run-control/list-subjects.js";
-import { readIfThere } from "../run-control/run-state.js";
 import { shardsReadAtOnce } from "../run-control/shard-outcomes.js";
 
 /** What the runs of a store refer to. Of a run it holds a few words, and of one fingerprint at a time the shards' hashes. */

@@ -10,8 +10,9 @@ import {
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import type { SubjectKind } from "@trommel/common/jobs/run-rules";
+import { readIfThere } from "@trommel/common/store/read-if-there";
 import { listSubjects } from "../run-control/list-subjects.js";
-import { readIfThere, readResult } from "../run-control/run-state.js";
+import { readResult } from "../run-control/run-state.js";
 import type { GarbageSum } from "./garbage.js";
 
 const keysAtOnce = 500;

@@ -1,13 +1,7 @@
 import { TrommelError, type RunConfig, type Shard } from "@trommel/common";
-import {
-  listedIdentity,
-  rowsIdentity,
-  unpackIdentities,
-  type RowIdentity,
-} from "@trommel/common/artefacts/row-identities";
-import { sha256OfFile } from "../image/file-hash.js";
-import { drawViews } from "../image/view.js";
+import { listedIdentity, unpackIdentities, type RowIdentity } from "@trommel/common/artefacts/row-identities";
 import type { DeviceStageContext } from "./context.js";
+import { identifyRows } from "./known-rows.js";
 import type { ResolvedRun } from "./read-config.js";
 import { runBatches } from "./run-batches.js";
 
@@ -30,7 +24,6 @@ export async function checkOrigin(
   if (identities === undefined || !config.dataset.startsWith("file:")) return;
   const foreign = fromElsewhere(config, shard, marker.failed, identities);
   if (foreign.size === 0) return;
-  const { views, seed } = config.recipe;
   await runBatches({
     entries: shard.entries,
     source: config.dataset,
@@ -40,7 +33,7 @@ export async function checkOrigin(
     skip: new Set([...shard.entries.keys()].filter((position) => !foreign.has(position))),
     recognise: async (position, bytes) => {
       const { key } = shard.entries[position]!;
-      const rows = rowsIdentity(await sha256OfFile(bytes), drawViews(views, seed, key));
+      const rows = await identifyRows(config, key, bytes);
       if (Buffer.compare(rows, foreign.get(position)!) !== 0) throw otherPicture(config, key);
       return true;
     },

@@ -1,8 +1,9 @@
 import { outputKeys, TrommelError, type ObjectStore, type ScoreFormat } from "@trommel/common";
 import { markerKeyOf, type Marker } from "@trommel/common/codec/marker";
 import { readInput } from "@trommel/common/codec/stage-input";
+import { range, readAhead } from "@trommel/common/store/read-ahead";
 
-/** Shards whose parts are read at once. */
+/** Shards whose parts are read at once, each whole. */
 const shardsAtOnce = 8;
 
 export type ScorePart = { readonly bytes: Uint8Array; readonly marker: Marker };
@@ -36,6 +37,7 @@ export async function checkParts(
   };
   const all = [...new Set<ScoreFormat>(["jsonl", ...formats])];
   const checkShard = async (index: number): Promise<void> => {
+    signal.throwIfAborted();
     const keys = all.map((format) => outputKeys.part(index, format));
     const parts = await Promise.all(keys.map(read));
     const rows = new Set(parts.flatMap((part) => (part === undefined ? [] : [part.marker["ok"]])));
@@ -47,10 +49,8 @@ export async function checkParts(
     await output.delete(keys.map(markerKeyOf));
     missing.push(differingRows(keys, [...rows]));
   };
-  for (let start = 0; start < shards; start += shardsAtOnce) {
-    signal.throwIfAborted();
-    const window = Array.from({ length: Math.min(shardsAtOnce, shards - start) }, (_, i) => start + i);
-    await Promise.all(window.map(checkShard));
+  for await (const _ of readAhead(range(0, shards), shardsAtOnce, checkShard)) {
+    // Each is checked as it is read.
   }
   const [first] = missing;
   if (first === undefined) return;

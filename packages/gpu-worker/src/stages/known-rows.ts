@@ -79,8 +79,7 @@ export class KnownRows {
   /** Notes what an image's rows are of. */
   async identify(position: number, bytes: Uint8Array): Promise<RowIdentity> {
     const entry = this.#shard.entries[position]!;
-    const { views, seed } = this.#config.recipe;
-    const rows = rowsIdentity(await sha256OfFile(bytes), drawViews(views, seed, entry.key));
+    const rows = await identifyRows(this.#config, entry.key, bytes);
     const identity = { listed: this.#listedIdentity(position, entry), rows };
     this.#identities.set(position, identity);
     return identity;
@@ -177,6 +176,15 @@ export class KnownRows {
     if (found === undefined) this.#library.forget(hash);
     return found;
   }
+}
+
+/** What the rows of a file are of, by its bytes and its views. */
+export async function identifyRows(
+  { recipe }: Pick<RunConfig, "recipe">,
+  key: string,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  return rowsIdentity(await sha256OfFile(bytes), drawViews(recipe.views, recipe.seed, key));
 }
 
 /** What a marker says that the rows of its shard are of. */
