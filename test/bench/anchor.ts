@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { ModelWork } from "./model-work.js";
-import type { AnchorMeasurement, AnchorOptions } from "./runtime-alone.js";
+import type { AnchorMeasurement, AnchorOptions, AnchorTask } from "./runtime-alone.js";
 
 /**
  * How ONNX Runtime is set up. `worker`: one session with the worker's options. `default`: one with its own. `sideBySide`:
@@ -38,8 +38,8 @@ export class Anchor {
   }
 
   /** Every picture once. Processes side by side start together; the last one's end is the end. */
-  async measure(): Promise<AnchorMeasurement> {
-    const parts = await Promise.all(this.#processes.map((one) => one.measure()));
+  async measure(task: AnchorTask): Promise<AnchorMeasurement> {
+    const parts = await Promise.all(this.#processes.map((one) => one.measure(task)));
     const sum = (pick: (part: AnchorMeasurement) => number): number =>
       parts.reduce((total, part) => total + pick(part), 0);
     const seconds = Math.max(...parts.map((part) => part.seconds));
@@ -71,8 +71,8 @@ class AnchorProcess {
     this.ready.catch(() => undefined);
   }
 
-  async measure(): Promise<AnchorMeasurement> {
-    this.#child.send("run");
+  async measure(task: AnchorTask): Promise<AnchorMeasurement> {
+    this.#child.send(task);
     return (await this.#message()) as AnchorMeasurement;
   }
 

@@ -20,6 +20,8 @@ const torchRate = z.object({
 export interface Turn {
   readonly worker: Throughput;
   readonly alone: Readonly<Record<AnchorSetup, AnchorMeasurement>>;
+  /** Decoding alone. */
+  readonly decoding: AnchorMeasurement;
   /** Undefined where it was not asked for. */
   readonly torch: z.infer<typeof torchRate> | Missing | undefined;
 }
@@ -41,16 +43,18 @@ export async function takeTurns(comparison: Comparison): Promise<Turn[]> {
   const { name, repetitions, torch, say } = comparison;
   const { threads } = comparison.alone;
   const anchors = anchorSetups.map((setup) => ({ setup, anchor: new Anchor(comparison.alone, setup) }));
+  const [{ anchor: decoder }] = anchors as [(typeof anchors)[number]];
   const turns: Turn[] = [];
   try {
     for (const { anchor } of anchors) await anchor.ready();
     for (let turn = 0; turn < repetitions; turn += 1) {
       const worker = await comparison.worker(turn);
       const alone: Partial<Record<AnchorSetup, AnchorMeasurement>> = {};
-      for (const { setup, anchor } of anchors) alone[setup] = await anchor.measure();
+      for (const { setup, anchor } of anchors) alone[setup] = await anchor.measure("run");
       const taken: Turn = {
         worker,
         alone: alone as Turn["alone"],
+        decoding: await decoder.measure("decode"),
         torch:
           torch === null
             ? undefined
@@ -75,7 +79,7 @@ const rate = (measurement: { readonly images: number; readonly seconds: number }
 const cpuPerImageMs = (measurement: { readonly images: number; readonly cpuSeconds: number }): number =>
   (1000 * measurement.cpuSeconds) / measurement.images;
 
-function describeTurn({ worker, alone, torch }: Turn): string {
+function describeTurn({ worker, alone, decoding, torch }: Turn): string {
   const one = (who: string, m: Throughput | AnchorMeasurement): string =>
     `${who} ${rate(m).toFixed(1)} images/s (${cpuPerImageMs(m).toFixed(1)} ms CPU each)`;
   const torchWords = torch === undefined || "missing" in torch ? [] : [`PyTorch ${rate(torch).toFixed(1)}`];
@@ -84,6 +88,7 @@ function describeTurn({ worker, alone, torch }: Turn): string {
     one("ONNX Runtime alone", alone.worker),
     one("with its default options", alone.default),
     one("side by side", alone.sideBySide),
+    one("decoding alone", decoding),
     ...torchWords,
     `others used ${(worker.otherCpuSeconds / worker.seconds).toFixed(2)} cores`,
   ].join("; ");
@@ -104,6 +109,8 @@ export function summarize(name: string, turns: readonly Turn[], targets: Targets
   const own = turns.map(({ worker }) => rate(worker));
   const single = turns.map(({ alone }) => Math.max(rate(alone.worker), rate(alone.default)));
   const fastest = turns.map(({ alone }) => Math.max(...Object.values(alone).map(rate)));
+  // On a machine without a GPU both are done by the same cores, one after the other as it were.
+  const limit = turns.map(({ decoding }, turn) => 1 / (1 / rate(decoding) + 1 / (fastest[turn] as number)));
   const leastCpu = ({ alone }: Turn): number => Math.min(...Object.values(alone).map(cpuPerImageMs));
   const cpuRatios = turns.map((turn) => leastCpu(turn) / cpuPerImageMs(turn.worker));
   const atLeast = (least: number | undefined) => (least === undefined ? {} : { atLeast: least });
@@ -117,6 +124,10 @@ export function summarize(name: string, turns: readonly Turn[], targets: Targets
       comparisonRow({
         what: `${name}: worker and ONNX Runtime alone in one session, images/s`,
         ...{ own, anchor: single },
+      }),
+      comparisonRow({
+        what: `${name}: worker and what decoding alone and ONNX Runtime alone come to on the same cores, images/s`,
+        ...{ own, anchor: limit },
       }),
       ...torchRows(name, turns, own, atLeast(targets.torch)),
       { what: `${name}: CPU time per image, least of ONNX Runtime alone / worker`, value: show(cpuRatios) },

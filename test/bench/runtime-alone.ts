@@ -12,7 +12,8 @@ import { machineBusySeconds } from "./process-usage.js";
 
 /**
  * The anchor, a process of its own: ONNX Runtime alone on the worker's graph, with every input decoded and in memory
- * before the clock starts. It answers each `run` message with one measurement.
+ * before the clock starts. It answers each message with one measurement: `run` of that, `decode` of decoding the same pictures
+ * while nothing else happens, their files in memory.
  */
 
 export interface AnchorOptions {
@@ -26,6 +27,8 @@ export interface AnchorOptions {
   /** `worker`: the options that the worker's sessions have. `default`: ONNX Runtime's own, with as many threads. */
   readonly session: "worker" | "default";
 }
+
+export type AnchorTask = "run" | "decode";
 
 export interface AnchorMeasurement {
   readonly seconds: number;
@@ -44,6 +47,7 @@ interface Subject {
 }
 
 interface Batch {
+  readonly files: readonly Uint8Array[];
   readonly feeds: Readonly<Record<string, Tensor>>;
   readonly images: number;
 }
@@ -52,10 +56,11 @@ const options = JSON.parse(process.argv[2] ?? "") as AnchorOptions;
 const subject = await readSubject(options.graph);
 const session = await openSession(subject.model);
 const batches = await decodeBatches();
+const tasks: Readonly<Record<AnchorTask, () => Promise<void>>> = { run: runAll, decode: decodeAll };
 // The first runs allocate; the worker's are not measured either.
 for (const batch of batches.slice(0, 4)) await runBatch(batch);
 process.once("disconnect", () => process.exit(0));
-process.on("message", () => void measure().then(tell));
+process.on("message", (task: AnchorTask) => void measure(tasks[task]).then(tell));
 tell("ready");
 
 /** The benchmark may have ended meanwhile. */
@@ -100,14 +105,21 @@ async function decodeBatch(files: readonly string[]): Promise<Batch> {
   const { side } = subject.decode;
   const images = files.length;
   const pixels = new Uint8Array(images * side * side * 3);
+  const bodies: Uint8Array[] = [];
   for (const [at, file] of files.entries()) {
     const bytes = await readFile(path.join(options.pictures, file));
-    const decoded = await decodeImage(bytes, subject.decode);
-    if (!decoded.ok) throw new Error(`${file} cannot be decoded: ${decoded.reason}`);
-    pixels.set(decoded.pixels, at * side * side * 3);
+    bodies.push(bytes);
+    pixels.set(await decode(bytes, file), at * side * side * 3);
   }
   const feeds = { pixels: new Tensor("uint8", pixels, [images, side, side, 3]) };
-  return { images, feeds: subject.recipe === null ? feeds : { ...feeds, ...views(subject.recipe, files) } };
+  const more = subject.recipe === null ? {} : views(subject.recipe, files);
+  return { images, files: bodies, feeds: { ...feeds, ...more } };
+}
+
+async function decode(bytes: Uint8Array, file: string): Promise<Uint8Array> {
+  const decoded = await decodeImage(bytes, subject.decode);
+  if (!decoded.ok) throw new Error(`${file} cannot be decoded: ${decoded.reason}`);
+  return decoded.pixels;
 }
 
 function views(recipe: Recipe, files: readonly string[]): Record<"affine" | "colour", Tensor> {
@@ -130,17 +142,28 @@ async function runBatch({ feeds }: Batch): Promise<void> {
   results[subject.output]?.dispose();
 }
 
-async function measure(): Promise<AnchorMeasurement> {
+async function runAll(): Promise<void> {
+  for (const batch of batches) await runBatch(batch);
+}
+
+/** As many at once as there are threads. */
+async function decodeAll(): Promise<void> {
+  const waiting = batches.flatMap(({ files }) => files);
+  const decodeWaiting = async (): Promise<void> => {
+    for (let bytes = waiting.pop(); bytes !== undefined; bytes = waiting.pop())
+      await decode(bytes, "a picture");
+  };
+  await Promise.all(Array.from({ length: options.threads }, decodeWaiting));
+}
+
+async function measure(task: () => Promise<void>): Promise<AnchorMeasurement> {
   const cpuBefore = process.cpuUsage();
   const machineBefore = machineBusySeconds();
   const start = performance.now();
-  let images = 0;
-  for (const batch of batches) {
-    await runBatch(batch);
-    images += batch.images;
-  }
+  await task();
   const seconds = (performance.now() - start) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
   const cpuSeconds = (cpu.user + cpu.system) / 1e6;
+  const images = batches.reduce((sum, batch) => sum + batch.images, 0);
   return { seconds, cpuSeconds, otherCpuSeconds: machineBusySeconds() - machineBefore - cpuSeconds, images };
 }
