@@ -106,6 +106,7 @@ export class ExtractingWorker {
       budgets: createPictureBudgets({ bytesInFlightMib: 16, pixelsInFlightMib: 64 }),
       sources: new SourceStores(),
       libraries: this.#libraries,
+      claimFeature: () => Promise.resolve(true),
       signal: new AbortController().signal,
       onImages: nothing,
       onNote: nothing,

@@ -12,6 +12,7 @@ import {
   type Stage,
 } from "@trommel/common";
 import { noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
+import { claimFeature } from "@trommel/common/jobs/feature-claim";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
 import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
@@ -20,7 +21,12 @@ import type { Logger } from "pino";
 import { routeJob } from "./job-router.js";
 import type { PictureBudgets } from "./image/picture-budgets.js";
 import { trialAfterDeaths } from "./suspicion.js";
-import type { DeviceStageContext, StageDevice, StageOutcome } from "./stages/context.js";
+import {
+  MadeElsewhere,
+  type DeviceStageContext,
+  type StageDevice,
+  type StageOutcome,
+} from "./stages/context.js";
 import type { RowLibraries } from "./stages/row-library.js";
 import type { SourceStores } from "./stages/source-stores.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
@@ -30,6 +36,8 @@ import type { ThreadClient } from "./threads/thread-rpc.js";
 const heartbeatMs = 1000;
 /** A gram whose shards are done before the listing is waits this long for the split. */
 const splitDelayMs = 1000;
+/** How soon a job looks again whether another has made the feature shard that both want. */
+const claimedDelayMs = 1000;
 
 /** Stages of one job, whose total nobody announces. */
 const singleStages: ReadonlySet<Stage> = new Set(["normalize", "solve", "bundle", "close"]);
@@ -96,6 +104,10 @@ export function createProcessor(options: ProcessorOptions) {
     } catch (thrown) {
       await heart.stop({ done: false });
       if (thrown instanceof DelayedError || thrown instanceof UnrecoverableError) throw thrown;
+      if (thrown instanceof MadeElsewhere) {
+        await job.moveToDelayed(Date.now() + claimedDelayMs, token);
+        throw new DelayedError();
+      }
       if (options.shutdown.aborted) {
         await job.moveToWait(token);
         throw new WaitingError();
@@ -218,9 +230,12 @@ class JobHeart {
   #note = "";
   #units: { done: number; total: number } | undefined;
   #beating: Promise<void> = Promise.resolve();
+  #claimed: string | undefined;
 
   constructor(job: Job, payload: JobPayload, board: RunBoard, options: ProcessorOptions) {
     const { attempt, stage } = payload;
+    const claim = (featureKey: string): Promise<boolean> =>
+      claimFeature(options.redis, { storeUrl: options.store.url, featureKey, jobId: job.id ?? "" });
     this.context = {
       store: options.store,
       device: options.device,
@@ -236,11 +251,17 @@ class JobHeart {
       onImages: (images) => (this.#images = images),
       onNote: (note) => (this.#note = note),
       onUnits: (done, total) => (this.#units = { done, total }),
+      claimFeature: async (featureKey) => {
+        const isOurs = await claim(featureKey);
+        if (isOurs) this.#claimed = featureKey;
+        return isOurs;
+      },
     };
     this.#beat = async () => {
       if (await board.isOver(attempt)) {
         this.#abort.abort(new TrommelError("cancelled", `${payload.id} was cancelled`));
       }
+      if (this.#claimed !== undefined) await claim(this.#claimed);
       if (this.#images > 0) await job.updateProgress(this.#images);
       if (this.#note !== "") await board.setNote(attempt, stage, this.#note);
       if (this.#units !== undefined)

@@ -47,6 +47,13 @@ export interface DeviceStageContext extends StageContext {
   readonly sources: SourceStores;
   /** What stands in the store's feature shards. */
   readonly libraries: RowLibraries;
+  /** Claims a feature shard for this job, for as long as it is under way. @returns false where another job is making it */
+  readonly claimFeature: (key: string) => Promise<boolean>;
+}
+
+/** What a stage throws that has nothing to do yet: another job is making what it was to make, and it looks again later. */
+export class MadeElsewhere extends Error {
+  override readonly name = "MadeElsewhere";
 }
 
 /** What a stage reports when it is done. */

@@ -14,7 +14,7 @@ import { packIdentities } from "@trommel/common/artefacts/row-identities";
 import { findCommitted } from "@trommel/common/codec/stage-input";
 import { drawViews, hasColour } from "../image/view.js";
 import { checkOrigin } from "./check-origin.js";
-import type { DeviceStageContext, StageOutcome } from "./context.js";
+import { MadeElsewhere, type DeviceStageContext, type StageOutcome } from "./context.js";
 import { KnownRows } from "./known-rows.js";
 import { loadBackbones } from "./load-backbones.js";
 import type { PictureBatch } from "./picture-batches.js";
@@ -31,6 +31,7 @@ import { unlessAborted } from "./unless-aborted.js";
  * `features/<fingerprint>/<shard hash>.safetensors`, one row per view of every readable image, and its marker with a
  * typed reason for each other one. Rows are the same whether they were copied or computed.
  * A retry finds the marker and does nothing, or does the whole shard again and writes the same bytes.
+ * @throws MadeElsewhere where a job of another run is at the same feature shard
  */
 export async function extract(
   runId: string,
@@ -47,6 +48,7 @@ export async function extract(
     const { ok, failed } = standing;
     return { images: ok + failed.length, failed: failed.length, reused: ok };
   }
+  if (!(await context.claimFeature(key))) throw new MadeElsewhere(key);
   const library = context.libraries.of(config.fingerprint);
   await unlessAborted(context.signal, library.lookAround(runId));
   const known = new KnownRows({ store, library, config, shard });
