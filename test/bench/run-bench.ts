@@ -23,7 +23,7 @@ const peerResult = z.object({
 type PeerResult = z.infer<typeof peerResult>;
 
 /**
- * The main job as a person types it, by the command line: training with the run's backbones, then scoring. Beside it a script that
+ * The main job as a person types it, by the command line: training `tianchi-efficientnets` with the run's backbones, then scoring. Beside it a script that
  * does the same training with PyTorch and numpy.
  */
 export async function benchRun(
@@ -36,7 +36,11 @@ export async function benchRun(
   const backbones = material.runBackbones.flatMap((name) => ["--backbone", name]);
 
   const trainStart = Date.now();
-  const printed = await trommel("train", material.pictures, ...backbones, "--run", run, ...cluster);
+  const recipe = ["--recipe", "tianchi-efficientnets"];
+  const printed = await trommel(
+    ...["train", material.pictures, ...recipe, ...backbones, "--run", run],
+    ...cluster,
+  );
   const trainEnd = Date.now();
   const { accuracy, macroF1, logLoss } = trained.parse(printed);
   setting.say(`trained in ${seconds(trainEnd - trainStart)} s, accuracy ${accuracy.toFixed(4)}`);
