@@ -23,8 +23,8 @@ const peerResult = z.object({
 type PeerResult = z.infer<typeof peerResult>;
 
 /**
- * The main job as a person types it, by the command line: training `tianchi-efficientnets` with the run's backbones, then scoring. Beside it a script that
- * does the same training with PyTorch and numpy.
+ * The main job as a person types it, by the command line: training `tianchi-efficientnets` with the run's backbones, then
+ * scoring. Beside it a script that does the same training with PyTorch and numpy.
  */
 export async function benchRun(
   material: Material,
