@@ -1,6 +1,7 @@
 import { recipe as recipeSchema } from "@trommel/common";
 import { GramAccumulator } from "@trommel/gpu-worker/linalg/gram";
-import { solveProjection } from "@trommel/gpu-worker/linalg/gram-to-projection";
+import { gramPrecision } from "@trommel/gpu-worker/linalg/gram-precision";
+import { isSettled, solveProjection } from "@trommel/gpu-worker/linalg/gram-to-projection";
 import { MatrixProduct } from "@trommel/gpu-worker/linalg/matrix-product";
 import { readNpy, writeNpy } from "./npy-file.js";
 import { peakResidentMiB } from "./process-usage.js";
@@ -37,14 +38,15 @@ if (svd === null) throw new RangeError("the recipe has no SVD");
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
 const product = new MatrixProduct({ threads });
-const accumulator = new GramAccumulator(columns, product);
+const accumulator = new GramAccumulator(columns, product, gramPrecision({ rows, dimension: columns, svd }));
 for (let first = 0; first < rows; first += rowsPerShard) {
   const count = Math.min(rowsPerShard, rows - first);
   await accumulator.add(data.subarray(first * columns, (first + count) * columns), count);
 }
-const gram = accumulator.result();
+const gram = await accumulator.result();
 const gramSeconds = (performance.now() - start) / 1000;
 const projection = await solveProjection(gram, svd, { seed, product });
+if (!isSettled(projection, gram, svd)) throw new RangeError("the rows would have to be summed again");
 const seconds = (performance.now() - start) / 1000;
 const cpu = process.cpuUsage(cpuBefore);
 await product.release();

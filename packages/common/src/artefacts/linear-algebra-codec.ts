@@ -5,13 +5,16 @@ import type { Gram, HeadWeights, NamedTensor, Projection } from "./linear-algebr
 /** Grams, projections and head weights as safetensors. The same values give the same bytes. */
 
 export function encodeGram(gram: Gram): Uint8Array {
-  const { dimension } = gram;
+  const { dimension, rowCount, roundingError } = gram;
   return encodeSafetensors({
     tensors: {
       products: { dtype: "F64", shape: [dimension, dimension], data: gram.products },
       column_sum: { dtype: "F64", shape: [dimension], data: gram.columnSum },
     },
-    metadata: { rows: String(gram.rowCount) },
+    metadata: {
+      rows: String(rowCount),
+      ...(roundingError === undefined ? {} : { rounding_error: String(roundingError) }),
+    },
   });
 }
 
@@ -20,14 +23,23 @@ export function decodeGram(bytes: Uint8Array, name: string): Gram {
   const products = requireTensor(file, "products", "F64", 2);
   const columnSum = requireTensor(file, "column_sum", "F64", 1).data;
   const rowCount = Number(file.metadata["rows"]);
+  const stated = file.metadata["rounding_error"];
+  const roundingError = stated === undefined ? undefined : Number(stated);
   const dimension = columnSum.length;
-  if (products.shape.some((side) => side !== dimension) || !Number.isSafeInteger(rowCount) || rowCount < 0) {
+  if (
+    products.shape.some((side) => side !== dimension) ||
+    !Number.isSafeInteger(rowCount) ||
+    rowCount < 0 ||
+    Number.isNaN(roundingError) ||
+    (roundingError ?? 0) < 0
+  ) {
     throw new TrommelError(
       "corrupt",
-      `failed to read the gram ${name}: its shapes or its row count do not fit`,
+      `failed to read the gram ${name}: its shapes, its row count or its rounding error do not fit`,
     );
   }
-  return { dimension, rowCount, products: products.data, columnSum };
+  const gram = { dimension, rowCount, products: products.data, columnSum };
+  return roundingError === undefined ? gram : { ...gram, roundingError };
 }
 
 export function encodeProjection(projection: Projection): Uint8Array {

@@ -8,6 +8,11 @@ export interface Gram {
   readonly products: Float64Array;
   /** [dimension] */
   readonly columnSum: Float64Array;
+  /**
+   * Bounds the spectral norm of what float32 products left in `products`: an eigenvalue up to it may be
+   * no more than that. Absent where all were made in float64.
+   */
+  readonly roundingError?: number;
 }
 
 /** The truncated SVD: z = (x - mean) · basis · scale. */

@@ -3,6 +3,9 @@ import type { Eigenpairs } from "./dense-eigenpairs.js";
 import type { Matrix64, MatrixProduct } from "./matrix-product.js";
 import { topEigenpairs } from "./top-eigenpairs.js";
 
+/** How many times the rounding error of its Gram matrix an eigenvalue has, to be of the rows with hardly any doubt. */
+export const leastSettled = 4;
+
 export interface SolveProjectionOptions {
   readonly seed: number;
   readonly product: MatrixProduct;
@@ -48,6 +51,21 @@ export async function solveProjection(
     );
   }
   return toProjection(gram, recipe, pairs, total);
+}
+
+/**
+ * Whether a projection is what the rows' exact Gram matrix would have given, to a small angle: none of its eigenvalues could be
+ * the rounding of float32 products, and none that could decided how many there are. Otherwise the rows have to be summed
+ * in float64.
+ */
+export function isSettled(
+  { components, singularValues, dimension }: Projection,
+  { roundingError }: Gram,
+  { step }: SvdRecipe,
+): boolean {
+  if (roundingError === undefined) return true;
+  const endsByRank = components % step !== 0 && components !== dimension;
+  return !endsByRank && (singularValues.at(-1) ?? 0) ** 2 > leastSettled * roundingError;
 }
 
 interface CountInputs {

@@ -1,37 +1,47 @@
 import { TrommelError, type Gram } from "@trommel/common";
-import type { Matrix64, MatrixProduct } from "./matrix-product.js";
+import {
+  ChunkTransposer,
+  columnSumOf,
+  fitsFloat32,
+  float32Error,
+  meanTerms,
+  type ChunkMean,
+  type GramPrecision,
+} from "./gram-chunk.js";
+import type { Matrix, MatrixProduct } from "./matrix-product.js";
+import { mirrorLower } from "./transpose.js";
 
-/** Bounds the float64 copy of the rows; part of the result, for the order of additions decides its last bits. */
+/** Bounds the copy of the rows; part of the result, for the order of additions decides its last bits. */
 const chunkRows = 2048;
 /** Width of the panels of columns whose products skip what lies above the diagonal. Part of the result too. */
 const panelColumns = 256;
-/** Matrices are transposed and mirrored by tiles of this side, which stay in the processor's cache. */
-const tileSide = 16;
-
 /**
  * Sums XᵀX and the column sum of rows that arrive in pieces, in float64. The same rows in the same calls of `add` give
  * the same bytes, whatever the number of threads behind `product`.
+ *
+ * With float32 products a chunk's rows are multiplied less their mean, which is put back in float64: so the rounding is of what
+ * sets rows apart, and no larger where rows have much in common or are centred later.
  */
 export class GramAccumulator {
   readonly #dimension: number;
   readonly #product: MatrixProduct;
-  /** XᵀX on and below the diagonal, a panel of columns at a time: [rows from the panel's first column on, its columns]. */
-  readonly #panels: readonly Float64Array[];
+  readonly #precision: GramPrecision;
+  /** Products on and below the diagonal, a panel of columns at a time: [rows from the panel's first column on, its columns]. */
+  readonly #panels: Float64Array[];
   readonly #columnSum: Float64Array;
-  /** Memory for a panel's product and for the transposed rows: fresh pages would cost as much as filling them. */
-  readonly #panelProduct: Float64Array;
-  #transposed = new Float64Array();
+  readonly #transposer = new ChunkTransposer();
+  readonly #means: ChunkMean[] = [];
   #rowCount = 0;
   #ended = false;
 
-  constructor(dimension: number, product: MatrixProduct) {
+  constructor(dimension: number, product: MatrixProduct, precision: GramPrecision = "float64") {
     this.#dimension = dimension;
     this.#product = product;
+    this.#precision = precision;
     this.#columnSum = new Float64Array(dimension);
     this.#panels = panelStarts(dimension).map(
       (start) => new Float64Array((dimension - start) * panelWidth(start, dimension)),
     );
-    this.#panelProduct = new Float64Array(this.#panels[0]?.length ?? 0);
   }
 
   /**
@@ -49,24 +59,34 @@ export class GramAccumulator {
     }
     for (let start = 0; start < rowCount; start += chunkRows) {
       const count = Math.min(chunkRows, rowCount - start);
-      const chunk = rows.subarray(start * dimension, (start + count) * dimension);
-      addRowsTo(this.#columnSum, chunk);
-      if (this.#transposed.length < chunk.length) this.#transposed = new Float64Array(chunk.length);
-      await this.#addProducts(transposed(chunk, dimension, this.#transposed.subarray(0, chunk.length)));
+      await this.#addChunk(rows.subarray(start * dimension, (start + count) * dimension), count);
     }
     this.#rowCount += rowCount;
   }
 
-  /** @param chunk Xᵀ: [dimension, rows] */
-  async #addProducts(chunk: Matrix64): Promise<void> {
-    const { rows: dimension, columns: count, data } = chunk;
+  async #addChunk(rows: Float32Array, count: number): Promise<void> {
+    const dimension = this.#dimension;
+    const columnSum = columnSumOf(rows, dimension);
+    addTo(this.#columnSum, columnSum);
+    if (this.#precision === "float64" || !fitsFloat32(rows)) {
+      await this.#addProducts(this.#transposer.exact(rows, dimension));
+      return;
+    }
+    const mean = Float32Array.from(columnSum, (sum) => sum / count);
+    this.#means.push({ mean, columnSum, count });
+    await this.#addProducts(this.#transposer.centred(rows, dimension, mean));
+  }
+
+  /** Adds left·rightᵀ. @param left [dimension, inner], as is `right` */
+  async #addProducts(left: Matrix, right: Matrix = left): Promise<void> {
+    const dimension = this.#dimension;
     for (const [index, start] of panelStarts(dimension).entries()) {
-      const width = panelWidth(start, dimension);
-      const below = { rows: dimension - start, columns: count, data: data.subarray(start * count) };
-      const panel = { rows: width, columns: count, data: below.data.subarray(0, width * count) };
-      const options = { transposeB: true, into: this.#panelProduct };
-      const product = await this.#product.multiply(below, panel, options);
-      addTo(this.#panels[index] as Float64Array, product.data);
+      const panel = rowsOf(right, start, start + panelWidth(start, dimension));
+      await this.#product.addProduct(
+        this.#panels[index] as Float64Array,
+        rowsOf(left, start, dimension),
+        panel,
+      );
     }
   }
 
@@ -74,12 +94,14 @@ export class GramAccumulator {
    * The Gram matrix, exactly symmetric. Ends the sum.
    * @throws TrommelError `internal` the second time
    */
-  result(): Gram {
+  async result(): Promise<Gram> {
     if (this.#ended) {
       throw new TrommelError("internal", "failed to end a Gram matrix: its result was taken before.");
     }
     this.#ended = true;
     const dimension = this.#dimension;
+    const roundingError = this.#means.length === 0 ? undefined : float32Error * this.#trace();
+    await this.#addMeans();
     const products = new Float64Array(dimension * dimension);
     for (const [index, start] of panelStarts(dimension).entries()) {
       const width = panelWidth(start, dimension);
@@ -88,9 +110,25 @@ export class GramAccumulator {
         const from = (i - start) * width;
         products.set(panel.subarray(from, from + Math.min(width, i - start + 1)), i * dimension + start);
       }
+      this.#panels[index] = new Float64Array();
     }
     mirrorLower(products, dimension);
-    return { dimension, rowCount: this.#rowCount, products, columnSum: this.#columnSum };
+    const gram = { dimension, rowCount: this.#rowCount, products, columnSum: this.#columnSum };
+    return roundingError === undefined ? gram : { ...gram, roundingError };
+  }
+
+  async #addMeans(): Promise<void> {
+    const { left, right } = meanTerms(this.#means, this.#dimension);
+    await this.#addProducts(left, right);
+  }
+
+  #trace(): number {
+    let sum = 0;
+    for (const [index, start] of panelStarts(this.#dimension).entries()) {
+      const width = panelWidth(start, this.#dimension);
+      for (let i = 0; i < width; i += 1) sum += this.#panels[index]?.[i * width + i] ?? 0;
+    }
+    return sum;
   }
 }
 
@@ -100,6 +138,10 @@ function panelStarts(dimension: number): number[] {
 
 function panelWidth(start: number, dimension: number): number {
   return Math.min(panelColumns, dimension - start);
+}
+
+function rowsOf({ columns, data }: Matrix, start: number, end: number): Matrix {
+  return { rows: end - start, columns, data: data.subarray(start * columns, end * columns) };
 }
 
 /**
@@ -117,44 +159,14 @@ export function mergeGrams(a: Gram, b: Gram): Gram {
   addTo(products, b.products);
   const columnSum = a.columnSum.slice();
   addTo(columnSum, b.columnSum);
-  return { dimension: a.dimension, rowCount: a.rowCount + b.rowCount, products, columnSum };
+  const rowCount = a.rowCount + b.rowCount;
+  const gram = { dimension: a.dimension, rowCount, products, columnSum };
+  const roundingErrors = [a, b].flatMap(({ roundingError }) => roundingError ?? []);
+  return roundingErrors.length === 0
+    ? gram
+    : { ...gram, roundingError: roundingErrors.reduce((sum, error) => sum + error) };
 }
 
 function addTo(sum: Float64Array, terms: Float64Array): void {
   for (let i = 0; i < sum.length; i += 1) sum[i] = (sum[i] as number) + (terms[i] as number);
-}
-
-function addRowsTo(sum: Float64Array, rows: Float32Array): void {
-  for (let start = 0; start < rows.length; start += sum.length) {
-    for (let j = 0; j < sum.length; j += 1) sum[j] = (sum[j] as number) + (rows[start + j] as number);
-  }
-}
-
-/** @param rows [count, dimension] */
-function transposed(rows: Float32Array, dimension: number, data: Float64Array): Matrix64 {
-  const count = rows.length / dimension;
-  for (let left = 0; left < dimension; left += tileSide) {
-    const right = Math.min(left + tileSide, dimension);
-    for (let top = 0; top < count; top += tileSide) {
-      const bottom = Math.min(top + tileSide, count);
-      for (let j = left; j < right; j += 1) {
-        for (let i = top; i < bottom; i += 1) data[j * count + i] = rows[i * dimension + j] as number;
-      }
-    }
-  }
-  return { rows: dimension, columns: count, data };
-}
-
-function mirrorLower(matrix: Float64Array, dimension: number): void {
-  for (let left = 0; left < dimension; left += tileSide) {
-    const right = Math.min(left + tileSide, dimension);
-    for (let top = left; top < dimension; top += tileSide) {
-      const bottom = Math.min(top + tileSide, dimension);
-      for (let j = left; j < right; j += 1) {
-        for (let i = Math.max(top, j + 1); i < bottom; i += 1) {
-          matrix[j * dimension + i] = matrix[i * dimension + j] as number;
-        }
-      }
-    }
-  }
 }

@@ -21,7 +21,11 @@ export class KrylovBasis {
   readonly #traceOfMatrix: number;
   readonly #vectors: Float64Array;
   readonly #images: Float64Array;
-  /** Block after block, image·Qᵀ for the basis up to and with that block: [block's vectors, size after it]. */
+  /**
+   * Block after block, its image times Qᵀ for the vectors of the block before and its own; with those after, it is the next block's
+   * to tell, and with all others zero, as in any Lanczos process: what an image has outside the basis is in the
+   * block that follows.
+   */
   readonly #projections: Matrix64[] = [];
   #size = 0;
 
@@ -60,10 +64,10 @@ export class KrylovBasis {
       const image = await this.#product.multiply(block, this.#matrix, { transposeB: true });
       this.#vectors.set(block.data, this.#size * dimension);
       this.#images.set(image.data, this.#size * dimension);
+      const before = this.#projections.at(-1)?.rows ?? 0;
+      const near = this.#rows(this.#vectors, this.#size - before, this.#size + block.rows);
       this.#size += block.rows;
-      this.#projections.push(
-        await this.#product.multiply(image, this.#rows(this.#vectors), { transposeB: true }),
-      );
+      this.#projections.push(await this.#product.multiply(image, near, { transposeB: true }));
     }
   }
 
@@ -71,15 +75,18 @@ export class KrylovBasis {
   projected(): Matrix64 {
     const size = this.#size;
     const data = new Float64Array(size * size);
+    let start = 0;
     for (const { rows, columns, data: part } of this.#projections) {
+      const first = start + rows - columns;
       for (let i = 0; i < rows; i += 1) {
-        const vector = columns - rows + i;
-        for (let j = 0; j <= vector; j += 1) {
-          const value = part[i * columns + j] as number;
+        const vector = start + i;
+        for (let j = first; j <= vector; j += 1) {
+          const value = part[i * columns + j - first] as number;
           data[vector * size + j] = value;
           data[j * size + vector] = value;
         }
       }
+      start += rows;
     }
     return { rows: size, columns: size, data };
   }
@@ -100,9 +107,9 @@ export class KrylovBasis {
     return { values: ritz.values, vectors, residual: Math.sqrt(squares) };
   }
 
-  #rows(data: Float64Array): Matrix64 {
+  #rows(data: Float64Array, start = 0, end = this.#size): Matrix64 {
     const columns = this.#matrix.rows;
-    return { rows: this.#size, columns, data: data.subarray(0, this.#size * columns) };
+    return { rows: end - start, columns, data: data.subarray(start * columns, end * columns) };
   }
 
   /** Orthonormal rows, orthogonal to the basis: the last block's image where it leads anywhere new. */
@@ -120,22 +127,22 @@ export class KrylovBasis {
       columns: dimension,
       data: this.#images.slice(from * dimension, (from + count) * dimension),
     };
-    // The overlap of the image with the basis is known already: it is what `last` holds.
+    // The overlap of the image with the basis is known already but for rounding: it is what `last` holds.
     const known = { rows: count, columns: last.columns, data: last.data.subarray(0, count * last.columns) };
-    block = await this.#without(block, known);
+    block = await this.#without(block, known, this.#size - last.columns);
     this.#orthonormalise(block, 1e-16 * this.#traceOfMatrix);
     // Twice is enough (Giraud, Langou & Rozložník 2005), but for rows that were drawn anew.
     for (let pass = 1, again = true; again && pass < 4; pass += 1) {
       const overlap = await this.#product.multiply(block, this.#rows(this.#vectors), { transposeB: true });
-      block = await this.#without(block, overlap);
+      block = await this.#without(block, overlap, 0);
       again = this.#orthonormalise(block, 1e-14) || overlap.data.some((value) => Math.abs(value) > 1e-8);
     }
     return block;
   }
 
-  /** The block less its part inside the basis. */
-  async #without(block: Matrix64, overlap: Matrix64): Promise<Matrix64> {
-    const inside = await this.#product.multiply(overlap, this.#rows(this.#vectors));
+  /** The block less its part inside the basis from the vector `start` on. */
+  async #without(block: Matrix64, overlap: Matrix64, start: number): Promise<Matrix64> {
+    const inside = await this.#product.multiply(overlap, this.#rows(this.#vectors, start));
     const data = block.data;
     for (let i = 0; i < data.length; i += 1) data[i] = (data[i] as number) - (inside.data[i] as number);
     return block;

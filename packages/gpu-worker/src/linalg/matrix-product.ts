@@ -1,11 +1,17 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { TrommelError } from "@trommel/common";
 import { GraphBuilder } from "../graph/graph-builder.js";
+import { elementTypeCodes } from "../graph/onnx-proto.js";
+import { transposeInto } from "./transpose.js";
 
-/** A dense matrix, float64, row-major. */
-export interface Matrix64 {
+/** A dense matrix, row-major. */
+export interface Matrix {
   readonly rows: number;
   readonly columns: number;
+  readonly data: Float32Array | Float64Array;
+}
+
+export interface Matrix64 extends Matrix {
   readonly data: Float64Array;
 }
 
@@ -19,8 +25,6 @@ export interface ProductOptions {
   readonly transposeA?: boolean;
   /** Use Bᵀ. @default false */
   readonly transposeB?: boolean;
-  /** Memory for a product that is no wider than tall, to spare a large allocation. @default new memory */
-  readonly into?: Float64Array;
 }
 
 type Operand = readonly [matrix: Matrix64, transposed: boolean];
@@ -63,24 +67,45 @@ export class MatrixProduct {
     if (rows * columns === 0) return { rows, columns, data: new Float64Array() };
     // ONNX Runtime divides a wide product by columns among its threads, and the width of a part decides how it cuts the
     // sums, hence the last bits. A tall one is divided by rows, which changes nothing: so a wide one is made as (BᵀAᵀ)ᵀ.
-    if (rows >= columns) {
-      const into = options.into?.subarray(0, rows * columns);
-      return { rows, columns, data: await this.#run([a, transposeA], [b, transposeB], into) };
-    }
-    const transposed = await this.#run([b, !transposeB], [a, !transposeA]);
-    return { rows, columns, data: transpose(transposed, columns, rows) };
+    if (rows >= columns) return { rows, columns, data: await this.#run([a, transposeA], [b, transposeB]) };
+    const data = new Float64Array(rows * columns);
+    transposeInto(await this.#run([b, !transposeB], [a, !transposeA]), rows, data);
+    return { rows, columns, data };
   }
 
-  async #run(a: Operand, b: Operand, into?: Float64Array): Promise<Float64Array> {
-    const session = await this.#session(a[1], b[1]);
-    const feeds = { a: tensorOf(a[0]), b: tensorOf(b[0]) };
-    if (into !== undefined) {
-      const rows = a[1] ? a[0].columns : a[0].rows;
-      await session.run(feeds, { product: new Tensor("float64", into, [rows, into.length / rows]) });
-      return into;
-    }
-    const outputs = await session.run(feeds);
+  async #run(a: Operand, b: Operand): Promise<Float64Array> {
+    const session = await this.#session(`${a[1]}/${b[1]}`, () => productGraph(a[1], b[1]));
+    const outputs = await session.run({ a: tensorOf(a[0]), b: tensorOf(b[0]) });
     return outputs["product"]?.data as Float64Array;
+  }
+
+  /**
+   * sum ← sum + A·Bᵀ, in place, the product in the precision of A and B and the addition in float64. The same bytes for any
+   * number of threads.
+   *
+   * @param sum [a.rows, b.rows]
+   * @param a at least as tall as `b`
+   * @throws TrommelError `internal` when the shapes do not fit
+   */
+  async addProduct(sum: Float64Array, a: Matrix, b: Matrix): Promise<void> {
+    const element = elementOf(a);
+    if (
+      a.columns !== b.columns ||
+      a.rows < b.rows ||
+      sum.length !== a.rows * b.rows ||
+      elementOf(b) !== element
+    ) {
+      throw new TrommelError(
+        "internal",
+        `failed to add a product of matrices: [${a.rows}, ${a.columns}] of ${element}, the transpose of ` +
+          `[${b.rows}, ${b.columns}] of ${elementOf(b)} and a sum of ${sum.length} values do not fit.`,
+      );
+    }
+    if (sum.length === 0 || a.columns === 0) return;
+    const session = await this.#session(`add ${element}`, () => addProductGraph(element));
+    const total = new Tensor("float64", sum, [a.rows, b.rows]);
+    // Input and output share memory: the addition, the graph's last step, reads each value just before it writes it.
+    await session.run({ a: tensorOf(a), b: tensorOf(b), sum: total }, { total });
   }
 
   async release(): Promise<void> {
@@ -89,11 +114,10 @@ export class MatrixProduct {
     for (const session of sessions) await (await session).release();
   }
 
-  #session(transposeA: boolean, transposeB: boolean): Promise<InferenceSession> {
-    const key = `${transposeA}/${transposeB}`;
+  #session(key: string, graph: () => Uint8Array): Promise<InferenceSession> {
     let session = this.#sessions.get(key);
     if (session === undefined) {
-      session = InferenceSession.create(productGraph(transposeA, transposeB), {
+      session = InferenceSession.create(graph(), {
         executionProviders: ["cpu"],
         intraOpNumThreads: this.#threads,
         interOpNumThreads: 1,
@@ -107,17 +131,12 @@ export class MatrixProduct {
   }
 }
 
-function tensorOf({ rows, columns, data }: Matrix64): Tensor {
-  return new Tensor("float64", data, [rows, columns]);
+function tensorOf({ rows, columns, data }: Matrix): Tensor {
+  return new Tensor(data, [rows, columns]);
 }
 
-/** @param data [rows, columns] */
-function transpose(data: Float64Array, rows: number, columns: number): Float64Array {
-  const result = new Float64Array(data.length);
-  for (let i = 0; i < rows; i += 1) {
-    for (let j = 0; j < columns; j += 1) result[j * rows + i] = data[i * columns + j] as number;
-  }
-  return result;
+function elementOf({ data }: Matrix): "float32" | "float64" {
+  return data instanceof Float32Array ? "float32" : "float64";
 }
 
 function productGraph(transposeA: boolean, transposeB: boolean): Uint8Array {
@@ -126,5 +145,16 @@ function productGraph(transposeA: boolean, transposeB: boolean): Uint8Array {
   const b = builder.input("b", "float64", ["b0", "b1"]);
   const product = builder.node("Gemm", [a, b], { transA: Number(transposeA), transB: Number(transposeB) });
   builder.output("product", "float64", ["rows", "columns"], product);
+  return builder.encode();
+}
+
+function addProductGraph(element: "float32" | "float64"): Uint8Array {
+  const builder = new GraphBuilder();
+  const a = builder.input("a", element, ["rows", "inner"]);
+  const b = builder.input("b", element, ["columns", "inner"]);
+  const sum = builder.input("sum", "float64", ["rows", "columns"]);
+  const product = builder.node("Gemm", [a, b], { transA: 0, transB: 1 });
+  const exact = builder.node("Cast", [product], { to: elementTypeCodes.float64 });
+  builder.output("total", "float64", ["rows", "columns"], builder.node("Add", [sum, exact]));
   return builder.encode();
 }

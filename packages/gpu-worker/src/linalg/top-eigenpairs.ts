@@ -22,6 +22,8 @@ export interface TopEigenpairsOptions {
 
 /** How much the subspace grows before it is judged again. */
 const growth = 1.1;
+/** Among this many times the wanted vectors the last of the wanted pairs are hardly ever right: only their number is looked at. */
+const leastRoom = 1.5;
 /** For a spectrum like that of embeddings a subspace of twice the wanted pairs and this many blocks is nearly always enough. */
 const extraBlocks = 16;
 
@@ -88,7 +90,7 @@ async function look(basis: KrylovBasis, { countWanted, product }: TopEigenpairsO
   let bound = 0;
   const count = (values: Float64Array) => {
     wanted = countWanted(values);
-    if (wanted === undefined || wanted === values.length) return 0;
+    if (wanted === undefined || values.length < leastRoom * wanted) return 0;
     bound = residualBound(values, wanted);
     return wanted;
   };

@@ -10,6 +10,7 @@ import {
   writeWithMarker,
   type FailedRow,
   type FeatureShard,
+  type Gram,
   type ObjectStore,
   type RunConfig,
   type Shard,
@@ -17,6 +18,8 @@ import {
 import { checkOutcome } from "@trommel/common/artefacts/ledger-builder";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { GramAccumulator } from "../linalg/gram.js";
+import type { GramPrecision } from "../linalg/gram-chunk.js";
+import { gramPrecision } from "../linalg/gram-precision.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { readListing, readRunConfig, readShard, readSplit, validationOf } from "./read-config.js";
@@ -28,32 +31,69 @@ import { readListing, readRunConfig, readShard, readSplit, validationOf } from "
  * Out: `grams/<n>.safetensors`; nothing where the recipe has no SVD. A retry finds the marker, or sums again in the same order and writes the same bytes.
  */
 export async function gram(runId: string, gramIndex: number, context: StageContext): Promise<StageOutcome> {
-  const { store, signal } = context;
-  const keys = runKeys(runId);
-  const key = keys.gram(gramIndex);
+  const { store } = context;
+  const key = runKeys(runId).gram(gramIndex);
   const config = await readRunConfig(store, runId);
   if (config.recipe.svd === null || (await findCommitted(store, key)) !== undefined) {
     return { images: 0, failed: 0 };
   }
-  const split = await readSplit(store, runId);
-  const { shards } = await readListing(store, keys.listing);
-  const dimension = featureDimension(config);
   const product = new MatrixProduct({ threads: context.threads });
   try {
-    const accumulator = new GramAccumulator(dimension, product);
-    const end = Math.min(shards, (gramIndex + 1) * shardsPerGram);
-    for (let index = gramIndex * shardsPerGram; index < end; index += 1) {
-      signal.throwIfAborted();
-      const shard = await readShard(store, keys.shard(index));
-      const rows = trainingRows(await readFeatures(store, config, shard), validationOf(split, index));
-      await accumulator.add(rows, rows.length / dimension);
-      context.onNote(`shard ${index - gramIndex * shardsPerGram + 1} of ${end - gramIndex * shardsPerGram}`);
-    }
-    await writeWithMarker(store, key, encodeGram(accumulator.result()));
+    await writeWithMarker(store, key, encodeGram(await sumGroup(config, gramIndex, { context, product })));
   } finally {
     await product.release();
   }
   return { images: 0, failed: 0 };
+}
+
+export interface SumGroupOptions {
+  readonly context: StageContext;
+  readonly product: MatrixProduct;
+  /** @default as `gramPrecision` chooses */
+  readonly precision?: GramPrecision;
+}
+
+/** Sums the Gram matrix of one group of a run's feature shards, in shard order. */
+export async function sumGroup(
+  config: RunConfig,
+  gramIndex: number,
+  { context, product, precision }: SumGroupOptions,
+): Promise<Gram> {
+  const { store, signal } = context;
+  const keys = runKeys(config.id);
+  const split = await readSplit(store, config.id);
+  const listing = await readListing(store, keys.listing);
+  const dimension = featureDimension(config);
+  const start = gramIndex * shardsPerGram;
+  const shards: { shard: Shard; validation: ReadonlySet<number> }[] = [];
+  for (let index = start; index < Math.min(listing.shards, start + shardsPerGram); index += 1) {
+    shards.push({
+      shard: await readShard(store, keys.shard(index)),
+      validation: validationOf(split, index),
+    });
+  }
+  const accumulator = new GramAccumulator(dimension, product, precision ?? precisionFor(config, shards));
+  for (const [at, { shard, validation }] of shards.entries()) {
+    signal.throwIfAborted();
+    const rows = trainingRows(await readFeatures(store, config, shard), validation);
+    await accumulator.add(rows, rows.length / dimension);
+    context.onNote(`shard ${at + 1} of ${shards.length}`);
+  }
+  return accumulator.result();
+}
+
+/** By the rows that there would be if no picture failed: known without reading a feature. */
+function precisionFor(
+  config: RunConfig,
+  shards: readonly { shard: Shard; validation: ReadonlySet<number> }[],
+): GramPrecision {
+  const { svd, views } = config.recipe;
+  if (svd === null) return "float64";
+  const images = shards.reduce(
+    (sum, { shard, validation }) => sum + shard.entries.length - validation.size,
+    0,
+  );
+  return gramPrecision({ rows: images * views.count, dimension: featureDimension(config), svd });
 }
 
 /**

@@ -6,20 +6,21 @@ import {
   TrommelError,
   writeWithMarker,
   type Gram,
-  type ObjectStore,
 } from "@trommel/common";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { mergeGrams } from "../linalg/gram.js";
-import { solveProjection } from "../linalg/gram-to-projection.js";
+import { isSettled, solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { mendAdvice } from "./mend-advice.js";
+import { sumGroup } from "./gram.js";
 import { readListing, readRunConfig } from "./read-config.js";
 
 /**
  * Solve: grams → projection.
  *
  * In: every gram of the run. Out: `projection.safetensors`; nothing where the recipe has no SVD.
+ * Where the grams' float32 products leave the rank or a component in doubt, the feature shards are summed again, in float64.
  * A retry finds the marker, or merges and solves again to the same bytes.
  */
 export async function solve(runId: string, context: StageContext): Promise<StageOutcome> {
@@ -31,7 +32,11 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
     return { images: 0, failed: 0 };
   }
   const { shards } = await readListing(store, keys.listing);
-  const merged = await mergeTree(store, keys.gram, Math.ceil(shards / shardsPerGram), context.signal);
+  const count = Math.ceil(shards / shardsPerGram);
+  const merged = await mergeTree(count, context.signal, async (index) => {
+    const { bytes } = await readInput(store, keys.gram(index));
+    return decodeGram(bytes, keys.gram(index));
+  });
   if (merged.rowCount === 0) {
     throw new TrommelError(
       "bad-dataset",
@@ -41,7 +46,13 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   }
   const product = new MatrixProduct({ threads: context.threads });
   try {
-    const projection = await solveProjection(merged, svd, { seed, product });
+    let projection = await solveProjection(merged, svd, { seed, product });
+    if (!isSettled(projection, merged, svd)) {
+      const exact = await mergeTree(count, context.signal, (index) =>
+        sumGroup(config, index, { context, product, precision: "float64" }),
+      );
+      projection = await solveProjection(exact, svd, { seed, product });
+    }
     context.onNote(`${projection.components} components keep ${(100 * projection.energyKept).toFixed(1)} %`);
     await writeWithMarker(store, keys.projection, encodeProjection(projection), {
       components: projection.components,
@@ -59,16 +70,14 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
  * holds one partial sum per level: log₂(count) grams at the most.
  */
 async function mergeTree(
-  store: ObjectStore,
-  keyOf: (index: number) => string,
   count: number,
   signal: AbortSignal,
+  gramOf: (index: number) => Promise<Gram>,
 ): Promise<Gram> {
   const levels: (Gram | undefined)[] = [];
   for (let index = 0; index < count; index += 1) {
     signal.throwIfAborted();
-    const { bytes } = await readInput(store, keyOf(index));
-    let carry = decodeGram(bytes, keyOf(index));
+    let carry = await gramOf(index);
     let level = 0;
     for (let held = levels[level]; held !== undefined; held = levels[level]) {
       carry = mergeGrams(held, carry);

@@ -1,0 +1,89 @@
+import type { Matrix, Matrix64 } from "./matrix-product.js";
+import { transposeInto } from "./transpose.js";
+
+/** In which the products of a Gram matrix are made; they are summed in float64 whichever it is. */
+export type GramPrecision = "float32" | "float64";
+
+/**
+ * Of the spectral norm of what float32 products leave, in parts of the trace of what was multiplied: four roundings.
+ * Measured is an eighth of that and less (docs/decisions/2026-11-22-eigenpairs.md).
+ */
+export const float32Error = 2 ** -22;
+
+/** What a chunk's products leave out: its rows are nearly all of `mean`, for float32 keeps seven digits of the rest only. */
+export interface ChunkMean {
+  readonly mean: Float32Array;
+  readonly columnSum: Float64Array;
+  readonly count: number;
+}
+
+/** Squares of values in this range, and sums of a few thousand of them, neither overflow float32 nor vanish in it. */
+const largestValue = 2 ** 50;
+const leastLargestValue = 2 ** -50;
+
+/** Memory for the transposed rows of chunk after chunk: fresh pages would cost as much as filling them. */
+export class ChunkTransposer {
+  #singles = new Float32Array();
+  #doubles = new Float64Array();
+
+  /** Xᵀ: [dimension, rows], good until the next call. */
+  exact(rows: Float32Array, dimension: number): Matrix {
+    if (this.#doubles.length < rows.length) this.#doubles = new Float64Array(rows.length);
+    const data = this.#doubles.subarray(0, rows.length);
+    transposeInto(rows, dimension, data);
+    return { rows: dimension, columns: rows.length / dimension, data };
+  }
+
+  /** (X − mean)ᵀ: [dimension, rows], good until the next call. */
+  centred(rows: Float32Array, dimension: number, mean: Float32Array): Matrix {
+    if (this.#singles.length < rows.length) this.#singles = new Float32Array(rows.length);
+    const data = this.#singles.subarray(0, rows.length);
+    transposeInto(rows, dimension, data, mean);
+    return { rows: dimension, columns: rows.length / dimension, data };
+  }
+}
+
+/** @returns [dimension], in float64 */
+export function columnSumOf(rows: Float32Array, dimension: number): Float64Array {
+  const sum = new Float64Array(dimension);
+  for (let start = 0; start < rows.length; start += dimension) {
+    for (let j = 0; j < dimension; j += 1) sum[j] = (sum[j] as number) + (rows[start + j] as number);
+  }
+  return sum;
+}
+
+/** Whether the squares of these rows can be made in float32. Where they are not finite, they cannot. */
+export function fitsFloat32(rows: Float32Array): boolean {
+  let largest = 0;
+  for (const value of rows) {
+    const magnitude = Math.abs(value);
+    // The negation is true of what is not a number too.
+    if (!(magnitude <= largest)) largest = magnitude;
+  }
+  return largest <= largestValue && (largest >= leastLargestValue || largest === 0);
+}
+
+/**
+ * What turns the sum of the centred products (X − mean)ᵀ(X − mean) of all chunks into XᵀX: rtᵀ + trᵀ for each, with r its mean
+ * and t = columnSum − (count/2)·r, as the factors of one product LRᵀ. Holds for any r, so also where r was rounded.
+ *
+ * @returns [dimension, 2·chunks] both
+ */
+export function meanTerms(
+  means: readonly ChunkMean[],
+  dimension: number,
+): { left: Matrix64; right: Matrix64 } {
+  const columns = 2 * means.length;
+  const left = { rows: dimension, columns, data: new Float64Array(dimension * columns) };
+  const right = { ...left, data: new Float64Array(dimension * columns) };
+  for (const [chunk, { mean, columnSum, count }] of means.entries()) {
+    for (let i = 0; i < dimension; i += 1) {
+      const r = mean[i] as number;
+      const t = (columnSum[i] as number) - (count / 2) * r;
+      const at = i * columns + 2 * chunk;
+      left.data[at] = right.data[at + 1] = r;
+      left.data[at + 1] = right.data[at] = t;
+    }
+  }
+  return { left, right };
+}
