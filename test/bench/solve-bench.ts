@@ -10,7 +10,6 @@ import { writeNpy } from "./npy-file.js";
 import { runPeer, type Missing } from "./peer.js";
 import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
 import type { SolveMeasurement, SolveOptions } from "./solve-alone.js";
-import { spreadOf } from "./statistics.js";
 
 const rowCount = 15_000;
 /** The width of three EfficientNets, B2, B3 and B4, side by side. */
@@ -19,11 +18,11 @@ const recipe = { energy: 0.9, step: 100 };
 const repetitions = 3;
 const ourBasis = "own.npy";
 
-/** In the order of a turn. The SVD takes minutes, and is made in the first turn only. */
+/** In the order of a turn. */
 const peers = [
-  { name: "numpy eigh of the float64 Gram", args: ["eigh", "float64"], turns: repetitions, atLeast: 3 },
-  { name: "numpy eigh of the float32 Gram", args: ["eigh", "float32"], turns: repetitions, atLeast: 3 },
-  { name: "numpy.linalg.svd", args: ["svd"], turns: 1, atLeast: 20 },
+  { name: "numpy eigh of the float64 Gram", args: ["eigh", "float64"], atLeast: 3 },
+  { name: "numpy eigh of the float32 Gram", args: ["eigh", "float32"], atLeast: 3 },
+  { name: "numpy.linalg.svd", args: ["svd"], atLeast: 20 },
 ] as const;
 
 const solved = z.object({
@@ -63,8 +62,7 @@ async function compareTurns(setting: BenchSetting, rows: string): Promise<BenchR
     own.push(
       await solveAlone({ rows, basis: basisFile(setting, ourBasis), ...recipe, threads: setting.threads }),
     );
-    for (const [at, { name, args, turns }] of peers.entries()) {
-      if (turn >= turns) continue;
+    for (const [at, { name, args }] of peers.entries()) {
       setting.say(`solve: ${name}`);
       others[at]?.push(await solvePeer(setting, rows, args));
     }
@@ -106,8 +104,6 @@ async function againstPeer(
     return { row: [comparisonRow({ what, own: ownSeconds, anchor: missing })], agreement: missing };
   }
   const theirs = turns as readonly z.infer<typeof solved>[];
-  // One turn of theirs is held against the median of ours.
-  const ours = theirs.length === ownSeconds.length ? ownSeconds : [spreadOf(ownSeconds).median];
   const anchor = theirs.map(({ seconds }) => seconds);
   const agreement = await runPeer(compared, {
     script: "solve.py",
@@ -123,7 +119,7 @@ async function againstPeer(
   );
   return {
     row: [
-      comparisonRow({ what, own: ours, anchor, ratio: "anchor/own", atLeast, digits: 2 }),
+      comparisonRow({ what, own: ownSeconds, anchor, ratio: "anchor/own", atLeast, digits: 2 }),
       smallRow(`largest principal angle to ${name}`, angle, 1e-3),
       smallRow(`kept energy less that of ${name}`, energies, 1e-5),
     ],
