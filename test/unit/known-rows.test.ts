@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { featureShardKey, openStore, sha256Hex, writeWithMarker, type RunConfig } from "@trommel/common";
+import {
+  featureShardKey,
+  openStore,
+  recipe as recipeSchema,
+  sha256Hex,
+  writeWithMarker,
+  type RunConfig,
+} from "@trommel/common";
 import { listedIdentity, packIdentities } from "@trommel/common/artefacts/row-identities";
+import { ShardViews } from "@trommel/gpu-worker/image/shard-views";
 import { KnownRows } from "@trommel/gpu-worker/stages/known-rows";
 import { RowLibrary } from "@trommel/gpu-worker/stages/row-library";
 import { temporaryFolder } from "../support/temp-folder.js";
@@ -24,7 +32,8 @@ describe("rows known by their listing", () => {
     await library.lookAround("run");
     const config = { dataset, fingerprint } as RunConfig;
     const shard = { formatVersion: 1, index: 0, hash: sha256Hex("other"), entries, skipped: [] } as const;
-    const known = new KnownRows({ store, library, config, shard: { ...shard, skipped: [] } });
+    const views = new ShardViews(recipeSchema.parse({ backbones: ["any"] }), entries);
+    const known = new KnownRows({ store, library, config, shard: { ...shard, skipped: [] }, views });
     await known.matchListed();
     assert.deepEqual([...known.positions], [1]);
   });

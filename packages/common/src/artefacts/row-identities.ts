@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
-import { canonicalJson } from "../codec/canonical-json.js";
+import { canonicalJson, sha256Bytes } from "../codec/canonical-json.js";
 import type { ShardEntry } from "./listing.js";
 
 /**
@@ -27,9 +26,22 @@ export interface RowIdentity {
 
 /** @param source location of the listed prefix: etags tell versions of one object apart, not one object from another */
 export function listedIdentity(source: string, { key, sizeBytes, etag }: ShardEntry): Uint8Array {
-  const text = canonicalJson([source, key, sizeBytes, etag]);
-  return createHash("sha256").update(text).digest().subarray(0, listedBytes);
+  return sha256Bytes(canonicalJson([source, key, sizeBytes, etag])).subarray(0, listedBytes);
 }
+
+interface Scratch {
+  readonly floats: Float32Array;
+  /** The same memory. */
+  readonly bytes: Uint8Array;
+}
+
+function scratchOf(length: number): Scratch {
+  const floats = new Float32Array(length);
+  return { floats, bytes: new Uint8Array(floats.buffer) };
+}
+
+/** What is hashed for an image, one after another in the same place: as long as the views of a run are many. */
+let hashed = scratchOf(0);
 
 /**
  * @param contentSha256 of the file's bytes
@@ -39,10 +51,14 @@ export function rowsIdentity(
   contentSha256: Uint8Array,
   views: { readonly affine: Float32Array; readonly colour: Float32Array },
 ): Uint8Array {
-  const hash = createHash("sha256").update(contentSha256);
-  for (const { buffer, byteOffset, byteLength } of [views.affine, views.colour])
-    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-  return hash.digest();
+  const { affine, colour } = views;
+  const viewsAt = contentSha256.length / Float32Array.BYTES_PER_ELEMENT;
+  const length = viewsAt + affine.length + colour.length;
+  if (hashed.floats.length !== length) hashed = scratchOf(length);
+  hashed.bytes.set(contentSha256);
+  hashed.floats.set(affine, viewsAt);
+  hashed.floats.set(colour, viewsAt + affine.length);
+  return sha256Bytes(hashed.bytes);
 }
 
 export function packIdentities(identities: readonly RowIdentity[]): PackedIdentities {

@@ -1,5 +1,6 @@
 import { TrommelError, type RunConfig, type Shard } from "@trommel/common";
 import { listedIdentity, unpackIdentities, type RowIdentity } from "@trommel/common/artefacts/row-identities";
+import { ShardViews } from "../image/shard-views.js";
 import type { DeviceStageContext } from "./context.js";
 import { identifyRows } from "./known-rows.js";
 import type { ResolvedRun } from "./read-config.js";
@@ -24,6 +25,7 @@ export async function checkOrigin(
   if (identities === undefined || !config.dataset.startsWith("file:")) return;
   const foreign = fromElsewhere(config, shard, marker.failed, identities);
   if (foreign.size === 0) return;
+  const views = new ShardViews(config.recipe, shard.entries);
   await runBatches({
     entries: shard.entries,
     source: config.dataset,
@@ -32,9 +34,9 @@ export async function checkOrigin(
     context,
     skip: new Set([...shard.entries.keys()].filter((position) => !foreign.has(position))),
     recognise: async (position, bytes) => {
-      const { key } = shard.entries[position]!;
-      const rows = await identifyRows(config, key, bytes);
-      if (Buffer.compare(rows, foreign.get(position)!) !== 0) throw otherPicture(config, key);
+      const rows = await identifyRows(views.of(position), bytes);
+      if (Buffer.compare(rows, foreign.get(position)!) !== 0)
+        throw otherPicture(config, shard.entries[position]!.key);
       return true;
     },
     run: () => Promise.resolve(),

@@ -20,7 +20,7 @@ import {
 import { isDamage } from "@trommel/common/codec/marker";
 import { readInput } from "@trommel/common/codec/stage-input";
 import { sha256OfFile } from "../image/file-hash.js";
-import { drawViews } from "../image/view.js";
+import type { ImageViews, ShardViews } from "../image/shard-views.js";
 import type { RowLibrary } from "./row-library.js";
 import type { ShardRows } from "./shard-rows.js";
 
@@ -35,6 +35,7 @@ export class KnownRows {
   readonly #library: RowLibrary;
   readonly #config: RunConfig;
   readonly #shard: Shard;
+  readonly #views: ShardViews;
   /** Of the images whose rows stand somewhere: the hash of that shard. By position. */
   readonly #places = new Map<number, string>();
   /** What the rows of each image are of, where that is known. By position. */
@@ -48,11 +49,13 @@ export class KnownRows {
     readonly library: RowLibrary;
     readonly config: RunConfig;
     readonly shard: Shard;
+    readonly views: ShardViews;
   }) {
     this.#store = options.store;
     this.#library = options.library;
     this.#config = options.config;
     this.#shard = options.shard;
+    this.#views = options.views;
   }
 
   /** Positions of the images whose rows stand somewhere. */
@@ -79,7 +82,7 @@ export class KnownRows {
   /** Notes what an image's rows are of. */
   async identify(position: number, bytes: Uint8Array): Promise<RowIdentity> {
     const entry = this.#shard.entries[position]!;
-    const rows = await identifyRows(this.#config, entry.key, bytes);
+    const rows = await identifyRows(this.#views.of(position), bytes);
     const identity = { listed: this.#listedIdentity(position, entry), rows };
     this.#identities.set(position, identity);
     return identity;
@@ -179,12 +182,8 @@ export class KnownRows {
 }
 
 /** What the rows of a file are of, by its bytes and its views. */
-export async function identifyRows(
-  { recipe }: Pick<RunConfig, "recipe">,
-  key: string,
-  bytes: Uint8Array,
-): Promise<Uint8Array> {
-  return rowsIdentity(await sha256OfFile(bytes), drawViews(recipe.views, recipe.seed, key));
+export async function identifyRows(views: ImageViews, bytes: Uint8Array): Promise<Uint8Array> {
+  return rowsIdentity(await sha256OfFile(bytes), views);
 }
 
 /** What a marker says that the rows of its shard are of. */

@@ -50,8 +50,12 @@ export class RowLibrary {
     if (standing !== undefined && !this.#gone.has(standing)) return;
     const number = this.#shards.push(shardHash) - 1;
     this.#numbers.set(shardHash, number);
-    const tokens = identities.flatMap(({ listed, rows }) => [tokenOf(listed), tokenOf(rows)]);
-    this.#index.add(Uint32Array.from(tokens), number);
+    const tokens = new Uint32Array(2 * identities.length);
+    for (const [at, { listed, rows }] of identities.entries()) {
+      tokens[2 * at] = tokenOf(listed);
+      tokens[2 * at + 1] = tokenOf(rows);
+    }
+    this.#index.add(tokens, number);
   }
 
   /** It turned out that there is no such shard any more. */
@@ -62,8 +66,10 @@ export class RowLibrary {
 
   /** Hashes of the shards that may have the rows of an image by either of its identities. */
   shardsWith(identity: Uint8Array): string[] {
-    const numbers = new Set(this.#index.find(tokenOf(identity)));
-    return [...numbers].filter((number) => !this.#gone.has(number)).map((number) => this.#shards[number]!);
+    const found = this.#index.find(tokenOf(identity));
+    // As of nearly every picture that is new.
+    if (found.length === 0) return [];
+    return [...new Set(found)].filter((number) => !this.#gone.has(number)).map((number) => this.#shards[number]!);
   }
 
   async #look(): Promise<void> {
@@ -110,7 +116,7 @@ function shardOfMarker(name: string): string | undefined {
 
 /** Identities are hashes: any 32 bits of one are as good as others. */
 function tokenOf(identity: Uint8Array): number {
-  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).readUInt32LE(0);
+  return (identity[0]! | (identity[1]! << 8) | (identity[2]! << 16) | (identity[3]! << 24)) >>> 0;
 }
 
 /** Fingerprints that a worker remembers at once: runs on more of them make it read markers again. */
