@@ -8,7 +8,7 @@ import {
   writeWithMarker,
   type RunConfig,
 } from "@trommel/common";
-import { listedIdentity, packIdentities } from "@trommel/common/artefacts/row-identities";
+import { RowIdentities } from "@trommel/common/artefacts/row-identities";
 import { ShardViews } from "@trommel/gpu-worker/image/shard-views";
 import { KnownRows } from "@trommel/gpu-worker/stages/known-rows";
 import { RowLibrary } from "@trommel/gpu-worker/stages/row-library";
@@ -22,11 +22,12 @@ describe("rows known by their listing", () => {
       { key: "a.png", sizeBytes: 7, etag: "" },
       { key: "b.png", sizeBytes: 7, etag: "x" },
     ];
-    const identities = entries.map((entry) => ({
-      listed: listedIdentity(dataset, entry),
-      rows: Buffer.from(sha256Hex(entry.key), "hex"),
-    }));
-    const marker = { rows: 2, ok: 2, failed: [], images: packIdentities(identities) };
+    const identities = RowIdentities.blank(entries.length);
+    for (const [image, entry] of entries.entries()) {
+      identities.setListed(image, dataset, entry);
+      identities.copyRows(image, Buffer.from(sha256Hex(entry.key), "hex"));
+    }
+    const marker = { rows: 2, ok: 2, failed: [], images: identities.pack() };
     await writeWithMarker(store, featureShardKey(fingerprint, hash), Buffer.from("rows"), marker);
     const library = new RowLibrary(store, fingerprint);
     await library.lookAround("run");

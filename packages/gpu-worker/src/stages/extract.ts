@@ -10,7 +10,6 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { packIdentities } from "@trommel/common/artefacts/row-identities";
 import { findCommitted } from "@trommel/common/codec/stage-input";
 import { ShardViews } from "../image/shard-views.js";
 import { hasColour } from "../image/view.js";
@@ -60,7 +59,7 @@ export async function extract(
   });
   const ok = shard.entries.length - failed.length;
   const identities = known.identitiesWithout(failed);
-  const images = packIdentities(identities);
+  const images = identities.pack();
   await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed, images }));
   library.add(shard.hash, identities);
   return { images: shard.entries.length, failed: failed.length, reused };
@@ -123,7 +122,7 @@ async function computeRows(
 ): Promise<FailedRow[]> {
   if (skip.size === shard.entries.length) return [];
   const { recipe, side } = config;
-  const { viewCount, dimension } = rows;
+  const { viewCount } = rows;
   // Not before a picture needs it: where all rows stand, no model is loaded.
   let ready: Promise<void> | undefined;
   return runBatches({
@@ -141,9 +140,7 @@ async function computeRows(
         withViews(views, viewCount, batch),
         context.order,
       );
-      const imageLength = viewCount * dimension;
-      for (const [b, position] of batch.positions.entries())
-        rows.set(position, computed.subarray(b * imageLength, (b + 1) * imageLength));
+      rows.setBatch(batch.positions, computed);
     },
   });
 }
