@@ -34,7 +34,8 @@ export class TimerDevice implements StageDevice {
     this.#freeAtMs = Math.max(this.#freeAtMs, now) + durationMs;
     this.#givenMs += durationMs;
     const waitMs = this.#freeAtMs - now;
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    // Whole milliseconds, as timers keep them: Node.js has one list for each length, and fractions would make one for each batch.
+    await new Promise((resolve) => setTimeout(resolve, Math.ceil(waitMs)));
     return new Float32Array(imageCount * this.#dimension).fill(1);
   }
 

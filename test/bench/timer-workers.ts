@@ -41,8 +41,7 @@ async function* readyPictures(stream: PictureStreamOptions): AsyncGenerator<Pict
     stream.signal.throwIfAborted();
     // Whatever a file holds, no two hold the same.
     if (await stream.recognise?.(position, Buffer.from(key))) continue;
-    // An await, as between pictures that are fetched.
-    yield await Promise.resolve({ position, key, ok: true, pixels });
+    yield { position, key, ok: true, pixels };
   }
 }
 

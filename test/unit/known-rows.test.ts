@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { featureShardKey, openStore, sha256Hex, writeWithMarker, type RunConfig } from "@trommel/common";
-import { listedIdentity, packIdentities } from "@trommel/common/artefacts/row-identities";
+import {
+  featureShardKey,
+  openStore,
+  recipe as recipeSchema,
+  sha256Hex,
+  writeWithMarker,
+  type RunConfig,
+} from "@trommel/common";
+import { RowIdentities } from "@trommel/common/artefacts/row-identities";
+import { ShardViews } from "@trommel/gpu-worker/image/shard-views";
 import { KnownRows } from "@trommel/gpu-worker/stages/known-rows";
 import { RowLibrary } from "@trommel/gpu-worker/stages/row-library";
 import { temporaryFolder } from "../support/temp-folder.js";
@@ -14,17 +22,19 @@ describe("rows known by their listing", () => {
       { key: "a.png", sizeBytes: 7, etag: "" },
       { key: "b.png", sizeBytes: 7, etag: "x" },
     ];
-    const identities = entries.map((entry) => ({
-      listed: listedIdentity(dataset, entry),
-      rows: Buffer.from(sha256Hex(entry.key), "hex"),
-    }));
-    const marker = { rows: 2, ok: 2, failed: [], images: packIdentities(identities) };
+    const identities = RowIdentities.blank(entries.length);
+    for (const [image, entry] of entries.entries()) {
+      identities.setListed(image, dataset, entry);
+      identities.copyRows(image, Buffer.from(sha256Hex(entry.key), "hex"));
+    }
+    const marker = { rows: 2, ok: 2, failed: [], images: identities.pack() };
     await writeWithMarker(store, featureShardKey(fingerprint, hash), Buffer.from("rows"), marker);
     const library = new RowLibrary(store, fingerprint);
     await library.lookAround("run");
     const config = { dataset, fingerprint } as RunConfig;
     const shard = { formatVersion: 1, index: 0, hash: sha256Hex("other"), entries, skipped: [] } as const;
-    const known = new KnownRows({ store, library, config, shard: { ...shard, skipped: [] } });
+    const views = new ShardViews(recipeSchema.parse({ backbones: ["any"] }), entries);
+    const known = new KnownRows({ store, library, config, shard: { ...shard, skipped: [] }, views });
     await known.matchListed();
     assert.deepEqual([...known.positions], [1]);
   });

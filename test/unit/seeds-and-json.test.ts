@@ -36,6 +36,23 @@ describe("canonicalJson", () => {
     assert.equal(canonicalJson({ b: [1, "ü", {}], a: null }), '{"a":null,"b":[1,"ü",{}]}');
   });
 
+  it("does not depend on the order in which keys were set", () => {
+    const texts = fc.oneof(fc.string({ unit: "binary" }), fc.constant("\\ud800"), fc.constant("\\udead\n"));
+    const values = fc.dictionary(texts, fc.oneof(texts, fc.array(fc.record({ b: texts, a: fc.integer() }))));
+    fc.assert(
+      fc.property(values, (value) => {
+        const turned = Object.fromEntries(Object.entries(value).reverse());
+        assert.equal(canonicalJson(turned), canonicalJson(value));
+        const inOrder = Object.fromEntries(
+          Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)),
+        );
+        assert.equal(canonicalJson(inOrder), canonicalJson(value));
+      }),
+    );
+    for (const text of ["a\ud800", "\udc00\ud800"])
+      assert.throws(() => canonicalJson({ a: [text, 1], b: "\\ud800" }), TrommelError);
+  });
+
   it("says where the value is that it refuses", () => {
     for (const [value, path] of [
       [undefined, "$ is undefined"],

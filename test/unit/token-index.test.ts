@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { SeededRandom } from "@trommel/common";
 import { TokenIndex } from "@trommel/gpu-worker/stages/token-index";
 import fc from "fast-check";
 
@@ -21,5 +22,19 @@ describe("the index of tokens", () => {
       }),
       { seed: 1, numRuns: 300 },
     );
+  });
+
+  it("finds every token of many that lie evenly, and none that was not added", () => {
+    const random = new SeededRandom(5);
+    const index = new TokenIndex();
+    const added = Array.from({ length: 20 }, () => Uint32Array.from({ length: 500 }, () => random.bits()));
+    for (const [number, tokens] of added.entries()) index.add(tokens, number);
+    const all = new Set(added.flatMap((tokens) => [...tokens]));
+    for (const [number, tokens] of added.entries())
+      for (const one of tokens) assert.ok(index.find(one).includes(number));
+    for (let i = 0; i < 5000; i += 1) {
+      const other = random.bits();
+      assert.equal(index.find(other).length > 0, all.has(other));
+    }
   });
 });

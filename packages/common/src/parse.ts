@@ -32,6 +32,8 @@ function given(value: unknown, path: readonly PropertyKey[]): string {
   return ` (given ${JSON.stringify(found).slice(0, 60)})`;
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** Parses JSON text as UTF-8, then as {@link parseAs}. */
 export function parseJsonAs<S extends z.ZodType>(
   schema: S,
@@ -41,9 +43,7 @@ export function parseJsonAs<S extends z.ZodType>(
 ): z.output<S> {
   let value: unknown;
   try {
-    value = JSON.parse(
-      typeof bytes === "string" ? bytes : new TextDecoder("utf-8", { fatal: true }).decode(bytes),
-    );
+    value = JSON.parse(typeof bytes === "string" ? bytes : utf8.decode(bytes));
   } catch (cause) {
     throw new TrommelError(code, `failed to read ${what}: it is not JSON`, { cause, context: { what } });
   }

@@ -77,10 +77,11 @@ export function createProcessor(options: ProcessorOptions) {
     const board = new RunBoard(options.redis, payload.id);
     const heart = new JobHeart(job, payload, board, options);
     try {
-      if ((await board.isOver(payload.attempt)) || (await isCancelled(payload, options.store))) {
+      const { isOver, storeUrl } = await board.standing(payload.attempt);
+      if (isOver || (await isCancelled(payload, options.store))) {
         throw new TrommelError("cancelled", `${payload.id} is over`);
       }
-      await refuseOtherStore(job, token, board, options);
+      await refuseOtherStore(job, token, storeUrl, options);
       if (payload.stage === "gram") await waitForSplit(payload, job, token, options);
       const trial = await trialAfterDeaths(job, payload, options.redis);
       if (trial !== undefined) {
@@ -153,10 +154,9 @@ async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBo
 async function refuseOtherStore(
   job: Job,
   token: string | undefined,
-  board: RunBoard,
+  theirs: string | undefined,
   { store, log }: ProcessorOptions,
 ): Promise<void> {
-  const theirs = await board.storeUrl();
   if (theirs === undefined || theirs === store.url) return;
   log.error(
     `failed to take ${job.id ?? "a job"}: its run is in ${theirs}, and this worker's store is ${store.url}. Start it with --store ${theirs}`,

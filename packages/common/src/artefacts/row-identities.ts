@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
-import { canonicalJson } from "../codec/canonical-json.js";
+import { canonicalJson, sha256Latin1 } from "../codec/canonical-json.js";
 import type { ShardEntry } from "./listing.js";
 
 /**
@@ -18,50 +17,131 @@ const rowsBytes = 32;
 export const packedIdentities = z.object({ listed: z.base64(), rows: z.base64() }).strict();
 type PackedIdentities = z.infer<typeof packedIdentities>;
 
-export interface RowIdentity {
-  /** 16 bytes. */
-  readonly listed: Uint8Array;
-  /** 32 bytes. */
-  readonly rows: Uint8Array;
-}
-
-/** @param source location of the listed prefix: etags tell versions of one object apart, not one object from another */
-export function listedIdentity(source: string, { key, sizeBytes, etag }: ShardEntry): Uint8Array {
-  const text = canonicalJson([source, key, sizeBytes, etag]);
-  return createHash("sha256").update(text).digest().subarray(0, listedBytes);
+/** Every view of an image, as it is drawn: float32 [V, 2, 3] and [V, 3, 4]. */
+interface ViewNumbers {
+  readonly affine: Float32Array;
+  readonly colour: Float32Array;
 }
 
 /**
- * @param contentSha256 of the file's bytes
- * @param views every view of the image, as it is drawn: float32 [V, 2, 3] and [V, 3, 4]
+ * The identities of a shard's images, by their number. Kept side by side as a marker has them, and not as an object for
+ * each: a worker makes several hundred a second.
  */
-export function rowsIdentity(
-  contentSha256: Uint8Array,
-  views: { readonly affine: Float32Array; readonly colour: Float32Array },
-): Uint8Array {
-  const hash = createHash("sha256").update(contentSha256);
-  for (const { buffer, byteOffset, byteLength } of [views.affine, views.colour])
-    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-  return hash.digest();
+export class RowIdentities {
+  readonly count: number;
+  readonly #listed: Buffer;
+  readonly #rows: Buffer;
+
+  private constructor(listed: Buffer, rows: Buffer) {
+    this.count = rows.length / rowsBytes;
+    this.#listed = listed;
+    this.#rows = rows;
+  }
+
+  /** All zero, to be set. */
+  static blank(count: number): RowIdentities {
+    return new RowIdentities(Buffer.alloc(count * listedBytes), Buffer.alloc(count * rowsBytes));
+  }
+
+  /** @returns undefined where a marker has none, as those of earlier versions, or not one for each image */
+  static unpack(marker: {
+    readonly ok: number;
+    readonly images?: PackedIdentities | undefined;
+  }): RowIdentities | undefined {
+    if (marker.images === undefined) return undefined;
+    const listed = Buffer.from(marker.images.listed, "base64");
+    const rows = Buffer.from(marker.images.rows, "base64");
+    if (listed.length !== marker.ok * listedBytes || rows.length !== marker.ok * rowsBytes) return undefined;
+    return new RowIdentities(listed, rows);
+  }
+
+  pack(): PackedIdentities {
+    return { listed: this.#listed.toString("base64"), rows: this.#rows.toString("base64") };
+  }
+
+  /** 16 bytes. */
+  listed(image: number): Buffer {
+    return this.#listed.subarray(image * listedBytes, (image + 1) * listedBytes);
+  }
+
+  /** 32 bytes. */
+  rows(image: number): Buffer {
+    return this.#rows.subarray(image * rowsBytes, (image + 1) * rowsBytes);
+  }
+
+  /** 32 bits that stand for the whole: identities are hashes, and any of their bits are as good as others. */
+  listedToken(image: number): number {
+    return this.#listed.readUInt32LE(image * listedBytes);
+  }
+
+  rowsToken(image: number): number {
+    return this.#rows.readUInt32LE(image * rowsBytes);
+  }
+
+  /** @param source location of the listed prefix: etags tell versions of one object apart, not one object from another */
+  setListed(image: number, source: string, entry: ShardEntry): void {
+    this.#listed.write(listedDigest(source, entry), image * listedBytes, listedBytes, "latin1");
+  }
+
+  /** @param contentSha256 of the file's bytes, see {@link sha256Latin1} */
+  setRows(image: number, contentSha256: string, views: ViewNumbers): void {
+    this.#rows.write(rowsDigest(contentSha256, views), image * rowsBytes, rowsBytes, "latin1");
+  }
+
+  /** Takes over what another says of an image's rows. */
+  copyRows(image: number, rows: Uint8Array): void {
+    this.#rows.set(rows, image * rowsBytes);
+  }
+
+  /** Those of every other image, in order. */
+  without(images: ReadonlySet<number>): RowIdentities {
+    if (images.size === 0) return this;
+    const kept = Array.from({ length: this.count }, (_, image) => image).filter(
+      (image) => !images.has(image),
+    );
+    return new RowIdentities(
+      Buffer.concat(kept.map((image) => this.listed(image))),
+      Buffer.concat(kept.map((image) => this.rows(image))),
+    );
+  }
 }
 
-export function packIdentities(identities: readonly RowIdentity[]): PackedIdentities {
-  const pack = (part: keyof RowIdentity): string =>
-    Buffer.concat(identities.map((identity) => identity[part])).toString("base64");
-  return { listed: pack("listed"), rows: pack("rows") };
+/** Whether that is the identity of an entry's listing. */
+export function isListedAs(listed: Uint8Array, source: string, entry: ShardEntry): boolean {
+  const stated = Buffer.from(listed.buffer, listed.byteOffset, listed.byteLength).toString("latin1");
+  return stated === listedDigest(source, entry).slice(0, listedBytes);
 }
 
-/** @returns undefined where a marker has none, as those of earlier versions, or not one for each image */
-export function unpackIdentities(marker: {
-  readonly ok: number;
-  readonly images?: PackedIdentities | undefined;
-}): RowIdentity[] | undefined {
-  if (marker.images === undefined) return undefined;
-  const listed = Buffer.from(marker.images.listed, "base64");
-  const rows = Buffer.from(marker.images.rows, "base64");
-  if (listed.length !== marker.ok * listedBytes || rows.length !== marker.ok * rowsBytes) return undefined;
-  return Array.from({ length: marker.ok }, (_, i) => ({
-    listed: listed.subarray(i * listedBytes, (i + 1) * listedBytes),
-    rows: rows.subarray(i * rowsBytes, (i + 1) * rowsBytes),
-  }));
+function listedDigest(source: string, { key, sizeBytes, etag }: ShardEntry): string {
+  return sha256Latin1(canonicalJson([source, key, sizeBytes, etag]));
+}
+
+/** @returns the identity of the rows of a file with these bytes and views, 32 bytes */
+export function rowsIdentity(contentSha256: string, views: ViewNumbers): Buffer {
+  return Buffer.from(rowsDigest(contentSha256, views), "latin1");
+}
+
+/** What is hashed for an image: its file's sha256 and the numbers of its views, one after another. */
+interface Hashed {
+  readonly bytes: Buffer;
+  /** The same memory, as numbers. */
+  readonly floats: Float32Array;
+}
+
+/** Written anew for each image, for most have as many views as the one before. */
+let hashed = hashedOf(0);
+
+function hashedOf(numbers: number): Hashed {
+  const floats = new Float32Array(rowsBytes / Float32Array.BYTES_PER_ELEMENT + numbers);
+  return { floats, bytes: Buffer.from(floats.buffer) };
+}
+
+function rowsDigest(contentSha256: string, { affine, colour }: ViewNumbers): string {
+  const viewsAt = rowsBytes / Float32Array.BYTES_PER_ELEMENT;
+  if (hashed.floats.length !== viewsAt + affine.length + colour.length)
+    hashed = hashedOf(affine.length + colour.length);
+  hashed.bytes.write(contentSha256, "latin1");
+  hashed.floats.set(affine, viewsAt);
+  hashed.floats.set(colour, viewsAt + affine.length);
+  return sha256Latin1(hashed.bytes);
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { TrommelError } from "../errors.js";
 
 /**
@@ -8,7 +8,7 @@ import { TrommelError } from "../errors.js";
  */
 export function canonicalJson(value: unknown): string {
   try {
-    return write(value);
+    return writeAtOnce(value) ?? write(value);
   } catch (thrown) {
     if (!(thrown instanceof Unwritable)) throw thrown;
     throw new TrommelError(
@@ -20,7 +20,16 @@ export function canonicalJson(value: unknown): string {
 
 /** Hex sha256 of bytes, or of a text's UTF-8. */
 export function sha256Hex(content: Uint8Array | string): string {
-  return createHash("sha256").update(content).digest("hex");
+  return hash("sha256", content, "hex");
+}
+
+/**
+ * sha256 of bytes, or of a text's UTF-8, as a text of 32 Latin-1 characters that stand for a byte each. A worker takes
+ * several for each picture: written on into a buffer, such a text costs a third of a buffer of the hash's own, and a quarter of a
+ * hash object.
+ */
+export function sha256Latin1(content: Uint8Array | string): string {
+  return hash("sha256", content, "binary");
 }
 
 /** The path is put together on the way out: shards have thousands of values, and nearly none is refused. */
@@ -35,6 +44,34 @@ class Unwritable extends Error {
     this.path = step + this.path;
     return this;
   }
+}
+
+/**
+ * What JSON.stringify writes as it has to be written: objects whose keys are in order, and nothing that is refused. It is
+ * quicker by far at the thousand values of a shard's listing. Undefined for anything else.
+ */
+function writeAtOnce(value: unknown): string | undefined {
+  if (!isInOrder(value)) return undefined;
+  const text = JSON.stringify(value);
+  // So it writes half a surrogate pair; a backslash before such letters is looked at more closely too.
+  return text.includes("\\ud") ? undefined : text;
+}
+
+function isInOrder(value: unknown): boolean {
+  if (typeof value === "string" || value === null || typeof value === "boolean") return true;
+  if (typeof value === "number") return Number.isFinite(value);
+  // By index: an array may have holes, which `every` would pass over.
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at += 1) if (!isInOrder(value[at])) return false;
+    return true;
+  }
+  if (!isPlainObject(value)) return false;
+  let before: string | undefined;
+  for (const key of Object.keys(value)) {
+    if ((before !== undefined && before >= key) || !isInOrder(value[key])) return false;
+    before = key;
+  }
+  return true;
 }
 
 function write(value: unknown): string {

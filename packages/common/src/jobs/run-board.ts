@@ -131,20 +131,31 @@ export class RunBoard {
     };
   }
 
-  /** The store that the run is in; workers with another one must leave its jobs alone. */
-  async storeUrl(): Promise<string | undefined> {
-    return (await this.#redis.hget(this.#key, "store")) ?? undefined;
-  }
-
   async cancel(): Promise<void> {
     await this.#redis.hset(this.#key, "cancelled", "1");
   }
 
   /** True where the attempt was cancelled or another has taken its place. */
   async isOver(attempt: number): Promise<boolean> {
-    const [current, cancelled] = await this.#redis.hmget(this.#key, "attempt", "cancelled");
+    return (await this.standing(attempt)).isOver;
+  }
+
+  /**
+   * What a worker has to know before it takes a job, in one question: also the store that the run is in, for workers with
+   * another one must leave its jobs alone.
+   */
+  async standing(
+    attempt: number,
+  ): Promise<{ readonly isOver: boolean; readonly storeUrl: string | undefined }> {
+    const [current, cancelled, storeUrl] = await this.#redis.hmget(
+      this.#key,
+      ...["attempt", "cancelled", "store"],
+    );
     const known = typeof current === "string" ? Number(current) : undefined;
-    return isAttemptOver({ attempt: known, cancelled: typeof cancelled === "string" }, attempt);
+    return {
+      isOver: isAttemptOver({ attempt: known, cancelled: typeof cancelled === "string" }, attempt),
+      storeUrl: storeUrl ?? undefined,
+    };
   }
 
   /** Keeps the first error: later ones follow from it. @returns false where there is one, or another attempt runs */

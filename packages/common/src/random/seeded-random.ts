@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { RandomGenerator } from "pure-rand/types/RandomGenerator";
+import { sha256Latin1 } from "../codec/canonical-json.js";
 
 /**
  * Seeded chance. Every draw that can change a result comes from one of these, seeded by what it belongs to
@@ -80,5 +80,5 @@ export function seedFrom(...parts: readonly (string | number)[]): number {
     bytes.writeUInt32BE(length, at);
     at += 4 + length;
   }
-  return createHash("sha256").update(bytes.subarray(0, at)).digest().readInt32BE(0);
+  return Buffer.from(sha256Latin1(bytes.subarray(0, at)), "latin1").readInt32BE(0);
 }

@@ -38,21 +38,28 @@ export class FileRoot {
   async makeFolderFor(path: string): Promise<string> {
     const folder = dirname(path);
     // The check comes first: making folders through a link would already write outside.
-    await this.checkNearestExisting(folder);
-    await makeOneByOne(folder);
+    if (!(await this.isThere(folder))) {
+      await this.checkNearestExisting(dirname(folder));
+      await makeOneByOne(folder);
+    }
     return folder;
   }
 
   private async checkNearestExisting(folder: string): Promise<void> {
     let current = folder;
     while (current.length > this.path.length) {
-      try {
-        await this.realPathOf(current);
-        return;
-      } catch (thrown) {
-        if (!isAbsent(thrown)) throw thrown;
-        current = dirname(current);
-      }
+      if (await this.isThere(current)) return;
+      current = dirname(current);
+    }
+  }
+
+  private async isThere(path: string): Promise<boolean> {
+    try {
+      await this.realPathOf(path);
+      return true;
+    } catch (thrown) {
+      if (!isAbsent(thrown)) throw thrown;
+      return false;
     }
   }
 }

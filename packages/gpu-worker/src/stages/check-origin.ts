@@ -1,7 +1,8 @@
 import { TrommelError, type RunConfig, type Shard } from "@trommel/common";
-import { listedIdentity, unpackIdentities, type RowIdentity } from "@trommel/common/artefacts/row-identities";
+import { isListedAs, RowIdentities, rowsIdentity } from "@trommel/common/artefacts/row-identities";
+import { sha256OfFile } from "../image/file-hash.js";
+import { ShardViews } from "../image/shard-views.js";
 import type { DeviceStageContext } from "./context.js";
-import { identifyRows } from "./known-rows.js";
 import type { ResolvedRun } from "./read-config.js";
 import { runBatches } from "./run-batches.js";
 
@@ -15,15 +16,16 @@ import { runBatches } from "./run-batches.js";
 export async function checkOrigin(
   config: ResolvedRun,
   shard: Shard,
-  marker: Parameters<typeof unpackIdentities>[0] & {
+  marker: Parameters<typeof RowIdentities.unpack>[0] & {
     readonly failed: readonly { readonly position: number }[];
   },
   context: DeviceStageContext,
 ): Promise<void> {
-  const identities = unpackIdentities(marker);
+  const identities = RowIdentities.unpack(marker);
   if (identities === undefined || !config.dataset.startsWith("file:")) return;
   const foreign = fromElsewhere(config, shard, marker.failed, identities);
   if (foreign.size === 0) return;
+  const views = new ShardViews(config.recipe, shard.entries);
   await runBatches({
     entries: shard.entries,
     source: config.dataset,
@@ -32,9 +34,9 @@ export async function checkOrigin(
     context,
     skip: new Set([...shard.entries.keys()].filter((position) => !foreign.has(position))),
     recognise: async (position, bytes) => {
-      const { key } = shard.entries[position]!;
-      const rows = await identifyRows(config, key, bytes);
-      if (Buffer.compare(rows, foreign.get(position)!) !== 0) throw otherPicture(config, key);
+      const rows = rowsIdentity(await sha256OfFile(bytes), views.of(position));
+      if (Buffer.compare(rows, foreign.get(position)!) !== 0)
+        throw otherPicture(config, shard.entries[position]!.key);
       return true;
     },
     run: () => Promise.resolve(),
@@ -46,14 +48,14 @@ function fromElsewhere(
   { dataset }: RunConfig,
   { entries }: Shard,
   failed: readonly { readonly position: number }[],
-  identities: readonly RowIdentity[],
+  identities: RowIdentities,
 ): Map<number, Uint8Array> {
   const left = new Set(failed.map(({ position }) => position));
   const kept = [...entries.entries()].filter(([position]) => !left.has(position));
   const foreign = new Map<number, Uint8Array>();
   for (const [ordinal, [position, entry]] of kept.entries()) {
-    const { listed, rows } = identities[ordinal]!;
-    if (Buffer.compare(listed, listedIdentity(dataset, entry)) !== 0) foreign.set(position, rows);
+    if (!isListedAs(identities.listed(ordinal), dataset, entry))
+      foreign.set(position, identities.rows(ordinal));
   }
   return foreign;
 }

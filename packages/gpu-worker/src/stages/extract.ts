@@ -10,9 +10,9 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { packIdentities } from "@trommel/common/artefacts/row-identities";
 import { findCommitted } from "@trommel/common/codec/stage-input";
-import { drawViews, hasColour } from "../image/view.js";
+import { ShardViews } from "../image/shard-views.js";
+import { hasColour } from "../image/view.js";
 import { checkOrigin } from "./check-origin.js";
 import { MadeElsewhere, type DeviceStageContext, type StageOutcome } from "./context.js";
 import { KnownRows } from "./known-rows.js";
@@ -51,16 +51,17 @@ export async function extract(
   if (!(await context.claimFeature(key))) throw new MadeElsewhere(key);
   const library = context.libraries.of(config.fingerprint);
   await unlessAborted(context.signal, library.lookAround(runId));
-  const known = new KnownRows({ store, library, config, shard });
+  const views = new ShardViews(config.recipe, shard.entries);
+  const known = new KnownRows({ store, library, config, shard, views });
   await known.matchListed();
-  const { rows, failed, reused } = await extractRows(config, shard, known, context);
+  const { rows, failed, reused } = await extractRows({ config, shard, views, context }, known);
   const bytes = encodeFeatureShard(rows, config.recipe.featureType, {
     shard: shard.hash,
     fingerprint: config.fingerprint,
   });
   const ok = shard.entries.length - failed.length;
   const identities = known.identitiesWithout(failed);
-  const images = packIdentities(identities);
+  const images = identities.pack();
   await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed, images }));
   library.add(shard.hash, identities);
   return { images: shard.entries.length, failed: failed.length, reused };
@@ -86,22 +87,25 @@ interface CollectedRows {
   readonly reused: number;
 }
 
-async function extractRows(
-  config: ResolvedRun,
-  shard: Shard,
-  known: KnownRows,
-  context: DeviceStageContext,
-): Promise<CollectedRows> {
+interface ShardWork {
+  readonly config: ResolvedRun;
+  readonly shard: Shard;
+  readonly views: ShardViews;
+  readonly context: DeviceStageContext;
+}
+
+async function extractRows(work: ShardWork, known: KnownRows): Promise<CollectedRows> {
+  const { config, shard } = work;
   const rows = new ShardRows(shard.entries.length, config.recipe.views.count, featureDimension(config));
   const listed = known.positions;
-  const failed = await computeRows({ config, shard, rows, context }, listed, (position, bytes) =>
+  const failed = await computeRows(work, rows, listed, (position, bytes) =>
     known.matchContent(position, bytes),
   );
   const lost = new Set(await known.copyInto(rows));
   const reused = known.positions.size;
   if (lost.size > 0) {
     const rest = new Set([...shard.entries.keys()].filter((position) => !lost.has(position)));
-    const again = await computeRows({ config, shard, rows, context }, rest, async (position, bytes) => {
+    const again = await computeRows(work, rows, rest, async (position, bytes) => {
       await known.identify(position, bytes);
       return false;
     });
@@ -113,14 +117,14 @@ async function extractRows(
 
 /** Runs the files of a shard through the device, but those that are left out or recognised. @returns those that failed */
 async function computeRows(
-  work: { config: ResolvedRun; shard: Shard; rows: ShardRows; context: DeviceStageContext },
+  { config, shard, views, context }: ShardWork,
+  rows: ShardRows,
   skip: ReadonlySet<number>,
   recognise: (position: number, bytes: Uint8Array) => Promise<boolean>,
 ): Promise<FailedRow[]> {
-  const { config, shard, rows, context } = work;
   if (skip.size === shard.entries.length) return [];
   const { recipe, side } = config;
-  const { viewCount, dimension } = rows;
+  const { viewCount } = rows;
   // Not before a picture needs it: where all rows stand, no model is loaded.
   let ready: Promise<void> | undefined;
   return runBatches({
@@ -135,24 +139,21 @@ async function computeRows(
       await (ready ??= ensureExtractor(config, context));
       const computed = await context.device.extract(
         extractorKey(config),
-        withViews(config, batch),
+        withViews(views, viewCount, batch),
         context.order,
       );
-      const imageLength = viewCount * dimension;
-      for (const [b, position] of batch.positions.entries())
-        rows.set(position, computed.subarray(b * imageLength, (b + 1) * imageLength));
+      rows.setBatch(batch.positions, computed);
     },
   });
 }
 
-function withViews(config: RunConfig, batch: PictureBatch) {
-  const { views, seed } = config.recipe;
-  const affine = new Float32Array(batch.positions.length * views.count * 6);
-  const colour = new Float32Array(batch.positions.length * views.count * 12);
-  for (const [b, key] of batch.keys.entries()) {
-    const drawn = drawViews(views, seed, key);
-    affine.set(drawn.affine, b * views.count * 6);
-    colour.set(drawn.colour, b * views.count * 12);
+function withViews(views: ShardViews, viewCount: number, batch: PictureBatch) {
+  const affine = new Float32Array(batch.positions.length * viewCount * 6);
+  const colour = new Float32Array(batch.positions.length * viewCount * 12);
+  for (const [b, position] of batch.positions.entries()) {
+    const drawn = views.of(position);
+    affine.set(drawn.affine, b * viewCount * 6);
+    colour.set(drawn.colour, b * viewCount * 12);
   }
   return { pixels: batch.pixels, imageCount: batch.positions.length, affine, colour };
 }

@@ -9,18 +9,12 @@ import {
   type ObjectStore,
   type RunConfig,
   type Shard,
-  type ShardEntry,
 } from "@trommel/common";
-import {
-  listedIdentity,
-  rowsIdentity,
-  unpackIdentities,
-  type RowIdentity,
-} from "@trommel/common/artefacts/row-identities";
+import { RowIdentities } from "@trommel/common/artefacts/row-identities";
 import { isDamage } from "@trommel/common/codec/marker";
 import { readInput } from "@trommel/common/codec/stage-input";
 import { sha256OfFile } from "../image/file-hash.js";
-import { drawViews } from "../image/view.js";
+import type { ShardViews } from "../image/shard-views.js";
 import type { RowLibrary } from "./row-library.js";
 import type { ShardRows } from "./shard-rows.js";
 
@@ -35,12 +29,11 @@ export class KnownRows {
   readonly #library: RowLibrary;
   readonly #config: RunConfig;
   readonly #shard: Shard;
+  readonly #views: ShardViews;
   /** Of the images whose rows stand somewhere: the hash of that shard. By position. */
   readonly #places = new Map<number, string>();
-  /** What the rows of each image are of, where that is known. By position. */
-  readonly #identities = new Map<number, RowIdentity>();
-  /** By position. */
-  readonly #listed = new Map<number, Uint8Array>();
+  /** By position: what each image is listed as, and what its rows are of, once that is known. */
+  readonly #identities: RowIdentities;
   readonly #opened = new Map<string, Promise<MarkedRows | undefined>>();
 
   constructor(options: {
@@ -48,11 +41,17 @@ export class KnownRows {
     readonly library: RowLibrary;
     readonly config: RunConfig;
     readonly shard: Shard;
+    readonly views: ShardViews;
   }) {
     this.#store = options.store;
     this.#library = options.library;
     this.#config = options.config;
     this.#shard = options.shard;
+    this.#views = options.views;
+    const { entries } = options.shard;
+    this.#identities = RowIdentities.blank(entries.length);
+    for (const [position, entry] of entries.entries())
+      this.#identities.setListed(position, options.config.dataset, entry);
   }
 
   /** Positions of the images whose rows stand somewhere. */
@@ -65,11 +64,10 @@ export class KnownRows {
     for (const [position, entry] of this.#shard.entries.entries()) {
       // A store that states no etags does not tell a file from another of its size.
       if (entry.etag === "") continue;
-      const listed = this.#listedIdentity(position, entry);
-      for (const hash of this.#library.shardsWith(listed)) {
-        const rows = (await this.#open(hash))?.rowsOfListed(listed);
+      for (const hash of this.#library.shardsWith(this.#identities.listedToken(position))) {
+        const rows = (await this.#open(hash))?.rowsOfListed(this.#identities.listed(position));
         if (rows === undefined) continue;
-        this.#identities.set(position, { listed, rows });
+        this.#identities.copyRows(position, rows);
         this.#places.set(position, hash);
         break;
       }
@@ -77,19 +75,23 @@ export class KnownRows {
   }
 
   /** Notes what an image's rows are of. */
-  async identify(position: number, bytes: Uint8Array): Promise<RowIdentity> {
-    const entry = this.#shard.entries[position]!;
-    const rows = await identifyRows(this.#config, entry.key, bytes);
-    const identity = { listed: this.#listedIdentity(position, entry), rows };
-    this.#identities.set(position, identity);
-    return identity;
+  async identify(position: number, bytes: Uint8Array): Promise<void> {
+    this.#identities.setRows(position, await sha256OfFile(bytes), this.#views.of(position));
   }
 
   /** Matches an image by its bytes. @returns whether its rows stand somewhere, so that it need not be decoded */
-  async matchContent(position: number, bytes: Uint8Array): Promise<boolean> {
-    const { rows } = await this.identify(position, bytes);
-    for (const hash of this.#library.shardsWith(rows)) {
-      if (!(await this.#open(hash))?.has(rows)) continue;
+  matchContent(position: number, bytes: Uint8Array): Promise<boolean> {
+    const content = sha256OfFile(bytes);
+    // Nearly every file is hashed at once, and a wait for what is there costs more than the hash.
+    return typeof content === "string"
+      ? this.#match(position, content)
+      : content.then((hash) => this.#match(position, hash));
+  }
+
+  async #match(position: number, contentSha256: string): Promise<boolean> {
+    this.#identities.setRows(position, contentSha256, this.#views.of(position));
+    for (const hash of this.#library.shardsWith(this.#identities.rowsToken(position))) {
+      if ((await this.#open(hash))?.ordinalOf(this.#identities.rows(position)) === undefined) continue;
       this.#places.set(position, hash);
       return true;
     }
@@ -111,26 +113,15 @@ export class KnownRows {
   }
 
   /** Of every image but those that failed, in shard order. */
-  identitiesWithout(failed: readonly FailedRow[]): RowIdentity[] {
-    const left = new Set(failed.map(({ position }) => position));
-    return this.#shard.entries.flatMap((_, position) =>
-      left.has(position) ? [] : [this.#identities.get(position)!],
-    );
-  }
-
-  #listedIdentity(position: number, entry: ShardEntry): Uint8Array {
-    const standing = this.#listed.get(position);
-    if (standing !== undefined) return standing;
-    const listed = listedIdentity(this.#config.dataset, entry);
-    this.#listed.set(position, listed);
-    return listed;
+  identitiesWithout(failed: readonly FailedRow[]): RowIdentities {
+    return this.#identities.without(new Set(failed.map(({ position }) => position)));
   }
 
   async #copy(hash: string, positions: readonly number[], into: ShardRows): Promise<number[]> {
     const source = await this.#readRows(hash);
     const imageLength = into.viewCount * into.dimension;
     return positions.filter((position) => {
-      const ordinal = source?.marked.ordinalOf(this.#identities.get(position)!.rows);
+      const ordinal = source?.marked.ordinalOf(this.#identities.rows(position));
       if (source === undefined || ordinal === undefined) return true;
       into.set(position, source.features.subarray(ordinal * imageLength, (ordinal + 1) * imageLength));
       return false;
@@ -142,7 +133,7 @@ export class KnownRows {
     return this.#unlessLost(hash, async () => {
       const { bytes, marker } = await readInput(this.#store, key, featureShardMarker);
       const { features, image } = decodeFeatureShard(bytes, key, featureDimension(this.#config));
-      const identities = unpackIdentities(marker);
+      const identities = RowIdentities.unpack(marker);
       const isWhole = image.length === marker.ok * this.#config.recipe.views.count;
       return identities === undefined || !isWhole
         ? undefined
@@ -156,7 +147,7 @@ export class KnownRows {
       const key = featureShardKey(this.#config.fingerprint, hash);
       opening = this.#unlessLost(hash, async () => {
         const marker = await findMarker(this.#store, key, featureShardMarker);
-        const identities = marker === undefined ? undefined : unpackIdentities(marker);
+        const identities = marker === undefined ? undefined : RowIdentities.unpack(marker);
         return identities === undefined ? undefined : new MarkedRows(identities);
       });
       this.#opened.set(hash, opening);
@@ -178,41 +169,25 @@ export class KnownRows {
   }
 }
 
-/** What the rows of a file are of, by its bytes and its views. */
-export async function identifyRows(
-  { recipe }: Pick<RunConfig, "recipe">,
-  key: string,
-  bytes: Uint8Array,
-): Promise<Uint8Array> {
-  return rowsIdentity(await sha256OfFile(bytes), drawViews(recipe.views, recipe.seed, key));
-}
-
 /** What a marker says that the rows of its shard are of. */
 class MarkedRows {
   /** Place among the images that could be read, by the identity of its rows. */
   readonly #ordinals = new Map<string, number>();
-  readonly #rows = new Map<string, Uint8Array>();
+  readonly #rows = new Map<string, Buffer>();
 
-  constructor(identities: readonly RowIdentity[]) {
-    for (const [ordinal, { listed, rows }] of identities.entries()) {
-      this.#ordinals.set(text(rows), ordinal);
-      this.#rows.set(text(listed), rows);
+  constructor(identities: RowIdentities) {
+    for (let ordinal = 0; ordinal < identities.count; ordinal += 1) {
+      const rows = identities.rows(ordinal);
+      this.#ordinals.set(rows.toString("latin1"), ordinal);
+      this.#rows.set(identities.listed(ordinal).toString("latin1"), rows);
     }
   }
 
-  has(rows: Uint8Array): boolean {
-    return this.#ordinals.has(text(rows));
+  ordinalOf(rows: Buffer): number | undefined {
+    return this.#ordinals.get(rows.toString("latin1"));
   }
 
-  ordinalOf(rows: Uint8Array): number | undefined {
-    return this.#ordinals.get(text(rows));
+  rowsOfListed(listed: Buffer): Buffer | undefined {
+    return this.#rows.get(listed.toString("latin1"));
   }
-
-  rowsOfListed(listed: Uint8Array): Uint8Array | undefined {
-    return this.#rows.get(text(listed));
-  }
-}
-
-function text(identity: Uint8Array): string {
-  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).toString("latin1");
 }

@@ -24,7 +24,8 @@ export class PictureBatches {
 
   /** @returns the batch that this picture fills, if it does */
   add(picture: Extract<Picture, { ok: true }>): PictureBatch | undefined {
-    this.#pixels ??= new Uint8Array(this.size * this.#pictureBytes);
+    // Memory of its own, for it is moved to the device; not cleared, for what is not written is never handed on.
+    this.#pixels ??= new Uint8Array(Buffer.allocUnsafeSlow(this.size * this.#pictureBytes).buffer);
     this.#pixels.set(picture.pixels, this.#positions.length * this.#pictureBytes);
     this.#positions.push(picture.position);
     this.#keys.push(picture.key);

@@ -24,6 +24,7 @@ import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/
 import type { GetOptions } from "@trommel/common/store/object-store";
 import { readInput } from "@trommel/common/codec/stage-input";
 import { readBounds } from "@trommel/common/store/read-bounds";
+import { rememberedConfig } from "./config-memory.js";
 import type { BackboneUse } from "./load-backbones.js";
 
 /** The small artefacts that stages start from, read and parsed. */
@@ -41,7 +42,7 @@ export async function readRunConfig(store: ObjectStore, id: string): Promise<Res
 /** A run as it was asked for, for the stages that measure what it is normalised by. */
 export async function readUnresolvedConfig(store: ObjectStore, id: string): Promise<RunConfig> {
   const key = runKeys(id).config;
-  return parseSealedAs(runConfig, await required(store, key), key);
+  return rememberedConfig(store, key, async () => parseSealedAs(runConfig, await required(store, key), key));
 }
 
 /** The backbones of a run, as it uses them. */

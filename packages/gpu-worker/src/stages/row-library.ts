@@ -1,5 +1,5 @@
 import { featureShardMarker, type ObjectStore } from "@trommel/common";
-import { unpackIdentities, type RowIdentity } from "@trommel/common/artefacts/row-identities";
+import { RowIdentities } from "@trommel/common/artefacts/row-identities";
 import { findMarker, isDamage } from "@trommel/common/codec/marker";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { TokenIndex } from "./token-index.js";
@@ -45,13 +45,17 @@ export class RowLibrary {
     this.#runs.add(runId);
   }
 
-  add(shardHash: string, identities: readonly RowIdentity[]): void {
+  add(shardHash: string, identities: RowIdentities): void {
     const standing = this.#numbers.get(shardHash);
     if (standing !== undefined && !this.#gone.has(standing)) return;
     const number = this.#shards.push(shardHash) - 1;
     this.#numbers.set(shardHash, number);
-    const tokens = identities.flatMap(({ listed, rows }) => [tokenOf(listed), tokenOf(rows)]);
-    this.#index.add(Uint32Array.from(tokens), number);
+    const tokens = new Uint32Array(2 * identities.count);
+    for (let image = 0; image < identities.count; image += 1) {
+      tokens[2 * image] = identities.listedToken(image);
+      tokens[2 * image + 1] = identities.rowsToken(image);
+    }
+    this.#index.add(tokens, number);
   }
 
   /** It turned out that there is no such shard any more. */
@@ -60,10 +64,14 @@ export class RowLibrary {
     if (number !== undefined) this.#gone.add(number);
   }
 
-  /** Hashes of the shards that may have the rows of an image by either of its identities. */
-  shardsWith(identity: Uint8Array): string[] {
-    const numbers = new Set(this.#index.find(tokenOf(identity)));
-    return [...numbers].filter((number) => !this.#gone.has(number)).map((number) => this.#shards[number]!);
+  /** Hashes of the shards that may have the rows of an image, by what stands for either of its identities. */
+  shardsWith(token: number): string[] {
+    const found = this.#index.find(token);
+    // As of nearly every picture that is new.
+    if (found.length === 0) return [];
+    return [...new Set(found)]
+      .filter((number) => !this.#gone.has(number))
+      .map((number) => this.#shards[number]!);
   }
 
   async #look(): Promise<void> {
@@ -91,11 +99,11 @@ export class RowLibrary {
   }
 
   /** None of a marker of an earlier version; undefined of one that is damaged: whoever needs that shard mends it. */
-  async #identitiesOf(shardHash: string): Promise<readonly RowIdentity[] | undefined> {
+  async #identitiesOf(shardHash: string): Promise<RowIdentities | undefined> {
     try {
       const key = `${this.#folder}${shardHash}${dataSuffix}`;
       const marker = await findMarker(this.#store, key, featureShardMarker);
-      return marker === undefined ? undefined : (unpackIdentities(marker) ?? []);
+      return marker === undefined ? undefined : (RowIdentities.unpack(marker) ?? RowIdentities.blank(0));
     } catch (thrown) {
       if (isDamage(thrown)) return undefined;
       throw thrown;
@@ -106,11 +114,6 @@ export class RowLibrary {
 function shardOfMarker(name: string): string | undefined {
   const suffix = `${dataSuffix}.json`;
   return name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
-}
-
-/** Identities are hashes: any 32 bits of one are as good as others. */
-function tokenOf(identity: Uint8Array): number {
-  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).readUInt32LE(0);
 }
 
 /** Fingerprints that a worker remembers at once: runs on more of them make it read markers again. */

@@ -19,24 +19,35 @@ export class ShardRows {
     this.#features.set(rows, position * this.viewCount * this.dimension);
   }
 
+  /** @param rows every view of each image, in order; images that follow one another are copied at once */
+  setBatch(positions: readonly number[], rows: Float32Array): void {
+    const imageLength = this.viewCount * this.dimension;
+    for (let start = 0, end = 1; start < positions.length; start = end, end += 1) {
+      const first = positions[start]!;
+      while (positions[end] === first + end - start) end += 1;
+      this.set(first, rows.subarray(start * imageLength, end * imageLength));
+    }
+  }
+
   /** Those of every other image, in shard order. Nothing may be set afterwards. */
   without(failed: readonly Pick<FailedRow, "position">[]): FeatureShard {
     const { viewCount, dimension } = this;
     const left = new Set(failed.map(({ position }) => position));
-    const kept = Array.from({ length: this.#images }, (_, position) => position).filter((p) => !left.has(p));
+    const kept = this.#images - left.size;
     const imageLength = viewCount * dimension;
-    for (const [place, position] of kept.entries()) {
-      if (place === position) continue;
-      this.#features.copyWithin(place * imageLength, position * imageLength, (position + 1) * imageLength);
+    const image = new Int32Array(kept * viewCount);
+    const view = new Uint8Array(kept * viewCount);
+    let place = 0;
+    for (let position = 0; position < this.#images; position += 1) {
+      if (left.has(position)) continue;
+      if (place !== position)
+        this.#features.copyWithin(place * imageLength, position * imageLength, (position + 1) * imageLength);
+      for (let index = 0; index < viewCount; index += 1) {
+        image[place * viewCount + index] = position;
+        view[place * viewCount + index] = index;
+      }
+      place += 1;
     }
-    return {
-      dimension,
-      features: this.#features.subarray(0, kept.length * imageLength),
-      image: Int32Array.from(
-        { length: kept.length * viewCount },
-        (_, row) => kept[Math.floor(row / viewCount)]!,
-      ),
-      view: Uint8Array.from({ length: kept.length * viewCount }, (_, row) => row % viewCount),
-    };
+    return { dimension, features: this.#features.subarray(0, kept * imageLength), image, view };
   }
 }

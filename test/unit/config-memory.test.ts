@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { openStore, type RunConfig } from "@trommel/common";
+import { rememberedConfig } from "@trommel/gpu-worker/stages/config-memory";
+import { temporaryFolder } from "../support/temp-folder.js";
+
+describe("a run's configuration", () => {
+  it("is read again once another stands, or none", async () => {
+    const store = openStore(await temporaryFolder("config-memory"));
+    let readings = 0;
+    const read = async (): Promise<RunConfig> => {
+      readings += 1;
+      const id = Buffer.from(await store.get("run.json")).toString("utf8");
+      return { id } as RunConfig;
+    };
+    const idNow = async () => (await rememberedConfig(store, "run.json", read)).id;
+    await store.put("run.json", Buffer.from("first"));
+    assert.deepEqual([await idNow(), await idNow(), readings], ["first", "first", 1]);
+    await store.put("run.json", Buffer.from("the second"));
+    assert.deepEqual([await idNow(), await idNow(), readings], ["the second", "the second", 2]);
+    await store.delete(["run.json"]);
+    await assert.rejects(idNow());
+  });
+
+  it("is not remembered where it changed while it was read", async () => {
+    const store = openStore(await temporaryFolder("config-memory"));
+    await store.put("run.json", Buffer.from("first"));
+    const torn = await rememberedConfig(store, "run.json", async () => {
+      await store.put("run.json", Buffer.from("the second"));
+      return { id: "first" } as RunConfig;
+    });
+    const next = await rememberedConfig(store, "run.json", () =>
+      Promise.resolve({ id: "the second" } as RunConfig),
+    );
+    assert.deepEqual([torn.id, next.id], ["first", "the second"]);
+  });
+});
