@@ -223,12 +223,12 @@ function affineTerms(
     constant(builder, `columns_${size}`, [1, 2 * size, 3], columns),
     builder.node("Transpose", [affine], { perm: [0, 2, 1] }),
   ]);
-  const byView = reshape(builder, terms, [-1, 2 * viewCount, 2 * size]);
-  const cuts = int64s(
-    builder,
-    Array.from({ length: viewCount }, () => 2),
-  );
-  return builder.node("Split", [byView, cuts], { axis: 1 }, viewCount).slice(first);
+  const byView = reshape(builder, terms, [-1, viewCount, 2, 2 * size]);
+  // Gather and not Split, whose outputs are all bound at once on a GPU, which allows for few.
+  return Array.from({ length: viewCount - first }, (_, i) => {
+    const view = builder.constant("view", "int64", [], BigInt64Array.of(BigInt(first + i)));
+    return builder.node("Gather", [byView, view], { axis: 1 });
+  });
 }
 
 /** Along one side, -1 and 1 at the picture's edges. */
