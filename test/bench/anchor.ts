@@ -15,7 +15,6 @@ export interface AnchorWork {
   readonly graph: ModelWork;
   /** Folder of class folders. */
   readonly pictures: string;
-  readonly imagesPerBatch: number;
   readonly threads: number;
 }
 

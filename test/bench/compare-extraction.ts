@@ -2,7 +2,6 @@ import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { recipe as recipeSchema, type RecipeInput } from "@trommel/common";
 import { drawViews } from "@trommel/gpu-worker/image/view";
-import { viewsPerBatch } from "@trommel/gpu-worker/worker";
 import { BenchCluster } from "./bench-cluster.js";
 import { takeTurns, type Comparison, type Turn } from "./comparison.js";
 import { copyPictures, labelledFiles, type Material } from "./material.js";
@@ -29,7 +28,6 @@ export async function compareExtraction(comparison: ExtractionComparison): Promi
   const warmUp = path.join(setting.folder, `${name}-warm-up`);
   await copyPictures(material.pictures, pictures, images);
   await copyPictures(material.pictures, warmUp, comparison.warmUpImages);
-  const { views } = recipeSchema.parse(recipe);
   const { threads, say } = setting;
   const cluster = await BenchCluster.start({ store, threads, queues: ["extract"] });
   try {
@@ -38,7 +36,6 @@ export async function compareExtraction(comparison: ExtractionComparison): Promi
       ...{ name, repetitions, say },
       alone: {
         graph: { kind: "extraction", store, recipe },
-        imagesPerBatch: Math.max(1, Math.round(viewsPerBatch.cpu / views.count)),
         ...{ pictures, threads },
       },
       torch: await torchScript(comparison, pictures),

@@ -27,6 +27,7 @@ export interface ExtractionParts {
     readonly side: number;
     readonly viewCount: number;
     readonly colour: boolean;
+    readonly identityFirst: boolean;
   };
 }
 
@@ -44,7 +45,7 @@ export async function readExtraction(work: ExtractionWork): Promise<ExtractionPa
     return {
       recipe,
       decode: { ...recipe.decode, side },
-      extractor: { backbones, side, viewCount: views.count, colour: hasColour(views) },
+      extractor: { backbones, side, viewCount: views.count, colour: hasColour(views), identityFirst: true },
     };
   } finally {
     store.close();

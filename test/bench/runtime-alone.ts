@@ -3,6 +3,7 @@ import path from "node:path";
 import { bundleFiles, bundleManifest, type Recipe } from "@trommel/common";
 import { sessionOptions } from "@trommel/gpu-worker/backbone/engines/onnx-provider";
 import { buildExtractionGraph } from "@trommel/gpu-worker/graph/extraction-graph";
+import { picturesPerRun } from "@trommel/gpu-worker/graph/slices";
 import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
 import { drawViews } from "@trommel/gpu-worker/image/view";
 import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -22,7 +23,6 @@ export interface AnchorOptions {
   readonly pictures: string;
   /** This process takes every `of`-th picture, from `index` on. */
   readonly share: { readonly index: number; readonly of: number };
-  readonly imagesPerBatch: number;
   readonly threads: number;
   /** `worker`: the options that the worker's sessions have. `default`: ONNX Runtime's own, with as many threads. */
   readonly session: "worker" | "default";
@@ -91,7 +91,8 @@ async function openSession(model: Uint8Array): Promise<InferenceSession> {
 }
 
 async function decodeBatches(): Promise<Batch[]> {
-  const { share, imagesPerBatch } = options;
+  const { share } = options;
+  const imagesPerBatch = picturesPerRun(subject.decode.side, subject.recipe?.views.count ?? 1);
   const all = await labelledFiles(options.pictures);
   const files = all.filter((_, index) => index % share.of === share.index);
   const decoded: Batch[] = [];

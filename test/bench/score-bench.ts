@@ -1,7 +1,6 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { runKeys } from "@trommel/common";
-import { viewsPerBatch } from "@trommel/gpu-worker/worker";
 import { BenchCluster } from "./bench-cluster.js";
 import { summarize, takeTurns, type Turn } from "./comparison.js";
 import { copyPictures, importRandomBackbone, type Material } from "./material.js";
@@ -80,7 +79,6 @@ async function measure(
       ...{ name, repetitions, say },
       alone: {
         graph: { kind: "bundle", folder: path.join(store, runKeys(run).bundle) },
-        imagesPerBatch: viewsPerBatch.cpu,
         ...{ pictures, threads },
       },
       torch:

@@ -2,7 +2,9 @@ import { type BackboneSpec, TrommelError } from "@trommel/common";
 import { GraphBuilder } from "./graph-builder.js";
 import { commonOpset, inlineModel } from "./inline-model.js";
 import { decodeModel } from "./onnx-model.js";
+import type { ModelProto } from "./onnx-proto.js";
 import { ViewSampler } from "./sampling.js";
+import { emitInSlices, sliceOf } from "./slices.js";
 
 /** A backbone with the bytes of its `model.onnx`. */
 export interface BackboneModel {
@@ -19,6 +21,16 @@ export interface ExtractionGraphOptions {
   readonly viewCount: number;
   /** Whether views change colours; without, the input `colour` is there and ignored. */
   readonly colour: boolean;
+  /**
+   * View 0 of every image is the identity, and its matrix in `affine` is not looked at.
+   * @default false
+   */
+  readonly identityFirst?: boolean;
+  /**
+   * The networks take the whole batch at once, as a GPU wants it, and not in slices for a CPU's caches.
+   * @default false
+   */
+  readonly wholeBatch?: boolean;
 }
 
 /**
@@ -40,8 +52,13 @@ export function buildExtractionGraph(options: ExtractionGraphOptions): Uint8Arra
     colour: options.colour ? colour : null,
     side,
     viewCount,
+    identityFirst: options.identityFirst ?? false,
   });
-  const features = inlineBackbones(builder, backbones, models, (spec) => sampler.viewInput(spec));
+  const features = inlineBackbones(builder, backbones, models, {
+    inputOf: (spec) => sampler.viewInput(spec),
+    viewsAtOnce: ({ inputSize }) => (options.wholeBatch ? viewCount : sliceOf(viewCount, inputSize)),
+    viewCount,
+  });
   builder.output("features", "float32", ["views", dimensionOf(backbones)], features);
   return builder.encode();
 }
@@ -51,28 +68,47 @@ export function dimensionOf(backbones: readonly Pick<BackboneModel, "spec">[]): 
   return backbones.reduce((sum, { spec }) => sum + spec.dimension, 0);
 }
 
+/** Where the rows of the backbones' inputs come from, and how many a network takes at once. */
+export interface BackboneInputs {
+  /** Value float32 [rows, 3, inputSize, inputSize]. */
+  readonly inputOf: (spec: BackboneSpec) => string;
+  /** Rows are a multiple of this. */
+  readonly viewCount: number;
+  /** A divisor of `viewCount`; `viewCount` itself leaves the rows together, however many they are. */
+  readonly viewsAtOnce: (spec: BackboneSpec) => number;
+}
+
 /** @returns the value of the embeddings side by side, float32 [rows, D] */
 export function inlineBackbones(
   builder: GraphBuilder,
   backbones: readonly BackboneModel[],
-  models: readonly ReturnType<typeof decodeModel>[],
-  inputOf: (spec: BackboneSpec) => string,
+  models: readonly ModelProto[],
+  { inputOf, viewCount, viewsAtOnce }: BackboneInputs,
 ): string {
   const embeddings = backbones.map(({ spec }, index) => {
-    const model = models[index]!;
-    const outputs = inlineModel(builder, model, {
-      prefix: `backbone_${index}/`,
-      inputs: { image: inputOf(spec) },
-    });
-    const embedding = outputs["embedding"];
-    if (embedding === undefined) {
-      throw new TrommelError(
-        "corrupt",
-        `failed to use the backbone ${spec.name}: its model.onnx has the outputs ${Object.keys(outputs).join(", ")}, ` +
-          "not `embedding`. Import the backbone again.",
-      );
-    }
-    return embedding;
+    const prefix = `backbone_${index}/`;
+    const emit = (into: GraphBuilder, image: string): string =>
+      inlineBackbone(into, spec, models[index]!, { prefix, image });
+    const rows = inputOf(spec);
+    const slice = viewsAtOnce(spec);
+    if (slice === viewCount) return emit(builder, rows);
+    return emitInSlices(builder, { prefix, rows, slice, spec, emit });
   });
   return embeddings.length === 1 ? embeddings[0]! : builder.node("Concat", embeddings, { axis: 1 });
+}
+
+function inlineBackbone(
+  builder: GraphBuilder,
+  spec: BackboneSpec,
+  model: ModelProto,
+  { prefix, image }: { readonly prefix: string; readonly image: string },
+): string {
+  const outputs = inlineModel(builder, model, { prefix, inputs: { image } });
+  const embedding = outputs["embedding"];
+  if (embedding !== undefined) return embedding;
+  throw new TrommelError(
+    "corrupt",
+    `failed to use the backbone ${spec.name}: its model.onnx has the outputs ${Object.keys(outputs).join(", ")}, ` +
+      "not `embedding`. Import the backbone again.",
+  );
 }

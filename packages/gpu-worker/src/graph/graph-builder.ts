@@ -26,6 +26,8 @@ export interface GraphBuilderOptions {
    * @default ""
    */
   readonly namePrefix?: string;
+  /** The builder of the graph around this one: functions, operator domains and IR version are the whole model's. */
+  readonly within?: GraphBuilder;
 }
 
 /** The oldest IR version that may carry each opset (onnx/docs/Versioning.md). */
@@ -51,6 +53,7 @@ export class GraphBuilder {
   readonly opset: number;
   readonly #graphName: string;
   readonly #namePrefix: string;
+  readonly #within: GraphBuilder | undefined;
   #irVersion: number;
   readonly #domains = new Map<string, number>();
   readonly #names = new Set<string>();
@@ -67,6 +70,7 @@ export class GraphBuilder {
     this.opset = options.opset ?? 17;
     this.#graphName = options.graphName ?? "trommel";
     this.#namePrefix = options.namePrefix ?? "";
+    this.#within = options.within;
     const irVersion = irVersions[this.opset];
     if (irVersion === undefined) {
       const legal = Object.keys(irVersions).join(", ");
@@ -182,11 +186,16 @@ export class GraphBuilder {
   }
 
   addFunctions(functions: readonly FunctionProto[]): void {
-    this.#functions.push(...functions);
+    if (this.#within === undefined) this.#functions.push(...functions);
+    else this.#within.addFunctions(functions);
   }
 
   /** Makes an operator domain besides the default one usable. @throws TrommelError `unsupported` on two versions of it */
   importDomain(domain: string, version: number): void {
+    if (this.#within !== undefined) {
+      this.#within.importDomain(domain, version);
+      return;
+    }
     const present = this.#domains.get(domain);
     if (present !== undefined && present !== version) {
       throw new TrommelError(
@@ -200,7 +209,8 @@ export class GraphBuilder {
 
   /** Raises the model's IR version to that of a model whose parts were added. */
   requireIrVersion(irVersion: number): void {
-    this.#irVersion = Math.max(this.#irVersion, irVersion);
+    if (this.#within === undefined) this.#irVersion = Math.max(this.#irVersion, irVersion);
+    else this.#within.requireIrVersion(irVersion);
   }
 
   /** The whole model as an ONNX file. */

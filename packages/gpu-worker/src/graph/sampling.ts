@@ -5,8 +5,9 @@ import type { GraphBuilder } from "./graph-builder.js";
  * From a base image to a backbone's input, inside the graph: sampling, colour and normalisation.
  *
  * Sampling is bilinear between pixel centres, and the edge pixel repeats outside (GridSample with padding "border" and
- * align_corners 0). Each picture is cast and laid out once, however many views it has: the views of one picture are
- * stacked in one tall sampling grid.
+ * align_corners 0). Each picture is cast and laid out once, however many views it has, and each view has a GridSample of
+ * its own: ONNX Runtime's CPU provider writes down 56 bytes for every point of a grid before it samples, and those of
+ * one tall grid for all views fall out of the caches before they are read.
  */
 
 /** What of a backbone decides its input. */
@@ -23,6 +24,8 @@ export interface ViewInputs {
   readonly side: number;
   /** V. */
   readonly viewCount: number;
+  /** View 0 of every picture is the identity, whatever `affine` says. */
+  readonly identityFirst: boolean;
 }
 
 /**
@@ -34,6 +37,7 @@ export class ViewSampler {
   readonly #builder: GraphBuilder;
   readonly #inputs: ViewInputs;
   readonly #made = new Map<string, string>();
+  readonly #gridsOfSize = new Map<number, readonly string[]>();
 
   constructor(builder: GraphBuilder, inputs: ViewInputs) {
     this.#builder = builder;
@@ -61,21 +65,28 @@ export class ViewSampler {
 
   #sample(picture: string, size: number): string {
     return this.#once(`sample ${picture} ${size}`, () => {
-      const { viewCount } = this.#inputs;
-      const sampled = gridSample(this.#builder, picture, this.#grid(size), this.#inputs.side);
-      if (viewCount === 1) return sampled;
-      const apart = reshape(this.#builder, sampled, [0, 3, viewCount, size, size]);
-      const ordered = this.#builder.node("Transpose", [apart], { perm: [0, 2, 1, 3, 4] });
-      return reshape(this.#builder, ordered, [-1, 3, size, size]);
+      const { side, identityFirst } = this.#inputs;
+      const views = this.#grids(size).map((grid) => gridSample(this.#builder, picture, grid));
+      if (identityFirst) views.unshift(atIdentity(this.#builder, picture, side, size));
+      if (views.length === 1) return views[0]!;
+      // The views of one picture lie one after the other, as if they were more channels of it.
+      return reshape(this.#builder, this.#builder.node("Concat", views, { axis: 1 }), [-1, 3, size, size]);
     });
   }
 
-  /** float32 [B, V·size, size, 2]. */
-  #grid(size: number): string {
-    return this.#once(`grid ${size}`, () => {
-      const points = affinePoints(this.#builder, this.#inputs.affine, size);
-      return reshape(this.#builder, points, [-1, this.#inputs.viewCount * size, size, 2]);
+  /** Of each view that has a matrix, float32 [B, size, size, 2]. */
+  #grids(size: number): readonly string[] {
+    const known = this.#gridsOfSize.get(size);
+    if (known !== undefined) return known;
+    const { side } = this.#inputs;
+    const rows = pixelCentres(size).flatMap((y) => [1, y]);
+    const factor = constant(this.#builder, `rows_${size}`, [1, size, 2], rows);
+    const grids = affineTerms(this.#builder, this.#inputs, size).map((terms) => {
+      const points = this.#builder.node("MatMul", [factor, terms]);
+      return inside(this.#builder, reshape(this.#builder, points, [-1, size, size, 2]), side);
     });
+    this.#gridsOfSize.set(size, grids);
+    return grids;
   }
 
   /**
@@ -128,13 +139,18 @@ export function identityInput(
   contract: InputContract,
 ): string {
   const picture = normalisedPicture(builder, planesOf(builder, pixels), contract);
-  const size = contract.inputSize;
+  return atIdentity(builder, picture, side, contract.inputSize);
+}
+
+/** @param picture value float32 [N, 3, side, side] @returns a value float32 [N, 3, size, size] */
+function atIdentity(builder: GraphBuilder, picture: string, side: number, size: number): string {
   if (size === side) return picture;
   // One grid serves the whole batch when its pictures lie side by side as channels of one.
   const centres = pixelCentres(size);
   const grid = centres.flatMap((y) => centres.flatMap((x) => [x, y]));
   const points = constant(builder, `identity_grid_${size}`, [1, size, size, 2], grid);
-  const sampled = gridSample(builder, reshape(builder, picture, [1, -1, side, side]), points, side);
+  const together = reshape(builder, picture, [1, -1, side, side]);
+  const sampled = gridSample(builder, together, inside(builder, points, side));
   return reshape(builder, sampled, [-1, 3, size, size]);
 }
 
@@ -169,43 +185,50 @@ function reversedChannels(builder: GraphBuilder, value: string, axis: number): s
 }
 
 /**
- * Samples with the edge pixel repeated outside. ONNX Runtime's CPU provider has a quick path for the padding "zeros" alone,
- * twice as fast as "border"; with the points moved onto the outermost pixels' centres before, both mean the same.
+ * Samples at points that are all `inside`. ONNX Runtime's CPU provider has a quick path for the padding "zeros" alone,
+ * twice as fast as "border".
  * @param picture value float32 [.., side, side]
  */
-function gridSample(builder: GraphBuilder, picture: string, grid: string, side: number): string {
+function gridSample(builder: GraphBuilder, picture: string, grid: string): string {
   // Opset 20 renamed the mode.
   const mode = builder.opset >= 20 ? "linear" : "bilinear";
+  return builder.node("GridSample", [picture, grid], { mode, padding_mode: "zeros", align_corners: 0 });
+}
+
+/** The points moved onto the outermost pixels' centres: then the edge pixel repeats outside, whatever the padding. */
+function inside(builder: GraphBuilder, grid: string, side: number): string {
   const edge = 1 - 1 / side;
-  const inside = builder.node("Clip", [
+  return builder.node("Clip", [
     grid,
     constant(builder, `lowest_${side}`, [], [-edge]),
     constant(builder, `highest_${side}`, [], [edge]),
   ]);
-  return builder.node("GridSample", [picture, inside], { mode, padding_mode: "zeros", align_corners: 0 });
 }
 
 /**
- * A·(x, y, 1) for every pixel centre, float32 [B·V, size, 2·size], x and y side by side.
- *
- * The point in row i and column j is A·(x, 0, 1) plus y times A·(0, 1, 0). Written as a product of [size, 2] and
- * [2, 2·size] its rows are long enough for the runtime's vectors; those of [size², 3] times [3, 2] are not, and it took
- * a tenth of sampling.
+ * Of each view that has a matrix, float32 [B, 2, 2·size]. The point in row i and column j is A·(x, 0, 1) plus y times
+ * A·(0, 1, 0), and these are the two rows, x and y side by side. The grid is a product with them, of rows that are long
+ * enough for the runtime's vectors; those of [size², 3] times [3, 2] are not, and it took a tenth of sampling.
  */
-function affinePoints(builder: GraphBuilder, affine: string, size: number): string {
+function affineTerms(
+  builder: GraphBuilder,
+  { affine, viewCount, identityFirst }: ViewInputs,
+  size: number,
+): readonly string[] {
+  const first = identityFirst ? 1 : 0;
+  if (viewCount === first) return [];
   const centres = pixelCentres(size);
   const columns = [...centres.flatMap((x) => [x, 0, 1]), ...centres.flatMap(() => [0, 1, 0])];
   const terms = builder.node("MatMul", [
     constant(builder, `columns_${size}`, [1, 2 * size, 3], columns),
     builder.node("Transpose", [affine], { perm: [0, 2, 1] }),
   ]);
-  const rows = constant(
-    builder,
-    `rows_${size}`,
-    [1, size, 2],
-    centres.flatMap((y) => [1, y]),
-  );
-  return builder.node("MatMul", [rows, reshape(builder, terms, [-1, 2, 2 * size])]);
+  const byView = reshape(builder, terms, [-1, viewCount, 2, 2 * size]);
+  // Gather and not Split, whose outputs are all bound at once on a GPU, which allows for few.
+  return Array.from({ length: viewCount - first }, (_, i) => {
+    const view = builder.constant("view", "int64", [], BigInt64Array.of(BigInt(first + i)));
+    return builder.node("Gather", [byView, view], { axis: 1 });
+  });
 }
 
 /** Along one side, -1 and 1 at the picture's edges. */

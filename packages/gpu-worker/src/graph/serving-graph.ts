@@ -1,4 +1,4 @@
-import { type Projection, TrommelError } from "@trommel/common";
+import { type BackboneSpec, type Projection, TrommelError } from "@trommel/common";
 import { type BackboneModel, dimensionOf, inlineBackbones } from "./extraction-graph.js";
 import { GraphBuilder } from "./graph-builder.js";
 import { commonOpset } from "./inline-model.js";
@@ -29,11 +29,16 @@ export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   const builder = new GraphBuilder({ opset: commonOpset(models), graphName: "trommel_serving" });
   const pixels = builder.input("pixels", "uint8", ["images", side, side, 3]);
   const inputs = new Map<string, string>();
-  const embeddings = inlineBackbones(builder, backbones, models, (spec) => {
+  const inputOf = (spec: BackboneSpec): string => {
     const key = inputKey(spec);
     const input = inputs.get(key) ?? identityInput(builder, pixels, side, spec);
     inputs.set(key, input);
     return input;
+  };
+  const embeddings = inlineBackbones(builder, backbones, models, {
+    inputOf,
+    viewCount: 1,
+    viewsAtOnce: () => 1,
   });
   const dimension = dimensionOf(backbones);
   const features = projection === null ? embeddings : projected(builder, embeddings, dimension, projection);

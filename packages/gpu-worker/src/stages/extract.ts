@@ -77,6 +77,7 @@ async function ensureExtractor(config: ResolvedRun, context: DeviceStageContext)
     side: config.side,
     viewCount: config.recipe.views.count,
     colour: hasColour(config.recipe.views),
+    identityFirst: true,
   }));
 }
 

@@ -1,9 +1,12 @@
 import { TrommelError } from "@trommel/common";
-import type { ViewBatch } from "./engine.js";
+import type { ExtractorOptions, ViewBatch } from "./engine.js";
+
+const identity = [1, 0, 0, 0, 1, 0] as const;
 
 /** A batch whose arrays do not fit together is a caller's mistake, found before a runtime reads past an end. */
-export function checkBatch(batch: ViewBatch, side: number, viewCount: number): void {
+export function checkBatch(batch: ViewBatch, options: ExtractorOptions): void {
   const { imageCount } = batch;
+  const { side, viewCount } = options;
   checkPixels(batch.pixels, imageCount, side);
   const views = imageCount * viewCount;
   if (batch.affine.length !== views * 6 || batch.colour.length !== views * 12) {
@@ -12,6 +15,16 @@ export function checkBatch(batch: ViewBatch, side: number, viewCount: number): v
       `failed to extract: ${views} views need ${views * 6} and ${views * 12} numbers, ` +
         `${batch.affine.length} and ${batch.colour.length} were given.`,
     );
+  }
+  for (let image = 0; options.identityFirst === true && image < imageCount; image += 1) {
+    const start = image * viewCount * 6;
+    const matrix = batch.affine.subarray(start, start + 6);
+    if (identity.some((value, i) => matrix[i] !== value)) {
+      throw new TrommelError(
+        "internal",
+        `failed to extract: view 0 of image ${image} is [${matrix.join(", ")}], and the extractor was made for the identity.`,
+      );
+    }
   }
 }
 

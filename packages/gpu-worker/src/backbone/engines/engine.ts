@@ -58,6 +58,12 @@ export interface ExtractorOptions {
   readonly viewCount: number;
   /** Whether views change colours; without, the colour matrices are ignored. */
   readonly colour: boolean;
+  /**
+   * View 0 of every image is the identity and need not be sampled where the picture has the backbone's size. Another
+   * matrix is refused.
+   * @default false
+   */
+  readonly identityFirst?: boolean;
 }
 
 export interface Classifier {

@@ -1,6 +1,7 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { TrommelError, messageOf } from "@trommel/common";
 import { buildExtractionGraph, dimensionOf } from "../../graph/extraction-graph.js";
+import { picturesPerRun } from "../../graph/slices.js";
 import { checkBatch, checkPixels } from "./batch.js";
 import type {
   Classifier,
@@ -9,6 +10,7 @@ import type {
   EngineOptions,
   ExtractorOptions,
   FeatureExtractor,
+  ViewBatch,
 } from "./engine.js";
 import { forbidsCpu, probeProvider, sessionOptions, withoutCpu } from "./onnx-provider.js";
 
@@ -30,21 +32,35 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
 async function createExtractor(engine: EngineOptions, options: ExtractorOptions): Promise<FeatureExtractor> {
   const { side, viewCount } = options;
   const dimension = dimensionOf(options.backbones);
-  const session = await openSession(buildExtractionGraph(options), engine, "the extraction graph");
+  const graph = buildExtractionGraph({ ...options, wholeBatch: engine.device !== "cpu" });
+  const session = await openSession(graph, engine, "the extraction graph");
+  const largest = Math.max(...options.backbones.map(({ spec }) => spec.inputSize));
+  const perRun = picturesPerRun(largest, viewCount);
+  const compute = async (batch: ViewBatch): Promise<Float32Array> => {
+    const views = batch.imageCount * viewCount;
+    return await runSession(
+      session,
+      {
+        pixels: new Tensor("uint8", batch.pixels, [batch.imageCount, side, side, 3]),
+        affine: new Tensor("float32", batch.affine, [views, 2, 3]),
+        colour: new Tensor("float32", batch.colour, [views, 3, 4]),
+      },
+      "features",
+      [views, dimension],
+    );
+  };
   return {
     dimension,
     async extract(batch) {
-      checkBatch(batch, side, viewCount);
-      const views = batch.imageCount * viewCount;
-      return await runSession(
-        session,
-        {
-          pixels: new Tensor("uint8", batch.pixels, [batch.imageCount, side, side, 3]),
-          affine: new Tensor("float32", batch.affine, [views, 2, 3]),
-          colour: new Tensor("float32", batch.colour, [views, 3, 4]),
-        },
-        "features",
-        [views, dimension],
+      checkBatch(batch, options);
+      if (engine.device !== "cpu") return await compute(batch);
+      return await inParts(batch.imageCount, perRun, viewCount * dimension, (first, end) =>
+        compute({
+          imageCount: end - first,
+          pixels: batch.pixels.subarray(first * side * side * 3, end * side * side * 3),
+          affine: batch.affine.subarray(first * viewCount * 6, end * viewCount * 6),
+          colour: batch.colour.subarray(first * viewCount * 12, end * viewCount * 12),
+        }),
       );
     },
     release: () => session.release(),
@@ -54,19 +70,41 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
 async function createClassifier(engine: EngineOptions, options: ClassifierOptions): Promise<Classifier> {
   const { side, classCount } = options;
   const session = await openSession(options.model, engine, "the bundle's model.onnx");
+  const compute = async (pixels: Uint8Array, imageCount: number): Promise<Float32Array> =>
+    await runSession(
+      session,
+      { pixels: new Tensor("uint8", pixels, [imageCount, side, side, 3]) },
+      "probabilities",
+      [imageCount, classCount],
+    );
   return {
     classCount,
     async classify(pixels, imageCount) {
       checkPixels(pixels, imageCount, side);
-      return await runSession(
-        session,
-        { pixels: new Tensor("uint8", pixels, [imageCount, side, side, 3]) },
-        "probabilities",
-        [imageCount, classCount],
+      if (engine.device !== "cpu") return await compute(pixels, imageCount);
+      // The base image is as large as the largest input, or larger.
+      return await inParts(imageCount, picturesPerRun(side, 1), classCount, (first, end) =>
+        compute(pixels.subarray(first * side * side * 3, end * side * side * 3), end - first),
       );
     },
     release: () => session.release(),
   };
+}
+
+/** On a CPU a batch is run a few pictures at a time, see graph/slices. @param length numbers of one picture's result */
+async function inParts(
+  imageCount: number,
+  perRun: number,
+  length: number,
+  run: (first: number, end: number) => Promise<Float32Array>,
+): Promise<Float32Array> {
+  if (imageCount <= perRun) return await run(0, imageCount);
+  const results = new Float32Array(imageCount * length);
+  for (let first = 0; first < imageCount; first += perRun) {
+    const end = Math.min(first + perRun, imageCount);
+    results.set(await run(first, end), first * length);
+  }
+  return results;
 }
 
 /**

@@ -44,7 +44,7 @@ async function createExtractor(tensorflow: Tensorflow, options: ExtractorOptions
   return {
     dimension: dimensionOf(options.backbones),
     async extract(batch) {
-      checkBatch(batch, side, viewCount);
+      checkBatch(batch, options);
       const views = Array.from({ length: batch.imageCount * viewCount }, (_, view): SampledView => {
         const image = Math.floor(view / viewCount);
         return {
