@@ -10,7 +10,7 @@ import { queuePrefix } from "./queues.js";
  */
 
 /** A claim outlives its worker by this at most, as a job's lock does. */
-export const claimTtlMs = 5000;
+const claimTtlMs = 5000;
 
 /** KEYS: claim. ARGV: job, ttl in ms. @returns 1 where the claim is the job's from now on, or was */
 const takeClaim = `
