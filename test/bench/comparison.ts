@@ -102,13 +102,15 @@ export interface Targets {
 }
 
 /**
- * A turn's anchor is the fastest way in which ONNX Runtime alone was measured: one session with the worker's options or with its
- * own defaults, or sessions side by side. One session has a row of its own.
+ * The anchor is the way in which ONNX Runtime alone was fastest over all turns, by the median: one session with the worker's
+ * options or with its own defaults, or sessions side by side. (The fastest of each turn would be the luckiest of three.)
+ * One session has a row of its own.
  */
 export function summarize(name: string, turns: readonly Turn[], targets: Targets = {}): BenchResult {
   const own = turns.map(({ worker }) => rate(worker));
-  const single = turns.map(({ alone }) => Math.max(rate(alone.worker), rate(alone.default)));
-  const fastest = turns.map(({ alone }) => Math.max(...Object.values(alone).map(rate)));
+  const ratesOf = (setup: AnchorSetup): number[] => turns.map(({ alone }) => rate(alone[setup]));
+  const single = fastestOf([ratesOf("worker"), ratesOf("default")]);
+  const fastest = fastestOf(anchorSetups.map(ratesOf));
   // On a machine without a GPU both are done by the same cores, one after the other as it were.
   const limit = turns.map(({ decoding }, turn) => 1 / (1 / rate(decoding) + 1 / (fastest[turn] as number)));
   const leastCpu = ({ alone }: Turn): number => Math.min(...Object.values(alone).map(cpuPerImageMs));
@@ -137,6 +139,10 @@ export function summarize(name: string, turns: readonly Turn[], targets: Targets
       },
     ],
   };
+}
+
+function fastestOf(ways: readonly number[][]): number[] {
+  return ways.reduce((best, way) => (spreadOf(way).median > spreadOf(best).median ? way : best));
 }
 
 function torchRows(
