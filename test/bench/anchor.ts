@@ -5,7 +5,8 @@ import type { ModelWork } from "./model-work.js";
 import type { AnchorMeasurement, AnchorOptions, AnchorTask } from "./runtime-alone.js";
 
 /**
- * How ONNX Runtime is set up. `worker`: one session with the worker's options. `default`: one with its own. `sideBySide`:
+ * How ONNX Runtime is set up. `worker`: one session with the worker's options. `default`: one with its own, which takes whole
+ * batches. `sideBySide`:
  * as many sessions of one thread as there are threads, as the worker has them, each in a process of its own.
  */
 export const anchorSetups = ["worker", "default", "sideBySide"] as const;

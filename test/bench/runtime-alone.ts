@@ -6,6 +6,7 @@ import { buildExtractionGraph } from "@trommel/gpu-worker/graph/extraction-graph
 import { picturesPerRun } from "@trommel/gpu-worker/graph/slices";
 import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
 import { drawViews } from "@trommel/gpu-worker/image/view";
+import { viewsPerBatch } from "@trommel/gpu-worker/worker";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { labelledFiles } from "./material.js";
 import { readExtraction, type ModelWork } from "./model-work.js";
@@ -24,7 +25,10 @@ export interface AnchorOptions {
   /** This process takes every `of`-th picture, from `index` on. */
   readonly share: { readonly index: number; readonly of: number };
   readonly threads: number;
-  /** `worker`: the options that the worker's sessions have. `default`: ONNX Runtime's own, with as many threads. */
+  /**
+   * `worker`: the options that the worker's sessions have, and so many pictures a run. `default`: ONNX Runtime's own with as
+   * many threads, and a batch of the usual size at once.
+   */
   readonly session: "worker" | "default";
 }
 
@@ -78,7 +82,8 @@ async function readSubject(graph: ModelWork): Promise<Subject> {
     return { model: await readFile(file(bundleFiles.model)), decode, output: output.name, recipe: null };
   }
   const { recipe, decode, extractor } = await readExtraction(graph);
-  return { model: buildExtractionGraph(extractor), decode, output: "features", recipe };
+  const wholeBatch = options.session === "default";
+  return { model: buildExtractionGraph({ ...extractor, wholeBatch }), decode, output: "features", recipe };
 }
 
 async function openSession(model: Uint8Array): Promise<InferenceSession> {
@@ -92,7 +97,11 @@ async function openSession(model: Uint8Array): Promise<InferenceSession> {
 
 async function decodeBatches(): Promise<Batch[]> {
   const { share } = options;
-  const imagesPerBatch = picturesPerRun(subject.decode.side, subject.recipe?.views.count ?? 1);
+  const viewCount = subject.recipe?.views.count ?? 1;
+  const imagesPerBatch =
+    options.session === "default"
+      ? Math.max(1, Math.round(viewsPerBatch.cpu / viewCount))
+      : picturesPerRun(subject.decode.side, viewCount);
   const all = await labelledFiles(options.pictures);
   const files = all.filter((_, index) => index % share.of === share.index);
   const decoded: Batch[] = [];
