@@ -6,8 +6,8 @@ import type { AnchorMeasurement, AnchorOptions, AnchorTask } from "./runtime-alo
 
 /**
  * How ONNX Runtime is set up. `worker`: one session with the worker's options. `default`: one with its own, which takes whole
- * batches. `sideBySide`:
- * as many sessions of one thread as there are threads, as the worker has them, each in a process of its own.
+ * batches. `sideBySide`: as many sessions of one thread as there are threads, as the worker has them, each in a process of
+ * its own.
  */
 export const anchorSetups = ["worker", "default", "sideBySide"] as const;
 export type AnchorSetup = (typeof anchorSetups)[number];
