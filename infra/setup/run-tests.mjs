@@ -32,6 +32,8 @@ const result = spawnSync(
   {
     cwd: root,
     stdio: "inherit",
+    // Tests load ONNX Runtime themselves, too; what the worker does about it is tested without this.
+    env: { ORT_DISABLE_TELEMETRY: "1", ...process.env },
   },
 );
 process.exit(result.status ?? 1);

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { devices, TrommelError, type Device } from "@trommel/common";
+import { devices, messageOf, TrommelError, type Device } from "@trommel/common";
+import { architectureDefaults } from "@trommel/gpu-worker/backbone/zoo/architectures";
 
 /** Which device, and how much work; smaller than by default, it shows on any machine that the bench runs. */
 export interface GpuArguments {
@@ -25,16 +26,7 @@ export interface BenchArguments {
 /** @param known names of all benchmarks, which are also those that run where none is named */
 export function parseArguments(args: readonly string[], known: readonly string[]): BenchArguments {
   const { json, rest } = takeJson(args, known);
-  const { values, positionals } = parseArgs({
-    args: rest,
-    allowPositionals: true,
-    options: {
-      threads: { type: "string" },
-      device: { type: "string" },
-      images: { type: "string", default: "1500" },
-      networks: { type: "string", default: "mobilenet-v1-0.75@224,efficientnet-b2@380" },
-    },
-  });
+  const { values, positionals } = parseFlags(rest, known);
   for (const name of positionals) {
     if (!known.includes(name)) throw refusal(`'${name}' is none`, `Name one or more of ${known.join(", ")}`);
   }
@@ -42,7 +34,7 @@ export function parseArguments(args: readonly string[], known: readonly string[]
   const gpu = {
     device: parseDevice(values.device),
     images: parseCount("images", values.images),
-    networks: values.networks.split(","),
+    networks: parseNetworks(values.networks),
   };
   return {
     names,
@@ -50,6 +42,37 @@ export function parseArguments(args: readonly string[], known: readonly string[]
     gpu,
     json,
   };
+}
+
+function parseFlags(args: readonly string[], known: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        threads: { type: "string" },
+        device: { type: "string" },
+        images: { type: "string", default: "1500" },
+        networks: { type: "string", default: "mobilenet-v1-0.75@224,efficientnet-b2@380" },
+      },
+    });
+  } catch (thrown) {
+    const [why = ""] = messageOf(thrown).split(". ");
+    const flags = "--threads N, --json [FILE], and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
+    throw refusal(why, `Give names (${known.join(", ")}) or none for all, ${flags}`);
+  }
+}
+
+/** @throws TrommelError where a network is none of the zoo, or has no side */
+function parseNetworks(given: string): readonly string[] {
+  const networks = given.split(",");
+  for (const network of networks) {
+    const [architecture = "", side = ""] = network.split("@");
+    // Throws with the legal names.
+    architectureDefaults(architecture);
+    if (!/^[1-9]\d*$/.test(side)) throw refusal(`'${network}' has no side`, "Give it as resnet50@224");
+  }
+  return networks;
 }
 
 /** `--json` may stand alone, which parseArgs does not know. */

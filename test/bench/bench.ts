@@ -3,10 +3,10 @@
  * `npm run bench -- queue listing` runs some; `--json` prints one object for machines in the place of the table,
  * `--json FILE` writes it beside. Everything lies in .trommel/bench, which is emptied first.
  */
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { TrommelError } from "@trommel/common";
+import { messageOf, TrommelError } from "@trommel/common";
 import { parseArguments, type BenchArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./environment.js";
 import { benchExtract } from "./extract-bench.js";
@@ -83,6 +83,19 @@ async function measureOrSayWhy(name: string, bench: Bench, told: Told): Promise<
   }
 }
 
+/** Before an hour of measuring is spent. */
+async function checkWritable(file: string): Promise<void> {
+  try {
+    await (await open(file, "a")).close();
+  } catch (cause) {
+    throw new TrommelError(
+      "invalid-argument",
+      `failed to write ${file}: ${messageOf(cause)}. Give --json a file that can be written`,
+      { cause },
+    );
+  }
+}
+
 async function bench(): Promise<void> {
   const { names, threads, gpu, json } = parseArguments(process.argv.slice(2), Object.keys(benches));
   if (process.platform !== "linux") {
@@ -91,6 +104,7 @@ async function bench(): Promise<void> {
       `failed to measure on ${process.platform}: CPU time and memory are read from /proc. Run it on Linux`,
     );
   }
+  if (typeof json === "object") await checkWritable(json.file);
   await rm(folder, { recursive: true, force: true });
   await mkdir(store, { recursive: true });
   const environment = await describeEnvironment(threads);

@@ -1,5 +1,6 @@
 import {
   canonicalJson,
+  featureFingerprint,
   recipe as recipeSchema,
   runConfig,
   runKeys,
@@ -28,9 +29,11 @@ export async function startSyntheticRun(
   id: string,
 ): Promise<number> {
   const hash = sha256Hex(id);
+  const recipe = recipeSchema.parse({ backbones: ["synthetic"], views: { count: 1 } });
+  const side = syntheticBackbone.inputSize;
   const config = runConfig.parse({
-    ...{ formatVersion: 1, id, dataset: location, fingerprint: hash, side: syntheticBackbone.inputSize },
-    recipe: recipeSchema.parse({ backbones: ["synthetic"], views: { count: 1 } }),
+    ...{ formatVersion: 1, id, dataset: location, side, recipe },
+    fingerprint: featureFingerprint(recipe, [hash], side),
     backbones: [{ id: `synthetic@${hash.slice(0, 12)}`, hash, ...syntheticBackbone }],
   });
   await store.put(runKeys(id).config, Buffer.from(canonicalJson(config), "utf8"));

@@ -46,10 +46,10 @@ describe("the arguments of the benchmarks", () => {
 
   it("say what a GPU is measured with", () => {
     const { gpu } = parseArguments(
-      ["a", "--device", "cuda", "--images", "9", "--networks", "x@1,y@2"],
+      ["a", "--device", "cuda", "--images", "9", "--networks", "resnet50@64,xception@71"],
       known,
     );
-    assert.deepEqual(gpu, { device: "cuda", images: 9, networks: ["x@1", "y@2"] });
+    assert.deepEqual(gpu, { device: "cuda", images: 9, networks: ["resnet50@64", "xception@71"] });
   });
 
   it("are refused where no bench is called so", () => {
@@ -57,6 +57,15 @@ describe("the arguments of the benchmarks", () => {
     assert.throws(() => parseArguments(["--threads", "0"], known), TrommelError);
     assert.throws(() => parseArguments(["--device", "tpu"], known), /cpu, webgpu, cuda/);
     assert.throws(() => parseArguments(["--images", "many"], known), /--images many is no number of images/);
+    assert.throws(
+      () => parseArguments(["--networks", "resnet51@64"], known),
+      /no such architecture.*resnet50/,
+    );
+    assert.throws(() => parseArguments(["--networks", "resnet50"], known), /'resnet50' has no side/);
+    assert.throws(
+      () => parseArguments(["--help"], known),
+      /Give names \(a, b\) or none for all, --threads N/,
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { connectRedis } from "@trommel/common";
-import { claimFeature } from "@trommel/common/jobs/feature-claim";
+import { claimFeature, releaseFeature } from "@trommel/common/jobs/feature-claim";
 import { startRedisServer, type TestRedis } from "../support/redis-server.js";
 import { waitUntil } from "../support/wait-until.js";
 
@@ -26,6 +26,16 @@ describe("claimFeature on a real Redis", () => {
     assert.equal(await claim("a.1.extract.0", "features/x/1"), true);
     assert.equal(await claim("b.1.extract.0", "features/x/1"), false);
     assert.equal(await claim("a.1.extract.0", "features/x/1"), true);
+  });
+
+  it("is given up by the job that has it, and by no other", async () => {
+    const release = (jobId: string): Promise<void> =>
+      releaseFeature(redis, { storeUrl, featureKey: "features/x/4", jobId });
+    assert.equal(await claim("a.1.extract.4", "features/x/4"), true);
+    await release("b.1.extract.4");
+    assert.equal(await claim("b.1.extract.4", "features/x/4"), false);
+    await release("a.1.extract.4");
+    assert.equal(await claim("b.1.extract.4", "features/x/4"), true);
   });
 
   it("tells shards and stores apart", async () => {

@@ -8,6 +8,7 @@ import {
   decodeGram,
   decodeProjection,
   encodeFeatureShard,
+  featureFingerprint,
   featureShardKey,
   openStore,
   recipe,
@@ -25,7 +26,7 @@ import { temporaryFolder } from "../support/temp-folder.js";
 
 const root = await temporaryFolder("gram-stage");
 const keys = runKeys("r");
-const dimension = 12;
+const dimension = 130;
 const views = 2;
 const perShard = 20;
 /** Two groups: one of sixteen shards, one of one. */
@@ -33,10 +34,30 @@ const shardCount = 17;
 /** Positions that validate, in every shard. */
 const validating = [3, 11];
 
+const backbone = { id: "net@0123456789ab", hash: "a".repeat(64), dimension, inputSize: 32 };
+const asked = recipe.parse({
+  backbones: ["net"],
+  views: { count: views },
+  svd: { energy: 0.9, step: 6 },
+});
+const config: RunConfig = {
+  formatVersion: 1,
+  id: "r",
+  dataset: "file:///nowhere",
+  recipe: asked,
+  labels: { classes: ["a", "b"], tableSha256: "0".repeat(64) },
+  export: null,
+  backbones: [backbone],
+  side: 32,
+  fingerprint: featureFingerprint(asked, [backbone.hash], 32),
+};
+
 describe("gram and solve stages", () => {
   it("keep float32 products where they tell all that is asked for", async () => {
     const random = new SeededRandom(1);
-    const { store, notes, projection } = await solved("many", () => random.normal());
+    // Twelve columns have nearly all of the energy.
+    const value = (_: number, column: number) => (column < 12 ? 1 : 1e-3) * random.normal();
+    const { store, notes, projection } = await solved("many", value);
     assert.ok((decodeGram(await store.get(keys.gram(0)), "g").roundingError ?? 0) > 0);
     assert.equal(projection.components, 12);
     // The stage `gram` tells of each shard; had the rows been summed again, there would be as many more.
@@ -62,6 +83,16 @@ describe("gram and solve stages", () => {
     );
     assert.deepEqual(again.projection, projection);
   });
+
+  it("refuse a run whose features another version made", async () => {
+    const store = openStore(join(root, "older"));
+    const older = { ...config, fingerprint: "f".repeat(64) };
+    await store.put(keys.config, Buffer.from(canonicalJson(older)));
+    await assert.rejects(gram("r", 0, contextOf(store, [])), {
+      code: "unsupported",
+      message: /another version of Trommel began it.*another id/,
+    });
+  });
 });
 
 interface Solved {
@@ -74,17 +105,6 @@ interface Solved {
 async function solved(name: string, value: (row: number, column: number) => number): Promise<Solved> {
   const store = openStore(join(root, name));
   const put = (key: string, content: unknown) => store.put(key, Buffer.from(canonicalJson(content)));
-  const config: RunConfig = {
-    formatVersion: 1,
-    id: "r",
-    dataset: "file:///nowhere",
-    recipe: recipe.parse({ backbones: ["net"], views: { count: views }, svd: { energy: 0.9, step: 6 } }),
-    labels: { classes: ["a", "b"], tableSha256: "0".repeat(64) },
-    export: null,
-    backbones: [{ id: "net@0123456789ab", hash: "a".repeat(64), dimension, inputSize: 32 }],
-    side: 32,
-    fingerprint: "f".repeat(64),
-  };
   await put(keys.config, config);
   const images = shardCount * perShard;
   const totals = { listed: images, images, skipped: 0, sizeBytes: images };

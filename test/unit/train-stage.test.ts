@@ -7,6 +7,7 @@ import {
   TrommelError,
   canonicalJson,
   encodeFeatureShard,
+  featureFingerprint,
   featureShardKey,
   metrics as metricsSchema,
   openStore,
@@ -143,23 +144,25 @@ async function planned(
   const store = openStore(join(root, name));
   const put = (key: string, value: unknown) => store.put(key, Buffer.from(canonicalJson(value)));
   const table = { formatVersion: 1, labels: images.map(({ key, label }) => [key, label]) };
+  const hash = "a".repeat(64);
+  const resolved = recipe.parse({
+    backbones: ["net"],
+    views: { count: views },
+    svd: null,
+    head: { type: "linear", dropout: 0.2 },
+    ...asked,
+    training: { batchSize: 16, keep: "loss", optimizer: { learningRate: 0.05 }, ...asked.training },
+  });
   const config: RunConfig = {
     formatVersion: 1,
     id: "r",
     dataset: "file:///nowhere",
-    recipe: recipe.parse({
-      backbones: ["net"],
-      views: { count: views },
-      svd: null,
-      head: { type: "linear", dropout: 0.2 },
-      ...asked,
-      training: { batchSize: 16, keep: "loss", optimizer: { learningRate: 0.05 }, ...asked.training },
-    }),
+    recipe: resolved,
     labels: { classes: listed, tableSha256: sha256Hex(canonicalJson(table)) },
     export: null,
-    backbones: [{ id: "net@0123456789ab", hash: "a".repeat(64), dimension, inputSize: 32 }],
+    backbones: [{ id: "net@0123456789ab", hash, dimension, inputSize: 32 }],
     side: 32,
-    fingerprint: "f".repeat(64),
+    fingerprint: featureFingerprint(resolved, [hash], 32),
   };
   await put(keys.config, config);
   await put(keys.labels, table);

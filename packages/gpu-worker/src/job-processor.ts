@@ -12,7 +12,7 @@ import {
   type Stage,
 } from "@trommel/common";
 import { noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
-import { claimFeature } from "@trommel/common/jobs/feature-claim";
+import { claimFeature, releaseFeature, type FeatureClaim } from "@trommel/common/jobs/feature-claim";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
 import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
@@ -93,7 +93,10 @@ export function createProcessor(options: ProcessorOptions) {
       const done = await unlessAborted(
         options.shutdown,
         work.finally(() => options.underWay.delete(work)),
-      );
+      ).catch(async (thrown: unknown) => {
+        if (!(thrown instanceof MadeElsewhere)) throw thrown;
+        return await stepBack(job, token, claimedDelayMs);
+      });
       const outcome = deviceStages.has(payload.stage) ? { ...done, deviceIdle: deviceIdle() } : done;
       await heart.stop({ done: true });
       // What followers see is worth no failed job: the work is committed.
@@ -105,10 +108,6 @@ export function createProcessor(options: ProcessorOptions) {
     } catch (thrown) {
       await heart.stop({ done: false });
       if (thrown instanceof DelayedError || thrown instanceof UnrecoverableError) throw thrown;
-      if (thrown instanceof MadeElsewhere) {
-        await job.moveToDelayed(Date.now() + claimedDelayMs, token);
-        throw new DelayedError();
-      }
       if (options.shutdown.aborted) {
         await job.moveToWait(token);
         throw new WaitingError();
@@ -150,6 +149,12 @@ async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBo
   }
 }
 
+/** Leaves a job for later, which counts as no try of it. */
+async function stepBack(job: Job, token: string | undefined, delayMs: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token);
+  throw new DelayedError();
+}
+
 /** A worker with another store would find nothing and fail the run; it leaves the job to others and says so. */
 async function refuseOtherStore(
   job: Job,
@@ -161,8 +166,7 @@ async function refuseOtherStore(
   log.error(
     `failed to take ${job.id ?? "a job"}: its run is in ${theirs}, and this worker's store is ${store.url}. Start it with --store ${theirs}`,
   );
-  await job.moveToDelayed(Date.now() + otherStoreDelayMs, token);
-  throw new DelayedError();
+  await stepBack(job, token, otherStoreDelayMs);
 }
 
 /** A gram whose shards are done before the listing is steps back, see {@link gramMay}. */
@@ -177,8 +181,7 @@ async function waitForSplit(
   const may = gramMay({ planned, listed });
   if (may === "start") return;
   if (may === "give-up") throw new UnrecoverableError(`${id} was not listed to its end`);
-  await job.moveToDelayed(Date.now() + splitDelayMs, token);
-  throw new DelayedError();
+  await stepBack(job, token, splitDelayMs);
 }
 
 /** Notes the run's first error where no further try will come, and words it for BullMQ. */
@@ -230,12 +233,12 @@ class JobHeart {
   #note = "";
   #units: { done: number; total: number } | undefined;
   #beating: Promise<void> = Promise.resolve();
-  #claimed: string | undefined;
+  #claimed: FeatureClaim | undefined;
+  readonly #redis: Redis;
 
   constructor(job: Job, payload: JobPayload, board: RunBoard, options: ProcessorOptions) {
     const { attempt, stage } = payload;
-    const claim = (featureKey: string): Promise<boolean> =>
-      claimFeature(options.redis, { storeUrl: options.store.url, featureKey, jobId: job.id ?? "" });
+    this.#redis = options.redis;
     this.context = {
       store: options.store,
       device: options.device,
@@ -252,8 +255,9 @@ class JobHeart {
       onNote: (note) => (this.#note = note),
       onUnits: (done, total) => (this.#units = { done, total }),
       claimFeature: async (featureKey) => {
-        const isOurs = await claim(featureKey);
-        if (isOurs) this.#claimed = featureKey;
+        const claim = { storeUrl: options.store.url, featureKey, jobId: job.id ?? "" };
+        const isOurs = await claimFeature(options.redis, claim);
+        if (isOurs) this.#claimed = claim;
         return isOurs;
       },
     };
@@ -261,7 +265,7 @@ class JobHeart {
       if (await board.isOver(attempt)) {
         this.#abort.abort(new TrommelError("cancelled", `${payload.id} was cancelled`));
       }
-      if (this.#claimed !== undefined) await claim(this.#claimed);
+      if (this.#claimed !== undefined) await claimFeature(options.redis, this.#claimed);
       if (this.#images > 0) await job.updateProgress(this.#images);
       if (this.#note !== "") await board.setNote(attempt, stage, this.#note);
       if (this.#units !== undefined)
@@ -278,6 +282,10 @@ class JobHeart {
   async stop({ done }: { readonly done: boolean }): Promise<void> {
     clearInterval(this.#timer);
     await this.#beating;
+    const claim = this.#claimed;
+    this.#claimed = undefined;
+    // Where that fails, it lapses.
+    if (claim !== undefined) await releaseFeature(this.#redis, claim).catch(() => undefined);
     if (done && this.#note === "" && this.#units === undefined) return;
     await this.#beat().catch(() => undefined);
   }

@@ -1,3 +1,4 @@
+import "@trommel/common/without-telemetry";
 import {
   importOptions,
   parseAs,

@@ -9,7 +9,7 @@ export interface Gram {
   /** [dimension] */
   readonly columnSum: Float64Array;
   /**
-   * Bounds the spectral norm of what float32 products left in `products`: an eigenvalue up to it may be
+   * Estimates the spectral norm of what float32 products left in `products`: an eigenvalue up to some times this may be
    * no more than that. Absent where all were made in float64.
    */
   readonly roundingError?: number;

@@ -21,6 +21,13 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`;
 
+/** KEYS: claim. ARGV: job. */
+const dropClaim = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+end
+return 1`;
+
 export interface FeatureClaim {
   /** Of the store that the feature shard belongs to. */
   readonly storeUrl: string;
@@ -33,16 +40,20 @@ export interface FeatureClaim {
  * @param ttlMs @default {@link claimTtlMs}
  * @returns false where another job has it; true also where Redis is full, for nobody may be kept from working by that
  */
-export async function claimFeature(
-  redis: Redis,
-  { storeUrl, featureKey, jobId }: FeatureClaim,
-  ttlMs = claimTtlMs,
-): Promise<boolean> {
-  const claim = `${queuePrefix}:making:${storeUrl} ${featureKey}`;
+export async function claimFeature(redis: Redis, claim: FeatureClaim, ttlMs = claimTtlMs): Promise<boolean> {
   try {
-    return (await redis.eval(takeClaim, 1, claim, jobId, ttlMs)) === 1;
+    return (await redis.eval(takeClaim, 1, keyOf(claim), claim.jobId, ttlMs)) === 1;
   } catch (thrown) {
     if (isRedisFull(thrown)) return true;
     throw thrown;
   }
+}
+
+/** Gives a claim up, where the job has it: once the feature shard stands, or another try is to make it. */
+export async function releaseFeature(redis: Redis, claim: FeatureClaim): Promise<void> {
+  await redis.eval(dropClaim, 1, keyOf(claim), claim.jobId);
+}
+
+function keyOf({ storeUrl, featureKey }: FeatureClaim): string {
+  return `${queuePrefix}:making:${storeUrl} ${featureKey}`;
 }

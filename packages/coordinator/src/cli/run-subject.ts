@@ -38,6 +38,10 @@ export async function runSubject(
   const finished =
     start.again === true ? undefined : (await readResultOrFault(session.store, subject)).result;
   if (finished !== undefined) {
+    const anew = subject.kind === "run" ? "another --run" : "another --output";
+    session.say(
+      `${subject.id} is complete already, and nothing was listed again; for what is new there, give ${anew}`,
+    );
     showResult(session, subject, finished);
     tellNothingRead(session, finished);
     return;

@@ -5,7 +5,7 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
 import { GraphBuilder } from "../graph/graph-builder.js";
 import { commonOpset, inlineModel } from "../graph/inline-model.js";
 import { decodeModel, encodeModel } from "../graph/onnx-model.js";

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
 import { TrommelError, messageOf } from "@trommel/common";
 
 export interface EmbeddedImages {

@@ -50,11 +50,12 @@ export function emitInSlices(builder: GraphBuilder, network: SlicedNetwork): str
   const body = new GraphBuilder({
     opset: builder.opset,
     graphName: `${prefix}network`,
-    namePrefix: `${prefix}slice/`,
+    namePrefix: `slices/${prefix}`,
     within: builder,
   });
-  const image = body.input(`${prefix}slice`, "float32", [slice, 3, inputSize, inputSize]);
-  body.output(`${prefix}slice/embedding`, "float32", [slice, dimension], network.emit(body, image));
+  // No name of the network's own begins so.
+  const image = body.input(`slices/${prefix}image`, "float32", [slice, 3, inputSize, inputSize]);
+  body.output(`slices/${prefix}embedding`, "float32", [slice, dimension], network.emit(body, image));
   const slices = reshape(builder, network.rows, [-1, slice, 3, inputSize, inputSize]);
   const scanned = builder.node("Scan", [slices], { body: { graph: body.graph() }, num_scan_inputs: 1 });
   return reshape(builder, scanned, [-1, dimension]);

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
 import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
 import type { BatchRun } from "./batch-run.js";
 import { figuresOfLogarithms } from "./cross-entropy.js";

@@ -54,9 +54,9 @@ export async function solveProjection(
 }
 
 /**
- * Whether a projection is what the rows' exact Gram matrix would have given, to a small angle: none of its eigenvalues could be
- * the rounding of float32 products, and none that could decided how many there are. Otherwise the rows have to be summed
- * in float64.
+ * Whether a projection keeps what that of the rows' exact Gram matrix would have kept: none of its eigenvalues could be the rounding
+ * of float32 products, and none that could decided how many there are. Directions whose eigenvalues differ by no more than
+ * that rounding may be mixed: they hold the same energy. Otherwise the rows have to be summed in float64.
  */
 export function isSettled(
   { components, singularValues, dimension }: Projection,

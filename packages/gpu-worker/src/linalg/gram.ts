@@ -13,8 +13,12 @@ import { mirrorLower } from "./transpose.js";
 
 /** Bounds the copy of the rows; part of the result, for the order of additions decides its last bits. */
 const chunkRows = 2048;
-/** Width of the panels of columns whose products skip what lies above the diagonal. Part of the result too. */
+/**
+ * Width of the panels of columns whose products skip what lies above the diagonal; the last is half as wide to one and a half
+ * times as wide. Part of the result too.
+ */
 const panelColumns = 256;
+
 /**
  * Sums XᵀX and the column sum of rows that arrive in pieces, in float64. The same rows in the same calls of `add` give
  * the same bytes, whatever the number of threads behind `product`.
@@ -133,11 +137,15 @@ export class GramAccumulator {
 }
 
 function panelStarts(dimension: number): number[] {
-  return Array.from({ length: Math.ceil(dimension / panelColumns) }, (_, i) => i * panelColumns);
+  return Array.from(
+    { length: Math.max(1, Math.round(dimension / panelColumns)) },
+    (_, i) => i * panelColumns,
+  );
 }
 
 function panelWidth(start: number, dimension: number): number {
-  return Math.min(panelColumns, dimension - start);
+  const rest = dimension - start;
+  return rest < 1.5 * panelColumns ? rest : panelColumns;
 }
 
 function rowsOf({ columns, data }: Matrix, start: number, end: number): Matrix {

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
 import { TrommelError } from "@trommel/common";
 import { GraphBuilder } from "../graph/graph-builder.js";
 import { elementTypeCodes } from "../graph/onnx-proto.js";
@@ -26,6 +26,13 @@ export interface ProductOptions {
   /** Use Bᵀ. @default false */
   readonly transposeB?: boolean;
 }
+
+/**
+ * A product is divided by rows among threads. In float32 a part of one row has other roundings than the same row among others, so
+ * every thread has to get two rows or more of the shortest product.
+ */
+export const leastSingleRows = 128;
+const singleThreadsAtMost = leastSingleRows / 2;
 
 type Operand = readonly [matrix: Matrix64, transposed: boolean];
 
@@ -81,7 +88,7 @@ export class MatrixProduct {
 
   /**
    * sum ← sum + A·Bᵀ, in place, the product in the precision of A and B and the addition in float64. The same bytes for any
-   * number of threads.
+   * number of threads; in float32 where A has at least {@link leastSingleRows} rows.
    *
    * @param sum [a.rows, b.rows]
    * @param a at least as tall as `b`
@@ -102,7 +109,8 @@ export class MatrixProduct {
       );
     }
     if (sum.length === 0 || a.columns === 0) return;
-    const session = await this.#session(`add ${element}`, () => addProductGraph(element));
+    const threads = element === "float32" ? Math.min(this.#threads, singleThreadsAtMost) : this.#threads;
+    const session = await this.#session(`add ${element}`, () => addProductGraph(element), threads);
     const total = new Tensor("float64", sum, [a.rows, b.rows]);
     // Input and output share memory: the addition, the graph's last step, reads each value just before it writes it.
     await session.run({ a: tensorOf(a), b: tensorOf(b), sum: total }, { total });
@@ -114,12 +122,12 @@ export class MatrixProduct {
     for (const session of sessions) await (await session).release();
   }
 
-  #session(key: string, graph: () => Uint8Array): Promise<InferenceSession> {
+  #session(key: string, graph: () => Uint8Array, threads = this.#threads): Promise<InferenceSession> {
     let session = this.#sessions.get(key);
     if (session === undefined) {
       session = InferenceSession.create(graph(), {
         executionProviders: ["cpu"],
-        intraOpNumThreads: this.#threads,
+        intraOpNumThreads: threads,
         interOpNumThreads: 1,
         enableMemPattern: false,
         // Waiting threads must not spin: a worker shares its cores with decoding and with other workers.

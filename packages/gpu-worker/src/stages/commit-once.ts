@@ -1,7 +1,7 @@
 import { standsOtherwise } from "@trommel/common/codec/marker";
 
 /**
- * Commits a shard that another worker may have committed meanwhile. Where that one has other hardware its bytes may differ
+ * Commits what another worker may have committed meanwhile. Where that one has other hardware its bytes may differ
  * in rounding; the first marker stands, and this work was in vain but harmless. Any other conflict is thrown: then there
  * may be no marker at all.
  */

@@ -21,6 +21,7 @@ import { GramAccumulator } from "../linalg/gram.js";
 import type { GramPrecision } from "../linalg/gram-chunk.js";
 import { gramPrecision } from "../linalg/gram-precision.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
+import { commitOnce } from "./commit-once.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { readListing, readRunConfig, readShard, readSplit, validationOf } from "./read-config.js";
 
@@ -39,7 +40,8 @@ export async function gram(runId: string, gramIndex: number, context: StageConte
   }
   const product = new MatrixProduct({ threads: context.threads });
   try {
-    await writeWithMarker(store, key, encodeGram(await sumGroup(config, gramIndex, { context, product })));
+    const bytes = encodeGram(await sumGroup(config, gramIndex, { context, product }));
+    await commitOnce(() => writeWithMarker(store, key, bytes));
   } finally {
     await product.release();
   }

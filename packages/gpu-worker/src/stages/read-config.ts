@@ -1,6 +1,7 @@
 import {
   bundleFiles,
   bundleManifest,
+  featureFingerprint,
   listingSummary,
   openStore,
   parseJsonAs,
@@ -42,7 +43,22 @@ export async function readRunConfig(store: ObjectStore, id: string): Promise<Res
 /** A run as it was asked for, for the stages that measure what it is normalised by. */
 export async function readUnresolvedConfig(store: ObjectStore, id: string): Promise<RunConfig> {
   const key = runKeys(id).config;
-  return rememberedConfig(store, key, async () => parseSealedAs(runConfig, await required(store, key), key));
+  return rememberedConfig(store, key, async () => {
+    const config = parseSealedAs(runConfig, await required(store, key), key);
+    checkFingerprint(config);
+    return config;
+  });
+}
+
+/** A run that another version of Trommel began has features of another kind, and goes on with none of ours. */
+function checkFingerprint({ id, recipe, backbones, side, fingerprint }: RunConfig): void {
+  const hashes = backbones.map(({ hash }) => hash);
+  if (featureFingerprint(recipe, hashes, side) === fingerprint) return;
+  throw new TrommelError(
+    "unsupported",
+    `failed to go on with ${id}: another version of Trommel began it, and this one makes other features. Train again under another id`,
+    { context: { run: id, fingerprint } },
+  );
 }
 
 /** The backbones of a run, as it uses them. */

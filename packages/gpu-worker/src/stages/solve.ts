@@ -11,6 +11,7 @@ import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { mergeGrams } from "../linalg/gram.js";
 import { isSettled, solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
+import { commitOnce } from "./commit-once.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { mendAdvice } from "./mend-advice.js";
 import { sumGroup } from "./gram.js";
@@ -37,7 +38,8 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
     const { bytes } = await readInput(store, keys.gram(index));
     return decodeGram(bytes, keys.gram(index));
   });
-  if (merged.rowCount === 0) {
+  const { rowCount } = merged;
+  if (rowCount === 0) {
     throw new TrommelError(
       "bad-dataset",
       `failed to compute the SVD of ${runId}: there is no row of embeddings, for none of its files could be read. ${mendAdvice(runId)}`,
@@ -54,11 +56,12 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
       projection = await solveProjection(exact, svd, { seed, product });
     }
     context.onNote(`${projection.components} components keep ${(100 * projection.energyKept).toFixed(1)} %`);
-    await writeWithMarker(store, keys.projection, encodeProjection(projection), {
-      components: projection.components,
-      energyKept: projection.energyKept,
-      rows: merged.rowCount,
-    });
+    const { components, energyKept } = projection;
+    await commitOnce(() =>
+      writeWithMarker(store, keys.projection, encodeProjection(projection), {
+        ...{ components, energyKept, rows: rowCount },
+      }),
+    );
   } finally {
     await product.release();
   }
