@@ -52,7 +52,10 @@ module.exports = {
     {
       name: "onnx-runtime-is-imported-without-telemetry",
       severity: "error",
-      from: { path: "^packages/gpu-worker/src", pathNot: "^packages/gpu-worker/src/graph/onnx-runtime\\.ts$" },
+      from: {
+        path: "^packages/gpu-worker/src",
+        pathNot: "^packages/gpu-worker/src/graph/onnx-runtime\\.ts$",
+      },
       to: { path: "node_modules/onnxruntime-node/", dependencyTypesNot: ["type-only"] },
     },
     {
