@@ -1,5 +1,6 @@
 import type { BackboneSpec } from "@trommel/common";
 import type { GraphBuilder } from "./graph-builder.js";
+import { int64s, reshape } from "./reshape.js";
 
 /**
  * From a base image to a backbone's input, inside the graph: sampling, colour and normalisation.
@@ -243,12 +244,4 @@ function constant(
   values: ArrayLike<number>,
 ): string {
   return builder.constant(hint, "float32", dims, Float32Array.from(values));
-}
-
-function int64s(builder: GraphBuilder, values: readonly number[]): string {
-  return builder.constant("int64s", "int64", [values.length], BigInt64Array.from(values, BigInt));
-}
-
-function reshape(builder: GraphBuilder, value: string, shape: readonly number[]): string {
-  return builder.node("Reshape", [value, int64s(builder, shape)]);
 }

@@ -1,5 +1,6 @@
 import type { BackboneSpec } from "@trommel/common";
 import { GraphBuilder } from "./graph-builder.js";
+import { reshape } from "./reshape.js";
 
 /**
  * How many pictures a network computes at once on a CPU.
@@ -59,9 +60,4 @@ export function emitInSlices(builder: GraphBuilder, network: SlicedNetwork): str
   const slices = reshape(builder, network.rows, [-1, slice, 3, inputSize, inputSize]);
   const scanned = builder.node("Scan", [slices], { body: { graph: body.graph() }, num_scan_inputs: 1 });
   return reshape(builder, scanned, [-1, dimension]);
-}
-
-function reshape(builder: GraphBuilder, value: string, shape: readonly number[]): string {
-  const dims = builder.constant("int64s", "int64", [shape.length], BigInt64Array.from(shape, BigInt));
-  return builder.node("Reshape", [value, dims]);
 }
