@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectRedis, openStore } from "@trommel/common";
+import { collectSeldom } from "@trommel/gpu-worker/collect-seldom";
 import { createPictureBudgets } from "@trommel/gpu-worker/image/picture-budgets";
 import type { Picture, PictureStreamOptions } from "@trommel/gpu-worker/image/picture-stream";
 import { createProcessor } from "@trommel/gpu-worker/job-processor";
@@ -31,6 +32,7 @@ export interface TimerWorkersOptions {
 
 export type TimerWorkersRequest = { readonly serve: number } | { readonly measureMs: number };
 
+collectSeldom();
 const options = JSON.parse(process.argv[2] ?? "") as TimerWorkersOptions;
 const log = pino({ level: "warn" }, process.stderr);
 const devices: TimerDevice[] = [];

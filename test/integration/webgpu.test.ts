@@ -58,7 +58,11 @@ async function features(
   };
   const colour = views.brightness !== 0 || views.contrast !== 0 || views.saturation !== 0;
   const engine = await open(device);
-  const extractor = await engine.createExtractor({ backbones, side, viewCount: views.count, colour });
+  const extractor = await engine.createExtractor({
+    ...{ backbones, side, viewCount: views.count, colour },
+    // As a worker has it: the first view is the picture itself.
+    identityFirst: true,
+  });
   try {
     return await extractor.extract(batch);
   } finally {
@@ -90,7 +94,7 @@ describe("webgpu beside the CPU", { skip: await whyAbsent() }, () => {
   it("samples the same views, moved and recoloured", async () => {
     const backbones = [windowBackbone(24), windowBackbone(32, { channelOrder: "bgr" })];
     const recipe = {
-      count: 3,
+      count: 7,
       rotation: 30,
       zoom: 0.2,
       horizontalFlip: true,

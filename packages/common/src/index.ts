@@ -102,6 +102,7 @@ export {
   pullOptions,
   randomOptions,
   workerOptions,
+  workerOptionsAtMost,
 } from "./worker-commands.js";
 export type {
   Device,

@@ -18,26 +18,28 @@ export type EngineName = (typeof engines)[number];
 /** What a worker's pictures may take unless told otherwise, MiB. */
 export const inFlightDefaults = { bytesInFlightMib: 128, pixelsInFlightMib: 512 } as const;
 
+/** The largest values of a worker's options. */
+export const workerOptionsAtMost = {
+  concurrency: 64,
+  threads: 1024,
+  viewsPerBatch: 4096,
+  mebibytes: 1 << 20,
+} as const;
+
 export const workerOptions = z
   .object({
     redisUrl: z.string(),
     storeUrl: z.string(),
     /** Shards in flight at once; the next is fetched and decoded while one is on the device. */
-    concurrency: z.int().min(1).max(64),
+    concurrency: z.int().min(1).max(workerOptionsAtMost.concurrency),
     /** Threads of the device's runtime on the CPU. */
-    threads: z.int().min(1).max(1024),
+    threads: z.int().min(1).max(workerOptionsAtMost.threads),
     /** Views per batch on the device; the worker has a value for each kind of device. Changes no result on a CPU. */
-    viewsPerBatch: z.int().min(1).max(4096).optional(),
+    viewsPerBatch: z.int().min(1).max(workerOptionsAtMost.viewsPerBatch).optional(),
     /** MiB of files that are fetched and not decoded yet, over all shards in flight. */
-    bytesInFlightMib: z
-      .int()
-      .min(1)
-      .max(1 << 20),
+    bytesInFlightMib: z.int().min(1).max(workerOptionsAtMost.mebibytes),
     /** MiB that decoding and decoded pictures which wait for the device take, over all shards in flight. */
-    pixelsInFlightMib: z
-      .int()
-      .min(1)
-      .max(1 << 20),
+    pixelsInFlightMib: z.int().min(1).max(workerOptionsAtMost.mebibytes),
     device: z.enum(devices),
     engine: z.enum(engines),
     queues: z.array(z.enum(workerQueues)).min(1),
@@ -114,7 +116,7 @@ export const predictOptions = z
     files: z.array(z.string()).min(1),
     topK: z.int().positive().optional(),
     device: z.enum(devices),
-    threads: z.int().min(1).max(1024),
+    threads: z.int().min(1).max(workerOptionsAtMost.threads),
   })
   .strict();
 export type PredictOptions = z.infer<typeof predictOptions>;

@@ -12,28 +12,17 @@ import {
   type Stage,
 } from "@trommel/common";
 import { noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
-import { claimFeature, releaseFeature, type FeatureClaim } from "@trommel/common/jobs/feature-claim";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
 import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
-import type { Logger } from "pino";
+import { JobHeart } from "./job-heart.js";
 import { routeJob } from "./job-router.js";
-import type { PictureBudgets } from "./image/picture-budgets.js";
 import { trialAfterDeaths } from "./suspicion.js";
-import {
-  MadeElsewhere,
-  type DeviceStageContext,
-  type StageDevice,
-  type StageOutcome,
-} from "./stages/context.js";
-import type { RowLibraries } from "./stages/row-library.js";
-import type { SourceStores } from "./stages/source-stores.js";
+import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "./stages/context.js";
 import { unlessAborted } from "./stages/unless-aborted.js";
 import type { ThreadClient } from "./threads/thread-rpc.js";
 
-/** How often a job looks whether its run was cancelled, and tells followers how far it is. */
-const heartbeatMs = 1000;
 /** A gram whose shards are done before the listing is waits this long for the split. */
 const splitDelayMs = 1000;
 /** How soon a job looks again whether another has made the feature shard that both want. */
@@ -47,20 +36,9 @@ const deviceStages: ReadonlySet<Stage> = new Set(["extract", "score"]);
 /** For how long a job that belongs to another store is left to others. */
 const otherStoreDelayMs = 2000;
 
-export interface ProcessorOptions {
-  readonly store: ObjectStore;
+export interface ProcessorOptions extends WorkerContext {
   readonly redis: Redis;
-  readonly device: StageDevice;
   readonly reduce: ThreadClient;
-  readonly engine: "onnx" | "tfjs";
-  readonly threads: number;
-  readonly viewsPerBatch: number;
-  readonly budgets: PictureBudgets;
-  /** As DeviceStageContext has it. */
-  readonly streamPictures?: DeviceStageContext["streamPictures"];
-  readonly sources: SourceStores;
-  readonly libraries: RowLibraries;
-  readonly log: Logger;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
   /** Stages under way; one that was handed back is, until it has noticed. */
@@ -221,72 +199,4 @@ async function failure(
     );
   }
   return last ? new UnrecoverableError(error.message) : error;
-}
-
-/** Watches over one job: aborts it when its run is over, carries its progress to the board. */
-class JobHeart {
-  readonly context: Omit<DeviceStageContext, "trial" | "order">;
-  readonly #abort = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #beat: () => Promise<void>;
-  #images = 0;
-  #note = "";
-  #units: { done: number; total: number } | undefined;
-  #beating: Promise<void> = Promise.resolve();
-  #claimed: FeatureClaim | undefined;
-  readonly #redis: Redis;
-
-  constructor(job: Job, payload: JobPayload, board: RunBoard, options: ProcessorOptions) {
-    const { attempt, stage } = payload;
-    this.#redis = options.redis;
-    this.context = {
-      store: options.store,
-      device: options.device,
-      engine: options.engine,
-      threads: options.threads,
-      viewsPerBatch: options.viewsPerBatch,
-      budgets: options.budgets,
-      streamPictures: options.streamPictures,
-      sources: options.sources,
-      libraries: options.libraries,
-      log: options.log,
-      signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
-      onImages: (images) => (this.#images = images),
-      onNote: (note) => (this.#note = note),
-      onUnits: (done, total) => (this.#units = { done, total }),
-      claimFeature: async (featureKey) => {
-        const claim = { storeUrl: options.store.url, featureKey, jobId: job.id ?? "" };
-        const isOurs = await claimFeature(options.redis, claim);
-        if (isOurs) this.#claimed = claim;
-        return isOurs;
-      },
-    };
-    this.#beat = async () => {
-      if (await board.isOver(attempt)) {
-        this.#abort.abort(new TrommelError("cancelled", `${payload.id} was cancelled`));
-      }
-      if (this.#claimed !== undefined) await claimFeature(options.redis, this.#claimed);
-      if (this.#images > 0) await job.updateProgress(this.#images);
-      if (this.#note !== "") await board.setNote(attempt, stage, this.#note);
-      if (this.#units !== undefined)
-        await board.setUnits(attempt, stage, this.#units.done, this.#units.total);
-    };
-    this.#timer = setInterval(() => {
-      this.#beating = this.#beating.then(this.#beat).catch((thrown: unknown) => {
-        options.log.debug({ reason: String(thrown) }, "a heartbeat was lost");
-      });
-    }, heartbeatMs);
-  }
-
-  /** The last beat shows how far it came; images that are committed are counted by {@link tellDone}. */
-  async stop({ done }: { readonly done: boolean }): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#beating;
-    const claim = this.#claimed;
-    this.#claimed = undefined;
-    // Where that fails, it lapses.
-    if (claim !== undefined) await releaseFeature(this.#redis, claim).catch(() => undefined);
-    if (done && this.#note === "" && this.#units === undefined) return;
-    await this.#beat().catch(() => undefined);
-  }
 }

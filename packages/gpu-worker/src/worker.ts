@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { setFlagsFromString } from "node:v8";
 import {
   checkRedis,
   connectRedis,
@@ -20,6 +19,7 @@ import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
+import { collectSeldom } from "./collect-seldom.js";
 import { drain } from "./drain.js";
 import { createPictureBudgets } from "./image/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
@@ -62,14 +62,6 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     watched();
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
   }
-}
-
-/**
- * Decoded pictures are memory outside the heap, and V8 collects the whole heap as soon as it grew by about as much as is alive: every
- * fifty photographs, which took a tenth of the CPU time of scoring them. By then five times as much may have been allocated.
- */
-function collectSeldom(): void {
-  setFlagsFromString("--heap-growing-percent=400");
 }
 
 interface Serving {

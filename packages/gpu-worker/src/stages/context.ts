@@ -51,6 +51,12 @@ export interface DeviceStageContext extends StageContext {
   readonly claimFeature: (key: string) => Promise<boolean>;
 }
 
+/** What is the same for every job of a worker. */
+export type WorkerContext = Omit<
+  DeviceStageContext,
+  "signal" | "onImages" | "onNote" | "onUnits" | "trial" | "order" | "claimFeature"
+>;
+
 /** What a stage throws that has nothing to do yet: another job is making what it was to make, and it looks again later. */
 export class MadeElsewhere extends Error {
   override readonly name = "MadeElsewhere";

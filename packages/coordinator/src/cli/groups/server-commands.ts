@@ -1,8 +1,8 @@
 import { Option, type Command } from "commander";
-import { workerQueues } from "@trommel/common";
+import { workerOptionsAtMost, workerQueues } from "@trommel/common";
 import { coordinator, up, worker } from "../commands/serve.js";
 import { defaultOutstandingShards } from "../../coordinator.js";
-import { clusterFlags, globals, positiveInteger, workerFlags } from "./shared-flags.js";
+import { clusterFlags, globals, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
 
 export function addServers(program: Command): void {
   globals(program.command("coordinator"), "info")
@@ -16,7 +16,7 @@ export function addServers(program: Command): void {
     .action(coordinator);
   workerFlags(globals(program.command("worker"), "info"))
     .description("serve the work queues")
-    .option("--concurrency <shards>", "shards in flight", positiveInteger, 2)
+    .option("--concurrency <shards>", "shards in flight", upTo(workerOptionsAtMost.concurrency), 2)
     .addOption(
       new Option("--queues <names...>", "queues to serve").choices(workerQueues).default([...workerQueues]),
     )
@@ -30,6 +30,6 @@ export function addServers(program: Command): void {
     .action(worker);
   clusterFlags(globals(program.command("up"), "info"))
     .description("run a local cluster until interrupted: Redis, a coordinator and workers")
-    .option("--port <port>", "loopback port of its Redis", positiveInteger, 6390)
+    .option("--port <port>", "loopback port of its Redis", upTo(65_535), 6390)
     .action(up);
 }

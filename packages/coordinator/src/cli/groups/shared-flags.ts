@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { devices, engines, inFlightDefaults } from "@trommel/common";
+import { devices, engines, inFlightDefaults, workerOptionsAtMost as atMost } from "@trommel/common";
 
 /** Flags that several commands share, declared once. */
 
@@ -30,7 +30,7 @@ export function clusterFlags(command: Command): Command {
       "workers of the embedded cluster (default: one a core, at most 4)",
       workerCount,
     ),
-  ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", positiveInteger);
+  ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", upTo(atMost.concurrency));
 }
 
 /** Flags of whatever runs workers. */
@@ -40,17 +40,17 @@ export function workerFlags(command: Command): Command {
     .option(
       "--bytes-in-flight <MiB>",
       `files that a worker has fetched and not decoded (default: ${bytesInFlightMib})`,
-      positiveInteger,
+      upTo(atMost.mebibytes),
     )
     .option(
       "--batch <views>",
       "views that the device computes at once (default: 12, 24 on a GPU)",
-      positiveInteger,
+      upTo(atMost.viewsPerBatch),
     )
     .option(
       "--pixels-in-flight <MiB>",
       `what a worker's decoding and decoded pictures take (default: ${pixelsInFlightMib})`,
-      positiveInteger,
+      upTo(atMost.mebibytes),
     );
 }
 
@@ -61,7 +61,7 @@ export function deviceFlags(command: Command): Command {
     .option(
       "--threads <count>",
       "threads of the device's runtime (default: the cores, shared out)",
-      positiveInteger,
+      upTo(atMost.threads),
     );
 }
 
@@ -76,6 +76,15 @@ export function positiveInteger(text: string): number {
   if (!Number.isInteger(value) || value < 1)
     throw new InvalidArgumentError("it is not a whole number above zero.");
   return value;
+}
+
+/** @returns reads a whole number from one to `most` */
+export function upTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = positiveInteger(text);
+    if (value > most) throw new InvalidArgumentError(`at most ${most}.`);
+    return value;
+  };
 }
 
 export function wholeNumber(text: string): number {
