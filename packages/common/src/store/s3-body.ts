@@ -1,10 +1,11 @@
-import { GetObjectCommand, type GetObjectCommandOutput, type S3Client } from "@aws-sdk/client-s3";
+import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import type { GetOptions } from "./object-store.js";
 import { objectBytesAtMost } from "./read-bounds.js";
 import { OtherObject, TooLong } from "./s3-errors.js";
 import { hasChecksum, type EtagCheck } from "./s3-etag.js";
 import type { S3Retries } from "./s3-retry.js";
+import { s3Sdk } from "./s3-sdk.js";
 
 /**
  * Reads an object's body, and holds it against its stated length and against the checksum or MD5 that came with it. What
@@ -33,6 +34,7 @@ export async function readObject(
   { bucket, key, name }: ObjectAddress,
   options: GetOptions,
 ): Promise<Uint8Array> {
+  const { GetObjectCommand } = s3Sdk();
   const { signal } = options;
   const fits = etags.ofOneObject();
   const sdkCompares = (await client.config.responseChecksumValidation()) === "WHEN_SUPPORTED";

@@ -1,6 +1,7 @@
-import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
+import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import { S3Retries } from "./s3-retry.js";
+import { s3Sdk } from "./s3-sdk.js";
 
 /**
  * Bounds on one request. Everything else comes from the AWS SDK's own variables and profile.
@@ -38,6 +39,7 @@ export function configureS3(options: S3Options = {}): ConfiguredS3 {
   const endpoint = process.env["AWS_ENDPOINT_URL_S3"] || process.env["AWS_ENDPOINT_URL"];
   // Node.js 20 is supported here; what the SDK will need one day is for whoever upgrades it, not for each command's user.
   process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
+  const { S3Client } = s3Sdk();
   const client = new S3Client({
     forcePathStyle: forcesPathStyle() ?? endpoint !== undefined,
     retryStrategy: neverRetry,

@@ -1,6 +1,7 @@
-import { DeleteObjectCommand, DeleteObjectsCommand, type S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import { failureOf } from "./s3-errors.js";
 import type { S3Retries } from "./s3-retry.js";
+import { s3Sdk } from "./s3-sdk.js";
 
 /** The most keys that one DeleteObjects takes. */
 const chunkSize = 1000;
@@ -44,6 +45,7 @@ export class BucketRemover {
 
   /** @throws also what the answer, as a whole a success, says about single keys */
   private async requestMany(keys: readonly string[]): Promise<void> {
+    const { DeleteObjectsCommand } = s3Sdk();
     const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true };
     const answer = await this.client.send(new DeleteObjectsCommand({ Bucket: this.bucket, Delete }));
     const failed = answer.Errors?.find((error) => error.Code !== "NoSuchKey");
@@ -54,6 +56,7 @@ export class BucketRemover {
   }
 
   private async removeSingly(keys: readonly string[]): Promise<void> {
+    const { DeleteObjectCommand } = s3Sdk();
     for (let start = 0; start < keys.length; start += singleWindow) {
       const window = keys.slice(start, start + singleWindow);
       await Promise.all(

@@ -1,9 +1,10 @@
-import { ListObjectsV2Command, type ListObjectsV2CommandOutput, type S3Client } from "@aws-sdk/client-s3";
+import type { ListObjectsV2CommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import { compareKeys, whyIllegalKey } from "./key.js";
 import type { ObjectInfo } from "./object-store.js";
 import { bareEtag } from "./s3-body.js";
 import type { S3Retries } from "./s3-retry.js";
+import { s3Sdk } from "./s3-sdk.js";
 
 /** Pages of ListObjectsV2 as one stream; one page of at most 1000 keys is held at a time. */
 export interface BucketListing {
@@ -55,6 +56,7 @@ interface Page {
 }
 
 async function* pages(listing: BucketListing): AsyncGenerator<Page> {
+  const { ListObjectsV2Command } = s3Sdk();
   const { client, retries, bucket, keyRoot } = listing;
   let token: string | undefined;
   do {

@@ -1,15 +1,9 @@
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  UploadPartCommand,
-  type CompletedPart,
-  type S3Client,
-} from "@aws-sdk/client-s3";
+import type { CompletedPart, S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import { failureOf } from "./s3-errors.js";
 import { md5Base64 } from "./s3-etag.js";
 import type { S3Retries } from "./s3-retry.js";
+import { s3Sdk } from "./s3-sdk.js";
 
 /**
  * An object whose length is not known when its writing begins: a multipart upload of whole arrays, so that no server needs
@@ -32,6 +26,8 @@ export interface UploadTarget {
 
 /** @param pieces of {@link partBytes} each but for the last one */
 export async function uploadInParts(target: UploadTarget, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  const { AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand } =
+    s3Sdk();
   const { client, retries, bucket: Bucket, key: Key, contentType: ContentType } = target;
   const created = await retries.run(() =>
     client.send(new CreateMultipartUploadCommand({ Bucket, Key, ContentType })),
@@ -63,6 +59,7 @@ async function uploadPart(
   PartNumber: number,
   Body: Uint8Array,
 ): Promise<CompletedPart> {
+  const { UploadPartCommand } = s3Sdk();
   const sdkAdds = (await client.config.requestChecksumCalculation()) === "WHEN_SUPPORTED";
   const checksum = sdkAdds ? {} : { ContentMD5: md5Base64(Body) };
   const ContentLength = Body.byteLength;

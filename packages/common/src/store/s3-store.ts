@@ -1,4 +1,4 @@
-import { HeadBucketCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../errors.js";
 import { checkKey, checkPrefix } from "./key.js";
 import type { Location } from "./location.js";
@@ -12,6 +12,7 @@ import { EtagCheck, md5Base64 } from "./s3-etag.js";
 import { listBucket, writtenAt } from "./s3-list.js";
 import { inPieces, partBytes, uploadInParts } from "./s3-multipart.js";
 import type { S3Retries } from "./s3-retry.js";
+import { s3Sdk } from "./s3-sdk.js";
 import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
 
 /**
@@ -204,6 +205,7 @@ export class S3Store implements ObjectStore {
     contentType: string,
     conditional: boolean,
   ): Promise<void> {
+    const { PutObjectCommand } = s3Sdk();
     const sdkAdds = (await this.client.config.requestChecksumCalculation()) === "WHEN_SUPPORTED";
     await this.client.send(
       new PutObjectCommand({
@@ -219,6 +221,7 @@ export class S3Store implements ObjectStore {
   }
 
   private async look(key: string): Promise<ObjectInfo | undefined> {
+    const { HeadObjectCommand } = s3Sdk();
     try {
       const command = new HeadObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key });
       const answer = await this.retries.run(() => this.client.send(command));
@@ -234,6 +237,7 @@ export class S3Store implements ObjectStore {
   /** HEAD answers 404 without a body, so a missing bucket and a missing key look alike: asked once per store. */
   private async requireBucket(): Promise<void> {
     if (this.bucketWasSeen) return;
+    const { HeadBucketCommand } = s3Sdk();
     try {
       await this.retries.run(() => this.client.send(new HeadBucketCommand({ Bucket: this.bucket })));
     } catch (thrown) {

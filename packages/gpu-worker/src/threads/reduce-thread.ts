@@ -1,13 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { openStore } from "@trommel/common";
 import { pino } from "pino";
-import { bundle } from "../stages/bundle.js";
-import { close } from "../stages/close.js";
 import type { ReduceStage, StageContext, StageOutcome } from "../stages/context.js";
-import { gram } from "../stages/gram.js";
-import { normalize } from "../stages/normalize.js";
-import { solve } from "../stages/solve.js";
-import { train } from "../stages/train.js";
 import { serveCalls } from "./thread-rpc.js";
 
 /** The thread of the stages that compute for long on the CPU, so that locks are renewed meanwhile. */
@@ -30,16 +24,24 @@ export type ReduceNote =
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "units"; readonly done: number; readonly total: number };
 
-const stages: Readonly<
-  Record<ReduceStage, (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>>
-> = {
-  normalize: ({ id }, context) => normalize(id, context),
-  gram: ({ id, unit }, context) => gram(id, unit, context),
-  solve: ({ id }, context) => solve(id, context),
-  train: ({ id }, context) => train(id, context),
-  bundle: ({ id }, context) => bundle(id, context),
-  close: ({ id }, context) => close(id, context),
+type Run = (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>;
+
+/** Each is loaded when it is first asked for: together they take longer than a small run's work. */
+const stages: Readonly<Record<ReduceStage, () => Promise<Run>>> = {
+  normalize: async () => byId((await import("../stages/normalize.js")).normalize),
+  gram: async () => {
+    const { gram } = await import("../stages/gram.js");
+    return ({ id, unit }, context) => gram(id, unit, context);
+  },
+  solve: async () => byId((await import("../stages/solve.js")).solve),
+  train: async () => byId((await import("../stages/train.js")).train),
+  bundle: async () => byId((await import("../stages/bundle.js")).bundle),
+  close: async () => byId((await import("../stages/close.js")).close),
 };
+
+function byId(stage: (id: string, context: StageContext) => Promise<StageOutcome>): Run {
+  return ({ id }, context) => stage(id, context);
+}
 
 if (parentPort !== null) {
   const { storeUrl, threads, engine, logLevel } = workerData as ReduceThreadData;
@@ -58,7 +60,8 @@ if (parentPort !== null) {
         onNote: (text) => tell({ kind: "note", text }),
         onUnits: (done, total) => tell({ kind: "units", done, total }),
       };
-      return { value: await stages[request.stage](request, context) };
+      const stage = await stages[request.stage]();
+      return { value: await stage(request, context) };
     },
   });
 }
