@@ -371,6 +371,7 @@ describe("a command that cannot succeed says so in one line and writes nothing",
       [["train", dataset, "--no-such-flag"], "--no-such-flag"],
       [["score", dataset, "--model", "done"], "--output"],
       [["train", dataset, "--workers", "999"], "999"],
+      [["worker", "--batch", "100000"], "--batch"],
     ] as const) {
       const { code, stderr, stdout } = await trommel(args, { cwd: folder, timeoutMs });
       assert.equal(code, 2);

@@ -22,6 +22,33 @@ describe("a run's configuration", () => {
     await assert.rejects(idNow());
   });
 
+  it("cannot be changed by one shard under the hands of another", async () => {
+    const store = openStore(await temporaryFolder("config-memory"));
+    await store.put("run.json", Buffer.from("first"));
+    const config = await rememberedConfig(store, "run.json", () =>
+      Promise.resolve({ id: "first", backbones: [{ id: "b" }] } as unknown as RunConfig),
+    );
+    assert.throws(() => Object.assign(config.backbones[0] ?? {}, { id: "c" }), TypeError);
+  });
+
+  it("is forgotten for those of seventeen other runs", async () => {
+    const store = openStore(await temporaryFolder("config-memory"));
+    const keys = Array.from({ length: 17 }, (_, i) => `${i}.json`);
+    const read: string[] = [];
+    const ask = async (key: string) =>
+      rememberedConfig(store, key, () => {
+        read.push(key);
+        return Promise.resolve({ id: key } as RunConfig);
+      });
+    for (const key of keys) {
+      await store.put(key, Buffer.from(key));
+      await ask(key);
+    }
+    await ask("16.json");
+    await ask("0.json");
+    assert.deepEqual(read, [...keys, "0.json"]);
+  });
+
   it("is not remembered where it changed while it was read", async () => {
     const store = openStore(await temporaryFolder("config-memory"));
     await store.put("run.json", Buffer.from("first"));

@@ -28,6 +28,7 @@ import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-death
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
+import { defaultOutstandingShards } from "./outstanding-shards.js";
 import type { PlanContext } from "./plan/plan-context.js";
 import { planMeasure } from "./plan/plan-measure.js";
 import { planRun } from "./plan/plan-run.js";
@@ -36,9 +37,6 @@ import { JobProducer } from "./run-control/job-producer.js";
 
 /** Runs that one coordinator plans at the same time: listing, and queueing as room comes, is waiting and not work. */
 const planConcurrency = 32;
-
-/** Shards of one run that are queued and unfinished at most, unless told otherwise. */
-export const defaultOutstandingShards = 2000;
 
 export interface Coordinator {
   /** Hands plans under way back, within `drainMs`, and releases everything. */

@@ -1,14 +1,5 @@
 import { Option, type Command } from "commander";
-import {
-  backboneCatalogue,
-  backboneImport,
-  backboneList,
-  backbonePull,
-  backboneQuantize,
-  backboneRandom,
-  backboneShow,
-} from "../commands/backbone.js";
-import { globals, positiveInteger, wholeNumber } from "./shared-flags.js";
+import { globals, loaded, positiveInteger, wholeNumber } from "./shared-flags.js";
 
 export function addBackboneCommands(program: Command): void {
   const backbone = program.command("backbone").description("bring in and look at frozen networks");
@@ -19,20 +10,20 @@ export function addBackboneCommands(program: Command): void {
     .option("--arch <architecture>", "architecture of the zoo that a file of weights is for")
     .option("--output <layer>", "layer or tensor whose value is the embedding")
     .option("--sha256 <hex>", "what the file must hash to; required for https://")
-    .action(backboneImport);
+    .action(loaded(async () => (await import("../commands/backbone.js")).backboneImport));
   choiceFlags(globals(backbone.command("pull <weights>")))
     .description("download public weights by their name in the catalogue, verify and import them")
     .option("--catalogue <file>", "a YAML or JSON catalogue instead of the built-in one")
-    .action(backbonePull);
+    .action(loaded(async () => (await import("../commands/backbone.js")).backbonePull));
   globals(backbone.command("catalogue"))
     .description("list the public weights that 'pull' knows")
     .option("--catalogue <file>", "a YAML or JSON catalogue instead of the built-in one")
-    .action(backboneCatalogue);
+    .action(loaded(async () => (await import("../commands/backbone.js")).backboneCatalogue));
   choiceFlags(globals(backbone.command("random")))
     .description("make a backbone with random weights, to try a recipe without its own")
     .requiredOption("--arch <architecture>", "architecture of the zoo")
     .option("--seed <number>", "seed of the weights", wholeNumber, 0)
-    .action(backboneRandom);
+    .action(loaded(async () => (await import("../commands/backbone.js")).backboneRandom));
   globals(backbone.command("quantize <backbone>"))
     .description(
       "make an int8 copy of a convolutional backbone, two to three times as fast on CPUs with VNNI",
@@ -43,9 +34,13 @@ export function addBackboneCommands(program: Command): void {
     )
     .option("--count <pictures>", "how many of them", positiveInteger, 64)
     .option("--name <name>", "name of the copy (default: the backbone's with -int8)")
-    .action(backboneQuantize);
-  globals(backbone.command("ls")).description("list the store's backbones").action(backboneList);
-  globals(backbone.command("show <name>")).description("show one backbone's spec").action(backboneShow);
+    .action(loaded(async () => (await import("../commands/backbone.js")).backboneQuantize));
+  globals(backbone.command("ls"))
+    .description("list the store's backbones")
+    .action(loaded(async () => (await import("../commands/backbone.js")).backboneList));
+  globals(backbone.command("show <name>"))
+    .description("show one backbone's spec")
+    .action(loaded(async () => (await import("../commands/backbone.js")).backboneShow));
 }
 
 /** What may be said of every new backbone. */

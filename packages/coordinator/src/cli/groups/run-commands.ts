@@ -1,30 +1,29 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { failureReason, type FailureReason } from "@trommel/common";
-import { errors } from "../commands/errors.js";
-import { retry } from "../commands/retry.js";
-import { cancel, resume, status } from "../commands/runs.js";
-import { clusterFlags, followFlags, globals, positiveInteger } from "./shared-flags.js";
+import { clusterFlags, followFlags, globals, loaded, positiveInteger } from "./shared-flags.js";
 
 export function addRunCommands(program: Command): void {
   globals(program.command("status [run]"))
     .description("what a run has done, or a list of all")
     .option("--follow", "show progress until it ends")
-    .action(status);
-  globals(program.command("cancel <run>")).description("stop a run; what is done is kept").action(cancel);
+    .action(loaded(async () => (await import("../commands/runs.js")).status));
+  globals(program.command("cancel <run>"))
+    .description("stop a run; what is done is kept")
+    .action(loaded(async () => (await import("../commands/runs.js")).cancel));
   followFlags(clusterFlags(globals(program.command("resume <run>"))))
     .description("continue a run from what the store holds")
-    .action(resume);
+    .action(loaded(async () => (await import("../commands/runs.js")).resume));
   globals(program.command("errors <run>"))
     .description("list the files that failed, by reason, and those that were left out")
     .option("--reason <reasons>", "only these; several by commas or by repeating it", failureReasons)
     .option("--limit <files>", "files shown of each reason", positiveInteger, 20)
-    .action(errors);
+    .action(loaded(async () => (await import("../commands/errors.js")).errors));
   followFlags(clusterFlags(globals(program.command("retry <run>"))))
     .description("try only the failed files again: of a scoring in place, of a run as a new run")
     .option("--reason <reasons>", "only these; several by commas or by repeating it", failureReasons)
     .option("--run <id>", "id of the new run (default: <run>-retry1)")
     .option("--output <location>", "where the new run's bundle is copied to, besides the store")
-    .action(retry);
+    .action(loaded(async () => (await import("../commands/retry.js")).retry));
 }
 
 /** Of a list by commas, added to what the flag said before. */

@@ -1,8 +1,7 @@
 import { Option, type Command } from "commander";
 import { workerOptionsAtMost, workerQueues } from "@trommel/common";
-import { coordinator, up, worker } from "../commands/serve.js";
-import { defaultOutstandingShards } from "../../coordinator.js";
-import { clusterFlags, globals, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
+import { defaultOutstandingShards } from "../../outstanding-shards.js";
+import { clusterFlags, globals, loaded, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
 
 export function addServers(program: Command): void {
   globals(program.command("coordinator"), "info")
@@ -13,7 +12,7 @@ export function addServers(program: Command): void {
       positiveInteger,
       defaultOutstandingShards,
     )
-    .action(coordinator);
+    .action(loaded(async () => (await import("../commands/serve.js")).coordinator));
   workerFlags(globals(program.command("worker"), "info"))
     .description("serve the work queues")
     .option("--concurrency <shards>", "shards in flight", upTo(workerOptionsAtMost.concurrency), 2)
@@ -27,9 +26,9 @@ export function addServers(program: Command): void {
       100,
     )
     .addOption(new Option("--embedded").hideHelp())
-    .action(worker);
+    .action(loaded(async () => (await import("../commands/serve.js")).worker));
   clusterFlags(globals(program.command("up"), "info"))
     .description("run a local cluster until interrupted: Redis, a coordinator and workers")
     .option("--port <port>", "loopback port of its Redis", upTo(65_535), 6390)
-    .action(up);
+    .action(loaded(async () => (await import("../commands/serve.js")).up));
 }

@@ -71,6 +71,13 @@ export function followFlags(command: Command): Command {
     .option("--no-follow", "return as soon as it is queued");
 }
 
+/** What a command does, loaded when it is given: --help and what the command line refuses need not wait for it. */
+export function loaded<Arguments extends unknown[]>(
+  load: () => Promise<(...given: Arguments) => Promise<void>>,
+): (...given: Arguments) => Promise<void> {
+  return async (...given) => (await load())(...given);
+}
+
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)

@@ -1,6 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { storeGc, storeRemove } from "../commands/store.js";
-import { globals } from "./shared-flags.js";
+import { globals, loaded } from "./shared-flags.js";
 
 export function addStoreCommands(program: Command): void {
   const store = program.command("store").description("see what a store holds in vain, and remove it");
@@ -15,11 +14,11 @@ export function addStoreCommands(program: Command): void {
         .default(age("24h"), "24h"),
     )
     .option("--backbones", "also backbones that no run uses, imported by hand or not")
-    .action(storeGc);
+    .action(loaded(async () => (await import("../commands/store.js")).storeGc));
   globals(store.command("remove <run>"))
     .description("say what a run or scoring takes in the store; with --yes, remove it")
     .option("--yes", "remove it")
-    .action(storeRemove);
+    .action(loaded(async () => (await import("../commands/store.js")).storeRemove));
 }
 
 /** In milliseconds. */

@@ -1,10 +1,8 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { scoreFormat, type ScoreFormat } from "@trommel/common";
 import { imagesPerShardAtMost } from "@trommel/common/recipe/recipe";
-import { predict, score } from "../commands/score.js";
-import { train } from "../commands/train.js";
 import { addRecipeFlags } from "../recipe-flags.js";
-import { clusterFlags, deviceFlags, followFlags, globals, positiveInteger } from "./shared-flags.js";
+import { clusterFlags, deviceFlags, followFlags, globals, loaded, positiveInteger } from "./shared-flags.js";
 
 export function addTrain(program: Command): void {
   const command = program
@@ -16,7 +14,7 @@ export function addTrain(program: Command): void {
       "--output <location>",
       "where the bundle is copied to, besides the store (default: the recipe's variable)",
     )
-    .action(train);
+    .action(loaded(async () => (await import("../commands/train.js")).train));
 }
 
 export function addScore(program: Command): void {
@@ -31,7 +29,7 @@ export function addScore(program: Command): void {
       scoreFormats,
     )
     .option("--shard-size <images>", "images per shard, at most 4096", shardSize, 256)
-    .action(score);
+    .action(loaded(async () => (await import("../commands/score.js")).score));
   deviceFlags(globals(program.command("predict <files...>")))
     .description("classify a few files, without a queue")
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
@@ -39,7 +37,7 @@ export function addScore(program: Command): void {
     .addOption(
       new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
     )
-    .action(predict);
+    .action(loaded(async () => (await import("../commands/score.js")).predict));
 }
 
 function shardSize(text: string): number {
