@@ -149,9 +149,9 @@ const cases: readonly Case[] = [
   },
 ];
 
-const perClass = 5;
+const perClass = 3;
 /** Of each class, for TensorFlow.js takes seconds for a picture. */
-const scoredPerClass = 2;
+const scoredPerClass = 1;
 /** Backbones that are in the store already. */
 const made = new Set<string>();
 

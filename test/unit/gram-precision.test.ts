@@ -67,17 +67,28 @@ describe("float32 products of a Gram matrix", () => {
 
   it("give the same bytes whatever the number of threads", async () => {
     // The last panel of the second has as few rows as any.
-    for (const [dimension, counts] of [
-      [333, [2, 3, 5]],
-      [384, [2, 80]],
+    for (const [dimension, rowCount, counts] of [
+      [333, 1500, [2, 3, 5]],
+      [384, 1500, [2, 80]],
+      // Its first panels are as tall as products that are made in pieces.
+      [1700, 200, [2, 5]],
     ] as const) {
-      const rows = normals(1500 * dimension, 8);
+      const rows = normals(rowCount * dimension, 8);
       const alone = await gramOf(rows, dimension, "float32");
       for (const threads of counts) {
         const threaded = new MatrixProduct({ threads });
         assert.deepEqual(await gramOf(rows, dimension, "float32", threaded), alone);
         await threaded.release();
       }
+    }
+  });
+
+  it("are not made of rows that are not finite, whichever value is not", async () => {
+    const rows = normals(6 * 130, 4);
+    for (const at of [0, 400, rows.length - 1]) {
+      const spoilt = rows.slice();
+      spoilt[at] = Number.NaN;
+      assert.equal((await gramOf(spoilt, 130, "float32")).roundingError, undefined);
     }
   });
 

@@ -67,7 +67,7 @@ describe("JobFeeder", () => {
         assert.ok(queue.peak <= Math.max(unit, atMost), `${queue.peak} of ${atMost} by ${unit}`);
         assert.ok(queue.told.length <= full.filter(Boolean).length);
       }),
-      { numRuns: 40 },
+      { numRuns: 15 },
     );
   });
 

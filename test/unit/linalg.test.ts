@@ -52,9 +52,29 @@ describe("matrix product", () => {
     }
   });
 
+  it("adds a product to what stands, exactly, of rows in one piece and in several", async () => {
+    for (const rows of [5, 1535, 1536, 3000]) {
+      // Small whole numbers, so that every order of additions gives the same.
+      const whole = (length: number, by: number) =>
+        Float32Array.from({ length }, (_, i) => ((i * by) % 7) - 3);
+      const a = { rows, columns: 3, data: whole(rows * 3, 5) };
+      const b = { rows: 5, columns: 3, data: whole(15, 3) };
+      const sum = Float64Array.from({ length: rows * 5 }, (_, i) => i);
+      const expected = sum.map((value, at) => {
+        const [i, j] = [Math.floor(at / 5) * 3, (at % 5) * 3];
+        return [0, 1, 2].reduce((total, k) => total + (a.data[i + k] ?? 0) * (b.data[j + k] ?? 0), value);
+      });
+      await product.addProduct(sum, a, b);
+      assert.deepEqual(sum, expected, `${rows} rows`);
+    }
+  });
+
   it("refuses shapes that do not fit, and a thread count that is none", async () => {
     const a = normals(new SeededRandom(1), [3, 4]);
     await assert.rejects(product.multiply(a, a), isError("internal"));
+    const [tall, wide] = [1600, 600].map((rows) => ({ rows, columns: 1, data: new Float32Array(rows) }));
+    const sum = new Float64Array(1600 * 600);
+    await assert.rejects(product.addProduct(sum, tall!, wide!), isError("internal"));
     assert.throws(() => new MatrixProduct({ threads: 0 }), isError("invalid-argument"));
   });
 });

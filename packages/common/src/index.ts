@@ -94,6 +94,7 @@ export { optimizerRecipe, scheduleRecipe, trainingRecipe } from "./recipe/traini
 export type { OptimizerRecipe, ScheduleRecipe, TrainingRecipe } from "./recipe/training-recipe.js";
 export type { ViewsRecipe } from "./recipe/views-recipe.js";
 export {
+  backboneOptionsAtMost,
   devices,
   engines,
   importOptions,

@@ -52,10 +52,13 @@ export const workerOptions = z
   .strict();
 export type WorkerOptions = z.infer<typeof workerOptions>;
 
+/** The largest values of a backbone's options. */
+export const backboneOptionsAtMost = { inputSize: 4096, pictures: 4096 } as const;
+
 /** What may be said of every backbone; what is left out is the model's, the architecture's or the catalogue's. */
 const backboneChoices = {
   storeUrl: z.string(),
-  inputSize: z.int().min(8).max(4096).optional(),
+  inputSize: z.int().min(8).max(backboneOptionsAtMost.inputSize).optional(),
   normalization: normalization.optional(),
   channelOrder: z.enum(["rgb", "bgr"]).optional(),
   pooling: z.enum(["average", "max"]).optional(),
@@ -104,7 +107,7 @@ export const quantizeOptions = z
     /** Absolute location of the pictures that ranges are measured on. */
     pictures: z.string(),
     /** How many of them. */
-    count: z.int().min(1).max(4096),
+    count: z.int().min(1).max(backboneOptionsAtMost.pictures),
   })
   .strict();
 export type QuantizeOptions = z.infer<typeof quantizeOptions>;

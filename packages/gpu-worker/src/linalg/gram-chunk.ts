@@ -49,7 +49,7 @@ export function columnSumOf(rows: Float32Array, dimension: number): Float64Array
   const sum = new Float64Array(dimension);
   let start = 0;
   // Four rows a pass over the sums, in the order of the rows.
-  for (; start + 4 * dimension <= rows.length; start += 4 * dimension) {
+  for (; start < rows.length && start + 4 * dimension <= rows.length; start += 4 * dimension) {
     const [second, third, fourth] = [start + dimension, start + 2 * dimension, start + 3 * dimension];
     for (let j = 0; j < dimension; j += 1) {
       sum[j] =
@@ -73,9 +73,10 @@ export function fitsFloat32(rows: Float32Array): boolean {
   for (let i = 0; i < rows.length; i += 1) {
     const magnitude = Math.abs(rows[i] as number);
     // The negation is true of what is not a number too.
-    if (!(magnitude <= largest)) largest = magnitude;
+    if (!(magnitude <= largestValue)) return false;
+    if (magnitude > largest) largest = magnitude;
   }
-  return largest <= largestValue && (largest >= leastLargestValue || largest === 0);
+  return largest >= leastLargestValue || largest === 0;
 }
 
 /**

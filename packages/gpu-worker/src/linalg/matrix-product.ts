@@ -97,14 +97,14 @@ export class MatrixProduct {
    * number of threads; in float32 where A has at least {@link leastSingleRows} rows.
    *
    * @param sum [a.rows, b.rows]
-   * @param a at least as tall as `b`
+   * @param a at least as tall as `b`, in pieces too: where it has 1,536 rows or more, `b` has at most 512
    * @throws TrommelError `internal` when the shapes do not fit
    */
   async addProduct(sum: Float64Array, a: Matrix, b: Matrix): Promise<void> {
     const element = elementOf(a);
     if (
       a.columns !== b.columns ||
-      a.rows < b.rows ||
+      Math.min(...pieces(a.rows).map(([start, end]) => end - start)) < b.rows ||
       sum.length !== a.rows * b.rows ||
       elementOf(b) !== element
     ) {

@@ -24,10 +24,10 @@ export type ReduceNote =
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "units"; readonly done: number; readonly total: number };
 
-type Run = (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>;
+type StageFunction = (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>;
 
 /** Each is loaded when it is first asked for: together they take longer than a small run's work. */
-const stages: Readonly<Record<ReduceStage, () => Promise<Run>>> = {
+const stages: Readonly<Record<ReduceStage, () => Promise<StageFunction>>> = {
   normalize: async () => byId((await import("../stages/normalize.js")).normalize),
   gram: async () => {
     const { gram } = await import("../stages/gram.js");
@@ -39,8 +39,19 @@ const stages: Readonly<Record<ReduceStage, () => Promise<Run>>> = {
   close: async () => byId((await import("../stages/close.js")).close),
 };
 
-function byId(stage: (id: string, context: StageContext) => Promise<StageOutcome>): Run {
+function byId(stage: (id: string, context: StageContext) => Promise<StageOutcome>): StageFunction {
   return ({ id }, context) => stage(id, context);
+}
+
+/**
+ * What could not be loaded stays so for this thread's life. So it dies of it, which its caller takes for a reason to try again
+ * in another one.
+ */
+function endThread(thrown: unknown): Promise<never> {
+  setImmediate(() => {
+    throw thrown;
+  });
+  return new Promise(() => undefined);
 }
 
 if (parentPort !== null) {
@@ -60,7 +71,7 @@ if (parentPort !== null) {
         onNote: (text) => tell({ kind: "note", text }),
         onUnits: (done, total) => tell({ kind: "units", done, total }),
       };
-      const stage = await stages[request.stage]();
+      const stage = await stages[request.stage]().catch(endThread);
       return { value: await stage(request, context) };
     },
   });

@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
-import { globals, loaded, positiveInteger, wholeNumber } from "./shared-flags.js";
+import { backboneOptionsAtMost } from "@trommel/common";
+import { globals, loaded, upTo, wholeNumber } from "./shared-flags.js";
 
 export function addBackboneCommands(program: Command): void {
   const backbone = program.command("backbone").description("bring in and look at frozen networks");
@@ -32,7 +33,7 @@ export function addBackboneCommands(program: Command): void {
       "--pictures <prefix>",
       "pictures like those that it will see; ranges are measured on them",
     )
-    .option("--count <pictures>", "how many of them", positiveInteger, 64)
+    .option("--count <pictures>", "how many of them", upTo(backboneOptionsAtMost.pictures), 64)
     .option("--name <name>", "name of the copy (default: the backbone's with -int8)")
     .action(loaded(async () => (await import("../commands/backbone.js")).backboneQuantize));
   globals(backbone.command("ls"))
@@ -50,7 +51,7 @@ function choiceFlags(command: Command): Command {
     .option(
       "--size <pixels>",
       "side of the square input (default: the model's, catalogue's or architecture's)",
-      positiveInteger,
+      upTo(backboneOptionsAtMost.inputSize),
     )
     .option(
       "--normalize <how>",
