@@ -59,7 +59,10 @@ async function features(
   const colour = views.brightness !== 0 || views.contrast !== 0 || views.saturation !== 0;
   const engine = await open(device);
   const extractor = await engine.createExtractor({
-    ...{ backbones, side, viewCount: views.count, colour },
+    backbones,
+    side,
+    viewCount: views.count,
+    colour,
     // As a worker has it: the first view is the picture itself.
     identityFirst: true,
   });

@@ -7,21 +7,16 @@ import {
   canonicalJson,
   decodeGram,
   decodeProjection,
-  encodeFeatureShard,
-  featureFingerprint,
-  featureShardKey,
   openStore,
   recipe,
   runKeys,
-  shardHash,
-  writeWithMarker,
   type ObjectStore,
   type Projection,
-  type RunConfig,
 } from "@trommel/common";
 import type { StageContext } from "@trommel/gpu-worker/stages/context";
 import { gram } from "@trommel/gpu-worker/stages/gram";
 import { solve } from "@trommel/gpu-worker/stages/solve";
+import { extractedRun, putExtractedShard } from "../support/extracted-run.js";
 import { temporaryFolder } from "../support/temp-folder.js";
 
 const root = await temporaryFolder("gram-stage");
@@ -34,23 +29,11 @@ const shardCount = 17;
 /** Positions that validate, in every shard. */
 const validating = [3, 11];
 
-const backbone = { id: "net@0123456789ab", hash: "a".repeat(64), dimension, inputSize: 32 };
-const asked = recipe.parse({
-  backbones: ["net"],
-  views: { count: views },
-  svd: { energy: 0.9, step: 6 },
-});
-const config: RunConfig = {
-  formatVersion: 1,
-  id: "r",
-  dataset: "file:///nowhere",
-  recipe: asked,
-  labels: { classes: ["a", "b"], tableSha256: "0".repeat(64) },
-  export: null,
-  backbones: [backbone],
-  side: 32,
-  fingerprint: featureFingerprint(asked, [backbone.hash], 32),
-};
+const config = extractedRun(
+  recipe.parse({ backbones: ["net"], views: { count: views }, svd: { energy: 0.9, step: 6 } }),
+  dimension,
+  { classes: ["a", "b"], tableSha256: "0".repeat(64) },
+);
 
 describe("gram and solve stages", () => {
   it("keep float32 products where they tell all that is asked for", async () => {
@@ -112,41 +95,19 @@ async function solved(name: string, value: (row: number, column: number) => numb
   await put(keys.listing, { formatVersion: 1, shards: shardCount, ...totals, classes });
   const validation = Array.from({ length: shardCount }, () => validating);
   await put(keys.split, { formatVersion: 2, seed: 0, fraction: 0.1, validation });
-  for (let index = 0; index < shardCount; index += 1) await putShard(store, config, index, value);
+  for (let index = 0; index < shardCount; index += 1) {
+    const files = Array.from({ length: perShard }, (_, i) => `${index}-${String(i).padStart(2, "0")}.jpg`);
+    const first = index * perShard * views;
+    await putExtractedShard(store, config, { index, keys: files }, (row, column) =>
+      value(first + row, column),
+    );
+  }
   const notes: string[] = [];
   const context = contextOf(store, notes);
   for (const index of [0, 1]) await gram("r", index, context);
   await solve("r", context);
   const projection = decodeProjection(await store.get(keys.projection), "p");
   return { store, notes, projection };
-}
-
-async function putShard(
-  store: ObjectStore,
-  config: RunConfig,
-  index: number,
-  value: (row: number, column: number) => number,
-): Promise<void> {
-  const entries = Array.from({ length: perShard }, (_, i) => {
-    return { key: `${index}-${String(i).padStart(2, "0")}.jpg`, sizeBytes: 1, etag: "e" };
-  });
-  const hash = shardHash(entries);
-  await store.put(
-    keys.shard(index),
-    Buffer.from(canonicalJson({ formatVersion: 1, index, hash, entries, skipped: [] })),
-  );
-  const rows = perShard * views;
-  const features = Float32Array.from({ length: rows * dimension }, (_, i) =>
-    value(index * rows + Math.floor(i / dimension), i % dimension),
-  );
-  const image = Int32Array.from({ length: rows }, (_, row) => Math.floor(row / views));
-  const view = Uint8Array.from({ length: rows }, (_, row) => row % views);
-  const bytes = encodeFeatureShard({ dimension, features, image, view }, "f32", {});
-  await writeWithMarker(store, featureShardKey(config.fingerprint, hash), bytes, {
-    rows,
-    ok: perShard,
-    failed: [],
-  });
 }
 
 function contextOf(store: ObjectStore, notes: string[]): StageContext {

@@ -40,6 +40,7 @@ class Queue {
       check: () => Promise.resolve(),
       onFull: () => this.told.push("full"),
       signal: new AbortController().signal,
+      firstLookMs: 1,
     };
   }
 }
@@ -67,7 +68,7 @@ describe("JobFeeder", () => {
         assert.ok(queue.peak <= Math.max(unit, atMost), `${queue.peak} of ${atMost} by ${unit}`);
         assert.ok(queue.told.length <= full.filter(Boolean).length);
       }),
-      { numRuns: 15 },
+      { numRuns: 40 },
     );
   });
 

@@ -6,16 +6,11 @@ import {
   SeededRandom,
   TrommelError,
   canonicalJson,
-  encodeFeatureShard,
-  featureFingerprint,
-  featureShardKey,
   metrics as metricsSchema,
   openStore,
   recipe,
   runKeys,
   sha256Hex,
-  shardHash,
-  writeWithMarker,
   type Metrics,
   type ObjectStore,
   type RecipeInput,
@@ -24,6 +19,7 @@ import {
 import type { StageContext } from "@trommel/gpu-worker/stages/context";
 import { train } from "@trommel/gpu-worker/stages/train";
 import { readLabelledRows } from "@trommel/gpu-worker/stages/training-rows";
+import { extractedRun, putExtractedShard } from "../support/extracted-run.js";
 import { fileHashes, filesBelow } from "../support/file-hashes.js";
 import { temporaryFolder } from "../support/temp-folder.js";
 
@@ -144,7 +140,6 @@ async function planned(
   const store = openStore(join(root, name));
   const put = (key: string, value: unknown) => store.put(key, Buffer.from(canonicalJson(value)));
   const table = { formatVersion: 1, labels: images.map(({ key, label }) => [key, label]) };
-  const hash = "a".repeat(64);
   const resolved = recipe.parse({
     backbones: ["net"],
     views: { count: views },
@@ -153,17 +148,8 @@ async function planned(
     ...asked,
     training: { batchSize: 16, keep: "loss", optimizer: { learningRate: 0.05 }, ...asked.training },
   });
-  const config: RunConfig = {
-    formatVersion: 1,
-    id: "r",
-    dataset: "file:///nowhere",
-    recipe: resolved,
-    labels: { classes: listed, tableSha256: sha256Hex(canonicalJson(table)) },
-    export: null,
-    backbones: [{ id: "net@0123456789ab", hash, dimension, inputSize: 32 }],
-    side: 32,
-    fingerprint: featureFingerprint(resolved, [hash], 32),
-  };
+  const labels = { classes: listed, tableSha256: sha256Hex(canonicalJson(table)) };
+  const config = extractedRun(resolved, dimension, labels);
   await put(keys.config, config);
   await put(keys.labels, table);
   const counts = listed.map((label) => ({ label, images: label === "battery" ? 0 : perClass }));
@@ -175,24 +161,13 @@ async function planned(
 }
 
 async function putShard(store: ObjectStore, config: RunConfig, index: number): Promise<void> {
-  const slice = images.slice(index * perClass, (index + 1) * perClass);
-  const entries = slice.map(({ key }) => ({ key, sizeBytes: 1, etag: "e" }));
-  const hash = shardHash(entries);
-  const shard = { formatVersion: 1, index, hash, entries, skipped: [] };
-  await store.put(keys.shard(index), Buffer.from(canonicalJson(shard)));
+  const shardKeys = images.slice(index * perClass, (index + 1) * perClass).map(({ key }) => key);
   const random = new SeededRandom(index);
-  const rows = slice.length * views;
-  const features = Float32Array.from({ length: rows * dimension }, (_, i) => {
-    const row = Math.floor(i / dimension);
+  await putExtractedShard(store, config, { index, keys: shardKeys }, (row, column) => {
     const image = index * perClass + Math.floor(row / views);
-    if (i % dimension === 0) return image + (row % views) / 4;
+    if (column === 0) return image + (row % views) / 4;
     return (image % 2 === 0 ? 1 : -1) + 2 * random.normal();
   });
-  const image = Int32Array.from({ length: rows }, (_, row) => Math.floor(row / views));
-  const view = Uint8Array.from({ length: rows }, (_, row) => row % views);
-  const bytes = encodeFeatureShard({ dimension, features, image, view }, "f32", {});
-  const outcome = { rows, ok: slice.length, failed: [] };
-  await writeWithMarker(store, featureShardKey(config.fingerprint, hash), bytes, outcome);
 }
 
 function contextOf(

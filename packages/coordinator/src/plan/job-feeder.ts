@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isRedisFull } from "@trommel/common";
 
-/** How soon a feeder looks again whether there is room; doubled with every look in vain. */
-const firstLookMs = 100;
+/** Of {@link FeederOptions}. */
+const defaultFirstLookMs = 100;
 const lookAtMostMs = 1000;
 
 export interface FeederOptions {
@@ -21,6 +21,8 @@ export interface FeederOptions {
   /** Told when Redis is found full, once until it has taken jobs again. */
   readonly onFull: () => void;
   readonly signal: AbortSignal;
+  /** How soon it looks again whether there is room; doubled with every look in vain. @default 100 */
+  readonly firstLookMs?: number;
 }
 
 /**
@@ -34,12 +36,15 @@ export class JobFeeder {
   #queued = 0;
   /** Shards that may be queued before anybody is asked again. */
   #room = 0;
-  #lookMs = firstLookMs;
+  readonly #firstLookMs: number;
+  #lookMs: number;
   #nextLook = 0;
   #toldFull = false;
 
   constructor(options: FeederOptions) {
     this.#options = options;
+    this.#firstLookMs = options.firstLookMs ?? defaultFirstLookMs;
+    this.#lookMs = this.#firstLookMs;
   }
 
   /** Queues the whole units of what is listed, as far as there is room; the first shard of all goes out alone. */
@@ -68,7 +73,7 @@ export class JobFeeder {
         this.#lookMs = Math.min(2 * this.#lookMs, lookAtMostMs);
         return false;
       }
-      this.#lookMs = firstLookMs;
+      this.#lookMs = this.#firstLookMs;
       this.#queued = next;
     }
     return true;

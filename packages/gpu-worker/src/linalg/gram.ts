@@ -8,15 +8,13 @@ import {
   type ChunkMean,
   type GramPrecision,
 } from "./gram-chunk.js";
-import type { Matrix, MatrixProduct } from "./matrix-product.js";
+import { rowsOf, type Matrix, type MatrixProduct } from "./matrix-product.js";
+import { pieces } from "./pieces.js";
 import { mirrorLower } from "./transpose.js";
 
 /** Bounds the copy of the rows; part of the result, for the order of additions decides its last bits. */
 const chunkRows = 2048;
-/**
- * Width of the panels of columns whose products skip what lies above the diagonal; the last is half as wide to one and a half
- * times as wide. Part of the result too.
- */
+/** Width of the panels of columns whose products skip what lies above the diagonal. Part of the result too. */
 const panelColumns = 256;
 
 /**
@@ -30,6 +28,8 @@ export class GramAccumulator {
   readonly #dimension: number;
   readonly #product: MatrixProduct;
   readonly #precision: GramPrecision;
+  /** First column of each panel, and the one behind its last. */
+  readonly #cuts: readonly (readonly [start: number, end: number])[];
   /** Products on and below the diagonal, a panel of columns at a time: [rows from the panel's first column on, its columns]. */
   readonly #panels: Float64Array[];
   readonly #columnSum: Float64Array;
@@ -43,9 +43,8 @@ export class GramAccumulator {
     this.#product = product;
     this.#precision = precision;
     this.#columnSum = new Float64Array(dimension);
-    this.#panels = panelStarts(dimension).map(
-      (start) => new Float64Array((dimension - start) * panelWidth(start, dimension)),
-    );
+    this.#cuts = pieces(dimension, panelColumns);
+    this.#panels = this.#cuts.map(([start, end]) => new Float64Array((dimension - start) * (end - start)));
   }
 
   /**
@@ -83,13 +82,11 @@ export class GramAccumulator {
 
   /** Adds left·rightᵀ. @param left [dimension, inner], as is `right` */
   async #addProducts(left: Matrix, right: Matrix = left): Promise<void> {
-    const dimension = this.#dimension;
-    for (const [index, start] of panelStarts(dimension).entries()) {
-      const panel = rowsOf(right, start, start + panelWidth(start, dimension));
+    for (const [index, [start, end]] of this.#cuts.entries()) {
       await this.#product.addProduct(
         this.#panels[index] as Float64Array,
-        rowsOf(left, start, dimension),
-        panel,
+        rowsOf(left, start, this.#dimension),
+        rowsOf(right, start, end),
       );
     }
   }
@@ -107,8 +104,8 @@ export class GramAccumulator {
     const roundingError = this.#means.length === 0 ? undefined : float32Error * this.#trace();
     await this.#addMeans();
     const products = new Float64Array(dimension * dimension);
-    for (const [index, start] of panelStarts(dimension).entries()) {
-      const width = panelWidth(start, dimension);
+    for (const [index, [start, end]] of this.#cuts.entries()) {
+      const width = end - start;
       const panel = this.#panels[index] as Float64Array;
       for (let i = start; i < dimension; i += 1) {
         const from = (i - start) * width;
@@ -128,28 +125,12 @@ export class GramAccumulator {
 
   #trace(): number {
     let sum = 0;
-    for (const [index, start] of panelStarts(this.#dimension).entries()) {
-      const width = panelWidth(start, this.#dimension);
+    for (const [index, [start, end]] of this.#cuts.entries()) {
+      const width = end - start;
       for (let i = 0; i < width; i += 1) sum += this.#panels[index]?.[i * width + i] ?? 0;
     }
     return sum;
   }
-}
-
-function panelStarts(dimension: number): number[] {
-  return Array.from(
-    { length: Math.max(1, Math.round(dimension / panelColumns)) },
-    (_, i) => i * panelColumns,
-  );
-}
-
-function panelWidth(start: number, dimension: number): number {
-  const rest = dimension - start;
-  return rest < 1.5 * panelColumns ? rest : panelColumns;
-}
-
-function rowsOf({ columns, data }: Matrix, start: number, end: number): Matrix {
-  return { rows: end - start, columns, data: data.subarray(start * columns, end * columns) };
 }
 
 /**

@@ -2,6 +2,7 @@ import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
 import { TrommelError } from "@trommel/common";
 import { GraphBuilder } from "../graph/graph-builder.js";
 import { elementTypeCodes } from "../graph/onnx-proto.js";
+import { pieces } from "./pieces.js";
 import { transposeInto } from "./transpose.js";
 
 /** A dense matrix, row-major. */
@@ -102,9 +103,10 @@ export class MatrixProduct {
    */
   async addProduct(sum: Float64Array, a: Matrix, b: Matrix): Promise<void> {
     const element = elementOf(a);
+    const parts = pieces(a.rows, rowsAtOnce);
     if (
       a.columns !== b.columns ||
-      Math.min(...pieces(a.rows).map(([start, end]) => end - start)) < b.rows ||
+      parts.some(([start, end]) => end - start < b.rows) ||
       sum.length !== a.rows * b.rows ||
       elementOf(b) !== element
     ) {
@@ -118,11 +120,10 @@ export class MatrixProduct {
     const threads = element === "float32" ? Math.min(this.#threads, singleThreadsAtMost) : this.#threads;
     const session = await this.#session(`add ${element}`, () => addProductGraph(element), threads);
     const right = tensorOf(b);
-    for (const [start, end] of pieces(a.rows)) {
-      const rows = a.data.subarray(start * a.columns, end * a.columns);
+    for (const [start, end] of parts) {
       const total = new Tensor("float64", sum.subarray(start * b.rows, end * b.rows), [end - start, b.rows]);
       // Input and output share memory: the addition, the graph's last step, reads each value just before it writes it.
-      await session.run({ a: new Tensor(rows, [end - start, a.columns]), b: right, sum: total }, { total });
+      await session.run({ a: tensorOf(rowsOf(a, start, end)), b: right, sum: total }, { total });
     }
   }
 
@@ -149,13 +150,9 @@ export class MatrixProduct {
   }
 }
 
-/** From where to where rows are taken; the last piece has half as many to one and a half times as many as the others. */
-function pieces(rows: number): [start: number, end: number][] {
-  const count = Math.max(1, Math.round(rows / rowsAtOnce));
-  return Array.from({ length: count }, (_, i) => [
-    i * rowsAtOnce,
-    i === count - 1 ? rows : (i + 1) * rowsAtOnce,
-  ]);
+/** Some rows of a matrix, in place. */
+export function rowsOf({ columns, data }: Matrix, start: number, end: number): Matrix {
+  return { rows: end - start, columns, data: data.subarray(start * columns, end * columns) };
 }
 
 function tensorOf({ rows, columns, data }: Matrix): Tensor {

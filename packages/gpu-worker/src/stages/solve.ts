@@ -38,8 +38,7 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
     const { bytes } = await readInput(store, keys.gram(index));
     return decodeGram(bytes, keys.gram(index));
   });
-  const { rowCount } = merged;
-  if (rowCount === 0) {
+  if (merged.rowCount === 0) {
     throw new TrommelError(
       "bad-dataset",
       `failed to compute the SVD of ${runId}: there is no row of embeddings, for none of its files could be read. ${mendAdvice(runId)}`,
@@ -57,11 +56,9 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
     }
     context.onNote(`${projection.components} components keep ${(100 * projection.energyKept).toFixed(1)} %`);
     const { components, energyKept } = projection;
-    await commitOnce(() =>
-      writeWithMarker(store, keys.projection, encodeProjection(projection), {
-        ...{ components, energyKept, rows: rowCount },
-      }),
-    );
+    const counts = { components, energyKept, rows: merged.rowCount };
+    const bytes = encodeProjection(projection);
+    await commitOnce(() => writeWithMarker(store, keys.projection, bytes, counts));
   } finally {
     await product.release();
   }

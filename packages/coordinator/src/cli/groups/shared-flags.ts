@@ -3,6 +3,9 @@ import { devices, engines, inFlightDefaults, workerOptionsAtMost as atMost } fro
 
 /** Flags that several commands share, declared once. */
 
+/** A local cluster of more is a slip of the hand, and would take the machine down. */
+const workersAtMost = 64;
+
 const logLevels = ["debug", "info", "warn", "error", "silent"];
 
 /** Flags of every command. */
@@ -28,7 +31,7 @@ export function clusterFlags(command: Command): Command {
     command.option(
       "--workers <count>",
       "workers of the embedded cluster (default: one a core, at most 4)",
-      workerCount,
+      upTo(workersAtMost, " on one machine; 'trommel worker' adds more from others"),
     ),
   ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", upTo(atMost.concurrency));
 }
@@ -85,11 +88,14 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
-/** @returns reads a whole number from one to `most` */
-export function upTo(most: number): (text: string) => number {
+/**
+ * @param why ends the sentence "at most 64…" that a larger one gets
+ * @returns reads a whole number from one to `most`
+ */
+export function upTo(most: number, why = ""): (text: string) => number {
   return (text) => {
     const value = positiveInteger(text);
-    if (value > most) throw new InvalidArgumentError(`at most ${most}.`);
+    if (value > most) throw new InvalidArgumentError(`at most ${most}${why}.`);
     return value;
   };
 }
@@ -98,18 +104,5 @@ export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
     throw new InvalidArgumentError("it is not a whole number from zero.");
-  return value;
-}
-
-/** A local cluster of more is a slip of the hand, and would take the machine down. */
-const workersAtMost = 64;
-
-function workerCount(text: string): number {
-  const value = positiveInteger(text);
-  if (value > workersAtMost) {
-    throw new InvalidArgumentError(
-      `at most ${workersAtMost} on one machine; 'trommel worker' adds more from others.`,
-    );
-  }
   return value;
 }

@@ -2,7 +2,15 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { scoreFormat, type ScoreFormat } from "@trommel/common";
 import { imagesPerShardAtMost } from "@trommel/common/recipe/recipe";
 import { addRecipeFlags } from "../recipe-flags.js";
-import { clusterFlags, deviceFlags, followFlags, globals, loaded, positiveInteger } from "./shared-flags.js";
+import {
+  clusterFlags,
+  deviceFlags,
+  followFlags,
+  globals,
+  loaded,
+  positiveInteger,
+  upTo,
+} from "./shared-flags.js";
 
 export function addTrain(program: Command): void {
   const command = program
@@ -28,7 +36,12 @@ export function addScore(program: Command): void {
       "csv, result or kaggle beside jsonl; several by commas or by repeating it (default: the model's)",
       scoreFormats,
     )
-    .option("--shard-size <images>", "images per shard, at most 4096", shardSize, 256)
+    .option(
+      "--shard-size <images>",
+      "images per shard, at most 4096",
+      upTo(imagesPerShardAtMost, " go into a shard"),
+      256,
+    )
     .action(loaded(async () => (await import("../commands/score.js")).score));
   deviceFlags(globals(program.command("predict <files...>")))
     .description("classify a few files, without a queue")
@@ -38,13 +51,6 @@ export function addScore(program: Command): void {
       new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
     )
     .action(loaded(async () => (await import("../commands/score.js")).predict));
-}
-
-function shardSize(text: string): number {
-  const value = positiveInteger(text);
-  if (value > imagesPerShardAtMost)
-    throw new InvalidArgumentError(`at most ${imagesPerShardAtMost} go into a shard.`);
-  return value;
 }
 
 /** Of a list by commas, added to what the flag said before. */
