@@ -1,4 +1,4 @@
-/** Imports go one way: coordinator -> common <- gpu-worker, and inside the worker main -> job-router -> stages -> the rest. */
+/** Imports go one way: trommel -> coordinator -> common <- gpu-worker, and inside the worker main -> worker -> stages -> the rest. */
 const inner = "image|graph|backbone|linalg|head|report";
 // Another package is reached by its name, which resolves to what its sources are compiled to.
 const source = "(src|dist)";
@@ -11,25 +11,25 @@ module.exports = {
       name: "common-imports-nobody",
       severity: "error",
       from: { path: "^packages/common/src" },
-      to: { path: "^packages/(coordinator|gpu-worker)/" },
+      to: { path: "^packages/(coordinator|gpu-worker|trommel)/" },
     },
     {
       name: "coordinator-has-no-ml-runtime",
       severity: "error",
       from: { path: "^packages/coordinator/src" },
-      to: { path: "^packages/gpu-worker/|node_modules/(onnxruntime-node|@tensorflow|sharp)/" },
+      to: { path: "^packages/(gpu-worker|trommel)/|node_modules/(onnxruntime-node|@tensorflow|sharp)/" },
     },
     {
       name: "worker-does-not-import-coordinator",
       severity: "error",
       from: { path: "^packages/gpu-worker/src" },
-      to: { path: "^packages/coordinator/" },
+      to: { path: "^packages/(coordinator|trommel)/" },
     },
     {
       name: "stages-are-the-only-callers-downwards",
       severity: "error",
       from: { path: `^packages/gpu-worker/src/(${inner})/` },
-      to: { path: `^packages/gpu-worker/${source}/(stages|threads|main|worker|job-router|job-processor)\\b` },
+      to: { path: `^packages/gpu-worker/${source}/(stages|threads|worker|commands|main)\\b` },
     },
     {
       name: "head-backbone-and-linalg-import-only-graph",
@@ -54,7 +54,7 @@ module.exports = {
       severity: "error",
       from: {
         path: "^packages/gpu-worker/src",
-        pathNot: "^packages/gpu-worker/src/graph/onnx-runtime\\.ts$",
+        pathNot: "^packages/gpu-worker/src/graph/onnx/onnx-runtime\\.ts$",
       },
       to: { path: "node_modules/onnxruntime-node/", dependencyTypesNot: ["type-only"] },
     },

@@ -27,5 +27,5 @@ USER node
 HEALTHCHECK --interval=15s --timeout=10s --start-period=20s --retries=4 \
     CMD ["node", "infra/docker/check-redis.mjs"]
 # Node.js is the process that gets SIGTERM (exec form).
-ENTRYPOINT ["node", "packages/coordinator/bin/trommel.js"]
+ENTRYPOINT ["node", "packages/trommel/bin/trommel.js"]
 CMD ["coordinator"]

@@ -52,5 +52,5 @@ USER node
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 \
     CMD ["node", "infra/docker/check-redis.mjs"]
 # NVIDIA's own entry point only prints a banner; without it Node.js is the process that gets SIGTERM.
-ENTRYPOINT ["node", "packages/coordinator/bin/trommel.js"]
+ENTRYPOINT ["node", "packages/trommel/bin/trommel.js"]
 CMD ["worker", "--device", "cuda"]

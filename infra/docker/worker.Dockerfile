@@ -25,5 +25,5 @@ USER node
 HEALTHCHECK --interval=15s --timeout=10s --start-period=20s --retries=4 \
     CMD ["node", "infra/docker/check-redis.mjs"]
 # Node.js is the process that gets SIGTERM (exec form); the worker then drains the shard it is at.
-ENTRYPOINT ["node", "packages/coordinator/bin/trommel.js"]
+ENTRYPOINT ["node", "packages/trommel/bin/trommel.js"]
 CMD ["worker", "--device", "cpu"]

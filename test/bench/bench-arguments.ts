@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { devices, messageOf, TrommelError, type Device } from "@trommel/common";
-import { architectureDefaults } from "@trommel/gpu-worker/backbone/zoo/architectures";
+import { architectureDefaults } from "#gpu-worker/backbone/zoo/architectures";
 
 /** Which device, and how much work; smaller than by default, it shows on any machine that the bench runs. */
 export interface GpuArguments {

@@ -7,11 +7,11 @@ import {
   type Device,
   type RecipeInput,
 } from "@trommel/common";
-import { Session } from "@trommel/coordinator/cli/session";
-import { startLocalCluster, type LocalCluster } from "@trommel/coordinator/cluster/local-cluster";
-import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
-import { resolveRun, resolveScoring } from "@trommel/coordinator/run-control/resolve-run";
-import { readResult, startAttempt, type Subject } from "@trommel/coordinator/run-control/run-state";
+import { Session } from "#trommel/cli/session";
+import { startLocalCluster, type LocalCluster } from "#trommel/cluster/local-cluster";
+import { JobProducer } from "#coordinator/run-control/job-producer";
+import { resolveRun, resolveScoring } from "#coordinator/resolve/resolve-run";
+import { readResult, startAttempt, type Subject } from "#coordinator/run-control/run-state";
 import { z } from "zod";
 import { machineBusySeconds, processCpuSeconds } from "./process-usage.js";
 

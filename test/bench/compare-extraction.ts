@@ -1,7 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { recipe as recipeSchema, type RecipeInput } from "@trommel/common";
-import { drawViews } from "@trommel/gpu-worker/image/view";
+import { drawViews } from "#gpu-worker/image/views/view";
 import { BenchCluster } from "./bench-cluster.js";
 import { takeTurns, type Comparison, type Turn } from "./comparison.js";
 import { copyPictures, labelledFiles, type Material } from "./material.js";

@@ -7,8 +7,8 @@ import {
   type Device,
   type RecipeInput,
 } from "@trommel/common";
-import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
-import { viewsPerBatch } from "@trommel/gpu-worker/worker";
+import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
+import { viewsPerBatch } from "#gpu-worker/worker/worker";
 import { BenchCluster, type Throughput } from "./bench-cluster.js";
 import { comparisonRow } from "./comparison-row.js";
 import { gpuName, whileWatched, type GpuUsage } from "./gpu-usage.js";

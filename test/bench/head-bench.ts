@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { SeededRandom, headRecipe, trainingRecipe } from "@trommel/common";
-import type { RowSet } from "@trommel/gpu-worker/head/row-set";
-import { trainHead } from "@trommel/gpu-worker/head/train-head";
+import type { RowSet } from "#gpu-worker/head/model/row-set";
+import { trainHead } from "#gpu-worker/head/train-head";
 import { z } from "zod";
 import { comparisonRow } from "./comparison-row.js";
 import { runPeer, type Missing } from "./peer.js";

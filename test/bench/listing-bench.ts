@@ -12,8 +12,8 @@ import {
   scoringKeys,
   type ObjectStore,
 } from "@trommel/common";
-import { startEmbeddedRedis } from "@trommel/coordinator/cluster/embedded-redis";
-import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
+import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
+import { JobProducer } from "#coordinator/run-control/job-producer";
 import type { Redis } from "ioredis";
 import { BenchChild } from "./child.js";
 import { comparisonRow } from "./comparison-row.js";

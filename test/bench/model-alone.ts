@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { bundleFiles, bundleManifest, type Device, type Recipe } from "@trommel/common";
-import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
-import type { Engine, ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
-import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
-import { drawViews } from "@trommel/gpu-worker/image/view";
+import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
+import type { Engine, ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
+import { drawViews } from "#gpu-worker/image/views/view";
 import { labelledFiles } from "./material.js";
 import { readExtraction, type ExtractionWork, type ModelWork } from "./model-work.js";
 

@@ -5,9 +5,9 @@ import {
   type Recipe,
   type RecipeInput,
 } from "@trommel/common";
-import type { ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
-import { hasColour } from "@trommel/gpu-worker/image/view";
-import { loadBackbones } from "@trommel/gpu-worker/stages/load-backbones";
+import type { ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
+import { hasColour } from "#gpu-worker/image/views/view";
+import { loadBackbones } from "#gpu-worker/stages/inputs/load-backbones";
 
 /** What is computed: a recipe's extraction, or the model of a bundle. */
 export type ModelWork = ExtractionWork | { readonly kind: "bundle"; readonly folder: string };

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { outputKeys, runConfig, runKeys } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
+import { parseSealedAs } from "#common/codec/sealed-json";
 import { z } from "zod";
 import { comparisonRow } from "./comparison-row.js";
 import type { Material } from "./material.js";

@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { bundleFiles, bundleManifest, type Recipe } from "@trommel/common";
-import { sessionOptions } from "@trommel/gpu-worker/backbone/engines/onnx-provider";
-import { buildExtractionGraph } from "@trommel/gpu-worker/graph/extraction-graph";
-import { picturesPerRun } from "@trommel/gpu-worker/graph/slices";
-import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
-import { drawViews } from "@trommel/gpu-worker/image/view";
-import { viewsPerBatch } from "@trommel/gpu-worker/worker";
+import { sessionOptions } from "#gpu-worker/backbone/engines/onnx-provider";
+import { buildExtractionGraph } from "#gpu-worker/graph/extraction-graph";
+import { picturesPerRun } from "#gpu-worker/graph/slices";
+import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
+import { drawViews } from "#gpu-worker/image/views/view";
+import { viewsPerBatch } from "#gpu-worker/worker/worker";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { labelledFiles } from "./material.js";
 import { readExtraction, type ModelWork } from "./model-work.js";

@@ -1,8 +1,8 @@
 import { recipe as recipeSchema } from "@trommel/common";
-import { GramAccumulator } from "@trommel/gpu-worker/linalg/gram";
-import { gramPrecision } from "@trommel/gpu-worker/linalg/gram-precision";
-import { isSettled, solveProjection } from "@trommel/gpu-worker/linalg/gram-to-projection";
-import { MatrixProduct } from "@trommel/gpu-worker/linalg/matrix-product";
+import { GramAccumulator } from "#gpu-worker/linalg/gram/gram";
+import { gramPrecision } from "#gpu-worker/linalg/gram/gram-precision";
+import { isSettled, solveProjection } from "#gpu-worker/linalg/gram-to-projection";
+import { MatrixProduct } from "#gpu-worker/linalg/matrix-product";
 import { readNpy, writeNpy } from "./npy-file.js";
 import { peakResidentMiB } from "./process-usage.js";
 

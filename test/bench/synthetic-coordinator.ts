@@ -3,7 +3,7 @@
  * serves, and ends when its channel closes. Its options come as JSON in the first argument.
  */
 import { openStore } from "@trommel/common";
-import { startCoordinator } from "@trommel/coordinator/coordinator";
+import { startCoordinator } from "#coordinator/coordinator";
 import { pino } from "pino";
 import { SyntheticSource, type SyntheticKeys } from "./synthetic-source.js";
 

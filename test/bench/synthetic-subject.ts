@@ -9,8 +9,8 @@ import {
   sha256Hex,
   type ObjectStore,
 } from "@trommel/common";
-import type { JobProducer } from "@trommel/coordinator/run-control/job-producer";
-import { startAttempt } from "@trommel/coordinator/run-control/run-state";
+import type { JobProducer } from "#coordinator/run-control/job-producer";
+import { startAttempt } from "#coordinator/run-control/run-state";
 
 /**
  * Runs and scorings whose pictures and models nobody looks at. Their configurations are written as `resolveRun` and `resolveScoring`

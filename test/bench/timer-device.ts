@@ -1,5 +1,5 @@
-import type { StageDevice } from "@trommel/gpu-worker/stages/context";
-import type { ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
+import type { StageDevice } from "#gpu-worker/stages/context";
+import type { ViewBatch } from "#gpu-worker/backbone/engines/engine";
 
 /**
  * A device that is a timer: it takes batches in order, one at a time, and has each for as long as a rate says. What waits

@@ -8,14 +8,14 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectRedis, openStore } from "@trommel/common";
-import { collectSeldom } from "@trommel/gpu-worker/collect-seldom";
-import { createPictureBudgets } from "@trommel/gpu-worker/image/picture-budgets";
-import type { Picture, PictureStreamOptions } from "@trommel/gpu-worker/image/picture-stream";
-import { createProcessor } from "@trommel/gpu-worker/job-processor";
-import { startQueueWorker } from "@trommel/gpu-worker/queue-worker";
-import { RowLibraries } from "@trommel/gpu-worker/stages/row-library";
-import { ThreadClient } from "@trommel/gpu-worker/threads/thread-rpc";
-import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
+import { collectSeldom } from "#gpu-worker/worker/heap-growth";
+import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
+import type { Picture, PictureStreamOptions } from "#gpu-worker/image/read/picture-stream";
+import { createProcessor } from "#gpu-worker/worker/job-processor";
+import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
+import { RowLibraries } from "#gpu-worker/stages/reuse/row-library";
+import { ThreadClient } from "#gpu-worker/threads/thread-rpc";
+import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import { pino } from "pino";
 import { syntheticBackbone } from "./synthetic-subject.js";
 import { TimerDevice } from "./timer-device.js";

@@ -7,7 +7,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../.
 
 /** Runs one command of the real CLI, on a cluster of its own where it needs one. @returns what it prints with --json */
 export async function trommel(...args: string[]): Promise<unknown> {
-  const bin = path.join(root, "packages/coordinator/bin/trommel.js");
+  const bin = path.join(root, "packages/trommel/bin/trommel.js");
   const environment: NodeJS.ProcessEnv = { ...process.env };
   delete environment["TROMMEL_REDIS_URL"];
   delete environment["TROMMEL_STORE"];

@@ -1,6 +1,6 @@
 import { canonicalJson, openStore, outputKeys, sha256Hex } from "@trommel/common";
-import { scoringSuccess } from "@trommel/common/artefacts/scoring-output";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
+import { scoringSuccess } from "#common/artefacts/results/scoring-output";
+import { parseSealedAs } from "#common/codec/sealed-json";
 import { z } from "zod";
 
 /** What a round is called by. */

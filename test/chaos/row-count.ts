@@ -11,9 +11,9 @@ import {
   shard as shardSchema,
   type ObjectStore,
 } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { errorLine } from "@trommel/common/artefacts/ledger";
-import { scoreRow } from "@trommel/common/artefacts/bundle";
+import { parseSealedAs } from "#common/codec/sealed-json";
+import { errorLine } from "#common/artefacts/shards/ledger";
+import { scoreRow } from "#common/artefacts/results/bundle";
 
 /** How often each file was accounted for, against how often it has to be: once. */
 export interface RowCount {

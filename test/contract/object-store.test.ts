@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
-import { openStore } from "@trommel/common/store/open-store";
+import { openStore } from "#common/store/open-store";
 import { asStream } from "../support/as-stream.js";
 import { type FaultyS3, startFaultyS3 } from "../support/faulty-s3.js";
 import { type Radosgw, startRadosgw, whyNoRadosgw } from "../support/radosgw.js";

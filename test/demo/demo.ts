@@ -53,7 +53,7 @@ async function trommel(...args: string[]): Promise<unknown> {
   process.stderr.write(
     `demo: npx trommel ${args.map((arg) => (path.isAbsolute(arg) ? shown(arg) : arg)).join(" ")}\n`,
   );
-  const bin = path.join(root, "packages/coordinator/bin/trommel.js");
+  const bin = path.join(root, "packages/trommel/bin/trommel.js");
   const environment = { ...process.env, TROMMEL_STORE: path.join(folder, "store") };
   delete (environment as NodeJS.ProcessEnv)["TROMMEL_REDIS_URL"];
   const child = spawn(process.execPath, [bin, ...args, "--json"], {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { decodeFeatureShard, type FailedRow, type Ledger } from "@trommel/common";
-import { errorLine } from "@trommel/common/artefacts/ledger";
+import { errorLine } from "#common/artefacts/shards/ledger";
 import { trommelJson } from "../support/cli.js";
 import { crashPreload, marked } from "../support/crash-marks.js";
 import { drawDataset, writeFiles } from "../support/dataset.js";

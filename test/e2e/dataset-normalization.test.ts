@@ -13,8 +13,8 @@ import {
   type BundleManifest,
   type Normalization,
 } from "@trommel/common";
-import { scoreRow } from "@trommel/common/artefacts/bundle";
-import { decodeSafetensors } from "@trommel/common/codec/safetensors";
+import { scoreRow } from "#common/artefacts/results/bundle";
+import { decodeSafetensors } from "#common/codec/safetensors";
 import * as ort from "onnxruntime-node";
 import sharp from "sharp";
 import { RunningCli, trommel, trommelJson } from "../support/cli.js";

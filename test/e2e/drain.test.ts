@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
-import { ShardTrial } from "@trommel/common/jobs/shard-trial";
+import { ShardTrial } from "#common/jobs/shard-trial";
 import { Redis } from "ioredis";
 import { RunningCli, trommelJson } from "../support/cli.js";
 import { crashPreload, marked } from "../support/crash-marks.js";

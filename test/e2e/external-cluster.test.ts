@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openStore, ReleaseStack, type Ledger, type ObjectStore } from "@trommel/common";
-import { scoreRow } from "@trommel/common/artefacts/bundle";
+import { scoreRow } from "#common/artefacts/results/bundle";
 import { Redis } from "ioredis";
 import { RunningCli, trommel, trommelJson } from "../support/cli.js";
 import { drawDataset, drawUnlabelled } from "../support/dataset.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it, type TestContext } from "node:test";
-import { findMarker } from "@trommel/common/codec/marker";
+import { findMarker } from "#common/codec/marker";
 import { openStore, ReleaseStack, sha256Hex } from "@trommel/common";
 import { onlyJsonObject, trommel, trommelJson } from "../support/cli.js";
 import { drawDataset, writeFiles } from "../support/dataset.js";

@@ -12,7 +12,7 @@ import {
   runConfig,
   type errorCodes,
 } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
+import { parseSealedAs } from "#common/codec/sealed-json";
 import { onlyJsonObject, trommel, trommelJson } from "../support/cli.js";
 import { drawDataset, writeFiles, type Pictures } from "../support/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";

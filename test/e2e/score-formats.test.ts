@@ -3,7 +3,7 @@ import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { bundleFiles, bundleManifest, metrics, sha256Hex } from "@trommel/common";
-import { scoreCounts, scoringSuccess, type ScoreCounts } from "@trommel/common/artefacts/scoring-output";
+import { scoreCounts, scoringSuccess, type ScoreCounts } from "#common/artefacts/results/scoring-output";
 import { trommel, trommelJson } from "../support/cli.js";
 import { parseCsv } from "../support/csv.js";
 import { badFiles, drawDataset, writeFiles, type Pictures } from "../support/dataset.js";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import { decodeModel } from "@trommel/gpu-worker/graph/onnx-model";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import { decodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import { relativeDifference, runOnnx } from "../support/layers-reference.js";
 import { sequentialFiles, type PlainLayer, type PlainWeight } from "../support/layers-files.js";
 

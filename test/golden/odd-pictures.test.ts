@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { type ResolvedDecodeRecipe, decodeImage } from "@trommel/gpu-worker/image/decode-image";
+import { type ResolvedDecodeRecipe, decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { z } from "zod";
 
 /** Files of every odd kind against pixels that another implementation, or arithmetic, says they have (odd-pictures.py). */

@@ -14,9 +14,9 @@ import {
   scoringKeys,
   type JobPayload,
 } from "@trommel/common";
-import { flowOf } from "@trommel/common/jobs/run-rules";
-import { startCoordinator } from "@trommel/coordinator/coordinator";
-import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
+import { flowOf } from "#common/jobs/run-rules";
+import { startCoordinator } from "#coordinator/coordinator";
+import { JobProducer } from "#coordinator/run-control/job-producer";
 import { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { pino } from "pino";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
-import type { ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
-import { type ResolvedDecodeRecipe, decodeImage } from "@trommel/gpu-worker/image/decode-image";
-import { drawViews } from "@trommel/gpu-worker/image/view";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
+import type { ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import { type ResolvedDecodeRecipe, decodeImage } from "#gpu-worker/image/decode/decode-image";
+import { drawViews } from "#gpu-worker/image/views/view";
 import { sharedBackbone, sharedData, sharedPhotographs } from "../support/shared-data.js";
 
 const data = sharedData();

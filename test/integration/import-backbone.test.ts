@@ -14,10 +14,10 @@ import {
   resolveBackbone,
   type ObjectStore,
 } from "@trommel/common";
-import { openBackboneSource, type BackboneSource } from "@trommel/gpu-worker/backbone/backbone-source";
-import { checkParity } from "@trommel/gpu-worker/backbone/check-parity";
-import { importBackbone } from "@trommel/gpu-worker/backbone/import-backbone";
-import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
+import { openBackboneSource, type BackboneSource } from "#gpu-worker/backbone/download/backbone-source";
+import { checkParity } from "#gpu-worker/backbone/import/check-parity";
+import { importBackbone } from "#gpu-worker/backbone/import/import-backbone";
+import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
 import {
   loadReference,
   relativeDifference,

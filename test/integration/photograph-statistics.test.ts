@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { recipe } from "@trommel/common";
-import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
-import { PixelSums } from "@trommel/gpu-worker/image/pixel-sums";
-import { statisticsToNormalization } from "@trommel/gpu-worker/image/statistics-to-normalization";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
+import { PixelSums } from "#gpu-worker/image/statistics/pixel-sums";
+import { statisticsToNormalization } from "#gpu-worker/image/statistics/statistics-to-normalization";
 import sharp from "sharp";
 import { sharedData, sharedPhotographs } from "../support/shared-data.js";
 

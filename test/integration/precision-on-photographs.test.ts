@@ -3,12 +3,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, TrommelError, type ObjectStore } from "@trommel/common";
-import { readBackboneModel, resolveBackbone } from "@trommel/common/artefacts/backbone-catalog";
-import { CheckedModel } from "@trommel/gpu-worker/backbone/run-model";
-import { storeBackbone } from "@trommel/gpu-worker/backbone/store-backbone";
-import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
-import { quantizeStored } from "@trommel/gpu-worker/quantize-command";
-import { loadBackbones } from "@trommel/gpu-worker/stages/load-backbones";
+import { readBackboneModel, resolveBackbone } from "#common/artefacts/backbones/stored-backbones";
+import { CheckedModel } from "#gpu-worker/backbone/import/checked-model";
+import { storeBackbone } from "#gpu-worker/backbone/import/store-backbone";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
+import { quantizeStored } from "#gpu-worker/commands/quantize-command";
+import { loadBackbones } from "#gpu-worker/stages/inputs/load-backbones";
 import { sharedBackbone, sharedData, sharedPhotographs } from "../support/shared-data.js";
 import { temporaryFolder } from "../support/temp-folder.js";
 

@@ -12,12 +12,12 @@ import {
   sha256Hex,
   type BackboneSpec,
 } from "@trommel/common";
-import { encodeSafetensors } from "@trommel/common/codec/safetensors";
-import { openBackboneSource } from "@trommel/gpu-worker/backbone/backbone-source";
-import { importBackbone } from "@trommel/gpu-worker/backbone/import-backbone";
-import { randomBackbone } from "@trommel/gpu-worker/backbone/random-backbone";
-import { zooNetwork } from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { randomWeights } from "@trommel/gpu-worker/backbone/zoo/random-weights";
+import { encodeSafetensors } from "#common/codec/safetensors";
+import { openBackboneSource } from "#gpu-worker/backbone/download/backbone-source";
+import { importBackbone } from "#gpu-worker/backbone/import/import-backbone";
+import { randomBackbone } from "#gpu-worker/backbone/import/random-backbone";
+import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
+import { randomWeights } from "#gpu-worker/backbone/zoo/random-weights";
 import { onlyJsonObject, trommel } from "../support/cli.js";
 import { sendRange, serveFiles } from "../support/file-server.js";
 import { writeKerasH5 } from "../support/keras-h5-writer.js";

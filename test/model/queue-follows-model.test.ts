@@ -10,13 +10,13 @@ import {
   type JobPayload,
   type QueueName,
 } from "@trommel/common";
-import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
-import { flowOf } from "@trommel/common/jobs/run-rules";
-import { treatmentAfter, workerDeathsAtMost } from "@trommel/common/jobs/worker-deaths";
-import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
-import { emptyRun, step } from "@trommel/coordinator/run-control/run-model";
-import { add, completeJob, failJob, waitAgain } from "@trommel/coordinator/run-control/run-model-queue";
-import type { ModelJob, RunModel } from "@trommel/coordinator/run-control/run-model-state";
+import { holdsLock, isQueued } from "#common/jobs/job-lock";
+import { flowOf } from "#common/jobs/run-rules";
+import { treatmentAfter, workerDeathsAtMost } from "#common/jobs/worker-deaths";
+import { JobProducer } from "#coordinator/run-control/job-producer";
+import { emptyRun, step } from "./run-model.js";
+import { add, completeJob, failJob, waitAgain } from "./run-model-queue.js";
+import type { ModelJob, RunModel } from "./run-model-state.js";
 import { Queue, UnrecoverableError, Worker, type Job } from "bullmq";
 import { startRedisServer, type TestRedis } from "../support/redis-server.js";
 import { waitUntil } from "../support/wait-until.js";

@@ -1,6 +1,6 @@
 import { canonicalJson, jobId, TrommelError, type JobPayload } from "@trommel/common";
-import { barrierOf } from "@trommel/common/jobs/run-rules";
-import { shardsPerBulk } from "./job-producer.js";
+import { barrierOf } from "#common/jobs/run-rules";
+import { shardsPerBulk } from "#coordinator/run-control/job-producer";
 import { add, going, refuseIfOver } from "./run-model-queue.js";
 import type { Holder, ModelShard, Plan, RunModel } from "./run-model-state.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { emptyRun, phaseOfModel, step, type ModelEvent } from "@trommel/coordinator/run-control/run-model";
-import type { ModelRules, RunModel } from "@trommel/coordinator/run-control/run-model-state";
+import { emptyRun, phaseOfModel, step, type ModelEvent } from "./run-model.js";
+import type { ModelRules, RunModel } from "./run-model-state.js";
 import fc from "fast-check";
 
 /** What must hold of every run, whatever happens to it, written down apart from the model that is held to it. */

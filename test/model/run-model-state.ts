@@ -6,8 +6,8 @@ import {
   isAttemptOver,
   phaseOf,
   type SubjectKind,
-} from "@trommel/common/jobs/run-rules";
-import { treatmentAfter } from "@trommel/common/jobs/worker-deaths";
+} from "#common/jobs/run-rules";
+import { treatmentAfter } from "#common/jobs/worker-deaths";
 
 /**
  * A state of the model is the truth (what stands in the store), the disposable (jobs and board in Redis) and the processes

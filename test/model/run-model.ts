@@ -1,6 +1,6 @@
 import { jobId, TrommelError, type JobPayload } from "@trommel/common";
-import type { FlowStage, RunPhase, SubjectKind } from "@trommel/common/jobs/run-rules";
-import { tooManyDeaths } from "@trommel/common/jobs/worker-deaths";
+import type { FlowStage, RunPhase, SubjectKind } from "#common/jobs/run-rules";
+import { tooManyDeaths } from "#common/jobs/worker-deaths";
 import { add, failed, jobOf, waitAgain, without } from "./run-model-queue.js";
 import { advance } from "./run-model-stages.js";
 import { modelRules, type Holder, type ModelJob, type ModelRules, type RunModel } from "./run-model-state.js";

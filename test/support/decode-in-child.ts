@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { recipe } from "@trommel/common";
-import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 
 /** Decodes files in a process of their own, which then knows how much memory that took at its height. */
 

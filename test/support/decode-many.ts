@@ -3,9 +3,9 @@
  * resident set. Arguments: file, pictures, MiB of pixels in flight or `unbounded`.
  */
 import { readFile } from "node:fs/promises";
-import { createPictureBudgets } from "@trommel/gpu-worker/image/picture-budgets";
-import { decodeImage, type ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
-import { streamPictures } from "@trommel/gpu-worker/image/picture-stream";
+import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
+import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
+import { streamPictures } from "#gpu-worker/image/read/picture-stream";
 import sharp from "sharp";
 
 const [file = "", count = "", mib = ""] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 import { parentPort } from "node:worker_threads";
-import { serveCalls } from "@trommel/gpu-worker/threads/thread-rpc";
+import { serveCalls } from "#gpu-worker/threads/thread-rpc";
 
 /** A thread that dies when it is asked to, in the ways in which one of a worker may. */
 if (parentPort !== null) {

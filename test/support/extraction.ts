@@ -12,13 +12,13 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { streamShards } from "@trommel/coordinator/plan/stream-shards";
-import { createPictureBudgets } from "@trommel/gpu-worker/image/picture-budgets";
-import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
-import { extract } from "@trommel/gpu-worker/stages/extract";
-import { RowLibraries } from "@trommel/gpu-worker/stages/row-library";
-import { DeviceClient } from "@trommel/gpu-worker/threads/device-client";
-import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
+import { streamShards } from "#coordinator/plan/stream-shards";
+import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
+import type { DeviceStageContext } from "#gpu-worker/stages/context";
+import { extract } from "#gpu-worker/stages/extract";
+import { RowLibraries } from "#gpu-worker/stages/reuse/row-library";
+import { DeviceClient } from "#gpu-worker/threads/device-client";
+import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import { convolutionBackbone } from "./small-backbones.js";
 
 const side = 32;

@@ -1,8 +1,8 @@
 import { SeededRandom } from "@trommel/common";
-import type { EngineBackbone } from "@trommel/gpu-worker/backbone/engines/engine";
-import type { LayersFiles } from "@trommel/gpu-worker/backbone/layers-to-json";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
+import type { EngineBackbone } from "#gpu-worker/backbone/engines/engine";
+import type { LayersFiles } from "#gpu-worker/backbone/layers/layers-to-json";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
 import { windowBackbone } from "./small-backbones.js";
 
 const kernel = 3;

@@ -1,5 +1,5 @@
 import * as ort from "onnxruntime-node";
-import { loadTensorflow, type TfLayersModel, type TfWeightEntry } from "@trommel/gpu-worker/graph/tensorflow";
+import { loadTensorflow, type TfLayersModel, type TfWeightEntry } from "#gpu-worker/graph/tensorflow";
 
 export interface LayersSource {
   readonly modelJson: Uint8Array;

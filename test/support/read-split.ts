@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runKeys, split } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { parseShard } from "@trommel/common/artefacts/parse-shard";
+import { parseSealedAs } from "#common/codec/sealed-json";
+import { parseShard } from "#common/artefacts/shards/parse-shard";
 
 /** Keys of the images that a run in a folder store validates on, in listing order. */
 export async function readValidationKeys(store: string, run: string): Promise<string[]> {

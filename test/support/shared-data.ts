@@ -3,10 +3,10 @@ import { readFile, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { namedNormalizations } from "@trommel/common";
-import type { EngineBackbone } from "@trommel/gpu-worker/backbone/engines/engine";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import { layersToJson } from "@trommel/gpu-worker/backbone/layers-to-json";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
+import type { EngineBackbone } from "#gpu-worker/backbone/engines/engine";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import { layersToJson } from "#gpu-worker/backbone/layers/layers-to-json";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
 import { windowBackbone } from "./small-backbones.js";
 
 /** A path in the data folder `shared/data`, beside the checkout or above it; undefined where there is none. */

@@ -1,6 +1,6 @@
 import { type BackboneSpec, SeededRandom, namedNormalizations } from "@trommel/common";
-import type { EngineBackbone } from "@trommel/gpu-worker/backbone/engines/engine";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
+import type { EngineBackbone } from "#gpu-worker/backbone/engines/engine";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 
 type Given = Partial<Pick<BackboneSpec, "normalization" | "channelOrder">>;
 

@@ -3,7 +3,7 @@ import {
   type GeometricStep,
   type ViewParameters,
   identityParameters,
-} from "@trommel/gpu-worker/image/view-parameters";
+} from "#gpu-worker/image/views/view-parameters";
 
 /** What `test/golden/torchvision-views.py` wrote; its header says what each part is. */
 interface TorchvisionGolden {

@@ -1,6 +1,6 @@
 import { SeededRandom, trainingRecipe, type HeadRecipe } from "@trommel/common";
-import type { FactorLayer } from "@trommel/gpu-worker/head/dropout-factors";
-import type { TrainHeadInputs } from "@trommel/gpu-worker/head/train-head";
+import type { FactorLayer } from "#gpu-worker/head/noise/dropout-factors";
+import type { TrainHeadInputs } from "#gpu-worker/head/train-head";
 
 /** A training of three epochs. */
 export const short = trainingRecipe.parse({

@@ -1,8 +1,8 @@
 import { recipe } from "@trommel/common";
-import { ShardTrial } from "@trommel/common/jobs/shard-trial";
-import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
-import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
-import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
+import { ShardTrial } from "#common/jobs/shard-trial";
+import type { DeviceStageContext } from "#gpu-worker/stages/context";
+import { runBatches } from "#gpu-worker/stages/pictures/run-batches";
+import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import { Redis } from "ioredis";
 import { shardEntries } from "./shard-entries.js";
 

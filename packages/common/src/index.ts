@@ -11,7 +11,7 @@ export type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } fro
 export { canonicalJson, sha256Hex } from "./codec/canonical-json.js";
 export { findMarker, markerSchema, readMarker, readWithMarker, writeWithMarker } from "./codec/marker.js";
 
-export { listBackbones, readBackboneModel, resolveBackbone } from "./artefacts/backbone-catalog.js";
+export { listBackbones, readBackboneModel, resolveBackbone } from "./artefacts/backbones/stored-backbones.js";
 export {
   backboneId,
   backboneName,
@@ -20,20 +20,24 @@ export {
   normalization,
   normalizationName,
   normalizationNamed,
-} from "./artefacts/backbone-spec.js";
-export type { BackboneSpec, Normalization } from "./artefacts/backbone-spec.js";
-export { catalogueEntry, weightCatalogue } from "./artefacts/weight-catalogue.js";
-export type { CatalogueEntry } from "./artefacts/weight-catalogue.js";
-export { bundleFiles, bundleManifest, chooseTopK } from "./artefacts/bundle.js";
-export type { BundleManifest, ScoreRow } from "./artefacts/bundle.js";
-export { claimExport } from "./artefacts/export-claim.js";
-export { failureReason } from "./artefacts/failure-reason.js";
-export type { FailureReason } from "./artefacts/failure-reason.js";
-export { decodeFeatureShard, encodeFeatureShard, featureShardMarker } from "./artefacts/feature-shard.js";
-export type { FeatureShard } from "./artefacts/feature-shard.js";
-export { featureFingerprint, shardHash } from "./artefacts/fingerprint.js";
-export { ledger, shardOutcome } from "./artefacts/ledger.js";
-export type { ErrorLine, FailedRow, Ledger } from "./artefacts/ledger.js";
+} from "./artefacts/backbones/backbone-spec.js";
+export type { BackboneSpec, Normalization } from "./artefacts/backbones/backbone-spec.js";
+export { catalogueEntry, weightCatalogue } from "./artefacts/backbones/weight-catalogue.js";
+export type { CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
+export { bundleFiles, bundleManifest, chooseTopK } from "./artefacts/results/bundle.js";
+export type { BundleManifest, ScoreRow } from "./artefacts/results/bundle.js";
+export { claimExport } from "./artefacts/runs/export-claim.js";
+export { failureReason } from "./artefacts/shards/failure-reason.js";
+export type { FailureReason } from "./artefacts/shards/failure-reason.js";
+export {
+  decodeFeatureShard,
+  encodeFeatureShard,
+  featureShardMarker,
+} from "./artefacts/shards/feature-shard.js";
+export type { FeatureShard } from "./artefacts/shards/feature-shard.js";
+export { featureFingerprint, shardHash } from "./artefacts/runs/fingerprint.js";
+export { ledger, shardOutcome } from "./artefacts/shards/ledger.js";
+export type { ErrorLine, FailedRow, Ledger } from "./artefacts/shards/ledger.js";
 export {
   decodeGram,
   decodeHeadWeights,
@@ -41,16 +45,16 @@ export {
   encodeGram,
   encodeHeadWeights,
   encodeProjection,
-} from "./artefacts/linear-algebra-codec.js";
-export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/linear-algebra.js";
-export { readLabelLookup } from "./artefacts/labels.js";
-export type { LabelOf, LabelTable } from "./artefacts/labels.js";
-export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/listing.js";
-export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/listing.js";
-export { datasetNormalization, pixelStatistics } from "./artefacts/pixel-statistics.js";
-export type { DatasetNormalization, PixelStatistics } from "./artefacts/pixel-statistics.js";
-export { evaluation, metrics } from "./artefacts/metrics.js";
-export type { EpochRecord, Evaluation, Metrics } from "./artefacts/metrics.js";
+} from "./artefacts/results/projection-codec.js";
+export type { Gram, HeadWeights, NamedTensor, Projection } from "./artefacts/results/projection.js";
+export { readLabelLookup } from "./artefacts/runs/labels.js";
+export type { LabelOf, LabelTable } from "./artefacts/runs/labels.js";
+export { compareUtf8, labelOfKey, listingSummary, shard, split } from "./artefacts/shards/listing.js";
+export type { ListingSummary, Shard, ShardEntry, SkipReason, Split } from "./artefacts/shards/listing.js";
+export { datasetNormalization, pixelStatistics } from "./artefacts/shards/pixel-statistics.js";
+export type { DatasetNormalization, PixelStatistics } from "./artefacts/shards/pixel-statistics.js";
+export { evaluation, metrics } from "./artefacts/results/metrics.js";
+export type { EpochRecord, Evaluation, Metrics } from "./artefacts/results/metrics.js";
 export {
   backboneKeys,
   checkRunId,
@@ -58,9 +62,9 @@ export {
   outputKeys,
   runKeys,
   scoringKeys,
-} from "./artefacts/names.js";
-export { featureDimension, runConfig, scoringConfig } from "./artefacts/run.js";
-export type { RunConfig, ScoringConfig } from "./artefacts/run.js";
+} from "./artefacts/store-keys.js";
+export { featureDimension, runConfig, scoringConfig } from "./artefacts/runs/run.js";
+export type { RunConfig, ScoringConfig } from "./artefacts/runs/run.js";
 
 export {
   jobId,

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { BackboneSpec } from "./artefacts/backbone-spec.js";
-import { normalization } from "./artefacts/backbone-spec.js";
-import { weightCatalogue, type CatalogueEntry } from "./artefacts/weight-catalogue.js";
-import type { ScoreRow } from "./artefacts/bundle.js";
+import type { BackboneSpec } from "./artefacts/backbones/backbone-spec.js";
+import { normalization } from "./artefacts/backbones/backbone-spec.js";
+import { weightCatalogue, type CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
+import type { ScoreRow } from "./artefacts/results/bundle.js";
 import { workerQueues } from "./jobs/queues.js";
 
 /**

@@ -21,7 +21,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
+import { noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
 import { holdsLock } from "@trommel/common/jobs/job-lock";
 import { afterFailure } from "@trommel/common/jobs/run-rules";
 import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";

@@ -1,3 +1,2 @@
-export { main } from "./cli.js";
 export { startCoordinator } from "./coordinator.js";
 export type { Coordinator } from "./coordinator.js";

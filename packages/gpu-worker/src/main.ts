@@ -9,7 +9,7 @@ import {
   type WorkerCommands,
 } from "@trommel/common";
 import { quantizeOptions } from "@trommel/common/worker-commands";
-import { serveQueues } from "./worker.js";
+import { serveQueues } from "./worker/worker.js";
 
 /** What the command line may ask of this package; options are parsed here, at the boundary. */
 
@@ -17,31 +17,31 @@ export const runWorker: WorkerCommands["runWorker"] = (options) =>
   serveQueues(parseAs(workerOptions, options, "the worker's options"));
 
 export const importBackbone: WorkerCommands["importBackbone"] = async (options, say) => {
-  const { importFromLocation } = await import("./import-command.js");
+  const { importFromLocation } = await import("./commands/import-command.js");
   return importFromLocation(parseAs(importOptions, options, "the import's options"), say);
 };
 
 export const randomBackbone: WorkerCommands["randomBackbone"] = async (options, say) => {
-  const { importRandom } = await import("./import-command.js");
+  const { importRandom } = await import("./commands/import-command.js");
   return importRandom(parseAs(randomOptions, options, "the random backbone's options"), say);
 };
 
 export const pullBackbone: WorkerCommands["pullBackbone"] = async (options, say, progress) => {
-  const { importFromCatalogue } = await import("./import-command.js");
+  const { importFromCatalogue } = await import("./commands/import-command.js");
   return importFromCatalogue(parseAs(pullOptions, options, "the pull's options"), say, progress);
 };
 
 export const quantizeBackbone: WorkerCommands["quantizeBackbone"] = async (options, say) => {
-  const { quantizeStored } = await import("./quantize-command.js");
+  const { quantizeStored } = await import("./commands/quantize-command.js");
   return quantizeStored(parseAs(quantizeOptions, options, "the quantisation's options"), say);
 };
 
 export const listCatalogue: WorkerCommands["listCatalogue"] = async () => {
-  const { catalogue } = await import("./backbone/catalogue.js");
+  const { catalogue } = await import("./backbone/download/catalogue.js");
   return catalogue;
 };
 
 export const predict: WorkerCommands["predict"] = async (options) => {
-  const { predictFiles } = await import("./predict-command.js");
+  const { predictFiles } = await import("./commands/predict-command.js");
   return predictFiles(parseAs(predictOptions, options, "the prediction's options"));
 };

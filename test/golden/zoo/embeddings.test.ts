@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import { zooNetwork } from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { zooLayersFiles } from "@trommel/gpu-worker/backbone/zoo/zoo-layers-files";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
+import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
 import { hashedNumbers, hashedWeight, type HashedGains } from "../../support/hashed-weights.js";
 import { relativeDifference, runOnnx } from "../../support/layers-reference.js";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { printable } from "@trommel/common/printable";
+import { printable } from "#common/printable";
 import fc from "fast-check";
-import { trommel } from "../support/cli.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { trommel } from "../../support/cli.js";
+import { temporaryFolder } from "../../support/temp-folder.js";
 
 /** What a terminal acts on instead of showing it. */
 const acting = /[\p{Cc}\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/u;

@@ -11,7 +11,7 @@ import {
   wasteClasses,
   writeLabelledPictures,
   writeUnlabelledPictures,
-} from "../demo/draw-waste-pictures.js";
+} from "../../demo/draw-waste-pictures.js";
 
 const binsPerChannel = 8;
 const bins = binsPerChannel ** 3;

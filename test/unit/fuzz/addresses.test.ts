@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { checkRunId, describeRedis, parseLocation, resolveLocation } from "@trommel/common";
-import { parseRedisUrl } from "@trommel/common/jobs/redis-connection";
-import { checkKey, checkPrefix, compareKeys, joinKey, whyIllegalKey } from "@trommel/common/store/key";
+import { parseRedisUrl } from "#common/jobs/redis-connection";
+import { checkKey, checkPrefix, compareKeys, joinKey, whyIllegalKey } from "#common/store/key";
 import fc from "fast-check";
 import { fuzzSeed, parsesOrRefuses } from "../../support/hostile-bytes.js";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { openKerasH5 } from "@trommel/gpu-worker/backbone/keras-h5";
+import { openKerasH5 } from "#gpu-worker/backbone/weights/keras-h5";
 import fc from "fast-check";
 import { fuzzSeed, hostileBytes } from "../../support/hostile-bytes.js";
 

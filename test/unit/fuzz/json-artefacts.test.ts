@@ -16,7 +16,7 @@ import {
   weightCatalogue,
   type ObjectStore,
 } from "@trommel/common";
-import { findMarker } from "@trommel/common/codec/marker";
+import { findMarker } from "#common/codec/marker";
 import fc from "fast-check";
 import {
   checkPrototypes,

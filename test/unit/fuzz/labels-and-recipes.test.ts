@@ -3,13 +3,13 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { canonicalJson, openStore, resolveLocation } from "@trommel/common";
-import { readCatalogue } from "@trommel/coordinator/cli/weight-catalogue";
-import { parseClassList } from "@trommel/coordinator/labels/read-class-list";
-import { readCsvLabels } from "@trommel/coordinator/labels/read-csv-labels";
-import { readSidecarLabels } from "@trommel/coordinator/labels/read-sidecar-labels";
-import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
-import { readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
-import { mergeOver, setField } from "@trommel/coordinator/recipes/recipe-path";
+import { readCatalogue } from "#trommel/cli/weight-catalogue";
+import { parseClassList } from "#coordinator/labels/read-class-list";
+import { readCsvLabels } from "#coordinator/labels/read-csv-labels";
+import { readSidecarLabels } from "#coordinator/labels/read-sidecar-labels";
+import { parseRecipe } from "#coordinator/recipes/parse-recipe";
+import { readRecipeText } from "#coordinator/recipes/read-recipe";
+import { mergeOver, setField } from "#coordinator/recipes/recipe-path";
 import fc from "fast-check";
 import {
   checkPrototypes,

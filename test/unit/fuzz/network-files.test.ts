@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import { readWeights, weightsManifest, weightValues } from "@trommel/gpu-worker/backbone/layers-weights";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { decodeModel, encodeModel } from "@trommel/gpu-worker/graph/onnx-model";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import { readWeights, weightsManifest, weightValues } from "#gpu-worker/backbone/layers/layers-weights";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import fc from "fast-check";
 import {
   fuzzSeed,

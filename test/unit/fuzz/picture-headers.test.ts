@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import { decodeImage } from "@trommel/gpu-worker/image/decode-image";
-import { endsEarly } from "@trommel/gpu-worker/image/file-end";
-import { pictureFormat, type DecodableFormat } from "@trommel/gpu-worker/image/picture-format";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
+import { endsEarly } from "#gpu-worker/image/decode/file-end";
+import { pictureFormat, type DecodableFormat } from "#gpu-worker/image/decode/picture-format";
 import { recipe } from "@trommel/common";
 import fc from "fast-check";
 import sharp from "sharp";

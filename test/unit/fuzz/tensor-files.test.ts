@@ -1,15 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { decodeFeatureShard, decodeGram, decodeHeadWeights, decodeProjection } from "@trommel/common";
-import { encodeFeatureShard } from "@trommel/common/artefacts/feature-shard";
-import {
-  encodeGram,
-  encodeHeadWeights,
-  encodeProjection,
-} from "@trommel/common/artefacts/linear-algebra-codec";
-import { fromFloat16, toFloat16 } from "@trommel/common/codec/float16";
-import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec/safetensors";
-import { openKerasSafetensors, isSafetensors } from "@trommel/gpu-worker/backbone/keras-safetensors";
+import { encodeFeatureShard } from "#common/artefacts/shards/feature-shard";
+import { encodeGram, encodeHeadWeights, encodeProjection } from "#common/artefacts/results/projection-codec";
+import { fromFloat16, toFloat16 } from "#common/codec/float16";
+import { decodeSafetensors, encodeSafetensors } from "#common/codec/safetensors";
+import { openKerasSafetensors, isSafetensors } from "#gpu-worker/backbone/weights/keras-safetensors";
 import fc from "fast-check";
 import { fuzzSeed, hostileBytes, hostileJson, parsesOrRefuses } from "../../support/hostile-bytes.js";
 

@@ -6,11 +6,11 @@ import path from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { AnySchema } from "ajv";
-import { manifestProblems, readManifests, readYaml, valuesProblems } from "../infra/check-chart.js";
-import { composeProblems, overlay, readCompose } from "../infra/check-compose.js";
-import { dockerfileProblems } from "../infra/check-dockerfile.js";
+import { manifestProblems, readManifests, readYaml, valuesProblems } from "../../infra/check-chart.js";
+import { composeProblems, overlay, readCompose } from "../../infra/check-compose.js";
+import { dockerfileProblems } from "../../infra/check-dockerfile.js";
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../..");
 const read = async (file: string): Promise<string> => readFile(path.join(root, file), "utf8");
 
 async function run(

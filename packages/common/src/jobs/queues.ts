@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { runId } from "../artefacts/names.js";
+import { runId } from "../artefacts/store-keys.js";
 
 /** The queues, their payloads and their options. Payloads are small: ids and numbers, never rows. */
 

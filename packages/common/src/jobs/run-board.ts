@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { runError, runErrorOf, type RunError } from "../artefacts/run-failure.js";
+import { runError, runErrorOf, type RunError } from "../artefacts/runs/run-failure.js";
 import { TrommelError, errorCodes, type ErrorCode } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
 import { queuePrefix, type Stage } from "./queues.js";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { normalization, normalizationName } from "../artefacts/backbone-spec.js";
+import { normalization, normalizationName } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
 import { headRecipe } from "./head-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";

@@ -1,4 +1,4 @@
-import { normalizationNamed, type Normalization } from "../artefacts/backbone-spec.js";
+import { normalizationNamed, type Normalization } from "../artefacts/backbones/backbone-spec.js";
 import type { Recipe } from "./recipe.js";
 
 /** A recipe's normalisation as figures, where the recipe alone tells them. */

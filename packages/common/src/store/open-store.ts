@@ -1,8 +1,8 @@
-import { FileStore } from "./file-store.js";
+import { FileStore } from "./file/file-store.js";
 import { parseLocation } from "./location.js";
 import type { ObjectStore } from "./object-store.js";
-import { configureS3, type S3Options } from "./s3-client.js";
-import { S3Store } from "./s3-store.js";
+import { configureS3, type S3Options } from "./s3/s3-client.js";
+import { S3Store } from "./s3/s3-store.js";
 
 export interface OpenStoreOptions {
   /**

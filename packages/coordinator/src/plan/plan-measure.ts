@@ -1,7 +1,7 @@
 import { findMarker, runKeys, type RunConfig } from "@trommel/common";
 import type { PlanContext } from "./plan-context.js";
 import { listDataset } from "./plan-run.js";
-import { feedSingleShards } from "./shard-feeder.js";
+import { feedSingleShards } from "./feed/shard-feeder.js";
 
 /**
  * Plans the measuring of a dataset's pixels, before the plan of a run that is normalised by them.

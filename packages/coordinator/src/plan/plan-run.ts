@@ -11,14 +11,14 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { chooseSplit, splitRank } from "./choose-split.js";
+import { chooseSplit, splitRank } from "./split/choose-split.js";
 import type { PlanContext } from "./plan-context.js";
-import { RankedImages } from "./ranked-images.js";
-import { feedShards, numbersFrom, type ListedSoFar } from "./shard-feeder.js";
-import { SplitMemory } from "./split-memory.js";
-import { isRetryRun, streamRunRetry } from "./stream-run-retry.js";
+import { RankedImages } from "./split/ranked-images.js";
+import { feedShards, numbersFrom, type ListedSoFar } from "./feed/shard-feeder.js";
+import { SplitMemory } from "./split/split-memory.js";
+import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
 import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
-import { extendSplit, writeSplit } from "./write-split.js";
+import { extendSplit, writeSplit } from "./split/write-split.js";
 
 /**
  * Plans a training run.

@@ -1,8 +1,8 @@
 import { scoringKeys, TrommelError, type ListingSummary, type ScoringConfig } from "@trommel/common";
-import { readRetries } from "@trommel/common/artefacts/retry";
+import { readRetries } from "@trommel/common/artefacts/shards/retry";
 import type { PlanContext } from "./plan-context.js";
-import { planScoringRetry } from "./plan-retry.js";
-import { feedSingleShards } from "./shard-feeder.js";
+import { planScoringRetry } from "../retry/plan-retry.js";
+import { feedSingleShards } from "./feed/shard-feeder.js";
 import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**

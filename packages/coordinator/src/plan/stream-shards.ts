@@ -11,7 +11,7 @@ import {
   type SkipReason,
 } from "@trommel/common";
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import { parseShard } from "@trommel/common/artefacts/parse-shard";
+import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 

@@ -25,7 +25,7 @@ import {
 } from "@trommel/common";
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { checkClasses } from "../plan/choose-split.js";
+import { checkClasses } from "../plan/split/choose-split.js";
 import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
 import { checkConfig, writeConfig } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";

@@ -1,10 +1,10 @@
 import { listingSummary, scoringKeys, type ScoringConfig } from "@trommel/common";
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import type { ScoringRetry } from "@trommel/common/artefacts/retry";
+import type { ScoringRetry } from "@trommel/common/artefacts/shards/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { ShardOutcomes } from "../run-control/shard-outcomes.js";
-import type { PlanContext } from "./plan-context.js";
-import { feedSingleShards } from "./shard-feeder.js";
+import { ShardOutcomes } from "./shard-outcomes.js";
+import type { PlanContext } from "../plan/plan-context.js";
+import { feedSingleShards } from "../plan/feed/shard-feeder.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
 
 /**

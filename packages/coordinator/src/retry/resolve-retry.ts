@@ -9,11 +9,11 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import type { RetryReasons } from "@trommel/common/artefacts/retry";
+import type { RetryReasons } from "@trommel/common/artefacts/shards/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { checkConfig, writeConfig } from "./config-file.js";
-import { checkExport, resolveExport } from "./resolve-export.js";
-import type { Resolved } from "./resolve-run.js";
+import { checkConfig, writeConfig } from "../resolve/config-file.js";
+import { checkExport, resolveExport } from "../resolve/resolve-export.js";
+import type { Resolved } from "../resolve/resolve-run.js";
 import { nextRetryId } from "./retry-chain.js";
 
 /**

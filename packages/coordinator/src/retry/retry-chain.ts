@@ -1,9 +1,9 @@
 import { runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
-import { readFailure } from "@trommel/common/artefacts/run-failure";
+import { readFailure } from "@trommel/common/artefacts/runs/run-failure";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { readListing } from "../plan/stream-shards.js";
-import { readFailures, type Failures } from "./read-failures.js";
+import { readFailures, type Failures } from "../run-control/failed-files.js";
 
 /** The runs that try a run's failed files again: `<run>-retry1`, `-retry2` and so on, each those of the one before. */
 

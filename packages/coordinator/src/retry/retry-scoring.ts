@@ -15,9 +15,9 @@ import {
   retryRequest,
   type RetryReasons,
   type RetryRequest,
-} from "@trommel/common/artefacts/retry";
+} from "@trommel/common/artefacts/shards/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { readResult, type Subject } from "./run-state.js";
+import { readResult, type Subject } from "../run-control/run-state.js";
 
 type Scoring = Extract<Subject, { readonly kind: "scoring" }>;
 

@@ -9,15 +9,15 @@ import {
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
-import { outcomeMarker, type ShardOutcome } from "@trommel/common/artefacts/ledger";
-import { parseShard } from "@trommel/common/artefacts/parse-shard";
-import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
-import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
-import type { ShardSpan } from "@trommel/common/artefacts/retry";
+import { outcomeMarker, type ShardOutcome } from "@trommel/common/artefacts/shards/ledger";
+import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
+import { resolveRunFeatures } from "@trommel/common/artefacts/runs/resolved-run";
+import { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
+import type { ShardSpan } from "@trommel/common/artefacts/shards/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { readIfThere } from "@trommel/common/store/read-if-there";
-import type { Subject } from "./run-state.js";
+import type { Subject } from "../run-control/run-state.js";
 
 /** Shards whose small files are read at once. */
 export const shardsReadAtOnce = 16;

@@ -6,12 +6,12 @@ import {
   type Shard,
   type ShardEntry,
 } from "@trommel/common";
-import { checkOutcome } from "@trommel/common/artefacts/ledger-builder";
-import type { RowPlace } from "@trommel/common/artefacts/listing";
-import { isRetried, type RetryReasons, type ShardSpan } from "@trommel/common/artefacts/retry";
+import { checkOutcome } from "@trommel/common/artefacts/shards/ledger-builder";
+import type { RowPlace } from "@trommel/common/artefacts/shards/listing";
+import { isRetried, type RetryReasons, type ShardSpan } from "@trommel/common/artefacts/shards/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
-import { shardsReadAtOnce, type ShardOutcomes } from "../run-control/shard-outcomes.js";
-import { readShard, writeShard } from "./stream-shards.js";
+import { shardsReadAtOnce, type ShardOutcomes } from "./shard-outcomes.js";
+import { readShard, writeShard } from "../plan/stream-shards.js";
 
 /** Objects that are looked up at once. */
 const headsAtOnce = 16;

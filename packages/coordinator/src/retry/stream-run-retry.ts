@@ -7,9 +7,9 @@ import {
   type Shard,
 } from "@trommel/common";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
-import { ShardOutcomes, shardsReadAtOnce } from "../run-control/shard-outcomes.js";
-import type { PlanContext } from "./plan-context.js";
-import { readListing, readShard } from "./stream-shards.js";
+import { ShardOutcomes, shardsReadAtOnce } from "./shard-outcomes.js";
+import type { PlanContext } from "../plan/plan-context.js";
+import { readListing, readShard } from "../plan/stream-shards.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
 
 type RetryRun = RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> };

@@ -10,13 +10,13 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import { errorLine } from "@trommel/common/artefacts/ledger";
-import { LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
-import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
+import { errorLine } from "@trommel/common/artefacts/shards/ledger";
+import { LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
+import { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { readResult, type Subject } from "./run-state.js";
-import { ShardOutcomes, shardsReadAtOnce } from "./shard-outcomes.js";
+import { ShardOutcomes, shardsReadAtOnce } from "../retry/shard-outcomes.js";
 
 export interface SkippedKey {
   readonly key: string;

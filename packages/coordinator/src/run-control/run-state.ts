@@ -28,8 +28,8 @@ import {
   scoringSuccess,
   type ScoreCounts,
   type SubmissionOutcome,
-} from "@trommel/common/artefacts/scoring-output";
-import { failureKey, interruptedCode, readFailure } from "@trommel/common/artefacts/run-failure";
+} from "@trommel/common/artefacts/results/scoring-output";
+import { failureKey, interruptedCode, readFailure } from "@trommel/common/artefacts/runs/run-failure";
 import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";

@@ -7,13 +7,13 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { parseShard } from "@trommel/common/artefacts/parse-shard";
-import { resolveRunFeatures } from "@trommel/common/artefacts/resolved-run";
+import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
+import { resolveRunFeatures } from "@trommel/common/artefacts/runs/resolved-run";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { readListing } from "../plan/stream-shards.js";
 import { listSubjects } from "../run-control/list-subjects.js";
-import { shardsReadAtOnce } from "../run-control/shard-outcomes.js";
+import { shardsReadAtOnce } from "../retry/shard-outcomes.js";
 
 /** What the runs of a store refer to. Of a run it holds a few words, and of one fingerprint at a time the shards' hashes. */
 export class References {

@@ -6,11 +6,11 @@ import {
   type PullOptions,
   type RandomOptions,
 } from "@trommel/common";
-import { openBackboneSource } from "./backbone/backbone-source.js";
-import { cachedDownload } from "./backbone/cached-download.js";
-import { catalogue, findWeights } from "./backbone/catalogue.js";
-import { importBackbone } from "./backbone/import-backbone.js";
-import { randomBackbone } from "./backbone/random-backbone.js";
+import { openBackboneSource } from "../backbone/download/backbone-source.js";
+import { cachedDownload } from "../backbone/download/cached-download.js";
+import { catalogue, findWeights } from "../backbone/download/catalogue.js";
+import { importBackbone } from "../backbone/import/import-backbone.js";
+import { randomBackbone } from "../backbone/import/random-backbone.js";
 
 /** The commands that bring backbones into the store: each opens it for its own time. */
 

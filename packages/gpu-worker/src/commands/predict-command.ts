@@ -13,9 +13,9 @@ import {
   type PredictOptions,
 } from "@trommel/common";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { createEngine } from "./backbone/engines/create-engine.js";
-import { decodeImage } from "./image/decode-image.js";
-import { scoreRowOf } from "./stages/score-rows.js";
+import { createEngine } from "../backbone/engines/create-engine.js";
+import { decodeImage } from "../image/decode/decode-image.js";
+import { scoreRowOf } from "../stages/scoring/score-rows.js";
 
 /** `trommel predict`: a few files through a bundle's model.onnx, as a score job would, without a queue. */
 export async function predictFiles(options: PredictOptions): Promise<PredictedRow[]> {

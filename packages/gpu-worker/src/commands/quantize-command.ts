@@ -9,8 +9,8 @@ import {
 } from "@trommel/common";
 import { decodeRecipe } from "@trommel/common/recipe/recipe";
 import type { QuantizeOptions } from "@trommel/common/worker-commands";
-import { quantizeBackbone } from "./backbone/quantize-backbone.js";
-import { decodeImage } from "./image/decode-image.js";
+import { quantizeBackbone } from "../backbone/import/quantize-backbone.js";
+import { decodeImage } from "../image/decode/decode-image.js";
 
 /** `trommel backbone quantize`: an int8 copy of a stored backbone, by ranges measured on pictures. */
 export async function quantizeStored(

@@ -1,8 +1,8 @@
 import { type BackboneSpec, TrommelError } from "@trommel/common";
 import { GraphBuilder } from "./graph-builder.js";
-import { commonOpset, inlineModel } from "./inline-model.js";
-import { decodeModel } from "./onnx-model.js";
-import type { ModelProto } from "./onnx-proto.js";
+import { commonOpset, inlineModel } from "./onnx/inline-model.js";
+import { decodeModel } from "./onnx/onnx-model.js";
+import type { ModelProto } from "./onnx/onnx-proto.js";
 import { ViewSampler } from "./sampling.js";
 import { emitInSlices, sliceOf } from "./slices.js";
 

@@ -1,6 +1,6 @@
 import { TrommelError } from "@trommel/common";
-import { encodeModel } from "./onnx-model.js";
-import { attributeProto, tensorProto, type AttributeValue, type TensorData } from "./onnx-values.js";
+import { encodeModel } from "./onnx/onnx-model.js";
+import { attributeProto, tensorProto, type AttributeValue, type TensorData } from "./onnx/onnx-values.js";
 import {
   elementTypeCodes,
   int64ToNumber,
@@ -11,7 +11,7 @@ import {
   type SparseTensorProto,
   type TensorProto,
   type ValueInfoProto,
-} from "./onnx-proto.js";
+} from "./onnx/onnx-proto.js";
 
 /** A number is a fixed dimension, a string a symbolic one. */
 export type Dim = number | string;

@@ -1,9 +1,9 @@
 import { TrommelError } from "@trommel/common";
 import { toFloat16 } from "@trommel/common/codec/float16";
-import { floatValues } from "./float-values.js";
-import { copyMessage } from "./onnx-names.js";
-import { isDefaultDomain } from "./onnx-model.js";
-import { feedNames } from "./inline-model.js";
+import { floatValues } from "./onnx/float-values.js";
+import { copyMessage } from "./onnx/onnx-names.js";
+import { isDefaultDomain } from "./onnx/onnx-model.js";
+import { feedNames } from "./onnx/inline-model.js";
 import {
   attributeTypes,
   elementTypeCodes,
@@ -14,8 +14,8 @@ import {
   type NodeProto,
   type TensorProto,
   type ValueInfoProto,
-} from "./onnx-proto.js";
-import { attributeProto, tensorProto } from "./onnx-values.js";
+} from "./onnx/onnx-proto.js";
+import { attributeProto, tensorProto } from "./onnx/onnx-values.js";
 
 /**
  * A network in half precision: the same nodes, their weights rounded to float16, with a cast behind each input and before

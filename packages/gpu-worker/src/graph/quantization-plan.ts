@@ -1,5 +1,5 @@
-import { elementTypeCodes, type ModelProto, type NodeProto } from "./onnx-proto.js";
-import { feedNames } from "./inline-model.js";
+import { elementTypeCodes, type ModelProto, type NodeProto } from "./onnx/onnx-proto.js";
+import { feedNames } from "./onnx/inline-model.js";
 
 /** Which of a network is quantised. */
 export interface QuantizationPlan {

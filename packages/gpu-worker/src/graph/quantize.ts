@@ -1,7 +1,7 @@
-import { floatValues } from "./float-values.js";
-import { copyMessage } from "./onnx-names.js";
-import { int64ToNumber, type ModelProto, type NodeProto, type TensorProto } from "./onnx-proto.js";
-import { attributeProto, tensorProto, type TensorData } from "./onnx-values.js";
+import { floatValues } from "./onnx/float-values.js";
+import { copyMessage } from "./onnx/onnx-names.js";
+import { int64ToNumber, type ModelProto, type NodeProto, type TensorProto } from "./onnx/onnx-proto.js";
+import { attributeProto, tensorProto, type TensorData } from "./onnx/onnx-values.js";
 import { planQuantization, type QuantizationPlan } from "./quantization-plan.js";
 
 /**

@@ -1,8 +1,8 @@
 import { type BackboneSpec, type Projection, TrommelError } from "@trommel/common";
 import { type BackboneModel, dimensionOf, inlineBackbones } from "./extraction-graph.js";
 import { GraphBuilder } from "./graph-builder.js";
-import { commonOpset } from "./inline-model.js";
-import { decodeModel } from "./onnx-model.js";
+import { commonOpset } from "./onnx/inline-model.js";
+import { decodeModel } from "./onnx/onnx-model.js";
 import { identityInput, inputKey } from "./sampling.js";
 
 /** Adds a head to a graph: from a value float32 [N, featureCount] to the name of its logits, float32 [N, classes]. */

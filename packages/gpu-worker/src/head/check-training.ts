@@ -1,5 +1,5 @@
 import { TrommelError, type EpochRecord, type TrainingRecipe } from "@trommel/common";
-import type { RowSet } from "./row-set.js";
+import type { RowSet } from "./model/row-set.js";
 
 interface TrainingRows {
   readonly train: RowSet;

@@ -1,7 +1,7 @@
 import type { HeadRecipe, HeadWeights, TrainingRecipe } from "@trommel/common";
-import type { OptimizerState } from "./optimizer.js";
-import type { JoinedRows, RowSet } from "./row-set.js";
-import type { Schedule } from "./schedule.js";
+import type { OptimizerState } from "./tfjs/optimizer.js";
+import type { JoinedRows, RowSet } from "./model/row-set.js";
+import type { Schedule } from "./schedule/schedule.js";
 
 /** What stays the same from epoch to epoch. */
 export interface EpochSetting {

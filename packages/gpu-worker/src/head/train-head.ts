@@ -7,13 +7,13 @@ import {
   type TrainingRecipe,
 } from "@trommel/common";
 import { checkFinite, checkRows, checkSignal } from "./check-training.js";
-import { createCompiledLearner } from "./compiled-learner.js";
+import { createCompiledLearner } from "./compiled/compiled-learner.js";
 import type { CreateLearner, EpochSetting, HeadLearner } from "./head-learner.js";
-import { initialWeights } from "./head-model.js";
-import { keepsLater } from "./keep-rule.js";
-import { JoinedRows, type RowSet } from "./row-set.js";
-import { createSchedule, type Schedule } from "./schedule.js";
-import { createTfjsLearner } from "./tfjs-learner.js";
+import { initialWeights } from "./model/head-model.js";
+import { keepsLater } from "./schedule/keep-rule.js";
+import { JoinedRows, type RowSet } from "./model/row-set.js";
+import { createSchedule, type Schedule } from "./schedule/schedule.js";
+import { createTfjsLearner } from "./tfjs/tfjs-learner.js";
 import {
   decodeTrainingState,
   encodeTrainingState,

@@ -10,8 +10,8 @@ import {
   type NamedTensor,
 } from "@trommel/common";
 import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec/safetensors";
-import { checkHeadWeights } from "./head-model.js";
-import type { OptimizerState } from "./optimizer.js";
+import { checkHeadWeights } from "./model/head-model.js";
+import type { OptimizerState } from "./tfjs/optimizer.js";
 
 /** An epoch of the last training on all rows: nothing is left to validate on. */
 export type RefitRecord = NonNullable<Metrics["refit"]>["history"][number];

@@ -1,7 +1,7 @@
 import { TrommelError, seedFrom, type Gram, type Projection, type SvdRecipe } from "@trommel/common";
-import type { Eigenpairs } from "./dense-eigenpairs.js";
+import type { Eigenpairs } from "./eigen/dense-eigenpairs.js";
 import type { Matrix64, MatrixProduct } from "./matrix-product.js";
-import { topEigenpairs } from "./top-eigenpairs.js";
+import { topEigenpairs } from "./eigen/top-eigenpairs.js";
 
 /** How many times the rounding error of its Gram matrix an eigenvalue has, to be of the rows with hardly any doubt. */
 export const leastSettled = 4;

@@ -1,8 +1,8 @@
-import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
+import { InferenceSession, Tensor } from "../graph/onnx/onnx-runtime.js";
 import { TrommelError } from "@trommel/common";
 import { GraphBuilder } from "../graph/graph-builder.js";
-import { elementTypeCodes } from "../graph/onnx-proto.js";
-import { pieces } from "./pieces.js";
+import { elementTypeCodes } from "../graph/onnx/onnx-proto.js";
+import { pieces } from "./eigen/pieces.js";
 import { transposeInto } from "./transpose.js";
 
 /** A dense matrix, row-major. */

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
+import { InferenceSession, Tensor } from "../graph/onnx/onnx-runtime.js";
 import { TrommelError, type Projection } from "@trommel/common";
 import { GraphBuilder } from "../graph/graph-builder.js";
 

@@ -14,22 +14,22 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
+import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
 import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
-import { emitHead } from "../head/head-to-onnx.js";
+import { emitHead } from "../head/model/head-to-onnx.js";
 import { renderReport } from "../report/report-html.js";
 import { trainingChartPng } from "../report/training-chart.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { checkServing } from "./check-serving.js";
-import { describeBundle, metricsMarker } from "./describe-bundle.js";
-import { exportBundle } from "./export-bundle.js";
-import { putJson, readRetriedRows, shardsReadAtOnce } from "./ledger.js";
-import { loadBackbones } from "./load-backbones.js";
-import { backbonesOfRun, readListing, readRunConfig, readShard } from "./read-config.js";
-import { Spool } from "./spool.js";
+import { checkServing } from "./bundling/check-serving.js";
+import { describeBundle, metricsMarker } from "./bundling/describe-bundle.js";
+import { exportBundle } from "./bundling/export-bundle.js";
+import { putJson, readRetriedRows, shardsReadAtOnce } from "./inputs/retried-rows.js";
+import { loadBackbones } from "./inputs/load-backbones.js";
+import { backbonesOfRun, readListing, readRunConfig, readShard } from "./inputs/read-artefacts.js";
+import { Spool } from "./scoring/spool.js";
 import { readProjection } from "./train.js";
 
 /**

@@ -10,22 +10,22 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
-import type { RetriedRows } from "@trommel/common/artefacts/retried-rows";
-import { readScoringSpan } from "@trommel/common/artefacts/retry";
-import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
+import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
+import type { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
+import { readScoringSpan } from "@trommel/common/artefacts/shards/retry";
+import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/results/scoring-output";
 import { readInputMarker } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
-import { checkParts } from "./check-parts.js";
+import { checkParts } from "./scoring/check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { countLabels, LabelCounts } from "./label-counts.js";
-import { checkRowKeys, putJson, readRetriedRows, shardsReadAtOnce } from "./ledger.js";
-import { readBundleManifest, readScoringConfig, readShard } from "./read-config.js";
+import { countLabels, LabelCounts } from "./scoring/label-counts.js";
+import { checkRowKeys, putJson, readRetriedRows, shardsReadAtOnce } from "./inputs/retried-rows.js";
+import { readBundleManifest, readScoringConfig, readShard } from "./inputs/read-artefacts.js";
 import { scorePartMarker } from "./score.js";
-import { Spool } from "./spool.js";
-import { Submission } from "./submission.js";
+import { Spool } from "./scoring/spool.js";
+import { Submission } from "./scoring/submission.js";
 
 /**
  * Close: score parts → ledger, counts, merged outputs, `_SUCCESS.json`.

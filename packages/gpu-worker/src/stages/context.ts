@@ -1,11 +1,11 @@
 import type { ObjectStore, Stage } from "@trommel/common";
 import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { Logger } from "pino";
-import type { PictureBudgets } from "../image/picture-budgets.js";
-import type { streamPictures } from "../image/picture-stream.js";
+import type { PictureBudgets } from "../image/budgets/picture-budgets.js";
+import type { streamPictures } from "../image/read/picture-stream.js";
 import type { DeviceClient } from "../threads/device-client.js";
-import type { RowLibraries } from "./row-library.js";
-import type { SourceStores } from "./source-stores.js";
+import type { RowLibraries } from "./reuse/row-library.js";
+import type { SourceStores } from "./pictures/source-stores.js";
 
 /** What every stage is given besides its payload. */
 export interface StageContext {

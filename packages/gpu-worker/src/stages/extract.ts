@@ -11,18 +11,18 @@ import {
   type Shard,
 } from "@trommel/common";
 import { findCommitted } from "@trommel/common/codec/stage-input";
-import { ShardViews } from "../image/shard-views.js";
-import { hasColour } from "../image/view.js";
-import { checkOrigin } from "./check-origin.js";
+import { ShardViews } from "../image/views/shard-views.js";
+import { hasColour } from "../image/views/view.js";
+import { checkOrigin } from "./reuse/check-origin.js";
 import { MadeElsewhere, type DeviceStageContext, type StageOutcome } from "./context.js";
-import { KnownRows } from "./known-rows.js";
-import { loadBackbones } from "./load-backbones.js";
-import type { PictureBatch } from "./picture-batches.js";
-import { backbonesOfRun, readRunConfig, readShard, type ResolvedRun } from "./read-config.js";
-import { commitOnce } from "./commit-once.js";
-import { runBatches } from "./run-batches.js";
+import { KnownRows } from "./reuse/known-rows.js";
+import { loadBackbones } from "./inputs/load-backbones.js";
+import type { PictureBatch } from "./pictures/picture-batches.js";
+import { backbonesOfRun, readRunConfig, readShard, type ResolvedRun } from "./inputs/read-artefacts.js";
+import { commitOnce } from "./inputs/commit-once.js";
+import { runBatches } from "./pictures/run-batches.js";
 import { ShardRows } from "./shard-rows.js";
-import { unlessAborted } from "./unless-aborted.js";
+import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
 
 /**
  * Extract: shard → feature shard.

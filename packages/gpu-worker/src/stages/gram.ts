@@ -15,15 +15,15 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { checkOutcome } from "@trommel/common/artefacts/ledger-builder";
+import { checkOutcome } from "@trommel/common/artefacts/shards/ledger-builder";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
-import { GramAccumulator } from "../linalg/gram.js";
-import type { GramPrecision } from "../linalg/gram-chunk.js";
-import { gramPrecision } from "../linalg/gram-precision.js";
+import { GramAccumulator } from "../linalg/gram/gram.js";
+import type { GramPrecision } from "../linalg/gram/gram-chunk.js";
+import { gramPrecision } from "../linalg/gram/gram-precision.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
-import { commitOnce } from "./commit-once.js";
+import { commitOnce } from "./inputs/commit-once.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { readListing, readRunConfig, readShard, readSplit, validationOf } from "./read-config.js";
+import { readListing, readRunConfig, readShard, readSplit, validationOf } from "./inputs/read-artefacts.js";
 
 /**
  * Gram: a group of feature shards, the split → gram.

@@ -1,11 +1,11 @@
 import { markerSchema, runKeys, writeWithMarker } from "@trommel/common";
 import { findCommitted } from "@trommel/common/codec/stage-input";
 import { z } from "zod";
-import { PixelSums } from "../image/pixel-sums.js";
+import { PixelSums } from "../image/statistics/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
-import { jsonBytes } from "./ledger.js";
-import { readShard, readUnresolvedConfig } from "./read-config.js";
-import { runBatches } from "./run-batches.js";
+import { jsonBytes } from "./inputs/retried-rows.js";
+import { readShard, readUnresolvedConfig } from "./inputs/read-artefacts.js";
+import { runBatches } from "./pictures/run-batches.js";
 
 /** Pictures that are summed up at a time: few, for they wait for nothing. */
 const picturesPerBatch = 4;

@@ -6,10 +6,10 @@ import {
   type PixelStatistics,
 } from "@trommel/common";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
-import { statisticsToNormalization } from "../image/statistics-to-normalization.js";
+import { statisticsToNormalization } from "../image/statistics/statistics-to-normalization.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { jsonBytes } from "./ledger.js";
-import { readListing } from "./read-config.js";
+import { jsonBytes } from "./inputs/retried-rows.js";
+import { readListing } from "./inputs/read-artefacts.js";
 
 /**
  * Normalize: pixel statistics → normalization.

@@ -23,14 +23,14 @@ import { findCommitted } from "@trommel/common/codec/stage-input";
 import type { z } from "zod";
 import type { ClassifierRequest } from "../threads/device-thread.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
-import { loadBackbones } from "./load-backbones.js";
-import { checkRowKeys } from "./ledger.js";
-import { kaggleHeader, kaggleRecords } from "./kaggle-rows.js";
-import { countLabels, partCounts } from "./label-counts.js";
-import { readBundleManifest, readScoringConfig, readShard } from "./read-config.js";
-import { commitOnce } from "./commit-once.js";
-import { runBatches } from "./run-batches.js";
-import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "./score-rows.js";
+import { loadBackbones } from "./inputs/load-backbones.js";
+import { checkRowKeys } from "./inputs/retried-rows.js";
+import { kaggleHeader, kaggleRecords } from "./scoring/kaggle-rows.js";
+import { countLabels, partCounts } from "./scoring/label-counts.js";
+import { readBundleManifest, readScoringConfig, readShard } from "./inputs/read-artefacts.js";
+import { commitOnce } from "./inputs/commit-once.js";
+import { runBatches } from "./pictures/run-batches.js";
+import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "./scoring/score-rows.js";
 
 /** The marker of a score part's JSON lines. */
 export const scorePartMarker = markerSchema.extend({ ...shardOutcome.shape, labels: partCounts });

@@ -8,14 +8,14 @@ import {
   type Gram,
 } from "@trommel/common";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
-import { mergeGrams } from "../linalg/gram.js";
+import { mergeGrams } from "../linalg/gram/gram.js";
 import { isSettled, solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
-import { commitOnce } from "./commit-once.js";
+import { commitOnce } from "./inputs/commit-once.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { mendAdvice } from "./mend-advice.js";
 import { sumGroup } from "./gram.js";
-import { readListing, readRunConfig } from "./read-config.js";
+import { readListing, readRunConfig } from "./inputs/read-artefacts.js";
 
 /**
  * Solve: grams → projection.

@@ -12,13 +12,13 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
-import { evaluate } from "../head/evaluate.js";
-import { predictProbabilities } from "../head/predict-head.js";
+import { evaluate } from "../head/model/evaluate.js";
+import { predictProbabilities } from "../head/model/predict-head.js";
 import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
-import { keepCheckpoint, storedCheckpoints } from "./checkpoints.js";
+import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { readRunConfig } from "./read-config.js";
-import { readLabelledRows, type LabelledRows } from "./training-rows.js";
+import { readRunConfig } from "./inputs/read-artefacts.js";
+import { readLabelledRows, type LabelledRows } from "./training/training-rows.js";
 
 /**
  * Train: feature shards, labels, projection → head, metrics.

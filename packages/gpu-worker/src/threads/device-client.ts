@@ -1,6 +1,6 @@
 import type { DeviceReport, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
 import type { ClassifierRequest, DeviceThreadData } from "./device-thread.js";
-import { OrderedTurns } from "../image/ordered-turns.js";
+import { OrderedTurns } from "../image/budgets/ordered-turns.js";
 import { ThreadClient } from "./thread-rpc.js";
 
 /** Sessions that a CPU runs side by side, at most: each has its own weights and activations in memory. */

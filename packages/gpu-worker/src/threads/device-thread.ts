@@ -17,7 +17,7 @@ import type {
   FeatureExtractor,
   ViewBatch,
 } from "../backbone/engines/engine.js";
-import { predictLogits } from "../head/predict-head.js";
+import { predictLogits } from "../head/model/predict-head.js";
 import { serveCalls, type Answer } from "./thread-rpc.js";
 
 /**

@@ -11,17 +11,17 @@ import {
   type ObjectStore,
   type Stage,
 } from "@trommel/common";
-import { noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
+import { noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
 import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
-import { JobHeart } from "./job-heart.js";
+import { JobHeart } from "./job-watch.js";
 import { routeJob } from "./job-router.js";
-import { trialAfterDeaths } from "./suspicion.js";
-import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "./stages/context.js";
-import { unlessAborted } from "./stages/unless-aborted.js";
-import type { ThreadClient } from "./threads/thread-rpc.js";
+import { trialAfterDeaths } from "./death-trial.js";
+import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
+import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
+import type { ThreadClient } from "../threads/thread-rpc.js";
 
 /** A gram whose shards are done before the listing is waits this long for the split. */
 const splitDelayMs = 1000;

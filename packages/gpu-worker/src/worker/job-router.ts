@@ -1,11 +1,11 @@
 import type { JobPayload } from "@trommel/common";
 import { TrommelError } from "@trommel/common";
-import type { DeviceStageContext, ReduceStage, StageOutcome } from "./stages/context.js";
-import { extract } from "./stages/extract.js";
-import { measure } from "./stages/measure.js";
-import { score } from "./stages/score.js";
-import type { ReduceNote, ReduceRequest } from "./threads/reduce-thread.js";
-import type { ThreadClient } from "./threads/thread-rpc.js";
+import type { DeviceStageContext, ReduceStage, StageOutcome } from "../stages/context.js";
+import { extract } from "../stages/extract.js";
+import { measure } from "../stages/measure.js";
+import { score } from "../stages/score.js";
+import type { ReduceNote, ReduceRequest } from "../threads/reduce-thread.js";
+import type { ThreadClient } from "../threads/thread-rpc.js";
 
 /** Sends a job to its stage: those that feed the device here, those that compute for long to their thread. */
 export async function routeJob(

@@ -2,7 +2,7 @@ import { TrommelError, type JobPayload, type RunBoard } from "@trommel/common";
 import { claimFeature, releaseFeature, type FeatureClaim } from "@trommel/common/jobs/feature-claim";
 import type { Job } from "bullmq";
 import type { Redis } from "ioredis";
-import type { DeviceStageContext, WorkerContext } from "./stages/context.js";
+import type { DeviceStageContext, WorkerContext } from "../stages/context.js";
 
 /** How often a job looks whether its run was cancelled, and tells followers how far it is. */
 const heartbeatMs = 1000;

@@ -19,18 +19,18 @@ import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
-import { collectSeldom } from "./collect-seldom.js";
+import { collectSeldom } from "./heap-growth.js";
 import { drain } from "./drain.js";
-import { createPictureBudgets } from "./image/picture-budgets.js";
+import { createPictureBudgets } from "../image/budgets/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { startQueueWorker } from "./queue-worker.js";
-import { RowLibraries } from "./stages/row-library.js";
-import { SourceStores } from "./stages/source-stores.js";
-import { unlessAborted } from "./stages/unless-aborted.js";
+import { RowLibraries } from "../stages/reuse/row-library.js";
+import { SourceStores } from "../stages/pictures/source-stores.js";
+import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
 import { StopSignals } from "./stop-signals.js";
-import { DeviceClient } from "./threads/device-client.js";
-import type { ReduceThreadData } from "./threads/reduce-thread.js";
-import { ThreadClient } from "./threads/thread-rpc.js";
+import { DeviceClient } from "../threads/device-client.js";
+import type { ReduceThreadData } from "../threads/reduce-thread.js";
+import { ThreadClient } from "../threads/thread-rpc.js";
 
 /**
  * Base images times views per batch on the device, where `--batch` says nothing. On a CPU no result depends on it, and time hardly
@@ -92,7 +92,7 @@ async function startServing(
     `worker ${process.pid}: ${engine} on ${report.description}, ${batchViews} views a batch, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
   );
   const reduceData: ReduceThreadData = { storeUrl, threads, engine, logLevel: options.logLevel };
-  const reduce = new ThreadClient(new URL("./threads/reduce-thread.js", import.meta.url), reduceData);
+  const reduce = new ThreadClient(new URL("../threads/reduce-thread.js", import.meta.url), reduceData);
   releases.add("reduce thread", () => reduce.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
   releases.add("store", () => store.close());

@@ -1,5 +1,5 @@
 import { printable } from "@trommel/common/printable";
-import type { RunResult } from "../run-control/run-state.js";
+import type { RunResult } from "@trommel/coordinator/run-control/run-state";
 
 /** Labels that a line shows; the rest are in `counts.json`. */
 const shownAtMost = 5;

@@ -11,8 +11,13 @@ import type { LocalCluster } from "../cluster/local-cluster.js";
 import { interruptedBy } from "./interrupt.js";
 import { Outage } from "./outage.js";
 import { openDisplay } from "./progress-display.js";
-import type { JobProducer } from "../run-control/job-producer.js";
-import { readStatus, type RunResult, type RunStatus, type Subject } from "../run-control/run-state.js";
+import type { JobProducer } from "@trommel/coordinator/run-control/job-producer";
+import {
+  readStatus,
+  type RunResult,
+  type RunStatus,
+  type Subject,
+} from "@trommel/coordinator/run-control/run-state";
 
 const pollMs = 500;
 /** How often one command queues its run again after Redis lost it, or after something damaged was removed. */

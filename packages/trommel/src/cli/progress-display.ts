@@ -1,7 +1,7 @@
 import { MultiBar, type SingleBar } from "cli-progress";
 import type { StageProgress } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
-import type { RunStatus } from "../run-control/run-state.js";
+import type { RunStatus } from "@trommel/coordinator/run-control/run-state";
 
 /** Without a terminal, one line at most this often. */
 const lineEveryMs = 10_000;

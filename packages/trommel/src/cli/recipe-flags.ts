@@ -1,9 +1,9 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { TrommelError, messageOf, type Recipe } from "@trommel/common";
-import { parseRecipe } from "../recipes/parse-recipe.js";
-import { readRecipeText } from "../recipes/read-recipe.js";
-import { setField, type WrittenRecipe } from "../recipes/recipe-path.js";
-import { parseYamlText } from "../recipes/parse-yaml.js";
+import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
+import { readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
+import { setField, type WrittenRecipe } from "@trommel/coordinator/recipes/recipe-path";
+import { parseYamlText } from "@trommel/coordinator/recipes/parse-yaml";
 
 /** Every recipe flag, typed once: its text, the recipe field it sets, how its value is read. */
 interface RecipeFlag {

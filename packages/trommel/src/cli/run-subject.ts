@@ -1,8 +1,8 @@
 import { toTrommelError, TrommelError, withTimeout, type ObjectStore } from "@trommel/common";
-import { interruptedCode, noteFailure, runErrorOf } from "@trommel/common/artefacts/run-failure";
-import type { RunResult, RunStatus, Subject } from "../run-control/run-state.js";
-import { forgetCluster, noteCluster } from "../run-control/cluster-note.js";
-import { readResultOrFault, readStatus, startAttempt } from "../run-control/run-state.js";
+import { interruptedCode, noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
+import type { RunResult, RunStatus, Subject } from "@trommel/coordinator/run-control/run-state";
+import { forgetCluster, noteCluster } from "@trommel/coordinator/run-control/cluster-note";
+import { readResultOrFault, readStatus, startAttempt } from "@trommel/coordinator/run-control/run-state";
 import { describeScores } from "./describe-scores.js";
 import { follow } from "./follow.js";
 import { interruptSignal } from "./interrupt.js";

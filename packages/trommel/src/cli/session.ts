@@ -14,9 +14,9 @@ import { printable, printableArguments } from "@trommel/common/printable";
 import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
 import { startLocalCluster, type LocalCluster } from "../cluster/local-cluster.js";
-import { JobProducer } from "../run-control/job-producer.js";
-import { findCluster } from "../run-control/cluster-note.js";
-import type { Subject } from "../run-control/run-state.js";
+import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
+import { findCluster } from "@trommel/coordinator/run-control/cluster-note";
+import type { Subject } from "@trommel/coordinator/run-control/run-state";
 
 /** Flags that every command takes. */
 export interface GlobalFlags {

@@ -1,6 +1,6 @@
 import { ReleaseStack, checkRedis, type ObjectStore } from "@trommel/common";
 import type { Logger } from "pino";
-import { startCoordinator } from "../coordinator.js";
+import { startCoordinator } from "@trommel/coordinator/coordinator";
 import { startEmbeddedRedis } from "./embedded-redis.js";
 import { WorkerProcesses } from "./worker-processes.js";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareUtf8, shardHash, type FailedRow, type FailureReason, type Shard } from "@trommel/common";
-import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/ledger-builder";
-import type { ShardOutcome } from "@trommel/common/artefacts/ledger";
-import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
+import { errorLines, LedgerBuilder } from "#common/artefacts/shards/ledger-builder";
+import type { ShardOutcome } from "#common/artefacts/shards/ledger";
+import { RetriedRows } from "#common/artefacts/shards/retried-rows";
 import fc from "fast-check";
 
 /** What a run or scoring has in the store: shard files, markers, and what its listing counted. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
-import { isListedAs, RowIdentities, rowsIdentity } from "@trommel/common/artefacts/row-identities";
-import { sha256OfFile } from "@trommel/gpu-worker/image/file-hash";
+import { isListedAs, RowIdentities, rowsIdentity } from "#common/artefacts/shards/row-identities";
+import { sha256OfFile } from "#gpu-worker/image/decode/file-hash";
 
 const sha256 = (...parts: readonly (string | Uint8Array)[]): Buffer => {
   const hash = createHash("sha256");

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { fromFloat16, fromFloat16Bits, toFloat16, toFloat16Bits } from "@trommel/common/codec/float16";
+import { fromFloat16, fromFloat16Bits, toFloat16, toFloat16Bits } from "#common/codec/float16";
 
 describe("float16", () => {
   it("rounds float32 as numpy does (golden by test/golden/write-tensor-goldens.py)", () => {
-    const golden = readFileSync(new URL("../../golden/float16.bin", import.meta.url));
+    const golden = readFileSync(new URL("../../../../golden/float16.bin", import.meta.url));
     const view = new DataView(golden.buffer, golden.byteOffset, golden.byteLength);
     assert.ok(golden.byteLength / 6 > 5000);
     for (let at = 0; at < golden.byteLength; at += 6) {

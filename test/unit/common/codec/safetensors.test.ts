@@ -3,12 +3,12 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { toFloat16 } from "@trommel/common/codec/float16";
-import { decodeSafetensors, encodeSafetensors, requireTensor } from "@trommel/common/codec/safetensors";
-import type { Tensor } from "@trommel/common/codec/tensor-dtype";
+import { toFloat16 } from "#common/codec/float16";
+import { decodeSafetensors, encodeSafetensors, requireTensor } from "#common/codec/safetensors";
+import type { Tensor } from "#common/codec/tensor-dtype";
 
 const golden = (name: string) =>
-  new Uint8Array(readFileSync(new URL(`../../golden/${name}`, import.meta.url)));
+  new Uint8Array(readFileSync(new URL(`../../../../golden/${name}`, import.meta.url)));
 
 /** What test/golden/write-tensor-goldens.py put into its two files. */
 const metadata = { keys: '["a","b"]', läbel: "Glas 🥛" };

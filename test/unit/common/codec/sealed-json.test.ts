@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
+import { parseSealedAs, sealedJson } from "#common/codec/sealed-json";
 import { z } from "zod";
 
 const schema = z

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type ObjectStore, TrommelError } from "@trommel/common";
-import { canonicalJson, sha256Hex } from "@trommel/common/codec/canonical-json";
-import { markerSchema, readMarker, readWithMarker, writeWithMarker } from "@trommel/common/codec/marker";
-import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
-import { openStore } from "@trommel/common/store/open-store";
+import { canonicalJson, sha256Hex } from "#common/codec/canonical-json";
+import { markerSchema, readMarker, readWithMarker, writeWithMarker } from "#common/codec/marker";
+import { findCommitted, readInput } from "#common/codec/stage-input";
+import { openStore } from "#common/store/open-store";
 
 const text = (value: string) => new TextEncoder().encode(value);
 const isError = (code: string, part: string, retryable: boolean) => (thrown: unknown) => {

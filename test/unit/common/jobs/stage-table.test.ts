@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { jobId, jobPayload, queueOf, stageTable, type Stage } from "@trommel/common";
 
-const readme = fileURLToPath(new URL("../../../README.md", import.meta.url));
+const readme = fileURLToPath(new URL("../../../../../README.md", import.meta.url));
 
 describe("the stage table", () => {
   it("is the README's", async () => {

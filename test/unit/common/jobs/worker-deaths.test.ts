@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { treatmentAfter, workerDeathsAtMost } from "@trommel/common/jobs/worker-deaths";
+import { treatmentAfter, workerDeathsAtMost } from "#common/jobs/worker-deaths";
 import fc from "fast-check";
 
 const deaths = fc.integer({ min: 0, max: 3000 });

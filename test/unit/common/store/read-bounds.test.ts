@@ -3,11 +3,11 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, runKeys, TrommelError, writeWithMarker } from "@trommel/common";
-import { readLabelLookup } from "@trommel/common/artefacts/labels";
-import { readInput } from "@trommel/common/codec/stage-input";
-import { objectBytesAtMost, readBounds } from "@trommel/common/store/read-bounds";
-import { readShard, readUnresolvedConfig } from "@trommel/gpu-worker/stages/read-config";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { readLabelLookup } from "#common/artefacts/runs/labels";
+import { readInput } from "#common/codec/stage-input";
+import { objectBytesAtMost, readBounds } from "#common/store/read-bounds";
+import { readShard, readUnresolvedConfig } from "#gpu-worker/stages/inputs/read-artefacts";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 /** Objects that are larger than anything of ours, as files with holes: they take no room, and reading one would show. */
 

@@ -17,8 +17,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
-import { openStore } from "@trommel/common/store/open-store";
-import { waitUntil } from "../support/wait-until.js";
+import { openStore } from "#common/store/open-store";
+import { waitUntil } from "../../../support/wait-until.js";
 
 const text = (value: string) => new TextEncoder().encode(value);
 
@@ -108,7 +108,7 @@ describe("a folder as a store", () => {
     "sweeps what killed writers left where it writes, and never a living one's",
     { timeout: 30_000 },
     async () => {
-      const open = JSON.stringify(import.meta.resolve("@trommel/common/store/open-store"));
+      const open = JSON.stringify(import.meta.resolve("#common/store/open-store"));
       // Stopped between writing and publishing, as a full second of a large object's writing would be.
       const script = `
       const { openStore } = await import(${open});
@@ -342,7 +342,7 @@ describe("a folder as a store", () => {
     // A file-size limit is the one kind of full disk that needs no mount: the write fails as on a disk of that size.
     const script = `
       process.on("SIGXFSZ", () => {});
-      const { openStore } = await import(${JSON.stringify(import.meta.resolve("@trommel/common/store/open-store"))});
+      const { openStore } = await import(${JSON.stringify(import.meta.resolve("#common/store/open-store"))});
       const store = openStore(${JSON.stringify(root)});
       const error = await store.put("k", new Uint8Array(100_000)).catch((thrown) => thrown);
       console.log(JSON.stringify({ code: error.code, message: error.message }));`;

@@ -4,12 +4,12 @@ import { join, resolve } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { TrommelError } from "@trommel/common";
-import { compareKeys, joinKey } from "@trommel/common/store/key";
-import { resolveLocation } from "@trommel/common/store/location";
-import { openStore } from "@trommel/common/store/open-store";
-import { decodeListedKey } from "@trommel/common/store/s3-list";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { withVariables } from "../support/variables.js";
+import { compareKeys, joinKey } from "#common/store/key";
+import { resolveLocation } from "#common/store/location";
+import { openStore } from "#common/store/open-store";
+import { decodeListedKey } from "#common/store/s3/s3-list";
+import { temporaryFolder } from "../../../support/temp-folder.js";
+import { withVariables } from "../../../support/variables.js";
 
 const isIllegal =
   (...parts: readonly string[]) =>

@@ -3,9 +3,9 @@ import { createServer as createHttpServer, type RequestListener } from "node:htt
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type ObjectInfo, TrommelError } from "@trommel/common";
-import { openStore } from "@trommel/common/store/open-store";
-import { type S3Server, type S3ServerOptions, startS3Server } from "../support/s3-server.js";
-import { withVariables } from "../support/variables.js";
+import { openStore } from "#common/store/open-store";
+import { type S3Server, type S3ServerOptions, startS3Server } from "../../../support/s3-server.js";
+import { withVariables } from "../../../support/variables.js";
 
 const text = (value: string) => new TextEncoder().encode(value);
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { parseClassList } from "@trommel/coordinator/labels/read-class-list";
+import { parseClassList } from "#coordinator/labels/read-class-list";
 import * as fc from "fast-check";
 
 /** Names may hold spaces and anything printable, and do not begin or end with white space. */

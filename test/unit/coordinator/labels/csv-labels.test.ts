@@ -3,9 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { recipe, resolveLocation } from "@trommel/common";
-import { labelsConfig, resolveLabels } from "@trommel/coordinator/labels/resolve-labels";
-import { writeFiles } from "../../support/dataset.js";
-import { temporaryFolder } from "../../support/temp-folder.js";
+import { labelsConfig, resolveLabels } from "#coordinator/labels/resolve-labels";
+import { writeFiles } from "../../../support/dataset.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("csv-labels");
 let cases = 0;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openStore, recipe } from "@trommel/common";
-import { resolveLabels } from "@trommel/coordinator/labels/resolve-labels";
-import { startS3Server, type S3Server } from "../../support/s3-server.js";
-import { withVariables } from "../../support/variables.js";
+import { resolveLabels } from "#coordinator/labels/resolve-labels";
+import { startS3Server, type S3Server } from "../../../support/s3-server.js";
+import { withVariables } from "../../../support/variables.js";
 
 let s3: S3Server;
 let restore = (): void => undefined;

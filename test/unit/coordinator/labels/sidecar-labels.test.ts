@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { recipe, resolveLocation } from "@trommel/common";
-import { resolveLabels } from "@trommel/coordinator/labels/resolve-labels";
-import { writeFiles } from "../../support/dataset.js";
-import { temporaryFolder } from "../../support/temp-folder.js";
+import { resolveLabels } from "#coordinator/labels/resolve-labels";
+import { writeFiles } from "../../../support/dataset.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("sidecar-labels");
 let cases = 0;

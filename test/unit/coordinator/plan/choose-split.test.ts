@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareUtf8, SeededRandom, type Recipe } from "@trommel/common";
-import { chooseSplit, splitRank } from "@trommel/coordinator/plan/choose-split";
-import { RankedImages } from "@trommel/coordinator/plan/ranked-images";
+import { chooseSplit, splitRank } from "#coordinator/plan/split/choose-split";
+import { RankedImages } from "#coordinator/plan/split/ranked-images";
 import fc from "fast-check";
-import { chooseByKeys } from "../support/split-by-keys.js";
+import { chooseByKeys } from "../../../support/split-by-keys.js";
 
 type Dataset = ReadonlyMap<string, readonly string[]>;
 type Choice = Pick<Recipe["validation"], "fraction" | "of"> & {

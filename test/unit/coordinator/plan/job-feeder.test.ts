@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { JobFeeder, type FeederOptions } from "@trommel/coordinator/plan/job-feeder";
+import { JobFeeder, type FeederOptions } from "#coordinator/plan/feed/job-feeder";
 import fc from "fast-check";
 
 const oom = "OOM command not allowed when used memory > 'maxmemory'.";

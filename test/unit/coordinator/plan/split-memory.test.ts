@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { compareUtf8, openStore, recipe, type RunConfig } from "@trommel/common";
-import { SplitMemory } from "@trommel/coordinator/plan/split-memory";
+import { SplitMemory } from "#coordinator/plan/split/split-memory";
 import fc from "fast-check";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const root = await temporaryFolder("split-memory");
 let made = 0;

@@ -3,9 +3,9 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { compareUtf8, openStore, type Shard } from "@trommel/common";
-import { skipHidden, streamShards } from "@trommel/coordinator/plan/stream-shards";
-import { writeFiles } from "../support/dataset.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { skipHidden, streamShards } from "#coordinator/plan/stream-shards";
+import { writeFiles } from "../../../support/dataset.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("stream-shards");
 let made = 0;

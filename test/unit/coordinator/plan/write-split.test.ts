@@ -11,16 +11,16 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { sealedJson } from "@trommel/common/codec/sealed-json";
-import { chooseSplit, splitRank } from "@trommel/coordinator/plan/choose-split";
-import { RankedImages } from "@trommel/coordinator/plan/ranked-images";
-import { SplitMemory } from "@trommel/coordinator/plan/split-memory";
-import { readShard, skipHidden, streamShards, writeShard } from "@trommel/coordinator/plan/stream-shards";
-import { extendSplit, writeSplit } from "@trommel/coordinator/plan/write-split";
-import { SyntheticSource } from "../bench/synthetic-source.js";
-import { readValidationKeys } from "../support/read-split.js";
-import { chooseByKeys } from "../support/split-by-keys.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { sealedJson } from "#common/codec/sealed-json";
+import { chooseSplit, splitRank } from "#coordinator/plan/split/choose-split";
+import { RankedImages } from "#coordinator/plan/split/ranked-images";
+import { SplitMemory } from "#coordinator/plan/split/split-memory";
+import { readShard, skipHidden, streamShards, writeShard } from "#coordinator/plan/stream-shards";
+import { extendSplit, writeSplit } from "#coordinator/plan/split/write-split";
+import { SyntheticSource } from "../../../bench/synthetic-source.js";
+import { readValidationKeys } from "../../../support/read-split.js";
+import { chooseByKeys } from "../../../support/split-by-keys.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const root = await temporaryFolder("write-split");
 const seed = 3;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { namedNormalizations, type Recipe } from "@trommel/common";
-import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
-import { builtInNames, readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
-import { trommel, trommelJson } from "../support/cli.js";
+import { parseRecipe } from "#coordinator/recipes/parse-recipe";
+import { builtInNames, readRecipeText } from "#coordinator/recipes/read-recipe";
+import { trommel, trommelJson } from "../../../support/cli.js";
 
 /** The figures of the four published systems, written down from their descriptions and not from the recipes. */
 

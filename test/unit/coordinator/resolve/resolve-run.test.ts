@@ -3,12 +3,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, recipe as recipeSchema, resolveLocation, sha256Hex } from "@trommel/common";
-import { resolveExport } from "@trommel/coordinator/run-control/resolve-export";
-import { resolveRun } from "@trommel/coordinator/run-control/resolve-run";
-import { writeFiles } from "../support/dataset.js";
-import { filesBelow } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { resolveExport } from "#coordinator/resolve/resolve-export";
+import { resolveRun } from "#coordinator/resolve/resolve-run";
+import { writeFiles } from "../../../support/dataset.js";
+import { filesBelow } from "../../../support/file-hashes.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/tiny-backbone.js";
 
 const folder = await temporaryFolder("resolve-run");
 const dataset = join(folder, "pictures");

@@ -13,9 +13,9 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { streamRetryShards } from "@trommel/coordinator/plan/stream-retry-shards";
-import { ShardOutcomes } from "@trommel/coordinator/run-control/shard-outcomes";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { streamRetryShards } from "#coordinator/retry/stream-retry-shards";
+import { ShardOutcomes } from "#coordinator/retry/shard-outcomes";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("retry-shards");
 let scorings = 0;

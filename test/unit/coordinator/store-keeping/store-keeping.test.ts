@@ -10,18 +10,18 @@ import {
   writeWithMarker,
   type ObjectStore,
 } from "@trommel/common";
-import { writeListing } from "@trommel/coordinator/plan/stream-shards";
-import { collectGarbage } from "@trommel/coordinator/store-keeping/collect-garbage";
-import { checkDependents, removeRun } from "@trommel/coordinator/store-keeping/remove-run";
-import { drawDataset, writeFiles } from "../support/dataset.js";
+import { writeListing } from "#coordinator/plan/stream-shards";
+import { collectGarbage } from "#coordinator/store-keeping/collect-garbage";
+import { checkDependents, removeRun } from "#coordinator/store-keeping/remove-run";
+import { drawDataset, writeFiles } from "../../../support/dataset.js";
 import {
   ExtractingWorker,
   featuresOf,
   storeWithSmallBackbone,
   type Extracted,
-} from "../support/extraction.js";
-import { fileHashes } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+} from "../../../support/extraction.js";
+import { fileHashes } from "../../../support/file-hashes.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("store-keeping");
 const dataset = join(folder, "data");

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { openBackboneSource } from "@trommel/gpu-worker/backbone/backbone-source";
+import { openBackboneSource } from "#gpu-worker/backbone/download/backbone-source";
 
 const content = Buffer.from('{"model": "of a kind"}');
 const weights = Buffer.from("weights");

@@ -5,9 +5,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { cachedDownload } from "@trommel/gpu-worker/backbone/cached-download";
-import { cutAfter, sendRange, serveFiles, type FileServer } from "../support/file-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { cachedDownload } from "#gpu-worker/backbone/download/cached-download";
+import { cutAfter, sendRange, serveFiles, type FileServer } from "../../../support/file-server.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("download");
 const whole = Buffer.from(

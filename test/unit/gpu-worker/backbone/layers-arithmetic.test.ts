@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import { layersFiles, sequentialFiles, type PlainLayer, type PlainWeight } from "../support/layers-files.js";
-import { runOnnx, type LayersSource } from "../support/layers-reference.js";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import {
+  layersFiles,
+  sequentialFiles,
+  type PlainLayer,
+  type PlainWeight,
+} from "../../../support/layers-files.js";
+import { runOnnx, type LayersSource } from "../../../support/layers-reference.js";
 
 const input: PlainLayer = {
   class_name: "InputLayer",

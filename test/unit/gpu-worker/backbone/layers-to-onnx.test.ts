@@ -6,17 +6,17 @@ import {
   type TfLayersModel,
   type TfModelArtifacts,
   type TfSymbolicTensor,
-} from "@trommel/gpu-worker/graph/tensorflow";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
-import { layersToJson } from "@trommel/gpu-worker/backbone/layers-to-json";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
+} from "#gpu-worker/graph/tensorflow";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { layersToJson } from "#gpu-worker/backbone/layers/layers-to-json";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
 import {
   loadReference,
   relativeDifference,
   runOnnx,
   seededValues,
   type LayersSource,
-} from "../support/layers-reference.js";
+} from "../../../support/layers-reference.js";
 
 type Layers = Tensorflow["layers"]["layers"];
 type Build = (layers: Layers, input: TfSymbolicTensor) => TfSymbolicTensor;

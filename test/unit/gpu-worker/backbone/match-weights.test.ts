@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { matchWeights } from "@trommel/gpu-worker/backbone/match-weights";
-import { architectureNames, zooNetwork } from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { layersOf, weightName } from "@trommel/gpu-worker/backbone/weight-names";
+import { matchWeights } from "#gpu-worker/backbone/weights/match-weights";
+import { architectureNames, zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
+import { layersOf, weightName } from "#gpu-worker/backbone/weights/weight-names";
 
 interface Weight {
   readonly layer: string;

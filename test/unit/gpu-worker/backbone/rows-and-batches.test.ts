@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
-import type { EngineBackbone, FeatureExtractor } from "@trommel/gpu-worker/backbone/engines/engine";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import { zooNetwork } from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { randomWeights } from "@trommel/gpu-worker/backbone/zoo/random-weights";
-import { zooLayersFiles } from "@trommel/gpu-worker/backbone/zoo/zoo-layers-files";
-import { drawViews } from "@trommel/gpu-worker/image/view";
-import { convolutionBackbone, testPictures } from "../support/small-backbones.js";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
+import type { EngineBackbone, FeatureExtractor } from "#gpu-worker/backbone/engines/engine";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
+import { randomWeights } from "#gpu-worker/backbone/zoo/random-weights";
+import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
+import { drawViews } from "#gpu-worker/image/views/view";
+import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
 
 const side = 96;
 const pictureCount = 7;

@@ -9,9 +9,9 @@ import {
   resolveBackbone,
   type Normalization,
 } from "@trommel/common";
-import { storeBackbone } from "@trommel/gpu-worker/backbone/store-backbone";
-import { fileHashes } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { storeBackbone } from "#gpu-worker/backbone/import/store-backbone";
+import { fileHashes } from "../../../support/file-hashes.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 describe("a backbone that is stored again", async () => {
   const root = join(await temporaryFolder("store-backbone"), "store");

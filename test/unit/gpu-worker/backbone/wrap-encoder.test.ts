@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { wrapEncoder } from "@trommel/gpu-worker/backbone/wrap-encoder";
-import { GraphBuilder, type Dim } from "@trommel/gpu-worker/graph/graph-builder";
-import { decodeModel } from "@trommel/gpu-worker/graph/onnx-model";
-import type { ModelProto } from "@trommel/gpu-worker/graph/onnx-proto";
-import { runOnnx } from "../support/layers-reference.js";
+import { wrapEncoder } from "#gpu-worker/backbone/import/wrap-encoder";
+import { GraphBuilder, type Dim } from "#gpu-worker/graph/graph-builder";
+import { decodeModel } from "#gpu-worker/graph/onnx/onnx-model";
+import type { ModelProto } from "#gpu-worker/graph/onnx/onnx-proto";
+import { runOnnx } from "../../../support/layers-reference.js";
 
 /** Spatial features 2·image, [.., 3, H, W] or [.., H, W, 3], and their sum over everything but the batch. */
 function encoder(

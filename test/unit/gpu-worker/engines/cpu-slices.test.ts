@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import type { Engine, EngineBackbone, ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
-import { createOnnxEngine } from "@trommel/gpu-worker/backbone/engines/onnx-engine";
-import { buildExtractionGraph } from "@trommel/gpu-worker/graph/extraction-graph";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { picturesPerRun, sliceOf } from "@trommel/gpu-worker/graph/slices";
-import { drawViews } from "@trommel/gpu-worker/image/view";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import type { Engine, EngineBackbone, ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
+import { buildExtractionGraph } from "#gpu-worker/graph/extraction-graph";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { picturesPerRun, sliceOf } from "#gpu-worker/graph/slices";
+import { drawViews } from "#gpu-worker/image/views/view";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { convolutionBackbone, testPictures, windowBackbone } from "../../support/small-backbones.js";
+import { convolutionBackbone, testPictures, windowBackbone } from "../../../support/small-backbones.js";
 
 let engine: Engine;
 before(async () => {

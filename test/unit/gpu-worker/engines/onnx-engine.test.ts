@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import type { DeviceName, ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
-import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
-import { drawViews } from "@trommel/gpu-worker/image/view";
-import { convolutionBackbone, testPictures } from "../../support/small-backbones.js";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import type { DeviceName, ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
+import { drawViews } from "#gpu-worker/image/views/view";
+import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
 
 const side = 64;
 const viewCount = 3;

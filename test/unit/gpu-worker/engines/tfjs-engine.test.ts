@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { type Projection, SeededRandom, TrommelError, namedNormalizations } from "@trommel/common";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
-import type { Engine, EngineBackbone, ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
-import { sampleView } from "@trommel/gpu-worker/backbone/engines/view-sampling";
-import { buildServingGraph } from "@trommel/gpu-worker/graph/serving-graph";
-import { drawViews } from "@trommel/gpu-worker/image/view";
-import { bilinearAt } from "../../support/bilinear.js";
-import { twofoldBackbone } from "../../support/layers-backbone.js";
-import { convolutionBackbone, testPictures } from "../../support/small-backbones.js";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
+import type { Engine, EngineBackbone, ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import { sampleView } from "#gpu-worker/backbone/engines/view-sampling";
+import { buildServingGraph } from "#gpu-worker/graph/serving-graph";
+import { drawViews } from "#gpu-worker/image/views/view";
+import { bilinearAt } from "../../../support/bilinear.js";
+import { twofoldBackbone } from "../../../support/layers-backbone.js";
+import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
 
 const side = 40;
 const images = 4;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { namedNormalizations } from "@trommel/common";
-import { createOnnxEngine } from "@trommel/gpu-worker/backbone/engines/onnx-engine";
-import { affineMatrix } from "@trommel/gpu-worker/image/view-matrices";
-import { windowBackbone } from "../../support/small-backbones.js";
-import { parametersOf, torchvisionGolden } from "../../support/torchvision-golden.js";
+import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
+import { affineMatrix } from "#gpu-worker/image/views/view-matrices";
+import { windowBackbone } from "../../../support/small-backbones.js";
+import { parametersOf, torchvisionGolden } from "../../../support/torchvision-golden.js";
 
 it("a crop in the graph is Pillow's crop and resize, to its rounding", async () => {
   const { side, size, cases } = torchvisionGolden.pictures;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as ort from "onnxruntime-node";
 import { TrommelError } from "@trommel/common";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { decodeModel, opsetOf } from "@trommel/gpu-worker/graph/onnx-model";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { decodeModel, opsetOf } from "#gpu-worker/graph/onnx/onnx-model";
 
 function affineModel(): Uint8Array {
   const graph = new GraphBuilder();

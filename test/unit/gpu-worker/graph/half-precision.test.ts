@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { CheckedModel } from "@trommel/gpu-worker/backbone/run-model";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { toHalfPrecision } from "@trommel/gpu-worker/graph/half-precision";
-import { decodeModel, encodeModel } from "@trommel/gpu-worker/graph/onnx-model";
-import type { ModelProto } from "@trommel/gpu-worker/graph/onnx-proto";
-import { convolutionBackbone, windowBackbone } from "../../support/small-backbones.js";
+import { CheckedModel } from "#gpu-worker/backbone/import/checked-model";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { toHalfPrecision } from "#gpu-worker/graph/half-precision";
+import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
+import type { ModelProto } from "#gpu-worker/graph/onnx/onnx-proto";
+import { convolutionBackbone, windowBackbone } from "../../../support/small-backbones.js";
 
 const side = 16;
 

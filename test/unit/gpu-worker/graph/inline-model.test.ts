@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as ort from "onnxruntime-node";
 import { TrommelError } from "@trommel/common";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { commonOpset, inlineModel } from "@trommel/gpu-worker/graph/inline-model";
-import { encodeModel } from "@trommel/gpu-worker/graph/onnx-model";
-import { raiseOpset } from "@trommel/gpu-worker/graph/onnx-opset";
-import { attributeProto, tensorProto, type AttributeValue } from "@trommel/gpu-worker/graph/onnx-values";
-import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "@trommel/gpu-worker/graph/onnx-proto";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { commonOpset, inlineModel } from "#gpu-worker/graph/onnx/inline-model";
+import { encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
+import { raiseOpset } from "#gpu-worker/graph/onnx/onnx-opset";
+import { attributeProto, tensorProto, type AttributeValue } from "#gpu-worker/graph/onnx/onnx-values";
+import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "#gpu-worker/graph/onnx/onnx-proto";
 
 type Feeds = Readonly<Record<string, ort.Tensor>>;
 

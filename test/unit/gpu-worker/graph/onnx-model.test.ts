@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { decodeModel, encodeModel } from "@trommel/gpu-worker/graph/onnx-model";
-import type { TensorProto } from "@trommel/gpu-worker/graph/onnx-proto";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
+import type { TensorProto } from "#gpu-worker/graph/onnx/onnx-proto";
 
 /** One length-delimited protobuf field, written from the wire format's own rules (lengths below 128). */
 function field(id: number, ...parts: (string | number[])[]): number[] {

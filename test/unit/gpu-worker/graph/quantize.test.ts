@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { floatValues } from "@trommel/gpu-worker/graph/float-values";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { decodeModel, encodeModel } from "@trommel/gpu-worker/graph/onnx-model";
-import type { ModelProto, TensorProto } from "@trommel/gpu-worker/graph/onnx-proto";
-import { planQuantization } from "@trommel/gpu-worker/graph/quantization-plan";
-import { quantize, type ObservedValue } from "@trommel/gpu-worker/graph/quantize";
-import { convolutionBackbone } from "../../support/small-backbones.js";
+import { floatValues } from "#gpu-worker/graph/onnx/float-values";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
+import type { ModelProto, TensorProto } from "#gpu-worker/graph/onnx/onnx-proto";
+import { planQuantization } from "#gpu-worker/graph/quantization-plan";
+import { quantize, type ObservedValue } from "#gpu-worker/graph/quantize";
+import { convolutionBackbone } from "../../../support/small-backbones.js";
 
 const original = decodeModel(convolutionBackbone(32, 24).model);
 

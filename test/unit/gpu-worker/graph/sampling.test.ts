@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { type BackboneSpec, namedNormalizations } from "@trommel/common";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import type { Engine, EngineBackbone } from "@trommel/gpu-worker/backbone/engines/engine";
-import { createOnnxEngine } from "@trommel/gpu-worker/backbone/engines/onnx-engine";
-import { drawViews } from "@trommel/gpu-worker/image/view";
-import { bilinearAt } from "../../support/bilinear.js";
-import { testPictures, windowBackbone } from "../../support/small-backbones.js";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import type { Engine, EngineBackbone } from "#gpu-worker/backbone/engines/engine";
+import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
+import { drawViews } from "#gpu-worker/image/views/view";
+import { bilinearAt } from "../../../support/bilinear.js";
+import { testPictures, windowBackbone } from "../../../support/small-backbones.js";
 
 const identity = [1, 0, 0, 0, 1, 0];
 const plainColour = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { type Projection, SeededRandom, TrommelError } from "@trommel/common";
-import type { Engine } from "@trommel/gpu-worker/backbone/engines/engine";
-import { createOnnxEngine } from "@trommel/gpu-worker/backbone/engines/onnx-engine";
-import { type EmitHead, buildServingGraph } from "@trommel/gpu-worker/graph/serving-graph";
-import { convolutionBackbone, testPictures } from "../../support/small-backbones.js";
+import type { Engine } from "#gpu-worker/backbone/engines/engine";
+import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
+import { type EmitHead, buildServingGraph } from "#gpu-worker/graph/serving-graph";
+import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
 
 const classCount = 5;
 const side = 40;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError, headRecipe, trainingRecipe, type TrainingRecipe } from "@trommel/common";
-import { initialWeights } from "@trommel/gpu-worker/head/head-model";
-import { trainHead, type TrainHeadInputs } from "@trommel/gpu-worker/head/train-head";
-import { decodeTrainingState, type Checkpoints } from "@trommel/gpu-worker/head/training-state";
-import { toyProblem } from "../support/toy-problem.js";
+import { initialWeights } from "#gpu-worker/head/model/head-model";
+import { trainHead, type TrainHeadInputs } from "#gpu-worker/head/train-head";
+import { decodeTrainingState, type Checkpoints } from "#gpu-worker/head/training-state";
+import { toyProblem } from "../../../support/toy-problem.js";
 
 /** Every state that was saved, by number. */
 class KeptCheckpoints implements Checkpoints {

@@ -9,25 +9,25 @@ import {
   type HeadRecipe,
   type OptimizerRecipe,
 } from "@trommel/common";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
-import { allocateRun, EpochRuns } from "@trommel/gpu-worker/head/batch-run";
-import { epochOrder, noiseSeed } from "@trommel/gpu-worker/head/batch-order";
-import { createCompiledLearner } from "@trommel/gpu-worker/head/compiled-learner";
-import { createOptimizer } from "@trommel/gpu-worker/head/create-optimizer";
-import { figuresOfLogarithms, lossFigures, smoothedTargets } from "@trommel/gpu-worker/head/cross-entropy";
-import { factorLayers } from "@trommel/gpu-worker/head/dropout-factors";
-import { emitHeadSteps } from "@trommel/gpu-worker/head/emit-head-steps";
-import { emitUpdate, momentKinds, momentScale } from "@trommel/gpu-worker/head/emit-optimizer";
-import type { HeadLearner } from "@trommel/gpu-worker/head/head-learner";
-import { initialWeights } from "@trommel/gpu-worker/head/head-model";
-import { HeadNetwork } from "@trommel/gpu-worker/head/head-network";
-import { JoinedRows, type RowSet } from "@trommel/gpu-worker/head/row-set";
-import { createSchedule } from "@trommel/gpu-worker/head/schedule";
-import { createStepRates, rateCount } from "@trommel/gpu-worker/head/step-rates";
-import { trainHead } from "@trommel/gpu-worker/head/train-head";
-import { createTfjsLearner } from "@trommel/gpu-worker/head/tfjs-learner";
-import { factorsOf, toyProblem } from "../support/toy-problem.js";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
+import { allocateRun, EpochRuns } from "#gpu-worker/head/compiled/batch-run";
+import { epochOrder, noiseSeed } from "#gpu-worker/head/compiled/batch-order";
+import { createCompiledLearner } from "#gpu-worker/head/compiled/compiled-learner";
+import { createOptimizer } from "#gpu-worker/head/tfjs/create-optimizer";
+import { figuresOfLogarithms, lossFigures, smoothedTargets } from "#gpu-worker/head/model/cross-entropy";
+import { factorLayers } from "#gpu-worker/head/noise/dropout-factors";
+import { emitHeadSteps } from "#gpu-worker/head/compiled/emit-head-steps";
+import { emitUpdate, momentKinds, momentScale } from "#gpu-worker/head/compiled/emit-optimizer";
+import type { HeadLearner } from "#gpu-worker/head/head-learner";
+import { initialWeights } from "#gpu-worker/head/model/head-model";
+import { HeadNetwork } from "#gpu-worker/head/tfjs/head-network";
+import { JoinedRows, type RowSet } from "#gpu-worker/head/model/row-set";
+import { createSchedule } from "#gpu-worker/head/schedule/schedule";
+import { createStepRates, rateCount } from "#gpu-worker/head/compiled/step-rates";
+import { trainHead } from "#gpu-worker/head/train-head";
+import { createTfjsLearner } from "#gpu-worker/head/tfjs/tfjs-learner";
+import { factorsOf, toyProblem } from "../../../support/toy-problem.js";
 
 const heads: readonly HeadRecipe[] = [
   headRecipe.parse({ type: "se", reduction: 4 }),
@@ -59,7 +59,7 @@ interface OptimizerGolden {
   };
 }
 
-const goldenFile = new URL("../../golden/training.json", import.meta.url);
+const goldenFile = new URL("../../../../golden/training.json", import.meta.url);
 
 describe("compiled gradients", () => {
   for (const head of heads) {

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { TrommelError, evaluation } from "@trommel/common";
-import { evaluate } from "@trommel/gpu-worker/head/evaluate";
+import { evaluate } from "#gpu-worker/head/model/evaluate";
 
 interface EvaluationGolden {
   readonly se: { readonly probabilities: number[] };
   readonly evaluation: { readonly labels: number[]; readonly logLoss: number; readonly accuracy: number };
 }
 
-const goldenFile = new URL("../../golden/head.json", import.meta.url);
+const goldenFile = new URL("../../../../golden/head.json", import.meta.url);
 
 describe("evaluate", () => {
   it("counts by hand: a class never predicted, a class without rows, a tie", () => {

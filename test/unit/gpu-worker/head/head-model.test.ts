@@ -3,15 +3,15 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { SeededRandom, TrommelError, headRecipe, type HeadRecipe, type HeadWeights } from "@trommel/common";
-import { GraphBuilder } from "@trommel/gpu-worker/graph/graph-builder";
-import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
-import { smoothedTargets } from "@trommel/gpu-worker/head/cross-entropy";
-import { factorLayers } from "@trommel/gpu-worker/head/dropout-factors";
-import { checkHeadWeights, initialWeights } from "@trommel/gpu-worker/head/head-model";
-import { HeadNetwork } from "@trommel/gpu-worker/head/head-network";
-import { emitHead } from "@trommel/gpu-worker/head/head-to-onnx";
-import { predictLogits, predictProbabilities } from "@trommel/gpu-worker/head/predict-head";
-import { factorsOf } from "../support/toy-problem.js";
+import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
+import { smoothedTargets } from "#gpu-worker/head/model/cross-entropy";
+import { factorLayers } from "#gpu-worker/head/noise/dropout-factors";
+import { checkHeadWeights, initialWeights } from "#gpu-worker/head/model/head-model";
+import { HeadNetwork } from "#gpu-worker/head/tfjs/head-network";
+import { emitHead } from "#gpu-worker/head/model/head-to-onnx";
+import { predictLogits, predictProbabilities } from "#gpu-worker/head/model/predict-head";
+import { factorsOf } from "../../../support/toy-problem.js";
 
 interface HeadGolden {
   readonly se: {
@@ -24,7 +24,7 @@ interface HeadGolden {
   };
 }
 
-const goldenFile = new URL("../../golden/head.json", import.meta.url);
+const goldenFile = new URL("../../../../golden/head.json", import.meta.url);
 
 const heads: readonly HeadRecipe[] = [
   headRecipe.parse({ type: "se", reduction: 4 }),

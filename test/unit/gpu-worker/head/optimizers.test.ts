@@ -8,10 +8,10 @@ import {
   type ScheduleRecipe,
   type TrainingRecipe,
 } from "@trommel/common";
-import { createOptimizer } from "@trommel/gpu-worker/head/create-optimizer";
-import { keepsLater } from "@trommel/gpu-worker/head/keep-rule";
-import type { OptimizerState } from "@trommel/gpu-worker/head/optimizer";
-import { createSchedule, type Schedule } from "@trommel/gpu-worker/head/schedule";
+import { createOptimizer } from "#gpu-worker/head/tfjs/create-optimizer";
+import { keepsLater } from "#gpu-worker/head/schedule/keep-rule";
+import type { OptimizerState } from "#gpu-worker/head/tfjs/optimizer";
+import { createSchedule, type Schedule } from "#gpu-worker/head/schedule/schedule";
 
 interface TrainingGolden {
   readonly optimizers: {
@@ -28,7 +28,7 @@ interface TrainingGolden {
   };
 }
 
-const goldenFile = new URL("../../golden/training.json", import.meta.url);
+const goldenFile = new URL("../../../../golden/training.json", import.meta.url);
 const golden = JSON.parse(readFileSync(goldenFile, "utf8")) as TrainingGolden;
 
 describe("optimisers", () => {

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SeededRandom, TrommelError, headRecipe, trainingRecipe, type EpochRecord } from "@trommel/common";
-import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
-import { lossFigures, smoothedTargets } from "@trommel/gpu-worker/head/cross-entropy";
-import { factorLayers, type FactorLayer } from "@trommel/gpu-worker/head/dropout-factors";
-import { NoiseGenerator } from "@trommel/gpu-worker/head/noise-generator";
-import { NormalNoise } from "@trommel/gpu-worker/head/normal-noise";
-import { predictLogits } from "@trommel/gpu-worker/head/predict-head";
-import { trainHead } from "@trommel/gpu-worker/head/train-head";
-import { factorsOf, short, toyProblem } from "../support/toy-problem.js";
+import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
+import { lossFigures, smoothedTargets } from "#gpu-worker/head/model/cross-entropy";
+import { factorLayers, type FactorLayer } from "#gpu-worker/head/noise/dropout-factors";
+import { NoiseGenerator } from "#gpu-worker/head/noise/noise-generator";
+import { NormalNoise } from "#gpu-worker/head/noise/normal-noise";
+import { predictLogits } from "#gpu-worker/head/model/predict-head";
+import { trainHead } from "#gpu-worker/head/train-head";
+import { factorsOf, short, toyProblem } from "../../../support/toy-problem.js";
 
 const engines = ["onnx", "tfjs"] as const;
 

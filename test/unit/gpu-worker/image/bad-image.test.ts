@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import sharp from "sharp";
-import { pngChunk, pngSignature } from "../../support/png.js";
-import { type ResolvedDecodeRecipe, decodeImage } from "@trommel/gpu-worker/image/decode-image";
+import { pngChunk, pngSignature } from "../../../support/png.js";
+import { type ResolvedDecodeRecipe, decodeImage } from "#gpu-worker/image/decode/decode-image";
 
 const recipe: ResolvedDecodeRecipe = {
   side: 32,

@@ -5,7 +5,7 @@ import {
   type DecodedImage,
   type ResolvedDecodeRecipe,
   decodeImage,
-} from "@trommel/gpu-worker/image/decode-image";
+} from "#gpu-worker/image/decode/decode-image";
 
 const recipe: ResolvedDecodeRecipe = {
   side: 8,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
-import { decodeMemoryBytes, headerMemoryBytes } from "@trommel/gpu-worker/image/decode-memory";
-import { jpegHeader } from "@trommel/gpu-worker/image/jpeg-header";
+import { decodeMemoryBytes, headerMemoryBytes } from "#gpu-worker/image/decode/decode-memory";
+import { jpegHeader } from "#gpu-worker/image/decode/jpeg-header";
 import sharp, { type Sharp } from "sharp";
 
 const anyPixels = 100_000_000;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { MemoryBudget, type GiveBack } from "@trommel/gpu-worker/image/memory-budget";
+import { MemoryBudget, type GiveBack } from "#gpu-worker/image/budgets/memory-budget";
 
 const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 

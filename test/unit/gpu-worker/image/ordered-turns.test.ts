@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { GiveBack } from "@trommel/gpu-worker/image/memory-budget";
-import { OrderedTurns } from "@trommel/gpu-worker/image/ordered-turns";
+import type { GiveBack } from "#gpu-worker/image/budgets/memory-budget";
+import { OrderedTurns } from "#gpu-worker/image/budgets/ordered-turns";
 
 const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { TrommelError, type ShardEntry } from "@trommel/common";
-import type { ResolvedDecodeRecipe } from "@trommel/gpu-worker/image/decode-image";
+import type { ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
 import {
   streamPictures,
   type Picture,
   type PictureBounds,
   type PictureStreamOptions,
-} from "@trommel/gpu-worker/image/picture-stream";
+} from "#gpu-worker/image/read/picture-stream";
 import sharp from "sharp";
-import { drawTexture } from "../support/dataset.js";
+import { drawTexture } from "../../../support/dataset.js";
 
 const decode: ResolvedDecodeRecipe = {
   side: 16,

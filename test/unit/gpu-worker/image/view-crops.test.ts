@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ViewsRecipe, viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import { drawView } from "@trommel/gpu-worker/image/view";
-import { type ViewParameters, viewParameters } from "@trommel/gpu-worker/image/view-parameters";
+import { type ViewsRecipe, viewsRecipe } from "#common/recipe/views-recipe";
+import { drawView } from "#gpu-worker/image/views/view";
+import { type ViewParameters, viewParameters } from "#gpu-worker/image/views/view-parameters";
 
 const still = { rotation: 0, shiftX: 0, shiftY: 0, zoom: 0, horizontalFlip: false } as const;
 const cropped = viewsRecipe.parse({ ...still, crop: { share: 0.1, probability: 0.5 } });

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ViewsRecipe, viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import { drawView } from "@trommel/gpu-worker/image/view";
+import { type ViewsRecipe, viewsRecipe } from "#common/recipe/views-recipe";
+import { drawView } from "#gpu-worker/image/views/view";
 import {
   type GeometricStep,
   type ViewParameters,
   fixedOrder,
   identityParameters,
   viewParameters,
-} from "@trommel/gpu-worker/image/view-parameters";
+} from "#gpu-worker/image/views/view-parameters";
 
 const still = { rotation: 0, shiftX: 0, shiftY: 0, zoom: 0, horizontalFlip: false } as const;
 const shuffled = viewsRecipe.parse({

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SeededRandom } from "@trommel/common";
-import { drawResizedCrop } from "@trommel/gpu-worker/image/crop-window";
-import { affineMatrix, colourMatrix } from "@trommel/gpu-worker/image/view-matrices";
-import { identityParameters } from "@trommel/gpu-worker/image/view-parameters";
-import { parametersOf, torchvisionGolden } from "../../support/torchvision-golden.js";
+import { drawResizedCrop } from "#gpu-worker/image/views/crop-window";
+import { affineMatrix, colourMatrix } from "#gpu-worker/image/views/view-matrices";
+import { identityParameters } from "#gpu-worker/image/views/view-parameters";
+import { parametersOf, torchvisionGolden } from "../../../support/torchvision-golden.js";
 
 describe("views beside torchvision", () => {
   for (const { parameters, order, points } of torchvisionGolden.steps) {

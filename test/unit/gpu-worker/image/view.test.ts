@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import { drawView, drawViews, hasColour } from "@trommel/gpu-worker/image/view";
-import { affineMatrix, colourMatrix } from "@trommel/gpu-worker/image/view-matrices";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import { drawView, drawViews, hasColour } from "#gpu-worker/image/views/view";
+import { affineMatrix, colourMatrix } from "#gpu-worker/image/views/view-matrices";
 import {
   type ViewParameters,
   identityParameters,
   viewParameters,
-} from "@trommel/gpu-worker/image/view-parameters";
-import { bilinearAt } from "../../support/bilinear.js";
+} from "#gpu-worker/image/views/view-parameters";
+import { bilinearAt } from "../../../support/bilinear.js";
 
 interface Golden {
   readonly side: number;
@@ -23,7 +23,7 @@ interface Golden {
 }
 
 const golden = JSON.parse(
-  readFileSync(new URL("../../../golden/keras-views.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../../golden/keras-views.json", import.meta.url), "utf8"),
 ) as Golden;
 const picture = Buffer.from(golden.picture, "base64");
 

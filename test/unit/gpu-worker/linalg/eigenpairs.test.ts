@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { SeededRandom, type Gram } from "@trommel/common";
-import { denseEigenpairs, type Eigenpairs } from "@trommel/gpu-worker/linalg/dense-eigenpairs";
-import { solveProjection } from "@trommel/gpu-worker/linalg/gram-to-projection";
-import { MatrixProduct, type Matrix64 } from "@trommel/gpu-worker/linalg/matrix-product";
+import { denseEigenpairs, type Eigenpairs } from "#gpu-worker/linalg/eigen/dense-eigenpairs";
+import { solveProjection } from "#gpu-worker/linalg/gram-to-projection";
+import { MatrixProduct, type Matrix64 } from "#gpu-worker/linalg/matrix-product";
 
 const product = new MatrixProduct({ threads: 1 });
 after(() => product.release());

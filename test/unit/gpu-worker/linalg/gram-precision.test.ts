@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { SeededRandom, decodeGram, type Gram } from "@trommel/common";
-import { encodeGram } from "@trommel/common/artefacts/linear-algebra-codec";
-import { GramAccumulator, mergeGrams } from "@trommel/gpu-worker/linalg/gram";
-import type { GramPrecision } from "@trommel/gpu-worker/linalg/gram-chunk";
-import { gramPrecision } from "@trommel/gpu-worker/linalg/gram-precision";
-import { isSettled, solveProjection } from "@trommel/gpu-worker/linalg/gram-to-projection";
-import { MatrixProduct } from "@trommel/gpu-worker/linalg/matrix-product";
+import { encodeGram } from "#common/artefacts/results/projection-codec";
+import { GramAccumulator, mergeGrams } from "#gpu-worker/linalg/gram/gram";
+import type { GramPrecision } from "#gpu-worker/linalg/gram/gram-chunk";
+import { gramPrecision } from "#gpu-worker/linalg/gram/gram-precision";
+import { isSettled, solveProjection } from "#gpu-worker/linalg/gram-to-projection";
+import { MatrixProduct } from "#gpu-worker/linalg/matrix-product";
 
 const product = new MatrixProduct({ threads: 1 });
 after(() => product.release());

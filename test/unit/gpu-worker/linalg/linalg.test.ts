@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, describe, it } from "node:test";
 import { SeededRandom, TrommelError, type Gram, type Projection } from "@trommel/common";
-import { GramAccumulator, mergeGrams } from "@trommel/gpu-worker/linalg/gram";
-import { solveProjection } from "@trommel/gpu-worker/linalg/gram-to-projection";
-import { MatrixProduct } from "@trommel/gpu-worker/linalg/matrix-product";
-import { RowProjector } from "@trommel/gpu-worker/linalg/project-rows";
+import { GramAccumulator, mergeGrams } from "#gpu-worker/linalg/gram/gram";
+import { solveProjection } from "#gpu-worker/linalg/gram-to-projection";
+import { MatrixProduct } from "#gpu-worker/linalg/matrix-product";
+import { RowProjector } from "#gpu-worker/linalg/project-rows";
 
 interface SvdGolden {
   readonly rows: number;
@@ -22,7 +22,7 @@ interface SvdGolden {
   }[];
 }
 
-const goldenFolder = new URL("../../golden/", import.meta.url);
+const goldenFolder = new URL("../../../../golden/", import.meta.url);
 const product = new MatrixProduct({ threads: 1 });
 after(() => product.release());
 

@@ -7,13 +7,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import sharp from "sharp";
 import { trainingRecipe } from "@trommel/common";
-import { hasGlyphs } from "@trommel/gpu-worker/report/stroke-font";
-import {
-  trainingChart,
-  trainingChartPng,
-  type TrainingCurves,
-} from "@trommel/gpu-worker/report/training-chart";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { hasGlyphs } from "#gpu-worker/report/stroke-font";
+import { trainingChart, trainingChartPng, type TrainingCurves } from "#gpu-worker/report/training-chart";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("loss-curves");
 
@@ -66,7 +62,7 @@ describe("loss curves as PNG", () => {
     const none = join(folder, "none.conf");
     await writeFile(none, "<fontconfig></fontconfig>");
     const script = join(folder, "draw.mjs");
-    const chart = fileURLToPath(import.meta.resolve("@trommel/gpu-worker/report/training-chart"));
+    const chart = fileURLToPath(import.meta.resolve("#gpu-worker/report/training-chart"));
     const curves = curvesOf(30, 20);
     await writeFile(
       script,

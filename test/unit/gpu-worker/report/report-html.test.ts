@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { recipe, trainingRecipe, type BundleManifest, type Ledger, type Metrics } from "@trommel/common";
-import { renderReport } from "@trommel/gpu-worker/report/report-html";
-import { renderReportPage } from "@trommel/gpu-worker/report/report-page";
+import { renderReport } from "#gpu-worker/report/report-html";
+import { renderReportPage } from "#gpu-worker/report/report-page";
 import fc from "fast-check";
 
 const hostile = `<script>alert("1")</script>&'`;

@@ -13,11 +13,11 @@ import {
   type ObjectStore,
   type Projection,
 } from "@trommel/common";
-import type { StageContext } from "@trommel/gpu-worker/stages/context";
-import { gram } from "@trommel/gpu-worker/stages/gram";
-import { solve } from "@trommel/gpu-worker/stages/solve";
-import { extractedRun, putExtractedShard } from "../support/extracted-run.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import type { StageContext } from "#gpu-worker/stages/context";
+import { gram } from "#gpu-worker/stages/gram";
+import { solve } from "#gpu-worker/stages/solve";
+import { extractedRun, putExtractedShard } from "../../../support/extracted-run.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const root = await temporaryFolder("gram-stage");
 const keys = runKeys("r");

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import { ShardViews } from "@trommel/gpu-worker/image/shard-views";
-import { drawViews } from "@trommel/gpu-worker/image/view";
-import { ShardRows } from "@trommel/gpu-worker/stages/shard-rows";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import { ShardViews } from "#gpu-worker/image/views/shard-views";
+import { drawViews } from "#gpu-worker/image/views/view";
+import { ShardRows } from "#gpu-worker/stages/shard-rows";
 import fc from "fast-check";
 
 /** Two views of one number: position and view, so that a row says where it belongs. */

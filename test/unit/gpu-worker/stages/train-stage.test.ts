@@ -16,12 +16,12 @@ import {
   type RecipeInput,
   type RunConfig,
 } from "@trommel/common";
-import type { StageContext } from "@trommel/gpu-worker/stages/context";
-import { train } from "@trommel/gpu-worker/stages/train";
-import { readLabelledRows } from "@trommel/gpu-worker/stages/training-rows";
-import { extractedRun, putExtractedShard } from "../support/extracted-run.js";
-import { fileHashes, filesBelow } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import type { StageContext } from "#gpu-worker/stages/context";
+import { train } from "#gpu-worker/stages/train";
+import { readLabelledRows } from "#gpu-worker/stages/training/training-rows";
+import { extractedRun, putExtractedShard } from "../../../support/extracted-run.js";
+import { fileHashes, filesBelow } from "../../../support/file-hashes.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const root = await temporaryFolder("train-stage");
 const keys = runKeys("r");

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { viewsRecipe } from "@trommel/common/recipe/views-recipe";
-import type { ViewBatch } from "@trommel/gpu-worker/backbone/engines/engine";
-import { createEngine } from "@trommel/gpu-worker/backbone/engines/create-engine";
-import { drawViews } from "@trommel/gpu-worker/image/view";
-import { DeviceClient } from "@trommel/gpu-worker/threads/device-client";
-import { convolutionBackbone, testPictures } from "../support/small-backbones.js";
+import { viewsRecipe } from "#common/recipe/views-recipe";
+import type { ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
+import { drawViews } from "#gpu-worker/image/views/view";
+import { DeviceClient } from "#gpu-worker/threads/device-client";
+import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
 
 const side = 48;
 const viewCount = 2;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { toTrommelError } from "@trommel/common";
-import { ThreadClient } from "@trommel/gpu-worker/threads/thread-rpc";
+import { ThreadClient } from "#gpu-worker/threads/thread-rpc";
 
-const client = new ThreadClient(new URL("../support/dying-thread.js", import.meta.url), null);
+const client = new ThreadClient(new URL("../../../support/dying-thread.js", import.meta.url), null);
 after(() => client.stop());
 
 describe("a thread of the worker that dies alone", () => {

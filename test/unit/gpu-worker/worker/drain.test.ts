@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
 import { connectRedis } from "@trommel/common";
-import { drain } from "@trommel/gpu-worker/drain";
-import { StopSignals } from "@trommel/gpu-worker/stop-signals";
+import { drain } from "#gpu-worker/worker/drain";
+import { StopSignals } from "#gpu-worker/worker/stop-signals";
 import type { Worker } from "bullmq";
-import { startRedisServer, type TestRedis } from "../support/redis-server.js";
+import { startRedisServer, type TestRedis } from "../../../support/redis-server.js";
 
 let server: TestRedis;
 before(async () => {

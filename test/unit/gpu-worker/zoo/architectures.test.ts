@@ -5,8 +5,8 @@ import {
   architectureNames,
   zooNetwork,
   type ZooNetwork,
-} from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { publishedCounts, type ZooTopology } from "../../support/zoo-tables.js";
+} from "#gpu-worker/backbone/zoo/architectures";
+import { publishedCounts, type ZooTopology } from "../../../support/zoo-tables.js";
 
 const options = { inputSize: 96, pooling: "average" } as const;
 

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import { architectureDefaults, zooNetwork, type ZooNetwork } from "#gpu-worker/backbone/zoo/architectures";
+import { randomWeights } from "#gpu-worker/backbone/zoo/random-weights";
+import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
+import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
 import {
-  architectureDefaults,
-  zooNetwork,
-  type ZooNetwork,
-} from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { randomWeights } from "@trommel/gpu-worker/backbone/zoo/random-weights";
-import { zooLayersFiles } from "@trommel/gpu-worker/backbone/zoo/zoo-layers-files";
-import { loadTensorflow } from "@trommel/gpu-worker/graph/tensorflow";
-import { loadReference, relativeDifference, runOnnx, seededValues } from "../../support/layers-reference.js";
-import { publishedCounts, type ZooTopology } from "../../support/zoo-tables.js";
+  loadReference,
+  relativeDifference,
+  runOnnx,
+  seededValues,
+} from "../../../support/layers-reference.js";
+import { publishedCounts, type ZooTopology } from "../../../support/zoo-tables.js";
 
 /** Adds every network at its own input size: one to three minutes and 3 GB. */
 const all = process.env["TROMMEL_ALL_ARCHITECTURES"] === "1";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { zooNetwork } from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { randomWeights } from "@trommel/gpu-worker/backbone/zoo/random-weights";
-import { zooLayersFiles } from "@trommel/gpu-worker/backbone/zoo/zoo-layers-files";
+import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
+import { randomWeights } from "#gpu-worker/backbone/zoo/random-weights";
+import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
 
 const network = zooNetwork("mobilenet-v1-0.25", { inputSize: 64, pooling: "average" });
 const at = (layer: string, name: string): number =>

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { compileLayers } from "@trommel/gpu-worker/backbone/layers-to-onnx";
-import { readLayersModel } from "@trommel/gpu-worker/backbone/layers-model";
-import { weightValues } from "@trommel/gpu-worker/backbone/layers-weights";
-import { zooNetwork } from "@trommel/gpu-worker/backbone/zoo/architectures";
-import { zooLayersFiles } from "@trommel/gpu-worker/backbone/zoo/zoo-layers-files";
-import { relativeDifference, runOnnx, seededValues } from "../../support/layers-reference.js";
-import { nsfwjsModel } from "../../support/nsfwjs-model.js";
-import { sharedData } from "../../support/shared-data.js";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
+import { weightValues } from "#gpu-worker/backbone/layers/layers-weights";
+import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
+import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
+import { relativeDifference, runOnnx, seededValues } from "../../../support/layers-reference.js";
+import { nsfwjsModel } from "../../../support/nsfwjs-model.js";
+import { sharedData } from "../../../support/shared-data.js";
 
 interface KerasLayer {
   readonly class_name: string;

@@ -4,11 +4,11 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { openStore } from "@trommel/common/store/open-store";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { openStore } from "#common/store/open-store";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("interrupt");
-const module = (name: string): string => JSON.stringify(import.meta.resolve(`@trommel/coordinator/${name}`));
+const module = (name: string): string => JSON.stringify(import.meta.resolve(`#trommel/${name}`));
 
 /** A process in which a call to the file system never comes back: a pipe that nobody writes to is being opened. */
 async function stuck(

@@ -3,9 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { recipe as recipeSchema, type Recipe } from "@trommel/common";
-import { addRecipeFlags, readRecipe } from "@trommel/coordinator/cli/recipe-flags";
+import { addRecipeFlags, readRecipe } from "#trommel/cli/recipe-flags";
 import { Command } from "commander";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("recipe-flags");
 

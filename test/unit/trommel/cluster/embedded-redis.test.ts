@@ -6,12 +6,12 @@ import { existsSync, statSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { connectRedis } from "@trommel/common";
-import { startEmbeddedRedis } from "@trommel/coordinator/cluster/embedded-redis";
-import { isRunning, listeningSockets } from "../support/processes.js";
-import { freePort, startRedisServer } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { withVariables } from "../support/variables.js";
-import { waitUntil } from "../support/wait-until.js";
+import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
+import { isRunning, listeningSockets } from "../../../support/processes.js";
+import { freePort, startRedisServer } from "../../../support/redis-server.js";
+import { temporaryFolder } from "../../../support/temp-folder.js";
+import { withVariables } from "../../../support/variables.js";
+import { waitUntil } from "../../../support/wait-until.js";
 
 describe("the embedded Redis", () => {
   it("listens on a socket that only its owner reaches, evicts nothing, and leaves nothing", async () => {
@@ -49,7 +49,7 @@ describe("the embedded Redis", () => {
 
   it("removes the folder of a command that was killed with its server, and no other", async () => {
     const script = `
-      const { startEmbeddedRedis } = await import(${JSON.stringify(import.meta.resolve("@trommel/coordinator/cluster/embedded-redis"))});
+      const { startEmbeddedRedis } = await import(${JSON.stringify(import.meta.resolve("#trommel/cluster/embedded-redis"))});
       const { url, pid } = await startEmbeddedRedis();
       console.log(JSON.stringify({ url, pid }));
       setInterval(() => undefined, 1000);`;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { restartAfter } from "@trommel/coordinator/cluster/restart-after";
+import { restartAfter } from "#trommel/cluster/restart-after";
 
 describe("an embedded worker that ended", () => {
   it("starts again at once where it had a job, however often that was", () => {

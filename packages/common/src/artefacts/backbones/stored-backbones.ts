@@ -1,10 +1,10 @@
-import { messageOf, TrommelError } from "../errors.js";
-import { parseJsonAs } from "../parse.js";
-import type { ObjectStore } from "../store/object-store.js";
-import { sha256Hex } from "../codec/canonical-json.js";
-import { readBounds } from "../store/read-bounds.js";
+import { messageOf, TrommelError } from "../../errors.js";
+import { parseJsonAs } from "../../parse.js";
+import type { ObjectStore } from "../../store/object-store.js";
+import { sha256Hex } from "../../codec/canonical-json.js";
+import { readBounds } from "../../store/read-bounds.js";
 import { backboneId, backboneSpec, type BackboneSpec } from "./backbone-spec.js";
-import { backboneKeys } from "./names.js";
+import { backboneKeys } from "../store-keys.js";
 
 /**
  * The backbones of a store: whole ones only, those whose spec.json stands. In order of their ids.

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { TrommelError } from "../errors.js";
-import { recipe } from "../recipe/recipe.js";
-import { backboneSpec, sha256 } from "./backbone-spec.js";
+import { TrommelError } from "../../errors.js";
+import { recipe } from "../../recipe/recipe.js";
+import { backboneSpec, sha256 } from "../backbones/backbone-spec.js";
 import { evaluation, measuredHead } from "./metrics.js";
 
 /** File names inside a bundle's folder. */

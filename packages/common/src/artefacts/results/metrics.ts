@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { trainingRecipe } from "../recipe/training-recipe.js";
+import { trainingRecipe } from "../../recipe/training-recipe.js";
 
 /** What training and evaluation measured; `metrics.json` of a bundle. All on the validation split's identity views. */
 

@@ -1,6 +1,6 @@
-import { decodeSafetensors, encodeSafetensors, requireTensor } from "../codec/safetensors.js";
-import { TrommelError } from "../errors.js";
-import type { Gram, HeadWeights, NamedTensor, Projection } from "./linear-algebra.js";
+import { decodeSafetensors, encodeSafetensors, requireTensor } from "../../codec/safetensors.js";
+import { TrommelError } from "../../errors.js";
+import type { Gram, HeadWeights, NamedTensor, Projection } from "./projection.js";
 
 /** Grams, projections and head weights as safetensors. The same values give the same bytes. */
 

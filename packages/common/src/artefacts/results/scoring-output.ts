@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { scoreFormat } from "../recipe/recipe.js";
-import { sha256 } from "./backbone-spec.js";
-import { runId } from "./names.js";
+import { scoreFormat } from "../../recipe/recipe.js";
+import { sha256 } from "../backbones/backbone-spec.js";
+import { runId } from "../store-keys.js";
 
 /** What closing a scoring writes beside its ledger. */
 

@@ -1,7 +1,7 @@
-import { canonicalJson } from "../codec/canonical-json.js";
-import { TrommelError } from "../errors.js";
-import type { ObjectStore } from "../store/object-store.js";
-import { readBounds } from "../store/read-bounds.js";
+import { canonicalJson } from "../../codec/canonical-json.js";
+import { TrommelError } from "../../errors.js";
+import type { ObjectStore } from "../../store/object-store.js";
+import { readBounds } from "../../store/read-bounds.js";
 import type { RunConfig } from "./run.js";
 
 const key = "_trommel/run.json";

@@ -1,7 +1,7 @@
-import { canonicalJson, sha256Hex } from "../codec/canonical-json.js";
-import type { Recipe } from "../recipe/recipe.js";
-import { resolveNormalization } from "../recipe/resolve-normalization.js";
-import type { ShardEntry, Superseded } from "./listing.js";
+import { canonicalJson, sha256Hex } from "../../codec/canonical-json.js";
+import type { Recipe } from "../../recipe/recipe.js";
+import { resolveNormalization } from "../../recipe/resolve-normalization.js";
+import type { ShardEntry, Superseded } from "../shards/listing.js";
 
 /** Bump when decoding, sampling or the shard format changes what the bytes of a feature shard are. */
 const featureFormatVersion = 4;

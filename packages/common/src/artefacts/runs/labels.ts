@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { sha256Hex } from "../codec/canonical-json.js";
-import { TrommelError } from "../errors.js";
-import { parseJsonAs } from "../parse.js";
-import type { ObjectStore } from "../store/object-store.js";
-import { readBounds } from "../store/read-bounds.js";
-import { labelOfKey } from "./listing.js";
-import { runKeys } from "./names.js";
+import { sha256Hex } from "../../codec/canonical-json.js";
+import { TrommelError } from "../../errors.js";
+import { parseJsonAs } from "../../parse.js";
+import type { ObjectStore } from "../../store/object-store.js";
+import { readBounds } from "../../store/read-bounds.js";
+import { labelOfKey } from "../shards/listing.js";
+import { runKeys } from "../store-keys.js";
 import type { RunConfig } from "./run.js";
 
 /** `labels.json`: the labels of a dataset whose folders do not tell them. An image without one is not trained on. */

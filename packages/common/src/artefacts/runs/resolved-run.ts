@@ -1,11 +1,11 @@
-import { readWithMarker } from "../codec/marker.js";
-import { parseJsonAs } from "../parse.js";
-import { resolveNormalization } from "../recipe/resolve-normalization.js";
-import type { ObjectStore } from "../store/object-store.js";
-import type { Normalization } from "./backbone-spec.js";
+import { readWithMarker } from "../../codec/marker.js";
+import { parseJsonAs } from "../../parse.js";
+import { resolveNormalization } from "../../recipe/resolve-normalization.js";
+import type { ObjectStore } from "../../store/object-store.js";
+import type { Normalization } from "../backbones/backbone-spec.js";
 import { featureFingerprint } from "./fingerprint.js";
-import { runKeys } from "./names.js";
-import { datasetNormalization } from "./pixel-statistics.js";
+import { runKeys } from "../store-keys.js";
+import { datasetNormalization } from "../shards/pixel-statistics.js";
 import type { RunConfig } from "./run.js";
 
 /** A run whose normalisation is known as figures. */

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { canonicalJson } from "../codec/canonical-json.js";
-import type { TrommelError } from "../errors.js";
-import { parseJsonAs } from "../parse.js";
-import type { ObjectStore } from "../store/object-store.js";
-import { readBounds } from "../store/read-bounds.js";
-import { runKeys, scoringKeys } from "./names.js";
+import { canonicalJson } from "../../codec/canonical-json.js";
+import type { TrommelError } from "../../errors.js";
+import { parseJsonAs } from "../../parse.js";
+import type { ObjectStore } from "../../store/object-store.js";
+import { readBounds } from "../../store/read-bounds.js";
+import { runKeys, scoringKeys } from "../store-keys.js";
 
 /**
  * Why a run or scoring stopped: on its board in Redis, and in `error.json` beside its configuration, for Redis is

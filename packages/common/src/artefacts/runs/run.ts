@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { imagesPerShard, recipe, scoreFormat } from "../recipe/recipe.js";
-import { sha256 } from "./backbone-spec.js";
-import { runId } from "./names.js";
-import { retryReasons } from "./retry.js";
+import { imagesPerShard, recipe, scoreFormat } from "../../recipe/recipe.js";
+import { sha256 } from "../backbones/backbone-spec.js";
+import { runId } from "../store-keys.js";
+import { retryReasons } from "../shards/retry.js";
 
 /** `run.json`: what a run is, resolved and frozen. Equal bytes mean the same run. */
 export const runConfig = z

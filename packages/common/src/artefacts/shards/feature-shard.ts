@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { fromFloat16, toFloat16 } from "../codec/float16.js";
-import { decodeSafetensors, encodeSafetensors, requireTensor } from "../codec/safetensors.js";
-import { markerSchema } from "../codec/marker.js";
-import { TrommelError } from "../errors.js";
+import { fromFloat16, toFloat16 } from "../../codec/float16.js";
+import { decodeSafetensors, encodeSafetensors, requireTensor } from "../../codec/safetensors.js";
+import { markerSchema } from "../../codec/marker.js";
+import { TrommelError } from "../../errors.js";
 import { shardOutcome } from "./ledger.js";
 import { packedIdentities } from "./row-identities.js";
 

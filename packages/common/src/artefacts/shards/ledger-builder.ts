@@ -1,5 +1,5 @@
-import { TrommelError } from "../errors.js";
-import { shardHash } from "./fingerprint.js";
+import { TrommelError } from "../../errors.js";
+import { shardHash } from "../runs/fingerprint.js";
 import type { ErrorLine, FailedRow, Ledger, ShardOutcome } from "./ledger.js";
 import { compareUtf8, type Shard } from "./listing.js";
 import type { RetriedRows } from "./retried-rows.js";

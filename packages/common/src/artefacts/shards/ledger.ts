@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { markerSchema } from "../codec/marker.js";
+import { markerSchema } from "../../codec/marker.js";
 import { failureReason } from "./failure-reason.js";
 
 /** The count that must balance: listed = ok + failed + skipped. */

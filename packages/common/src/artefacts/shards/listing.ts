@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { sha256 } from "./backbone-spec.js";
-import { runId } from "./names.js";
+import { sha256 } from "../backbones/backbone-spec.js";
+import { runId } from "../store-keys.js";
 
 /** The listing of a prefix, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
 

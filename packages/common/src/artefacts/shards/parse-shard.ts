@@ -1,6 +1,6 @@
-import { TrommelError } from "../errors.js";
-import { parseJsonAs } from "../parse.js";
-import { shardHash } from "./fingerprint.js";
+import { TrommelError } from "../../errors.js";
+import { parseJsonAs } from "../../parse.js";
+import { shardHash } from "../runs/fingerprint.js";
 import { shard as shardSchema, type Shard } from "./listing.js";
 
 /**

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { normalization } from "./backbone-spec.js";
+import { normalization } from "../backbones/backbone-spec.js";
 
 /**
  * Sums over the pixels of one shard's base images, per RGB channel in 0..255. Whole numbers, so that adding shards up

@@ -1,4 +1,4 @@
-import { TrommelError } from "../errors.js";
+import { TrommelError } from "../../errors.js";
 import type { FailedRow } from "./ledger.js";
 import type { RowPlace, Shard } from "./listing.js";
 

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { parseSealedAs } from "../codec/sealed-json.js";
-import { TrommelError } from "../errors.js";
-import type { ObjectStore } from "../store/object-store.js";
-import { readIfThere } from "../store/read-if-there.js";
+import { parseSealedAs } from "../../codec/sealed-json.js";
+import { TrommelError } from "../../errors.js";
+import type { ObjectStore } from "../../store/object-store.js";
+import { readIfThere } from "../../store/read-if-there.js";
 import { failureReason, type FailureReason } from "./failure-reason.js";
 import { listingSummary } from "./listing.js";
-import { scoringKeys } from "./names.js";
+import { scoringKeys } from "../store-keys.js";
 
 /** Trying the failed files of a scoring again, in place: new shards behind those that are there. */
 

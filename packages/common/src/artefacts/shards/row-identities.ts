@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { canonicalJson, sha256Latin1 } from "../codec/canonical-json.js";
+import { canonicalJson, sha256Latin1 } from "../../codec/canonical-json.js";
 import type { ShardEntry } from "./listing.js";
 
 /**

@@ -1,4 +1,4 @@
-import { TrommelError, type ErrorCode } from "../errors.js";
+import { TrommelError, type ErrorCode } from "../../errors.js";
 
 const codes: Readonly<Record<string, { code: ErrorCode; retryable?: boolean; advice: string }>> = {
   ENOENT: { code: "not-found", advice: "Check the path" },

@@ -1,12 +1,12 @@
 import { type BigIntStats, type Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { TrommelError } from "../errors.js";
+import { TrommelError } from "../../errors.js";
 import { isAbsent, systemCode } from "./file-errors.js";
 import { segmentOfName } from "./file-name.js";
 import type { FileRoot } from "./file-root.js";
-import { compareKeys, partialFilePrefix, whyIllegalKey } from "./key.js";
-import type { ObjectInfo, UnusableReason } from "./object-store.js";
+import { compareKeys, partialFilePrefix, whyIllegalKey } from "../key.js";
+import type { ObjectInfo, UnusableReason } from "../object-store.js";
 
 /**
  * Lists a folder tree in the order in which S3 lists keys: by the bytes of the whole key.

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { hasProcessEnded, ownProcessName } from "../process-name.js";
+import { hasProcessEnded, ownProcessName } from "../../process-name.js";
 import { isAbsent } from "./file-errors.js";
-import { partialFilePrefix } from "./key.js";
+import { partialFilePrefix } from "../key.js";
 
 /**
  * Files that are being written, and what killed writers left of them. A name tells who writes:

@@ -1,6 +1,6 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
-import { TrommelError } from "../errors.js";
+import { TrommelError } from "../../errors.js";
 import { isAbsent, systemCode } from "./file-errors.js";
 
 /**

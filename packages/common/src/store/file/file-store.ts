@@ -1,16 +1,16 @@
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, link, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { TrommelError } from "../errors.js";
+import { TrommelError } from "../../errors.js";
 import { fileError, isAbsent, systemCode } from "./file-errors.js";
 import { infoOf, listFiles } from "./file-list.js";
 import { deadPartials, foldersBelow, partialName } from "./file-partial.js";
 import { FileRoot } from "./file-root.js";
-import { checkKey, checkPrefix } from "./key.js";
-import type { Location } from "./location.js";
-import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
-import { objectBytesAtMost } from "./read-bounds.js";
-import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
+import { checkKey, checkPrefix } from "../key.js";
+import type { Location } from "../location.js";
+import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "../object-store.js";
+import { objectBytesAtMost } from "../read-bounds.js";
+import { cancelled, changed, notFound, tooLarge } from "../store-errors.js";
 
 /**
  * A local or shared folder as an object store. What S3 allows and a folder does not: a key that is also the folder

@@ -1,7 +1,7 @@
 import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
-import { TrommelError } from "../errors.js";
-import type { GetOptions } from "./object-store.js";
-import { objectBytesAtMost } from "./read-bounds.js";
+import { TrommelError } from "../../errors.js";
+import type { GetOptions } from "../object-store.js";
+import { objectBytesAtMost } from "../read-bounds.js";
 import { OtherObject, TooLong } from "./s3-errors.js";
 import { hasChecksum, type EtagCheck } from "./s3-etag.js";
 import type { S3Retries } from "./s3-retry.js";

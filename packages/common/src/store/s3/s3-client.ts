@@ -1,5 +1,5 @@
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
-import { TrommelError } from "../errors.js";
+import { TrommelError } from "../../errors.js";
 import { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";
 

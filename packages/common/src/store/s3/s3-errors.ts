@@ -1,4 +1,4 @@
-import { TrommelError, type ErrorCode } from "../errors.js";
+import { TrommelError, type ErrorCode } from "../../errors.js";
 
 /** What the S3 store knows about a call when it fails. */
 export interface S3Call {

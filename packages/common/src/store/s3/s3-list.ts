@@ -1,7 +1,7 @@
 import type { ListObjectsV2CommandOutput, S3Client } from "@aws-sdk/client-s3";
-import { TrommelError } from "../errors.js";
-import { compareKeys, whyIllegalKey } from "./key.js";
-import type { ObjectInfo } from "./object-store.js";
+import { TrommelError } from "../../errors.js";
+import { compareKeys, whyIllegalKey } from "../key.js";
+import type { ObjectInfo } from "../object-store.js";
 import { bareEtag } from "./s3-body.js";
 import type { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";

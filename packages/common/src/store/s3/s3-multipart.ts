@@ -1,5 +1,5 @@
 import type { CompletedPart, S3Client } from "@aws-sdk/client-s3";
-import { TrommelError } from "../errors.js";
+import { TrommelError } from "../../errors.js";
 import { failureOf } from "./s3-errors.js";
 import { md5Base64 } from "./s3-etag.js";
 import type { S3Retries } from "./s3-retry.js";

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
-import { TrommelError } from "../errors.js";
+import { TrommelError } from "../../errors.js";
 import { failureOf, isFull, isOverload, OtherObject, refusalAt, TooLong, type Failure } from "./s3-errors.js";
 
 /**

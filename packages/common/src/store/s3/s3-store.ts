@@ -1,11 +1,11 @@
 import type { S3Client } from "@aws-sdk/client-s3";
-import { TrommelError } from "../errors.js";
-import { checkKey, checkPrefix } from "./key.js";
-import type { Location } from "./location.js";
-import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./object-store.js";
+import { TrommelError } from "../../errors.js";
+import { checkKey, checkPrefix } from "../key.js";
+import type { Location } from "../location.js";
+import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "../object-store.js";
 import { bareEtag, readObject } from "./s3-body.js";
 import type { ConfiguredS3 } from "./s3-client.js";
-import { objectBytesAtMost } from "./read-bounds.js";
+import { objectBytesAtMost } from "../read-bounds.js";
 import { BucketRemover } from "./s3-delete.js";
 import { failureOf, OtherObject, s3Error, TooLong } from "./s3-errors.js";
 import { EtagCheck, md5Base64 } from "./s3-etag.js";
@@ -13,7 +13,7 @@ import { listBucket, writtenAt } from "./s3-list.js";
 import { inPieces, partBytes, uploadInParts } from "./s3-multipart.js";
 import type { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";
-import { cancelled, changed, notFound, tooLarge } from "./store-errors.js";
+import { cancelled, changed, notFound, tooLarge } from "../store-errors.js";
 
 /**
  * A prefix of an S3 bucket as an object store. Bodies are whole arrays of known length, so that no server needs

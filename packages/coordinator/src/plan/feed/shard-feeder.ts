@@ -1,7 +1,7 @@
 import { isRedisFull, TrommelError, type ListingSummary } from "@trommel/common";
-import { shardsPerBulk } from "../run-control/job-producer.js";
+import { shardsPerBulk } from "../../run-control/job-producer.js";
 import { JobFeeder } from "./job-feeder.js";
-import type { PlanContext } from "./plan-context.js";
+import type { PlanContext } from "../plan-context.js";
 
 /** What a listing has come to. */
 export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;

@@ -8,7 +8,7 @@ import {
   type Shard,
   type Split,
 } from "@trommel/common";
-import { parseShard } from "@trommel/common/artefacts/parse-shard";
+import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";

@@ -1,7 +1,7 @@
-import type { GraphBuilder } from "../graph/graph-builder.js";
-import { layerError, type EdgePairs } from "./layer-config.js";
-import type { BoundLayer } from "./bound-layer.js";
-import { weightValues } from "./layers-weights.js";
+import type { GraphBuilder } from "../../graph/graph-builder.js";
+import { layerError, type EdgePairs } from "../layers/layer-config.js";
+import type { BoundLayer } from "../layers/bound-layer.js";
+import { weightValues } from "../layers/layers-weights.js";
 
 /**
  * The output of a layer in the ONNX graph.

@@ -1,4 +1,4 @@
-import { layerError, numberOf } from "./layer-config.js";
+import { layerError, numberOf } from "../layers/layer-config.js";
 import {
   soleInput,
   storedAxis,

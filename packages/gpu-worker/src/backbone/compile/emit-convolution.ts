@@ -7,7 +7,7 @@ import {
   pairOf,
   textOf,
   type EdgePairs,
-} from "./layer-config.js";
+} from "../layers/layer-config.js";
 import {
   fromKerasOrder,
   inKerasOrder,

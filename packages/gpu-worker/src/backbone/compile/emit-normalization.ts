@@ -6,8 +6,8 @@ import {
   type Emitter,
   type LayerContext,
 } from "./compile-context.js";
-import type { BoundLayer } from "./bound-layer.js";
-import { integersOf, layerError, numberOf } from "./layer-config.js";
+import type { BoundLayer } from "../layers/bound-layer.js";
+import { integersOf, layerError, numberOf } from "../layers/layer-config.js";
 
 /**
  * y = x · scale + shift on the last Keras axis, for a batch normalisation that could not be folded.

@@ -1,4 +1,4 @@
-import { checkChannelsLast, edgesOf, layerError, noPads, pairOf, textOf } from "./layer-config.js";
+import { checkChannelsLast, edgesOf, layerError, noPads, pairOf, textOf } from "../layers/layer-config.js";
 import { placeWindow } from "./emit-convolution.js";
 import {
   materialise,

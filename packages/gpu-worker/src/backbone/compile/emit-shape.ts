@@ -1,5 +1,5 @@
 import { scalar } from "./emit-activation.js";
-import { integersOf, layerError, numberOf } from "./layer-config.js";
+import { integersOf, layerError, numberOf } from "../layers/layer-config.js";
 import {
   fromKerasOrder,
   inKerasOrder,

@@ -1,15 +1,15 @@
 import { TrommelError } from "@trommel/common";
-import { GraphBuilder } from "../graph/graph-builder.js";
+import { GraphBuilder } from "../../graph/graph-builder.js";
 import { materialise, type Emitter, type LayerContext, type Value } from "./compile-context.js";
-import { cutAt, type CutLayers } from "./cut-layers.js";
+import { cutAt, type CutLayers } from "../layers/cut-layers.js";
 import * as activation from "./emit-activation.js";
 import * as normalization from "./emit-normalization.js";
 import * as convolution from "./emit-convolution.js";
 import * as pooling from "./emit-pooling.js";
 import * as shape from "./emit-shape.js";
-import { layerError } from "./layer-config.js";
-import type { BoundLayer } from "./bound-layer.js";
-import type { LayersModel } from "./layers-model.js";
+import { layerError } from "../layers/layer-config.js";
+import type { BoundLayer } from "../layers/bound-layer.js";
+import type { LayersModel } from "../layers/layers-model.js";
 
 export interface CompileOptions {
   /** Side of the square input in pixels. */

@@ -1,5 +1,5 @@
 import type { BackboneSpec, Projection } from "@trommel/common";
-import type { LayersFiles } from "../layers-to-json.js";
+import type { LayersFiles } from "../layers/layers-to-json.js";
 
 /**
  * Engines turn base images into embeddings and probabilities. `onnx` is the default; `tfjs` is the independent second

@@ -2,8 +2,8 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { type BackboneSpec, TrommelError } from "@trommel/common";
 import { dimensionOf } from "../../graph/extraction-graph.js";
 import type { Tensorflow } from "../../graph/tensorflow.js";
-import type { LayersFiles } from "../layers-to-json.js";
-import { loadLayersInTensorflow } from "../load-layers-in-tensorflow.js";
+import type { LayersFiles } from "../layers/layers-to-json.js";
+import { loadLayersInTensorflow } from "../layers/load-layers-in-tensorflow.js";
 import type { EngineBackbone } from "./engine.js";
 import { type SampledView, sampleView } from "./view-sampling.js";
 

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from "../../graph/onnx-runtime.js";
+import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { TrommelError, messageOf } from "@trommel/common";
 import { buildExtractionGraph, dimensionOf } from "../../graph/extraction-graph.js";
 import { picturesPerRun } from "../../graph/slices.js";

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor, env, listSupportedBackends } from "../../graph/onnx-runtime.js";
+import { InferenceSession, Tensor, env, listSupportedBackends } from "../../graph/onnx/onnx-runtime.js";
 import { TrommelError, messageOf } from "@trommel/common";
 import { GraphBuilder } from "../../graph/graph-builder.js";
 import type { DeviceName, DeviceReport, EngineOptions } from "./engine.js";

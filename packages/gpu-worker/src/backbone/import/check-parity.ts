@@ -1,9 +1,9 @@
 import { TrommelError, type Normalization } from "@trommel/common";
-import { loadTensorflow } from "../graph/tensorflow.js";
-import { CheckedModel, relativeDifference } from "./run-model.js";
+import { loadTensorflow } from "../../graph/tensorflow.js";
+import { CheckedModel, relativeDifference } from "./checked-model.js";
 import { probeImages } from "./probe-images.js";
-import type { LayersFiles } from "./layers-to-json.js";
-import { loadLayersInTensorflow } from "./load-layers-in-tensorflow.js";
+import type { LayersFiles } from "../layers/layers-to-json.js";
+import { loadLayersInTensorflow } from "../layers/load-layers-in-tensorflow.js";
 
 /** Above this the compiled model is not the layers model. Rounding alone stays below 1e-5 on real networks. */
 const parityTolerance = 1e-3;

@@ -9,15 +9,15 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
-import { decodeModel } from "../graph/onnx-model.js";
-import type { BackboneSource } from "./backbone-source.js";
-import { readLayersModel } from "./layers-model.js";
+import { decodeModel } from "../../graph/onnx/onnx-model.js";
+import type { BackboneSource } from "../download/backbone-source.js";
+import { readLayersModel } from "../layers/layers-model.js";
 import { prepareZoo, resolveZoo } from "./prepare-zoo.js";
 import { prepareLayers, type PreparedBackbone } from "./prepared-backbone.js";
 import { checkArchitecture, sourceKind, type SourceKind } from "./source-kind.js";
 import { storeBackbone } from "./store-backbone.js";
 import { wrapEncoder } from "./wrap-encoder.js";
-import { readZooWeights } from "./zoo-weights.js";
+import { readZooWeights } from "../weights/zoo-weights.js";
 
 export interface ImportBackboneOptions {
   readonly source: BackboneSource;

@@ -1,8 +1,8 @@
 import type { Normalization } from "@trommel/common";
-import { readLayersModel } from "./layers-model.js";
+import { readLayersModel } from "../layers/layers-model.js";
 import { prepareLayers, type PreparedBackbone } from "./prepared-backbone.js";
-import { architectureDefaults, zooNetwork, type ZooNetwork } from "./zoo/architectures.js";
-import { zooLayersFiles } from "./zoo/zoo-layers-files.js";
+import { architectureDefaults, zooNetwork, type ZooNetwork } from "../zoo/architectures.js";
+import { zooLayersFiles } from "../zoo/zoo-layers-files.js";
 
 /** What may be chosen about a network of the zoo. */
 export interface ZooChoices {

@@ -1,9 +1,9 @@
 import { TrommelError, type BackboneSpec, type Normalization } from "@trommel/common";
 import { checkParity, type Parity } from "./check-parity.js";
-import { cutAt } from "./cut-layers.js";
-import { layersToJson, type LayersFiles } from "./layers-to-json.js";
-import type { LayersModel } from "./layers-model.js";
-import { compileLayers } from "./layers-to-onnx.js";
+import { cutAt } from "../layers/cut-layers.js";
+import { layersToJson, type LayersFiles } from "../layers/layers-to-json.js";
+import type { LayersModel } from "../layers/layers-model.js";
+import { compileLayers } from "../compile/layers-to-onnx.js";
 
 /** A backbone in the standard form, before it is stored. */
 export interface PreparedBackbone {

@@ -5,16 +5,16 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
-import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
-import { GraphBuilder } from "../graph/graph-builder.js";
-import { commonOpset, inlineModel } from "../graph/inline-model.js";
-import { decodeModel, encodeModel } from "../graph/onnx-model.js";
-import { copyMessage } from "../graph/onnx-names.js";
-import type { ModelProto } from "../graph/onnx-proto.js";
-import { planQuantization } from "../graph/quantization-plan.js";
-import { quantize, type ObservedValue } from "../graph/quantize.js";
-import { identityInput } from "../graph/sampling.js";
-import { relativeDifference } from "./run-model.js";
+import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
+import { GraphBuilder } from "../../graph/graph-builder.js";
+import { commonOpset, inlineModel } from "../../graph/onnx/inline-model.js";
+import { decodeModel, encodeModel } from "../../graph/onnx/onnx-model.js";
+import { copyMessage } from "../../graph/onnx/onnx-names.js";
+import type { ModelProto } from "../../graph/onnx/onnx-proto.js";
+import { planQuantization } from "../../graph/quantization-plan.js";
+import { quantize, type ObservedValue } from "../../graph/quantize.js";
+import { identityInput } from "../../graph/sampling.js";
+import { relativeDifference } from "./checked-model.js";
 import { storeBackbone } from "./store-backbone.js";
 
 export interface QuantizeBackboneOptions {

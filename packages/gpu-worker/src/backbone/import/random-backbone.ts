@@ -8,7 +8,7 @@ import {
 } from "@trommel/common";
 import { prepareZoo, resolveZoo, type ZooChoices } from "./prepare-zoo.js";
 import { storeBackbone } from "./store-backbone.js";
-import { randomWeights } from "./zoo/random-weights.js";
+import { randomWeights } from "../zoo/random-weights.js";
 
 export interface RandomBackboneOptions extends ZooChoices {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { TrommelError } from "@trommel/common";
-import { isHdf5 } from "./keras-h5.js";
-import { isSafetensors } from "./keras-safetensors.js";
-import { architectureNames } from "./zoo/architectures.js";
+import { isHdf5 } from "../weights/keras-h5.js";
+import { isSafetensors } from "../weights/keras-safetensors.js";
+import { architectureNames } from "../zoo/architectures.js";
 
 export type SourceKind = "h5" | "safetensors" | "layers" | "onnx";
 

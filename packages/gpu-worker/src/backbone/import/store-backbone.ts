@@ -12,8 +12,8 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { decodeModel } from "../graph/onnx-model.js";
-import { elementTypeCodes, int64ToNumber } from "../graph/onnx-proto.js";
+import { decodeModel } from "../../graph/onnx/onnx-model.js";
+import { elementTypeCodes, int64ToNumber } from "../../graph/onnx/onnx-proto.js";
 import type { PreparedBackbone } from "./prepared-backbone.js";
 
 export interface StoredAs {

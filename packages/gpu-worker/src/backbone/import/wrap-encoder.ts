@@ -1,14 +1,14 @@
 import { TrommelError, namedNormalizations, type Normalization } from "@trommel/common";
-import { GraphBuilder } from "../graph/graph-builder.js";
-import { commonOpset, feedNames, inlineModel } from "../graph/inline-model.js";
-import { pruneTo, valueNames } from "../graph/onnx-prune.js";
+import { GraphBuilder } from "../../graph/graph-builder.js";
+import { commonOpset, feedNames, inlineModel } from "../../graph/onnx/inline-model.js";
+import { pruneTo, valueNames } from "../../graph/onnx/onnx-prune.js";
 import {
   elementTypeCodes,
   int64ToNumber,
   type ModelProto,
   type ValueInfoProto,
-} from "../graph/onnx-proto.js";
-import { CheckedModel, relativeDifference } from "./run-model.js";
+} from "../../graph/onnx/onnx-proto.js";
+import { CheckedModel, relativeDifference } from "./checked-model.js";
 import { probeImages } from "./probe-images.js";
 
 export interface EncoderOptions {

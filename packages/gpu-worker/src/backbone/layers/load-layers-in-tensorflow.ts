@@ -1,5 +1,5 @@
 import { TrommelError, messageOf } from "@trommel/common";
-import type { Tensorflow, TfLayersModel, TfWeightEntry } from "../graph/tensorflow.js";
+import type { Tensorflow, TfLayersModel, TfWeightEntry } from "../../graph/tensorflow.js";
 import type { LayersFiles } from "./layers-to-json.js";
 
 /**

@@ -1,5 +1,5 @@
 import { TrommelError } from "@trommel/common";
-import type { LayersFiles } from "../layers-to-json.js";
+import type { LayersFiles } from "../layers/layers-to-json.js";
 import type { ZooNetwork } from "./architectures.js";
 
 /**

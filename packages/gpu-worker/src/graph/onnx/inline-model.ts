@@ -1,5 +1,5 @@
 import { TrommelError } from "@trommel/common";
-import type { GraphBuilder } from "./graph-builder.js";
+import type { GraphBuilder } from "../graph-builder.js";
 import { isDefaultDomain, opsetOf } from "./onnx-model.js";
 import { copyMessage, renameNode, renameSparseTensor, renameTensor, type Renaming } from "./onnx-names.js";
 import { raiseOpset } from "./onnx-opset.js";

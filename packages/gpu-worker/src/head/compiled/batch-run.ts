@@ -1,8 +1,8 @@
 import type { HeadRecipe, TrainingRecipe } from "@trommel/common";
 import { epochOrder, noiseSeed } from "./batch-order.js";
-import { fillTargets } from "./cross-entropy.js";
-import { factorLayers, factorShapes, type FactorLayer, type FactorPlace } from "./dropout-factors.js";
-import type { JoinedRows } from "./row-set.js";
+import { fillTargets } from "../model/cross-entropy.js";
+import { factorLayers, factorShapes, type FactorLayer, type FactorPlace } from "../noise/dropout-factors.js";
+import type { JoinedRows } from "../model/row-set.js";
 
 /**
  * Bytes of rows, targets and factors that one run of steps is given: so much stays in a processor's caches between being

@@ -1,8 +1,8 @@
-import { InferenceSession, Tensor } from "../graph/onnx-runtime.js";
+import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
 import type { BatchRun } from "./batch-run.js";
-import { figuresOfLogarithms } from "./cross-entropy.js";
-import { factorShapes } from "./dropout-factors.js";
+import { figuresOfLogarithms } from "../model/cross-entropy.js";
+import { factorShapes } from "../noise/dropout-factors.js";
 import { momentKinds } from "./emit-optimizer.js";
 import type {
   CreateLearner,
@@ -11,11 +11,11 @@ import type {
   LearnerStart,
   TrainedEpoch,
   ValidatedEpoch,
-} from "./head-learner.js";
-import type { OptimizerState } from "./optimizer.js";
-import type { RowSet } from "./row-set.js";
+} from "../head-learner.js";
+import type { OptimizerState } from "../tfjs/optimizer.js";
+import type { RowSet } from "../model/row-set.js";
 import { createInlineSource, createThreadSource, type RunSource } from "./run-source.js";
-import type { Schedule } from "./schedule.js";
+import type { Schedule } from "../schedule/schedule.js";
 import { createStepRates, rateCount } from "./step-rates.js";
 import {
   buildTrainingGraph,

@@ -1,7 +1,7 @@
 import type { HeadRecipe } from "@trommel/common";
-import type { GraphBuilder } from "../graph/graph-builder.js";
-import type { FactorPlace } from "./dropout-factors.js";
-import { hiddenLayer } from "./head-model.js";
+import type { GraphBuilder } from "../../graph/graph-builder.js";
+import type { FactorPlace } from "../noise/dropout-factors.js";
+import { hiddenLayer } from "../model/head-model.js";
 
 /** Names of the values that a head in training is made from. */
 export interface HeadValues {

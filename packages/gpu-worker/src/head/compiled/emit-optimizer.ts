@@ -1,5 +1,5 @@
 import type { OptimizerRecipe } from "@trommel/common";
-import type { GraphBuilder } from "../graph/graph-builder.js";
+import type { GraphBuilder } from "../../graph/graph-builder.js";
 
 export type MomentKind = "first" | "second" | "velocity";
 

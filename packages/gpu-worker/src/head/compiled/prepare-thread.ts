@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { EpochRuns, type BatchRun, type RunMemory, type RunSetting } from "./batch-run.js";
-import { JoinedRows, type RowSet } from "./row-set.js";
+import { JoinedRows, type RowSet } from "../model/row-set.js";
 
 /** The thread of `run-source.ts`: answers each request with a run in the request's memory. */
 

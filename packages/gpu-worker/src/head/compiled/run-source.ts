@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { messageOf, TrommelError } from "@trommel/common";
 import { allocateRun, EpochRuns, type BatchRun, type RunMemory, type RunSetting } from "./batch-run.js";
 import type { PrepareData, PreparedRun, PrepareRequest } from "./prepare-thread.js";
-import type { JoinedRows, RowSet } from "./row-set.js";
+import type { JoinedRows, RowSet } from "../model/row-set.js";
 
 /** Prepares a training's runs. The numbers are the same wherever it does. */
 export interface RunSource {

@@ -1,6 +1,6 @@
 import type { HeadRecipe, OptimizerRecipe } from "@trommel/common";
-import { GraphBuilder } from "../graph/graph-builder.js";
-import type { FactorPlace, FactorShape } from "./dropout-factors.js";
+import { GraphBuilder } from "../../graph/graph-builder.js";
+import type { FactorPlace, FactorShape } from "../noise/dropout-factors.js";
 import { emitHeadSteps } from "./emit-head-steps.js";
 import { emitUpdate, momentKinds, momentScale } from "./emit-optimizer.js";
 import { rateCount } from "./step-rates.js";

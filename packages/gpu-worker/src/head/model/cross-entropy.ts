@@ -1,5 +1,5 @@
 import type { GradSaveFunc, Tensor, Tensor2D } from "@tensorflow/tfjs-core";
-import type { Tensorflow } from "../graph/tensorflow.js";
+import type { Tensorflow } from "../../graph/tensorflow.js";
 import { argmax } from "./evaluate.js";
 
 type Core = Tensorflow["tf"];

@@ -1,5 +1,5 @@
 import type { HeadRecipe, HeadWeights } from "@trommel/common";
-import type { GraphBuilder } from "../graph/graph-builder.js";
+import type { GraphBuilder } from "../../graph/graph-builder.js";
 import { checkHeadWeights, hiddenLayer, weightData } from "./head-model.js";
 
 /**

@@ -1,5 +1,5 @@
 import type { HeadRecipe } from "@trommel/common";
-import { hiddenLayer, type HiddenLayer } from "./head-model.js";
+import { hiddenLayer, type HiddenLayer } from "../model/head-model.js";
 import { NoiseGenerator } from "./noise-generator.js";
 
 /** What the factors are multiplied with: the features (of `se`, on their way into the gate), a hidden layer, the gated features. */

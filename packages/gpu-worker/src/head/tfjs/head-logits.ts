@@ -1,8 +1,8 @@
 import type { GradSaveFunc, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 import { TrommelError, type HeadRecipe } from "@trommel/common";
-import type { Tensorflow } from "../graph/tensorflow.js";
-import type { FactorPlace } from "./dropout-factors.js";
-import { hiddenLayer } from "./head-model.js";
+import type { Tensorflow } from "../../graph/tensorflow.js";
+import type { FactorPlace } from "../noise/dropout-factors.js";
+import { hiddenLayer } from "../model/head-model.js";
 
 type Core = Tensorflow["tf"];
 

@@ -1,8 +1,8 @@
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import type { HeadRecipe, HeadWeights } from "@trommel/common";
-import type { Tensorflow } from "../graph/tensorflow.js";
-import { meanCrossEntropy } from "./cross-entropy.js";
-import type { FactorLayer, FactorPlace } from "./dropout-factors.js";
+import type { Tensorflow } from "../../graph/tensorflow.js";
+import { meanCrossEntropy } from "../model/cross-entropy.js";
+import type { FactorLayer, FactorPlace } from "../noise/dropout-factors.js";
 import { headLogits } from "./head-logits.js";
 
 type Core = Tensorflow["tf"];

@@ -1,5 +1,5 @@
 import type { OptimizerRecipe } from "@trommel/common";
-import { NadamMomentum } from "./nadam-momentum.js";
+import { NadamMomentum } from "../compiled/nadam-momentum.js";
 import type { OptimizerState } from "./optimizer.js";
 import { WeightOptimizer } from "./weight-optimizer.js";
 

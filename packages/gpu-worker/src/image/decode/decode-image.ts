@@ -5,7 +5,7 @@ import type { DecodeRecipe, FailureReason } from "@trommel/common";
 import { messageOf, TrommelError } from "@trommel/common/errors";
 import { endsEarly } from "./file-end.js";
 import { type DecodableFormat, pictureFormat } from "./picture-format.js";
-import { withinBound } from "./within-bound.js";
+import { withinBound } from "@trommel/common/waiting/within-bound";
 
 /** libvips' cache would hold every decoded picture; its threads would fight the network's. */
 sharp.cache(false);

@@ -1,6 +1,6 @@
 import { toTrommelError, TrommelError, type ObjectStore } from "@trommel/common";
 import type { PatientReader } from "./read-patiently.js";
-import { withinBound } from "./within-bound.js";
+import { withinBound } from "@trommel/common/waiting/within-bound";
 
 /** How long a store may take to show its first key. */
 const probeTimeoutMs = 60_000;

@@ -1,10 +1,10 @@
 import { availableParallelism } from "node:os";
 import { TrommelError, type FailureReason, type ShardEntry } from "@trommel/common";
 import pLimit from "p-limit";
-import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "./decode-image.js";
-import { decodeMemoryBytes } from "./decode-memory.js";
-import type { GiveBack } from "./memory-budget.js";
-import type { PictureBudgets } from "./picture-budgets.js";
+import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "../decode/decode-image.js";
+import { decodeMemoryBytes } from "../decode/decode-memory.js";
+import type { GiveBack } from "../budgets/memory-budget.js";
+import type { PictureBudgets } from "../budgets/picture-budgets.js";
 import { readPatiently, type PatientReader, type ReadOutcome } from "./read-patiently.js";
 
 /** Files of a shard that are fetched or decoded at once; how much they take is for the budgets to bound. */

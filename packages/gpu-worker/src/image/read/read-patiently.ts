@@ -7,7 +7,7 @@ import {
   type ShardEntry,
   type TrommelError,
 } from "@trommel/common";
-import { withinBound } from "./within-bound.js";
+import { withinBound } from "@trommel/common/waiting/within-bound";
 
 /** Reads one file until the store gives it, or until it is certain that the file is at fault and not the store. */
 

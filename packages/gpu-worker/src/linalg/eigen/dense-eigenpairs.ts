@@ -1,4 +1,4 @@
-import type { Matrix64, MatrixProduct } from "./matrix-product.js";
+import type { Matrix64, MatrixProduct } from "../matrix-product.js";
 import { tridiagonalEigenpairs } from "./tridiagonal-eigenpairs.js";
 import { applyReflectors, toTridiagonalForm } from "./tridiagonal-form.js";
 

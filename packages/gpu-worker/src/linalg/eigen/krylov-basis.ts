@@ -1,6 +1,6 @@
 import type { SeededRandom } from "@trommel/common";
 import type { Eigenpairs } from "./dense-eigenpairs.js";
-import type { Matrix64, MatrixProduct } from "./matrix-product.js";
+import type { Matrix64, MatrixProduct } from "../matrix-product.js";
 import { orthonormaliseRows } from "./orthonormal-rows.js";
 
 /** From this dimension on a matrix outgrows the processor's cache, and reading it costs more than using it. */

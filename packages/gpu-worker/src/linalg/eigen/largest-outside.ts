@@ -1,6 +1,6 @@
 import type { SeededRandom } from "@trommel/common";
 import { denseEigenpairs } from "./dense-eigenpairs.js";
-import type { Matrix64, MatrixProduct } from "./matrix-product.js";
+import type { Matrix64, MatrixProduct } from "../matrix-product.js";
 import { orthonormaliseRows } from "./orthonormal-rows.js";
 
 const blockSize = 8;

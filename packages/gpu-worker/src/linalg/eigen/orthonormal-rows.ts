@@ -1,4 +1,4 @@
-import type { Matrix64 } from "./matrix-product.js";
+import type { Matrix64 } from "../matrix-product.js";
 import { dot, norm, scale, subtractMultiple } from "./vectors.js";
 
 /**

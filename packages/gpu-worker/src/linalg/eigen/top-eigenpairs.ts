@@ -2,7 +2,7 @@ import { SeededRandom, seedFrom } from "@trommel/common";
 import { denseEigenpairs, type Eigenpairs } from "./dense-eigenpairs.js";
 import { KrylovBasis } from "./krylov-basis.js";
 import { largestOutside } from "./largest-outside.js";
-import type { Matrix64, MatrixProduct } from "./matrix-product.js";
+import type { Matrix64, MatrixProduct } from "../matrix-product.js";
 
 /**
  * Says how many of the leading eigenpairs are wanted, from the eigenvalues known so far (descending, each a lower bound of

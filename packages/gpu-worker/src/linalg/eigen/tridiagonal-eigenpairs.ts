@@ -1,5 +1,5 @@
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
-import type { Matrix64, MatrixProduct } from "./matrix-product.js";
+import type { Matrix64, MatrixProduct } from "../matrix-product.js";
 import { consistentZ, secularRoot, type RankOneUpdate } from "./secular-equation.js";
 import type { Tridiagonal } from "./tridiagonal-form.js";
 import { norm } from "./vectors.js";

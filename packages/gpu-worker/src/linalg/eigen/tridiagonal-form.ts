@@ -1,4 +1,4 @@
-import type { Matrix64, MatrixProduct } from "./matrix-product.js";
+import type { Matrix64, MatrixProduct } from "../matrix-product.js";
 import { dot, norm, scale, subtractMultiple } from "./vectors.js";
 
 /** A symmetric tridiagonal matrix. */

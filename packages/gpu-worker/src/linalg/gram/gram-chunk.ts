@@ -1,5 +1,5 @@
-import type { Matrix, Matrix64 } from "./matrix-product.js";
-import { transposeInto } from "./transpose.js";
+import type { Matrix, Matrix64 } from "../matrix-product.js";
+import { transposeInto } from "../transpose.js";
 
 /** In which the products of a Gram matrix are made; they are summed in float64 whichever it is. */
 export type GramPrecision = "float32" | "float64";

@@ -1,7 +1,7 @@
 import type { SvdRecipe } from "@trommel/common";
 import { float32Error, type GramPrecision } from "./gram-chunk.js";
-import { leastSettled } from "./gram-to-projection.js";
-import { leastSingleRows } from "./matrix-product.js";
+import { leastSettled } from "../gram-to-projection.js";
+import { leastSingleRows } from "../matrix-product.js";
 
 export interface GramUse {
   /** That are to be summed. */

@@ -8,9 +8,9 @@ import {
   type ChunkMean,
   type GramPrecision,
 } from "./gram-chunk.js";
-import { rowsOf, type Matrix, type MatrixProduct } from "./matrix-product.js";
-import { pieces } from "./pieces.js";
-import { mirrorLower } from "./transpose.js";
+import { rowsOf, type Matrix, type MatrixProduct } from "../matrix-product.js";
+import { pieces } from "../eigen/pieces.js";
+import { mirrorLower } from "../transpose.js";
 
 /** Bounds the copy of the rows; part of the result, for the order of additions decides its last bits. */
 const chunkRows = 2048;

@@ -8,13 +8,13 @@ import {
   type ShardEntry,
   openStore,
 } from "@trommel/common";
-import { createEngine } from "../backbone/engines/create-engine.js";
-import { predictProbabilities } from "../head/predict-head.js";
-import { pictureSource } from "../image/picture-source.js";
-import { streamPictures } from "../image/picture-stream.js";
-import { RowProjector } from "../linalg/project-rows.js";
-import { readFeatures } from "./gram.js";
-import { readListing, readShard } from "./read-config.js";
+import { createEngine } from "../../backbone/engines/create-engine.js";
+import { predictProbabilities } from "../../head/model/predict-head.js";
+import { pictureSource } from "../../image/read/picture-source.js";
+import { streamPictures } from "../../image/read/picture-stream.js";
+import { RowProjector } from "../../linalg/project-rows.js";
+import { readFeatures } from "../gram.js";
+import { readListing, readShard } from "../inputs/read-artefacts.js";
 
 /** Pictures that are put through the compiled model. */
 const checkedPictures = 8;

@@ -9,7 +9,7 @@ import {
 } from "@trommel/common";
 import sharp from "sharp";
 import { z } from "zod";
-import type { EngineBackbone } from "../backbone/engines/engine.js";
+import type { EngineBackbone } from "../../backbone/engines/engine.js";
 
 /** What the train stage notes beside its metrics. */
 export const metricsMarker = markerSchema.extend({

@@ -10,9 +10,9 @@ import {
   type Recipe,
 } from "@trommel/common";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import type { EngineBackbone } from "../backbone/engines/engine.js";
-import { toHalfPrecision } from "../graph/half-precision.js";
-import { decodeModel, encodeModel } from "../graph/onnx-model.js";
+import type { EngineBackbone } from "../../backbone/engines/engine.js";
+import { toHalfPrecision } from "../../graph/half-precision.js";
+import { decodeModel, encodeModel } from "../../graph/onnx/onnx-model.js";
 
 /** A backbone as a run or a bundle uses it. */
 export interface BackboneUse {

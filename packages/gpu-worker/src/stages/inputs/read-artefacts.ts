@@ -20,8 +20,8 @@ import {
   type Split,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { parseShard } from "@trommel/common/artefacts/parse-shard";
-import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/resolved-run";
+import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
+import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/runs/resolved-run";
 import type { GetOptions } from "@trommel/common/store/object-store";
 import { readInput } from "@trommel/common/codec/stage-input";
 import { readBounds } from "@trommel/common/store/read-bounds";

@@ -1,11 +1,11 @@
 import { canonicalJson, TrommelError, type FailedRow, type ObjectStore, type Shard } from "@trommel/common";
-import { outcomeMarker } from "@trommel/common/artefacts/ledger";
-import { okKeys } from "@trommel/common/artefacts/ledger-builder";
+import { outcomeMarker } from "@trommel/common/artefacts/shards/ledger";
+import { okKeys } from "@trommel/common/artefacts/shards/ledger-builder";
 import { readInputMarker } from "@trommel/common/codec/stage-input";
-import { RetriedRows } from "@trommel/common/artefacts/retried-rows";
-import type { ShardSpan } from "@trommel/common/artefacts/retry";
+import { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
+import type { ShardSpan } from "@trommel/common/artefacts/shards/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
-import { readShard } from "./read-config.js";
+import { readShard } from "./read-artefacts.js";
 
 /** Shards whose small files are read at once when all of them are added up. */
 export const shardsReadAtOnce = 16;

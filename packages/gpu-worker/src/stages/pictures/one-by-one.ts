@@ -1,10 +1,10 @@
 import type { BlameReason, ShardTrial } from "@trommel/common/jobs/shard-trial";
 import { triesPerFile } from "@trommel/common/jobs/worker-deaths";
 import pLimit from "p-limit";
-import { DecodeChild } from "../image/decode-child.js";
-import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
-import type { FileOutcome } from "../image/picture-stream.js";
-import { reasonOf, unlessAborted } from "./unless-aborted.js";
+import { DecodeChild } from "../../image/decode/decode-child.js";
+import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
+import type { FileOutcome } from "../../image/read/picture-stream.js";
+import { reasonOf, unlessAborted } from "@trommel/common/waiting/unless-aborted";
 
 /** Fixed wording: ledgers must not tell what happened on the way. */
 const blameDetail: Readonly<Record<BlameReason, string>> = {

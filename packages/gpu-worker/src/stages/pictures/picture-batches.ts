@@ -1,4 +1,4 @@
-import type { Picture } from "../image/picture-stream.js";
+import type { Picture } from "../../image/read/picture-stream.js";
 
 /** Base images side by side, as the device takes them. */
 export interface PictureBatch {

@@ -1,8 +1,12 @@
 import type { FailedRow, ObjectStore, ShardEntry } from "@trommel/common";
-import { pictureSource } from "../image/picture-source.js";
-import { streamPictures, type PictureStreamOptions, type PictureBounds } from "../image/picture-stream.js";
-import type { ResolvedDecodeRecipe } from "../image/decode-image.js";
-import type { DeviceStageContext } from "./context.js";
+import { pictureSource } from "../../image/read/picture-source.js";
+import {
+  streamPictures,
+  type PictureStreamOptions,
+  type PictureBounds,
+} from "../../image/read/picture-stream.js";
+import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
+import type { DeviceStageContext } from "../context.js";
 import { OneByOne } from "./one-by-one.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
 

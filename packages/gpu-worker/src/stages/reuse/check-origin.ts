@@ -1,10 +1,10 @@
 import { TrommelError, type RunConfig, type Shard } from "@trommel/common";
-import { isListedAs, RowIdentities, rowsIdentity } from "@trommel/common/artefacts/row-identities";
-import { sha256OfFile } from "../image/file-hash.js";
-import { ShardViews } from "../image/shard-views.js";
-import type { DeviceStageContext } from "./context.js";
-import type { ResolvedRun } from "./read-config.js";
-import { runBatches } from "./run-batches.js";
+import { isListedAs, RowIdentities, rowsIdentity } from "@trommel/common/artefacts/shards/row-identities";
+import { sha256OfFile } from "../../image/decode/file-hash.js";
+import { ShardViews } from "../../image/views/shard-views.js";
+import type { DeviceStageContext } from "../context.js";
+import type { ResolvedRun } from "../inputs/read-artefacts.js";
+import { runBatches } from "../pictures/run-batches.js";
 
 /**
  * Holds a feature shard that stands against the pictures of a run that found it by its hash. The hash knows keys, sizes and

@@ -10,13 +10,13 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { RowIdentities } from "@trommel/common/artefacts/row-identities";
+import { RowIdentities } from "@trommel/common/artefacts/shards/row-identities";
 import { isDamage } from "@trommel/common/codec/marker";
 import { readInput } from "@trommel/common/codec/stage-input";
-import { sha256OfFile } from "../image/file-hash.js";
-import type { ShardViews } from "../image/shard-views.js";
+import { sha256OfFile } from "../../image/decode/file-hash.js";
+import type { ShardViews } from "../../image/views/shard-views.js";
 import type { RowLibrary } from "./row-library.js";
-import type { ShardRows } from "./shard-rows.js";
+import type { ShardRows } from "../shard-rows.js";
 
 /**
  * The rows of a shard's images that stand in other feature shards of the fingerprint, whatever run made them.

@@ -1,5 +1,5 @@
 import { featureShardMarker, type ObjectStore } from "@trommel/common";
-import { RowIdentities } from "@trommel/common/artefacts/row-identities";
+import { RowIdentities } from "@trommel/common/artefacts/shards/row-identities";
 import { findMarker, isDamage } from "@trommel/common/codec/marker";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { TokenIndex } from "./token-index.js";

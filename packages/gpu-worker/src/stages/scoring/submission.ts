@@ -8,8 +8,8 @@ import {
   type Shard,
 } from "@trommel/common";
 import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
-import type { SubmissionOutcome } from "@trommel/common/artefacts/scoring-output";
-import { okKeys } from "@trommel/common/artefacts/ledger-builder";
+import type { SubmissionOutcome } from "@trommel/common/artefacts/results/scoring-output";
+import { okKeys } from "@trommel/common/artefacts/shards/ledger-builder";
 import { z } from "zod";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
 

@@ -1,6 +1,6 @@
 import { runKeys, TrommelError, writeWithMarker, type ObjectStore } from "@trommel/common";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
-import type { Checkpoints } from "../head/training-state.js";
+import type { Checkpoints } from "../../head/training-state.js";
 
 /**
  * The checkpoints of a run's training, `head/checkpoints/<epoch>.safetensors` each with its marker. While training goes on

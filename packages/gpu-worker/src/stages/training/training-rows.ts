@@ -7,11 +7,11 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
-import type { RowSet } from "../head/row-set.js";
-import { RowProjector } from "../linalg/project-rows.js";
-import { readFeatures } from "./gram.js";
-import { readListing, readShard, readSplit, validationOf } from "./read-config.js";
-import { mendAdvice } from "./mend-advice.js";
+import type { RowSet } from "../../head/model/row-set.js";
+import { RowProjector } from "../../linalg/project-rows.js";
+import { readFeatures } from "../gram.js";
+import { readListing, readShard, readSplit, validationOf } from "../inputs/read-artefacts.js";
+import { mendAdvice } from "../mend-advice.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {

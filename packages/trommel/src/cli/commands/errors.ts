@@ -1,7 +1,7 @@
 import type { FailureReason } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
-import { readFailures, type Failures } from "../../run-control/read-failures.js";
-import { findSubject } from "../../run-control/run-state.js";
+import { readFailures, type Failures } from "@trommel/coordinator/run-control/failed-files";
+import { findSubject } from "@trommel/coordinator/run-control/run-state";
 import { Session, type GlobalFlags } from "../session.js";
 
 type ErrorsFlags = GlobalFlags & { readonly reason?: readonly FailureReason[]; readonly limit: number };

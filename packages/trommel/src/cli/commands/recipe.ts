@@ -1,6 +1,6 @@
 import type { Recipe } from "@trommel/common";
-import { parseRecipe } from "../../recipes/parse-recipe.js";
-import { builtInNames, readRecipeText } from "../../recipes/read-recipe.js";
+import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
+import { builtInNames, readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
 import { Session, type GlobalFlags } from "../session.js";
 
 interface RecipeRow {

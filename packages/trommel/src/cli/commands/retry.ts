@@ -5,12 +5,16 @@ import {
   type FailureReason,
   type RunConfig,
 } from "@trommel/common";
-import type { RetryReasons } from "@trommel/common/artefacts/retry";
-import { resolveExport } from "../../run-control/resolve-export.js";
-import { resolveRunRetry } from "../../run-control/resolve-retry.js";
-import { findRunConfig, lastOfChain, readTried } from "../../run-control/retry-chain.js";
-import { checkScoringRetry, countRetried, requestScoringRetry } from "../../run-control/retry-scoring.js";
-import { findSubject, type Subject } from "../../run-control/run-state.js";
+import type { RetryReasons } from "@trommel/common/artefacts/shards/retry";
+import { resolveExport } from "@trommel/coordinator/resolve/resolve-export";
+import { resolveRunRetry } from "@trommel/coordinator/retry/resolve-retry";
+import { findRunConfig, lastOfChain, readTried } from "@trommel/coordinator/retry/retry-chain";
+import {
+  checkScoringRetry,
+  countRetried,
+  requestScoringRetry,
+} from "@trommel/coordinator/retry/retry-scoring";
+import { findSubject, type Subject } from "@trommel/coordinator/run-control/run-state";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
 

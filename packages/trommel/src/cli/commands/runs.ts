@@ -6,8 +6,8 @@ import {
   readStatus,
   type RunStatus,
   type Subject,
-} from "../../run-control/run-state.js";
-import { listSubjects } from "../../run-control/list-subjects.js";
+} from "@trommel/coordinator/run-control/run-state";
+import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
 import { follow } from "../follow.js";
 import { interruptSignal } from "../interrupt.js";
 import { runSubject, showResult, type FollowFlags } from "../run-subject.js";

@@ -7,7 +7,7 @@ import {
   type ScoreFormat,
 } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
-import { resolveScoring, resolveBundle } from "../../run-control/resolve-run.js";
+import { resolveScoring, resolveBundle } from "@trommel/coordinator/resolve/resolve-run";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
 

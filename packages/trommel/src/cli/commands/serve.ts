@@ -11,7 +11,7 @@ import {
   type WorkerQueue,
 } from "@trommel/common";
 import { startLocalCluster } from "../../cluster/local-cluster.js";
-import { startCoordinator } from "../../coordinator.js";
+import { startCoordinator } from "@trommel/coordinator/coordinator";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";
 import { interruptSignal } from "../interrupt.js";
 import {

@@ -1,9 +1,9 @@
 import { TrommelError } from "@trommel/common";
-import { collectGarbage } from "../../store-keeping/collect-garbage.js";
-import { garbageKinds, type GarbageKind, type GarbageSum } from "../../store-keeping/garbage.js";
-import { checkDependents, countRun, removeRun } from "../../store-keeping/remove-run.js";
-import { listSubjects } from "../../run-control/list-subjects.js";
-import { findSubject, readStatus } from "../../run-control/run-state.js";
+import { collectGarbage } from "@trommel/coordinator/store-keeping/collect-garbage";
+import { garbageKinds, type GarbageKind, type GarbageSum } from "@trommel/coordinator/store-keeping/garbage";
+import { checkDependents, countRun, removeRun } from "@trommel/coordinator/store-keeping/remove-run";
+import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
+import { findSubject, readStatus } from "@trommel/coordinator/run-control/run-state";
 import { Session, type GlobalFlags } from "../session.js";
 
 type CollectFlags = GlobalFlags & {

@@ -1,5 +1,5 @@
 import { TrommelError, type Recipe } from "@trommel/common";
-import { resolveRun } from "../../run-control/resolve-run.js";
+import { resolveRun } from "@trommel/coordinator/resolve/resolve-run";
 import { readRecipe } from "../recipe-flags.js";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";

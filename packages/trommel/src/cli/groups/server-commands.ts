@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import { workerOptionsAtMost, workerQueues } from "@trommel/common";
-import { defaultOutstandingShards } from "../../outstanding-shards.js";
+import { defaultOutstandingShards } from "@trommel/coordinator/outstanding-shards";
 import { clusterFlags, globals, loaded, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
 
 export function addServers(program: Command): void {

@@ -3,8 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, TrommelError, writeWithMarker } from "@trommel/common";
-import { commitOnce } from "@trommel/gpu-worker/stages/commit-once";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { commitOnce } from "#gpu-worker/stages/inputs/commit-once";
+import { temporaryFolder } from "../../../../support/temp-folder.js";
 
 describe("a shard that is committed once", async () => {
   const folder = await temporaryFolder("commit-once");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { PictureBatches, type PictureBatch } from "@trommel/gpu-worker/stages/picture-batches";
+import { PictureBatches, type PictureBatch } from "#gpu-worker/stages/pictures/picture-batches";
 
 const side = 2;
 const pictureOf = (position: number) => ({

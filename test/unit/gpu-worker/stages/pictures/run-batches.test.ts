@@ -3,12 +3,12 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, recipe, TrommelError, type FailedRow, type ShardEntry } from "@trommel/common";
-import type { DeviceStageContext } from "@trommel/gpu-worker/stages/context";
-import { runBatches } from "@trommel/gpu-worker/stages/run-batches";
-import type { PictureBatch } from "@trommel/gpu-worker/stages/picture-batches";
-import { SourceStores } from "@trommel/gpu-worker/stages/source-stores";
+import type { DeviceStageContext } from "#gpu-worker/stages/context";
+import { runBatches } from "#gpu-worker/stages/pictures/run-batches";
+import type { PictureBatch } from "#gpu-worker/stages/pictures/picture-batches";
+import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import sharp from "sharp";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { temporaryFolder } from "../../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("run-batches");
 const side = 16;

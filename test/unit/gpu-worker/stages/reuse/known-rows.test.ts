@@ -8,11 +8,11 @@ import {
   writeWithMarker,
   type RunConfig,
 } from "@trommel/common";
-import { RowIdentities } from "@trommel/common/artefacts/row-identities";
-import { ShardViews } from "@trommel/gpu-worker/image/shard-views";
-import { KnownRows } from "@trommel/gpu-worker/stages/known-rows";
-import { RowLibrary } from "@trommel/gpu-worker/stages/row-library";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { RowIdentities } from "#common/artefacts/shards/row-identities";
+import { ShardViews } from "#gpu-worker/image/views/shard-views";
+import { KnownRows } from "#gpu-worker/stages/reuse/known-rows";
+import { RowLibrary } from "#gpu-worker/stages/reuse/row-library";
+import { temporaryFolder } from "../../../../support/temp-folder.js";
 
 describe("rows known by their listing", () => {
   it("are none where the store stated no etag: a changed file of the same size would look the same", async () => {

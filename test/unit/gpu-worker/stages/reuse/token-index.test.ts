@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SeededRandom } from "@trommel/common";
-import { TokenIndex } from "@trommel/gpu-worker/stages/token-index";
+import { TokenIndex } from "#gpu-worker/stages/reuse/token-index";
 import fc from "fast-check";
 
 describe("the index of tokens", () => {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, outputKeys, writeWithMarker, type ScoreFormat } from "@trommel/common";
-import { checkParts, type ScorePart } from "@trommel/gpu-worker/stages/check-parts";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { checkParts, type ScorePart } from "#gpu-worker/stages/scoring/check-parts";
+import { temporaryFolder } from "../../../../support/temp-folder.js";
 
 describe("the parts of a scoring", async () => {
   const folder = await temporaryFolder("check-parts");

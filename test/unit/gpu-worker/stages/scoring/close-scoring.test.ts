@@ -9,10 +9,10 @@ import {
   type FailedRow,
   type Shard,
 } from "@trommel/common";
-import { countLabels, LabelCounts } from "@trommel/gpu-worker/stages/label-counts";
-import { scoreRowOf } from "@trommel/gpu-worker/stages/score-rows";
-import { Submission } from "@trommel/gpu-worker/stages/submission";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { countLabels, LabelCounts } from "#gpu-worker/stages/scoring/label-counts";
+import { scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
+import { Submission } from "#gpu-worker/stages/scoring/submission";
+import { temporaryFolder } from "../../../../support/temp-folder.js";
 
 const grouped = ["可回收物/易拉罐", "其他垃圾/烟蒂", "可回收物/玻璃", "电池"];
 

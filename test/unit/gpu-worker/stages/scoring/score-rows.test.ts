@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "@trommel/gpu-worker/stages/score-rows";
+import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
 
 const labels = ["glass", "metal", "paper", "trash"];
 const rowOf = (probabilities: readonly number[], topK = 4) =>

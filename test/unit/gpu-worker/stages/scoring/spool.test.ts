@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 import { openStore } from "@trommel/common";
-import { inPieces } from "@trommel/common/store/s3-multipart";
-import { Spool } from "@trommel/gpu-worker/stages/spool";
+import { inPieces } from "#common/store/s3/s3-multipart";
+import { Spool } from "#gpu-worker/stages/scoring/spool";
 import fc from "fast-check";
 import { join } from "node:path";
-import { asStream } from "../support/as-stream.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { asStream } from "../../../../support/as-stream.js";
+import { temporaryFolder } from "../../../../support/temp-folder.js";
 
 const folder = await temporaryFolder("spool");
 const temporary = join(folder, "tmp");
