@@ -1,7 +1,13 @@
 import type { HeadRecipe, HeadWeights, TrainingRecipe } from "@trommel/common";
-import type { OptimizerState } from "./tfjs/optimizer.js";
 import type { JoinedRows, RowSet } from "./model/row-set.js";
-import type { Schedule } from "./schedule/schedule.js";
+import type { Schedule } from "./schedule.js";
+
+/** The number of steps and the moments: with the weights, all that an optimiser needs to continue. */
+export interface OptimizerState {
+  readonly step: number;
+  /** By `<kind>/<weight>`, each as long as its weight. */
+  readonly moments: ReadonlyMap<string, Float32Array>;
+}
 
 /** What stays the same from epoch to epoch. */
 export interface EpochSetting {

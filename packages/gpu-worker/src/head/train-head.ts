@@ -10,9 +10,8 @@ import { checkFinite, checkRows, checkSignal } from "./check-training.js";
 import { createCompiledLearner } from "./compiled/compiled-learner.js";
 import type { CreateLearner, EpochSetting, HeadLearner } from "./head-learner.js";
 import { initialWeights } from "./model/head-model.js";
-import { keepsLater } from "./schedule/keep-rule.js";
 import { JoinedRows, type RowSet } from "./model/row-set.js";
-import { createSchedule, type Schedule } from "./schedule/schedule.js";
+import { createSchedule, type Schedule } from "./schedule.js";
 import { createTfjsLearner } from "./tfjs/tfjs-learner.js";
 import {
   decodeTrainingState,
@@ -198,4 +197,22 @@ async function saveState(
   if (checkpoints === undefined) return;
   const state = { weights: learner.snapshot(), optimizer: learner.optimizerState, ...progress };
   await checkpoints.save(number, progress.best.epoch, encodeTrainingState(state));
+}
+
+type ValidationFigures = Pick<EpochRecord, "validationAccuracy" | "validationLoss">;
+
+/** Whether an epoch replaces the best one before it. On a tie the later one is kept. */
+export function keepsLater(
+  keep: TrainingRecipe["keep"],
+  later: ValidationFigures,
+  best: ValidationFigures,
+): boolean {
+  switch (keep) {
+    case "accuracy":
+      return later.validationAccuracy >= best.validationAccuracy;
+    case "loss":
+      return later.validationLoss <= best.validationLoss;
+    case "last":
+      return true;
+  }
 }

@@ -11,7 +11,7 @@ import {
 } from "@trommel/common";
 import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec/safetensors";
 import { checkHeadWeights } from "./model/head-model.js";
-import type { OptimizerState } from "./tfjs/optimizer.js";
+import type { OptimizerState } from "./head-learner.js";
 
 /** An epoch of the last training on all rows: nothing is left to validate on. */
 export type RefitRecord = NonNullable<Metrics["refit"]>["history"][number];

@@ -8,10 +8,10 @@ import {
   type ScheduleRecipe,
   type TrainingRecipe,
 } from "@trommel/common";
-import { createOptimizer } from "#gpu-worker/head/tfjs/create-optimizer";
-import { keepsLater } from "#gpu-worker/head/schedule/keep-rule";
-import type { OptimizerState } from "#gpu-worker/head/tfjs/optimizer";
-import { createSchedule, type Schedule } from "#gpu-worker/head/schedule/schedule";
+import { createOptimizer } from "#gpu-worker/head/tfjs/optimizers";
+import { keepsLater } from "#gpu-worker/head/train-head";
+import type { OptimizerState } from "#gpu-worker/head/head-learner";
+import { createSchedule, type Schedule } from "#gpu-worker/head/schedule";
 
 interface TrainingGolden {
   readonly optimizers: {

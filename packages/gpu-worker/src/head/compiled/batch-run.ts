@@ -1,5 +1,5 @@
 import type { HeadRecipe, TrainingRecipe } from "@trommel/common";
-import { epochOrder, noiseSeed } from "./batch-order.js";
+import { epochOrder, noiseSeed } from "../epoch-order.js";
 import { fillTargets } from "../model/cross-entropy.js";
 import { factorLayers, factorShapes, type FactorLayer, type FactorPlace } from "../noise/dropout-factors.js";
 import type { JoinedRows } from "../model/row-set.js";

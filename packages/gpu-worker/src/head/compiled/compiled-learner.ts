@@ -12,10 +12,10 @@ import type {
   TrainedEpoch,
   ValidatedEpoch,
 } from "../head-learner.js";
-import type { OptimizerState } from "../tfjs/optimizer.js";
+import type { OptimizerState } from "../head-learner.js";
 import type { RowSet } from "../model/row-set.js";
 import { createInlineSource, createThreadSource, type RunSource } from "./run-source.js";
-import type { Schedule } from "../schedule/schedule.js";
+import type { Schedule } from "../schedule.js";
 import { createStepRates, rateCount } from "./step-rates.js";
 import {
   buildTrainingGraph,

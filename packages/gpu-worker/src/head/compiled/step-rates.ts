@@ -1,5 +1,5 @@
 import type { OptimizerRecipe } from "@trommel/common";
-import { NadamMomentum } from "./nadam-momentum.js";
+import { NadamMomentum } from "../nadam-momentum.js";
 
 /** What a compiled optimiser needs of each step besides weights and gradients, in the order of its graph's rate inputs. */
 export type StepRates = readonly number[];

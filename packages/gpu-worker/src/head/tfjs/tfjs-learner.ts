@@ -1,13 +1,12 @@
 import { loadTensorflow } from "../../graph/tensorflow.js";
-import { epochOrder, noiseSeed } from "../compiled/batch-order.js";
-import { createOptimizer } from "./create-optimizer.js";
+import { epochOrder, noiseSeed } from "../epoch-order.js";
+import { createOptimizer, type Optimizer } from "./optimizers.js";
 import { lossFigures, smoothedTargets } from "../model/cross-entropy.js";
 import { factorLayers } from "../noise/dropout-factors.js";
 import type { CreateLearner, EpochSetting, TrainedEpoch, ValidatedEpoch } from "../head-learner.js";
 import { HeadNetwork } from "./head-network.js";
-import type { Optimizer } from "./optimizer.js";
 import type { JoinedRows, RowSet } from "../model/row-set.js";
-import type { Schedule } from "../schedule/schedule.js";
+import type { Schedule } from "../schedule.js";
 
 /** Trains with TensorFlow.js's gradients and the optimisers on plain arrays: the reference, and the engine `tfjs`'s own. */
 export const createTfjsLearner: CreateLearner = async (setting, start, rows) => {
