@@ -32,6 +32,21 @@ module.exports = {
       to: { path: `^packages/gpu-worker/${source}/(stages|threads|worker|commands|main)\\b` },
     },
     {
+      name: "a-stage-imports-no-other-stage",
+      severity: "error",
+      from: { path: "^packages/gpu-worker/src/stages/" },
+      to: {
+        path: `^packages/gpu-worker/${source}/stages/[^/]+$`,
+        pathNot: `^packages/gpu-worker/${source}/stages/context\\.`,
+      },
+    },
+    {
+      name: "stages-import-neither-queues-nor-threads",
+      severity: "error",
+      from: { path: "^packages/gpu-worker/src/stages/" },
+      to: { path: `^packages/gpu-worker/${source}/(threads|worker|commands|main)\\b` },
+    },
+    {
       name: "head-backbone-and-linalg-import-only-graph",
       severity: "error",
       from: { path: "^packages/gpu-worker/src/(head|backbone|linalg)/" },

@@ -12,11 +12,9 @@ import {
   type Ledger,
   type ObjectStore,
   type RunConfig,
-  type Shard,
 } from "@trommel/common";
 import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
-import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { readInput } from "@trommel/common/codec/stage-input";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { emitHead } from "../head/model/head-to-onnx.js";
@@ -26,11 +24,13 @@ import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./bundling/check-serving.js";
 import { describeBundle, metricsMarker } from "./bundling/describe-bundle.js";
 import { exportBundle } from "./bundling/export-bundle.js";
-import { putJson, readRetriedRows, shardsReadAtOnce } from "./inputs/retried-rows.js";
+import { readListing } from "./inputs/listing.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
-import { backbonesOfRun, readListing, readRunConfig, readShard } from "./inputs/read-artefacts.js";
+import { readProjection } from "./inputs/projection.js";
+import { putJson } from "./inputs/put-json.js";
+import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
+import { readOutcomes, readRetriedRows, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { Spool } from "./scoring/spool.js";
-import { readProjection } from "./train.js";
 
 /**
  * Bundle: backbones, projection, head → bundle.
@@ -88,22 +88,17 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
   const keys = runKeys(config.id);
   const { shards, listed, retriedFrom = shards } = await readListing(store, keys.listing);
   const span = { shards, listed, retriedFrom };
-  const keyOf = (shard: Shard): string => featureShardKey(config.fingerprint, shard.hash);
-  const retried = await readRetriedRows({
+  const outcomes: ShardOutcomes = {
     store,
     shardKey: keys.shard,
-    span,
-    outcomeOf: (shard) => ({ store, key: keyOf(shard) }),
+    outcomeOf: ({ hash }) => ({ store, key: featureShardKey(config.fingerprint, hash) }),
     signal,
-  });
-  const builder = new LedgerBuilder(retried);
+  };
+  const builder = new LedgerBuilder(await readRetriedRows(outcomes, span));
   const lines = new Spool();
   try {
-    for await (const { shard, marker } of readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
-      signal.throwIfAborted();
-      const read = await readShard(store, keys.shard(index));
-      return { shard: read, marker: await readInputMarker(store, keyOf(read), featureShardMarker) };
-    })) {
+    const all = { start: 0, end: shards };
+    for await (const { shard, marker } of readOutcomes(outcomes, all, featureShardMarker)) {
       checkRowCount(marker, config);
       await lines.write(errorLines(shard, builder.add(shard, marker)));
     }

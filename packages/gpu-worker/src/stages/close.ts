@@ -14,16 +14,16 @@ import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledg
 import type { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
 import { readScoringSpan } from "@trommel/common/artefacts/shards/retry";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/results/scoring-output";
-import { readInputMarker } from "@trommel/common/codec/stage-input";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 import { checkParts } from "./scoring/check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { countLabels, LabelCounts } from "./scoring/label-counts.js";
-import { checkRowKeys, putJson, readRetriedRows, shardsReadAtOnce } from "./inputs/retried-rows.js";
-import { readBundleManifest, readScoringConfig, readShard } from "./inputs/read-artefacts.js";
-import { scorePartMarker } from "./score.js";
+import { readShard } from "./inputs/listing.js";
+import { putJson } from "./inputs/put-json.js";
+import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
+import { readOutcomes, readRetriedRows, type ShardOutcomes } from "./inputs/shard-outcomes.js";
+import { checkRowKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
 import { Spool } from "./scoring/spool.js";
 import { Submission } from "./scoring/submission.js";
 
@@ -56,22 +56,18 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       },
       signal,
     });
-    const outcomeOf = (shard: Shard) => ({ store: output, key: outputKeys.part(shard.index, "jsonl") });
-    const retried = await readRetriedRows({ store, shardKey: keys.shard, span, outcomeOf, signal });
+    const outcomes: ShardOutcomes = {
+      store,
+      shardKey: keys.shard,
+      outcomeOf: ({ index }) => ({ store: output, key: outputKeys.part(index, "jsonl") }),
+      signal,
+    };
+    const retried = await readRetriedRows(outcomes, span);
     const builder = new LedgerBuilder(retried);
     const counts = new LabelCounts(labels);
     const merging = config.formats.includes("kaggle") ? new Submission(output, labels) : null;
-    for await (const { shard, marker } of readAhead(
-      range(0, span.shards),
-      shardsReadAtOnce,
-      async (index) => {
-        signal.throwIfAborted();
-        return {
-          shard: await readShard(store, keys.shard(index)),
-          marker: await readInputMarker(output, outputKeys.part(index, "jsonl"), scorePartMarker),
-        };
-      },
-    )) {
+    const all = { start: 0, end: span.shards };
+    for await (const { shard, marker } of readOutcomes(outcomes, all, scorePartMarker)) {
       const failed = builder.add(shard, marker);
       await lines.write(errorLines(shard, failed));
       counts.add(marker.labels);
@@ -111,7 +107,7 @@ const partLine = z.looseObject({ key: z.string(), label: z.string() });
 
 /** @throws TrommelError `corrupt` where a part's rows are not its shard's, or its marker counts them otherwise */
 function checkPart(
-  { bytes, marker }: { readonly bytes: Uint8Array; readonly marker: z.infer<typeof scorePartMarker> },
+  { bytes, marker }: { readonly bytes: Uint8Array; readonly marker: ScorePartMarker },
   shard: Shard,
   labels: readonly string[],
 ): void {

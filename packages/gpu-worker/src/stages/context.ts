@@ -1,9 +1,9 @@
-import type { ObjectStore, Stage } from "@trommel/common";
+import type { HeadRecipe, HeadWeights, ObjectStore, Projection, Stage } from "@trommel/common";
 import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { Logger } from "pino";
+import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
 import type { PictureBudgets } from "../image/budgets/picture-budgets.js";
 import type { streamPictures } from "../image/read/picture-stream.js";
-import type { DeviceClient } from "../threads/device-client.js";
 import type { RowLibraries } from "./reuse/row-library.js";
 import type { SourceStores } from "./pictures/source-stores.js";
 
@@ -24,11 +24,43 @@ export interface StageContext {
   readonly onUnits: (done: number, total: number) => void;
 }
 
-/** The device as stages use it. */
-export type StageDevice = Pick<
-  DeviceClient,
-  "laneCount" | "idleMs" | "ensureExtractor" | "ensureClassifier" | "extract" | "classify"
->;
+/** The device as stages use it: models are loaded by key, batches are moved there and results back. */
+export interface StageDevice {
+  /** How many batches run at once. */
+  readonly laneCount: number;
+  /** Time that lanes were without work since they were made, all of them together. */
+  readonly idleMs: number;
+  /** @param options called only if the model is not loaded */
+  ensureExtractor(key: string, options: () => Promise<ExtractorOptions>): Promise<void>;
+  ensureClassifier(key: string, options: () => Promise<ClassifierModel>): Promise<void>;
+  /**
+   * The batch's pixels are moved: they are gone here afterwards.
+   * @param order among the batches that wait for the device the least goes first. @default 0
+   * @returns float32 [B·V, D]
+   */
+  extract(key: string, batch: ViewBatch, order?: number): Promise<Float32Array>;
+  /**
+   * The pixels are moved.
+   * @param order as for {@link extract}
+   * @returns float32 [imageCount, classes]
+   */
+  classify(key: string, pixels: Uint8Array, imageCount: number, order?: number): Promise<Float32Array>;
+}
+
+/** A bundle's model, as a thread can be sent it. */
+export interface ClassifierModel {
+  readonly side: number;
+  readonly classCount: number;
+  /** `model.onnx` */
+  readonly model: Uint8Array;
+  /** What the bundle was made of, which only the tfjs engine needs. */
+  readonly parts: {
+    readonly backbones: readonly EngineBackbone[];
+    readonly projection: Projection | null;
+    readonly head: HeadRecipe;
+    readonly weights: HeadWeights;
+  } | null;
+}
 
 /** Stages that need the device. */
 export interface DeviceStageContext extends StageContext {

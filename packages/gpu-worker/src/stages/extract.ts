@@ -18,10 +18,11 @@ import { MadeElsewhere, type DeviceStageContext, type StageOutcome } from "./con
 import { KnownRows } from "./reuse/known-rows.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
 import type { PictureBatch } from "./pictures/picture-batches.js";
-import { backbonesOfRun, readRunConfig, readShard, type ResolvedRun } from "./inputs/read-artefacts.js";
+import { readShard } from "./inputs/listing.js";
+import { backbonesOfRun, readRunConfig, type ResolvedRun } from "./inputs/run.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./pictures/run-batches.js";
-import { ShardRows } from "./shard-rows.js";
+import { ShardRows } from "./pictures/shard-rows.js";
 import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
 
 /**

@@ -3,8 +3,9 @@ import { findCommitted } from "@trommel/common/codec/stage-input";
 import { z } from "zod";
 import { PixelSums } from "../image/statistics/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
-import { jsonBytes } from "./inputs/retried-rows.js";
-import { readShard, readUnresolvedConfig } from "./inputs/read-artefacts.js";
+import { readShard } from "./inputs/listing.js";
+import { jsonBytes } from "./inputs/put-json.js";
+import { readUnresolvedConfig } from "./inputs/run.js";
 import { runBatches } from "./pictures/run-batches.js";
 
 /** Pictures that are summed up at a time: few, for they wait for nothing. */

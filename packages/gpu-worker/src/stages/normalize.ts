@@ -8,8 +8,8 @@ import {
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { statisticsToNormalization } from "../image/statistics/statistics-to-normalization.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { jsonBytes } from "./inputs/retried-rows.js";
-import { readListing } from "./inputs/read-artefacts.js";
+import { readListing } from "./inputs/listing.js";
+import { jsonBytes } from "./inputs/put-json.js";
 
 /**
  * Normalize: pixel statistics → normalization.

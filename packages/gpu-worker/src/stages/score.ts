@@ -3,12 +3,10 @@ import {
   bundleFiles,
   decodeHeadWeights,
   decodeProjection,
-  markerSchema,
   openStore,
   outputKeys,
   scoringKeys,
   sha256Hex,
-  shardOutcome,
   TrommelError,
   writeWithMarker,
   type BundleManifest,
@@ -19,21 +17,16 @@ import {
   type Shard,
 } from "@trommel/common";
 import { readBounds } from "@trommel/common/store/read-bounds";
-import { findCommitted } from "@trommel/common/codec/stage-input";
-import type { z } from "zod";
-import type { ClassifierRequest } from "../threads/device-thread.js";
-import type { DeviceStageContext, StageOutcome } from "./context.js";
+import type { ClassifierModel, DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
-import { checkRowKeys } from "./inputs/retried-rows.js";
 import { kaggleHeader, kaggleRecords } from "./scoring/kaggle-rows.js";
-import { countLabels, partCounts } from "./scoring/label-counts.js";
-import { readBundleManifest, readScoringConfig, readShard } from "./inputs/read-artefacts.js";
+import { countLabels } from "./scoring/label-counts.js";
+import { readShard } from "./inputs/listing.js";
+import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./pictures/run-batches.js";
+import { checkRowKeys, findScored } from "./scoring/score-part.js";
 import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "./scoring/score-rows.js";
-
-/** The marker of a score part's JSON lines. */
-export const scorePartMarker = markerSchema.extend({ ...shardOutcome.shape, labels: partCounts });
 
 /** What a shard, or a batch of it, was scored as. */
 interface Scores {
@@ -81,21 +74,6 @@ export async function score(
   } finally {
     output.close();
   }
-}
-
-/** The marker of a shard's JSON lines, where they and the parts of every other format stand. */
-async function findScored(
-  output: ObjectStore,
-  shardIndex: number,
-  { formats }: ScoringConfig,
-): Promise<z.infer<typeof scorePartMarker> | undefined> {
-  const scored = await findCommitted(output, outputKeys.part(shardIndex, "jsonl"), scorePartMarker);
-  for (const format of formats) {
-    if (scored === undefined) return undefined;
-    if (format === "jsonl") continue;
-    if ((await findCommitted(output, outputKeys.part(shardIndex, format))) === undefined) return undefined;
-  }
-  return scored;
 }
 
 /** Each stands or falls with its own marker: with the first of them nothing else says yet that the shard is scored. */
@@ -160,7 +138,7 @@ async function loadClassifier(
   config: ScoringConfig,
   manifest: BundleManifest,
   context: DeviceStageContext,
-): Promise<Omit<ClassifierRequest, "key">> {
+): Promise<ClassifierModel> {
   const bundle = openStore(config.bundle.location);
   try {
     const model = await bundle.get(bundleFiles.model, readBounds.network);
@@ -183,7 +161,7 @@ async function readParts(
   bundle: ObjectStore,
   manifest: BundleManifest,
   store: ObjectStore,
-): Promise<NonNullable<ClassifierRequest["parts"]>> {
+): Promise<NonNullable<ClassifierModel["parts"]>> {
   // The normalisation is the bundle's: its run may have used another one than the backbone was imported with.
   const uses = manifest.backbones.map((spec) => ({
     id: backboneId(spec),

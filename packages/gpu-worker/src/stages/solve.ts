@@ -13,9 +13,10 @@ import { isSettled, solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { mendAdvice } from "./mend-advice.js";
-import { sumGroup } from "./gram.js";
-import { readListing, readRunConfig } from "./inputs/read-artefacts.js";
+import { adviceOnFailedFiles } from "./inputs/features.js";
+import { sumGroup } from "./inputs/group-gram.js";
+import { readListing } from "./inputs/listing.js";
+import { readRunConfig } from "./inputs/run.js";
 
 /**
  * Solve: grams → projection.
@@ -41,7 +42,7 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   if (merged.rowCount === 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to compute the SVD of ${runId}: there is no row of embeddings, for none of its files could be read. ${mendAdvice(runId)}`,
+      `failed to compute the SVD of ${runId}: there is no row of embeddings, for none of its files could be read. ${adviceOnFailedFiles(runId)}`,
       { context: { run: runId } },
     );
   }

@@ -1,6 +1,5 @@
 import {
   canonicalJson,
-  decodeProjection,
   encodeHeadWeights,
   metrics as metricsSchema,
   parseJsonAs,
@@ -8,7 +7,6 @@ import {
   writeWithMarker,
   type Metrics,
   type ObjectStore,
-  type Projection,
   type RunConfig,
 } from "@trommel/common";
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
@@ -17,7 +15,8 @@ import { predictProbabilities } from "../head/model/predict-head.js";
 import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
 import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import type { StageContext, StageOutcome } from "./context.js";
-import { readRunConfig } from "./inputs/read-artefacts.js";
+import { readProjection } from "./inputs/projection.js";
+import { readRunConfig } from "./inputs/run.js";
 import { readLabelledRows, type LabelledRows } from "./training/training-rows.js";
 
 /**
@@ -101,12 +100,4 @@ function measure({ recipe }: RunConfig, rows: LabelledRows, trained: TrainedHead
 async function readMetrics(store: ObjectStore, runId: string): Promise<Metrics> {
   const key = runKeys(runId).metrics;
   return parseJsonAs(metricsSchema, (await readInput(store, key)).bytes, key);
-}
-
-/** The run's projection; null where the recipe has no SVD. */
-export async function readProjection(store: ObjectStore, config: RunConfig): Promise<Projection | null> {
-  if (config.recipe.svd === null) return null;
-  const key = runKeys(config.id).projection;
-  const { bytes } = await readInput(store, key);
-  return decodeProjection(bytes, key);
 }

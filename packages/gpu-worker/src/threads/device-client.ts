@@ -1,6 +1,7 @@
 import type { DeviceReport, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
-import type { ClassifierRequest, DeviceThreadData } from "./device-thread.js";
+import type { DeviceThreadData } from "./device-thread.js";
 import { OrderedTurns } from "../image/budgets/ordered-turns.js";
+import type { ClassifierModel, StageDevice } from "../stages/context.js";
 import { ThreadClient } from "./thread-rpc.js";
 
 /** Sessions that a CPU runs side by side, at most: each has its own weights and activations in memory. */
@@ -16,7 +17,7 @@ const batchesPerLane = 2;
  * 0.75, six views, two cores), for no operator waits for its slowest thread. Which lane computes a batch changes
  * nothing in it.
  */
-export class DeviceClient {
+export class DeviceClient implements StageDevice {
   readonly #lanes: readonly DeviceLane[];
   readonly #turns: OrderedTurns;
 
@@ -25,12 +26,10 @@ export class DeviceClient {
     this.#turns = new OrderedTurns(batchesPerLane * this.#lanes.length);
   }
 
-  /** How many batches run at once. */
   get laneCount(): number {
     return this.#lanes.length;
   }
 
-  /** For how long lanes have had nothing to compute since they were made, all of them together. */
   get idleMs(): number {
     return this.#lanes.reduce((sum, lane) => sum + lane.idleMs, 0);
   }
@@ -45,31 +44,20 @@ export class DeviceClient {
     return { ...first, threads, description };
   }
 
-  /** @param options called only where the model is not loaded */
   async ensureExtractor(key: string, options: () => Promise<ExtractorOptions>): Promise<void> {
     const read = once(options);
     await Promise.all(this.#lanes.map((lane) => lane.ensureExtractor(key, read)));
   }
 
-  async ensureClassifier(key: string, options: () => Promise<Omit<ClassifierRequest, "key">>): Promise<void> {
+  async ensureClassifier(key: string, options: () => Promise<ClassifierModel>): Promise<void> {
     const read = once(options);
     await Promise.all(this.#lanes.map((lane) => lane.ensureClassifier(key, read)));
   }
 
-  /**
-   * The batch's pixels are moved: they are gone here afterwards.
-   * @param order among the batches that wait for the device the least goes first. @default 0
-   * @returns float32 [B·V, D]
-   */
   async extract(key: string, batch: ViewBatch, order = 0): Promise<Float32Array> {
     return await this.#inTurn(order, (lane) => lane.extract(key, batch));
   }
 
-  /**
-   * The pixels are moved.
-   * @param order as for {@link extract}
-   * @returns float32 [imageCount, classes]
-   */
   async classify(key: string, pixels: Uint8Array, imageCount: number, order = 0): Promise<Float32Array> {
     return await this.#inTurn(order, (lane) => lane.classify(key, pixels, imageCount));
   }
@@ -136,7 +124,7 @@ class DeviceLane {
     });
   }
 
-  async ensureClassifier(key: string, options: () => Promise<Omit<ClassifierRequest, "key">>): Promise<void> {
+  async ensureClassifier(key: string, options: () => Promise<ClassifierModel>): Promise<void> {
     await this.#ensure(key, async () => {
       await this.#thread.call("loadClassifier", { ...(await options()), key });
     });

@@ -1,23 +1,16 @@
 import { parentPort, workerData } from "node:worker_threads";
-import {
-  TrommelError,
-  type Device,
-  type EngineName,
-  type HeadRecipe,
-  type HeadWeights,
-  type Projection,
-} from "@trommel/common";
+import { TrommelError, type Device, type EngineName } from "@trommel/common";
 import { createEngine } from "../backbone/engines/create-engine.js";
 import type {
   Classifier,
   ClassifierOptions,
   Engine,
-  EngineBackbone,
   ExtractorOptions,
   FeatureExtractor,
   ViewBatch,
 } from "../backbone/engines/engine.js";
 import { predictLogits } from "../head/model/predict-head.js";
+import type { ClassifierModel } from "../stages/context.js";
 import { serveCalls, type Answer } from "./thread-rpc.js";
 
 /**
@@ -31,19 +24,6 @@ export interface DeviceThreadData {
   readonly threads: number;
   /** Models that stay loaded; more than are ever used at once. The least recently used goes first. */
   readonly modelsAtMost: number;
-}
-
-export interface ClassifierRequest {
-  readonly key: string;
-  readonly side: number;
-  readonly classCount: number;
-  readonly model: Uint8Array;
-  readonly parts: {
-    readonly backbones: readonly EngineBackbone[];
-    readonly projection: Projection | null;
-    readonly head: HeadRecipe;
-    readonly weights: HeadWeights;
-  } | null;
 }
 
 if (parentPort !== null) {
@@ -94,7 +74,7 @@ function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>, mo
     holds: (key: string) => inTurn(() => Promise.resolve({ value: loaded.has(key) })),
     loadExtractor: (request: ExtractorOptions & { readonly key: string }) =>
       inTurn(() => load(request.key, async () => (await engine).createExtractor(request))),
-    loadClassifier: (request: ClassifierRequest) =>
+    loadClassifier: (request: ClassifierModel & { readonly key: string }) =>
       inTurn(() =>
         load(request.key, async () => (await engine).createClassifier(classifierOptions(request))),
       ),
@@ -107,7 +87,7 @@ function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>, mo
   });
 }
 
-function classifierOptions(request: ClassifierRequest): ClassifierOptions {
+function classifierOptions(request: ClassifierModel): ClassifierOptions {
   const { side, classCount, model, parts } = request;
   if (parts === null) return { side, classCount, model, parts };
   const headLogits = (features: Float32Array, rows: number): Float32Array =>

@@ -6,7 +6,8 @@ import { openStore, runKeys, TrommelError, writeWithMarker } from "@trommel/comm
 import { readLabelLookup } from "#common/artefacts/runs/labels";
 import { readInput } from "#common/codec/stage-input";
 import { objectBytesAtMost, readBounds } from "#common/store/read-bounds";
-import { readShard, readUnresolvedConfig } from "#gpu-worker/stages/inputs/read-artefacts";
+import { readShard } from "#gpu-worker/stages/inputs/listing";
+import { readUnresolvedConfig } from "#gpu-worker/stages/inputs/run";
 import { temporaryFolder } from "../../../support/temp-folder.js";
 
 /** Objects that are larger than anything of ours, as files with holes: they take no room, and reading one would show. */

@@ -13,8 +13,8 @@ import { predictProbabilities } from "../../head/model/predict-head.js";
 import { pictureSource } from "../../image/read/picture-source.js";
 import { streamPictures } from "../../image/read/picture-stream.js";
 import { RowProjector } from "../../linalg/project-rows.js";
-import { readFeatures } from "../gram.js";
-import { readListing, readShard } from "../inputs/read-artefacts.js";
+import { readFeatures } from "../inputs/features.js";
+import { readListing, readShard } from "../inputs/listing.js";
 
 /** Pictures that are put through the compiled model. */
 const checkedPictures = 8;

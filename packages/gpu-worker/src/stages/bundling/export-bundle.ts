@@ -1,5 +1,5 @@
 import { bundleFiles, claimExport, openStore, type BundleManifest, type RunConfig } from "@trommel/common";
-import { putJson } from "../inputs/retried-rows.js";
+import { putJson } from "../inputs/put-json.js";
 
 /**
  * Copies a bundle to where the run exports it: a folder or bucket that need not be the store's.

@@ -3,7 +3,7 @@ import { isListedAs, RowIdentities, rowsIdentity } from "@trommel/common/artefac
 import { sha256OfFile } from "../../image/decode/file-hash.js";
 import { ShardViews } from "../../image/views/shard-views.js";
 import type { DeviceStageContext } from "../context.js";
-import type { ResolvedRun } from "../inputs/read-artefacts.js";
+import type { ResolvedRun } from "../inputs/run.js";
 import { runBatches } from "../pictures/run-batches.js";
 
 /**

@@ -16,7 +16,7 @@ import { readInput } from "@trommel/common/codec/stage-input";
 import { sha256OfFile } from "../../image/decode/file-hash.js";
 import type { ShardViews } from "../../image/views/shard-views.js";
 import type { RowLibrary } from "./row-library.js";
-import type { ShardRows } from "../shard-rows.js";
+import type { ShardRows } from "../pictures/shard-rows.js";
 
 /**
  * The rows of a shard's images that stand in other feature shards of the fingerprint, whatever run made them.

@@ -9,9 +9,9 @@ import {
 } from "@trommel/common";
 import type { RowSet } from "../../head/model/row-set.js";
 import { RowProjector } from "../../linalg/project-rows.js";
-import { readFeatures } from "../gram.js";
-import { readListing, readShard, readSplit, validationOf } from "../inputs/read-artefacts.js";
-import { mendAdvice } from "../mend-advice.js";
+import { adviceOnFailedFiles, readFeatures } from "../inputs/features.js";
+import { readListing, readShard } from "../inputs/listing.js";
+import { readSplit, validationOf } from "../inputs/split.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {
@@ -103,13 +103,13 @@ function checkCounts(id: string, counts: LabelledRows["counts"], listed: Readonl
   if (empty.length > 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to train: no training image of class ${empty.join(", ")} could be read. ${mendAdvice(id)}`,
+      `failed to train: no training image of class ${empty.join(", ")} could be read. ${adviceOnFailedFiles(id)}`,
     );
   }
   if (counts.every(({ validation }) => validation === 0)) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to train: no validation image could be read. ${mendAdvice(id)}`,
+      `failed to train: no validation image could be read. ${adviceOnFailedFiles(id)}`,
     );
   }
 }

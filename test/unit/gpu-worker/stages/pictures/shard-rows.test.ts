@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { viewsRecipe } from "#common/recipe/views-recipe";
 import { ShardViews } from "#gpu-worker/image/views/shard-views";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { ShardRows } from "#gpu-worker/stages/shard-rows";
+import { ShardRows } from "#gpu-worker/stages/pictures/shard-rows";
 import fc from "fast-check";
 
 /** Two views of one number: position and view, so that a row says where it belongs. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { shardHash, type FailedRow, type Shard } from "@trommel/common";
-import { checkRowKeys } from "#gpu-worker/stages/inputs/retried-rows";
+import { checkRowKeys } from "#gpu-worker/stages/scoring/score-part";
 import fc from "fast-check";
 
 const keys = ["a", "b", "c", "d", "e"];
