@@ -1,5 +1,5 @@
 import type { GpuArguments } from "./bench-arguments.js";
-import type { Material } from "./material.js";
+import type { Material } from "./material/material.js";
 
 /** What one benchmark has to say: rows for the table at the end, and the same for machines. */
 export interface BenchResult {

@@ -1,5 +1,5 @@
-import type { ChaosCluster } from "./chaos-cluster.js";
-import type { FaultInjector } from "./inject-faults.js";
+import type { ChaosCluster } from "./processes/chaos-cluster.js";
+import type { FaultInjector } from "./faults/inject-faults.js";
 import type { GivenUp } from "./round.js";
 
 /** A training and a scoring under faults, and what was found. */

@@ -1,4 +1,4 @@
-import type { PassedRequest } from "./fault-proxy.js";
+import type { PassedRequest } from "./faults/fault-proxy.js";
 
 /** Feature shards and score parts: what a job for one shard commits. */
 const shardArtefact = /^\/(store\/features\/[^/]+\/[0-9a-f]+\.safetensors|scores\/.+\/part-\d+\.jsonl)$/;

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, openStore, runKeys } from "@trommel/common";
 import { z } from "zod";
-import { RunningCli, type CliResult } from "../support/cli.js";
-import { tinyBackbone } from "../support/tiny-backbone.js";
+import { RunningCli, type CliResult } from "../support/process/cli.js";
+import { tinyBackbone } from "../support/models/tiny-backbone.js";
 import { hashArtefacts, removeArtefacts, type RoundNames } from "./artefacts.js";
-import { storeUrl, type ChaosCluster } from "./chaos-cluster.js";
+import { storeUrl, type ChaosCluster } from "./processes/chaos-cluster.js";
 import { countFeatureRows, countScoreRows } from "./row-count.js";
 
 /** In which a training or a scoring must end, whatever is done to it. It takes seconds on an idle machine when nothing is. */

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "@trommel/common";
 import { differences, type RoundNames } from "./artefacts.js";
-import { clusterSize, startChaosCluster, type ChaosCluster } from "./chaos-cluster.js";
+import { clusterSize, startChaosCluster, type ChaosCluster } from "./processes/chaos-cluster.js";
 import { buildReport, type ChaosReport, type RoundReport } from "./chaos-report.js";
-import { scheduleFaults } from "./fault-schedule.js";
-import { FaultInjector } from "./inject-faults.js";
+import { scheduleFaults } from "./faults/fault-schedule.js";
+import { FaultInjector } from "./faults/inject-faults.js";
 import { checkRound, clearRound, DidNotEnd, finishRound, CommandSlot } from "./round.js";
 
 export interface ChaosOptions {

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
 import { openStore } from "#common/store/open-store";
-import { asStream } from "../support/as-stream.js";
-import { type FaultyS3, startFaultyS3 } from "../support/faulty-s3.js";
-import { type Radosgw, startRadosgw, whyNoRadosgw } from "../support/radosgw.js";
-import { type S3Server, type S3ServerOptions, startS3Server } from "../support/s3-server.js";
-import { withVariables } from "../support/variables.js";
+import { asStream } from "../support/files/as-stream.js";
+import { type FaultyS3, startFaultyS3 } from "../support/servers/faulty-s3.js";
+import { type Radosgw, startRadosgw, whyNoRadosgw } from "../support/servers/radosgw.js";
+import { type S3Server, type S3ServerOptions, startS3Server } from "../support/servers/s3-server.js";
+import { withVariables } from "../support/process/variables.js";
 
 /** What every object store must do. Each implementation opens fresh, empty stores and is held to the same suite. */
 interface Implementation {

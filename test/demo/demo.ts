@@ -10,7 +10,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { nsfwjsModel } from "../support/nsfwjs-model.js";
+import { nsfwjsModel } from "../support/models/nsfwjs-model.js";
 import { wasteClasses, writeLabelledPictures, writeUnlabelledPictures } from "./draw-waste-pictures.js";
 
 const pictures = { seed: 20, labelledPerClass: 64, unlabelled: 60 } as const;

@@ -4,13 +4,13 @@ import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { errorCodes } from "@trommel/common";
-import { onlyJsonObject, trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
-import { freePort, startRedisServer, type TestRedis } from "../support/redis-server.js";
-import { startS3Server, type S3Server } from "../support/s3-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { onlyJsonObject, trommel, trommelJson } from "../support/process/cli.js";
+import { drawDataset, writeFiles } from "../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../support/files/file-hashes.js";
+import { freePort, startRedisServer, type TestRedis } from "../support/servers/redis-server.js";
+import { startS3Server, type S3Server } from "../support/servers/s3-server.js";
+import { temporaryFolder } from "../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../support/models/tiny-backbone.js";
 
 /** A command that must be refused, told from what a person got wrong. */
 interface Refusal {

@@ -2,13 +2,18 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { Redis } from "ioredis";
-import { RunningCli, trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
-import { descendantsOf, environmentOf, isRunning, type RunningProcess } from "../support/processes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
-import { waitUntil } from "../support/wait-until.js";
+import { RunningCli, trommelJson } from "../support/process/cli.js";
+import { drawDataset, writeFiles } from "../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../support/files/file-hashes.js";
+import {
+  descendantsOf,
+  environmentOf,
+  isRunning,
+  type RunningProcess,
+} from "../support/process/processes.js";
+import { temporaryFolder } from "../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/models/tiny-backbone.js";
+import { waitUntil } from "../support/process/wait-until.js";
 
 const labels = ["glass", "metal", "paper"];
 const perClass = 40;

@@ -8,7 +8,7 @@ import { errorLine } from "#common/artefacts/shards/ledger";
 import { scoreRow } from "#common/artefacts/results/bundle";
 import * as ort from "onnxruntime-node";
 import sharp from "sharp";
-import { trommel, trommelJson } from "../support/cli.js";
+import { trommel, trommelJson } from "../support/process/cli.js";
 import {
   badFiles,
   drawDataset,
@@ -16,11 +16,11 @@ import {
   trickyLabels,
   writeFiles,
   type Pictures,
-} from "../support/dataset.js";
-import { assertSameFiles, fileHashes } from "../support/file-hashes.js";
-import { readValidationKeys } from "../support/read-split.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { tinyBackbone, writeTinyBackbone } from "../support/tiny-backbone.js";
+} from "../support/images/dataset.js";
+import { assertSameFiles, fileHashes } from "../support/files/file-hashes.js";
+import { readValidationKeys } from "../support/runs/read-split.js";
+import { temporaryFolder } from "../support/files/temp-folder.js";
+import { tinyBackbone, writeTinyBackbone } from "../support/models/tiny-backbone.js";
 
 const perClass = 14;
 const folder = await temporaryFolder("train-and-score");

@@ -4,8 +4,8 @@ import { describe, it } from "node:test";
 import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
 import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
 import { decodeModel } from "#gpu-worker/graph/onnx/onnx-model";
-import { relativeDifference, runOnnx } from "../support/layers-reference.js";
-import { sequentialFiles, type PlainLayer, type PlainWeight } from "../support/layers-files.js";
+import { relativeDifference, runOnnx } from "../support/models/layers-reference.js";
+import { sequentialFiles, type PlainLayer, type PlainWeight } from "../support/models/layers-files.js";
 
 interface Golden {
   readonly size: number;

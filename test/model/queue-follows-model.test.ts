@@ -18,8 +18,8 @@ import { emptyRun, step } from "./run-model.js";
 import { add, completeJob, failJob, waitAgain } from "./run-model-queue.js";
 import type { ModelJob, RunModel } from "./run-model-state.js";
 import { Queue, UnrecoverableError, Worker, type Job } from "bullmq";
-import { startRedisServer, type TestRedis } from "../support/redis-server.js";
-import { waitUntil } from "../support/wait-until.js";
+import { startRedisServer, type TestRedis } from "../support/servers/redis-server.js";
+import { waitUntil } from "../support/process/wait-until.js";
 
 let server: TestRedis;
 before(async () => {

@@ -5,7 +5,7 @@ import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import type { Engine, ViewBatch } from "#gpu-worker/backbone/engines/engine";
 import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { labelledFiles } from "./material.js";
+import { labelledFiles } from "../material/material.js";
 import { readExtraction, type ExtractionWork, type ModelWork } from "./model-work.js";
 
 interface Opened {

@@ -8,9 +8,9 @@ import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode
 import { drawViews } from "#gpu-worker/image/views/view";
 import { viewsPerBatch } from "#gpu-worker/worker/worker";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { labelledFiles } from "./material.js";
+import { labelledFiles } from "../material/material.js";
 import { readExtraction, type ModelWork } from "./model-work.js";
-import { machineBusySeconds } from "./process-usage.js";
+import { machineBusySeconds } from "../measure/process-usage.js";
 
 /**
  * The anchor, a process of its own: ONNX Runtime alone on the worker's graph, with every input decoded and in memory

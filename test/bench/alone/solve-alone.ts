@@ -3,8 +3,8 @@ import { GramAccumulator } from "#gpu-worker/linalg/gram/gram";
 import { gramPrecision } from "#gpu-worker/linalg/gram/gram-precision";
 import { isSettled, solveProjection } from "#gpu-worker/linalg/gram-to-projection";
 import { MatrixProduct } from "#gpu-worker/linalg/matrix-product";
-import { readNpy, writeNpy } from "./npy-file.js";
-import { peakResidentMiB } from "./process-usage.js";
+import { readNpy, writeNpy } from "../material/npy-file.js";
+import { peakResidentMiB } from "../measure/process-usage.js";
 
 /**
  * What the stages gram and solve compute, a process of its own: rows from an .npy file, the clock from rows in memory to

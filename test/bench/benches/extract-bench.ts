@@ -1,7 +1,7 @@
-import { compareExtraction } from "./compare-extraction.js";
-import { summarize } from "./comparison.js";
-import { importRandomBackbone, type Material } from "./material.js";
-import type { BenchResult, BenchSetting } from "./result.js";
+import { compareExtraction } from "../compare/compare-extraction.js";
+import { summarize } from "../compare/comparison.js";
+import { importRandomBackbone, type Material } from "../material/material.js";
+import type { BenchResult, BenchSetting } from "../result.js";
 
 const repetitions = 3;
 const targets = { alone: 0.95, torch: 3 };

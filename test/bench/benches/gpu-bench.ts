@@ -9,14 +9,14 @@ import {
 } from "@trommel/common";
 import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import { viewsPerBatch } from "#gpu-worker/worker/worker";
-import { BenchCluster, type Throughput } from "./bench-cluster.js";
-import { comparisonRow } from "./comparison-row.js";
-import { gpuName, whileWatched, type GpuUsage } from "./gpu-usage.js";
-import { copyPictures, importRandomBackbone, type Material } from "./material.js";
-import { ModelAlone } from "./model-alone.js";
-import type { ModelWork } from "./model-work.js";
-import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
-import { spreadOf } from "./statistics.js";
+import { BenchCluster, type Throughput } from "../material/bench-cluster.js";
+import { comparisonRow } from "../compare/comparison-row.js";
+import { gpuName, whileWatched, type GpuUsage } from "../measure/gpu-usage.js";
+import { copyPictures, importRandomBackbone, type Material } from "../material/material.js";
+import { ModelAlone } from "../alone/model-alone.js";
+import type { ModelWork } from "../alone/model-work.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+import { spreadOf } from "../measure/statistics.js";
 
 /**
  * A machine with a GPU: extraction and scoring end to end beside the same models alone on the same card, in float32 and in

@@ -4,10 +4,10 @@ import { SeededRandom, headRecipe, trainingRecipe } from "@trommel/common";
 import type { RowSet } from "#gpu-worker/head/model/row-set";
 import { trainHead } from "#gpu-worker/head/train-head";
 import { z } from "zod";
-import { comparisonRow } from "./comparison-row.js";
-import { runPeer, type Missing } from "./peer.js";
-import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
-import { spreadOf } from "./statistics.js";
+import { comparisonRow } from "../compare/comparison-row.js";
+import { runPeer, type Missing } from "../compare/peer.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+import { spreadOf } from "../measure/statistics.js";
 
 const [featureCount, classCount, trainRows, validationRows] = [300, 100, 8000, 2000];
 const epochs = 100;

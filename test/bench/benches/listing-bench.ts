@@ -15,14 +15,14 @@ import {
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
 import { JobProducer } from "#coordinator/run-control/job-producer";
 import type { Redis } from "ioredis";
-import { BenchChild } from "./child.js";
-import { comparisonRow } from "./comparison-row.js";
-import { peakResidentMiB } from "./process-usage.js";
-import { redisMemoryMb } from "./redis-usage.js";
-import type { BenchResult, BenchSetting } from "./result.js";
-import type { SyntheticCoordinatorOptions } from "./synthetic-coordinator.js";
-import { startSyntheticRun, startSyntheticScoring } from "./synthetic-subject.js";
-import type { TrivialConsumerOptions } from "./trivial-consumer.js";
+import { BenchChild } from "../synthetic/child.js";
+import { comparisonRow } from "../compare/comparison-row.js";
+import { peakResidentMiB } from "../measure/process-usage.js";
+import { redisMemoryMb } from "../measure/redis-usage.js";
+import type { BenchResult, BenchSetting } from "../result.js";
+import type { SyntheticCoordinatorOptions } from "../synthetic/synthetic-coordinator.js";
+import { startSyntheticRun, startSyntheticScoring } from "../synthetic/synthetic-subject.js";
+import type { TrivialConsumerOptions } from "../synthetic/trivial-consumer.js";
 
 const keys = 10_000_000;
 const classes = 1000;

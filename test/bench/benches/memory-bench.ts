@@ -1,8 +1,8 @@
 import path from "node:path";
-import { BenchCluster } from "./bench-cluster.js";
-import { copyPictures, type Material } from "./material.js";
-import { peakResidentMiB } from "./process-usage.js";
-import type { BenchResult, BenchSetting } from "./result.js";
+import { BenchCluster } from "../material/bench-cluster.js";
+import { copyPictures, type Material } from "../material/material.js";
+import { peakResidentMiB } from "../measure/process-usage.js";
+import type { BenchResult, BenchSetting } from "../result.js";
 
 /** Of the smaller collection; the larger one is everything there is. */
 const fewImages = 400;

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { Material } from "./material.js";
-import { runPeer } from "./peer.js";
-import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
-import { trommel } from "./trommel-command.js";
+import type { Material } from "../material/material.js";
+import { runPeer } from "../compare/peer.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+import { trommel } from "../material/trommel-command.js";
 
 /** With what stands in for a recipe's own label source, backbones and normalisation, which this material does not have. */
 const cases: readonly {

@@ -1,9 +1,9 @@
 import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { labelledFiles, type Material } from "./material.js";
-import type { BenchResult, BenchSetting } from "./result.js";
-import { trommel } from "./trommel-command.js";
+import { labelledFiles, type Material } from "../material/material.js";
+import type { BenchResult, BenchSetting } from "../result.js";
+import { trommel } from "../material/trommel-command.js";
 
 const workers = 2;
 /** One picture in eleven comes later: a tenth of those that are there at first. */

@@ -3,11 +3,11 @@ import path from "node:path";
 import { outputKeys, runConfig, runKeys } from "@trommel/common";
 import { parseSealedAs } from "#common/codec/sealed-json";
 import { z } from "zod";
-import { comparisonRow } from "./comparison-row.js";
-import type { Material } from "./material.js";
-import { runPeer, type Missing } from "./peer.js";
-import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
-import { trommel } from "./trommel-command.js";
+import { comparisonRow } from "../compare/comparison-row.js";
+import type { Material } from "../material/material.js";
+import { runPeer, type Missing } from "../compare/peer.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+import { trommel } from "../material/trommel-command.js";
 
 const run = "bench-run";
 const workers = 2;

@@ -4,12 +4,12 @@ import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { comparisonRow } from "./comparison-row.js";
-import { embeddingLikeRows } from "./embedding-like-rows.js";
-import { writeNpy } from "./npy-file.js";
-import { runPeer, type Missing } from "./peer.js";
-import type { BenchResult, BenchRow, BenchSetting } from "./result.js";
-import type { SolveMeasurement, SolveOptions } from "./solve-alone.js";
+import { comparisonRow } from "../compare/comparison-row.js";
+import { embeddingLikeRows } from "../material/embedding-like-rows.js";
+import { writeNpy } from "../material/npy-file.js";
+import { runPeer, type Missing } from "../compare/peer.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+import type { SolveMeasurement, SolveOptions } from "../alone/solve-alone.js";
 
 const rowCount = 15_000;
 /** The width of three EfficientNets, B2, B3 and B4, side by side. */
@@ -155,7 +155,7 @@ function solvePeer(
 }
 
 async function solveAlone(options: SolveOptions): Promise<SolveMeasurement> {
-  const entry = fileURLToPath(new URL("solve-alone.js", import.meta.url));
+  const entry = fileURLToPath(new URL("../alone/solve-alone.js", import.meta.url));
   const child = fork(entry, [JSON.stringify(options)]);
   const ended = once(child, "exit").then(([code]) => {
     throw new Error(`the process that solves ended with ${String(code)} and no measurement`);

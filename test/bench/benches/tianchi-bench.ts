@@ -1,10 +1,10 @@
 import { rm } from "node:fs/promises";
 import path from "node:path";
-import { compareExtraction } from "./compare-extraction.js";
-import { summarize } from "./comparison.js";
-import { importRandomBackbone, type Material } from "./material.js";
-import type { BenchResult, BenchSetting } from "./result.js";
-import { trommel } from "./trommel-command.js";
+import { compareExtraction } from "../compare/compare-extraction.js";
+import { summarize } from "../compare/comparison.js";
+import { importRandomBackbone, type Material } from "../material/material.js";
+import type { BenchResult, BenchSetting } from "../result.js";
+import { trommel } from "../material/trommel-command.js";
 
 const architectures = ["efficientnet-b2", "efficientnet-b3", "efficientnet-b4"];
 const side = 380;

@@ -2,10 +2,10 @@ import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { recipe as recipeSchema, type RecipeInput } from "@trommel/common";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { BenchCluster } from "./bench-cluster.js";
+import { BenchCluster } from "../material/bench-cluster.js";
 import { takeTurns, type Comparison, type Turn } from "./comparison.js";
-import { copyPictures, labelledFiles, type Material } from "./material.js";
-import type { BenchSetting } from "./result.js";
+import { copyPictures, labelledFiles, type Material } from "../material/material.js";
+import type { BenchSetting } from "../result.js";
 
 export interface ExtractionComparison {
   readonly name: string;

@@ -1,6 +1,6 @@
 import type { Missing } from "./peer.js";
-import type { BenchRow } from "./result.js";
-import { showSpread, spreadOf } from "./statistics.js";
+import type { BenchRow } from "../result.js";
+import { showSpread, spreadOf } from "../measure/statistics.js";
 
 export interface Figure {
   /** The figure and its unit. */

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { Anchor, anchorSetups, type AnchorSetup, type AnchorWork } from "./anchor.js";
-import type { Throughput } from "./bench-cluster.js";
+import { Anchor, anchorSetups, type AnchorSetup, type AnchorWork } from "../alone/anchor.js";
+import type { Throughput } from "../material/bench-cluster.js";
 import { comparisonRow } from "./comparison-row.js";
 import { runPeer, type Missing } from "./peer.js";
-import type { BenchResult, BenchRow } from "./result.js";
-import type { AnchorMeasurement } from "./runtime-alone.js";
-import { showSpread, spreadOf } from "./statistics.js";
+import type { BenchResult, BenchRow } from "../result.js";
+import type { AnchorMeasurement } from "../alone/runtime-alone.js";
+import { showSpread, spreadOf } from "../measure/statistics.js";
 
 /** A worker's rate beside those of ONNX Runtime alone and of PyTorch, taken in turns so that all meet the same load. */
 

@@ -13,7 +13,7 @@ import type { z } from "zod";
 /** Debian's packages belong to its own interpreter, whatever comes first on the PATH. */
 const interpreters = ["/usr/bin/python3", "python3"];
 
-const peers = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../bench/peers");
+const peers = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../bench/peers");
 
 /** The words for a table where a peer's modules are absent. */
 export interface Missing {

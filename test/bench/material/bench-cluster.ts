@@ -13,7 +13,7 @@ import { JobProducer } from "#coordinator/run-control/job-producer";
 import { resolveRun, resolveScoring } from "#coordinator/resolve/resolve-run";
 import { readResult, startAttempt, type Subject } from "#coordinator/run-control/run-state";
 import { z } from "zod";
-import { machineBusySeconds, processCpuSeconds } from "./process-usage.js";
+import { machineBusySeconds, processCpuSeconds } from "../measure/process-usage.js";
 
 const pollMs = 100;
 const shardSize = 256;

@@ -1,8 +1,8 @@
 import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { drawWastePicture, wasteClasses } from "../demo/draw-waste-pictures.js";
-import { nsfwjsModel } from "../support/nsfwjs-model.js";
-import { sharedData } from "../support/shared-data.js";
+import { drawWastePicture, wasteClasses } from "../../demo/draw-waste-pictures.js";
+import { nsfwjsModel } from "../../support/models/nsfwjs-model.js";
+import { sharedData } from "../../support/images/shared-data.js";
 import { trommel } from "./trommel-command.js";
 
 /** What the benchmarks work on: real photographs and ImageNet backbones, or stand-ins where they are absent. */

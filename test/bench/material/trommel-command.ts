@@ -3,7 +3,7 @@ import { once } from "node:events";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../..");
 
 /** Runs one command of the real CLI, on a cluster of its own where it needs one. @returns what it prints with --json */
 export async function trommel(...args: string[]): Promise<unknown> {

@@ -5,9 +5,9 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { runPeer } from "./peer.js";
+import { runPeer } from "../compare/peer.js";
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../..");
 const packages = ["onnxruntime-node", "@tensorflow/tfjs", "sharp", "bullmq", "ioredis"];
 
 /** What a figure depends on beside the code. */

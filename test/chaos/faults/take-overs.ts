@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { queuePrefix, workerQueues } from "@trommel/common";
 import { Redis } from "ioredis";
-import type { RedisProcess } from "./redis-process.js";
-import type { SupervisedProcess } from "./supervised-process.js";
+import type { RedisProcess } from "../processes/redis-process.js";
+import type { SupervisedProcess } from "../processes/supervised-process.js";
 
 const pollMs = 50;
 /** How long a victim may be idle before it is killed all the same. */

@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import { openStore, ReleaseStack } from "@trommel/common";
-import { trommelJson } from "../support/cli.js";
-import { badFiles, drawDataset, drawUnlabelled } from "../support/dataset.js";
-import { tinyBackbone, writeTinyBackbone } from "../support/tiny-backbone.js";
-import { withVariables } from "../support/variables.js";
-import { CommitLog } from "./commit-log.js";
-import { FaultProxy } from "./fault-proxy.js";
+import { trommelJson } from "../../support/process/cli.js";
+import { badFiles, drawDataset, drawUnlabelled } from "../../support/images/dataset.js";
+import { tinyBackbone, writeTinyBackbone } from "../../support/models/tiny-backbone.js";
+import { withVariables } from "../../support/process/variables.js";
+import { CommitLog } from "../commit-log.js";
+import { FaultProxy } from "../faults/fault-proxy.js";
 import { RedisProcess } from "./redis-process.js";
 import { startS3Process } from "./s3-server-process.js";
 import { SupervisedProcess } from "./supervised-process.js";
-import { TakeOvers } from "./take-overs.js";
+import { TakeOvers } from "../faults/take-overs.js";
 
 export const storeUrl = "s3://store";
 export const clusterSize = { workers: 3, coordinators: 2 } as const;

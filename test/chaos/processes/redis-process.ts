@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { freePort } from "../support/redis-server.js";
-import { waitUntil } from "../support/wait-until.js";
+import { freePort } from "../../support/servers/redis-server.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 /** A redis-server that writes down what it holds, and can be killed and come back with or without it. */
 export class RedisProcess {

@@ -1,5 +1,5 @@
 /** The S3 server of a chaos run as a process of its own. Ends when its channel closes. */
-import { startS3Server, type RecordedRequest } from "../support/s3-server.js";
+import { startS3Server, type RecordedRequest } from "../../support/servers/s3-server.js";
 
 const server = await startS3Server();
 for (const bucket of process.argv.slice(2)) server.createBucket(bucket);

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { outsideVariables, trommelBin } from "../support/cli.js";
+import { outsideVariables, trommelBin } from "../../support/process/cli.js";
 
 /** What a supervisor waits before it starts again what ended. */
 const restartMs = 500;

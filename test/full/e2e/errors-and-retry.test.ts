@@ -6,13 +6,13 @@ import { after, before, describe, it } from "node:test";
 import { openStore, ReleaseStack, scoringKeys } from "@trommel/common";
 import { close } from "#gpu-worker/stages/close";
 import type { StageContext } from "#gpu-worker/stages/context";
-import { RunningCli, trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, drawUnlabelled, writeFiles } from "../support/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
-import { startRedisServer } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
-import { waitUntil } from "../support/wait-until.js";
+import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
+import { drawDataset, drawUnlabelled, writeFiles } from "../../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
+import { startRedisServer } from "../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 /** What these tests read of a command's JSON. */
 interface Answer {

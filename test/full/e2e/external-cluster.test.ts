@@ -4,14 +4,14 @@ import { after, before, describe, it } from "node:test";
 import { openStore, ReleaseStack, type Ledger, type ObjectStore } from "@trommel/common";
 import { scoreRow } from "#common/artefacts/results/bundle";
 import { Redis } from "ioredis";
-import { RunningCli, trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, drawUnlabelled } from "../support/dataset.js";
-import { startRedisServer, type TestRedis } from "../support/redis-server.js";
-import { startS3Server, type S3Server } from "../support/s3-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { tinyBackbone, writeTinyBackbone } from "../support/tiny-backbone.js";
-import { withVariables } from "../support/variables.js";
-import { waitUntil } from "../support/wait-until.js";
+import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
+import { drawDataset, drawUnlabelled } from "../../support/images/dataset.js";
+import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
+import { startS3Server, type S3Server } from "../../support/servers/s3-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { tinyBackbone, writeTinyBackbone } from "../../support/models/tiny-backbone.js";
+import { withVariables } from "../../support/process/variables.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 /** Two machines' worth of workers, a coordinator, Redis behind a password and everything durable in buckets. */
 

@@ -7,13 +7,13 @@ import { bundleFiles, bundleManifest, ledger, openStore } from "@trommel/common"
 import { scoreRow } from "#common/artefacts/results/bundle";
 import { errorLine } from "#common/artefacts/shards/ledger";
 import sharp from "sharp";
-import { trommelJson } from "../support/cli.js";
-import { parseCsv } from "../support/csv.js";
-import { drawTexture, writeFiles, type Pictures } from "../support/dataset.js";
-import { startS3Server, type S3Server } from "../support/s3-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
-import { withVariables } from "../support/variables.js";
+import { trommelJson } from "../../support/process/cli.js";
+import { parseCsv } from "../../support/files/csv.js";
+import { drawTexture, writeFiles, type Pictures } from "../../support/images/dataset.js";
+import { startS3Server, type S3Server } from "../../support/servers/s3-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
+import { withVariables } from "../../support/process/variables.js";
 
 /** Class folders whose names mean something to URLs, shells, XML, HTML, CSV or Unicode's normal forms. */
 const labels = ["50% +1 #a?b=c&d", "caf\u00e9 é", "cafe\u0301 é", '<b>"it\'s"&amp;; $(ls)'];

@@ -5,9 +5,9 @@ import { before, describe, it } from "node:test";
 import { bundleManifest, type BundleManifest, type ScoreRow } from "@trommel/common";
 import * as ort from "onnxruntime-node";
 import sharp, { type ResizeOptions } from "sharp";
-import { trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { trommelJson } from "../../support/process/cli.js";
+import { drawDataset, writeFiles } from "../../support/images/dataset.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 /**
  * The four built-in recipes and their variants as they are, with random weights in networks of full size: that they run, that shapes and

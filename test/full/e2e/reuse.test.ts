@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles, type Pictures } from "../support/dataset.js";
-import { fileHashes, filesBelow } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { trommel, trommelJson } from "../../support/process/cli.js";
+import { drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
+import { fileHashes, filesBelow } from "../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 
 /** One dataset through its life, in one store: labelled anew, grown, tried with another head, and cleared away. */
 

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
 import { Redis } from "ioredis";
-import { RunningCli, trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { startRedisServer } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
-import { waitUntil } from "../support/wait-until.js";
+import { RunningCli, trommelJson } from "../../support/process/cli.js";
+import { drawDataset, writeFiles } from "../../support/images/dataset.js";
+import { startRedisServer } from "../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 /** Two runs on the same pictures whose shards a worker takes up at the same moment. */
 

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { bundleFiles, bundleManifest, metrics, sha256Hex } from "@trommel/common";
 import { scoreCounts, scoringSuccess, type ScoreCounts } from "#common/artefacts/results/scoring-output";
-import { trommel, trommelJson } from "../support/cli.js";
-import { parseCsv } from "../support/csv.js";
-import { badFiles, drawDataset, writeFiles, type Pictures } from "../support/dataset.js";
-import { assertSameFiles, fileHashes } from "../support/file-hashes.js";
-import { readValidationKeys } from "../support/read-split.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { trommel, trommelJson } from "../../support/process/cli.js";
+import { parseCsv } from "../../support/files/csv.js";
+import { badFiles, drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
+import { assertSameFiles, fileHashes } from "../../support/files/file-hashes.js";
+import { readValidationKeys } from "../../support/runs/read-split.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 
 /** Class folders, and what the scoring model calls their classes. */
 const classes = new Map([

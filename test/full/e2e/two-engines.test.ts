@@ -3,11 +3,11 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { decodeFeatureShard, type FeatureShard, type ScoreRow } from "@trommel/common";
-import { trommelJson } from "../support/cli.js";
-import { drawDataset, drawUnlabelled, writeFiles } from "../support/dataset.js";
-import { filesBelow } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { trommelJson } from "../../support/process/cli.js";
+import { drawDataset, drawUnlabelled, writeFiles } from "../../support/images/dataset.js";
+import { filesBelow } from "../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 
 const engines = ["onnx", "tfjs"] as const;
 type Engine = (typeof engines)[number];

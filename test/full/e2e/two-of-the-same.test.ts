@@ -3,12 +3,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
-import { onlyJsonObject, RunningCli, trommelJson, type CliResult } from "../support/cli.js";
-import { drawDataset, drawUnlabelled, writeFiles } from "../support/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
-import { startRedisServer } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { onlyJsonObject, RunningCli, trommelJson, type CliResult } from "../../support/process/cli.js";
+import { drawDataset, drawUnlabelled, writeFiles } from "../../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
+import { startRedisServer } from "../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 
 interface Answer {
   readonly phase?: string;

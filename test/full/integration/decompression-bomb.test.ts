@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
-import { decodeInChild, type ChildDecoding } from "../../../support/decode-in-child.js";
-import { pngChunk, pngSignature } from "../../../support/png.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { decodeInChild, type ChildDecoding } from "../../support/images/decode-in-child.js";
+import { pngChunk, pngSignature } from "../../support/images/png.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("bombs");
 

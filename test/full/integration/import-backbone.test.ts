@@ -24,9 +24,9 @@ import {
   runOnnx,
   seededValues,
   type LayersSource,
-} from "../support/layers-reference.js";
-import { nsfwjsModel, type ModelFiles } from "../support/nsfwjs-model.js";
-import { sharedData } from "../support/shared-data.js";
+} from "../../support/models/layers-reference.js";
+import { nsfwjsModel, type ModelFiles } from "../../support/models/nsfwjs-model.js";
+import { sharedData } from "../../support/images/shared-data.js";
 
 interface RealModel {
   readonly name: string;

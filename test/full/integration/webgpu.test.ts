@@ -14,8 +14,8 @@ import { toHalfPrecision } from "#gpu-worker/graph/half-precision";
 import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import { buildServingGraph } from "#gpu-worker/graph/serving-graph";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { convolutionBackbone, testPictures, windowBackbone } from "../support/small-backbones.js";
-import { offerSoftwareVulkan } from "../support/software-vulkan.js";
+import { convolutionBackbone, testPictures, windowBackbone } from "../../support/models/small-backbones.js";
+import { offerSoftwareVulkan } from "../../support/process/software-vulkan.js";
 
 /**
  * WebGPU beside the CPU on the graphs that a worker runs, wherever an adapter is found: a GPU's, or the software driver's.

@@ -5,7 +5,7 @@ import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import type { ViewBatch } from "#gpu-worker/backbone/engines/engine";
 import { type ResolvedDecodeRecipe, decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { sharedBackbone, sharedData, sharedPhotographs } from "../support/shared-data.js";
+import { sharedBackbone, sharedData, sharedPhotographs } from "../../support/images/shared-data.js";
 
 const data = sharedData();
 const viewCount = 2;

@@ -5,7 +5,7 @@ import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { PixelSums } from "#gpu-worker/image/statistics/pixel-sums";
 import { statisticsToNormalization } from "#gpu-worker/image/statistics/statistics-to-normalization";
 import sharp from "sharp";
-import { sharedData, sharedPhotographs } from "../support/shared-data.js";
+import { sharedData, sharedPhotographs } from "../../support/images/shared-data.js";
 
 const data = sharedData();
 const skip = data === undefined ? "no ../shared/data beside the checkout" : false;

@@ -9,8 +9,8 @@ import { storeBackbone } from "#gpu-worker/backbone/import/store-backbone";
 import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { quantizeStored } from "#gpu-worker/commands/quantize-command";
 import { loadBackbones } from "#gpu-worker/stages/inputs/load-backbones";
-import { sharedBackbone, sharedData, sharedPhotographs } from "../support/shared-data.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { sharedBackbone, sharedData, sharedPhotographs } from "../../support/images/shared-data.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const data = sharedData();
 const skip = data === undefined ? "no ../shared/data beside the checkout" : false;

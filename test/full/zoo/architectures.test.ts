@@ -6,7 +6,7 @@ import {
   zooNetwork,
   type ZooNetwork,
 } from "#gpu-worker/backbone/zoo/architectures";
-import { publishedCounts, type ZooTopology } from "../../../support/zoo-tables.js";
+import { publishedCounts, type ZooTopology } from "../../support/models/zoo-tables.js";
 
 const options = { inputSize: 96, pooling: "average" } as const;
 

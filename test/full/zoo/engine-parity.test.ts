@@ -11,8 +11,8 @@ import {
   relativeDifference,
   runOnnx,
   seededValues,
-} from "../../../support/layers-reference.js";
-import { publishedCounts, type ZooTopology } from "../../../support/zoo-tables.js";
+} from "../../support/models/layers-reference.js";
+import { publishedCounts, type ZooTopology } from "../../support/models/zoo-tables.js";
 
 /** Adds every network at its own input size: one to three minutes and 3 GB. */
 const all = process.env["TROMMEL_ALL_ARCHITECTURES"] === "1";

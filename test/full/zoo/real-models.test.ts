@@ -7,9 +7,9 @@ import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
 import { weightValues } from "#gpu-worker/backbone/layers/layers-weights";
 import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
 import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
-import { relativeDifference, runOnnx, seededValues } from "../../../support/layers-reference.js";
-import { nsfwjsModel } from "../../../support/nsfwjs-model.js";
-import { sharedData } from "../../../support/shared-data.js";
+import { relativeDifference, runOnnx, seededValues } from "../../support/models/layers-reference.js";
+import { nsfwjsModel } from "../../support/models/nsfwjs-model.js";
+import { sharedData } from "../../support/images/shared-data.js";
 
 interface KerasLayer {
   readonly class_name: string;

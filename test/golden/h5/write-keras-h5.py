@@ -1,4 +1,4 @@
-"""Writes the small HDF5 files that test/unit/keras-h5.test.ts reads, with h5py, in the form that Keras gives them.
+"""Writes the small HDF5 files that test/unit/gpu-worker/backbone/keras-h5.test.ts reads, with h5py, in the form that Keras gives them.
 
 The form is that of save_weights_to_hdf5_group and save_attributes_to_hdf5_group in Keras's legacy_h5_format.py. The
 values follow from a formula that the test computes again: value i of the weight w is ((31 w + 7 i) mod 101 - 50) / 64,

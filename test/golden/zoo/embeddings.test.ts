@@ -5,8 +5,8 @@ import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
 import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
 import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
 import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
-import { hashedNumbers, hashedWeight, type HashedGains } from "../../support/hashed-weights.js";
-import { relativeDifference, runOnnx } from "../../support/layers-reference.js";
+import { hashedNumbers, hashedWeight, type HashedGains } from "../../support/models/hashed-weights.js";
+import { relativeDifference, runOnnx } from "../../support/models/layers-reference.js";
 
 interface Golden extends HashedGains {
   readonly architecture: string;

@@ -1,4 +1,4 @@
-"""The numbers that make-zoo-goldens.py and test/support/hashed-weights.ts both compute, bit for bit.
+"""The numbers that make-zoo-goldens.py and test/support/models/hashed-weights.ts both compute, bit for bit.
 
 A number is a hash of (key, position): FNV-1a of the key's bytes as a seed, then the integer mixer "lowbias32" of
 C. Wellons (https://nullprogram.com/blog/2018/07/31/). Its upper 24 bits make a fraction, which is scaled in float64 and

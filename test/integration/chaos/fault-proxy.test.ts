@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { FaultProxy, type PassedRequest } from "../../chaos/fault-proxy.js";
-import type { RequestFault } from "../../chaos/fault-schedule.js";
+import { FaultProxy, type PassedRequest } from "../../chaos/faults/fault-proxy.js";
+import type { RequestFault } from "../../chaos/faults/fault-schedule.js";
 
 const picture = Buffer.alloc(10_000, 7);
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { connectRedis } from "@trommel/common";
 import { claimFeature, releaseFeature } from "#common/jobs/feature-claim";
-import { startRedisServer, type TestRedis } from "../../../support/redis-server.js";
-import { waitUntil } from "../../../support/wait-until.js";
+import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 let server: TestRedis;
 let redis: ReturnType<typeof connectRedis>;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { connectRedis, RunBoard, runErrorToThrow, TrommelError } from "@trommel/common";
-import { startRedisServer, type TestRedis } from "../../../support/redis-server.js";
+import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
 
 let server: TestRedis;
 let redis: ReturnType<typeof connectRedis>;

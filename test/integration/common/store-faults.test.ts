@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
 import { openStore, type OpenStoreOptions } from "#common/store/open-store";
-import { asStream } from "../../../support/as-stream.js";
-import { type Fault, type FaultyS3, type ProxiedRequest, startFaultyS3 } from "../../../support/faulty-s3.js";
-import { type S3Server, startS3Server } from "../../../support/s3-server.js";
-import { withVariables } from "../../../support/variables.js";
+import { asStream } from "../../support/files/as-stream.js";
+import {
+  type Fault,
+  type FaultyS3,
+  type ProxiedRequest,
+  startFaultyS3,
+} from "../../support/servers/faulty-s3.js";
+import { type S3Server, startS3Server } from "../../support/servers/s3-server.js";
+import { withVariables } from "../../support/process/variables.js";
 
 const text = (value: string) => new TextEncoder().encode(value);
 

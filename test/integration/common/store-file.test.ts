@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type ObjectInfo, type ObjectStore, TrommelError } from "@trommel/common";
 import { openStore } from "#common/store/open-store";
-import { waitUntil } from "../../../support/wait-until.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 const text = (value: string) => new TextEncoder().encode(value);
 

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { it } from "node:test";
 import { findMarker, openStore, ReleaseStack } from "@trommel/common";
-import { withVariables } from "../../../support/variables.js";
+import { withVariables } from "../../support/process/variables.js";
 
 /** What a server may say beside 404 where a key is missing: spoilt on the way, nothing, or words of its own. */
 const bodies = ["<Error><Code>NoSuchKex</Code></Error>", "", "<Error><Code>NotHere</Code></Error>"];

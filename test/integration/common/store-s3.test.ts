@@ -4,8 +4,8 @@ import { type AddressInfo, createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type ObjectInfo, TrommelError } from "@trommel/common";
 import { openStore } from "#common/store/open-store";
-import { type S3Server, type S3ServerOptions, startS3Server } from "../../../support/s3-server.js";
-import { withVariables } from "../../../support/variables.js";
+import { type S3Server, type S3ServerOptions, startS3Server } from "../../support/servers/s3-server.js";
+import { withVariables } from "../../support/process/variables.js";
 
 const text = (value: string) => new TextEncoder().encode(value);
 

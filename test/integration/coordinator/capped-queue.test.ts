@@ -20,10 +20,10 @@ import { JobProducer } from "#coordinator/run-control/job-producer";
 import { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { pino } from "pino";
-import { writeFiles } from "../support/dataset.js";
-import { startRedisServer } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { waitUntil } from "../support/wait-until.js";
+import { writeFiles } from "../../support/images/dataset.js";
+import { startRedisServer } from "../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 /** The coordinator before a real Redis, and workers that do nothing: one shard for each file. */
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openStore, recipe } from "@trommel/common";
 import { resolveLabels } from "#coordinator/labels/resolve-labels";
-import { startS3Server, type S3Server } from "../../../support/s3-server.js";
-import { withVariables } from "../../../support/variables.js";
+import { startS3Server, type S3Server } from "../../support/servers/s3-server.js";
+import { withVariables } from "../../support/process/variables.js";
 
 let s3: S3Server;
 let restore = (): void => undefined;

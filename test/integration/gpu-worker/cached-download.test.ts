@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
 import { cachedDownload } from "#gpu-worker/backbone/download/cached-download";
-import { cutAfter, sendRange, serveFiles, type FileServer } from "../../../support/file-server.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { cutAfter, sendRange, serveFiles, type FileServer } from "../../support/servers/file-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("download");
 const whole = Buffer.from(

@@ -11,11 +11,11 @@ import {
   type PictureHeader,
 } from "#gpu-worker/image/decode/decode-memory";
 import sharp, { type Sharp } from "sharp";
-import { drawTexture } from "../../../support/dataset.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { drawTexture } from "../../support/images/dataset.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const run = promisify(execFile);
-const script = fileURLToPath(new URL("../../../support/decode-many.js", import.meta.url));
+const script = fileURLToPath(new URL("../../support/images/decode-many.js", import.meta.url));
 
 /** A picture whose coefficients, 2 bytes a sample, libjpeg must hold whole: 72 MB at 4:2:0, from a small file. */
 const large = { width: 6000, height: 4000 } as const;

@@ -5,7 +5,7 @@ import { connectRedis } from "@trommel/common";
 import { drain } from "#gpu-worker/worker/drain";
 import { StopSignals } from "#gpu-worker/worker/stop-signals";
 import type { Worker } from "bullmq";
-import { startRedisServer, type TestRedis } from "../../../support/redis-server.js";
+import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
 
 let server: TestRedis;
 before(async () => {

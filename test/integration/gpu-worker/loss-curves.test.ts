@@ -9,7 +9,7 @@ import sharp from "sharp";
 import { trainingRecipe } from "@trommel/common";
 import { hasGlyphs } from "#gpu-worker/report/stroke-font";
 import { trainingChart, trainingChartPng, type TrainingCurves } from "#gpu-worker/report/training-chart";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("loss-curves");
 

@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
-import { filesBelow } from "../../support/file-hashes.js";
-import { temporaryFolder } from "../../support/temp-folder.js";
+import { filesBelow } from "../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 /** Computes a product with ONNX Runtime, in a process of its own with a home of its own. */
 async function computeAtHome(home: string, variables: Record<string, string>): Promise<void> {

@@ -8,15 +8,15 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ReleaseStack, SeededRandom, type FailedRow } from "@trommel/common";
 import { Redis } from "ioredis";
-import { crashPreload, marked } from "../../../support/crash-marks.js";
-import { drawTexture } from "../../../support/dataset.js";
-import { startRedisServer, type TestRedis } from "../../../support/redis-server.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { crashPreload, marked } from "../../support/process/crash-marks.js";
+import { drawTexture } from "../../support/images/dataset.js";
+import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 /** Whole workers die here, with the process that decodes: nobody is left to say what happened but the trial in Redis. */
 
 const folder = await temporaryFolder("worker-death");
-const entry = fileURLToPath(new URL("../../../support/try-shard.js", import.meta.url));
+const entry = fileURLToPath(new URL("../../support/runs/try-shard.js", import.meta.url));
 const releases = new ReleaseStack();
 let server: TestRedis;
 let redis: Redis;

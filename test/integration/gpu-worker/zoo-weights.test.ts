@@ -18,10 +18,10 @@ import { importBackbone } from "#gpu-worker/backbone/import/import-backbone";
 import { randomBackbone } from "#gpu-worker/backbone/import/random-backbone";
 import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
 import { randomWeights } from "#gpu-worker/backbone/zoo/random-weights";
-import { onlyJsonObject, trommel } from "../support/cli.js";
-import { sendRange, serveFiles } from "../support/file-server.js";
-import { writeKerasH5 } from "../support/keras-h5-writer.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { onlyJsonObject, trommel } from "../../support/process/cli.js";
+import { sendRange, serveFiles } from "../../support/servers/file-server.js";
+import { writeKerasH5 } from "../../support/models/keras-h5-writer.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("zoo-weights");
 const at = (name: string) => join(folder, name);

@@ -7,11 +7,11 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { connectRedis } from "@trommel/common";
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
-import { isRunning, listeningSockets } from "../../../support/processes.js";
-import { freePort, startRedisServer } from "../../../support/redis-server.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
-import { withVariables } from "../../../support/variables.js";
-import { waitUntil } from "../../../support/wait-until.js";
+import { isRunning, listeningSockets } from "../../support/process/processes.js";
+import { freePort, startRedisServer } from "../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { withVariables } from "../../support/process/variables.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 describe("the embedded Redis", () => {
   it("listens on a socket that only its owner reaches, evicts nothing, and leaves nothing", async () => {

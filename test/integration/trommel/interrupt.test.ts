@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
 import { openStore } from "#common/store/open-store";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("interrupt");
 const module = (name: string): string => JSON.stringify(import.meta.resolve(`#trommel/${name}`));

@@ -7,7 +7,7 @@ import type { EngineBackbone } from "#gpu-worker/backbone/engines/engine";
 import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
 import { layersToJson } from "#gpu-worker/backbone/layers/layers-to-json";
 import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
-import { windowBackbone } from "./small-backbones.js";
+import { windowBackbone } from "../models/small-backbones.js";
 
 /** A path in the data folder `shared/data`, beside the checkout or above it; undefined where there is none. */
 export function sharedData(path = "."): string | undefined {

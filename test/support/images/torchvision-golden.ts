@@ -60,7 +60,7 @@ interface GoldenParameters {
 }
 
 export const torchvisionGolden = JSON.parse(
-  readFileSync(new URL("../../golden/torchvision-views.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../golden/torchvision-views.json", import.meta.url), "utf8"),
 ) as TorchvisionGolden;
 
 /** The golden's words in ours. */

@@ -11,7 +11,7 @@ export interface ModelFiles {
 }
 
 const modelsFolder = join(
-  fileURLToPath(new URL("../../..", import.meta.url)),
+  fileURLToPath(new URL("../../../..", import.meta.url)),
   "node_modules/nsfwjs/dist/models",
 );
 

@@ -1,6 +1,6 @@
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { trommelJson } from "./cli.js";
+import { trommelJson } from "../process/cli.js";
 import { twofoldBackbone } from "./layers-backbone.js";
 
 /** Side of its input in pixels, and numbers in its embedding. */

@@ -5,7 +5,9 @@ import { waitUntil } from "./wait-until.js";
 
 /** The command line as a subprocess, as a person would start it: no part of it runs inside the test. */
 
-export const trommelBin = fileURLToPath(new URL("../../../packages/trommel/bin/trommel.js", import.meta.url));
+export const trommelBin = fileURLToPath(
+  new URL("../../../../packages/trommel/bin/trommel.js", import.meta.url),
+);
 
 export interface CliOptions {
   /** Variables beside those of the test's own process; AWS_ and TROMMEL_ ones of that are left out. */

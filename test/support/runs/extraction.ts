@@ -19,7 +19,7 @@ import { extract } from "#gpu-worker/stages/extract";
 import { RowLibraries } from "#gpu-worker/stages/reuse/row-library";
 import { DeviceClient } from "#gpu-worker/threads/device-client";
 import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
-import { convolutionBackbone } from "./small-backbones.js";
+import { convolutionBackbone } from "../models/small-backbones.js";
 
 const side = 32;
 const small = convolutionBackbone(side, 8);

@@ -9,7 +9,7 @@ import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "./redis-server.js";
 import { signedHeaders, type KeyPair } from "./s3-signature.js";
-import { waitUntil } from "./wait-until.js";
+import { waitUntil } from "../process/wait-until.js";
 
 /**
  * Ceph's S3 server, as its Debian packages (radosgw, ceph-mon, ceph-osd) install it: a monitor and one storage daemon

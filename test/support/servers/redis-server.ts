@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { waitUntil } from "./wait-until.js";
+import { waitUntil } from "../process/wait-until.js";
 
 export interface TestRedis {
   readonly port: number;

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
 import { parseArguments } from "../../bench/bench-arguments.js";
-import { comparisonRow } from "../../bench/comparison-row.js";
-import { SyntheticSource } from "../../bench/synthetic-source.js";
+import { comparisonRow } from "../../bench/compare/comparison-row.js";
+import { SyntheticSource } from "../../bench/synthetic/synthetic-source.js";
 import { formatTable } from "../../bench/table.js";
-import { TimerDevice } from "../../bench/timer-device.js";
+import { TimerDevice } from "../../bench/synthetic/timer-device.js";
 
 describe("a row of a benchmark", () => {
   it("takes the ratio turn by turn, and judges its median", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { faultKinds, scheduleFaults, type ScheduledFault } from "../../chaos/fault-schedule.js";
+import { faultKinds, scheduleFaults, type ScheduledFault } from "../../chaos/faults/fault-schedule.js";
 
 const parts = { workers: 3, coordinators: 2 };
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { printable } from "#common/printable";
 import fc from "fast-check";
-import { trommel } from "../../support/cli.js";
-import { temporaryFolder } from "../../support/temp-folder.js";
+import { trommel } from "../../support/process/cli.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 /** What a terminal acts on instead of showing it. */
 const acting = /[\p{Cc}\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/u;

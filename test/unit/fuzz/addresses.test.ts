@@ -4,7 +4,7 @@ import { checkRunId, describeRedis, parseLocation, resolveLocation } from "@trom
 import { parseRedisUrl } from "#common/jobs/redis-connection";
 import { checkKey, checkPrefix, compareKeys, joinKey, whyIllegalKey } from "#common/store/key";
 import fc from "fast-check";
-import { fuzzSeed, parsesOrRefuses } from "../../support/hostile-bytes.js";
+import { fuzzSeed, parsesOrRefuses } from "../../support/files/hostile-bytes.js";
 
 const piece = fc.constantFrom(
   ..."/ // . .. ... \\ \0 % %2e%2e %2F %ff %zz : @ # ? & = * ~ ' \" < > \n \x1b[2J \u2028 \ud800 é 😀 a b.jpg C: file: s3:// redis:// unix: 6379 [::1] 127.0.0.1 user pass .trommel-partial- __proto__".split(

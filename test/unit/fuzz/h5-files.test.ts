@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
 import { openKerasH5 } from "#gpu-worker/backbone/weights/keras-h5";
 import fc from "fast-check";
-import { fuzzSeed, hostileBytes } from "../../support/hostile-bytes.js";
+import { fuzzSeed, hostileBytes } from "../../support/files/hostile-bytes.js";
 
 /** Keras's HDF5 files with something wrong: HDF5 is a C library, which reads them on a thread of its own. */
 

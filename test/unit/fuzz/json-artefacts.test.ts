@@ -25,7 +25,7 @@ import {
   hostileJson,
   parsesOrRefuses,
   parsesOrRefusesLater,
-} from "../../support/hostile-bytes.js";
+} from "../../support/files/hostile-bytes.js";
 
 const hash = "0123456789abcdef".repeat(4);
 const marker = {

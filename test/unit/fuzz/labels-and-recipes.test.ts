@@ -18,8 +18,8 @@ import {
   hostileJson,
   parsesOrRefuses,
   parsesOrRefusesLater,
-} from "../../support/hostile-bytes.js";
-import { temporaryFolder } from "../../support/temp-folder.js";
+} from "../../support/files/hostile-bytes.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("fuzz-labels");
 

@@ -11,7 +11,7 @@ import {
   hostileJson,
   parsesOrRefuses,
   parsesOrRefusesLater,
-} from "../../support/hostile-bytes.js";
+} from "../../support/files/hostile-bytes.js";
 
 function smallModel(): Uint8Array {
   const graph = new GraphBuilder();

@@ -6,7 +6,7 @@ import { pictureFormat, type DecodableFormat } from "#gpu-worker/image/decode/pi
 import { recipe } from "@trommel/common";
 import fc from "fast-check";
 import sharp from "sharp";
-import { fuzzSeed, hostileBytes, parsesOrRefuses } from "../../support/hostile-bytes.js";
+import { fuzzSeed, hostileBytes, parsesOrRefuses } from "../../support/files/hostile-bytes.js";
 
 const formats: readonly DecodableFormat[] = ["jpeg", "png", "webp", "gif", "tiff", "avif"];
 const pictures = new Map<DecodableFormat, Uint8Array>();

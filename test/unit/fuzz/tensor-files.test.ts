@@ -7,7 +7,7 @@ import { fromFloat16, toFloat16 } from "#common/codec/float16";
 import { decodeSafetensors, encodeSafetensors } from "#common/codec/safetensors";
 import { openKerasSafetensors, isSafetensors } from "#gpu-worker/backbone/weights/keras-safetensors";
 import fc from "fast-check";
-import { fuzzSeed, hostileBytes, hostileJson, parsesOrRefuses } from "../../support/hostile-bytes.js";
+import { fuzzSeed, hostileBytes, hostileJson, parsesOrRefuses } from "../../support/files/hostile-bytes.js";
 
 const floats = Float32Array.of(1, 2, 3, 4, 5, 6);
 const image = Int32Array.of(0, 1, 2);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { describeReport } from "../chaos/chaos-report.js";
-import { faultKinds } from "../chaos/fault-schedule.js";
-import { runChaos } from "../chaos/run-chaos.js";
+import { describeReport } from "../../../chaos/chaos-report.js";
+import { faultKinds } from "../../../chaos/faults/fault-schedule.js";
+import { runChaos } from "../../../chaos/run-chaos.js";
 
 it("loses, doubles and changes nothing in two minutes of faults", async () => {
   const said: string[] = [];

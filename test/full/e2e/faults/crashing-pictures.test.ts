@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { decodeFeatureShard, type FailedRow, type Ledger } from "@trommel/common";
 import { errorLine } from "#common/artefacts/shards/ledger";
-import { trommelJson } from "../support/cli.js";
-import { crashPreload, marked } from "../support/crash-marks.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { filesBelow } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { trommelJson } from "../../../support/process/cli.js";
+import { crashPreload, marked } from "../../../support/process/crash-marks.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { filesBelow } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 
 /** Pictures that kill every process that decodes them, and workers that die of them in earnest. */
 

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { assertSameFiles, fileHashes } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { trommel, trommelJson } from "../../../support/process/cli.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { assertSameFiles, fileHashes } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 
 /** A run or scoring that is not finished meets bits that fell over: a followed command makes those artefacts again, the same. */
 

@@ -4,15 +4,15 @@ import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
 import { ShardTrial } from "#common/jobs/shard-trial";
 import { Redis } from "ioredis";
-import { RunningCli, trommelJson } from "../support/cli.js";
-import { crashPreload, marked } from "../support/crash-marks.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { filesBelow } from "../support/file-hashes.js";
-import { descendantsOf } from "../support/processes.js";
-import { startRedisServer, type TestRedis } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
-import { waitUntil } from "../support/wait-until.js";
+import { RunningCli, trommelJson } from "../../../support/process/cli.js";
+import { crashPreload, marked } from "../../../support/process/crash-marks.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { filesBelow } from "../../../support/files/file-hashes.js";
+import { descendantsOf } from "../../../support/process/processes.js";
+import { startRedisServer, type TestRedis } from "../../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
+import { waitUntil } from "../../../support/process/wait-until.js";
 
 /** A worker that is told to go, in each state in which that may find it. A picture that hangs keeps a shard under way. */
 

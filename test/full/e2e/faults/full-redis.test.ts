@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
 import { Redis } from "ioredis";
-import { onlyJsonObject, RunningCli, trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, drawUnlabelled, writeFiles } from "../support/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
-import { startRedisServer } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
-import { waitUntil } from "../support/wait-until.js";
+import { onlyJsonObject, RunningCli, trommel, trommelJson } from "../../../support/process/cli.js";
+import { drawDataset, drawUnlabelled, writeFiles } from "../../../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../../../support/files/file-hashes.js";
+import { startRedisServer } from "../../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
+import { waitUntil } from "../../../support/process/wait-until.js";
 
 /** A scoring on a real cluster whose Redis has hardly any memory, and for a while none. */
 

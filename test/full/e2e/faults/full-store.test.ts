@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { findMarker } from "#common/codec/marker";
 import { openStore, ReleaseStack, sha256Hex } from "@trommel/common";
-import { onlyJsonObject, trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/file-hashes.js";
-import { SmallDisk } from "../support/small-disk.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
+import { onlyJsonObject, trommel, trommelJson } from "../../../support/process/cli.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../../../support/files/file-hashes.js";
+import { SmallDisk } from "../../../support/process/small-disk.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 
 /** Real commands and workers, on a disk that fills up under them or takes no writes at all. */
 

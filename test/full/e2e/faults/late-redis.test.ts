@@ -4,9 +4,9 @@ import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
-import { onlyJsonObject, RunningCli, trommel } from "../support/cli.js";
-import { freePort, startRedisServer } from "../support/redis-server.js";
-import { temporaryFolder } from "../support/temp-folder.js";
+import { onlyJsonObject, RunningCli, trommel } from "../../../support/process/cli.js";
+import { freePort, startRedisServer } from "../../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 /** Services that are started before their Redis, as an orchestrator starts them. */
 

@@ -3,12 +3,12 @@ import { cp, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, resolveBackbone } from "@trommel/common";
-import { onlyJsonObject, RunningCli, trommel, trommelJson } from "../support/cli.js";
-import { drawDataset, writeFiles } from "../support/dataset.js";
-import { filesBelow } from "../support/file-hashes.js";
-import { temporaryFolder } from "../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/tiny-backbone.js";
-import { waitUntil } from "../support/wait-until.js";
+import { onlyJsonObject, RunningCli, trommel, trommelJson } from "../../../support/process/cli.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { filesBelow } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
+import { waitUntil } from "../../../support/process/wait-until.js";
 
 /** What the store alone tells of runs that stopped, after their own cluster went with their command. */
 

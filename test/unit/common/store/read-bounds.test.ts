@@ -8,7 +8,7 @@ import { readInput } from "#common/codec/stage-input";
 import { objectBytesAtMost, readBounds } from "#common/store/read-bounds";
 import { readShard } from "#gpu-worker/stages/inputs/listing";
 import { readUnresolvedConfig } from "#gpu-worker/stages/inputs/run";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 /** Objects that are larger than anything of ours, as files with holes: they take no room, and reading one would show. */
 

@@ -8,8 +8,8 @@ import { compareKeys, joinKey } from "#common/store/key";
 import { resolveLocation } from "#common/store/location";
 import { openStore } from "#common/store/open-store";
 import { decodeListedKey } from "#common/store/s3/s3-list";
-import { temporaryFolder } from "../../../support/temp-folder.js";
-import { withVariables } from "../../../support/variables.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { withVariables } from "../../../support/process/variables.js";
 
 const isIllegal =
   (...parts: readonly string[]) =>

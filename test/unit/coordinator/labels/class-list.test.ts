@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { parseClassList, readClassList } from "#coordinator/labels/read-class-list";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "utf8");
 const parse = (text: string): string[] => parseClassList(bytesOf(text), "classes.txt");

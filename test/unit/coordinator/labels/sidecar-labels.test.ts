@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { recipe, resolveLocation } from "@trommel/common";
 import { resolveLabels } from "#coordinator/labels/resolve-labels";
-import { writeFiles } from "../../../support/dataset.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { writeFiles } from "../../../support/images/dataset.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("sidecar-labels");
 let cases = 0;

@@ -4,7 +4,7 @@ import { compareUtf8, SeededRandom, type Recipe } from "@trommel/common";
 import { chooseSplit, splitRank } from "#coordinator/plan/split/choose-split";
 import { RankedImages } from "#coordinator/plan/split/ranked-images";
 import fc from "fast-check";
-import { chooseByKeys } from "../../../support/split-by-keys.js";
+import { chooseByKeys } from "../../../support/runs/split-by-keys.js";
 
 type Dataset = ReadonlyMap<string, readonly string[]>;
 type Choice = Pick<Recipe["validation"], "fraction" | "of"> & {

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { compareUtf8, openStore, recipe, type RunConfig } from "@trommel/common";
 import { SplitMemory } from "#coordinator/plan/split/split-memory";
 import fc from "fast-check";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const root = await temporaryFolder("split-memory");
 let made = 0;

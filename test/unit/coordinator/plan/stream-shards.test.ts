@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { compareUtf8, openStore, type Shard } from "@trommel/common";
 import { skipHidden, streamShards } from "#coordinator/plan/stream-shards";
-import { writeFiles } from "../../../support/dataset.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { writeFiles } from "../../../support/images/dataset.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("stream-shards");
 let made = 0;

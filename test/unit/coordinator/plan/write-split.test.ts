@@ -17,10 +17,10 @@ import { RankedImages } from "#coordinator/plan/split/ranked-images";
 import { SplitMemory } from "#coordinator/plan/split/split-memory";
 import { readShard, skipHidden, streamShards, writeShard } from "#coordinator/plan/stream-shards";
 import { extendSplit, writeSplit } from "#coordinator/plan/split/write-split";
-import { SyntheticSource } from "../../../bench/synthetic-source.js";
-import { readValidationKeys } from "../../../support/read-split.js";
-import { chooseByKeys } from "../../../support/split-by-keys.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { SyntheticSource } from "../../../bench/synthetic/synthetic-source.js";
+import { readValidationKeys } from "../../../support/runs/read-split.js";
+import { chooseByKeys } from "../../../support/runs/split-by-keys.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const root = await temporaryFolder("write-split");
 const seed = 3;

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { namedNormalizations, type Recipe } from "@trommel/common";
 import { parseRecipe } from "#coordinator/recipes/parse-recipe";
 import { builtInNames, readRecipeText } from "#coordinator/recipes/read-recipe";
-import { trommel, trommelJson } from "../../../support/cli.js";
+import { trommel, trommelJson } from "../../../support/process/cli.js";
 
 /** The figures of the four published systems, written down from their descriptions and not from the recipes. */
 

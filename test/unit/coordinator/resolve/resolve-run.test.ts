@@ -5,10 +5,10 @@ import { before, describe, it } from "node:test";
 import { openStore, recipe as recipeSchema, resolveLocation, sha256Hex } from "@trommel/common";
 import { resolveExport } from "#coordinator/resolve/resolve-export";
 import { resolveRun } from "#coordinator/resolve/resolve-run";
-import { writeFiles } from "../../../support/dataset.js";
-import { filesBelow } from "../../../support/file-hashes.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../../../support/tiny-backbone.js";
+import { writeFiles } from "../../../support/images/dataset.js";
+import { filesBelow } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 
 const folder = await temporaryFolder("resolve-run");
 const dataset = join(folder, "pictures");

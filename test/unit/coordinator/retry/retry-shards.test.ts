@@ -15,7 +15,7 @@ import {
 } from "@trommel/common";
 import { streamRetryShards } from "#coordinator/retry/stream-retry-shards";
 import { ShardOutcomes } from "#coordinator/retry/shard-outcomes";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("retry-shards");
 let scorings = 0;

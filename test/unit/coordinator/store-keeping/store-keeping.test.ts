@@ -13,15 +13,15 @@ import {
 import { writeListing } from "#coordinator/plan/stream-shards";
 import { collectGarbage } from "#coordinator/store-keeping/collect-garbage";
 import { checkDependents, removeRun } from "#coordinator/store-keeping/remove-run";
-import { drawDataset, writeFiles } from "../../../support/dataset.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
 import {
   ExtractingWorker,
   featuresOf,
   storeWithSmallBackbone,
   type Extracted,
-} from "../../../support/extraction.js";
-import { fileHashes } from "../../../support/file-hashes.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+} from "../../../support/runs/extraction.js";
+import { fileHashes } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("store-keeping");
 const dataset = join(folder, "data");

@@ -8,8 +8,8 @@ import {
   sequentialFiles,
   type PlainLayer,
   type PlainWeight,
-} from "../../../support/layers-files.js";
-import { runOnnx, type LayersSource } from "../../../support/layers-reference.js";
+} from "../../../support/models/layers-files.js";
+import { runOnnx, type LayersSource } from "../../../support/models/layers-reference.js";
 
 const input: PlainLayer = {
   class_name: "InputLayer",

@@ -16,7 +16,7 @@ import {
   runOnnx,
   seededValues,
   type LayersSource,
-} from "../../../support/layers-reference.js";
+} from "../../../support/models/layers-reference.js";
 
 type Layers = Tensorflow["layers"]["layers"];
 type Build = (layers: Layers, input: TfSymbolicTensor) => TfSymbolicTensor;

@@ -9,7 +9,7 @@ import { zooNetwork } from "#gpu-worker/backbone/zoo/architectures";
 import { randomWeights } from "#gpu-worker/backbone/zoo/random-weights";
 import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
+import { convolutionBackbone, testPictures } from "../../../support/models/small-backbones.js";
 
 const side = 96;
 const pictureCount = 7;

@@ -10,8 +10,8 @@ import {
   type Normalization,
 } from "@trommel/common";
 import { storeBackbone } from "#gpu-worker/backbone/import/store-backbone";
-import { fileHashes } from "../../../support/file-hashes.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { fileHashes } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 describe("a backbone that is stored again", async () => {
   const root = join(await temporaryFolder("store-backbone"), "store");

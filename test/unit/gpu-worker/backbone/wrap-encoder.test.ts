@@ -5,7 +5,7 @@ import { wrapEncoder } from "#gpu-worker/backbone/import/wrap-encoder";
 import { GraphBuilder, type Dim } from "#gpu-worker/graph/graph-builder";
 import { decodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import type { ModelProto } from "#gpu-worker/graph/onnx/onnx-proto";
-import { runOnnx } from "../../../support/layers-reference.js";
+import { runOnnx } from "../../../support/models/layers-reference.js";
 
 /** Spatial features 2·image, [.., 3, H, W] or [.., H, W, 3], and their sum over everything but the batch. */
 function encoder(

@@ -3,8 +3,8 @@ import { it } from "node:test";
 import { namedNormalizations } from "@trommel/common";
 import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
 import { affineMatrix } from "#gpu-worker/image/views/view-matrices";
-import { windowBackbone } from "../../../support/small-backbones.js";
-import { parametersOf, torchvisionGolden } from "../../../support/torchvision-golden.js";
+import { windowBackbone } from "../../../support/models/small-backbones.js";
+import { parametersOf, torchvisionGolden } from "../../../support/images/torchvision-golden.js";
 
 it("a crop in the graph is Pillow's crop and resize, to its rounding", async () => {
   const { side, size, cases } = torchvisionGolden.pictures;

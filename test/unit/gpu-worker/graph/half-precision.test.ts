@@ -6,7 +6,7 @@ import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { toHalfPrecision } from "#gpu-worker/graph/half-precision";
 import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import type { ModelProto } from "#gpu-worker/graph/onnx/onnx-proto";
-import { convolutionBackbone, windowBackbone } from "../../../support/small-backbones.js";
+import { convolutionBackbone, windowBackbone } from "../../../support/models/small-backbones.js";
 
 const side = 16;
 

@@ -6,7 +6,7 @@ import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import type { ModelProto, TensorProto } from "#gpu-worker/graph/onnx/onnx-proto";
 import { planQuantization } from "#gpu-worker/graph/quantization-plan";
 import { quantize, type ObservedValue } from "#gpu-worker/graph/quantize";
-import { convolutionBackbone } from "../../../support/small-backbones.js";
+import { convolutionBackbone } from "../../../support/models/small-backbones.js";
 
 const original = decodeModel(convolutionBackbone(32, 24).model);
 

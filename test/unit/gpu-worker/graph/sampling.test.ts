@@ -5,8 +5,8 @@ import { viewsRecipe } from "#common/recipe/views-recipe";
 import type { Engine, EngineBackbone } from "#gpu-worker/backbone/engines/engine";
 import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { bilinearAt } from "../../../support/bilinear.js";
-import { testPictures, windowBackbone } from "../../../support/small-backbones.js";
+import { bilinearAt } from "../../../support/images/bilinear.js";
+import { testPictures, windowBackbone } from "../../../support/models/small-backbones.js";
 
 const identity = [1, 0, 0, 0, 1, 0];
 const plainColour = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];

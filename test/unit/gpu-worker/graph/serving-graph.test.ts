@@ -4,7 +4,7 @@ import { type Projection, SeededRandom, TrommelError } from "@trommel/common";
 import type { Engine } from "#gpu-worker/backbone/engines/engine";
 import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
 import { type EmitHead, buildServingGraph } from "#gpu-worker/graph/serving-graph";
-import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
+import { convolutionBackbone, testPictures } from "../../../support/models/small-backbones.js";
 
 const classCount = 5;
 const side = 40;

@@ -4,7 +4,7 @@ import { TrommelError, headRecipe, trainingRecipe, type TrainingRecipe } from "@
 import { initialWeights } from "#gpu-worker/head/model/head-model";
 import { trainHead, type TrainHeadInputs } from "#gpu-worker/head/train-head";
 import { decodeTrainingState, type Checkpoints } from "#gpu-worker/head/training-state";
-import { toyProblem } from "../../../support/toy-problem.js";
+import { toyProblem } from "../../../support/runs/toy-problem.js";
 
 /** Every state that was saved, by number. */
 class KeptCheckpoints implements Checkpoints {

@@ -27,7 +27,7 @@ import { createSchedule } from "#gpu-worker/head/schedule";
 import { createStepRates, rateCount } from "#gpu-worker/head/compiled/step-rates";
 import { trainHead } from "#gpu-worker/head/train-head";
 import { createTfjsLearner } from "#gpu-worker/head/tfjs/tfjs-learner";
-import { factorsOf, toyProblem } from "../../../support/toy-problem.js";
+import { factorsOf, toyProblem } from "../../../support/runs/toy-problem.js";
 
 const heads: readonly HeadRecipe[] = [
   headRecipe.parse({ type: "se", reduction: 4 }),

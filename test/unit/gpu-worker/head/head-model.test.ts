@@ -11,7 +11,7 @@ import { checkHeadWeights, initialWeights } from "#gpu-worker/head/model/head-mo
 import { HeadNetwork } from "#gpu-worker/head/tfjs/head-network";
 import { emitHead } from "#gpu-worker/head/model/head-to-onnx";
 import { predictLogits, predictProbabilities } from "#gpu-worker/head/model/predict-head";
-import { factorsOf } from "../../../support/toy-problem.js";
+import { factorsOf } from "../../../support/runs/toy-problem.js";
 
 interface HeadGolden {
   readonly se: {

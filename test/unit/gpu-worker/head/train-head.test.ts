@@ -8,7 +8,7 @@ import { NoiseGenerator } from "#gpu-worker/head/noise/noise-generator";
 import { NormalNoise } from "#gpu-worker/head/noise/normal-noise";
 import { predictLogits } from "#gpu-worker/head/model/predict-head";
 import { trainHead } from "#gpu-worker/head/train-head";
-import { factorsOf, short, toyProblem } from "../../../support/toy-problem.js";
+import { factorsOf, short, toyProblem } from "../../../support/runs/toy-problem.js";
 
 const engines = ["onnx", "tfjs"] as const;
 

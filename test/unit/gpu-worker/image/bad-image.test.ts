@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import sharp from "sharp";
-import { pngChunk, pngSignature } from "../../../support/png.js";
+import { pngChunk, pngSignature } from "../../../support/images/png.js";
 import { type ResolvedDecodeRecipe, decodeImage } from "#gpu-worker/image/decode/decode-image";
 
 const recipe: ResolvedDecodeRecipe = {

@@ -9,7 +9,7 @@ import {
   type PictureStreamOptions,
 } from "#gpu-worker/image/read/picture-stream";
 import sharp from "sharp";
-import { drawTexture } from "../../../support/dataset.js";
+import { drawTexture } from "../../../support/images/dataset.js";
 
 const decode: ResolvedDecodeRecipe = {
   side: 16,

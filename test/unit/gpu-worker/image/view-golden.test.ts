@@ -4,7 +4,7 @@ import { SeededRandom } from "@trommel/common";
 import { drawResizedCrop } from "#gpu-worker/image/views/crop-window";
 import { affineMatrix, colourMatrix } from "#gpu-worker/image/views/view-matrices";
 import { identityParameters } from "#gpu-worker/image/views/view-parameters";
-import { parametersOf, torchvisionGolden } from "../../../support/torchvision-golden.js";
+import { parametersOf, torchvisionGolden } from "../../../support/images/torchvision-golden.js";
 
 describe("views beside torchvision", () => {
   for (const { parameters, order, points } of torchvisionGolden.steps) {

@@ -9,7 +9,7 @@ import {
   identityParameters,
   viewParameters,
 } from "#gpu-worker/image/views/view-parameters";
-import { bilinearAt } from "../../../support/bilinear.js";
+import { bilinearAt } from "../../../support/images/bilinear.js";
 
 interface Golden {
   readonly side: number;

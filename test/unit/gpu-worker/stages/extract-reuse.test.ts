@@ -3,15 +3,15 @@ import { copyFile, cp, readdir, readFile, rename, rm, utimes, writeFile } from "
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { featureShardKey, type ObjectStore, type RecipeInput } from "@trommel/common";
-import { badFiles, drawDataset, writeFiles } from "../../../support/dataset.js";
+import { badFiles, drawDataset, writeFiles } from "../../../support/images/dataset.js";
 import {
   ExtractingWorker,
   featuresOf,
   storeWithSmallBackbone,
   type Extracted,
-} from "../../../support/extraction.js";
-import { assertSameFiles } from "../../../support/file-hashes.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+} from "../../../support/runs/extraction.js";
+import { assertSameFiles } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("extract-reuse");
 const labels = ["glass", "paper"];

@@ -16,8 +16,8 @@ import {
 import type { StageContext } from "#gpu-worker/stages/context";
 import { gram } from "#gpu-worker/stages/gram";
 import { solve } from "#gpu-worker/stages/solve";
-import { extractedRun, putExtractedShard } from "../../../support/extracted-run.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { extractedRun, putExtractedShard } from "../../../support/runs/extracted-run.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const root = await temporaryFolder("gram-stage");
 const keys = runKeys("r");

@@ -19,9 +19,9 @@ import {
 import type { StageContext } from "#gpu-worker/stages/context";
 import { train } from "#gpu-worker/stages/train";
 import { readLabelledRows } from "#gpu-worker/stages/training/training-rows";
-import { extractedRun, putExtractedShard } from "../../../support/extracted-run.js";
-import { fileHashes, filesBelow } from "../../../support/file-hashes.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { extractedRun, putExtractedShard } from "../../../support/runs/extracted-run.js";
+import { fileHashes, filesBelow } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const root = await temporaryFolder("train-stage");
 const keys = runKeys("r");

@@ -5,7 +5,7 @@ import type { ViewBatch } from "#gpu-worker/backbone/engines/engine";
 import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import { drawViews } from "#gpu-worker/image/views/view";
 import { DeviceClient } from "#gpu-worker/threads/device-client";
-import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
+import { convolutionBackbone, testPictures } from "../../../support/models/small-backbones.js";
 
 const side = 48;
 const viewCount = 2;

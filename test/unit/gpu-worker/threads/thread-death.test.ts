@@ -3,7 +3,7 @@ import { after, describe, it } from "node:test";
 import { toTrommelError } from "@trommel/common";
 import { ThreadClient } from "#gpu-worker/threads/thread-rpc";
 
-const client = new ThreadClient(new URL("../../../support/dying-thread.js", import.meta.url), null);
+const client = new ThreadClient(new URL("../../../support/process/dying-thread.js", import.meta.url), null);
 after(() => client.stop());
 
 describe("a thread of the worker that dies alone", () => {

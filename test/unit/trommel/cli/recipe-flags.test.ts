@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { recipe as recipeSchema, type Recipe } from "@trommel/common";
 import { addRecipeFlags, readRecipe } from "#trommel/cli/recipe-flags";
 import { Command } from "commander";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("recipe-flags");
 

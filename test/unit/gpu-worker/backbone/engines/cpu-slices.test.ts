@@ -9,7 +9,11 @@ import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { picturesPerRun, sliceOf } from "#gpu-worker/graph/slices";
 import { drawViews } from "#gpu-worker/image/views/view";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { convolutionBackbone, testPictures, windowBackbone } from "../../../support/small-backbones.js";
+import {
+  convolutionBackbone,
+  testPictures,
+  windowBackbone,
+} from "../../../../support/models/small-backbones.js";
 
 let engine: Engine;
 before(async () => {

@@ -5,7 +5,7 @@ import { viewsRecipe } from "#common/recipe/views-recipe";
 import type { DeviceName, ViewBatch } from "#gpu-worker/backbone/engines/engine";
 import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
+import { convolutionBackbone, testPictures } from "../../../../support/models/small-backbones.js";
 
 const side = 64;
 const viewCount = 3;

@@ -7,9 +7,9 @@ import type { Engine, EngineBackbone, ViewBatch } from "#gpu-worker/backbone/eng
 import { sampleView } from "#gpu-worker/backbone/engines/view-sampling";
 import { buildServingGraph } from "#gpu-worker/graph/serving-graph";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { bilinearAt } from "../../../support/bilinear.js";
-import { twofoldBackbone } from "../../../support/layers-backbone.js";
-import { convolutionBackbone, testPictures } from "../../../support/small-backbones.js";
+import { bilinearAt } from "../../../../support/images/bilinear.js";
+import { twofoldBackbone } from "../../../../support/models/layers-backbone.js";
+import { convolutionBackbone, testPictures } from "../../../../support/models/small-backbones.js";
 
 const side = 40;
 const images = 4;

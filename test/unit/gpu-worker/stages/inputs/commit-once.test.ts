@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, TrommelError, writeWithMarker } from "@trommel/common";
 import { commitOnce } from "#gpu-worker/stages/inputs/commit-once";
-import { temporaryFolder } from "../../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
 describe("a shard that is committed once", async () => {
   const folder = await temporaryFolder("commit-once");

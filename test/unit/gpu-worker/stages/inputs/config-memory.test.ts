@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { openStore, type RunConfig } from "@trommel/common";
 import { rememberedConfig } from "#gpu-worker/stages/inputs/config-memory";
-import { temporaryFolder } from "../../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
 describe("a run's configuration", () => {
   it("is read again once another stands, or none", async () => {

@@ -8,7 +8,7 @@ import { runBatches } from "#gpu-worker/stages/pictures/run-batches";
 import type { PictureBatch } from "#gpu-worker/stages/pictures/picture-batches";
 import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import sharp from "sharp";
-import { temporaryFolder } from "../../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("run-batches");
 const side = 16;

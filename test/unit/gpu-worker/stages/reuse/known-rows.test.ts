@@ -12,7 +12,7 @@ import { RowIdentities } from "#common/artefacts/shards/row-identities";
 import { ShardViews } from "#gpu-worker/image/views/shard-views";
 import { KnownRows } from "#gpu-worker/stages/reuse/known-rows";
 import { RowLibrary } from "#gpu-worker/stages/reuse/row-library";
-import { temporaryFolder } from "../../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
 describe("rows known by their listing", () => {
   it("are none where the store stated no etag: a changed file of the same size would look the same", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, outputKeys, writeWithMarker, type ScoreFormat } from "@trommel/common";
 import { checkParts, type ScorePart } from "#gpu-worker/stages/scoring/check-parts";
-import { temporaryFolder } from "../../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
 describe("the parts of a scoring", async () => {
   const folder = await temporaryFolder("check-parts");

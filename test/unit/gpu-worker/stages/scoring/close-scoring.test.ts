@@ -12,7 +12,7 @@ import {
 import { countLabels, LabelCounts } from "#gpu-worker/stages/scoring/label-counts";
 import { scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
 import { Submission } from "#gpu-worker/stages/scoring/submission";
-import { temporaryFolder } from "../../../../support/temp-folder.js";
+import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
 const grouped = ["可回收物/易拉罐", "其他垃圾/烟蒂", "可回收物/玻璃", "电池"];
 

@@ -7,8 +7,8 @@ import { inPieces } from "#common/store/s3/s3-multipart";
 import { Spool } from "#gpu-worker/stages/scoring/spool";
 import fc from "fast-check";
 import { join } from "node:path";
-import { asStream } from "../../../../support/as-stream.js";
-import { temporaryFolder } from "../../../../support/temp-folder.js";
+import { asStream } from "../../../../support/files/as-stream.js";
+import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("spool");
 const temporary = join(folder, "tmp");
