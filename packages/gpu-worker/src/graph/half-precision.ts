@@ -1,6 +1,5 @@
 import { TrommelError } from "@trommel/common";
 import { toFloat16 } from "@trommel/common/codec/float16";
-import { floatValues } from "./onnx/float-values.js";
 import { copyMessage } from "./onnx/onnx-names.js";
 import { isDefaultDomain } from "./onnx/onnx-model.js";
 import { feedNames } from "./onnx/inline-model.js";
@@ -15,7 +14,7 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from "./onnx/onnx-proto.js";
-import { attributeProto, tensorProto } from "./onnx/onnx-values.js";
+import { attributeProto, floatValues, tensorProto } from "./onnx/onnx-values.js";
 
 /**
  * A network in half precision: the same nodes, their weights rounded to float16, with a cast behind each input and before

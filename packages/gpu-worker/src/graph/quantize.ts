@@ -1,7 +1,6 @@
-import { floatValues } from "./onnx/float-values.js";
 import { copyMessage } from "./onnx/onnx-names.js";
 import { int64ToNumber, type ModelProto, type NodeProto, type TensorProto } from "./onnx/onnx-proto.js";
-import { attributeProto, tensorProto, type TensorData } from "./onnx/onnx-values.js";
+import { attributeProto, floatValues, tensorProto, type TensorData } from "./onnx/onnx-values.js";
 import { planQuantization, type QuantizationPlan } from "./quantization-plan.js";
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { floatValues } from "#gpu-worker/graph/onnx/float-values";
+import { floatValues } from "#gpu-worker/graph/onnx/onnx-values";
 import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import type { ModelProto, TensorProto } from "#gpu-worker/graph/onnx/onnx-proto";

@@ -1,15 +1,43 @@
 import protobuf from "protobufjs";
 import { TrommelError, messageOf } from "@trommel/common";
-import { modelProtoType } from "./onnx-schema.js";
 import {
   elementSizeBytes,
   int64ToNumber,
+  messages,
   type AttributeProto,
   type GraphProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
 } from "./onnx-proto.js";
+
+// Proto2 presence, so that an explicit zero stays explicit.
+const root = protobuf.Root.fromJSON({
+  nested: Object.fromEntries(
+    Object.entries(messages).map(([name, table]) => [name, { edition: "proto2", fields: mapFields(table) }]),
+  ),
+});
+
+function mapFields(table: Readonly<Record<string, readonly [id: number, type: string, rule?: "repeated"]>>) {
+  return Object.fromEntries(
+    Object.entries(table).map(([name, [id, type, rule]]) => [
+      name,
+      rule === undefined ? { id, type } : { id, type, rule },
+    ]),
+  );
+}
+
+/**
+ * protobufjs puts each field's default on the message's prototype, so that an absent submessage reads as null and an absent
+ * integer as 0. Without these defaults an absent field reads as undefined, as its type says.
+ */
+function withoutPrototypeDefaults(name: string): void {
+  const type = root.lookupType(name);
+  for (const field of type.fieldsArray) Reflect.deleteProperty(type.ctor.prototype as object, field.name);
+}
+
+Object.keys(messages).forEach(withoutPrototypeDefaults);
+const modelProtoType = root.lookupType("ModelProto");
 
 /** protobuf's own limit for one message. */
 const protobufMaxBytes = 2 ** 31 - 1;
