@@ -1,38 +1,48 @@
-import { Command } from "commander";
-import { messageOf, TrommelError } from "@trommel/common";
+import { toTrommelError } from "@trommel/common";
+import { Command, CommanderError } from "commander";
 import { addBackboneCommands } from "./cli/groups/backbone-commands.js";
 import { addRecipeCommands } from "./cli/groups/recipe-commands.js";
 import { addRunCommands } from "./cli/groups/run-commands.js";
 import { addServers } from "./cli/groups/server-commands.js";
 import { addStoreCommands } from "./cli/groups/store-commands.js";
 import { addScore, addTrain } from "./cli/groups/work-commands.js";
-import { reportFailure, tell } from "./cli/report-failure.js";
+import { Terminal, type CommandIo } from "./cli/terminal.js";
 
-/** The command line. @returns the exit code: 0 done, 1 failed, 2 refused as it was asked, 3 done without one readable file */
-export async function main(args: readonly string[]): Promise<number> {
+/**
+ * The command line. It changes nothing of the process that it runs in but by `io`.
+ * @returns the exit code: 0 done, 1 failed, 2 refused as it was asked, 3 done without one readable file, 130 or 143 where
+ *   SIGINT or SIGTERM stopped it
+ */
+export async function main(args: readonly string[], io: CommandIo): Promise<number> {
+  const terminal = new Terminal(io, { json: args.includes("--json") });
+  try {
+    await programFor(terminal).parseAsync([...args], { from: "user" });
+    return terminal.exitCode;
+  } catch (thrown) {
+    return await terminal.fail(thrown instanceof CommanderError ? thrown : toTrommelError(thrown));
+  }
+}
+
+/** Every command with its flags; what a command does is loaded when it is given. */
+export function programFor(terminal: Terminal): Command {
+  const { stdout, stderr } = terminal.io;
   const program = new Command("trommel")
     .description(
       "Trains image classifiers on frozen backbones and scores image collections, over a job queue.",
     )
     .version("0.1.0")
     .showHelpAfterError("(--help shows what is legal)")
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+    })
     .exitOverride();
-  addBackboneCommands(program);
-  addRecipeCommands(program);
-  addTrain(program);
-  addScore(program);
-  addServers(program);
-  addRunCommands(program);
-  addStoreCommands(program);
-  try {
-    await program.parseAsync([...args], { from: "user" });
-    return typeof process.exitCode === "number" ? process.exitCode : 0;
-  } catch (thrown) {
-    return await reportFailure(thrown, args);
-  }
+  addBackboneCommands(program, terminal);
+  addRecipeCommands(program, terminal);
+  addTrain(program, terminal);
+  addScore(program, terminal);
+  addServers(program, terminal);
+  addRunCommands(program, terminal);
+  addStoreCommands(program, terminal);
+  return program;
 }
-
-process.on("unhandledRejection", (reason) => {
-  tell(reason instanceof TrommelError ? reason.message : messageOf(reason));
-  process.exitCode = 1;
-});

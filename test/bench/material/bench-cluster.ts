@@ -1,17 +1,21 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  openStore,
   queuePrefix,
   recipe as recipeSchema,
+  ReleaseStack,
+  resolveLocation,
   RunBoard,
   runErrorToThrow,
   type Device,
+  type ObjectStore,
   type RecipeInput,
 } from "@trommel/common";
-import { Session } from "#trommel/cli/session";
 import { startLocalCluster, type LocalCluster } from "#trommel/cluster/local-cluster";
 import { JobProducer } from "#coordinator/run-control/job-producer";
 import { resolveRun, resolveScoring } from "#coordinator/resolve/resolve-run";
 import { readResult, startAttempt, type Subject } from "#coordinator/run-control/run-state";
+import { pino } from "pino";
 import { z } from "zod";
 import { machineBusySeconds, processCpuSeconds } from "../measure/process-usage.js";
 
@@ -47,37 +51,46 @@ export interface Throughput {
 
 /** A real redis-server, a coordinator in this process and one worker process, as the CLI starts them. */
 export class BenchCluster {
-  readonly #session: Session;
+  readonly #store: ObjectStore;
+  readonly #releases: ReleaseStack;
   readonly #cluster: LocalCluster;
   readonly #producer: JobProducer;
 
-  private constructor(session: Session, cluster: LocalCluster, producer: JobProducer) {
-    this.#session = session;
+  private constructor(
+    store: ObjectStore,
+    releases: ReleaseStack,
+    cluster: LocalCluster,
+    producer: JobProducer,
+  ) {
+    this.#store = store;
+    this.#releases = releases;
     this.#cluster = cluster;
     this.#producer = producer;
   }
 
   static async start({
-    store,
+    store: folder,
     threads,
     device = "cpu",
     batch,
     queues,
   }: BenchClusterOptions): Promise<BenchCluster> {
-    const session = new Session({ store, logLevel: "warn", json: true });
+    const releases = new ReleaseStack();
+    const store = openStore(resolveLocation(folder));
+    releases.add("store", () => store.close());
     const cluster = await startLocalCluster({
-      store: session.store,
+      store,
       workers: 1,
       workerFlags: [
         ...["--device", device, "--threads", String(threads), "--queues", ...queues],
         ...(batch === undefined ? [] : ["--batch", String(batch)]),
       ],
-      log: session.log,
+      log: pino({ level: "warn" }, process.stderr),
     });
-    session.releases.add("cluster", () => cluster.stop());
+    releases.add("cluster", () => cluster.stop());
     const producer = new JobProducer(cluster.redisUrl);
-    session.releases.add("producer", () => producer.close());
-    return new BenchCluster(session, cluster, producer);
+    releases.add("producer", () => producer.close());
+    return new BenchCluster(store, releases, cluster, producer);
   }
 
   get workerPid(): number {
@@ -88,7 +101,7 @@ export class BenchCluster {
 
   /** Queues a run and waits until every one of its shards is committed. */
   async extract(id: string, dataset: string, recipe: RecipeInput): Promise<Throughput> {
-    const { store } = this.#session;
+    const store = this.#store;
     const { config, claim } = await resolveRun({
       store,
       id,
@@ -106,7 +119,7 @@ export class BenchCluster {
 
   /** Scores every picture under `source`, and waits until the scoring is closed. */
   async score(source: string, model: string, output: string): Promise<Throughput> {
-    const { store } = this.#session;
+    const store = this.#store;
     const { config, claim } = await resolveScoring({
       ...{ store, source, model, output, shardSize },
       ...{ topK: undefined, formats: undefined },
@@ -122,7 +135,7 @@ export class BenchCluster {
 
   /** Waits for the bundle of a run that was begun by {@link extract}. */
   async finish(id: string, dataset: string, recipe: RecipeInput): Promise<void> {
-    const { store } = this.#session;
+    const store = this.#store;
     const resolved = recipeSchema.parse(recipe);
     const { config } = await resolveRun({ store, id, dataset, recipe: resolved, output: undefined });
     const board = new RunBoard(this.#producer.redis, id);
@@ -133,7 +146,7 @@ export class BenchCluster {
   }
 
   async stop(): Promise<void> {
-    await this.#session.close();
+    await this.#releases.releaseAll();
   }
 
   async #measure(
@@ -144,7 +157,7 @@ export class BenchCluster {
     const pid = this.workerPid;
     const cpuBefore = await processCpuSeconds(pid);
     const machineBefore = machineBusySeconds();
-    const attempt = await startAttempt(this.#session.store, subject, this.#producer, undefined);
+    const attempt = await startAttempt(this.#store, subject, this.#producer, undefined);
     if (attempt === undefined) throw new Error(`another has started ${subject.id}`);
     const board = new RunBoard(this.#producer.redis, subject.id);
     do {

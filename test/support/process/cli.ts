@@ -1,9 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { main } from "#trommel/cli";
 import { waitUntil } from "./wait-until.js";
 
-/** The command line as a subprocess, as a person would start it: no part of it runs inside the test. */
+/**
+ * The command line: as a subprocess, as a person would start it, or, for what needs no process of its own, inside the
+ * test's ({@link runInProcess}).
+ */
 
 export const trommelBin = fileURLToPath(
   new URL("../../../../packages/trommel/bin/trommel.js", import.meta.url),
@@ -111,6 +116,45 @@ export class RunningCli {
 /** Runs a command to its end. */
 export async function trommel(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   return new RunningCli(args, options).end(options.timeoutMs);
+}
+
+export interface InProcessOptions {
+  /** All of the command's variables: it sees none of the test's own process. AWS_ ones need a process of their own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** @default the test's own folder */
+  readonly cwd?: string;
+  /** Aborting it is the command's Ctrl-C or, with "SIGTERM" as the reason, its SIGTERM. */
+  readonly interrupt?: AbortSignal;
+}
+
+/** Runs a command inside this process to its end: for refusals, help and what needs no worker. */
+export async function runInProcess(
+  args: readonly string[],
+  options: InProcessOptions = {},
+): Promise<CliResult> {
+  const { env = {}, cwd = process.cwd(), interrupt } = options;
+  if (Object.keys(env).some((name) => name.startsWith("AWS_")))
+    throw new Error("the AWS SDK reads the variables of its process: give such a command one of its own");
+  const stdout = new Collected();
+  const stderr = new Collected();
+  const code = await main(args, {
+    stdout,
+    stderr,
+    env,
+    cwd,
+    ...(interrupt === undefined ? {} : { interrupts: () => interrupt }),
+  });
+  return { code, signal: null, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** Keeps what is written to it. */
+class Collected extends Writable {
+  text = "";
+
+  override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
+    this.text += chunk.toString("utf8");
+    done();
+  }
 }
 
 /** Runs a command that must succeed, with --json. @returns its one JSON object */

@@ -11,11 +11,11 @@ export type Location =
 const legalForms = "a path, file:///absolute/path or s3://bucket/prefix";
 
 /**
- * Parses a location as a person types it. A path is taken from the working folder. What follows `s3://bucket/` is
+ * Parses a location as a person types it. A relative path starts from `folder`. What follows `s3://bucket/` is
  * taken letter by letter (`%20` is three characters); a `file:` URL is percent-decoded.
  * @throws TrommelError `invalid-argument` naming the legal forms
  */
-export function parseLocation(text: string): Location {
+export function parseLocation(text: string, folder = process.cwd()): Location {
   if (text.trim() === "") throw illegal("it is empty", text);
   if (text.includes("\0")) throw illegal("it contains NUL", text);
   if (/\p{Surrogate}/u.test(text)) throw illegal("it is not valid Unicode", text);
@@ -24,12 +24,12 @@ export function parseLocation(text: string): Location {
   // Whatever stands before "@" may be a password, so the text is not repeated.
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
     throw illegal(`its scheme '${text.split("://", 1)[0]}' is not known`);
-  return fileLocation(resolve(text));
+  return fileLocation(resolve(folder, text));
 }
 
 /** The canonical absolute URL of a location: the same text in whichever process and folder it is opened. */
-export function resolveLocation(text: string): string {
-  return parseLocation(text).url;
+export function resolveLocation(text: string, folder?: string): string {
+  return parseLocation(text, folder).url;
 }
 
 function parseFileUrl(text: string): Location {

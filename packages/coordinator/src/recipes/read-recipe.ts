@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf, TrommelError } from "@trommel/common";
 import { parseYamlLines, type LineOf } from "./parse-yaml.js";
@@ -36,10 +36,11 @@ export async function builtInNames(): Promise<string[]> {
  * extension of YAML or JSON is a file, any other a name.
  * @throws TrommelError `invalid-argument` for an unknown name or variant (listing those that are), or a file that is not
  *   there or no recipe
+ * @param folder where a relative path starts
  */
-export async function readRecipeText(reference: string): Promise<RecipeText> {
+export async function readRecipeText(reference: string, folder = process.cwd()): Promise<RecipeText> {
   const { source, variant, isFile } = splitReference(reference);
-  const file = isFile ? source : await builtInFile(source);
+  const file = isFile ? resolve(folder, source) : await builtInFile(source);
   let text: string;
   let value: unknown;
   let lineOf: LineOf;

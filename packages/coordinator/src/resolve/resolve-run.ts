@@ -129,6 +129,8 @@ export async function resolveScoring(options: {
   readonly store: ObjectStore;
   readonly source: string;
   readonly model: string;
+  /** Where the relative path of a model starts. @default the process's own folder */
+  readonly folder?: string;
   readonly output: string;
   /** Labels per row; by default five, or all where there are fewer. */
   readonly topK: number | undefined;
@@ -136,7 +138,7 @@ export async function resolveScoring(options: {
   readonly formats: readonly ScoreFormat[] | undefined;
   readonly shardSize: number;
 }): Promise<Resolved<ScoringConfig>> {
-  const bundle = await resolveBundle(options.store, options.model);
+  const bundle = await resolveBundle(options.store, options.model, options.folder);
   const core = {
     source: resolveLocation(options.source),
     output: resolveLocation(options.output),
@@ -191,8 +193,15 @@ export interface ResolvedBundle {
   readonly formats: readonly ScoreFormat[];
 }
 
-/** A model by run id or by the location of a bundle's folder. */
-export async function resolveBundle(store: ObjectStore, model: string): Promise<ResolvedBundle> {
+/**
+ * A model by run id or by the location of a bundle's folder.
+ * @param folder where a relative path starts. @default the process's own
+ */
+export async function resolveBundle(
+  store: ObjectStore,
+  model: string,
+  folder?: string,
+): Promise<ResolvedBundle> {
   const isId = /^[a-z0-9][a-z0-9._-]{0,62}$/.test(model);
   if (isId && (await store.head(runKeys(model).config)) !== undefined) {
     const location = `${store.url.replace(/\/$/, "")}/${runKeys(model).bundle}`;
@@ -201,7 +210,7 @@ export async function resolveBundle(store: ObjectStore, model: string): Promise<
   const what = isId
     ? `there is no run ${model} in ${store.url}, and no bundle at that path`
     : "no bundle is there";
-  return readBundle(resolveLocation(model), what);
+  return readBundle(resolveLocation(model, folder), what);
 }
 
 async function readBundle(location: string, ifAbsent: string): Promise<ResolvedBundle> {

@@ -11,6 +11,7 @@ import type { LocalCluster } from "../cluster/local-cluster.js";
 import { interruptedBy } from "./interrupt.js";
 import { Outage } from "./outage.js";
 import { openDisplay } from "./progress-display.js";
+import type { Terminal } from "./terminal.js";
 import type { JobProducer } from "@trommel/coordinator/run-control/job-producer";
 import {
   readStatus,
@@ -26,6 +27,7 @@ const requeuesAtMost = 20;
 const lookTimeoutMs = 60_000;
 
 export interface FollowOptions {
+  readonly terminal: Terminal;
   readonly store: ObjectStore;
   readonly subject: Subject;
   readonly producer: JobProducer;
@@ -41,9 +43,9 @@ export interface FollowOptions {
  * @throws TrommelError the run's own error, `cancelled`, or `unavailable` where Redis has lost the run for good
  */
 export async function follow(options: FollowOptions): Promise<RunResult> {
-  const { store, subject, producer, cluster, signal } = options;
-  const display = openDisplay();
-  const say = (line: string): void => void process.stderr.write(`trommel: ${subject.id}: ${line}\n`);
+  const { terminal, store, subject, producer, cluster, signal } = options;
+  const display = openDisplay(terminal.io.stderr);
+  const say = (line: string): void => terminal.note(`${subject.id}: ${line}`);
   const outage = new Outage(say);
   const left = untilLeft(signal, () => interrupted(options));
   let requeues = 0;

@@ -1,5 +1,6 @@
 import { MultiBar, type SingleBar } from "cli-progress";
 import type { StageProgress } from "@trommel/common";
+import type { Output } from "./terminal.js";
 import { printable } from "@trommel/common/printable";
 import type { RunStatus } from "@trommel/coordinator/run-control/run-state";
 
@@ -13,8 +14,8 @@ export interface ProgressDisplay {
 }
 
 /** Bars on a terminal, lines elsewhere. */
-export function openDisplay(): ProgressDisplay {
-  return process.stderr.isTTY ? new Bars() : new Lines();
+export function openDisplay(stderr: Output): ProgressDisplay {
+  return stderr.isTTY === true ? new Bars(stderr) : new Lines(stderr);
 }
 
 /** What a stage counts: images where it works on images, else its own units. */
@@ -24,18 +25,22 @@ function counts(stage: StageProgress): { done: number; total: number; unit: stri
 }
 
 class Bars implements ProgressDisplay {
-  readonly #multi = new MultiBar(
-    {
-      format: "{stage} {bar} {value}/{total} {unit} | {rate}/s | {left} | {note}",
-      barsize: 30,
-      hideCursor: true,
-      stream: process.stderr,
-      emptyOnZero: true,
-      forceRedraw: true,
-    },
-    { format: "", barCompleteChar: "█", barIncompleteChar: "░" },
-  );
+  readonly #multi: MultiBar;
   readonly #bars = new Map<string, { bar: SingleBar; startedAt: number; startValue: number }>();
+
+  constructor(stream: Output) {
+    this.#multi = new MultiBar(
+      {
+        format: "{stage} {bar} {value}/{total} {unit} | {rate}/s | {left} | {note}",
+        barsize: 30,
+        hideCursor: true,
+        stream,
+        emptyOnZero: true,
+        forceRedraw: true,
+      },
+      { format: "", barCompleteChar: "█", barIncompleteChar: "░" },
+    );
+  }
 
   show(status: RunStatus): void {
     for (const stage of status.stages) {
@@ -62,8 +67,13 @@ class Bars implements ProgressDisplay {
 }
 
 class Lines implements ProgressDisplay {
+  readonly #stderr: Output;
   #shownAt = -Infinity;
   #shown = "";
+
+  constructor(stderr: Output) {
+    this.#stderr = stderr;
+  }
 
   show(status: RunStatus): void {
     const now = performance.now();
@@ -77,7 +87,7 @@ class Lines implements ProgressDisplay {
         return `${stage.stage} ${done}/${total} ${unit}`;
       })
       .join(", ");
-    if (text !== "") process.stderr.write(`${text}\n`);
+    if (text !== "") this.#stderr.write(`${text}\n`);
     this.#shown = key;
     this.#shownAt = now;
   }

@@ -150,11 +150,12 @@ function collect(value: string, previous: readonly string[]): string[] {
 
 /**
  * The recipe of a command: the one that `--recipe` names, with the flags laid over it.
+ * @param folder where a recipe's relative path starts. @default the process's own
  * @throws TrommelError `invalid-argument`
  */
-export async function readRecipe(flags: Readonly<Record<string, unknown>>): Promise<Recipe> {
+export async function readRecipe(flags: Readonly<Record<string, unknown>>, folder?: string): Promise<Recipe> {
   const reference = flags["recipe"];
-  const named = typeof reference === "string" ? await readRecipeText(reference) : undefined;
+  const named = typeof reference === "string" ? await readRecipeText(reference, folder) : undefined;
   const written: WrittenRecipe = named === undefined ? {} : structuredClone(named.written);
   for (const { path, value } of assignmentsOf(flags)) setField(written, path, value);
   if (written["backbones"] === undefined) {

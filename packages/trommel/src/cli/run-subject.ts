@@ -5,11 +5,8 @@ import { forgetCluster, noteCluster } from "@trommel/coordinator/run-control/clu
 import { readResultOrFault, readStatus, startAttempt } from "@trommel/coordinator/run-control/run-state";
 import { describeScores } from "./describe-scores.js";
 import { follow } from "./follow.js";
-import { interruptSignal } from "./interrupt.js";
 import type { ClusterFlags, Session } from "./session.js";
-
-/** Of a command that came to its end without one readable file. */
-const nothingReadExitCode = 3;
+import { exitCodes } from "./terminal.js";
 
 /** A store that does not answer keeps no command from ending. */
 const noteTimeoutMs = 5_000;
@@ -52,7 +49,7 @@ export async function runSubject(
       "failed to leave the run to itself (--no-follow): without a Redis the command is the cluster, and ends with it. Give --redis, or leave --no-follow out",
     );
   }
-  const interrupt = interruptSignal();
+  const interrupt = session.terminal.interrupts();
   if (session.redisUrl === undefined && (await joinEmbedded(session, subject, interrupt))) return;
   // Beneath the cluster on the stack: said when nothing can be done any more that would make it untrue.
   let ended: TrommelError | undefined;
@@ -70,13 +67,21 @@ export async function runSubject(
   };
   if (status.phase !== "running") await queue(status);
   session.log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
-  if (cluster === undefined && !(flags.follow ?? process.stderr.isTTY)) {
+  if (cluster === undefined && !(flags.follow ?? session.terminal.io.stderr.isTTY ?? false)) {
     session.say(`queued ${subject.id}; 'trommel status ${subject.id} --follow' watches it`);
     session.result({ id: subject.id, kind: subject.kind, phase: "running" });
     return;
   }
   const { store } = session;
-  const following = follow({ store, subject, producer, cluster, requeue: queue, signal: interrupt });
+  const following = follow({
+    terminal: session.terminal,
+    store,
+    subject,
+    producer,
+    cluster,
+    requeue: queue,
+    signal: interrupt,
+  });
   const result = await following.catch((thrown: unknown) => {
     // Without this command's cluster nobody works on it any more; another cluster goes on.
     if (cluster !== undefined) ended = toTrommelError(thrown);
@@ -89,8 +94,8 @@ export async function runSubject(
 /** A scoring of which no file could be read is complete and balances; a script must not take it for scores. */
 function tellNothingRead(session: Session, { ledger }: RunResult): void {
   if (ledger.ok > 0) return;
-  process.exitCode = nothingReadExitCode;
-  session.say(`none of the ${ledger.listed} files could be read (exit code ${nothingReadExitCode})`);
+  session.terminal.exitCode = exitCodes.nothingRead;
+  session.say(`none of the ${ledger.listed} files could be read (exit code ${exitCodes.nothingRead})`);
 }
 
 /** Keeps in the store why a run stopped; where it failed, the worker that noticed has done so. A cancelled one has its mark. */
@@ -116,7 +121,11 @@ async function joinEmbedded(session: Session, subject: Subject, signal: AbortSig
   const producer = await session.producerOf(subject);
   if (producer === undefined) return false;
   session.say(`${subject.id} is being worked on by another command; following it`);
-  showResult(session, subject, await follow({ store: session.store, subject, producer, signal }));
+  showResult(
+    session,
+    subject,
+    await follow({ terminal: session.terminal, store: session.store, subject, producer, signal }),
+  );
   return true;
 }
 

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import {
   checkRedis,
   openStore,
@@ -10,13 +11,14 @@ import {
   type ObjectStore,
   type WorkerCommands,
 } from "@trommel/common";
-import { printable, printableArguments } from "@trommel/common/printable";
+import { printableArguments } from "@trommel/common/printable";
 import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
-import pretty from "pino-pretty";
+import { prettyFactory } from "pino-pretty";
 import { startLocalCluster, type LocalCluster } from "../cluster/local-cluster.js";
 import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
 import { findCluster } from "@trommel/coordinator/run-control/cluster-note";
 import type { Subject } from "@trommel/coordinator/run-control/run-state";
+import type { Output, Terminal } from "./terminal.js";
 
 /** Flags that every command takes. */
 export interface GlobalFlags {
@@ -44,30 +46,40 @@ export interface ClusterFlags {
 
 /** What one command holds: its store, its output, and whatever it must give back. */
 export class Session {
+  readonly terminal: Terminal;
   readonly store: ObjectStore;
   readonly log: Logger;
   readonly json: boolean;
   readonly redisUrl: string | undefined;
   readonly releases = new ReleaseStack();
 
-  constructor(flags: GlobalFlags) {
-    this.json = flags.json ?? false;
-    this.log = createLogger(flags.logLevel);
+  constructor(terminal: Terminal, flags: GlobalFlags) {
+    this.terminal = terminal;
+    this.json = terminal.json;
+    this.log = createLogger(flags.logLevel, terminal.io.stderr);
     this.redisUrl = flags.redis;
-    this.store = openStore(resolveLocation(flags.store), {
+    this.store = openStore(this.locate(flags.store), {
       onNotice: (notice) => this.log.warn(notice),
     });
     this.releases.add("store", () => this.store.close());
   }
 
-  /** Words for people: stdout, or stderr where stdout is for machines. */
-  say(line: string): void {
-    (this.json ? process.stderr : process.stdout).write(`${printable(line, { lines: true })}\n`);
+  /** The absolute location of what a flag names: a relative path starts from the command's folder. */
+  locate(location: string): string {
+    return resolveLocation(location, this.terminal.io.cwd);
   }
 
-  /** The one object of `--json`. */
+  /** The absolute path of a file that a flag names. */
+  path(file: string): string {
+    return resolve(this.terminal.io.cwd, file);
+  }
+
+  say(line: string): void {
+    this.terminal.say(line);
+  }
+
   result(value: unknown): void {
-    if (this.json) process.stdout.write(`${printable(JSON.stringify(value))}\n`);
+    this.terminal.result(value);
   }
 
   /** A producer on the configured Redis, or undefined where none is configured. */
@@ -153,12 +165,11 @@ export function localWorkers(flags: ClusterFlags): { workers: number; workerFlag
   return { workers, workerFlags };
 }
 
-function createLogger(level: string): Logger {
-  const stream = process.stderr.isTTY
-    ? pretty({ destination: 2, sync: true, ignore: "pid,hostname,time" })
-    : undefined;
+function createLogger(level: string, stderr: Output): Logger {
   const options: LoggerOptions = { level, base: null, hooks: { logMethod: logPrintable } };
-  return stream === undefined ? pino(options, process.stderr) : pino(options, stream);
+  if (stderr.isTTY !== true) return pino(options, stderr);
+  const readable = prettyFactory({ ignore: "pid,hostname,time", colorize: true });
+  return pino(options, { write: (line: string) => void stderr.write(readable(line)) });
 }
 
 /** Notices name files. */

@@ -1,10 +1,10 @@
+import { resolve } from "node:path";
 import {
   backboneId,
   listBackbones,
   normalizationName,
   normalizationNamed,
   resolveBackbone,
-  resolveLocation,
   TrommelError,
   type BackboneSpec,
   type Normalization,
@@ -12,6 +12,7 @@ import {
 } from "@trommel/common";
 import { cacheFolder, readCatalogue } from "../weight-catalogue.js";
 import { loadWorkerCommands, Session, type GlobalFlags } from "../session.js";
+import { exitCodes, type Terminal } from "../terminal.js";
 
 /** What may be said of a new backbone; what is left out is the model's, the architecture's or the catalogue's. */
 type ChoiceFlags = GlobalFlags & {
@@ -29,7 +30,7 @@ type ImportFlags = ChoiceFlags & {
 };
 
 /** `trommel backbone import <source>` */
-export async function backboneImport(source: string, flags: ImportFlags): Promise<void> {
+export async function backboneImport(terminal: Terminal, source: string, flags: ImportFlags): Promise<void> {
   const name = flags.name ?? flags.arch;
   if (name === undefined) {
     throw new TrommelError(
@@ -37,12 +38,12 @@ export async function backboneImport(source: string, flags: ImportFlags): Promis
       `failed to import ${source}: the backbone needs a name. Add --name, or for a file of weights --arch <architecture>, which is then the name too`,
     );
   }
-  await bring(flags, (commands, session) =>
+  await bring(terminal, flags, (commands, session) =>
     commands.importBackbone(
       {
         ...choices(flags, session),
         name,
-        source: /^https?:\/\//i.test(source) ? source : resolveLocation(source),
+        source: /^https?:\/\//i.test(source) ? source : session.locate(source),
         ...(flags.arch === undefined ? {} : { architecture: flags.arch }),
         ...(flags.output === undefined ? {} : { output: flags.output }),
         ...(flags.sha256 === undefined ? {} : { sha256: flags.sha256 }),
@@ -54,9 +55,10 @@ export async function backboneImport(source: string, flags: ImportFlags): Promis
 
 /** `trommel backbone random` */
 export async function backboneRandom(
+  terminal: Terminal,
   flags: ChoiceFlags & { readonly arch: string; readonly seed: number },
 ): Promise<void> {
-  await bring(flags, (commands, session) =>
+  await bring(terminal, flags, (commands, session) =>
     commands.randomBackbone(
       {
         ...choices(flags, session),
@@ -71,36 +73,41 @@ export async function backboneRandom(
 
 /** `trommel backbone pull <weights>` */
 export async function backbonePull(
+  terminal: Terminal,
   weights: string,
   flags: ChoiceFlags & { readonly catalogue?: string },
 ): Promise<void> {
-  const catalogue = flags.catalogue === undefined ? undefined : await readCatalogue(flags.catalogue);
-  await bring(flags, (commands, session) =>
+  const catalogue =
+    flags.catalogue === undefined
+      ? undefined
+      : await readCatalogue(resolve(terminal.io.cwd, flags.catalogue));
+  await bring(terminal, flags, (commands, session) =>
     commands.pullBackbone(
       {
         ...choices(flags, session),
         weights,
-        cacheFolder: cacheFolder(process.env),
+        cacheFolder: cacheFolder(terminal.io.env),
         ...(flags.name === undefined ? {} : { name: flags.name }),
         ...(catalogue === undefined ? {} : { catalogue }),
       },
       (line) => session.say(line),
-      (line) => void process.stderr.write(`${line}\n`),
+      (line) => terminal.progress(line),
     ),
   );
 }
 
 /** `trommel backbone quantize <backbone>` */
 export async function backboneQuantize(
+  terminal: Terminal,
   backbone: string,
   flags: GlobalFlags & { readonly pictures: string; readonly count: number; readonly name?: string },
 ): Promise<void> {
-  await bring(flags, (commands, session) =>
+  await bring(terminal, flags, (commands, session) =>
     commands.quantizeBackbone(
       {
         storeUrl: session.store.url,
         backbone,
-        pictures: resolveLocation(flags.pictures),
+        pictures: session.locate(flags.pictures),
         count: flags.count,
         ...(flags.name === undefined ? {} : { name: flags.name }),
       },
@@ -110,13 +117,16 @@ export async function backboneQuantize(
 }
 
 /** `trommel backbone catalogue` */
-export async function backboneCatalogue(flags: GlobalFlags & { readonly catalogue?: string }): Promise<void> {
-  const session = new Session(flags);
+export async function backboneCatalogue(
+  terminal: Terminal,
+  flags: GlobalFlags & { readonly catalogue?: string },
+): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const entries =
       flags.catalogue === undefined
         ? await (await loadWorkerCommands()).listCatalogue()
-        : await readCatalogue(flags.catalogue);
+        : await readCatalogue(resolve(terminal.io.cwd, flags.catalogue));
     for (const { name, architecture, inputSize, licence, url, sha256 } of entries) {
       session.say(`${name}  ${architecture}  ${inputSize} px  ${licence}\n  ${url}\n  sha256 ${sha256}`);
     }
@@ -128,10 +138,11 @@ export async function backboneCatalogue(flags: GlobalFlags & { readonly catalogu
 
 /** Has the worker package make a backbone, and says what came of it. */
 async function bring(
+  terminal: Terminal,
   flags: GlobalFlags,
   make: (commands: WorkerCommands, session: Session) => Promise<BackboneSpec>,
 ): Promise<void> {
-  const session = new Session(flags);
+  const session = new Session(terminal, flags);
   try {
     const spec = await make(await loadWorkerCommands(), session);
     session.say(
@@ -176,8 +187,8 @@ function parseNormalization(text: string): Normalization {
 }
 
 /** `trommel backbone ls` */
-export async function backboneList(flags: GlobalFlags): Promise<void> {
-  const session = new Session(flags);
+export async function backboneList(terminal: Terminal, flags: GlobalFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const damaged: { id: string; error: ReturnType<TrommelError["toJSON"]> }[] = [];
     const specs = await listBackbones(session.store, (id, error) => {
@@ -189,7 +200,7 @@ export async function backboneList(flags: GlobalFlags): Promise<void> {
       );
     }
     for (const { id, error } of damaged) session.say(`${id}  damaged: ${error.message}`);
-    if (damaged.length > 0) process.exitCode = 1;
+    if (damaged.length > 0) session.terminal.exitCode = exitCodes.failed;
     if (specs.length + damaged.length === 0)
       session.say(`no backbone in ${session.store.url} yet; 'trommel backbone import' adds one`);
     session.result({ backbones: specs.map((spec) => ({ id: backboneId(spec), ...spec })), damaged });
@@ -199,8 +210,8 @@ export async function backboneList(flags: GlobalFlags): Promise<void> {
 }
 
 /** `trommel backbone show <name>` */
-export async function backboneShow(name: string, flags: GlobalFlags): Promise<void> {
-  const session = new Session(flags);
+export async function backboneShow(terminal: Terminal, name: string, flags: GlobalFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const spec = await resolveBackbone(session.store, name);
     session.say(JSON.stringify({ id: backboneId(spec), ...spec }, null, 2));

@@ -3,12 +3,13 @@ import { printable } from "@trommel/common/printable";
 import { readFailures, type Failures } from "@trommel/coordinator/run-control/failed-files";
 import { findSubject } from "@trommel/coordinator/run-control/run-state";
 import { Session, type GlobalFlags } from "../session.js";
+import type { Terminal } from "../terminal.js";
 
 type ErrorsFlags = GlobalFlags & { readonly reason?: readonly FailureReason[]; readonly limit: number };
 
 /** `trommel errors <run>` */
-export async function errors(id: string, flags: ErrorsFlags): Promise<void> {
-  const session = new Session(flags);
+export async function errors(terminal: Terminal, id: string, flags: ErrorsFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const subject = await findSubject(session.store, id);
     const failures = await readFailures(session.store, subject, flags.limit);

@@ -2,6 +2,7 @@ import type { Recipe } from "@trommel/common";
 import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
 import { builtInNames, readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
 import { Session, type GlobalFlags } from "../session.js";
+import type { Terminal } from "../terminal.js";
 
 interface RecipeRow {
   readonly name: string;
@@ -10,8 +11,8 @@ interface RecipeRow {
 }
 
 /** `trommel recipe ls` */
-export async function recipeList(flags: GlobalFlags): Promise<void> {
-  const session = new Session(flags);
+export async function recipeList(terminal: Terminal, flags: GlobalFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const rows: RecipeRow[] = [];
     for (const name of await builtInNames()) {
@@ -34,10 +35,10 @@ export async function recipeList(flags: GlobalFlags): Promise<void> {
 }
 
 /** `trommel recipe show <name>`: the file as it is shipped; with --json the recipe with every default filled in. */
-export async function recipeShow(reference: string, flags: GlobalFlags): Promise<void> {
-  const session = new Session(flags);
+export async function recipeShow(terminal: Terminal, reference: string, flags: GlobalFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
-    const { text, written } = await readRecipeText(reference);
+    const { text, written } = await readRecipeText(reference, terminal.io.cwd);
     const recipe = parseRecipe(written, `the recipe ${reference}`);
     if (session.json) session.result(recipe);
     else session.say(text.trimEnd());

@@ -17,6 +17,7 @@ import {
 import { findSubject, type Subject } from "@trommel/coordinator/run-control/run-state";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
+import type { Terminal } from "../terminal.js";
 
 type RetryFlags = GlobalFlags &
   ClusterFlags &
@@ -27,8 +28,8 @@ type RetryFlags = GlobalFlags &
   };
 
 /** `trommel retry <run>` */
-export async function retry(id: string, flags: RetryFlags): Promise<void> {
-  const session = new Session(flags);
+export async function retry(terminal: Terminal, id: string, flags: RetryFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const subject = await findSubject(session.store, id);
     // In the closed list's order and each once, so that however they are asked for they are the same request.

@@ -9,13 +9,17 @@ import {
 } from "@trommel/coordinator/run-control/run-state";
 import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
 import { follow } from "../follow.js";
-import { interruptSignal } from "../interrupt.js";
 import { runSubject, showResult, type FollowFlags } from "../run-subject.js";
 import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
+import { exitCodes, type Terminal } from "../terminal.js";
 
 /** `trommel status [run]` */
-export async function status(id: string | undefined, flags: GlobalFlags & FollowFlags): Promise<void> {
-  const session = new Session(flags);
+export async function status(
+  terminal: Terminal,
+  id: string | undefined,
+  flags: GlobalFlags & FollowFlags,
+): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     if (id === undefined) await listAll(session);
     else await showOne(session, await findSubject(session.store, id), flags.follow ?? false);
@@ -34,7 +38,7 @@ async function listAll(session: Session): Promise<void> {
       if (!(thrown instanceof TrommelError) || thrown.code !== "corrupt") throw thrown;
       const { code } = thrown;
       rows.push({ kind, id, phase: "damaged", error: { code, message: thrown.message, stage: "" } });
-      process.exitCode = 1;
+      session.terminal.exitCode = exitCodes.failed;
     }
   }
   for (const row of rows) session.say(row.phase === "damaged" ? describeDamaged(row) : describe(row));
@@ -46,7 +50,13 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
   const producer = await session.producerOf(subject);
   const now = await readStatus(session.store, subject, producer);
   if (following && now.phase === "running" && producer !== undefined) {
-    const result = await follow({ store: session.store, subject, producer, signal: interruptSignal() });
+    const result = await follow({
+      terminal: session.terminal,
+      store: session.store,
+      subject,
+      producer,
+      signal: session.terminal.interrupts(),
+    });
     showResult(session, subject, result);
     return;
   }
@@ -90,8 +100,8 @@ function describe(row: RunStatus): string {
 }
 
 /** `trommel cancel <run>` */
-export async function cancel(id: string, flags: GlobalFlags): Promise<void> {
-  const session = new Session(flags);
+export async function cancel(terminal: Terminal, id: string, flags: GlobalFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const subject = await findSubject(session.store, id);
     const producer = await session.producerOf(subject);
@@ -108,8 +118,12 @@ export async function cancel(id: string, flags: GlobalFlags): Promise<void> {
 }
 
 /** `trommel resume <run>` */
-export async function resume(id: string, flags: GlobalFlags & ClusterFlags & FollowFlags): Promise<void> {
-  const session = new Session(flags);
+export async function resume(
+  terminal: Terminal,
+  id: string,
+  flags: GlobalFlags & ClusterFlags & FollowFlags,
+): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     await runSubject(session, await findSubject(session.store, id), flags);
   } finally {

@@ -10,6 +10,7 @@ import { printable } from "@trommel/common/printable";
 import { resolveScoring, resolveBundle } from "@trommel/coordinator/resolve/resolve-run";
 import { runSubject, type FollowFlags } from "../run-subject.js";
 import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
+import { exitCodes, type Terminal } from "../terminal.js";
 
 type ScoreFlags = GlobalFlags &
   ClusterFlags &
@@ -22,14 +23,15 @@ type ScoreFlags = GlobalFlags &
   };
 
 /** `trommel score <prefix> --model … --output …` */
-export async function score(prefix: string, flags: ScoreFlags): Promise<void> {
-  const session = new Session(flags);
+export async function score(terminal: Terminal, prefix: string, flags: ScoreFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const { config, claim } = await resolveScoring({
       store: session.store,
-      source: prefix,
+      source: session.locate(prefix),
       model: flags.model,
-      output: flags.output,
+      folder: terminal.io.cwd,
+      output: session.locate(flags.output),
       topK: flags.top,
       formats: flags.format,
       shardSize: flags.shardSize,
@@ -50,8 +52,8 @@ type PredictFlags = GlobalFlags & {
 };
 
 /** `trommel predict <files…> --model …` */
-export async function predict(files: string[], flags: PredictFlags): Promise<void> {
-  const session = new Session(flags);
+export async function predict(terminal: Terminal, files: string[], flags: PredictFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     if (flags.engine === "tfjs") {
       throw new TrommelError(
@@ -65,18 +67,19 @@ export async function predict(files: string[], flags: PredictFlags): Promise<voi
         `failed to predict with --json and --format ${flags.format}: the one prints an object, the other a line per file. Leave one of them out`,
       );
     }
-    const bundle = await resolveBundle(session.store, flags.model);
+    const bundle = await resolveBundle(session.store, flags.model, terminal.io.cwd);
     const commands = await loadWorkerCommands();
-    const rows = await commands.predict({
+    const predicted = await commands.predict({
       bundle: bundle.location,
-      files,
+      files: files.map((file) => session.path(file)),
       device: flags.device ?? "cpu",
       threads: flags.threads ?? availableParallelism(),
       ...(flags.top === undefined ? {} : { topK: flags.top }),
     });
+    const rows = predicted.map((row, i) => ({ ...row, key: files[i] ?? row.key }));
     for (const row of rows) showRow(session, row, flags.format);
     session.result({ model: bundle.location, rows });
-    if (rows.some((row) => "error" in row)) process.exitCode = 1;
+    if (rows.some((row) => "error" in row)) session.terminal.exitCode = exitCodes.failed;
   } finally {
     await session.close();
   }
@@ -86,7 +89,7 @@ function showRow(session: Session, row: PredictedRow, format: "result" | undefin
   if ("error" in row) {
     const line = printable(`${row.key}: failed: ${row.error.reason} (${row.error.detail})`);
     // Lines for machines stay alone on stdout.
-    if (format === "result") process.stderr.write(`${line}\n`);
+    if (format === "result") session.terminal.progress(line);
     else session.say(line);
   } else if (format === "result") {
     session.say(JSON.stringify({ result: row.label, key: row.key }));

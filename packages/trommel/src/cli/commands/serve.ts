@@ -13,7 +13,6 @@ import {
 import { startLocalCluster } from "../../cluster/local-cluster.js";
 import { startCoordinator } from "@trommel/coordinator/coordinator";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";
-import { interruptSignal } from "../interrupt.js";
 import {
   loadWorkerCommands,
   localWorkers,
@@ -21,15 +20,17 @@ import {
   type ClusterFlags,
   type GlobalFlags,
 } from "../session.js";
+import type { Terminal } from "../terminal.js";
 
 /** `trommel coordinator` */
 export async function coordinator(
+  terminal: Terminal,
   flags: GlobalFlags & { readonly outstandingShards: number },
 ): Promise<void> {
-  const session = new Session(flags);
+  const session = new Session(terminal, flags);
   try {
     const redisUrl = requireRedis(flags, "coordinator");
-    const interrupt = interruptSignal();
+    const interrupt = session.terminal.interrupts();
     const say = (line: string): void => session.log.warn(line);
     if (!(await awaitRedis(redisUrl, { signal: interrupt, say }))) return;
     const running = await startCoordinator({
@@ -61,11 +62,11 @@ type WorkerFlags = GlobalFlags & {
 };
 
 /** `trommel worker`; the worker package takes over this process. */
-export async function worker(flags: WorkerFlags): Promise<void> {
+export async function worker(terminal: Terminal, flags: WorkerFlags): Promise<void> {
   const told = new AbortController();
   const early = (): void => told.abort();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, early);
-  const session = new Session(flags);
+  const session = new Session(terminal, flags);
   const { log } = session;
   const storeUrl = session.store.url;
   await session.close();
@@ -76,7 +77,7 @@ export async function worker(flags: WorkerFlags): Promise<void> {
   const commands = await loadWorkerCommands();
   // It holds nothing yet. From its first line on the worker listens to the signals itself.
   if (told.signal.aborted) return;
-  process.exitCode = await commands.runWorker({
+  terminal.exitCode = await commands.runWorker({
     redisUrl,
     storeUrl,
     concurrency: flags.concurrency,
@@ -105,16 +106,19 @@ function requireRedis(flags: GlobalFlags, command: string): string {
 const checkMs = 500;
 
 /** `trommel up` */
-export async function up(flags: GlobalFlags & ClusterFlags & { readonly port: number }): Promise<void> {
+export async function up(
+  terminal: Terminal,
+  flags: GlobalFlags & ClusterFlags & { readonly port: number },
+): Promise<void> {
   if (flags.redis !== undefined) {
     throw new TrommelError(
       "invalid-argument",
       "failed to start a local cluster: it brings its own Redis, and one is given. Leave out --redis and TROMMEL_REDIS_URL, or start 'trommel coordinator' and 'trommel worker' on that Redis",
     );
   }
-  const session = new Session(flags);
+  const session = new Session(terminal, flags);
   try {
-    const interrupt = interruptSignal();
+    const interrupt = session.terminal.interrupts();
     const { workers, workerFlags } = localWorkers(flags);
     const cluster = await startLocalCluster({
       store: session.store,

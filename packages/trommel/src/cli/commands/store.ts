@@ -5,6 +5,7 @@ import { checkDependents, countRun, removeRun } from "@trommel/coordinator/store
 import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
 import { findSubject, readStatus } from "@trommel/coordinator/run-control/run-state";
 import { Session, type GlobalFlags } from "../session.js";
+import type { Terminal } from "../terminal.js";
 
 type CollectFlags = GlobalFlags & {
   readonly yes?: boolean;
@@ -14,8 +15,8 @@ type CollectFlags = GlobalFlags & {
 };
 
 /** `trommel store gc` */
-export async function storeGc(flags: CollectFlags): Promise<void> {
-  const session = new Session(flags);
+export async function storeGc(terminal: Terminal, flags: CollectFlags): Promise<void> {
+  const session = new Session(terminal, flags);
   try {
     const collect = (remove: boolean): ReturnType<typeof collectGarbage> =>
       collectGarbage({
@@ -43,10 +44,11 @@ export async function storeGc(flags: CollectFlags): Promise<void> {
 
 /** `trommel store remove <run>` */
 export async function storeRemove(
+  terminal: Terminal,
   id: string,
   flags: GlobalFlags & { readonly yes?: boolean },
 ): Promise<void> {
-  const session = new Session(flags);
+  const session = new Session(terminal, flags);
   try {
     const { store } = session;
     const run =

@@ -1,31 +1,32 @@
 import { Option, type Command } from "commander";
 import { backboneOptionsAtMost } from "@trommel/common";
 import { globals, loaded, upTo, wholeNumber } from "./shared-flags.js";
+import type { Terminal } from "../terminal.js";
 
-export function addBackboneCommands(program: Command): void {
+export function addBackboneCommands(program: Command, terminal: Terminal): void {
   const backbone = program.command("backbone").description("bring in and look at frozen networks");
-  choiceFlags(globals(backbone.command("import <source>")))
+  choiceFlags(globals(backbone.command("import <source>"), terminal))
     .description(
       "import a Keras-layers model.json, an ONNX encoder, or Keras weights (.h5, safetensors) with --arch; by path, s3:// or https://",
     )
     .option("--arch <architecture>", "architecture of the zoo that a file of weights is for")
     .option("--output <layer>", "layer or tensor whose value is the embedding")
     .option("--sha256 <hex>", "what the file must hash to; required for https://")
-    .action(loaded(async () => (await import("../commands/backbone.js")).backboneImport));
-  choiceFlags(globals(backbone.command("pull <weights>")))
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneImport));
+  choiceFlags(globals(backbone.command("pull <weights>"), terminal))
     .description("download public weights by their name in the catalogue, verify and import them")
     .option("--catalogue <file>", "a YAML or JSON catalogue instead of the built-in one")
-    .action(loaded(async () => (await import("../commands/backbone.js")).backbonePull));
-  globals(backbone.command("catalogue"))
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backbonePull));
+  globals(backbone.command("catalogue"), terminal)
     .description("list the public weights that 'pull' knows")
     .option("--catalogue <file>", "a YAML or JSON catalogue instead of the built-in one")
-    .action(loaded(async () => (await import("../commands/backbone.js")).backboneCatalogue));
-  choiceFlags(globals(backbone.command("random")))
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneCatalogue));
+  choiceFlags(globals(backbone.command("random"), terminal))
     .description("make a backbone with random weights, to try a recipe without its own")
     .requiredOption("--arch <architecture>", "architecture of the zoo")
     .option("--seed <number>", "seed of the weights", wholeNumber, 0)
-    .action(loaded(async () => (await import("../commands/backbone.js")).backboneRandom));
-  globals(backbone.command("quantize <backbone>"))
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneRandom));
+  globals(backbone.command("quantize <backbone>"), terminal)
     .description(
       "make an int8 copy of a convolutional backbone, two to three times as fast on CPUs with VNNI",
     )
@@ -35,13 +36,13 @@ export function addBackboneCommands(program: Command): void {
     )
     .option("--count <pictures>", "how many of them", upTo(backboneOptionsAtMost.pictures), 64)
     .option("--name <name>", "name of the copy (default: the backbone's with -int8)")
-    .action(loaded(async () => (await import("../commands/backbone.js")).backboneQuantize));
-  globals(backbone.command("ls"))
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneQuantize));
+  globals(backbone.command("ls"), terminal)
     .description("list the store's backbones")
-    .action(loaded(async () => (await import("../commands/backbone.js")).backboneList));
-  globals(backbone.command("show <name>"))
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneList));
+  globals(backbone.command("show <name>"), terminal)
     .description("show one backbone's spec")
-    .action(loaded(async () => (await import("../commands/backbone.js")).backboneShow));
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneShow));
 }
 
 /** What may be said of every new backbone. */

@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { globals, loaded } from "./shared-flags.js";
+import type { Terminal } from "../terminal.js";
 
-export function addRecipeCommands(program: Command): void {
+export function addRecipeCommands(program: Command, terminal: Terminal): void {
   const recipe = program.command("recipe").description("look at the built-in recipes");
-  globals(recipe.command("ls"))
+  globals(recipe.command("ls"), terminal)
     .description("list them with their variants and backbones")
-    .action(loaded(async () => (await import("../commands/recipe.js")).recipeList));
-  globals(recipe.command("show <name>"))
+    .action(loaded(terminal, async () => (await import("../commands/recipe.js")).recipeList));
+  globals(recipe.command("show <name>"), terminal)
     .description("print one as it is shipped; with --json, with every default filled in")
-    .action(loaded(async () => (await import("../commands/recipe.js")).recipeShow));
+    .action(loaded(terminal, async () => (await import("../commands/recipe.js")).recipeShow));
 }

@@ -2,9 +2,10 @@ import { Option, type Command } from "commander";
 import { workerOptionsAtMost, workerQueues } from "@trommel/common";
 import { defaultOutstandingShards } from "@trommel/coordinator/outstanding-shards";
 import { clusterFlags, globals, loaded, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
+import type { Terminal } from "../terminal.js";
 
-export function addServers(program: Command): void {
-  globals(program.command("coordinator"), "info")
+export function addServers(program: Command, terminal: Terminal): void {
+  globals(program.command("coordinator"), terminal, "info")
     .description("serve the plan queue: prefixes to shards to jobs")
     .option(
       "--outstanding-shards <shards>",
@@ -12,8 +13,8 @@ export function addServers(program: Command): void {
       positiveInteger,
       defaultOutstandingShards,
     )
-    .action(loaded(async () => (await import("../commands/serve.js")).coordinator));
-  workerFlags(globals(program.command("worker"), "info"))
+    .action(loaded(terminal, async () => (await import("../commands/serve.js")).coordinator));
+  workerFlags(globals(program.command("worker"), terminal, "info"))
     .description("serve the work queues")
     .option("--concurrency <shards>", "shards in flight", upTo(workerOptionsAtMost.concurrency), 2)
     .addOption(
@@ -26,9 +27,9 @@ export function addServers(program: Command): void {
       100,
     )
     .addOption(new Option("--embedded").hideHelp())
-    .action(loaded(async () => (await import("../commands/serve.js")).worker));
-  clusterFlags(globals(program.command("up"), "info"))
+    .action(loaded(terminal, async () => (await import("../commands/serve.js")).worker));
+  clusterFlags(globals(program.command("up"), terminal, "info"))
     .description("run a local cluster until interrupted: Redis, a coordinator and workers")
     .option("--port <port>", "loopback port of its Redis", upTo(65_535), 6390)
-    .action(loaded(async () => (await import("../commands/serve.js")).up));
+    .action(loaded(terminal, async () => (await import("../commands/serve.js")).up));
 }

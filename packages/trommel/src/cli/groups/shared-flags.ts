@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
+import type { Terminal } from "../terminal.js";
 import { devices, engines, inFlightDefaults, workerOptionsAtMost as atMost } from "@trommel/common";
 
 /** Flags that several commands share, declared once. */
@@ -9,17 +10,21 @@ const workersAtMost = 64;
 const logLevels = ["debug", "info", "warn", "error", "silent"];
 
 /** Flags of every command. */
-export function globals(command: Command, logLevel = "warn"): Command {
+export function globals(command: Command, { io }: Terminal, logLevel = "warn"): Command {
+  const { TROMMEL_STORE: store = ".trommel", TROMMEL_REDIS_URL: redis } = io.env;
   return command
     .addOption(
-      new Option("--store <location>", "folder or s3://bucket/prefix")
-        .env("TROMMEL_STORE")
-        .default(".trommel"),
+      new Option("--store <location>", "folder or s3://bucket/prefix (env: TROMMEL_STORE)").default(
+        store,
+        "TROMMEL_STORE, else .trommel",
+      ),
     )
     .addOption(
-      new Option("--redis <url>", "redis://, rediss:// or unix: (default: embedded)").env(
-        "TROMMEL_REDIS_URL",
-      ),
+      // The variable's value may hold a password, so no help shows it.
+      new Option(
+        "--redis <url>",
+        "redis://, rediss:// or unix: (env: TROMMEL_REDIS_URL; default: embedded)",
+      ).default(redis, "TROMMEL_REDIS_URL"),
     )
     .option("--json", "print one JSON object to stdout and all else to stderr")
     .addOption(new Option("--log-level <level>", "what goes to stderr").choices(logLevels).default(logLevel));
@@ -76,9 +81,10 @@ export function followFlags(command: Command): Command {
 
 /** What a command does, loaded when it is given: --help and what the command line refuses need not wait for it. */
 export function loaded<Arguments extends unknown[]>(
-  load: () => Promise<(...given: Arguments) => Promise<void>>,
+  terminal: Terminal,
+  load: () => Promise<(terminal: Terminal, ...given: Arguments) => Promise<void>>,
 ): (...given: Arguments) => Promise<void> {
-  return async (...given) => (await load())(...given);
+  return async (...given) => (await load())(terminal, ...given);
 }
 
 export function positiveInteger(text: string): number {

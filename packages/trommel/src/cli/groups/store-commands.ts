@@ -1,9 +1,10 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { globals, loaded } from "./shared-flags.js";
+import type { Terminal } from "../terminal.js";
 
-export function addStoreCommands(program: Command): void {
+export function addStoreCommands(program: Command, terminal: Terminal): void {
   const store = program.command("store").description("see what a store holds in vain, and remove it");
-  globals(store.command("gc"))
+  globals(store.command("gc"), terminal)
     .description(
       "say what no run refers to: feature shards, half-written artefacts, what is left of runs; with --yes, remove it",
     )
@@ -14,11 +15,11 @@ export function addStoreCommands(program: Command): void {
         .default(age("24h"), "24h"),
     )
     .option("--backbones", "also backbones that no run uses, imported by hand or not")
-    .action(loaded(async () => (await import("../commands/store.js")).storeGc));
-  globals(store.command("remove <run>"))
+    .action(loaded(terminal, async () => (await import("../commands/store.js")).storeGc));
+  globals(store.command("remove <run>"), terminal)
     .description("say what a run or scoring takes in the store; with --yes, remove it")
     .option("--yes", "remove it")
-    .action(loaded(async () => (await import("../commands/store.js")).storeRemove));
+    .action(loaded(terminal, async () => (await import("../commands/store.js")).storeRemove));
 }
 
 /** In milliseconds. */

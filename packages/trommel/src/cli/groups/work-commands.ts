@@ -11,22 +11,23 @@ import {
   positiveInteger,
   upTo,
 } from "./shared-flags.js";
+import type { Terminal } from "../terminal.js";
 
-export function addTrain(program: Command): void {
+export function addTrain(program: Command, terminal: Terminal): void {
   const command = program
     .command("train [prefix]")
     .description("train a classifier on a prefix of labelled pictures (default: the recipe's variable)");
-  followFlags(clusterFlags(addRecipeFlags(globals(command))))
+  followFlags(clusterFlags(addRecipeFlags(globals(command, terminal))))
     .option("--run <id>", "id of the run (default: from what it is)")
     .option(
       "--output <location>",
       "where the bundle is copied to, besides the store (default: the recipe's variable)",
     )
-    .action(loaded(async () => (await import("../commands/train.js")).train));
+    .action(loaded(terminal, async () => (await import("../commands/train.js")).train));
 }
 
-export function addScore(program: Command): void {
-  followFlags(clusterFlags(globals(program.command("score <prefix>"))))
+export function addScore(program: Command, terminal: Terminal): void {
+  followFlags(clusterFlags(globals(program.command("score <prefix>"), terminal)))
     .description("score every picture under a prefix")
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
     .requiredOption("--output <prefix>", "where the scores go")
@@ -42,15 +43,15 @@ export function addScore(program: Command): void {
       upTo(imagesPerShardAtMost, " go into a shard"),
       256,
     )
-    .action(loaded(async () => (await import("../commands/score.js")).score));
-  deviceFlags(globals(program.command("predict <files...>")))
+    .action(loaded(terminal, async () => (await import("../commands/score.js")).score));
+  deviceFlags(globals(program.command("predict <files...>"), terminal))
     .description("classify a few files, without a queue")
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
     .addOption(
       new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
     )
-    .action(loaded(async () => (await import("../commands/score.js")).predict));
+    .action(loaded(terminal, async () => (await import("../commands/score.js")).predict));
 }
 
 /** Of a list by commas, added to what the flag said before. */
