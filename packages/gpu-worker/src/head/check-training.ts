@@ -17,12 +17,12 @@ export function checkRows({ train, validation, heldBack, classCount, training }:
   if (train.labels.length === 0 || validation.labels.length === 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to train the head: ${train.labels.length} training and ${validation.labels.length} validation rows, ` +
-        "each needs at least one. Give more readable images, or another validation fraction.",
+      `cannot train the head: ${train.labels.length} training and ${validation.labels.length} validation rows, ` +
+        "each needs at least one. Give more readable images, or another validation fraction",
     );
   }
   if (training.refit && heldBack === undefined) {
-    throw new TrommelError("internal", "failed to refit the head: the rows held back are not given.");
+    throw new TrommelError("internal", "cannot refit the head: the validation rows are missing");
   }
   const featureCount = train.features.length / train.labels.length;
   let fits = Number.isInteger(featureCount) && featureCount > 0;
@@ -33,17 +33,17 @@ export function checkRows({ train, validation, heldBack, classCount, training }:
   if (fits) return featureCount;
   throw new TrommelError(
     "internal",
-    `failed to train the head: ${train.features.length} values of ${train.labels.length} training rows, ` +
+    `cannot train the head: ${train.features.length} values of ${train.labels.length} training rows, ` +
       `${validation.features.length} of ${validation.labels.length} validation rows, ` +
-      `${heldBack?.features.length ?? 0} of ${heldBack?.labels.length ?? 0} rows held back and ` +
-      `${classCount} classes do not fit together.`,
+      `${heldBack?.features.length ?? 0} of ${heldBack?.labels.length ?? 0} more validation rows and ` +
+      `${classCount} classes do not fit together`,
   );
 }
 
 /** @throws TrommelError `cancelled` */
 export function checkSignal(signal: AbortSignal | undefined, when: string): void {
   if (signal?.aborted !== true) return;
-  throw new TrommelError("cancelled", `failed to train the head: cancelled ${when}.`, {
+  throw new TrommelError("cancelled", `cannot train the head: cancelled ${when}`, {
     cause: signal.reason,
   });
 }
@@ -56,7 +56,7 @@ export function checkFinite({ epoch, learningRate, trainLoss, validationLoss }: 
   const validated = validationLoss === undefined ? "" : ` and ${validationLoss} in validation`;
   throw new TrommelError(
     "bad-dataset",
-    `failed to train the head: in epoch ${epoch} the loss is ${trainLoss} in training${validated}, at learning rate ` +
-      `${learningRate}. Lower the learning rate, or check the features for values that are not finite.`,
+    `cannot train the head: in epoch ${epoch} the loss is ${trainLoss} in training${validated}, at learning rate ` +
+      `${learningRate}. Lower the learning rate, or check the features for values that are not finite`,
   );
 }

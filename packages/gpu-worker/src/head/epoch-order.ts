@@ -1,6 +1,6 @@
 import { SeededRandom, seedFrom } from "@trommel/common";
 
-/** The rows of an epoch in the order that training meets them: from (seed, epoch) and nothing else. */
+/** The order in which training uses the rows in an epoch: from (seed, epoch) and nothing else. */
 export function epochOrder(seed: number, epoch: number, rowCount: number): Int32Array {
   const order = Int32Array.from({ length: rowCount }, (_, row) => row);
   return new SeededRandom(seedFrom(seed, "order", epoch)).shuffle(order);

@@ -16,34 +16,34 @@ export interface EpochSetting {
   readonly featureCount: number;
   readonly classCount: number;
   readonly seed: number;
-  /** With two or more, the compiled learner prepares batches on a thread beside its own. */
+  /** With two or more, the compiled learner prepares batches on a second thread. */
   readonly threads: number;
 }
 
 export interface TrainedEpoch {
-  /** Means over the epoch's batches as they were met, noise included. */
+  /** Means over the epoch's batches during training, dropout included. */
   readonly trainLoss: number;
   readonly trainAccuracy: number;
-  /** Of the last step. */
+  /** The rate of the last step. */
   readonly learningRate: number;
 }
 
 export interface ValidatedEpoch {
-  /** The smoothed one. */
+  /** With label smoothing. */
   readonly validationLoss: number;
   readonly validationAccuracy: number;
 }
 
-/** Where a learner begins: its own copies are made of the arrays. */
+/** The state in which a learner starts. It copies the arrays. */
 export interface LearnerStart {
   readonly weights: HeadWeights;
-  /** Absent at the beginning of a training. */
+  /** Absent at the start of a training. */
   readonly optimizer?: OptimizerState | undefined;
 }
 
 /**
- * A head in training. Two of them follow the same rows, noise and rates: `compiled-learner.ts` with ONNX Runtime, and
- * `tfjs-learner.ts` with TensorFlow.js, the reference. They agree to rounding, and each gives its own bytes again.
+ * A head in training. The two implementations use the same rows, noise and rates: `compiled-learner.ts` with ONNX Runtime, and
+ * `tfjs-learner.ts` with TensorFlow.js, the reference. They agree up to rounding, and each reproduces its own bytes.
  */
 export interface HeadLearner {
   /** One pass over all its rows; their order and the noise come from (seed, epoch). The last batch may be smaller. */
@@ -52,7 +52,7 @@ export interface HeadLearner {
   validate(rows: RowSet): Promise<ValidatedEpoch>;
   /** A copy of the weights as they are now. */
   snapshot(): HeadWeights;
-  /** As it is now; later epochs may write to it. */
+  /** The current state, not a copy: later epochs may write to it. */
   readonly optimizerState: OptimizerState;
   release(): Promise<void>;
 }

@@ -9,13 +9,13 @@ export class NadamMomentum {
   /** M(step) */
   #product = 1;
 
-  /** @param stepsTaken the product is of the step alone; multiplied up again it has the very bits that it had */
+  /** @param stepsTaken the product depends on the step alone, so multiplying it up again gives the same bits */
   constructor(recipe: Pick<NadamRecipe, "beta1" | "scheduleDecay">, stepsTaken: number) {
     this.#recipe = recipe;
     while (this.#step < stepsTaken) this.next();
   }
 
-  /** Shares of the next step t: (1 − μ(t)) / (1 − M(t)) of the gradient, μ(t+1) / (1 − M(t+1)) of the first moment. */
+  /** The factors of the next step t: (1 − μ(t)) / (1 − M(t)) for the gradient, μ(t+1) / (1 − M(t+1)) for the first moment. */
   next(): { readonly gradientShare: number; readonly momentShare: number } {
     this.#step += 1;
     const own = this.#momentumOf(this.#step);

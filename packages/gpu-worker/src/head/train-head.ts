@@ -24,24 +24,24 @@ import {
 export interface TrainHeadInputs {
   /** Every view of the training images; classes are 0..classCount − 1. */
   readonly train: RowSet;
-  /** The identity views of the images held back. */
+  /** The identity views of the validation images. */
   readonly validation: RowSet;
-  /** Every view of the images held back: what a refit adds to the training rows. Needed where the recipe refits. */
+  /** Every view of the validation images, which a refit adds to the training rows. Required if the recipe refits. */
   readonly heldBack?: RowSet;
   readonly classCount: number;
   readonly head: HeadRecipe;
   readonly training: TrainingRecipe;
   readonly seed: number;
   /**
-   * What computes. `tfjs`, TensorFlow.js, is the reference: the same to rounding, several times slower.
+   * `tfjs`, TensorFlow.js, is the reference: equal up to rounding, several times slower.
    * @default "onnx"
    */
   readonly engine?: "onnx" | "tfjs";
-  /** Of the processor; the bytes do not depend on them. @default 1 */
+  /** CPU threads; the bytes do not depend on them. @default 1 */
   readonly threads?: number;
-  /** Where to go on from and to save after every epoch. */
+  /** The storage to continue from and to save to after every epoch. */
   readonly checkpoints?: Checkpoints;
-  /** Looked at between epochs. */
+  /** Checked between epochs. */
   readonly signal?: AbortSignal;
   readonly onEpoch?: (record: EpochRecord) => void;
   readonly onRefitEpoch?: (record: RefitRecord, bestEpoch: number) => void;
@@ -50,7 +50,7 @@ export interface TrainHeadInputs {
 export interface TrainedHead {
   /** The head. */
   readonly weights: HeadWeights;
-  /** The kept epoch's: those that can be measured on the validation rows. The head itself where there is no refit. */
+  /** The weights of the kept epoch, which can be measured on the validation rows. Without a refit they are `weights`. */
   readonly measuredWeights: HeadWeights;
   /** From 1. */
   readonly bestEpoch: number;
@@ -60,19 +60,19 @@ export interface TrainedHead {
 }
 
 /**
- * Trains a head on projected features. The same inputs give the same bytes, whether it went on from a checkpoint or not: the
- * order of rows and the noise of an epoch come from (seed, epoch). The two engines' bytes are not each other's.
+ * Trains a head on projected features. The same inputs give the same bytes, from a checkpoint or not: the order of
+ * rows and the noise of an epoch come from (seed, epoch). The two engines give different bytes.
  *
- * As in Keras, the training figures are means over the epoch's batches as they were met, noise included, and the loss of
- * both splits is the smoothed one. The recipe's rule says which epoch's weights are kept.
+ * As in Keras, the training figures are means over the epoch's batches during training, dropout included, and the loss of
+ * both splits includes label smoothing. The recipe's rule decides which epoch's weights are kept.
  *
- * A refit begins again from the same initial weights, on training rows and rows held back together, and ends after as many
- * epochs as were kept. Its rates are the same function of the epochs gone by: the schedule spans the recipe's epochs (not the
- * kept ones) with the refit's own, larger, number of steps in each, and a plateau schedule is told the training's validation
- * losses, so that it cuts after the same epochs.
+ * A refit starts again from the same initial weights, on training and validation rows together, and ends after the kept
+ * epoch's number. Its rates are the same function of the epoch: the schedule spans the recipe's epochs (not the kept
+ * ones) with the refit's own, larger, number of steps in each, and a plateau schedule receives the training's validation
+ * losses, so that it reduces the rate after the same epochs.
  *
  * @throws TrommelError `bad-dataset` without training or validation rows or when the loss stops being finite,
- *   `cancelled` when the signal aborts, `corrupt` where a checkpoint is not of this training, `internal` when lengths or
+ *   `cancelled` when the signal aborts, `corrupt` if a checkpoint belongs to another training, `internal` when lengths or
  *   labels do not fit
  */
 export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
@@ -103,7 +103,7 @@ interface Setup {
   readonly setting: EpochSetting;
 }
 
-/** The training with a validation after each epoch. A saved state that is past it is handed on as it is. */
+/** The training with a validation after each epoch. A saved state that is past it is returned unchanged. */
 async function trainMeasured(
   setup: Setup,
   saved: TrainingState | undefined,
@@ -133,7 +133,7 @@ async function trainMeasured(
       await nextTurn();
     }
   });
-  if (best === undefined) throw new TrommelError("internal", "failed to train the head: no epoch was run.");
+  if (best === undefined) throw new TrommelError("internal", "cannot train the head: no epoch was run");
   return { best, history };
 }
 
@@ -163,17 +163,17 @@ async function refitOnAll(
   });
 }
 
-/** @param told the epochs that the schedule has seen */
+/** @param seen the epochs whose losses the schedule receives first */
 async function withLearner<T>(
   { createLearner, setting, inputs, initial }: Setup,
   rows: JoinedRows,
   from: TrainingState | undefined,
-  told: readonly EpochRecord[],
+  seen: readonly EpochRecord[],
   work: (learner: HeadLearner, schedule: Schedule) => Promise<T>,
 ): Promise<T> {
   const { optimizer, schedule: recipe, epochs } = inputs.training;
   const schedule = createSchedule(recipe, optimizer.learningRate, epochs);
-  for (const { validationLoss } of told) schedule.epochEnded(validationLoss);
+  for (const { validationLoss } of seen) schedule.epochEnded(validationLoss);
   const start = { weights: from?.weights ?? initial, optimizer: from?.optimizer };
   const learner = await createLearner(setting, start, rows);
   try {

@@ -13,29 +13,29 @@ import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec/safe
 import { checkHeadWeights } from "./model/head-model.js";
 import type { OptimizerState } from "./head-learner.js";
 
-/** An epoch of the last training on all rows: nothing is left to validate on. */
+/** An epoch of the final training on all rows, without validation. */
 export type RefitRecord = NonNullable<Metrics["refit"]>["history"][number];
 
 /**
- * Training after an epoch: all that is needed to go on to the very bytes that an undisturbed training gives. Order and
- * noise come from (seed, epoch), and the schedule is told the losses of the history again.
+ * A training after an epoch: all that is needed to continue to exactly the bytes of an undisturbed training. Order and
+ * noise come from (seed, epoch), and the schedule receives the losses of the history again.
  */
 export interface TrainingState {
   readonly weights: HeadWeights;
   readonly optimizer: OptimizerState;
-  /** The epoch to be kept so far. */
+  /** The best epoch so far, by the recipe's rule. */
   readonly best: { readonly epoch: number; readonly weights: HeadWeights };
-  /** Of the training that is measured, whole where the refit has begun. */
+  /** History of the validated training; complete once the refit has started. */
   readonly history: readonly EpochRecord[];
-  /** Of the refit; null before it. */
+  /** History of the refit; null before it starts. */
   readonly refit: readonly RefitRecord[] | null;
 }
 
-/** Where the states of a training are kept. Numbers count epochs from 1, and those of a refit on from the training's. */
+/** Storage for the states of a training. Numbers count epochs from 1; a refit continues the training's numbers. */
 export interface Checkpoints {
-  /** The last one that was saved whole. */
+  /** The last state that was saved completely. */
   load(): Promise<{ readonly name: string; readonly bytes: Uint8Array } | undefined>;
-  /** @param bestEpoch whose checkpoint must stay; other earlier ones may go */
+  /** @param bestEpoch the epoch whose checkpoint must be kept; other earlier ones may be removed */
   save(number: number, bestEpoch: number, bytes: Uint8Array): Promise<void>;
 }
 
@@ -62,9 +62,9 @@ export function encodeTrainingState(state: TrainingState): Uint8Array {
 }
 
 /**
- * The state in arrays of its own.
- * @param initial the head as it began: the order and the shapes of its weights
- * @throws TrommelError `corrupt` where the bytes are no state of that head's training
+ * Decodes a state into new arrays.
+ * @param initial the initial head: the order and the shapes of its weights
+ * @throws TrommelError `corrupt` if the bytes are not a state of that head's training
  */
 export function decodeTrainingState(
   bytes: Uint8Array,
@@ -111,6 +111,6 @@ function positive(text: string | undefined, what: string): number {
 function notAState(name: string, reason: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read the checkpoint ${name}: ${reason}. Remove the run's checkpoints, and it trains from the beginning`,
+    `cannot read the checkpoint ${name}: ${reason}. Remove the run's checkpoints to train from the start`,
   );
 }

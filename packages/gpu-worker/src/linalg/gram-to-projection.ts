@@ -3,7 +3,7 @@ import type { Eigenpairs } from "./eigen/dense-eigenpairs.js";
 import type { Matrix64, MatrixProduct } from "./matrix-product.js";
 import { topEigenpairs } from "./eigen/top-eigenpairs.js";
 
-/** How many times the rounding error of its Gram matrix an eigenvalue has, to be of the rows with hardly any doubt. */
+/** An eigenvalue this many times larger than the rounding error of its Gram matrix belongs to the rows with hardly any doubt. */
 export const leastSettled = 4;
 
 export interface SolveProjectionOptions {
@@ -19,7 +19,7 @@ export interface SolveProjectionOptions {
  *
  * Components: the smallest multiple of `step` whose squared singular values reach `energy` of the trace, but never more than
  * the numerical rank, which is the number of eigenvalues above dimension · 2⁻⁵² · trace of the Gram. Few images often have a
- * rank under one step; the projection then has exactly the rank, for any further axis would be rounding noise.
+ * rank below one step; the projection then has exactly the rank, since any further axis would be rounding noise.
  *
  * @throws TrommelError `bad-dataset` when there is no row or every row (less the mean, where centred) is zero,
  *   `corrupt` when the Gram holds a value that is not finite
@@ -45,8 +45,8 @@ export async function solveProjection(
   if (components === 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to compute the SVD: all ${gram.rowCount} rows of embeddings are ${recipe.centre ? "the same" : "zero"}. ` +
-        "Check that the images differ and that the backbone's weights are right.",
+      `cannot compute the SVD: all ${gram.rowCount} embeddings are ${recipe.centre ? "the same" : "zero"}. ` +
+        "Check that the images differ and that the backbone's weights are right",
       { context: { rows: gram.rowCount, dimension: gram.dimension } },
     );
   }
@@ -54,9 +54,9 @@ export async function solveProjection(
 }
 
 /**
- * Whether a projection keeps what that of the rows' exact Gram matrix would have kept: none of its eigenvalues could be the rounding
- * of float32 products, and none that could decided how many there are. Directions whose eigenvalues differ by no more than
- * that rounding may be mixed: they hold the same energy. Otherwise the rows have to be summed in float64.
+ * Whether a projection keeps what the projection from the exact Gram matrix would have kept: none of its eigenvalues can be
+ * rounding noise of the float32 products, and no such eigenvalue decided their number. Directions whose eigenvalues differ by
+ * no more than that rounding may be mixed, since they hold the same energy. If false, the rows must be summed in float64.
  */
 export function isSettled(
   { components, singularValues, dimension }: Projection,
@@ -75,7 +75,7 @@ interface CountInputs {
   readonly gram: Gram;
 }
 
-/** The components to keep, given the leading eigenvalues; undefined when more of them are needed to tell. */
+/** The number of components to keep, given the leading eigenvalues; undefined if that needs more of them. */
 function countComponents(values: Float64Array, inputs: CountInputs): number | undefined {
   const { recipe, total, rankFloor, gram } = inputs;
   const past = values.findIndex((value) => value <= rankFloor);
@@ -153,15 +153,15 @@ function checkGram(gram: Gram, total: number): void {
   if (gram.rowCount === 0) {
     throw new TrommelError(
       "bad-dataset",
-      "failed to compute the SVD: there is no row of embeddings. Give at least one readable image.",
+      "cannot compute the SVD: there is no embedding. Give at least one readable image",
     );
   }
   // A row that is not finite makes its own diagonal entry so, and with it the trace.
   if (!Number.isFinite(total)) {
     throw new TrommelError(
       "corrupt",
-      `failed to compute the SVD: the embeddings of ${gram.rowCount} rows hold a value that is not finite. ` +
-        "Check the backbone's weights and the feature type (f16 overflows at 65504).",
+      `cannot compute the SVD: among ${gram.rowCount} embeddings there is a value that is not finite. ` +
+        "Check the backbone's weights and the feature type (f16 overflows at 65504)",
       { context: { rows: gram.rowCount, dimension: gram.dimension } },
     );
   }

@@ -29,15 +29,15 @@ export interface ProductOptions {
 }
 
 /**
- * A product is divided by rows among threads. In float32 a part of one row has other roundings than the same row among others, so
- * every thread has to get two rows or more of the shortest product.
+ * A product is divided among threads by rows. In float32 a single row is rounded differently from the same row among others,
+ * so every thread must get at least two rows of the shortest product.
  */
 export const leastSingleRows = 128;
 const singleThreadsAtMost = leastSingleRows / 2;
 
 /**
- * Rows of a long product that are made at once: of more a thread's share leaves the cache and the page table's between one strip of
- * columns and the next, at half the speed.
+ * Rows of a long product that are computed at once. With more rows a thread's share leaves the cache and the TLB between one
+ * strip of columns and the next, which halves the speed.
  */
 const rowsAtOnce = 1024;
 
@@ -45,7 +45,7 @@ type Operand = readonly [matrix: Matrix64, transposed: boolean];
 
 /**
  * Products of float64 matrices in ONNX Runtime's double GEMM, which is what makes Gram matrices and subspace iterations
- * affordable from JavaScript. Each of the transposed forms is a graph of one node, made when it is first needed.
+ * affordable from JavaScript. Each transposed form is a graph of one node, built when it is first needed.
  * The inputs are used in place; nothing may write to them before the promise settles.
  */
 export class MatrixProduct {
@@ -56,7 +56,7 @@ export class MatrixProduct {
     if (!Number.isInteger(options.threads) || options.threads < 1) {
       throw new TrommelError(
         "invalid-argument",
-        `failed to set up matrix products: threads is ${options.threads}, legal is a whole number from 1. Set --threads.`,
+        `cannot set up matrix products: threads is ${options.threads}, legal is a whole number from 1. Set --threads`,
       );
     }
     this.#threads = options.threads;
@@ -74,13 +74,13 @@ export class MatrixProduct {
     if (innerA !== innerB || a.data.length !== a.rows * a.columns || b.data.length !== b.rows * b.columns) {
       throw new TrommelError(
         "internal",
-        `failed to multiply matrices: [${a.rows}, ${a.columns}] of ${a.data.length} values and ` +
-          `[${b.rows}, ${b.columns}] of ${b.data.length} values do not fit (transposeA ${transposeA}, transposeB ${transposeB}).`,
+        `cannot multiply matrices: [${a.rows}, ${a.columns}] of ${a.data.length} values and ` +
+          `[${b.rows}, ${b.columns}] of ${b.data.length} values do not fit (transposeA ${transposeA}, transposeB ${transposeB})`,
       );
     }
     if (rows * columns === 0) return { rows, columns, data: new Float64Array() };
-    // ONNX Runtime divides a wide product by columns among its threads, and the width of a part decides how it cuts the
-    // sums, hence the last bits. A tall one is divided by rows, which changes nothing: so a wide one is made as (BᵀAᵀ)ᵀ.
+    // ONNX Runtime divides a wide product among its threads by columns, and the width of a part decides how it splits the
+    // sums, hence the last bits. A tall one is divided by rows, which changes nothing, so a wide one is computed as (BᵀAᵀ)ᵀ.
     if (rows >= columns) return { rows, columns, data: await this.#run([a, transposeA], [b, transposeB]) };
     const data = new Float64Array(rows * columns);
     transposeInto(await this.#run([b, !transposeB], [a, !transposeA]), rows, data);
@@ -95,10 +95,10 @@ export class MatrixProduct {
 
   /**
    * sum ← sum + A·Bᵀ, in place, the product in the precision of A and B and the addition in float64. The same bytes for any
-   * number of threads; in float32 where A has at least {@link leastSingleRows} rows.
+   * number of threads; in float32 only if A has at least {@link leastSingleRows} rows.
    *
    * @param sum [a.rows, b.rows]
-   * @param a at least as tall as `b`, in pieces too: where it has 1,536 rows or more, `b` has at most 512
+   * @param a at least as tall as `b`, and so are its pieces: if it has 1,536 rows or more, `b` has at most 512
    * @throws TrommelError `internal` when the shapes do not fit
    */
   async addProduct(sum: Float64Array, a: Matrix, b: Matrix): Promise<void> {
@@ -112,8 +112,8 @@ export class MatrixProduct {
     ) {
       throw new TrommelError(
         "internal",
-        `failed to add a product of matrices: [${a.rows}, ${a.columns}] of ${element}, the transpose of ` +
-          `[${b.rows}, ${b.columns}] of ${elementOf(b)} and a sum of ${sum.length} values do not fit.`,
+        `cannot add a product of matrices: [${a.rows}, ${a.columns}] of ${element}, the transpose of ` +
+          `[${b.rows}, ${b.columns}] of ${elementOf(b)} and a sum of ${sum.length} values do not fit`,
       );
     }
     if (sum.length === 0 || a.columns === 0) return;

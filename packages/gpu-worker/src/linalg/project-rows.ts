@@ -30,14 +30,14 @@ export class RowProjector {
   /**
    * @param rows [rowCount, dimension], row-major
    * @returns [rowCount, components]
-   * @throws TrommelError `internal` when the length is another
+   * @throws TrommelError `internal` when the length does not fit
    */
   async project(rows: Float32Array, rowCount: number): Promise<Float32Array> {
     const { dimension, components } = this.#projection;
     if (rows.length !== rowCount * dimension) {
       throw new TrommelError(
         "internal",
-        `failed to project embeddings: ${rows.length} values given for ${rowCount} rows of ${dimension}.`,
+        `cannot project embeddings: ${rows.length} values given for ${rowCount} rows of ${dimension}`,
       );
     }
     const projected = new Float32Array(rowCount * components);

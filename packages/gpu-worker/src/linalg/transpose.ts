@@ -8,7 +8,7 @@ type Values = Float32Array | Float64Array;
  *
  * @param from [rows, columns], row-major
  * @param into [columns, rows]
- * @param less one number a column that is taken from each value of it, in float64. @default nothing
+ * @param less one number per column, subtracted from each of its values in float64. @default nothing
  */
 export function transposeInto(from: Values, columns: number, into: Values, less?: Float32Array): void {
   const rows = from.length / columns;

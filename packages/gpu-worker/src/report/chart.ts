@@ -1,5 +1,5 @@
 import type { EChartsOption } from "echarts";
-// One file in the place of six hundred, which take six times as long to load.
+// One file instead of six hundred, which take six times as long to load.
 import { init } from "echarts/dist/echarts.esm.min.mjs";
 import sharp from "sharp";
 import { escapeHtml } from "./html.js";

@@ -1,7 +1,7 @@
 import type { Evaluation } from "@trommel/common";
 import { chartColors, renderChart, type ChartOption } from "./chart.js";
 
-/** Counts are written into the cells up to this many classes; beyond, colour alone speaks. */
+/** Counts are written into the cells up to this many classes; above that only the colours show them. */
 const mostClassesWithCounts = 40;
 
 /** The confusion matrix as a heat map in SVG: true classes down, predicted ones across, colour by the share of the row. */
@@ -46,7 +46,7 @@ export function confusionChart(evaluation: Pick<Evaluation, "confusion" | "perCl
       emphasis: { disabled: true },
       itemStyle: { borderWidth: 0 },
     })),
-    // One for each series; it looks at the third number of a cell, the root of its share.
+    // One for each series; it uses the third number of a cell, the root of its share.
     visualMap: (["31,127,212", "212,64,44"] as const).map((tone, seriesIndex) => ({
       show: false,
       min: 0,

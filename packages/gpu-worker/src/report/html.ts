@@ -7,7 +7,7 @@ export function escapeHtml(text: string): string {
 export interface Cell {
   readonly text: string;
   readonly numeric?: boolean;
-  /** Where `text` is short for something. */
+  /** The full text if `text` is an abbreviation. */
   readonly title?: string;
 }
 

@@ -5,7 +5,7 @@ export interface ReportInputs {
   readonly manifest: BundleManifest;
   readonly metrics: Metrics;
   readonly ledger: Ledger;
-  /** In the order in which they are to be read. */
+  /** In reading order. */
   readonly misclassified?: readonly MisclassifiedExample[];
 }
 

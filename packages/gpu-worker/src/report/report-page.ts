@@ -15,7 +15,7 @@ export interface MisclassifiedExample {
   readonly key: string;
   readonly label: string;
   readonly predicted: string;
-  /** Of the predicted class. */
+  /** The probability of the predicted class. */
   readonly probability: number;
 }
 
@@ -23,9 +23,9 @@ export interface ReportPageInputs {
   readonly title: string;
   readonly facts: readonly ReportFact[];
   readonly metrics: Metrics;
-  /** The ledger's counts by name, in the order in which they are to be read. */
+  /** The ledger's counts by name, in reading order. */
   readonly ledger?: Readonly<Record<string, number>>;
-  /** In the order in which they are to be read. */
+  /** In reading order. */
   readonly misclassified?: readonly MisclassifiedExample[];
 }
 

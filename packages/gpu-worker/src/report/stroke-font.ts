@@ -1,6 +1,6 @@
 /**
- * A font of strokes for pictures that must not need the machine's fonts: where there are none, librsvg draws boxes, and
- * elsewhere other machines have other fonts. It has what the training chart says and little more.
+ * A stroke font for images that must not depend on the machine's fonts: without fonts librsvg draws boxes, and fonts differ
+ * between machines. It has the glyphs of the training chart and few more.
  *
  * A glyph is its advance and an SVG path on the baseline, y downwards, in tenths of the font size: capitals are 7 high,
  * small letters 5.
@@ -52,7 +52,7 @@ const glyphs: Readonly<Record<string, Glyph>> = {
   y: [5, "M0-5L2.1 0M4.2-5L1.6 1.2Q1.2 2 .2 2"],
 };
 
-/** What a character is drawn as that the font has not. */
+/** Drawn for a character that the font lacks. */
 const box: Glyph = [5.4, "M.4-7H4V0H.4Z"];
 
 /** Whether the font has every character of a text. */
@@ -77,6 +77,6 @@ export function strokeText(text: string): StrokedText {
     if (path !== "") placed.push({ x, path });
     x += advance + tracking;
   }
-  // The space after the last glyph is no part of the text.
+  // The space after the last glyph is not part of the text.
   return { width: Math.max(0, x - 1.2 - tracking), glyphs: placed };
 }

@@ -3,7 +3,7 @@ import { strokeText } from "./stroke-font.js";
 /** Half the height of a capital, in tenths of the font size: ECharts centres its texts on their line. */
 const halfCapital = 3.5;
 
-/** An SVG of ECharts with its texts as strokes, so that it looks alike wherever it is drawn. */
+/** An SVG of ECharts with its texts as strokes, so that it looks the same on every machine. */
 export function textToStrokes(svg: string): string {
   return svg.replaceAll(/<text ([^>]*)>([^<]*)<\/text>/g, (_, attributes: string, text: string) => {
     const attribute = (name: string) => new RegExp(`(?:^| )${name}="([^"]*)"`).exec(attributes)?.[1];

@@ -22,7 +22,7 @@ export async function trainingChartPng(curves: TrainingCurves): Promise<Uint8Arr
 }
 
 function chartOption({ history, bestEpoch, training: { schedule } }: TrainingCurves): ChartOption {
-  // A plateau divides the rate again and again, which a linear axis would press to its floor; the others end near zero.
+  // A plateau schedule divides the rate repeatedly, which a linear axis would flatten; the others end near zero.
   const byFactors = schedule.type === "plateau";
   const epochs = history.map(({ epoch }) => String(epoch));
   const panels = [

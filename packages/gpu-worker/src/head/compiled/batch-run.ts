@@ -5,8 +5,8 @@ import { factorLayers, factorShapes, type FactorLayer, type FactorPlace } from "
 import type { JoinedRows } from "../model/row-set.js";
 
 /**
- * Bytes of rows, targets and factors that one run of steps is given: so much stays in a processor's caches between being
- * written and being read, and dozens of steps share the costs of a run.
+ * Bytes of rows, targets and factors for one block of steps: small enough to stay in the processor's caches between writing
+ * and reading, large enough that dozens of steps share the overhead of one session run.
  */
 const runBytes = 4 * 2 ** 20;
 

@@ -29,9 +29,9 @@ import { groupWeights, packGroup, unpackGroup, type WeightGroup } from "./weight
 const chunkRows = 1024;
 
 /**
- * Trains with one compiled graph of forward pass, backward pass and optimiser on the CPU, wherever the backbones run: a
- * step computes so little that carrying it to a device would take longer. On one thread, for the same reason, with one
- * more that prepares batches; so the bytes do not depend on the number of threads.
+ * Trains with one compiled graph of forward pass, backward pass and optimiser. It always runs on the CPU: a step computes so
+ * little that a transfer to a device would take longer. For the same reason it uses one thread, with a second one that
+ * prepares batches, so the bytes do not depend on the number of threads.
  */
 export const createCompiledLearner: CreateLearner = async (setting, start, rows) => {
   const graph = graphSetting(setting, start.weights);
@@ -72,7 +72,7 @@ class CompiledLearner implements HeadLearner {
   readonly #setting: EpochSetting;
   readonly #graph: TrainingGraphSetting;
   readonly #parts: Parts;
-  /** Weights and moments of each group by the graph's names. */
+  /** Weights and moments of each group, by their names in the graph. */
   readonly #state = new Map<string, Float32Array<ArrayBuffer>>();
   readonly #nextRates: ReturnType<typeof createStepRates>;
   #step: number;
@@ -162,7 +162,7 @@ class CompiledLearner implements HeadLearner {
   async release(): Promise<void> {
     const [failure] = await this.#parts.releases.releaseAll();
     if (failure !== undefined) {
-      throw new TrommelError("internal", `failed to release the training: ${failure}`);
+      throw new TrommelError("internal", `cannot release the training: ${failure}`);
     }
   }
 
@@ -234,12 +234,12 @@ function vector(data: Float32Array): Tensor {
   return new Tensor("float32", data, [data.length]);
 }
 
-/** The values, of which the runtime keeps none. */
+/** The values, without keeping a reference in the runtime. */
 function takeData(tensor: InferenceSession.OnnxValueMapType[string] | undefined): Float32Array {
   return (tensor as Tensor).data as Float32Array;
 }
 
-/** ONNX Runtime's binding takes no shared memory. */
+/** ONNX Runtime's binding refuses shared memory. */
 function unshared(data: Float32Array): Float32Array {
   return data.buffer instanceof SharedArrayBuffer ? new Float32Array(data) : data;
 }

@@ -3,7 +3,7 @@ import type { GraphBuilder } from "../../graph/graph-builder.js";
 import type { FactorPlace } from "../noise/dropout-factors.js";
 import { hiddenLayer } from "../model/head-model.js";
 
-/** Names of the values that a head in training is made from. */
+/** Names of the graph values that a head in training uses. */
 export interface HeadValues {
   /** float32 [rows, features] */
   readonly features: string;
@@ -17,14 +17,14 @@ export interface EmittedHead {
   /** float32 [rows, classes] */
   readonly logits: string;
   /**
-   * Adds the way back.
-   * @param slope the loss's gradient by the logits
-   * @returns its gradient by each weight, in the weight's shape
+   * Adds the backward pass.
+   * @param slope the gradient of the loss with respect to the logits
+   * @returns its gradient with respect to each weight, in the weight's shape
    */
   readonly backward: (slope: string) => ReadonlyMap<string, string>;
 }
 
-/** The head's forward and backward pass in ONNX; what `head-logits.ts` is in TensorFlow.js, its gradients by hand. */
+/** The head's forward and backward pass in ONNX; what `head-logits.ts` is in TensorFlow.js, with gradients derived by hand. */
 export function emitHeadSteps(builder: GraphBuilder, head: HeadRecipe, values: HeadValues): EmittedHead {
   const steps = new HeadSteps(builder, values);
   switch (head.type) {
@@ -47,7 +47,7 @@ export function emitHeadSteps(builder: GraphBuilder, head: HeadRecipe, values: H
 
 type Activation = "relu" | "swish" | "tanh";
 
-/** A value, and its way back: from the gradient by the output to the one by the input. */
+/** A value and its backward function: from the gradient of the output to that of the input. */
 interface Step {
   readonly output: string;
   readonly back: (slope: string) => string;

@@ -9,8 +9,8 @@ export function momentKinds({ type }: OptimizerRecipe): readonly MomentKind[] {
 }
 
 /**
- * By what a moment is multiplied outside a run of steps: inside it is kept divided by (1 − β), so that M = β · M + g takes
- * a product less, which is a tenth of an update's time.
+ * The factor of a moment outside a block of steps. Inside it is kept divided by (1 − β), so that M = β · M + g needs
+ * one product less, which saves a tenth of an update's time.
  */
 export function momentScale(recipe: OptimizerRecipe, kind: MomentKind): number {
   if (recipe.type === "sgd") return 1;
@@ -28,7 +28,7 @@ export interface UpdateValues {
 }
 
 /**
- * One step of the optimiser, in float32: what `adam.ts`, `nadam.ts` and `sgd.ts` compute, with their formulas' factors
+ * One step of the optimiser, in float32: what `tfjs/optimizers.ts` computes, with the factors of its formulas
  * collected into the rates.
  * @returns the new weight and moments
  */

@@ -1,7 +1,7 @@
 import type { OptimizerRecipe } from "@trommel/common";
 import { NadamMomentum } from "../nadam-momentum.js";
 
-/** What a compiled optimiser needs of each step besides weights and gradients, in the order of its graph's rate inputs. */
+/** What a compiled optimiser needs for each step besides weights and gradients, in the order of its graph's rate inputs. */
 export type StepRates = readonly number[];
 
 /** How many rates a step of that optimiser has. */

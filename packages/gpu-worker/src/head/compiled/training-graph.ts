@@ -14,7 +14,7 @@ export interface TrainingGraphSetting {
   readonly classCount: number;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly groups: readonly WeightGroup[];
-  /** Where training multiplies by factors. */
+  /** The places at which training multiplies by factors. */
   readonly factors: readonly FactorShape[];
 }
 
@@ -42,7 +42,7 @@ export const graphNames = {
 
 /**
  * S steps of training in one graph, an ONNX Scan with weights and moments as its state: forward, mean cross-entropy,
- * backward, update. A step is some sixty nodes of microseconds each, so that a run per step would cost more than it computes.
+ * backward, update. A step has about sixty nodes of microseconds each, so a session run per step would cost more than it computes.
  */
 export function buildTrainingGraph(setting: TrainingGraphSetting): Uint8Array {
   const outer = new GraphBuilder({ graphName: "head_training" });
@@ -90,7 +90,7 @@ interface StateInput {
 
 interface ScannedInput {
   readonly name: string;
-  /** Of one step. */
+  /** The shape in one step. */
   readonly dims: readonly (number | string)[];
 }
 

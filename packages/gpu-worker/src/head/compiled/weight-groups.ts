@@ -5,7 +5,7 @@ export interface WeightGroup {
   readonly length: number;
 }
 
-/** Weights from this length on are updated alone: putting them into a vector and out of it costs more than further nodes. */
+/** Weights from this length on are updated alone: packing and unpacking them costs more than further nodes. */
 const aloneFrom = 16_384;
 
 /** Weights in their groups: each large one alone, all small ones together. */
@@ -25,7 +25,7 @@ function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
-/** The group's vector. @param part by a weight's name; absent is zero */
+/** The group's vector. @param part a weight's values by its name; zeros if absent */
 export function packGroup(
   group: WeightGroup,
   part: (name: string) => Float32Array | undefined,

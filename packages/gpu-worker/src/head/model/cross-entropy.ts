@@ -14,7 +14,7 @@ export function smoothedTargets(labels: Int32Array, classCount: number, smoothin
   return targets;
 }
 
-/** As {@link smoothedTargets}, into memory of the caller's. */
+/** Like {@link smoothedTargets}, into the caller's memory. */
 export function fillTargets(
   targets: Float32Array,
   labels: Int32Array,
@@ -27,7 +27,7 @@ export function fillTargets(
   }
 }
 
-/** Mean cross-entropy as a differentiable scalar; its gradient (softmax − target) / rows is given whole, not traced. */
+/** Mean cross-entropy as a differentiable scalar, with its gradient (softmax − target) / rows in closed form. */
 export function meanCrossEntropy(tf: Core, logits: Tensor2D, targets: Tensor2D): Tensor {
   const rows = logits.shape[0];
   const loss = tf.customGrad((input, save) => {

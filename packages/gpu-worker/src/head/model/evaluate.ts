@@ -4,7 +4,7 @@ import { TrommelError, type Evaluation } from "@trommel/common";
 const smallestProbability = 1e-15;
 
 /**
- * What a classifier's probabilities are worth. A row is predicted as its class of highest probability, the first on a tie.
+ * Figures of a classifier's probabilities. The predicted class is the one of highest probability, the first on a tie.
  * @param probabilities [rows, classes], row-major
  * @param labels the true class of each row, an index into `classNames`
  * @throws TrommelError `bad-dataset` without rows, `internal` when lengths or labels do not fit
@@ -66,20 +66,17 @@ function checkSizes(probabilities: Float32Array, labels: Int32Array, classCount:
   if (labels.length === 0) {
     throw new TrommelError(
       "bad-dataset",
-      "failed to evaluate: there is no validation row. Give each class at least two readable images.",
+      "cannot evaluate: there is no validation image. Give each class at least two readable images",
     );
   }
   if (probabilities.length !== labels.length * classCount) {
     throw new TrommelError(
       "internal",
-      `failed to evaluate: ${probabilities.length} probabilities given for ${labels.length} rows of ${classCount} classes.`,
+      `cannot evaluate: ${probabilities.length} probabilities given for ${labels.length} rows of ${classCount} classes`,
     );
   }
   const wrong = labels.find((label) => label < 0 || label >= classCount);
   if (wrong !== undefined) {
-    throw new TrommelError(
-      "internal",
-      `failed to evaluate: label ${wrong} is not one of ${classCount} classes.`,
-    );
+    throw new TrommelError("internal", `cannot evaluate: label ${wrong} is not one of ${classCount} classes`);
   }
 }

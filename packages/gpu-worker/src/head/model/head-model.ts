@@ -1,7 +1,7 @@
 import { SeededRandom, TrommelError, seedFrom, type HeadRecipe, type HeadWeights } from "@trommel/common";
 
 /**
- * The heads: what weights each has, and how they begin.
+ * The heads: their weights and how these are initialised.
  *
  * | type | weights | logits of a row x |
  * |---|---|---|
@@ -9,7 +9,7 @@ import { SeededRandom, TrommelError, seedFrom, type HeadRecipe, type HeadWeights
  * | `linear` | `output` | dropout(x) → output |
  * | `mlp` | `hidden1`, `hidden2`, …, `output` | [hidden → activation → dropout]… → output |
  *
- * Each layer has `<layer>.kernel` [inputs, outputs] and, but for a linear head without bias, `<layer>.bias` [outputs].
+ * Each layer has `<layer>.kernel` [inputs, outputs] and, except in a linear head without bias, `<layer>.bias` [outputs].
  * The gate of `se` is squeeze-and-excitation (Hu, Shen & Sun 2018) over features; its hidden width is
  * features / reduction, rounded up. Noise and dropout exist in training only.
  */
@@ -55,8 +55,8 @@ function headLayers(head: HeadRecipe, featureCount: number, classCount: number):
 }
 
 /**
- * Initial weights: biases zero; kernels uniform, of `se` by variance scaling (scale 1/3 over fan-out, as in the published
- * head), of the others by Glorot & Bengio (2010).
+ * Initial weights: biases zero; kernels uniform, for `se` by variance scaling (scale 1/3 over fan-out, as in the published
+ * head), for the others by Glorot & Bengio (2010).
  */
 export function initialWeights(
   head: HeadRecipe,
@@ -101,8 +101,8 @@ export function checkHeadWeights(head: HeadRecipe, weights: HeadWeights): HeadSi
     if (shape === undefined || shape !== expected.get(name) || size !== found?.data.length) {
       throw new TrommelError(
         "corrupt",
-        `failed to read a head of type ${head.type}: ${name} is ${shape === undefined ? "missing" : `[${shape}]`}, ` +
-          `expected ${expected.has(name) ? `[${expected.get(name) ?? ""}]` : "no such tensor"}. Train the head again.`,
+        `cannot read a head of type ${head.type}: ${name} is ${shape === undefined ? "missing" : `[${shape}]`}, ` +
+          `expected ${expected.has(name) ? `[${expected.get(name) ?? ""}]` : "no such tensor"}. Train the head again`,
       );
     }
   }
@@ -112,7 +112,6 @@ export function checkHeadWeights(head: HeadRecipe, weights: HeadWeights): HeadSi
 /** The tensor of that name; checked weights have it. */
 export function weightData(weights: HeadWeights, name: string): Float32Array {
   const tensor = weights[name];
-  if (tensor === undefined)
-    throw new TrommelError("internal", `failed to use a head: it has no tensor ${name}.`);
+  if (tensor === undefined) throw new TrommelError("internal", `cannot use a head: it has no tensor ${name}`);
   return tensor.data;
 }

@@ -3,7 +3,7 @@ import { TrommelError } from "@trommel/common";
 import { checkHeadWeights, hiddenLayer, weightData } from "./head-model.js";
 
 /**
- * The head's logits in plain TypeScript, float64 inside: the second opinion beside ONNX Runtime and TensorFlow.js.
+ * The head's logits in plain TypeScript, float64 inside: a check of ONNX Runtime and TensorFlow.js.
  * @param features [rowCount, features], row-major
  * @returns [rowCount, classes]
  * @throws TrommelError `corrupt` when the weights are not those of the head, `internal` when the length does not fit
@@ -18,7 +18,7 @@ export function predictLogits(
   if (features.length !== rowCount * featureCount) {
     throw new TrommelError(
       "internal",
-      `failed to run a head: ${features.length} values given for ${rowCount} rows of ${featureCount} features.`,
+      `cannot run a head: ${features.length} values given for ${rowCount} rows of ${featureCount} features`,
     );
   }
   const logits = new Float32Array(rowCount * classCount);

@@ -5,7 +5,7 @@ export interface RowSet {
   readonly labels: Int32Array;
 }
 
-/** Several sets as one, numbered on from each to the next; nothing is copied but the rows of a batch. */
+/** Several sets as one, with consecutive row numbers; only the rows of a batch are copied. */
 export class JoinedRows {
   readonly parts: readonly RowSet[];
   readonly #width: number;
@@ -26,7 +26,7 @@ export class JoinedRows {
     return { features, labels };
   }
 
-  /** As {@link gather}, into memory of the caller's. */
+  /** Like {@link gather}, into the caller's memory. */
   gatherInto(rows: Int32Array, features: Float32Array, labels: Int32Array): void {
     const width = this.#width;
     for (let i = 0; i < rows.length; i += 1) {

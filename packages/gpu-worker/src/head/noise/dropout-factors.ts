@@ -2,10 +2,10 @@ import type { HeadRecipe } from "@trommel/common";
 import { hiddenLayer, type HiddenLayer } from "../model/head-model.js";
 import { NoiseGenerator } from "./noise-generator.js";
 
-/** What the factors are multiplied with: the features (of `se`, on their way into the gate), a hidden layer, the gated features. */
+/** What the factors multiply: the features (for `se`, the gate's input), a hidden layer, or the gated features. */
 export type FactorPlace = "features" | HiddenLayer | "gated";
 
-/** Where a head in training has factors, [rows, width]. */
+/** A place where a head in training has factors, [rows, width]. */
 export interface FactorShape {
   readonly place: FactorPlace;
   readonly width: number;
@@ -13,14 +13,14 @@ export interface FactorShape {
 
 /** A matrix of factors, mean one, by which activations are multiplied in training. */
 export interface FactorLayer extends FactorShape {
-  /** Fills an array with the next ones. */
+  /** Fills an array with the next factors. */
   readonly fill: (values: Float32Array) => void;
 }
 
 /**
- * The random factors of one epoch, drawn in order of use. Of `se`: Gaussian dropout N(1, √(r / (1 − r))) (Srivastava et al.
- * 2014, section 10) on the gate's input and ordinary dropout, scaled by 1 / (1 − r), on the gated features. Ordinary
- * dropout too of `linear`, on the features, and of `mlp`, on each hidden layer. None where the rate is zero.
+ * The random factors of one epoch, drawn in order of use. `se`: Gaussian dropout N(1, √(r / (1 − r))) (Srivastava et al.
+ * 2014, section 10) on the gate's input and ordinary dropout, scaled by 1 / (1 − r), on the gated features. `linear`: ordinary
+ * dropout on the features. `mlp`: ordinary dropout on each hidden layer. A rate of zero has no factors.
  */
 export function factorLayers(head: HeadRecipe, featureCount: number, seed: number): FactorLayer[] {
   const noise = new NoiseGenerator(seed);

@@ -68,16 +68,15 @@ function denseLayer(
   name: string,
 ): Tensor2D {
   const kernel = weights[`${name}.kernel`] as Tensor2D | undefined;
-  if (kernel === undefined)
-    throw new TrommelError("internal", `failed to run a head: it has no ${name}.kernel.`);
+  if (kernel === undefined) throw new TrommelError("internal", `cannot run a head: it has no ${name}.kernel`);
   const product = multiply(tf, x, kernel);
   const bias = weights[`${name}.bias`] as Tensor1D | undefined;
   return bias === undefined ? product : tf.add<Tensor2D>(product, bias);
 }
 
 /**
- * x · kernel, with a gradient that transposes first: the wasm backend has its fast product for plain operands only, and
- * the built-in gradient asks for transposed ones.
+ * x · kernel, with a gradient that transposes first: the wasm backend is fast only for plain operands, and the built-in
+ * gradient passes transposed ones.
  */
 function product2d(tf: Core, x: Tensor2D, kernel: Tensor2D): Tensor2D {
   const product = tf.customGrad((a, b, save) => {
@@ -91,7 +90,7 @@ function product2d(tf: Core, x: Tensor2D, kernel: Tensor2D): Tensor2D {
   return product(x, kernel) as Tensor2D;
 }
 
-/** As {@link product2d} where nothing asks for the gradient of x, which would cost as much as the kernel's. */
+/** Like {@link product2d}, without the gradient of x, which would cost as much as the kernel's and is not needed. */
 function productOfFeatures(tf: Core, x: Tensor2D, kernel: Tensor2D): Tensor2D {
   const product = tf.customGrad((b, save) => {
     (save as GradSaveFunc)([x]);

@@ -19,9 +19,9 @@ export interface Batch {
 }
 
 export interface StepResult {
-  /** [rows, classes], with dropout in force. */
+  /** [rows, classes], with dropout applied. */
   readonly logits: Float32Array;
-  /** By weight, in the weight's own form. */
+  /** By weight name, each as long as its weight. */
   readonly gradients: Readonly<Record<string, Float32Array>>;
 }
 
@@ -55,7 +55,7 @@ export class HeadNetwork {
     const names = [...this.weights.keys()];
     let logits: Float32Array = new Float32Array();
     const gradients: Record<string, Float32Array> = {};
-    // A tidy must not return arrays: it would look for tensors in each of their elements.
+    // tidy() must not return arrays: it would search each of their elements for tensors.
     tf.tidy(() => {
       const inputs = this.#trainingInputs(batch, factorLayers);
       const targets = tf.tensor2d(batch.targets, [batch.rows, batch.targets.length / batch.rows]);

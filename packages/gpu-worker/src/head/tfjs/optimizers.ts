@@ -3,12 +3,12 @@ import type { OptimizerState } from "../head-learner.js";
 import { NadamMomentum } from "../nadam-momentum.js";
 
 /**
- * Updates a head's weights in place. On plain arrays, for a head is small: as operations of TensorFlow.js an update
- * would cost more than the forward and backward pass. Weight decay is an L2 penalty in all of them, as `weight_decay` is in
- * PyTorch, MXNet and MindSpore: the decay times the weight is added to the gradient, of biases too.
+ * Updates a head's weights in place. It works on plain arrays because a head is small: with operations of TensorFlow.js an
+ * update would cost more than the forward and backward pass. Weight decay is an L2 penalty in all of them, as `weight_decay` in
+ * PyTorch, MXNet and MindSpore: the decay times the weight is added to the gradient, also for biases.
  */
 export interface Optimizer {
-  /** One step down the gradients, which are there for every weight. */
+  /** One step along the gradients, which must be given for every weight. */
   apply(
     weights: ReadonlyMap<string, Float32Array>,
     gradients: Readonly<Record<string, Float32Array>>,
@@ -19,7 +19,7 @@ export interface Optimizer {
   readonly state: OptimizerState;
 }
 
-/** @param state where another of the same recipe stopped; it is taken over, not copied */
+/** @param state the state of an optimiser of the same recipe to continue from; it is used, not copied */
 export function createOptimizer(recipe: OptimizerRecipe, state?: OptimizerState): Optimizer {
   switch (recipe.type) {
     case "adam":
@@ -31,11 +31,11 @@ export function createOptimizer(recipe: OptimizerRecipe, state?: OptimizerState)
   }
 }
 
-/** What every optimiser has: its recipe, and the step and the moments that another of its kind can go on from. */
+/** The recipe of an optimiser, and the step and the moments from which another of its kind can continue. */
 abstract class WeightOptimizer<Recipe> implements Optimizer {
   protected readonly recipe: Recipe;
   protected readonly moments: Moments;
-  /** Steps taken; 1 in the first one. */
+  /** The number of the current step, from 1. */
   protected step: number;
 
   constructor(recipe: Recipe, state?: OptimizerState) {
@@ -51,7 +51,7 @@ abstract class WeightOptimizer<Recipe> implements Optimizer {
   abstract apply(...step: Parameters<Optimizer["apply"]>): void;
 }
 
-/** An optimiser's memory of each weight, zero at first. */
+/** An optimiser's moments of each weight, initially zero. */
 class Moments {
   readonly #arrays: Map<string, Float32Array>;
 
@@ -79,7 +79,7 @@ type SgdRecipe = Extract<OptimizerRecipe, { type: "sgd" }>;
 /**
  * Stochastic gradient descent with momentum as PyTorch and MindSpore compute it: v = momentum · v + g, w −= rate · v; with
  * Nesterov's form w −= rate · (g + momentum · v). Keras puts the rate into v instead (v = momentum · v − rate · g),
- * which differs where the rate changes: there an old step keeps its old rate.
+ * which differs when the rate changes: an old step keeps its old rate.
  */
 class Sgd extends WeightOptimizer<SgdRecipe> {
   apply(

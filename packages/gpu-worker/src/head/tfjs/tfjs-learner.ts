@@ -8,7 +8,7 @@ import { HeadNetwork } from "./head-network.js";
 import type { JoinedRows, RowSet } from "../model/row-set.js";
 import type { Schedule } from "../schedule.js";
 
-/** Trains with TensorFlow.js's gradients and the optimisers on plain arrays: the reference, and the engine `tfjs`'s own. */
+/** Trains with TensorFlow.js's gradients and the optimisers on plain arrays: the reference, and the learner of the engine `tfjs`. */
 export const createTfjsLearner: CreateLearner = async (setting, start, rows) => {
   const { tf } = await loadTensorflow();
   const network = new HeadNetwork(tf, setting.head, start.weights);

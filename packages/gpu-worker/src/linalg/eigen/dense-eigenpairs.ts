@@ -10,8 +10,8 @@ export interface Eigenpairs {
 }
 
 /**
- * The largest eigenpairs of a symmetric matrix by a whole decomposition: Householder tridiagonalisation, divide and conquer, and
- * the way back for as many vectors as are wanted. Eigenvalues are right to about 2⁻⁵² of the largest magnitude.
+ * The largest eigenpairs of a symmetric matrix by a full decomposition: Householder tridiagonalisation, divide and conquer,
+ * and back-transformation of the wanted vectors. Eigenvalues are right to about 2⁻⁵² of the largest magnitude.
  *
  * @param count how many, given all eigenvalues, largest first
  */

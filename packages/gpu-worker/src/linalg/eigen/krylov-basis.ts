@@ -9,8 +9,8 @@ const largeDimension = 2048;
 /** An orthonormal basis of a block Krylov space of G, with the images of its vectors and QᵀGQ. One vector a row. */
 export class KrylovBasis {
   /**
-   * Vectors that join at a time. Small blocks make a subspace of the same size reach higher powers of G, and with them
-   * converge sooner; large ones read G less often. For 300 pairs at dimension 4736 blocks of 8, 16, 32 and 64 need 750, 850, 950 and
+   * Vectors added at a time. With small blocks a subspace of the same size reaches higher powers of G and so converges
+   * sooner; large blocks read G less often. For 300 pairs at dimension 4736 blocks of 8, 16, 32 and 64 need 750, 850, 950 and
    * 1200 vectors.
    */
   readonly blockSize: number;
@@ -22,14 +22,14 @@ export class KrylovBasis {
   readonly #vectors: Float64Array;
   readonly #images: Float64Array;
   /**
-   * Block after block, its image times Qᵀ for the vectors of the block before and its own; with those after, it is the next block's
-   * to tell, and with all others zero, as in any Lanczos process: what an image has outside the basis is in the
+   * For each block its image times Qᵀ, for the vectors of the previous block and its own. The product with the next block is
+   * stored there, and all others are zero, as in any Lanczos process: the part of an image outside the basis is in the
    * block that follows.
    */
   readonly #projections: Matrix64[] = [];
   #size = 0;
 
-  /** @param mostVectors room that is kept for the basis; blocks are whole, so it may end up one block larger */
+  /** @param mostVectors room reserved for the basis; blocks are whole, so it may end up one block larger */
   constructor(matrix: Matrix64, product: MatrixProduct, random: SeededRandom, mostVectors: number) {
     this.#matrix = matrix;
     this.#product = product;
@@ -47,7 +47,7 @@ export class KrylovBasis {
     return this.#size;
   }
 
-  /** Of QᵀGQ: the sum of all eigenvalues that the basis knows of. */
+  /** The trace of QᵀGQ: the sum of all eigenvalues that the basis has found. */
   get trace(): number {
     let sum = 0;
     for (const { rows, columns, data } of this.#projections) {
@@ -112,7 +112,7 @@ export class KrylovBasis {
     return { rows: end - start, columns, data: data.subarray(start * columns, end * columns) };
   }
 
-  /** Orthonormal rows, orthogonal to the basis: the last block's image where it leads anywhere new. */
+  /** Orthonormal rows, orthogonal to the basis: the last block's image as far as it holds new directions. */
   async #nextBlock(count: number): Promise<Matrix64> {
     const dimension = this.#matrix.rows;
     const last = this.#projections.at(-1);
@@ -127,11 +127,11 @@ export class KrylovBasis {
       columns: dimension,
       data: this.#images.slice(from * dimension, (from + count) * dimension),
     };
-    // The overlap of the image with the basis is known already but for rounding: it is what `last` holds.
+    // The overlap of the image with the basis is already known up to rounding: `last` holds it.
     const known = { rows: count, columns: last.columns, data: last.data.subarray(0, count * last.columns) };
     block = await this.#without(block, known, this.#size - last.columns);
     this.#orthonormalise(block, 1e-16 * this.#traceOfMatrix);
-    // Twice is enough (Giraud, Langou & Rozložník 2005), but for rows that were drawn anew.
+    // Twice is enough (Giraud, Langou & Rozložník 2005), except for rows that were redrawn.
     for (let pass = 1, again = true; again && pass < 4; pass += 1) {
       const overlap = await this.#product.multiply(block, this.#rows(this.#vectors), { transposeB: true });
       block = await this.#without(block, overlap, 0);
@@ -140,7 +140,7 @@ export class KrylovBasis {
     return block;
   }
 
-  /** The block less its part inside the basis from the vector `start` on. */
+  /** The block minus its part inside the basis, from the vector `start` on. */
   async #without(block: Matrix64, overlap: Matrix64, start: number): Promise<Matrix64> {
     const inside = await this.#product.multiply(overlap, this.#rows(this.#vectors, start));
     const data = block.data;
@@ -148,7 +148,7 @@ export class KrylovBasis {
     return block;
   }
 
-  /** A row that vanishes is drawn anew: the Krylov space is exhausted. */
+  /** A row that vanishes is redrawn: the Krylov space is exhausted. */
   #orthonormalise(block: Matrix64, floor: number): boolean {
     return orthonormaliseRows(block, floor, () => this.#drawRows(1));
   }

@@ -9,7 +9,7 @@ const steps = 6;
 /**
  * A lower bound of the largest eigenvalue that a symmetric positive semidefinite matrix has outside some of its
  * eigenvectors, by a few steps of subspace iteration from a random start. A block Krylov space holds no more copies of an eigenvalue
- * than a block has vectors, and its residuals do not tell; this does, for what it starts from owes nothing to that space.
+ * than a block has vectors, and its residuals do not show it; this does, since its start is independent of that space.
  *
  * @param vectors [count, dimension], orthonormal
  */
@@ -34,7 +34,7 @@ export async function largestOutside(
   for (let step = 0; ; step += 1) {
     await removeKnown();
     orthonormaliseRows(block, 1e-300, draw);
-    // Again, since what rounding leaves of the known ones was magnified, and rows drawn anew hold all of them.
+    // Again, since the rounding left of the known ones was magnified, and redrawn rows hold all of them.
     await removeKnown();
     const image = await product.multiply(block, matrix, { transposeB: true });
     if (step === steps) {

@@ -2,10 +2,10 @@ import type { Matrix64 } from "../matrix-product.js";
 import { dot, norm, scale, subtractMultiple } from "./vectors.js";
 
 /**
- * Modified Gram–Schmidt over the rows, in place; a row that is no longer than `floor`, or vanishes beside those before it, is
- * drawn anew.
+ * Modified Gram–Schmidt over the rows, in place. A row that is not longer than `floor`, or that vanishes once the rows before
+ * it are taken out, is redrawn.
  *
- * @returns whether one was
+ * @returns whether a row was redrawn
  */
 export function orthonormaliseRows(
   { rows, columns, data }: Matrix64,

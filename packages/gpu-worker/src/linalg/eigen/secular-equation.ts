@@ -51,10 +51,10 @@ export function secularRoot(update: RankOneUpdate, index: number, differences: F
 
 interface SecularPoint {
   readonly value: number;
-  /** Of the poles up to the root's own, and of those above. */
+  /** The slope from the poles up to the root's own, then from those above. */
   readonly slopeBelow: number;
   readonly slopeAbove: number;
-  /** What `value` may be off by. */
+  /** A bound of the error of `value`. */
   readonly rounding: number;
 }
 
@@ -107,7 +107,7 @@ function interpolatedStep(
 }
 
 /**
- * The z whose rank-one update has exactly the given eigenvalues, up to a common factor (Gu & Eisenstat 1994): eigenvectors made of it
+ * The z whose rank-one update has exactly the given eigenvalues, up to a common factor (Gu & Eisenstat 1994): eigenvectors made from it
  * are orthogonal to working precision.
  *
  * @param differences row j: dᵢ − λⱼ

@@ -5,8 +5,8 @@ import { largestOutside } from "./largest-outside.js";
 import type { Matrix64, MatrixProduct } from "../matrix-product.js";
 
 /**
- * Says how many of the leading eigenpairs are wanted, from the eigenvalues known so far (descending, each a lower bound of
- * the true one); `undefined` when these are too few to tell.
+ * The number of leading eigenpairs wanted, from the eigenvalues known so far (descending, each a lower bound of
+ * the true one); `undefined` if these are too few to decide.
  */
 export type CountWanted = (values: Float64Array) => number | undefined;
 
@@ -14,15 +14,15 @@ export interface TopEigenpairsOptions {
   readonly product: MatrixProduct;
   readonly seed: number;
   readonly countWanted: CountWanted;
-  /** No count is known before the eigenvalues known sum up to this; sparing looks at them. */
+  /** No count is known before the known eigenvalues sum up to this, so they are not examined earlier. */
   readonly leastSum: number;
-  /** Matrices up to this size are decomposed whole. @default 512 */
+  /** Matrices up to this size are decomposed fully. @default 512 */
   readonly denseDimension?: number;
 }
 
 /** How much the subspace grows before it is judged again. */
 const growth = 1.1;
-/** Among this many times the wanted vectors the last of the wanted pairs are hardly ever right: only their number is looked at. */
+/** In a subspace below this many times the wanted pairs the last pairs are rarely converged, so only their number is examined. */
 const leastRoom = 1.5;
 /** For a spectrum like that of embeddings a subspace of twice the wanted pairs and this many blocks is nearly always enough. */
 const extraBlocks = 16;
@@ -34,8 +34,8 @@ const extraBlocks = 16;
  * Martinsson & Tropp 2011, "Finding structure with randomness"; Musco & Musco 2015 for the Krylov form). The subspace grows
  * until the wanted pairs have ‖GV − VΛ‖ ≤ max(1e-12·λ₁·√count, min(1e-9·λ₁, 5e-5·gap)), gap being the distance to the first
  * eigenvalue that is not wanted; by Davis & Kahan (1970) the wanted subspace is then within 5e-5 of the exact one wherever
- * float64 allows. Where so many are wanted that the subspace would pass half the dimension, a whole decomposition costs less, and is
- * done; and so it is where an eigenvalue is there more often than a block can see.
+ * float64 allows. If so many pairs are wanted that the subspace would exceed half the dimension, a full decomposition costs less
+ * and is used instead; also if an eigenvalue is repeated more often than a block has vectors.
  *
  * @param matrix [dimension, dimension]
  * @returns as many pairs as are wanted
@@ -47,7 +47,7 @@ export async function topEigenpairs(matrix: Matrix64, options: TopEigenpairsOpti
   return denseEigenpairs(matrix, (values) => options.countWanted(values) ?? dimension, options.product);
 }
 
-/** The pairs by iteration, or undefined where these would take more than half the dimension, or some were missed. */
+/** The pairs by iteration, or undefined if that needs more than half the dimension, or some were missed. */
 async function iterate(matrix: Matrix64, options: TopEigenpairsOptions): Promise<Eigenpairs | undefined> {
   const largest = Math.floor(matrix.rows / 2);
   const basis = new KrylovBasis(matrix, options.product, new SeededRandom(options.seed), largest);
@@ -56,7 +56,7 @@ async function iterate(matrix: Matrix64, options: TopEigenpairsOptions): Promise
     await basis.growTo(target);
     const { pairs, wanted } = basis.trace < options.leastSum ? unknown : await look(basis, options);
     if (pairs !== undefined) return (await isComplete(matrix, pairs, options)) ? pairs : undefined;
-    // No subspace of this size holds more than the leading pairs do, and this one does not hold enough.
+    // No subspace of this size can hold more than the leading pairs do, and this one does not hold enough.
     if (wanted === undefined && basis.size > largest / 2) return undefined;
     const likely = wanted === undefined ? 0 : 2 * wanted + basis.blockSize * extraBlocks;
     target = Math.max(likely, Math.ceil(growth * basis.size));
@@ -77,9 +77,9 @@ async function isComplete(
 }
 
 interface Look {
-  /** As far as can be told. */
+  /** Undefined while unknown. */
   readonly wanted: number | undefined;
-  /** Where they are right to the bound. */
+  /** Present once they meet the bound. */
   readonly pairs: Eigenpairs | undefined;
 }
 
@@ -101,7 +101,7 @@ async function look(basis: KrylovBasis, { countWanted, product }: TopEigenpairsO
   return { wanted, pairs: pairs.residual <= bound ? pairs : undefined };
 }
 
-/** Of the Frobenius norm of the residuals. */
+/** The bound of the Frobenius norm of the residuals. */
 function residualBound(values: Float64Array, wanted: number): number {
   const largest = values[0] ?? 0;
   const gap = (values[wanted - 1] ?? 0) - (values[wanted] ?? 0);

@@ -117,7 +117,7 @@ function columnsOf({ rows, columns, data }: Matrix64, start: number, end: number
   return { rows, columns: end - start, data: part };
 }
 
-/** A plane rotation of coordinates: the first becomes an eigenvector's own, the second goes on. */
+/** A plane rotation of coordinates: the first becomes an eigenvector's own, the second stays in the problem. */
 interface Rotation {
   readonly first: number;
   readonly second: number;

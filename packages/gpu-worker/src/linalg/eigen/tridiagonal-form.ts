@@ -15,7 +15,7 @@ export interface TridiagonalForm extends Tridiagonal {
   readonly factors: Float64Array;
 }
 
-/** Columns that are reduced before the rest of the matrix learns of them; also the reflectors that are applied at once. */
+/** Columns that are reduced before the rest of the matrix is updated; also the number of reflectors applied at once. */
 const panelSize = 32;
 /** Columns of the rest that are updated at a time, which bounds the memory of a product. */
 const tileColumns = 1024;
@@ -108,7 +108,7 @@ function toReflector(column: Float64Array, from: number): { factor: number; resu
   return { factor: (result - first) / result, result };
 }
 
-/** The rest less the panel's columns and rows, with its reflections applied; in the same memory. */
+/** The rest without the panel's columns and rows, with its reflections applied; in the same memory. */
 async function withoutPanel(rest: Matrix64, { v, w }: Panel, product: MatrixProduct): Promise<Matrix64> {
   const { rows: before, data } = rest;
   const size = Math.max(0, before - panelSize);
@@ -133,7 +133,7 @@ async function withoutPanel(rest: Matrix64, { v, w }: Panel, product: MatrixProd
   return smaller;
 }
 
-/** The entries from `start` to `end` of each vector, one vector a row. */
+/** The entries from `start` to `end` of each vector, one vector per row. */
 function stack(vectors: readonly Float64Array[], start: number, end: number): Matrix64 {
   const columns = end - start;
   const data = new Float64Array(vectors.length * columns);
@@ -142,7 +142,7 @@ function stack(vectors: readonly Float64Array[], start: number, end: number): Ma
 }
 
 /**
- * Eigenvectors of the tridiagonal form into those of the matrix that was reduced: H₀H₁…·y for each row y, in place
+ * Turns eigenvectors of the tridiagonal form into those of the original matrix: H₀H₁…·y for each row y, in place
  * (compact WY form; Schreiber & Van Loan 1989).
  *
  * @param vectors [count, dimension]

@@ -1,4 +1,4 @@
-/** a·b, summed in four strands: one strand would wait for each addition in turn. */
+/** a·b, with four partial sums: a single one would wait for each addition in turn. */
 export function dot(a: Float64Array, b: Float64Array): number {
   const whole = a.length - (a.length % 4);
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
@@ -12,7 +12,7 @@ export function dot(a: Float64Array, b: Float64Array): number {
   return s0 + s1 + (s2 + s3);
 }
 
-/** ‖a‖₂; neither tiny nor huge entries are expected. */
+/** ‖a‖₂, without protection against overflow or underflow of squares. */
 export function norm(a: Float64Array): number {
   return Math.sqrt(dot(a, a));
 }

@@ -1,17 +1,17 @@
 import type { Matrix, Matrix64 } from "../matrix-product.js";
 import { transposeInto } from "../transpose.js";
 
-/** In which the products of a Gram matrix are made; they are summed in float64 whichever it is. */
+/** The precision of a Gram matrix's products. They are summed in float64 in either case. */
 export type GramPrecision = "float32" | "float64";
 
 /**
- * An estimate of the spectral norm of what float32 products leave, in parts of the trace of what was multiplied: four roundings.
- * From 128 dimensions on, measured is 1.4 times that for two pictures over and over, and mostly an eighth and less
+ * An estimate of the spectral norm of the rounding error of float32 products, relative to the trace of the product: four roundings.
+ * From 128 dimensions on, the measured error is 1.4 times this for two images repeated many times, and mostly an eighth or less
  * (docs/decisions/2026-11-22-eigenpairs.md).
  */
 export const float32Error = 2 ** -22;
 
-/** What a chunk's products leave out: its rows are nearly all of `mean`, for float32 keeps seven digits of the rest only. */
+/** The mean that is taken out of a chunk's rows before float32 products, which keep only seven digits. */
 export interface ChunkMean {
   readonly mean: Float32Array;
   readonly columnSum: Float64Array;
@@ -22,12 +22,12 @@ export interface ChunkMean {
 const largestValue = 2 ** 50;
 const leastLargestValue = 2 ** -50;
 
-/** Memory for the transposed rows of chunk after chunk: fresh pages would cost as much as filling them. */
+/** Memory for the transposed rows, reused for every chunk: fresh pages would cost as much as filling them. */
 export class ChunkTransposer {
   #singles = new Float32Array();
   #doubles = new Float64Array();
 
-  /** Xᵀ: [dimension, rows], good until the next call. */
+  /** Xᵀ: [dimension, rows], valid until the next call. */
   exact(rows: Float32Array, dimension: number): Matrix {
     if (this.#doubles.length < rows.length) this.#doubles = new Float64Array(rows.length);
     const data = this.#doubles.subarray(0, rows.length);
@@ -35,7 +35,7 @@ export class ChunkTransposer {
     return { rows: dimension, columns: rows.length / dimension, data };
   }
 
-  /** (X − mean)ᵀ: [dimension, rows], good until the next call. */
+  /** (X − mean)ᵀ: [dimension, rows], valid until the next call. */
   centred(rows: Float32Array, dimension: number, mean: Float32Array): Matrix {
     if (this.#singles.length < rows.length) this.#singles = new Float32Array(rows.length);
     const data = this.#singles.subarray(0, rows.length);
@@ -48,7 +48,7 @@ export class ChunkTransposer {
 export function columnSumOf(rows: Float32Array, dimension: number): Float64Array {
   const sum = new Float64Array(dimension);
   let start = 0;
-  // Four rows a pass over the sums, in the order of the rows.
+  // Four rows per pass over the sums, in the order of the rows.
   for (; start < rows.length && start + 4 * dimension <= rows.length; start += 4 * dimension) {
     const [second, third, fourth] = [start + dimension, start + 2 * dimension, start + 3 * dimension];
     for (let j = 0; j < dimension; j += 1) {
@@ -66,13 +66,13 @@ export function columnSumOf(rows: Float32Array, dimension: number): Float64Array
   return sum;
 }
 
-/** Whether the squares of these rows can be made in float32. Where they are not finite, they cannot. */
+/** Whether the squares of these rows fit into float32; false if a value is not finite. */
 export function fitsFloat32(rows: Float32Array): boolean {
   let largest = 0;
   // By index: an iterator over so many takes three times as long and more.
   for (let i = 0; i < rows.length; i += 1) {
     const magnitude = Math.abs(rows[i] as number);
-    // The negation is true of what is not a number too.
+    // The negated comparison is also true for NaN.
     if (!(magnitude <= largestValue)) return false;
     if (magnitude > largest) largest = magnitude;
   }
@@ -81,7 +81,7 @@ export function fitsFloat32(rows: Float32Array): boolean {
 
 /**
  * What turns the sum of the centred products (X − mean)ᵀ(X − mean) of all chunks into XᵀX: rtᵀ + trᵀ for each, with r its mean
- * and t = columnSum − (count/2)·r, as the factors of one product LRᵀ. Holds for any r, so also where r was rounded.
+ * and t = columnSum − (count/2)·r, as the factors of one product LRᵀ. This holds for any r, hence also for a rounded one.
  *
  * @returns [dimension, 2·chunks] both
  */

@@ -12,17 +12,17 @@ import { rowsOf, type Matrix, type MatrixProduct } from "../matrix-product.js";
 import { pieces } from "../eigen/pieces.js";
 import { mirrorLower } from "../transpose.js";
 
-/** Bounds the copy of the rows; part of the result, for the order of additions decides its last bits. */
+/** Bounds the copy of the rows. It is part of the result, since the order of additions decides the last bits. */
 const chunkRows = 2048;
-/** Width of the panels of columns whose products skip what lies above the diagonal. Part of the result too. */
+/** Width of the panels of columns whose products skip what lies above the diagonal. It is part of the result too. */
 const panelColumns = 256;
 
 /**
  * Sums XᵀX and the column sum of rows that arrive in pieces, in float64. The same rows in the same calls of `add` give
  * the same bytes, whatever the number of threads behind `product`.
  *
- * With float32 products a chunk's rows are multiplied less their mean, which is put back in float64: so the rounding is of what
- * sets rows apart, and no larger where rows have much in common or are centred later.
+ * With float32 products the mean of a chunk's rows is taken out first and put back in float64. So only the differences
+ * between rows are rounded, and the error is no larger if rows have much in common or are centred later.
  */
 export class GramAccumulator {
   readonly #dimension: number;
@@ -49,15 +49,15 @@ export class GramAccumulator {
 
   /**
    * @param rows [rowCount, dimension], row-major; not kept
-   * @throws TrommelError `internal` when the length is another, or after `result`
+   * @throws TrommelError `internal` when the length does not fit, or after `result`
    */
   async add(rows: Float32Array, rowCount: number): Promise<void> {
     const dimension = this.#dimension;
     if (rows.length !== rowCount * dimension || this.#ended) {
       throw new TrommelError(
         "internal",
-        `failed to add to a Gram matrix: ${rows.length} values given for ${rowCount} rows of ${dimension}` +
-          `${this.#ended ? ", after its result was taken" : ""}.`,
+        `cannot add to a Gram matrix: ${rows.length} values given for ${rowCount} rows of ${dimension}` +
+          `${this.#ended ? ", after its result was taken" : ""}`,
       );
     }
     for (let start = 0; start < rowCount; start += chunkRows) {
@@ -97,7 +97,7 @@ export class GramAccumulator {
    */
   async result(): Promise<Gram> {
     if (this.#ended) {
-      throw new TrommelError("internal", "failed to end a Gram matrix: its result was taken before.");
+      throw new TrommelError("internal", "cannot end a Gram matrix twice: its result was already taken");
     }
     this.#ended = true;
     const dimension = this.#dimension;
@@ -141,7 +141,7 @@ export function mergeGrams(a: Gram, b: Gram): Gram {
   if (a.dimension !== b.dimension) {
     throw new TrommelError(
       "internal",
-      `failed to merge Gram matrices: their dimensions are ${a.dimension} and ${b.dimension}.`,
+      `cannot merge Gram matrices: their dimensions are ${a.dimension} and ${b.dimension}`,
     );
   }
   const products = a.products.slice();
