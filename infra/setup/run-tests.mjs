@@ -1,39 +1,67 @@
 /**
- * Runs every built test, or those whose path holds one of the arguments: `npm test -- store`.
- * Node.js 20 takes no glob after --test, so the files are listed here.
+ * Runs the built tests of one tier (see test-tiers.mjs): `run-tests.mjs quick`, `rest` or `full` (both tiers, one after
+ * the other). With further arguments it runs the tests of both tiers whose path holds one of them: `npm test -- store`.
+ * The files that took longest in the last run on this machine start first. Node.js 20 takes no glob after --test, so the
+ * files are listed here.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { readDurations } from "./test-durations.mjs";
+import { tierOf, tiers } from "./test-tiers.mjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-const wanted = process.argv.slice(2);
-const files = readdirSync(path.join(root, "test/dist"), { recursive: true, encoding: "utf8" })
-  .filter((file) => file.endsWith(".test.js"))
-  // A test whose source is gone may still have its build.
-  .filter((file) => sourceStands(file))
-  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  .sort()
-  .map((file) => path.join("test/dist", file));
+const built = path.join(root, "test/dist");
+const setup = pathToFileURL(path.join(root, "infra/setup/")).href;
 
-function sourceStands(file) {
-  const source = path.join(root, "test", file.replace(/\.js$/, ".ts"));
-  return readdirSync(path.dirname(source)).includes(path.basename(source));
-}
+/** Without a known duration: these start first, for most of them start processes. */
+const likelySlow = /(?:^|\/)(?:e2e|contract|integration|model|golden)\//u;
 
-if (files.length === 0) {
-  process.stderr.write(`no test file holds ${wanted.join(" or ")} in its path\n`);
+const [tier, ...wanted] = process.argv.slice(2);
+const files = testFiles().filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)));
+const chosen = wanted.length > 0 || tier === "full" ? tiers : [tier];
+const statuses = chosen
+  .map((name) => files.filter((file) => tierOf(file) === name))
+  .filter((list) => list.length > 0)
+  .map(run);
+if (statuses.length === 0) {
+  process.stderr.write(`cannot run tests: no test file holds ${wanted.join(" or ")} in its path\n`);
   process.exit(1);
 }
-const result = spawnSync(
-  process.execPath,
-  ["--test", "--test-concurrency=2", "--test-reporter=spec", ...files],
-  {
-    cwd: root,
-    stdio: "inherit",
-    // Tests load ONNX Runtime themselves, too; what the worker does about it is tested without this.
-    env: { ORT_DISABLE_TELEMETRY: "1", ...process.env },
-  },
-);
-process.exit(result.status ?? 1);
+process.exit(statuses.find((status) => status !== 0) ?? 0);
+
+/** Paths below test/dist of the tests whose source exists: a test that was removed may have left its build. */
+function testFiles() {
+  return readdirSync(built, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".test.js"))
+    .filter((file) => existsSync(path.join(root, "test", file.replace(/\.js$/u, ".ts"))))
+    .map((file) => file.split(path.sep).join("/"));
+}
+
+function run(list) {
+  mkdirSync(path.join(root, ".trommel"), { recursive: true });
+  const result = spawnSync(
+    process.execPath,
+    [
+      "--test",
+      "--test-concurrency=2",
+      ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+      ...[`--test-reporter=${setup}slowest-tests.mjs`, "--test-reporter-destination=stdout"],
+      ...longestFirst(list).map((file) => path.join("test/dist", file)),
+    ],
+    {
+      cwd: root,
+      stdio: "inherit",
+      // Tests load ONNX Runtime themselves, too; that the worker sets this itself is tested without it.
+      env: { ORT_DISABLE_TELEMETRY: "1", ...process.env },
+    },
+  );
+  return result.status ?? 1;
+}
+
+function longestFirst(list) {
+  const known = readDurations();
+  const guess = (file) => known[file] ?? (likelySlow.test(file) ? 2000 : 0);
+  return [...list].sort((left, right) => guess(right) - guess(left) || (left < right ? -1 : 1));
+}

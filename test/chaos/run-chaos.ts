@@ -11,10 +11,15 @@ import { FaultInjector } from "./faults/inject-faults.js";
 import { checkRound, clearRound, DidNotEnd, finishRound, CommandSlot } from "./round.js";
 
 export interface ChaosOptions {
-  /** From two on, the faults go on until each kind of them has met something, for at most twice the time. */
   readonly minutes: number;
+  /**
+   * When the faults end. `by-time`: after the minutes; from two minutes on they continue until each kind has met something, for
+   * at most twice the time. `every-kind-met`: as soon as each kind has met something, at the latest after the minutes, which are
+   * stretched by the pace on a slow machine. @default "by-time"
+   */
+  readonly faultsEnd?: "by-time" | "every-kind-met";
   readonly seed: number;
-  /** Told of each fault and round. */
+  /** Takes a line about each fault and round. */
   readonly say: (line: string) => void;
   /** Where what the processes say is kept. @default a temporary folder, removed at the end */
   readonly folder?: string;
@@ -45,7 +50,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   }
 }
 
-async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptions): Promise<ChaosReport> {
+async function disturb(cluster: ChaosCluster, options: ChaosOptions): Promise<ChaosReport> {
+  const { minutes, seed, say } = options;
   const slot = new CommandSlot(cluster.env);
   const startedAt = performance.now();
   const elapsed = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
@@ -55,7 +61,7 @@ async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptio
   const pace = Math.min(paceAtMost, Math.max(1, (performance.now() - peaceStartedAt) / usualRoundMs));
   say(`${elapsed()}  undisturbed: ${undisturbed.size} artefacts; pace ${pace.toFixed(1)}`);
   const over = new AbortController();
-  const ending = untilEnough(injector, minutes, over.signal).then(() => over.abort());
+  const ending = untilEnough(injector, options, pace, over.signal).then(() => over.abort());
   const injecting = injector.run(scheduleFaults(seed, clusterSize), pace, over.signal);
   const rounds: RoundReport[] = [];
   try {
@@ -77,9 +83,18 @@ async function disturb(cluster: ChaosCluster, { minutes, seed, say }: ChaosOptio
   return buildReport({ seed, minutes, cluster, injector, rounds });
 }
 
-async function untilEnough(injector: FaultInjector, minutes: number, signal: AbortSignal): Promise<void> {
-  const pass = async (): Promise<void> =>
-    sleep(minutes * 60_000, undefined, { signal }).catch(() => undefined);
+async function untilEnough(
+  injector: FaultInjector,
+  { minutes, faultsEnd = "by-time" }: ChaosOptions,
+  pace: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const pass = async (factor = 1): Promise<void> =>
+    sleep(minutes * factor * 60_000, undefined, { signal }).catch(() => undefined);
+  if (faultsEnd === "every-kind-met") {
+    await Promise.race([pass(pace), injector.metEveryKind]);
+    return;
+  }
   await pass();
   if (minutes >= leastMinutesForEveryKind) await Promise.race([pass(), injector.metEveryKind]);
 }

@@ -4,9 +4,14 @@ import { describeReport } from "../../../chaos/chaos-report.js";
 import { faultKinds } from "../../../chaos/faults/fault-schedule.js";
 import { runChaos } from "../../../chaos/run-chaos.js";
 
-it("loses, doubles and changes nothing in two minutes of faults", async () => {
+it("loses, doubles and changes nothing while every kind of fault meets something", async () => {
   const said: string[] = [];
-  const report = await runChaos({ minutes: 2, seed: 20261122, say: (line) => said.push(line) });
+  const report = await runChaos({
+    minutes: 2,
+    faultsEnd: "every-kind-met",
+    seed: 20261122,
+    say: (line) => said.push(line),
+  });
   const shown = `${describeReport(report)}\n${said.join("\n")}`;
   assert.deepEqual(report.problems, [], shown);
   assert.ok(report.roundsEnded > 0, shown);
