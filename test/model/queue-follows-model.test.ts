@@ -1,15 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import {
-  connectRedis,
-  jobId,
-  queuePrefix,
-  queueOf,
-  workerTimings,
-  type JobPayload,
-  type QueueName,
-} from "@trommel/common";
+import { jobId, queuePrefix, queueOf, workerTimings, type JobPayload, type QueueName } from "@trommel/common";
+import { connectRedis } from "@trommel/common/jobs/redis-connection";
 import { holdsLock, isQueued } from "#common/jobs/job-lock";
 import { flowOf } from "#common/jobs/run-rules";
 import { treatmentAfter, workerDeathsAtMost } from "#common/jobs/worker-deaths";

@@ -78,7 +78,6 @@ export {
   workerTimings,
 } from "./jobs/queues.js";
 export type { JobPayload, QueueName, Stage, WorkerQueue } from "./jobs/queues.js";
-export { checkRedis, connectRedis, describeRedis, withTimeout } from "./jobs/redis-connection.js";
 export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
 export type { RunError, StageProgress } from "./jobs/run-board.js";
 

@@ -1,6 +1,5 @@
 import { hostname } from "node:os";
 import {
-  connectRedis,
   isRedisFull,
   messageOf,
   openStore,
@@ -15,11 +14,11 @@ import {
   scoringKeys,
   toTrommelError,
   TrommelError,
-  withTimeout,
   workerTimings,
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
+import { connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
 import { holdsLock } from "@trommel/common/jobs/job-lock";

@@ -7,7 +7,8 @@
  * the devices were busy, summed over them. Its options come as JSON in the first argument.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectRedis, openStore } from "@trommel/common";
+import { openStore } from "@trommel/common";
+import { connectRedis } from "@trommel/common/jobs/redis-connection";
 import { collectSeldom } from "#gpu-worker/worker/heap-growth";
 import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
 import type { Picture, PictureStreamOptions } from "#gpu-worker/image/read/picture-stream";

@@ -2,7 +2,8 @@
  * Takes the jobs of every worker queue and does nothing, so that a plan finds room for the next ones. Says `ready` once it serves, and
  * ends when its channel closes. Its options come as JSON in the first argument.
  */
-import { connectRedis, queuePrefix, workerQueues, workerTimings } from "@trommel/common";
+import { queuePrefix, workerQueues, workerTimings } from "@trommel/common";
+import { connectRedis } from "@trommel/common/jobs/redis-connection";
 import { Worker } from "bullmq";
 
 export interface TrivialConsumerOptions {

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import {
   canonicalJson,
-  connectRedis,
   jobPayload,
   openStore,
   queuePrefix,
@@ -14,6 +13,7 @@ import {
   scoringKeys,
   type JobPayload,
 } from "@trommel/common";
+import { connectRedis } from "@trommel/common/jobs/redis-connection";
 import { flowOf } from "#common/jobs/run-rules";
 import { startCoordinator } from "#coordinator/coordinator";
 import { JobProducer } from "#coordinator/run-control/job-producer";

@@ -1,11 +1,5 @@
-import {
-  canonicalJson,
-  checkRedis,
-  parseJsonAs,
-  runKeys,
-  scoringKeys,
-  type ObjectStore,
-} from "@trommel/common";
+import { canonicalJson, parseJsonAs, runKeys, scoringKeys, type ObjectStore } from "@trommel/common";
+import { checkRedis } from "@trommel/common/jobs/redis-connection";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
 import type { Subject } from "./run-state.js";

@@ -1,5 +1,4 @@
 import {
-  connectRedis,
   jobId,
   jobOptions,
   jobPayload,
@@ -7,10 +6,10 @@ import {
   queueOf,
   queuePrefix,
   shardsPerGram,
-  withTimeout,
   type JobPayload,
   type QueueName,
 } from "@trommel/common";
+import { connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
 import { barrierOf, type FlowStage } from "@trommel/common/jobs/run-rules";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";

@@ -12,7 +12,6 @@ import {
   scoringConfig,
   scoringKeys,
   TrommelError,
-  withTimeout,
   type BundleManifest,
   type Ledger,
   type ObjectStore,
@@ -22,6 +21,7 @@ import {
   type StageProgress,
   type Stage,
 } from "@trommel/common";
+import { withTimeout } from "@trommel/common/jobs/redis-connection";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import {
   scoreCounts,

@@ -3,11 +3,11 @@ import {
   errorCodes,
   messageOf,
   toTrommelError,
-  withTimeout,
   TrommelError,
   type ErrorCode,
   type ErrorContext,
 } from "@trommel/common";
+import { withTimeout } from "@trommel/common/jobs/redis-connection";
 
 /**
  * Calls between threads: a method's name and one argument there, one value or a TrommelError back. Buffers are moved,

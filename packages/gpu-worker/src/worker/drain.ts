@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf, withTimeout } from "@trommel/common";
+import { messageOf } from "@trommel/common";
+import { withTimeout } from "@trommel/common/jobs/redis-connection";
 import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { StopSignals } from "./stop-signals.js";

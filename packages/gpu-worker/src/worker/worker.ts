@@ -2,17 +2,14 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import {
-  checkRedis,
-  connectRedis,
-  describeRedis,
   messageOf,
   openStore,
   ReleaseStack,
   TrommelError,
-  withTimeout,
   type Device,
   type WorkerOptions,
 } from "@trommel/common";
+import { checkRedis, connectRedis, describeRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";
 import { printableArguments } from "@trommel/common/printable";
 import type { Worker } from "bullmq";

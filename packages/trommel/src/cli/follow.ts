@@ -3,10 +3,10 @@ import {
   RunBoard,
   runErrorToThrow,
   TrommelError,
-  withTimeout,
   type ObjectStore,
   type StageProgress,
 } from "@trommel/common";
+import { withTimeout } from "@trommel/common/jobs/redis-connection";
 import type { LocalCluster } from "../cluster/local-cluster.js";
 import { interruptedBy } from "./interrupt.js";
 import { Outage } from "./outage.js";

@@ -1,4 +1,5 @@
-import { toTrommelError, TrommelError, withTimeout, type ObjectStore } from "@trommel/common";
+import { toTrommelError, TrommelError, type ObjectStore } from "@trommel/common";
+import { withTimeout } from "@trommel/common/jobs/redis-connection";
 import { interruptedCode, noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
 import type { RunResult, RunStatus, Subject } from "@trommel/coordinator/run-control/run-state";
 import { forgetCluster, noteCluster } from "@trommel/coordinator/run-control/cluster-note";

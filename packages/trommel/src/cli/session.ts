@@ -1,7 +1,6 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import {
-  checkRedis,
   openStore,
   ReleaseStack,
   resolveLocation,
@@ -11,6 +10,7 @@ import {
   type ObjectStore,
   type WorkerCommands,
 } from "@trommel/common";
+import { checkRedis } from "@trommel/common/jobs/redis-connection";
 import { printableArguments } from "@trommel/common/printable";
 import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import { prettyFactory } from "pino-pretty";

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { checkRedis, connectRedis, TrommelError, withTimeout } from "@trommel/common";
+import { TrommelError } from "@trommel/common";
+import { checkRedis, connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
 import { makeRedisFolder } from "./redis-folder.js";
 
 export interface EmbeddedRedis {

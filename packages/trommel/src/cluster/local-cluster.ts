@@ -1,4 +1,5 @@
-import { ReleaseStack, checkRedis, type ObjectStore } from "@trommel/common";
+import { ReleaseStack, type ObjectStore } from "@trommel/common";
+import { checkRedis } from "@trommel/common/jobs/redis-connection";
 import type { Logger } from "pino";
 import { startCoordinator } from "@trommel/coordinator/coordinator";
 import { startEmbeddedRedis } from "./embedded-redis.js";

@@ -2,14 +2,13 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  checkRedis,
-  describeRedis,
   inFlightDefaults,
   TrommelError,
   type Device,
   type EngineName,
   type WorkerQueue,
 } from "@trommel/common";
+import { checkRedis, describeRedis } from "@trommel/common/jobs/redis-connection";
 import { startLocalCluster } from "../../cluster/local-cluster.js";
 import { startCoordinator } from "@trommel/coordinator/coordinator";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";

@@ -1,0 +1,16 @@
+/**
+ * Serving a bundle inside another program: no queue, no Redis, no TensorFlow.js. What is imported from here decodes as a
+ * scoring does and runs the bundle's own `model.onnx`.
+ * @module
+ */
+import "@trommel/common/without-telemetry";
+
+export { loadClassifier } from "./bundle-classifier.js";
+export type {
+  BundleClassifier,
+  Classification,
+  ClassifiedImage,
+  ClassifyOptions,
+  LoadClassifierOptions,
+  UnreadableImage,
+} from "./bundle-classifier.js";
