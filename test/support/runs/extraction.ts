@@ -57,20 +57,30 @@ export class ExtractingWorker {
     this.#libraries = new RowLibraries(store);
   }
 
-  async extract(id: string, dataset: string, given: Partial<RecipeInput> = {}): Promise<Extracted> {
+  /** Writes a run's configuration and its shards. */
+  async plan(
+    id: string,
+    dataset: string,
+    given: Partial<RecipeInput> = {},
+  ): Promise<Pick<Extracted, "config" | "shards">> {
     const config = await writeRun(this.#store, id, dataset, given);
     const source = openStore(config.dataset);
     const shards: Shard[] = [];
     const { shardSize } = config.recipe;
     const shardKey = runKeys(id).shard;
-    const { signal } = this.#context();
+    const { signal } = this.context();
     const skip = (): undefined => undefined;
     for await (const shard of streamShards({ source, store: this.#store, shardKey, shardSize, signal, skip }))
       shards.push(shard);
+    return { config, shards };
+  }
+
+  async extract(id: string, dataset: string, given: Partial<RecipeInput> = {}): Promise<Extracted> {
+    const { config, shards } = await this.plan(id, dataset, given);
     const before = this.#computed;
     const sums = { images: 0, failed: 0, reused: 0 };
     for (const { index } of shards) {
-      const outcome = await extract(id, index, this.#context());
+      const outcome = await extract(id, index, this.context());
       sums.images += outcome.images;
       sums.failed += outcome.failed;
       sums.reused += outcome.reused ?? 0;
@@ -82,7 +92,8 @@ export class ExtractingWorker {
     await this.#device.stop();
   }
 
-  #context(): DeviceStageContext {
+  /** What the worker gives its stages. */
+  context(): DeviceStageContext {
     const nothing = (): void => undefined;
     const counted = new Proxy(this.#device, {
       get: (device, name) => {

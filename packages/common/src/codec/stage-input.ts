@@ -37,7 +37,7 @@ export async function findCommitted(
   const marker = await unlessDamaged(rereading(() => findMarker(store, key, schema)));
   if (marker === undefined) return undefined;
   if (marker !== "damaged" && (await store.head(key))?.sizeBytes === marker.sizeBytes) return marker;
-  await discardDamaged(store, key);
+  await removeArtefact(store, key);
   return undefined;
 }
 
@@ -77,7 +77,7 @@ async function discarding<T>(store: ObjectStore, key: string, read: () => Promis
     return await read();
   } catch (thrown) {
     if (!isDamage(thrown)) throw thrown;
-    await discardDamaged(store, key);
+    await removeArtefact(store, key);
     throw new TrommelError(
       "missing-input",
       `${thrown.message.replace(/\. [^.]*$/, "")}. It has been removed: resume the run, which makes it again`,
@@ -86,8 +86,8 @@ async function discarding<T>(store: ObjectStore, key: string, read: () => Promis
   }
 }
 
-/** Removes an artefact that is not what its marker says: the marker first, for what has none does not exist. */
-async function discardDamaged(store: ObjectStore, key: string): Promise<void> {
+/** Removes an artefact and its marker: the marker first, so that the artefact does not exist if this is interrupted. */
+export async function removeArtefact(store: ObjectStore, key: string): Promise<void> {
   await store.delete([markerKeyOf(key)]);
   await store.delete([key]);
 }

@@ -1,11 +1,8 @@
 import {
   bundleFiles,
-  decodeHeadWeights,
   encodeProjection,
   featureShardKey,
   featureShardMarker,
-  metrics as metricsSchema,
-  parseJsonAs,
   runKeys,
   sha256Hex,
   TrommelError,
@@ -14,7 +11,6 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
-import { readInput } from "@trommel/common/codec/stage-input";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { emitHead } from "../head/model/head-to-onnx.js";
@@ -22,7 +18,7 @@ import { renderReport } from "../report/report-html.js";
 import { trainingChartPng } from "../report/training-chart.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./bundling/check-serving.js";
-import { describeBundle, metricsMarker } from "./bundling/describe-bundle.js";
+import { describeBundle } from "./bundling/describe-bundle.js";
 import { exportBundle } from "./bundling/export-bundle.js";
 import { readListing } from "./inputs/listing.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
@@ -30,6 +26,7 @@ import { readProjection } from "./inputs/projection.js";
 import { putJson } from "./inputs/put-json.js";
 import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
 import { readOutcomes, readRetriedRows, type ShardOutcomes } from "./inputs/shard-outcomes.js";
+import { readTrained } from "./inputs/trained-head.js";
 import { Spool } from "./scoring/spool.js";
 
 /**
@@ -45,9 +42,7 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const config = await readRunConfig(store, runId);
   const ledger = await writeLedger(store, config, signal);
   const projection = await readProjection(store, config);
-  const head = await readInput(store, keys.head);
-  const { bytes: metricsBytes, marker: trained } = await readInput(store, keys.metrics, metricsMarker);
-  const weights = decodeHeadWeights(head.bytes, keys.head);
+  const { weights, weightBytes, metrics, metricsBytes, marker: trained } = await readTrained(store, runId);
   const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
   const model = buildServingGraph({
@@ -60,12 +55,11 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   context.onNote("checking the model against the features");
   await checkServing({ store, config, model, classCount, projection, weights, threads, signal });
 
-  const metrics = parseJsonAs(metricsSchema, metricsBytes, keys.metrics);
   const files: Record<string, Uint8Array> = {
     [bundleFiles.model]: model,
     [bundleFiles.metrics]: metricsBytes,
     [bundleFiles.lossCurves]: await trainingChartPng(metrics),
-    [bundleFiles.head]: head.bytes,
+    [bundleFiles.head]: weightBytes,
     ...(projection === null ? {} : { [bundleFiles.projection]: encodeProjection(projection) }),
   };
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));

@@ -3,6 +3,7 @@ import { findCommitted } from "@trommel/common/codec/stage-input";
 import { z } from "zod";
 import { PixelSums } from "../image/statistics/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
+import { commitOnce } from "./inputs/commit-once.js";
 import { readShard } from "./inputs/listing.js";
 import { jsonBytes } from "./inputs/put-json.js";
 import { readUnresolvedConfig } from "./inputs/run.js";
@@ -46,6 +47,6 @@ export async function measure(
     },
   });
   const ok = entries.length - failed;
-  await writeWithMarker(store, key, jsonBytes(sums.statistics(ok)), { ok, failed });
+  await commitOnce(() => writeWithMarker(store, key, jsonBytes(sums.statistics(ok)), { ok, failed }));
   return { images: entries.length, failed };
 }

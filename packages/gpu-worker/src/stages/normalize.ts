@@ -8,6 +8,7 @@ import {
 import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import { statisticsToNormalization } from "../image/statistics/statistics-to-normalization.js";
 import type { StageContext, StageOutcome } from "./context.js";
+import { commitOnce } from "./inputs/commit-once.js";
 import { readListing } from "./inputs/listing.js";
 import { jsonBytes } from "./inputs/put-json.js";
 
@@ -32,6 +33,6 @@ export async function normalize(runId: string, context: StageContext): Promise<S
   const figures = statisticsToNormalization(statistics);
   const rounded = (values: readonly number[]): string => values.map((value) => value.toFixed(2)).join(" ");
   context.onNote(`mean ${rounded(figures.mean)}, deviation ${rounded(figures.deviation)}`);
-  await writeWithMarker(store, keys.normalization, jsonBytes(figures));
+  await commitOnce(() => writeWithMarker(store, keys.normalization, jsonBytes(figures)));
   return { images: 0, failed: 0 };
 }

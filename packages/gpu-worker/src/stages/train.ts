@@ -1,61 +1,50 @@
-import {
-  canonicalJson,
-  encodeHeadWeights,
-  metrics as metricsSchema,
-  parseJsonAs,
-  runKeys,
-  writeWithMarker,
-  type Metrics,
-  type ObjectStore,
-  type RunConfig,
-} from "@trommel/common";
-import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
+import { canonicalJson, encodeHeadWeights, type Metrics, type RunConfig } from "@trommel/common";
 import { evaluate } from "../head/model/evaluate.js";
 import { predictProbabilities } from "../head/model/predict-head.js";
 import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
-import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { readProjection } from "./inputs/projection.js";
 import { readRunConfig } from "./inputs/run.js";
+import { isTrained, readTrained } from "./inputs/trained-head.js";
+import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
+import { commitTrained } from "./training/commit-trained.js";
 import { readLabelledRows, type LabelledRows } from "./training/training-rows.js";
 
 /**
  * Train: feature shards, labels, projection → head, metrics.
  *
- * In: every feature shard, the split, the labels and the projection. Out: `head/weights.safetensors`, `head/metrics.json`, and
- * where the recipe asks for checkpoints the kept epoch's. A retry finds both markers, goes on from the last checkpoint, or
- * trains again from the same seed, to the same bytes.
+ * In: every feature shard, the split, the labels and the projection. Out: `head/weights.safetensors`, `head/metrics.json`,
+ * and the kept epoch's checkpoint if the recipe asks for checkpoints. A retry finds both markers, continues from the last
+ * checkpoint, or trains again from the same seed, to the same bytes. A head that another worker left without metrics is
+ * replaced, so that both are always of one training.
  */
 export async function train(runId: string, context: StageContext): Promise<StageOutcome> {
-  const { store, signal } = context;
-  const keys = runKeys(runId);
+  const { store } = context;
   const config = await readRunConfig(store, runId);
   const { checkpoints: saves } = config.recipe.training;
-  const done = await Promise.all([findCommitted(store, keys.head), findCommitted(store, keys.metrics)]);
-  if (!done.includes(undefined)) {
-    if (saves) await keepCheckpoint(store, runId, (await readMetrics(store, runId)).bestEpoch);
-    return { images: 0, failed: 0 };
-  }
+  if (!(await isTrained(store, runId))) await trainAndCommit(config, context);
+  if (saves) await keepCheckpoint(store, runId, (await readTrained(store, runId)).metrics.bestEpoch);
+  return { images: 0, failed: 0 };
+}
+
+async function trainAndCommit(config: RunConfig, context: StageContext): Promise<void> {
+  const { store, signal } = context;
+  const { head, training } = config.recipe;
   const projection = await readProjection(store, config);
   const rows = await readLabelledRows({ store, config, projection, threads: context.threads, signal });
   const trained = await trainHead({
     ...headInputs(config, rows),
     engine: context.engine,
     threads: context.threads,
-    ...(saves ? { checkpoints: storedCheckpoints(store, runId) } : {}),
-    ...followers(context, config.recipe.training.epochs),
+    ...(training.checkpoints ? { checkpoints: storedCheckpoints(store, config.id) } : {}),
+    ...followers(context, training.epochs),
     signal,
   });
-  const { head } = config.recipe;
-  await writeWithMarker(store, keys.head, encodeHeadWeights(trained.weights, { head: canonicalJson(head) }));
-  const body = Buffer.from(canonicalJson(measure(config, rows, trained)), "utf8");
-  await writeWithMarker(store, keys.metrics, body, {
-    labels: rows.labels,
-    counts: rows.counts,
-    trainRows: rows.train.labels.length,
+  await commitTrained(store, config.id, {
+    weights: encodeHeadWeights(trained.weights, { head: canonicalJson(head) }),
+    metrics: Buffer.from(canonicalJson(measure(config, rows, trained)), "utf8"),
+    counts: { labels: [...rows.labels], counts: [...rows.counts], trainRows: rows.train.labels.length },
   });
-  if (saves) await keepCheckpoint(store, runId, trained.bestEpoch);
-  return { images: 0, failed: 0 };
 }
 
 function headInputs({ recipe }: RunConfig, rows: LabelledRows): TrainHeadInputs {
@@ -95,9 +84,4 @@ function measure({ recipe }: RunConfig, rows: LabelledRows, trained: TrainedHead
     history: [...trained.history],
     refit: trained.refit === null ? null : { rows: refitRows, history: [...trained.refit] },
   };
-}
-
-async function readMetrics(store: ObjectStore, runId: string): Promise<Metrics> {
-  const key = runKeys(runId).metrics;
-  return parseJsonAs(metricsSchema, (await readInput(store, key)).bytes, key);
 }

@@ -1,24 +1,8 @@
 import { createRequire } from "node:module";
-import {
-  markerSchema,
-  type BundleManifest,
-  type Ledger,
-  type Metrics,
-  type Projection,
-  type RunConfig,
-} from "@trommel/common";
+import type { BundleManifest, Ledger, Metrics, Projection, RunConfig } from "@trommel/common";
 import sharp from "sharp";
-import { z } from "zod";
 import type { EngineBackbone } from "../../backbone/engines/engine.js";
-
-/** What the train stage notes beside its metrics. */
-export const metricsMarker = markerSchema.extend({
-  /** In output order. */
-  labels: z.array(z.string()).min(2),
-  counts: z.array(z.object({ label: z.string(), train: z.int(), validation: z.int() })),
-  trainRows: z.int().positive(),
-});
-export type MetricsMarker = z.infer<typeof metricsMarker>;
+import type { MetricsMarker } from "../inputs/trained-head.js";
 
 /** `bundle.json`, from what made the bundle. */
 export function describeBundle(options: {
