@@ -19,9 +19,9 @@ import { extract } from "#gpu-worker/stages/extract";
 import { measure } from "#gpu-worker/stages/measure";
 import { normalize } from "#gpu-worker/stages/normalize";
 import { train } from "#gpu-worker/stages/train";
-import { drawDataset, writeFiles } from "../../../support/dataset.js";
-import { ExtractingWorker, storeWithSmallBackbone } from "../../../support/extraction.js";
-import { temporaryFolder } from "../../../support/temp-folder.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { ExtractingWorker, storeWithSmallBackbone } from "../../../support/runs/extraction.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("other-writers");
 const data = join(folder, "data");
