@@ -34,7 +34,7 @@ const readers = [
   [/(?:\.(?:ya?ml|tpl|env|sh)|Dockerfile|\.ci\/run)$/u, readHashComments],
 ];
 /** What nobody writes by hand; this file names the idioms that it looks for. */
-const skipped = /(?:^|\/)(?:node_modules|dist|\.git|api)$|check-english\.mjs$|package-lock\.json$/u;
+const skipped = /(?:^|\/)(?:node_modules|dist|\.git|docs\/api)$|check-english\.mjs$|package-lock\.json$/u;
 
 const { paths, list } = readArguments(process.argv.slice(2));
 const findings = paths.flatMap(filesBelow).flatMap(findIn);

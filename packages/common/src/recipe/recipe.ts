@@ -25,6 +25,7 @@ export const decodeRecipe = z
     side: z.union([z.literal("auto"), z.int().min(16).max(4096)]).default("auto"),
     /** How a picture becomes a square: `squash` ignores its aspect, `letterbox` pads, `crop` cuts the centre. */
     fit: z.enum(["squash", "letterbox", "crop"]).default("squash"),
+    /** Interpolation of the resize to the base image. */
     kernel: z.enum(["nearest", "linear", "cubic", "mitchell", "lanczos2", "lanczos3"]).default("lanczos3"),
     /** RGB under transparent pixels and around a letterboxed picture, 0..255. */
     background: z
@@ -63,12 +64,20 @@ export const labelSource = z.discriminatedUnion("type", [
       type: z.literal("csv"),
       /** A path or location; null leaves it to `--labels`. */
       file: z.string().min(1).nullable().default(null),
+      /** Column of the image's id. */
       idColumn: z.string().min(1).default("id"),
+      /** Column of the image's label. */
       labelColumn: z.string().min(1).default("label"),
     })
     .strict(),
-  /** A text file beside each image, with its name but for the extension: `<image>, <index or name of the class>`. */
-  z.object({ type: z.literal("sidecar"), extension: z.string().startsWith(".").default(".txt") }).strict(),
+  /** A text file next to each image, with its name but for the extension: `<image>, <index or name of the class>`. */
+  z
+    .object({
+      type: z.literal("sidecar"),
+      /** Extension of the text files. */
+      extension: z.string().startsWith(".").default(".txt"),
+    })
+    .strict(),
 ]);
 export type LabelSource = z.infer<typeof labelSource>;
 
@@ -78,6 +87,7 @@ const backboneReference = z
     name: z.string().min(1),
     /** What the backbone must have been imported with; null accepts any. */
     inputSize: z.int().positive().nullable().default(null),
+    /** What its spatial output must be pooled by; null accepts any. */
     pooling: z.enum(["average", "max"]).nullable().default(null),
   })
   .strict();
@@ -98,6 +108,7 @@ const pathVariable = z
 
 export const recipe = z
   .object({
+    /** Names the recipe in run.json, reports and bundles. */
     name: z.string().min(1).default("default"),
     /** One line for `trommel recipe ls`. */
     description: z.string().default(""),
@@ -138,8 +149,9 @@ export const recipe = z
       .prefault({}),
     validation: z
       .object({
+        /** Share of the images that validates. */
         fraction: openFraction.default(0.1),
-        /** Of each class's own images, or from every class as many as that share of the smallest one. */
+        /** The share of each class's own images, or from every class as many as that share of the smallest one. */
         of: z.enum(["class", "smallest-class"]).default("class"),
       })
       .strict()
@@ -148,7 +160,7 @@ export const recipe = z
     svd: svdRecipe.nullable().prefault({}),
     head: defaultType("se", headRecipe).prefault({}),
     training: trainingRecipe.prefault({}),
-    /** What a scoring by this model writes unless it is told otherwise; `jsonl` is always written. */
+    /** What a scoring by this model writes by default; `jsonl` is always written. */
     scores: z
       .object({ formats: z.array(scoreFormat).default(["jsonl"]) })
       .strict()
@@ -163,6 +175,7 @@ export const recipe = z
       .prefault({}),
     /** Decides views, the split, initial weights, the order of batches and noise. */
     seed: z.int().min(0).max(0xffffffff).default(0),
+    /** Images per shard, the unit of work and retry. */
     shardSize: imagesPerShard.default(256),
     /** Type of the embeddings in the feature shards. */
     featureType: z.enum(["f16", "f32"]).default("f32"),

@@ -5,8 +5,11 @@ const openFraction = z.number().gt(0).lt(1);
 
 /** An L2 penalty: this times the weight is added to every weight's gradient. */
 const weightDecay = z.number().min(0).default(0);
+/** Decay of the first moment. */
 const beta1 = z.number().min(0).lt(1).default(0.9);
+/** Decay of the second moment. */
 const beta2 = z.number().min(0).lt(1).default(0.999);
+/** Added to the root of the second moment. */
 const epsilon = z.number().positive().default(1e-7);
 
 export const optimizerRecipe = z.discriminatedUnion("type", [
@@ -28,6 +31,7 @@ export const optimizerRecipe = z.discriminatedUnion("type", [
       beta1,
       beta2,
       epsilon,
+      /** Decay of the momentum schedule. */
       scheduleDecay: z.number().min(0).lt(1).default(4e-3),
       weightDecay,
     })
@@ -36,7 +40,9 @@ export const optimizerRecipe = z.discriminatedUnion("type", [
     .object({
       type: z.literal("sgd"),
       learningRate: z.number().positive().default(1e-2),
+      /** Share of the last step that is kept. */
       momentum: z.number().min(0).lt(1).default(0.9),
+      /** Nesterov momentum. */
       nesterov: z.boolean().default(false),
       weightDecay,
     })
@@ -73,8 +79,11 @@ function endsAbove(schedule: ScheduleRecipe, learningRate: number): boolean {
 
 export const trainingRecipe = z
   .object({
+    /** Passes over the training images. */
     epochs: z.int().positive().default(100),
+    /** Rows per step. */
     batchSize: z.int().positive().default(64),
+    /** Share of the target that is spread evenly over all classes. */
     labelSmoothing: z.number().min(0).lt(1).default(0),
     optimizer: defaultType("adam", optimizerRecipe).prefault({}),
     schedule: defaultType("plateau", scheduleRecipe).prefault({}),
@@ -82,7 +91,7 @@ export const trainingRecipe = z
     keep: z.enum(["accuracy", "loss", "last"]).default("accuracy"),
     /** A last training on all images, validation included, for as many epochs as were kept, at the same rates. */
     refit: z.boolean().default(false),
-    /** Writes the state of training after every epoch, so that a retry goes on from there; the best epoch's stays. */
+    /** Writes the state of training after every epoch, so that a retry continues from there; the best epoch's stays. */
     checkpoints: z.boolean().default(false),
   })
   .strict()

@@ -13,16 +13,17 @@ export const viewsRecipe = z
     count: z.int().min(1).max(64).default(6),
     /** Degrees: uniform in [-rotation, rotation]. */
     rotation: z.number().min(0).max(180).default(20),
-    /** Fractions of the side: uniform in [-shift, shift]. */
+    /** Shift as a fraction of the side: uniform in [-shift, shift]. */
     shiftX: fraction.default(0.05),
+    /** The same, vertically. */
     shiftY: fraction.default(0.05),
     /** Degrees of shear: uniform in [-shear, shear]. */
     shear: z.number().min(0).lt(90).default(0),
     /** Per-axis scale: uniform in [1 - zoom, 1 + zoom]. */
     zoom: z.number().min(0).lt(1).default(0.05),
-    /** With probability one half; `alternate` mirrors every odd view and no other. */
+    /** Mirrors left and right with probability one half; `alternate` mirrors every odd view and no other. */
     horizontalFlip: z.union([z.boolean(), z.literal("alternate")]).default(true),
-    /** With probability one half. */
+    /** Mirrors top and bottom with probability one half. */
     verticalFlip: z.boolean().default(false),
     /** One of the four quarter turns, each with probability one quarter. */
     quarterTurns: z.boolean().default(false),
@@ -43,9 +44,11 @@ export const viewsRecipe = z
       .default(null),
     /** How the geometric steps follow one another: always alike, or in an order that is drawn too. */
     order: z.enum(["fixed", "random"]).default("fixed"),
-    /** Factor of brightness, contrast and saturation: uniform in [1 - v, 1 + v]. */
+    /** Factor of brightness: uniform in [1 - v, 1 + v]. */
     brightness: z.number().min(0).max(1).default(0),
+    /** The same for contrast. */
     contrast: z.number().min(0).max(1).default(0),
+    /** The same for saturation. */
     saturation: z.number().min(0).max(1).default(0),
   })
   .strict();

@@ -1,31 +1,8 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { jobId, jobPayload, queueOf, stageTable, type Stage } from "@trommel/common";
 
-const readme = fileURLToPath(new URL("../../../../../README.md", import.meta.url));
-
 describe("the stage table", () => {
-  it("is the README's", async () => {
-    const lines = (await readFile(readme, "utf8")).split("\n");
-    const start = lines.findIndex((line) => /^\| stage +\| queue /.test(line));
-    const rows = lines.slice(start + 2, lines.indexOf("", start)).map((line) =>
-      line
-        .split("|")
-        .slice(1, -1)
-        .map((cell) => cell.trim().replaceAll("`", "")),
-    );
-    const expected = Object.entries(stageTable).map(([stage, row]) => [
-      stage,
-      row.queue,
-      row.consumes,
-      row.produces,
-      row.waitsFor,
-    ]);
-    assert.deepEqual(rows, expected);
-  });
-
   it("has a row for every payload and no other", () => {
     const stages = jobPayload.options.map((option) => option.shape.stage.value).sort();
     assert.deepEqual(Object.keys(stageTable).sort(), stages);

@@ -1,0 +1,24 @@
+/** Every environment variable that Trommel reads itself, with its meaning; the reference page is generated from it. */
+export const environmentVariables = {
+  TROMMEL_STORE: "Location of the store, as `--store`: a folder or `s3://bucket/prefix`. Default: `.trommel`",
+  TROMMEL_REDIS_URL:
+    "Address of Redis, as `--redis`: `redis://`, `rediss://` or `unix:`. Without it a command starts a cluster of its own",
+  TROMMEL_REDIS_SERVER: "Path of a redis-server binary that is not on the `PATH`",
+  TROMMEL_CACHE: "Folder for downloaded weights. Default: `trommel` in `$XDG_CACHE_HOME` or in `~/.cache`",
+  XDG_CACHE_HOME: "Folder of caches. Default: `~/.cache`",
+  AWS_ENDPOINT_URL_S3: "Address of an S3 server that is not AWS",
+  AWS_ENDPOINT_URL: "The same for every AWS service; `AWS_ENDPOINT_URL_S3` wins",
+  AWS_ACCESS_KEY_ID: "Credentials for S3, read by the AWS SDK like every other way to give them",
+  AWS_SECRET_ACCESS_KEY: "See `AWS_ACCESS_KEY_ID`",
+  AWS_SESSION_TOKEN: "See `AWS_ACCESS_KEY_ID`",
+  AWS_PROFILE: "Profile of the AWS SDK's configuration files",
+  AWS_REGION: "Region of S3",
+  AWS_MAX_ATTEMPTS: "How often the AWS SDK tries a request",
+  AWS_REQUEST_CHECKSUM_CALCULATION:
+    "`WHEN_REQUIRED` for S3 servers that reject the AWS SDK's default checksums",
+  TROMMEL_S3_FORCE_PATH_STYLE:
+    "`true` or `false`: whether the bucket is in the path of S3 addresses. Default: `true` with an endpoint of your own",
+  ORT_DISABLE_TELEMETRY: "ONNX Runtime's telemetry. Trommel sets it to `1` (off) unless it is set already",
+  TF_CPP_MIN_LOG_LEVEL:
+    "What TensorFlow's native library logs. Trommel sets it to `2` unless it is set already",
+} as const;
