@@ -1,31 +1,28 @@
 /**
  * `npm run demo`: the main job on pictures of its own, by the command line as a person would type it. It draws waste on
  * cluttered grounds, imports the MobileNetV2 that the npm package nsfwjs ships, trains on it, scores pictures that the
- * training has not seen, and prints what came of it. Everything lies in .trommel/demo; what stands there already is not
+ * training has not seen, and prints what came of it. Everything lies in .trommel/demo; what is there already is not
  * done again, so a second run prints the same. `npm run demo -- --fresh` starts over.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { nsfwjsModel } from "../support/models/nsfwjs-model.js";
-import { wasteClasses, writeLabelledPictures, writeUnlabelledPictures } from "./draw-waste-pictures.js";
+import {
+  demoFolder,
+  drawPictures,
+  labelledFolder,
+  repositoryRoot as root,
+  unlabelledFolder,
+  unpackModel,
+  type Truth,
+} from "./demo-data.js";
 
-const pictures = { seed: 20, labelledPerClass: 64, unlabelled: 60 } as const;
 const rowsShown = 6;
+const scoresFolder = path.join(demoFolder, "scores");
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
-const folder = path.join(root, ".trommel/demo");
-const labelledFolder = path.join(folder, "labelled");
-const unlabelledFolder = path.join(folder, "unlabelled");
-const modelFolder = path.join(folder, "nsfwjs-mobilenet-v2");
-const scoresFolder = path.join(folder, "scores");
-/** Written after the pictures: what was asked for, and the class of each picture to be scored. */
-const drawnFile = path.join(folder, "drawn.json");
-
-const drawn = z.object({ asked: z.unknown(), truth: z.record(z.string(), z.string()) });
 const trained = z.object({ accuracy: z.number(), location: z.string() });
 const scored = z.object({
   ledger: z.object({
@@ -38,7 +35,6 @@ const scored = z.object({
 });
 const scoreRow = z.object({ key: z.string(), label: z.string(), probability: z.number() });
 type ScoreRow = z.infer<typeof scoreRow>;
-type Truth = Readonly<Record<string, string>>;
 
 class CommandFailed extends Error {}
 
@@ -54,7 +50,7 @@ async function trommel(...args: string[]): Promise<unknown> {
     `demo: npx trommel ${args.map((arg) => (path.isAbsolute(arg) ? shown(arg) : arg)).join(" ")}\n`,
   );
   const bin = path.join(root, "packages/trommel/bin/trommel.js");
-  const environment = { ...process.env, TROMMEL_STORE: path.join(folder, "store") };
+  const environment = { ...process.env, TROMMEL_STORE: path.join(demoFolder, "store") };
   delete (environment as NodeJS.ProcessEnv)["TROMMEL_REDIS_URL"];
   const child = spawn(process.execPath, [bin, ...args, "--json"], {
     cwd: root,
@@ -66,33 +62,6 @@ async function trommel(...args: string[]): Promise<unknown> {
   const [code] = (await once(child, "close")) as [number | null];
   if (code !== 0) throw new CommandFailed(`trommel ${args[0] ?? ""} ended with ${String(code)}`);
   return JSON.parse(printed) as unknown;
-}
-
-/** @returns the class of each picture that is to be scored, by its file name */
-async function drawPictures(): Promise<Truth> {
-  const before = await readFile(drawnFile, "utf8").catch(() => undefined);
-  if (before !== undefined) {
-    const { asked, truth } = drawn.parse(JSON.parse(before));
-    if (JSON.stringify(asked) === JSON.stringify(pictures)) return truth;
-  }
-  const count = wasteClasses.length * pictures.labelledPerClass;
-  step(
-    `drawing ${count} pictures of ${wasteClasses.length} classes, and ${pictures.unlabelled} more to score`,
-  );
-  await rm(folder, { recursive: true, force: true });
-  await writeLabelledPictures(labelledFolder, pictures.labelledPerClass, pictures.seed);
-  const truth = await writeUnlabelledPictures(unlabelledFolder, pictures.unlabelled, pictures.seed);
-  await writeFile(drawnFile, JSON.stringify({ asked: pictures, truth: Object.fromEntries(truth) }));
-  return Object.fromEntries(truth);
-}
-
-/** Unpacks nsfwjs's MobileNetV2 into the files that a Keras-layers model has. @returns the path of its model.json */
-async function unpackModel(): Promise<string> {
-  const { modelJson, paths, readFile: readWeights } = nsfwjsModel("mobilenet_v2");
-  await mkdir(modelFolder, { recursive: true });
-  for (const file of paths) await writeFile(path.join(modelFolder, file), await readWeights(file));
-  await writeFile(path.join(modelFolder, "model.json"), modelJson);
-  return path.join(modelFolder, "model.json");
 }
 
 async function readScores(): Promise<ScoreRow[]> {
@@ -120,8 +89,8 @@ const asPath = (location: string): string =>
   location.startsWith("file:") ? fileURLToPath(location) : location;
 
 async function demo(): Promise<void> {
-  if (process.argv.includes("--fresh")) await rm(folder, { recursive: true, force: true });
-  const truth = await drawPictures();
+  if (process.argv.includes("--fresh")) await rm(demoFolder, { recursive: true, force: true });
+  const truth = await drawPictures(step);
 
   step("importing the backbone");
   const importing = [

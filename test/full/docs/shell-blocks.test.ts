@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { before, describe, it } from "node:test";
+import { cloneRepository, runShell } from "../../support/files/clone.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+
+const minutesPerBlock = 20;
+
+/** The whole suite would run inside itself; the command is the same for a part of it. */
+const onePart = (commands: string): string =>
+  commands.replace(/^npm test$/m, "npm test -- unit/common/printable");
+
+function shellBlocks(page: string): string[] {
+  return [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, commands = ""]) => commands);
+}
+
+describe("a clone with nothing around it", () => {
+  let clone: string;
+  before(async () => {
+    clone = cloneRepository(await temporaryFolder("docs-clone"));
+  });
+
+  for (const name of ["README.md", "docs/guide/getting-started.md"]) {
+    it(`runs every shell block of ${name}`, async () => {
+      const blocks = shellBlocks(readFileSync(path.join(clone, name), "utf8"));
+      assert.ok(blocks.length > 0);
+      for (const block of blocks) {
+        const { code, output } = await runShell(onePart(block), clone, minutesPerBlock * 60_000);
+        assert.equal(code, 0, `${block}\n${output}`);
+      }
+      const written = readdirSync(path.join(clone, ".trommel/runs/first/bundle"));
+      for (const file of ["model.onnx", "report.html", "bundle.json"])
+        assert.ok(written.includes(file), file);
+      const scores = readFileSync(path.join(clone, ".trommel/demo/first-scores/part-00000.jsonl"), "utf8");
+      assert.equal(scores.trimEnd().split("\n").length, 60);
+    });
+  }
+
+  it("trains by the example of a recipe", async () => {
+    const { code, output } = await runShell(
+      "npx trommel train .trommel/demo/labelled --recipe examples/recipe.yaml --run with-a-recipe",
+      clone,
+      minutesPerBlock * 60_000,
+    );
+    assert.equal(code, 0, output);
+  });
+
+  it("serves a bundle by the example of a server", async () => {
+    const bundle = path.join(clone, ".trommel/runs/first/bundle");
+    const server = spawn(process.execPath, [path.join(clone, "examples/serve.js"), bundle, "0"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      const [line] = (await once(server.stdout.setEncoding("utf8"), "data")) as [string];
+      const address = /^http:\S+/.exec(line)?.[0] ?? "";
+      const post = (file: string): Promise<Response> =>
+        fetch(address, { method: "POST", body: readFileSync(path.join(clone, ".trommel/demo", file)) });
+      const answer = await post("unlabelled/005.jpg");
+      assert.equal(answer.status, 200);
+      assert.equal(((await answer.json()) as { label: string }).label, "newspaper");
+      assert.equal((await post("unlabelled/truncated.jpg")).status, 422);
+      assert.equal((await fetch(address)).status, 405);
+    } finally {
+      server.kill("SIGTERM");
+    }
+    const [exitCode] = (await once(server, "exit")) as [number | null];
+    assert.equal(exitCode, 0);
+  });
+});
