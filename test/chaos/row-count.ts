@@ -66,7 +66,7 @@ export async function countScoreRows(location: string, listed: readonly string[]
       if (!key.endsWith(".jsonl")) continue;
       for (const line of await linesOf(output, key)) found.push(scoreRow.parse(JSON.parse(line)).key);
     }
-    for (const line of await linesOf(output, outputKeys.errors))
+    for (const line of await linesOf(output, outputKeys.failedImages))
       found.push(errorLine.parse(JSON.parse(line)).key);
     return countRows(found, listed);
   } finally {

@@ -186,8 +186,8 @@ for (const implementation of implementations) {
       for (const count of [0, 1, 17, 34]) {
         const chunks = Array<Buffer>(count).fill(pattern);
         await store.putStream("streamed", asStream(chunks), { contentType: "text/plain" });
-        const standing = await store.get("streamed");
-        assert.ok(Buffer.concat(chunks).equals(standing), `${count} chunks`);
+        const existing = await store.get("streamed");
+        assert.ok(Buffer.concat(chunks).equals(existing), `${count} chunks`);
         assert.equal((await store.head("streamed"))?.sizeBytes, count * pattern.length);
       }
     });

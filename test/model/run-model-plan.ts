@@ -54,9 +54,9 @@ function nextShard(
   const { store } = state;
   if (shards.length === complete) return { store, next: undefined, seen };
   const name = `shard/${shards.length}`;
-  const standing = store.get(name);
-  if (seen === undefined && standing !== undefined)
-    return { store, next: JSON.parse(standing) as ModelShard, seen };
+  const existing = store.get(name);
+  if (seen === undefined && existing !== undefined)
+    return { store, next: JSON.parse(existing) as ModelShard, seen };
   const listing = seen ?? state.source;
   const last = Math.max(-Infinity, ...shards.flatMap(({ entries, skipped }) => [...entries, ...skipped]));
   const next = cut(
@@ -65,7 +65,7 @@ function nextShard(
   );
   if (next === undefined) return { store, next, seen: listing };
   const content = canonicalJson(next);
-  if (standing !== undefined && standing !== content && state.rules.listsOnce)
+  if (existing !== undefined && existing !== content && state.rules.listsOnce)
     throw new TrommelError("conflict", `failed to write ${name}`, { retryable: true });
   return { store: new Map(store).set(name, content), next, seen: listing };
 }
@@ -86,8 +86,8 @@ function endListing(state: RunModel, holder: Holder, plan: Plan): RunModel {
   if (plan.shards.every(({ entries }) => entries.length === 0))
     throw new TrommelError("bad-dataset", "failed to list: nothing is there");
   const content = `${plan.shards.length} ${listed}`;
-  const standing = state.store.get("listing");
-  if (standing !== undefined && standing !== content && state.rules.listsOnce)
+  const existing = state.store.get("listing");
+  if (existing !== undefined && existing !== content && state.rules.listsOnce)
     throw new TrommelError("conflict", "failed to write the listing", { retryable: true });
   const store = new Map(state.store).set("listing", content);
   const flushing = plan.unqueued.length > 0;

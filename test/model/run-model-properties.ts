@@ -157,9 +157,9 @@ function checkPhases(before: RunModel, after: RunModel): void {
 
 /** Jobs of an attempt that is over may end what they have begun, and begin and queue nothing. */
 function checkOver(before: RunModel, after: RunModel, happened: ModelEvent): void {
-  const { board } = before;
+  const { liveRun } = before;
   const isOver = (attempt: number): boolean =>
-    before.store.has("cancelled") || board?.cancelled === true || (board?.attempt ?? attempt) !== attempt;
+    before.store.has("cancelled") || liveRun?.cancelled === true || (liveRun?.attempt ?? attempt) !== attempt;
   for (const { token, payload, work } of after.holders.values()) {
     const was = before.holders.get(token)?.work.at;
     if (was === "begin" && work.at !== "begin")
@@ -167,13 +167,13 @@ function checkOver(before: RunModel, after: RunModel, happened: ModelEvent): voi
   }
   if (
     happened.type === "resume" ||
-    board === undefined ||
-    !(board.cancelled || after.jobs.size > before.jobs.size)
+    liveRun === undefined ||
+    !(liveRun.cancelled || after.jobs.size > before.jobs.size)
   )
     return;
   for (const [id, { payload }] of after.jobs) {
     if (before.jobs.has(id)) continue;
-    assert.ok(!board.cancelled && payload.attempt === board.attempt, "what is over queues nothing");
+    assert.ok(!liveRun.cancelled && payload.attempt === liveRun.attempt, "what is over queues nothing");
   }
 }
 

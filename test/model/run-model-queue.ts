@@ -91,18 +91,18 @@ export function failed(state: RunModel, holder: Holder, error: TrommelError): Ru
     holdsLock: job !== undefined,
   });
   const after = without(state, holder);
-  const tells = decided.tell && after.board?.attempt === payload.attempt;
-  const board =
-    tells && after.board !== undefined
-      ? { ...after.board, error: after.board.error ?? { code, stage: payload.stage } }
-      : after.board;
-  const told = { ...after, board };
+  const tells = decided.tell && after.liveRun?.attempt === payload.attempt;
+  const liveRun =
+    tells && after.liveRun !== undefined
+      ? { ...after.liveRun, error: after.liveRun.error ?? { code, stage: payload.stage } }
+      : after.liveRun;
+  const told = { ...after, liveRun };
   return job === undefined ? told : failJob(told, job, decided.next);
 }
 
 export function refuseIfOver(state: RunModel, { attempt }: JobPayload, looksIntoStore: boolean): void {
-  const board = { attempt: state.board?.attempt, cancelled: state.board?.cancelled ?? false };
-  if (state.rules.isAttemptOver(board, attempt) || (looksIntoStore && state.store.has("cancelled")))
+  const liveRun = { attempt: state.liveRun?.attempt, cancelled: state.liveRun?.cancelled ?? false };
+  if (state.rules.isAttemptOver(liveRun, attempt) || (looksIntoStore && state.store.has("cancelled")))
     throw new TrommelError("cancelled", "it is over");
 }
 

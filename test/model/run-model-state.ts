@@ -10,7 +10,7 @@ import {
 import { treatmentAfter } from "#common/jobs/worker-deaths";
 
 /**
- * A state of the model is the truth (what stands in the store), the disposable (jobs and board in Redis) and the processes
+ * A state of the model is the truth (what stands in the store), the disposable (jobs and live run in Redis) and the processes
  * that believe they hold a job, of which some are paused or have lost it without knowing.
  */
 export interface RunModel {
@@ -24,7 +24,7 @@ export interface RunModel {
   /** What stands in the store, by name: an artefact with its marker, or a file that is written whole. */
   readonly store: ReadonlyMap<string, string>;
   /** Undefined where Redis does not know the run. */
-  readonly board: ModelBoard | undefined;
+  readonly liveRun: ModelLiveRun | undefined;
   readonly jobs: ReadonlyMap<string, ModelJob>;
   /** By the token of the lock that each took its job with. */
   readonly holders: ReadonlyMap<number, Holder>;
@@ -33,7 +33,7 @@ export interface RunModel {
   readonly repeated: readonly string[];
 }
 
-export interface ModelBoard {
+export interface ModelLiveRun {
   readonly attempt: number;
   readonly cancelled: boolean;
   readonly root: string;

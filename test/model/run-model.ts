@@ -41,7 +41,7 @@ export function emptyRun(options: {
     // Gaps, in which files may appear later.
     source: Array.from({ length: options.files }, (_, i) => 10 * i),
     store: new Map(),
-    board: undefined,
+    liveRun: undefined,
     jobs: new Map(),
     holders: new Map(),
     nextToken: 1,
@@ -51,14 +51,14 @@ export function emptyRun(options: {
 
 /** What followers are told. */
 export function phaseOfModel(state: RunModel): { phase: RunPhase; why: string | undefined } {
-  const { board, store, rules } = state;
-  const root = board === undefined ? undefined : (state.jobs.get(board.root)?.state ?? "unknown");
+  const { liveRun, store, rules } = state;
+  const root = liveRun === undefined ? undefined : (state.jobs.get(liveRun.root)?.state ?? "unknown");
   const complete = store.has(state.kind === "run" ? "bundle" : "success");
   const cancelled = store.has("cancelled");
   if (root === undefined) {
     return { phase: complete ? "complete" : cancelled ? "cancelled" : "stopped", why: undefined };
   }
-  const why = board?.error ?? (root === "failed" ? { code: "internal", stage: "root" } : undefined);
+  const why = liveRun?.error ?? (root === "failed" ? { code: "internal", stage: "root" } : undefined);
   return { phase: rules.phaseOf({ complete, cancelled, failedStage: why?.stage, root }), why: why?.code };
 }
 
@@ -70,7 +70,7 @@ export function step(state: RunModel, event: ModelEvent): RunModel {
     case "open":
       return resume(state, false);
     case "lose-redis":
-      return { ...state, board: undefined, jobs: new Map() };
+      return { ...state, liveRun: undefined, jobs: new Map() };
     case "cancel":
       return cancel(state, event.told);
     case "grow":
@@ -100,11 +100,11 @@ function resume(state: RunModel, queues: boolean): RunModel {
   if (phase === "running" || phase === "complete") return state;
   const store = new Map(state.store);
   store.delete("cancelled");
-  const attempt = (state.board?.attempt ?? 0) + 1;
+  const attempt = (state.liveRun?.attempt ?? 0) + 1;
   const flow = state.rules.flowOf(state.kind, { measured: state.measured });
   const root = jobId({ stage: flow.stage, id: "r", attempt } as JobPayload);
-  const board = { attempt, cancelled: false, root, error: undefined };
-  const opened = { ...state, store, board };
+  const liveRun = { attempt, cancelled: false, root, error: undefined };
+  const opened = { ...state, store, liveRun };
   return queues ? addTree(opened, flow, attempt, undefined) : opened;
 }
 
@@ -122,8 +122,9 @@ function addTree(
 function cancel(state: RunModel, told: boolean): RunModel {
   if (phaseOfModel(state).phase === "complete") return state;
   const store = new Map(state.store).set("cancelled", "");
-  const board = state.board === undefined || !told ? state.board : { ...state.board, cancelled: true };
-  return { ...state, store, board };
+  const liveRun =
+    state.liveRun === undefined || !told ? state.liveRun : { ...state.liveRun, cancelled: true };
+  return { ...state, store, liveRun };
 }
 
 function grow(state: RunModel, pick: number): RunModel {

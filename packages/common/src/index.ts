@@ -37,7 +37,7 @@ export {
 export type { FeatureShard } from "./artefacts/shards/feature-shard.js";
 export { featureFingerprint, shardHash } from "./artefacts/runs/fingerprint.js";
 export { ledger, shardOutcome } from "./artefacts/shards/ledger.js";
-export type { ErrorLine, FailedRow, Ledger } from "./artefacts/shards/ledger.js";
+export type { ErrorLine, FailedImage, Ledger } from "./artefacts/shards/ledger.js";
 export {
   decodeGram,
   decodeHeadWeights,
@@ -78,8 +78,8 @@ export {
   workerTimings,
 } from "./jobs/queues.js";
 export type { JobPayload, QueueName, Stage, WorkerQueue } from "./jobs/queues.js";
-export { RunBoard, runErrorToThrow } from "./jobs/run-board.js";
-export type { RunError, StageProgress } from "./jobs/run-board.js";
+export { LiveRun, stopReasonToThrow } from "./jobs/live-run.js";
+export type { StopReason, StageProgress } from "./jobs/live-run.js";
 
 export { resolveNormalization } from "./recipe/resolve-normalization.js";
 export { headRecipe } from "./recipe/head-recipe.js";

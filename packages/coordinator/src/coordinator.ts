@@ -7,7 +7,7 @@ import {
   parseAs,
   queuePrefix,
   ReleaseStack,
-  RunBoard,
+  LiveRun,
   runConfig,
   runKeys,
   scoringConfig,
@@ -20,7 +20,7 @@ import {
 } from "@trommel/common";
 import { connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
+import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
 import { holdsLock } from "@trommel/common/jobs/job-lock";
 import { afterFailure } from "@trommel/common/jobs/run-rules";
 import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
@@ -72,7 +72,7 @@ export async function startCoordinator(options: {
     "plan",
     async (job, token) => {
       const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
-      const board = new RunBoard(connection, payload.id);
+      const liveRun = new LiveRun(connection, payload.id);
       try {
         if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
           throw tooManyDeaths(payload.stage, job.stalledCounter);
@@ -81,7 +81,7 @@ export async function startCoordinator(options: {
           attempt: payload.attempt,
           store,
           producer,
-          board,
+          liveRun,
           openSource: options.openSource ?? openStore,
           outstandingAtMost: options.outstandingShards ?? defaultOutstandingShards,
           signal: stopping.signal,
@@ -95,7 +95,7 @@ export async function startCoordinator(options: {
           throw new WaitingError();
         }
         const held = await holdsLock(connection, payload, token);
-        throw await planFailure({ payload, job, held, board, store, error: toTrommelError(thrown), log });
+        throw await planFailure({ payload, job, held, liveRun, store, error: toTrommelError(thrown), log });
       }
     },
     {
@@ -132,8 +132,8 @@ export async function startCoordinator(options: {
 
 async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
   const { id, attempt } = payload;
-  const { store, board } = context;
-  if (await board.isOver(attempt))
+  const { store, liveRun } = context;
+  if (await liveRun.isOver(attempt))
     throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
   if (payload.stage === "plan-run" || payload.stage === "plan-measure") {
     const key = runKeys(id).config;
@@ -145,8 +145,8 @@ async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
     await planScoring(config, context);
   }
   try {
-    await board.setTotal(attempt, payload.stage, 1);
-    await board.countDone(attempt, payload.stage, 0);
+    await liveRun.setTotal(attempt, payload.stage, 1);
+    await liveRun.countDone(attempt, payload.stage, 0);
   } catch (thrown) {
     // What followers see is worth no failed plan: everything is queued.
     if (!isRedisFull(thrown)) throw thrown;
@@ -159,12 +159,12 @@ async function planFailure(failed: {
   readonly job: Job;
   /** Whether the plan is still ours: a coordinator that was paused may wake after another took it. */
   readonly held: boolean;
-  readonly board: RunBoard;
+  readonly liveRun: LiveRun;
   readonly store: ObjectStore;
   readonly error: TrommelError;
   readonly log: Logger;
 }): Promise<Error> {
-  const { payload, job, held, board, store, error, log } = failed;
+  const { payload, job, held, liveRun, store, error, log } = failed;
   const { next, tell } = afterFailure({
     code: error.code,
     retryable: error.retryable,
@@ -178,9 +178,9 @@ async function planFailure(failed: {
     { run: payload.id, code: error.code, reason: error.message, last },
     "failed to plan",
   );
-  if (tell && (await board.fail(payload.attempt, payload.stage, error))) {
+  if (tell && (await liveRun.fail(payload.attempt, payload.stage, error))) {
     const kind = payload.stage === "plan-scoring" ? "scoring" : "run";
-    const noted = noteFailure(store, { kind, id: payload.id }, runErrorOf(error, payload.stage));
+    const noted = noteStopReason(store, { kind, id: payload.id }, stopReasonOf(error, payload.stage));
     await noted.catch((thrown: unknown) => {
       log.warn({ run: payload.id, reason: messageOf(thrown) }, "failed to note the error in the store");
     });

@@ -6,8 +6,8 @@ import {
   openStore,
   queuePrefix,
   ReleaseStack,
-  RunBoard,
-  runErrorToThrow,
+  LiveRun,
+  stopReasonToThrow,
   runKeys,
   scoringKeys,
   type ObjectStore,
@@ -106,8 +106,8 @@ async function measureListing(subject: Subject, setting: BenchSetting): Promise<
         ? await startSyntheticRun(store, producer, subject)
         : await startSyntheticScoring(store, producer, subject, output);
     const firstJobMs = await firstJobAt(producer.redis, subject);
-    const board = new RunBoard(producer.redis, subject);
-    const rest = await follow({ subject, store, redis: producer.redis, board, attempt, startMs });
+    const liveRun = new LiveRun(producer.redis, subject);
+    const rest = await follow({ subject, store, redis: producer.redis, liveRun, attempt, startMs });
     return {
       firstJobSeconds: (firstJobMs - startMs) / 1000,
       ...rest,
@@ -140,11 +140,11 @@ async function follow(followed: {
   readonly subject: Subject;
   readonly store: ObjectStore;
   readonly redis: Redis;
-  readonly board: RunBoard;
+  readonly liveRun: LiveRun;
   readonly attempt: number;
   readonly startMs: number;
 }): Promise<Omit<Listing, "firstJobSeconds" | "coordinatorMb">> {
-  const { subject, store, redis, board, attempt, startMs } = followed;
+  const { subject, store, redis, liveRun, attempt, startMs } = followed;
   const isTraining = subject === "training";
   const listingKey = isTraining ? runKeys(subject).listing : scoringKeys(subject).listing;
   const seconds = (): number => (Date.now() - startMs) / 1000;
@@ -154,10 +154,10 @@ async function follow(followed: {
     const { used, resident } = await redisMemoryMb(redis);
     redisUsedMb = Math.max(redisUsedMb, used);
     redisResidentMb = Math.max(redisResidentMb, resident);
-    const error = (await board.state())?.error;
-    if (error !== undefined) throw runErrorToThrow(error);
+    const error = (await liveRun.state())?.error;
+    if (error !== undefined) throw stopReasonToThrow(error);
     if ((await store.head(listingKey)) !== undefined) listedSeconds ??= seconds();
-    const { done } = await board.progress(attempt, isTraining ? "plan-run" : "plan-scoring");
+    const { done } = await liveRun.progress(attempt, isTraining ? "plan-run" : "plan-scoring");
     if (listedSeconds !== undefined && done === 1) {
       return { listedSeconds, queuedSeconds: seconds(), redisUsedMb, redisResidentMb };
     }

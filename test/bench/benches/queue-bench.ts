@@ -39,7 +39,7 @@ interface Step {
 }
 
 /**
- * Many workers on one machine: what the queue, the board and the store let through. Devices are timers and pictures are
+ * Many workers on one machine: what the queue, Redis and the store let through. Devices are timers and pictures are
  * ready; everything else is the product's: redis-server, coordinator, job processor, stage, store as a folder.
  */
 export async function benchQueue(_: undefined, _store: string, setting: BenchSetting): Promise<BenchResult> {

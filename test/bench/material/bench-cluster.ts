@@ -5,8 +5,8 @@ import {
   recipe as recipeSchema,
   ReleaseStack,
   resolveLocation,
-  RunBoard,
-  runErrorToThrow,
+  LiveRun,
+  stopReasonToThrow,
   type Device,
   type ObjectStore,
   type RecipeInput,
@@ -110,9 +110,9 @@ export class BenchCluster {
       output: undefined,
     });
     await claim();
-    return await this.#measure("extract", { kind: "run", id, config }, async (board, attempt) => {
-      const { done, total } = await board.progress(attempt, "extract");
-      const listed = (await board.progress(attempt, "gram")).total > 0;
+    return await this.#measure("extract", { kind: "run", id, config }, async (liveRun, attempt) => {
+      const { done, total } = await liveRun.progress(attempt, "extract");
+      const listed = (await liveRun.progress(attempt, "gram")).total > 0;
       return listed && total > 0 && done >= total;
     });
   }
@@ -138,9 +138,9 @@ export class BenchCluster {
     const store = this.#store;
     const resolved = recipeSchema.parse(recipe);
     const { config } = await resolveRun({ store, id, dataset, recipe: resolved, output: undefined });
-    const board = new RunBoard(this.#producer.redis, id);
+    const liveRun = new LiveRun(this.#producer.redis, id);
     while ((await readResult(store, { kind: "run", id, config })) === undefined) {
-      await this.#throwIfFailed(board);
+      await this.#throwIfFailed(liveRun);
       await sleep(pollMs);
     }
   }
@@ -152,18 +152,18 @@ export class BenchCluster {
   async #measure(
     stage: "extract" | "score",
     subject: Subject,
-    isDone: (board: RunBoard, attempt: number) => Promise<boolean>,
+    isDone: (liveRun: LiveRun, attempt: number) => Promise<boolean>,
   ): Promise<Throughput> {
     const pid = this.workerPid;
     const cpuBefore = await processCpuSeconds(pid);
     const machineBefore = machineBusySeconds();
     const attempt = await startAttempt(this.#store, subject, this.#producer, undefined);
     if (attempt === undefined) throw new Error(`another has started ${subject.id}`);
-    const board = new RunBoard(this.#producer.redis, subject.id);
+    const liveRun = new LiveRun(this.#producer.redis, subject.id);
     do {
       await sleep(pollMs);
-      await this.#throwIfFailed(board);
-    } while (!(await isDone(board, attempt)));
+      await this.#throwIfFailed(liveRun);
+    } while (!(await isDone(liveRun, attempt)));
     const cpuSeconds = (await processCpuSeconds(pid)) - cpuBefore;
     const otherCpuSeconds = machineBusySeconds() - machineBefore - cpuSeconds;
     return {
@@ -173,10 +173,10 @@ export class BenchCluster {
     };
   }
 
-  async #throwIfFailed(board: RunBoard): Promise<void> {
+  async #throwIfFailed(liveRun: LiveRun): Promise<void> {
     this.#cluster.check();
-    const error = (await board.state())?.error;
-    if (error !== undefined) throw runErrorToThrow(error);
+    const error = (await liveRun.state())?.error;
+    if (error !== undefined) throw stopReasonToThrow(error);
   }
 
   /** By the queue's own event stream, whose ids are Redis's clock in milliseconds. */

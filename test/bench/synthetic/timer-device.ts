@@ -7,7 +7,7 @@ import type { ViewBatch } from "#gpu-worker/backbone/engines/engine";
  * lost.
  */
 export class TimerDevice implements StageDevice {
-  readonly laneCount = 1;
+  readonly sessionCount = 1;
   readonly #sinceMs = performance.now();
   readonly #imagesPerSecond: number;
   readonly #dimension: number;

@@ -1,6 +1,6 @@
 /**
  * Workers in one process, each with everything that a worker process has of its own: connections to Redis, a store, the
- * processor of the extract queue with its board, heartbeats, markers and locks. Only fetching, decoding and the
+ * processor of the extract queue with its live run, heartbeats, markers and locks. Only fetching, decoding and the
  * device are not there: pictures are ready, and the device is a {@link TimerDevice}.
  *
  * Answers `{ serve }`, how many of them are to be at work from now on, and `{ measureMs }`: the share of that time for which
@@ -14,7 +14,7 @@ import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets"
 import type { Picture, PictureStreamOptions } from "#gpu-worker/image/read/picture-stream";
 import { createProcessor } from "#gpu-worker/worker/job-processor";
 import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
-import { RowLibraries } from "#gpu-worker/stages/reuse/row-library";
+import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { ThreadClient } from "#gpu-worker/threads/thread-rpc";
 import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import { pino } from "pino";
@@ -50,7 +50,7 @@ async function* readyPictures(stream: PictureStreamOptions): AsyncGenerator<Pict
 
 // A worker that joins a run reads every marker that stands once. On machines of their own all do so at once; here each
 // process does it for its workers, or the last of 64 would keep both cores busy with nothing else.
-const libraries = new RowLibraries(openStore(options.store));
+const featureIndexes = new FeatureIndexes(openStore(options.store));
 
 async function startWorker(): Promise<void> {
   const device = new TimerDevice(options.imagesPerSecond, syntheticBackbone.dimension);
@@ -59,7 +59,7 @@ async function startWorker(): Promise<void> {
   const processor = createProcessor({
     store,
     sources: new SourceStores(),
-    libraries,
+    featureIndexes,
     redis,
     device,
     // Started by its first call, which no extraction makes.

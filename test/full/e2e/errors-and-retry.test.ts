@@ -275,7 +275,7 @@ async function validationKeys(run: string): Promise<Set<string>> {
 describe("a scoring whose files are mended afterwards", () => {
   let id = "";
   let parts = new Map<string, string>();
-  const standing = /^(part|kaggle)-0000[0-3]\./;
+  const existing = /^(part|kaggle)-0000[0-3]\./;
 
   it("says what failed and what was left out, and lets no file name drive the terminal", async () => {
     const scored = await losingFile(
@@ -300,7 +300,7 @@ describe("a scoring whose files are mended afterwards", () => {
       one.failedRows.map(({ key }) => key),
       ["in/0017.png"],
     );
-    parts = await committed(output, standing);
+    parts = await committed(output, existing);
     assert.equal(parts.size, 16);
   });
 
@@ -348,7 +348,7 @@ describe("a scoring whose files are mended afterwards", () => {
     await writeFiles(source, wholeInput);
     const again = await json("retry", id, "--follow");
     assert.deepEqual([again.ledger?.ok, again.ledger?.failed], [20, 1]);
-    assertSameFiles(await committed(output, standing), parts);
+    assertSameFiles(await committed(output, existing), parts);
     const fresh = join(folder, "fresh");
     const mended = await json(
       ...["score", join(folder, "whole-unlabelled"), "--model", "first", "--output", fresh, ...scoreFlags],

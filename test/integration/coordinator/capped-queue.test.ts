@@ -8,7 +8,7 @@ import {
   queuePrefix,
   recipe,
   ReleaseStack,
-  RunBoard,
+  LiveRun,
   runKeys,
   scoringKeys,
   type JobPayload,
@@ -68,7 +68,7 @@ async function queueScoring(id: string): Promise<void> {
   await put(scoringKeys(id).config, {
     ...{ formatVersion: 1, id, source, bundle, output, topK: 1, shardSize: 1, formats: ["jsonl"] },
   });
-  await new RunBoard(redis, id).open(() => `${id}.1.close`, store.url, undefined);
+  await new LiveRun(redis, id).open(() => `${id}.1.close`, store.url, undefined);
   await producer.addFlow(flowOf("scoring", { measured: false }), id, 1);
 }
 
@@ -80,7 +80,7 @@ async function queueRun(id: string): Promise<void> {
     labels: { classes: null, tableSha256: null },
     backbones: [{ id: "net@0123456789ab", hash, dimension: 5, inputSize: 32 }],
   });
-  await new RunBoard(redis, id).open(() => `${id}.1.bundle`, store.url, undefined);
+  await new LiveRun(redis, id).open(() => `${id}.1.bundle`, store.url, undefined);
   await producer.addFlow(flowOf("run", { measured: false }), id, 1);
 }
 
@@ -173,6 +173,6 @@ describe("jobs outstanding in Redis", () => {
     const shards = new Set(done.flatMap((payload) => (payload.stage === "score" ? [payload.shard] : [])));
     assert.equal(shards.size, files);
     assert.equal(notices.filter((line) => line.includes("Redis is full")).length, 1, notices.join(""));
-    assert.equal((await new RunBoard(redis, "crowded").state())?.error, undefined);
+    assert.equal((await new LiveRun(redis, "crowded").state())?.error, undefined);
   });
 });

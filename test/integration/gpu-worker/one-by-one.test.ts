@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { recipe, ReleaseStack, type FailedRow } from "@trommel/common";
+import { recipe, ReleaseStack, type FailedImage } from "@trommel/common";
 import { ShardTrial } from "#common/jobs/shard-trial";
 import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
@@ -43,7 +43,7 @@ const newTrial = (): ShardTrial =>
 function contextOf(trial: ShardTrial | undefined, signal = new AbortController().signal): DeviceStageContext {
   const nothing = (): void => undefined;
   return {
-    device: { laneCount: 1 },
+    device: { sessionCount: 1 },
     sources: new SourceStores(),
     signal,
     trial,
@@ -52,7 +52,7 @@ function contextOf(trial: ShardTrial | undefined, signal = new AbortController()
 }
 
 interface Worked {
-  readonly failed: FailedRow[];
+  readonly failed: FailedImage[];
   /** Pixels by key, of each file that came through. */
   readonly pixels: Map<string, Uint8Array>;
 }

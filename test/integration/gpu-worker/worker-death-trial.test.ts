@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { ReleaseStack, SeededRandom, type FailedRow } from "@trommel/common";
+import { ReleaseStack, SeededRandom, type FailedImage } from "@trommel/common";
 import { Redis } from "ioredis";
 import { crashPreload, marked } from "../../support/process/crash-marks.js";
 import { drawTexture } from "../../support/images/dataset.js";
@@ -30,7 +30,7 @@ before(async () => {
 after(async () => assert.deepEqual(await releases.releaseAll(), []));
 
 /** One worker at the shard. @returns what failed in it, or undefined where the worker died */
-async function tryShard(source: string, killAfterMs?: number): Promise<FailedRow[] | undefined> {
+async function tryShard(source: string, killAfterMs?: number): Promise<FailedImage[] | undefined> {
   const child = spawn(process.execPath, [entry, server.url(), source], {
     env: { ...process.env, ...crashPreload },
     stdio: ["ignore", "pipe", "ignore"],
@@ -43,7 +43,7 @@ async function tryShard(source: string, killAfterMs?: number): Promise<FailedRow
     child.kill("SIGKILL");
   }
   await ended;
-  return stdout === "" ? undefined : (JSON.parse(stdout) as FailedRow[]);
+  return stdout === "" ? undefined : (JSON.parse(stdout) as FailedImage[]);
 }
 
 async function shardOf(name: string, files: ReadonlyMap<number, Buffer>): Promise<string> {

@@ -16,7 +16,7 @@ import { streamShards } from "#coordinator/plan/stream-shards";
 import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { extract } from "#gpu-worker/stages/extract";
-import { RowLibraries } from "#gpu-worker/stages/reuse/row-library";
+import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { DeviceClient } from "#gpu-worker/threads/device-client";
 import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import { convolutionBackbone } from "../models/small-backbones.js";
@@ -48,13 +48,13 @@ export interface Extracted {
 /** A worker without a queue: it extracts runs shard by shard, on a real device thread. */
 export class ExtractingWorker {
   readonly #device = new DeviceClient({ engine: "onnx", device: "cpu", threads: 1, modelsAtMost: 4 });
-  readonly #libraries: RowLibraries;
+  readonly #indexes: FeatureIndexes;
   readonly #store: ObjectStore;
   #computed = 0;
 
   constructor(store: ObjectStore) {
     this.#store = store;
-    this.#libraries = new RowLibraries(store);
+    this.#indexes = new FeatureIndexes(store);
   }
 
   /** Writes a run's configuration and its shards. */
@@ -116,7 +116,7 @@ export class ExtractingWorker {
       trial: undefined,
       budgets: createPictureBudgets({ bytesInFlightMib: 16, pixelsInFlightMib: 64 }),
       sources: new SourceStores(),
-      libraries: this.#libraries,
+      featureIndexes: this.#indexes,
       claimFeature: () => Promise.resolve(true),
       signal: new AbortController().signal,
       onImages: nothing,

@@ -25,7 +25,7 @@ const failed = await runBatches({
   batchSize: 4,
   context: {
     ...context,
-    device: { laneCount: 1 },
+    device: { sessionCount: 1 },
     sources: new SourceStores(),
   } as unknown as DeviceStageContext,
   run: () => Promise.resolve(),

@@ -38,10 +38,10 @@ export function runKeys(id: string) {
     checkpoint: (epoch: number) => `${root}/head/checkpoints/${ordinal(epoch)}.safetensors`,
     bundle: `${root}/bundle`,
     ledger: `${root}/ledger.json`,
-    errors: `${root}/errors.jsonl`,
+    failedImages: `${root}/errors.jsonl`,
     cancelled: `${root}/cancelled.json`,
     /** Why it stopped, until its next attempt. */
-    failure: `${root}/error.json`,
+    stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
   } as const;
 }
@@ -60,7 +60,7 @@ export function scoringKeys(id: string) {
     retryListing: (index: number) => `${root}/retries/${ordinal(index)}-listing.json`,
     cancelled: `${root}/cancelled.json`,
     /** Why it stopped, until its next attempt. */
-    failure: `${root}/error.json`,
+    stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
   } as const;
 }
@@ -79,7 +79,7 @@ export const outputKeys = {
     const { stem, extension } = partNames[format];
     return `${stem}-${ordinal(index)}.${extension}`;
   },
-  errors: "errors.jsonl",
+  failedImages: "errors.jsonl",
   ledger: "ledger.json",
   counts: "counts.json",
   /** The parts of the format `kaggle` as one file. */

@@ -67,17 +67,17 @@ export async function writeWithMarker(
   if ((await store.put(key, bytes, { ...options, ifAbsent: true })) === "written") await putMarker();
   for (let round = 1; round <= writeRounds; round += 1) {
     if (round > 2) await pause(round - 2);
-    const standing = await unlessDamaged(findMarker(store, key));
-    if (standing === "damaged") {
+    const existing = await unlessDamaged(findMarker(store, key));
+    if (existing === "damaged") {
       await store.delete([markerKeyOf(key)]);
-    } else if (standing === undefined) {
+    } else if (existing === undefined) {
       if (!(await putData(store, key, bytes, options))) continue;
       await putMarker();
-    } else if (standing.sha256 === sha256) {
-      if (await holds(store, key, marker, bytes)) return standing;
+    } else if (existing.sha256 === sha256) {
+      if (await holds(store, key, marker, bytes)) return existing;
       await store.put(key, bytes, options);
     } else {
-      if (await holds(store, key, standing)) throw differs(store, standing, sha256);
+      if (await holds(store, key, existing)) throw differs(store, existing, sha256);
       await store.delete([markerKeyOf(key)]);
     }
   }
@@ -119,8 +119,8 @@ async function holds(
   if (info?.sizeBytes !== sizeBytes) return false;
   if (bytes !== undefined && info.etag === createHash("md5").update(bytes).digest("hex")) return true;
   // It may be another one by now.
-  const standing = await unlessTooLarge(getUnlessMissing(store, key, sizeBytes));
-  return standing !== undefined && sha256Hex(standing) === sha256;
+  const existing = await unlessTooLarge(getUnlessMissing(store, key, sizeBytes));
+  return existing !== undefined && sha256Hex(existing) === sha256;
 }
 
 /**
@@ -283,12 +283,12 @@ function parseMarker(store: ObjectStore, key: string, bytes: Uint8Array, schema:
   );
 }
 
-function differs(store: ObjectStore, standing: Marker, sha256: string): TrommelError {
+function differs(store: ObjectStore, existing: Marker, sha256: string): TrommelError {
   return new TrommelError(
     "conflict",
-    `failed to write ${store.url}/${standing.key}: it stands already with sha256 ${standing.sha256}, and ${sha256} ` +
+    `failed to write ${store.url}/${existing.key}: it stands already with sha256 ${existing.sha256}, and ${sha256} ` +
       `was to be written. Use another name, or remove it and its marker`,
-    { context: { store: store.url, key: standing.key, standing: standing.sha256, given: sha256 } },
+    { context: { store: store.url, key: existing.key, existing: existing.sha256, given: sha256 } },
   );
 }
 

@@ -37,7 +37,7 @@ export const shardsPerGram = 16;
 /**
  * Take-over of a dead worker's job: its lock lapses after `lockDuration`, the next check within
  * `stalledInterval` puts the job back. How often that may happen is for those who take it over to say
- * (see `treatmentAfter`): BullMQ's own bound would end a run without a word on its board.
+ * (see `treatmentAfter`): BullMQ's own bound would end a run without an error in Redis.
  */
 export const workerTimings = {
   lockDuration: 5000,

@@ -38,22 +38,22 @@ export const barrierOf = {
   score: "close",
 } as const satisfies Partial<Record<Stage, Stage>>;
 
-/** What the board of a run in Redis knows of its attempts. */
-export interface BoardAttempt {
+/** What Redis knows of a run's attempts. */
+export interface LiveAttempt {
   /** Undefined where Redis does not know the run (any more). */
   readonly attempt: number | undefined;
   readonly cancelled: boolean;
 }
 
 /** True where the attempt was cancelled or another has taken its place: its jobs must end without work. */
-export function isAttemptOver(board: BoardAttempt, attempt: number): boolean {
-  return board.cancelled || (board.attempt !== undefined && board.attempt !== attempt);
+export function isAttemptOver(liveRun: LiveAttempt, attempt: number): boolean {
+  return liveRun.cancelled || (liveRun.attempt !== undefined && liveRun.attempt !== attempt);
 }
 
 /** What becomes of a job whose work threw. */
 export interface AfterFailure {
   readonly next: "retry" | "fail";
-  /** Whether the run's board is told: no further try comes, and nobody else has the job. */
+  /** Whether the run is marked as failed: no further try comes, and nobody else has the job. */
   readonly tell: boolean;
 }
 

@@ -29,12 +29,12 @@ export async function matchCsvLabels(
   const ambiguous = new Map<string, readonly [string, string]>();
   const note = (id: string, match: Match): void => {
     if (!rows.has(id)) return;
-    const standing = matches.get(id);
-    if (standing === undefined || match.closeness === "key") {
+    const existing = matches.get(id);
+    if (existing === undefined || match.closeness === "key") {
       matches.set(id, match);
       if (match.closeness === "key") ambiguous.delete(id);
-    } else if (standing.closeness === "name" && standing.key !== match.key) {
-      ambiguous.set(id, [standing.key, match.key]);
+    } else if (existing.closeness === "name" && existing.key !== match.key) {
+      ambiguous.set(id, [existing.key, match.key]);
     }
   };
   for await (const { key, unusable } of source.list("", { withUnusable: true })) {

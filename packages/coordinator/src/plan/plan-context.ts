@@ -1,4 +1,4 @@
-import type { ObjectStore, openStore, RunBoard } from "@trommel/common";
+import type { ObjectStore, openStore, LiveRun } from "@trommel/common";
 import type { JobProducer } from "../run-control/job-producer.js";
 
 /** What every plan is given besides its configuration. */
@@ -6,7 +6,7 @@ export interface PlanContext {
   readonly attempt: number;
   readonly store: ObjectStore;
   readonly producer: JobProducer;
-  readonly board: RunBoard;
+  readonly liveRun: LiveRun;
   /** Opens the place of the pictures. */
   readonly openSource: typeof openStore;
   /** Shards of the run that may be queued and unfinished. */

@@ -30,7 +30,7 @@ import { extendSplit, writeSplit } from "./split/write-split.js";
  * @throws TrommelError `missing-input` where the dataset's own normalisation is asked for and was not measured
  */
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
-  const { attempt, store, producer, board } = context;
+  const { attempt, store, producer, liveRun } = context;
   if (config.recipe.normalization === "dataset") await readMarker(store, runKeys(config.id).normalization);
   const { id } = config;
   const feed = feedShards(context, {
@@ -40,8 +40,8 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
     unit: shardsPerGram,
     firstAlone: false,
     announce: async ({ shards, images }) => {
-      await board.setTotal(attempt, "extract", shards, images);
-      await board.setTotal(attempt, "gram", Math.ceil(shards / shardsPerGram));
+      await liveRun.setTotal(attempt, "extract", shards, images);
+      await liveRun.setTotal(attempt, "gram", Math.ceil(shards / shardsPerGram));
     },
     add: (start, end) => producer.addGram(id, attempt, start / shardsPerGram, numbersFrom(start, end)),
   });
@@ -72,12 +72,12 @@ export async function listDataset(
   const memory = new SplitMemory(store, config);
   const remembered = await memory.read();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
-  const standing = await readListing(store, keys.listing);
+  const existing = await readListing(store, keys.listing);
   let tried = 0;
   let retriedFrom: number | undefined;
   const triedAgain: Shard[] = [];
   try {
-    for await (const shard of shardsOf(config, { context, source, labelOf, complete: standing?.shards })) {
+    for await (const shard of shardsOf(config, { context, source, labelOf, complete: existing?.shards })) {
       totals.shards += 1;
       tried += shard.entries.length;
       const soFar = { shards: totals.shards, images: tried };

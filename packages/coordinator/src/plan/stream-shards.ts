@@ -174,8 +174,8 @@ export async function readListing(store: ObjectStore, key: string): Promise<List
 export async function writeListing(store: ObjectStore, key: string, summary: ListingSummary): Promise<void> {
   const body = sealedJson(summary);
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
-  const standing = await readListing(store, key);
-  if (standing !== undefined && canonicalJson(standing) === canonicalJson(summary)) return;
+  const existing = await readListing(store, key);
+  if (existing !== undefined && canonicalJson(existing) === canonicalJson(summary)) return;
   throw new TrommelError(
     "conflict",
     `failed to write ${key}: another coordinator has listed the prefix meanwhile. The next try continues from its shards`,

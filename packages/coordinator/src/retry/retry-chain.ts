@@ -1,9 +1,9 @@
 import { runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
-import { readFailure } from "@trommel/common/artefacts/runs/run-failure";
+import { readStopReason } from "@trommel/common/artefacts/runs/stop-reason";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { readListing } from "../plan/stream-shards.js";
-import { readFailures, type Failures } from "../run-control/failed-files.js";
+import { readFailedImages, type FailedImages } from "../run-control/failed-images.js";
 
 /** The runs that try a run's failed files again: `<run>-retry1`, `-retry2` and so on, each those of the one before. */
 
@@ -31,7 +31,7 @@ export async function lastOfChain(store: ObjectStore, first: RunConfig): Promise
 }
 
 export interface Tried {
-  readonly failures: Failures;
+  readonly failures: FailedImages;
   /** Whether each of its files has been tried, so that those that failed are known. */
   readonly isTried: boolean;
   /** Whether it has come to its end: with a bundle, or with too few files for one. Another is to be resumed. */
@@ -40,11 +40,11 @@ export interface Tried {
 
 export async function readTried(store: ObjectStore, config: RunConfig): Promise<Tried> {
   const subject = { kind: "run", id: config.id, config } as const;
-  const failures = await readFailures(store, subject, 0);
+  const failures = await readFailedImages(store, subject, 0);
   if (failures.complete) return { failures, isTried: true, isOver: true };
   const listing = await readListing(store, runKeys(config.id).listing);
   const isTried = failures.sums.shards === listing?.shards;
   // Its rows stay failed however often it is resumed; only another try can read its files anew.
-  const isOver = isTried && (await readFailure(store, subject))?.code === "bad-dataset";
+  const isOver = isTried && (await readStopReason(store, subject))?.code === "bad-dataset";
   return { failures, isTried, isOver };
 }

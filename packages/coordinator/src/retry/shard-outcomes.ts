@@ -12,7 +12,7 @@ import {
 import { outcomeMarker, type ShardOutcome } from "@trommel/common/artefacts/shards/ledger";
 import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
 import { resolveRunFeatures } from "@trommel/common/artefacts/runs/resolved-run";
-import { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
+import { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
 import type { ShardSpan } from "@trommel/common/artefacts/shards/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
@@ -81,8 +81,8 @@ export class ShardOutcomes {
   }
 
   /** The rows that the span's own retries try again. Of shards that are not done nothing is known yet, so they are left out. */
-  async retriedRows(span: Pick<ShardSpan, "retriedFrom" | "shards">): Promise<RetriedRows> {
-    const retried = new RetriedRows();
+  async retriedImages(span: Pick<ShardSpan, "retriedFrom" | "shards">): Promise<RetriedImages> {
+    const retried = new RetriedImages();
     for await (const { shard, outcome } of readAhead(
       range(span.retriedFrom, span.shards),
       shardsReadAtOnce,

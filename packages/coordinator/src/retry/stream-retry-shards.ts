@@ -7,7 +7,7 @@ import {
   type ShardEntry,
 } from "@trommel/common";
 import { checkOutcome } from "@trommel/common/artefacts/shards/ledger-builder";
-import type { RowPlace } from "@trommel/common/artefacts/shards/listing";
+import type { ImagePlace } from "@trommel/common/artefacts/shards/listing";
 import { isRetried, type RetryReasons, type ShardSpan } from "@trommel/common/artefacts/shards/retry";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { shardsReadAtOnce, type ShardOutcomes } from "./shard-outcomes.js";
@@ -18,7 +18,7 @@ const headsAtOnce = 16;
 
 interface FailedEntry {
   readonly entry: ShardEntry;
-  readonly place: RowPlace;
+  readonly place: ImagePlace;
 }
 
 /**
@@ -41,7 +41,7 @@ export async function* streamRetryShards(options: {
 }): AsyncGenerator<Shard> {
   const { store, shardKey, shardSize, signal, span } = options;
   let index = span.shards;
-  let last: RowPlace | undefined;
+  let last: ImagePlace | undefined;
   for (;;) {
     const written = await readShard(store, shardKey(index));
     if (written === undefined) break;
@@ -86,7 +86,7 @@ async function* failedEntries(options: {
   readonly signal: AbortSignal;
 }): AsyncGenerator<FailedEntry> {
   const { outcomes, span, reasons, signal } = options;
-  const retried = await outcomes.retriedRows(span);
+  const retried = await outcomes.retriedImages(span);
   for await (const { shard, outcome } of readAhead(range(0, span.shards), shardsReadAtOnce, async (index) => {
     signal.throwIfAborted();
     const read = await outcomes.shard(index);
@@ -107,6 +107,6 @@ async function lookUp(source: ObjectStore, entry: ShardEntry): Promise<ShardEntr
   return found === undefined ? entry : { key: entry.key, sizeBytes: found.sizeBytes, etag: found.etag };
 }
 
-function isBehind(place: RowPlace, last: RowPlace): boolean {
+function isBehind(place: ImagePlace, last: ImagePlace): boolean {
   return place.shard > last.shard || (place.shard === last.shard && place.position > last.position);
 }

@@ -6,7 +6,7 @@ import {
   openStore,
   outputKeys,
   parseJsonAs,
-  RunBoard,
+  LiveRun,
   runConfig,
   runKeys,
   scoringConfig,
@@ -16,7 +16,7 @@ import {
   type Ledger,
   type ObjectStore,
   type RunConfig,
-  type RunError,
+  type StopReason,
   type ScoringConfig,
   type StageProgress,
   type Stage,
@@ -29,7 +29,7 @@ import {
   type ScoreCounts,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts/results/scoring-output";
-import { failureKey, interruptedCode, readFailure } from "@trommel/common/artefacts/runs/run-failure";
+import { stopReasonKey, interruptedCode, readStopReason } from "@trommel/common/artefacts/runs/stop-reason";
 import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
@@ -49,7 +49,7 @@ export interface RunStatus {
   readonly id: string;
   readonly phase: RunPhase;
   readonly stages: readonly StageProgress[];
-  readonly error: RunError | undefined;
+  readonly error: StopReason | undefined;
   readonly result: RunResult | undefined;
   /** The attempt that this is of; undefined where Redis knows none. */
   readonly attempt: number | undefined;
@@ -172,11 +172,11 @@ export async function readStatus(
 ): Promise<RunStatus> {
   const { result, fault } = await readResultOrFault(store, subject);
   const base = { kind: subject.kind, id: subject.id, result };
-  const board = producer === undefined ? undefined : new RunBoard(producer.redis, subject.id);
+  const liveRun = producer === undefined ? undefined : new LiveRun(producer.redis, subject.id);
   const state =
-    board === undefined ? undefined : await withTimeout(board.state(), redisPatienceMs, "ask Redis");
+    liveRun === undefined ? undefined : await withTimeout(liveRun.state(), redisPatienceMs, "ask Redis");
   const cancelled = result === undefined && (await isCancelled(store, subject));
-  if (producer === undefined || board === undefined || state === undefined) {
+  if (producer === undefined || liveRun === undefined || state === undefined) {
     const unknown = { stages: [], error: undefined, attempt: undefined };
     if (fault !== undefined) return { ...base, phase: "failed", ...unknown, error: fault };
     if (result !== undefined || cancelled)
@@ -186,7 +186,7 @@ export async function readStatus(
     return { ...base, phase, ...unknown, error };
   }
   const stages: StageProgress[] = [];
-  for (const stage of shownStages(subject)) stages.push(await board.progress(state.attempt, stage));
+  for (const stage of shownStages(subject)) stages.push(await liveRun.progress(state.attempt, stage));
   const found = await producer.rootState(state.rootJobId);
   const root = found === "unknown" && state.opening ? "waiting" : found;
   const live = isRootLive(root);
@@ -207,7 +207,7 @@ export async function readStatus(
 export async function readResultOrFault(
   store: ObjectStore,
   subject: Subject,
-): Promise<{ readonly result: RunResult | undefined; readonly fault: RunError | undefined }> {
+): Promise<{ readonly result: RunResult | undefined; readonly fault: StopReason | undefined }> {
   try {
     return { result: await readResult(store, subject), fault: undefined };
   } catch (thrown) {
@@ -222,8 +222,8 @@ export async function readResultOrFault(
  * What the store says of a run that nobody works on. The note of an embedded cluster that does not answer is of a command
  * that could not take it back.
  */
-async function whyStopped(store: ObjectStore, subject: Subject): Promise<RunError | undefined> {
-  const failure = await readFailure(store, subject);
+async function whyStopped(store: ObjectStore, subject: Subject): Promise<StopReason | undefined> {
+  const failure = await readStopReason(store, subject);
   if (failure !== undefined) return failure;
   const { cluster } = subject.kind === "run" ? runKeys(subject.id) : scoringKeys(subject.id);
   if ((await store.head(cluster)) === undefined) return undefined;
@@ -231,8 +231,8 @@ async function whyStopped(store: ObjectStore, subject: Subject): Promise<RunErro
   return { code: interruptedCode, message, stage: "" };
 }
 
-/** A job that killed every worker that had it fails without one that could tell the board. */
-async function rootError(producer: JobProducer, root: string): Promise<RunError> {
+/** A job that killed every worker that had it fails without a worker that could note the reason. */
+async function rootError(producer: JobProducer, root: string): Promise<StopReason> {
   const stage = root.split(".").at(-1) ?? "";
   return { code: "internal", message: await producer.rootFailure(root), stage };
 }
@@ -252,7 +252,7 @@ export async function cancelSubject(
   producer: JobProducer | undefined,
 ): Promise<void> {
   const body = Buffer.from(canonicalJson({ formatVersion: 1, id: subject.id }), "utf8");
-  if (producer !== undefined) await new RunBoard(producer.redis, subject.id).cancel();
+  if (producer !== undefined) await new LiveRun(producer.redis, subject.id).cancel();
   await store.put(cancelKey(subject), body, { contentType: "application/json" });
 }
 
@@ -267,14 +267,14 @@ export async function startAttempt(
   producer: JobProducer,
   seen: number | undefined,
 ): Promise<number | undefined> {
-  await store.delete([cancelKey(subject), failureKey(subject)]);
-  const board = new RunBoard(producer.redis, subject.id);
+  await store.delete([cancelKey(subject), stopReasonKey(subject)]);
+  const liveRun = new LiveRun(producer.redis, subject.id);
   const flow = flowOf(subject.kind, { measured: subject.kind === "run" && isMeasured(subject.config) });
   const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);
-  const attempt = await board.open(rootOf, store.url, seen);
+  const attempt = await liveRun.open(rootOf, store.url, seen);
   if (attempt === undefined) return undefined;
   await producer.addFlow(flow, subject.id, attempt);
-  await board.opened();
+  await liveRun.opened();
   return attempt;
 }
 

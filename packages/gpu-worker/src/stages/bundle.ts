@@ -25,9 +25,9 @@ import { loadBackbones } from "./inputs/load-backbones.js";
 import { readProjection } from "./inputs/projection.js";
 import { putJson } from "./inputs/put-json.js";
 import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
-import { readOutcomes, readRetriedRows, type ShardOutcomes } from "./inputs/shard-outcomes.js";
+import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { readTrained } from "./inputs/trained-head.js";
-import { Spool } from "./scoring/spool.js";
+import { SpilledText } from "./scoring/spilled-text.js";
 
 /**
  * Bundle: backbones, projection, head → bundle.
@@ -88,8 +88,8 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
     outcomeOf: ({ hash }) => ({ store, key: featureShardKey(config.fingerprint, hash) }),
     signal,
   };
-  const builder = new LedgerBuilder(await readRetriedRows(outcomes, span));
-  const lines = new Spool();
+  const builder = new LedgerBuilder(await readRetriedImages(outcomes, span));
+  const lines = new SpilledText();
   try {
     const all = { start: 0, end: shards };
     for await (const { shard, marker } of readOutcomes(outcomes, all, featureShardMarker)) {
@@ -97,7 +97,7 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
       await lines.write(errorLines(shard, builder.add(shard, marker)));
     }
     const ledger = builder.ledger(span);
-    await store.putStream(keys.errors, lines.chunks(), { contentType: "application/jsonl" });
+    await store.putStream(keys.failedImages, lines.chunks(), { contentType: "application/jsonl" });
     await putJson(store, keys.ledger, ledger);
     return ledger;
   } finally {

@@ -5,13 +5,13 @@ import {
   parseJsonAs,
   scoringKeys,
   TrommelError,
-  type FailedRow,
+  type FailedImage,
   type ObjectStore,
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
 import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
-import type { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
+import type { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
 import { readScoringSpan } from "@trommel/common/artefacts/shards/retry";
 import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/results/scoring-output";
 import { readBounds } from "@trommel/common/store/read-bounds";
@@ -22,9 +22,9 @@ import { countLabels, LabelCounts } from "./scoring/label-counts.js";
 import { readShard } from "./inputs/listing.js";
 import { putJson } from "./inputs/put-json.js";
 import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
-import { readOutcomes, readRetriedRows, type ShardOutcomes } from "./inputs/shard-outcomes.js";
-import { checkRowKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
-import { Spool } from "./scoring/spool.js";
+import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
+import { checkImageKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
+import { SpilledText } from "./scoring/spilled-text.js";
 import { Submission } from "./scoring/submission.js";
 
 /**
@@ -43,7 +43,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
   const { retries } = span;
   const { labels } = await readBundleManifest(config);
   const output = openStore(config.output);
-  const lines = new Spool();
+  const lines = new SpilledText();
   try {
     await checkParts(output, {
       shards: span.shards,
@@ -62,7 +62,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       outcomeOf: ({ index }) => ({ store: output, key: outputKeys.part(index, "jsonl") }),
       signal,
     };
-    const retried = await readRetriedRows(outcomes, span);
+    const retried = await readRetriedImages(outcomes, span);
     const builder = new LedgerBuilder(retried);
     const counts = new LabelCounts(labels);
     const merging = config.formats.includes("kaggle") ? new Submission(output, labels) : null;
@@ -83,7 +83,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       // The command that follows says it, and so does _SUCCESS.json.
       context.log.info({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
     await mayWrite();
-    await output.putStream(outputKeys.errors, lines.chunks(), { contentType: "application/jsonl" });
+    await output.putStream(outputKeys.failedImages, lines.chunks(), { contentType: "application/jsonl" });
     await mayWrite();
     await putJson(output, outputKeys.ledger, ledger);
     await mayWrite();
@@ -99,7 +99,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
 }
 
 /** Failed rows that no try gave a score. */
-function withoutRow(shard: Shard, failed: readonly FailedRow[], retried: RetriedRows): FailedRow[] {
+function withoutRow(shard: Shard, failed: readonly FailedImage[], retried: RetriedImages): FailedImage[] {
   return failed.filter(({ position }) => !retried.isRecovered({ shard: shard.index, position }));
 }
 
@@ -114,7 +114,7 @@ function checkPart(
   const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
   const whole = lines.pop() === "";
   const rows = lines.map((line, i) => parseJsonAs(partLine, line, `line ${i + 1} of ${marker.key}`));
-  checkRowKeys(
+  checkImageKeys(
     marker.key,
     rows.map(({ key }) => key),
     shard,

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
 import type { PictureBudgets } from "../image/budgets/picture-budgets.js";
 import type { streamPictures } from "../image/read/picture-stream.js";
-import type { RowLibraries } from "./reuse/row-library.js";
+import type { FeatureIndexes } from "./reuse/feature-index.js";
 import type { SourceStores } from "./pictures/source-stores.js";
 
 /** What every stage is given besides its payload. */
@@ -27,7 +27,7 @@ export interface StageContext {
 /** The device as stages use it: models are loaded by key, batches are moved there and results back. */
 export interface StageDevice {
   /** How many batches run at once. */
-  readonly laneCount: number;
+  readonly sessionCount: number;
   /** Time that lanes were without work since they were made, all of them together. */
   readonly idleMs: number;
   /** @param options called only if the model is not loaded */
@@ -78,7 +78,7 @@ export interface DeviceStageContext extends StageContext {
   /** Where pictures are read from. */
   readonly sources: SourceStores;
   /** What stands in the store's feature shards. */
-  readonly libraries: RowLibraries;
+  readonly featureIndexes: FeatureIndexes;
   /** Claims a feature shard for this job, for as long as it is under way. @returns false where another job is making it */
   readonly claimFeature: (key: string) => Promise<boolean>;
 }

@@ -5,7 +5,7 @@ import {
   featureShardMarker,
   runKeys,
   writeWithMarker,
-  type FailedRow,
+  type FailedImage,
   type FeatureShard,
   type RunConfig,
   type Shard,
@@ -15,14 +15,14 @@ import { ShardViews } from "../image/views/shard-views.js";
 import { hasColour } from "../image/views/view.js";
 import { checkOrigin } from "./reuse/check-origin.js";
 import { MadeElsewhere, type DeviceStageContext, type StageOutcome } from "./context.js";
-import { KnownRows } from "./reuse/known-rows.js";
+import { ReusedFeatures } from "./reuse/reused-features.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
 import type { PictureBatch } from "./pictures/picture-batches.js";
 import { readShard } from "./inputs/listing.js";
 import { backbonesOfRun, readRunConfig, type ResolvedRun } from "./inputs/run.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./pictures/run-batches.js";
-import { ShardRows } from "./pictures/shard-rows.js";
+import { ShardFeatures } from "./pictures/shard-features.js";
 import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
 
 /**
@@ -43,17 +43,17 @@ export async function extract(
   const config = await readRunConfig(store, runId);
   const shard = await readShard(store, runKeys(runId).shard(shardIndex));
   const key = featureShardKey(config.fingerprint, shard.hash);
-  const standing = await findCommitted(store, key, featureShardMarker);
-  if (standing !== undefined) {
-    await checkOrigin(config, shard, standing, context);
-    const { ok, failed } = standing;
+  const existing = await findCommitted(store, key, featureShardMarker);
+  if (existing !== undefined) {
+    await checkOrigin(config, shard, existing, context);
+    const { ok, failed } = existing;
     return { images: ok + failed.length, failed: failed.length, reused: ok };
   }
   if (!(await context.claimFeature(key))) throw new MadeElsewhere(key);
-  const library = context.libraries.of(config.fingerprint);
-  await unlessAborted(context.signal, library.lookAround(runId));
+  const index = context.featureIndexes.of(config.fingerprint);
+  await unlessAborted(context.signal, index.lookAround(runId));
   const views = new ShardViews(config.recipe, shard.entries);
-  const known = new KnownRows({ store, library, config, shard, views });
+  const known = new ReusedFeatures({ store, index, config, shard, views });
   await known.matchListed();
   const { rows, failed, reused } = await extractRows({ config, shard, views, context }, known);
   const bytes = encodeFeatureShard(rows, config.recipe.featureType, {
@@ -64,7 +64,7 @@ export async function extract(
   const identities = known.identitiesWithout(failed);
   const images = identities.pack();
   await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed, images }));
-  library.add(shard.hash, identities);
+  index.add(shard.hash, identities);
   return { images: shard.entries.length, failed: failed.length, reused };
 }
 
@@ -84,7 +84,7 @@ async function ensureExtractor(config: ResolvedRun, context: DeviceStageContext)
 
 interface CollectedRows {
   readonly rows: FeatureShard;
-  readonly failed: readonly FailedRow[];
+  readonly failed: readonly FailedImage[];
   /** Images whose rows were copied. */
   readonly reused: number;
 }
@@ -96,9 +96,9 @@ interface ShardWork {
   readonly context: DeviceStageContext;
 }
 
-async function extractRows(work: ShardWork, known: KnownRows): Promise<CollectedRows> {
+async function extractRows(work: ShardWork, known: ReusedFeatures): Promise<CollectedRows> {
   const { config, shard } = work;
-  const rows = new ShardRows(shard.entries.length, config.recipe.views.count, featureDimension(config));
+  const rows = new ShardFeatures(shard.entries.length, config.recipe.views.count, featureDimension(config));
   const listed = known.positions;
   const failed = await computeRows(work, rows, listed, (position, bytes) =>
     known.matchContent(position, bytes),
@@ -120,10 +120,10 @@ async function extractRows(work: ShardWork, known: KnownRows): Promise<Collected
 /** Runs the files of a shard through the device, but those that are left out or recognised. @returns those that failed */
 async function computeRows(
   { config, shard, views, context }: ShardWork,
-  rows: ShardRows,
+  rows: ShardFeatures,
   skip: ReadonlySet<number>,
   recognise: (position: number, bytes: Uint8Array) => Promise<boolean>,
-): Promise<FailedRow[]> {
+): Promise<FailedImage[]> {
   if (skip.size === shard.entries.length) return [];
   const { recipe, side } = config;
   const { viewCount } = rows;

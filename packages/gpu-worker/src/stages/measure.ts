@@ -30,8 +30,8 @@ export async function measure(
   const { store } = context;
   const keys = runKeys(runId);
   const key = keys.statistics(shardIndex);
-  const standing = await findCommitted(store, key, statisticsMarker);
-  if (standing !== undefined) return { images: standing.ok + standing.failed, failed: standing.failed };
+  const existing = await findCommitted(store, key, statisticsMarker);
+  if (existing !== undefined) return { images: existing.ok + existing.failed, failed: existing.failed };
   const { dataset, recipe, side } = await readUnresolvedConfig(store, runId);
   const { entries } = await readShard(store, keys.shard(shardIndex));
   const sums = new PixelSums();

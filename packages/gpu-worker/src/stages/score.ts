@@ -10,7 +10,7 @@ import {
   TrommelError,
   writeWithMarker,
   type BundleManifest,
-  type FailedRow,
+  type FailedImage,
   type ObjectStore,
   type ScoreRow,
   type ScoringConfig,
@@ -25,7 +25,7 @@ import { readShard } from "./inputs/listing.js";
 import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./pictures/run-batches.js";
-import { checkRowKeys, findScored } from "./scoring/score-part.js";
+import { checkImageKeys, findScored } from "./scoring/score-part.js";
 import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "./scoring/score-rows.js";
 
 /** What a shard, or a batch of it, was scored as. */
@@ -52,15 +52,15 @@ export async function score(
   const output = openStore(config.output);
   try {
     const key = outputKeys.part(shardIndex, "jsonl");
-    const standing = await findScored(output, shardIndex, config);
-    if (standing !== undefined)
-      return { images: standing.ok + standing.failed.length, failed: standing.failed.length };
+    const existing = await findScored(output, shardIndex, config);
+    if (existing !== undefined)
+      return { images: existing.ok + existing.failed.length, failed: existing.failed.length };
     const shard = await readShard(context.store, scoringKeys(scoringId).shard(shardIndex));
     const manifest = await readBundleManifest(config);
     const { scores, failed } = await scoreShard(config, manifest, shard, context);
     await commitOtherFormats(output, shardIndex, config, manifest.labels, scores);
     const { rows } = scores;
-    checkRowKeys(
+    checkImageKeys(
       key,
       rows.map((row) => row.key),
       shard,
@@ -104,7 +104,7 @@ async function scoreShard(
   manifest: BundleManifest,
   shard: Shard,
   context: DeviceStageContext,
-): Promise<{ scores: Scores; failed: FailedRow[] }> {
+): Promise<{ scores: Scores; failed: FailedImage[] }> {
   const { device } = context;
   const modelKey = `model ${config.bundle.modelSha256}`;
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));

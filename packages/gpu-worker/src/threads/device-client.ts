@@ -5,9 +5,9 @@ import type { ClassifierModel, StageDevice } from "../stages/context.js";
 import { ThreadClient } from "./thread-rpc.js";
 
 /** Sessions that a CPU runs side by side, at most: each has its own weights and activations in memory. */
-const lanesAtMost = 4;
+const sessionsAtMost = 4;
 /** Batches that a lane has been given: one is computed, the next is there when it ends. */
-const batchesPerLane = 2;
+const batchesPerSession = 2;
 
 /**
  * The device, as the stages see it: models are loaded by key, batches are moved there and back.
@@ -18,25 +18,25 @@ const batchesPerLane = 2;
  * nothing in it.
  */
 export class DeviceClient implements StageDevice {
-  readonly #lanes: readonly DeviceLane[];
+  readonly #sessions: readonly DeviceSession[];
   readonly #turns: OrderedTurns;
 
   constructor(data: DeviceThreadData) {
-    this.#lanes = shareOutThreads(data).map((threads) => new DeviceLane({ ...data, threads }));
-    this.#turns = new OrderedTurns(batchesPerLane * this.#lanes.length);
+    this.#sessions = shareOutThreads(data).map((threads) => new DeviceSession({ ...data, threads }));
+    this.#turns = new OrderedTurns(batchesPerSession * this.#sessions.length);
   }
 
-  get laneCount(): number {
-    return this.#lanes.length;
+  get sessionCount(): number {
+    return this.#sessions.length;
   }
 
   get idleMs(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.idleMs, 0);
+    return this.#sessions.reduce((sum, session) => sum + session.idleMs, 0);
   }
 
   /** @throws TrommelError `device-unavailable` */
   async report(): Promise<DeviceReport> {
-    const reports = await Promise.all(this.#lanes.map((lane) => lane.report()));
+    const reports = await Promise.all(this.#sessions.map((session) => session.report()));
     const [first] = reports as [DeviceReport, ...DeviceReport[]];
     if (reports.length === 1) return first;
     const threads = reports.reduce((sum, report) => sum + report.threads, 0);
@@ -46,27 +46,30 @@ export class DeviceClient implements StageDevice {
 
   async ensureExtractor(key: string, options: () => Promise<ExtractorOptions>): Promise<void> {
     const read = once(options);
-    await Promise.all(this.#lanes.map((lane) => lane.ensureExtractor(key, read)));
+    await Promise.all(this.#sessions.map((session) => session.ensureExtractor(key, read)));
   }
 
   async ensureClassifier(key: string, options: () => Promise<ClassifierModel>): Promise<void> {
     const read = once(options);
-    await Promise.all(this.#lanes.map((lane) => lane.ensureClassifier(key, read)));
+    await Promise.all(this.#sessions.map((session) => session.ensureClassifier(key, read)));
   }
 
   async extract(key: string, batch: ViewBatch, order = 0): Promise<Float32Array> {
-    return await this.#inTurn(order, (lane) => lane.extract(key, batch));
+    return await this.#inTurn(order, (session) => session.extract(key, batch));
   }
 
   async classify(key: string, pixels: Uint8Array, imageCount: number, order = 0): Promise<Float32Array> {
-    return await this.#inTurn(order, (lane) => lane.classify(key, pixels, imageCount));
+    return await this.#inTurn(order, (session) => session.classify(key, pixels, imageCount));
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.stop()));
+    await Promise.all(this.#sessions.map((session) => session.stop()));
   }
 
-  async #inTurn(order: number, compute: (lane: DeviceLane) => Promise<Float32Array>): Promise<Float32Array> {
+  async #inTurn(
+    order: number,
+    compute: (session: DeviceSession) => Promise<Float32Array>,
+  ): Promise<Float32Array> {
     const giveBack = await this.#turns.take(order);
     try {
       return await compute(this.#idlest());
@@ -75,15 +78,15 @@ export class DeviceClient implements StageDevice {
     }
   }
 
-  #idlest(): DeviceLane {
-    return this.#lanes.reduce((best, lane) => (lane.waiting < best.waiting ? lane : best));
+  #idlest(): DeviceSession {
+    return this.#sessions.reduce((best, session) => (session.waiting < best.waiting ? session : best));
   }
 }
 
 /** Threads of each lane. Only ONNX Runtime's CPU provider gains from several. */
 function shareOutThreads({ engine, device, threads }: DeviceThreadData): number[] {
-  const count = engine === "onnx" && device === "cpu" ? Math.max(1, Math.min(threads, lanesAtMost)) : 1;
-  return Array.from({ length: count }, (_, lane) => Math.floor((threads + lane) / count));
+  const count = engine === "onnx" && device === "cpu" ? Math.max(1, Math.min(threads, sessionsAtMost)) : 1;
+  return Array.from({ length: count }, (_, session) => Math.floor((threads + session) / count));
 }
 
 function once<T>(read: () => Promise<T>): () => Promise<T> {
@@ -92,7 +95,7 @@ function once<T>(read: () => Promise<T>): () => Promise<T> {
 }
 
 /** One thread with its sessions; it computes one batch at a time. */
-class DeviceLane {
+class DeviceSession {
   readonly #thread: ThreadClient;
   #waiting = 0;
   #idleSince = performance.now();

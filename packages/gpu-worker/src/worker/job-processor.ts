@@ -2,7 +2,7 @@ import {
   jobPayload,
   messageOf,
   parseAs,
-  RunBoard,
+  LiveRun,
   runKeys,
   scoringKeys,
   TrommelError,
@@ -11,12 +11,12 @@ import {
   type ObjectStore,
   type Stage,
 } from "@trommel/common";
-import { noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
+import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
 import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
-import { JobHeart } from "./job-watch.js";
+import { JobWatch } from "./job-watch.js";
 import { routeJob } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
@@ -52,10 +52,10 @@ export function createProcessor(options: ProcessorOptions) {
     const order = begun;
     begun += 1;
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
-    const board = new RunBoard(options.redis, payload.id);
-    const heart = new JobHeart(job, payload, board, options);
+    const liveRun = new LiveRun(options.redis, payload.id);
+    const watch = new JobWatch(job, payload, liveRun, options);
     try {
-      const { isOver, storeUrl } = await board.standing(payload.attempt);
+      const { isOver, storeUrl } = await liveRun.attemptState(payload.attempt);
       if (isOver || (await isCancelled(payload, options.store))) {
         throw new TrommelError("cancelled", `${payload.id} is over`);
       }
@@ -65,7 +65,7 @@ export function createProcessor(options: ProcessorOptions) {
       if (trial !== undefined) {
         options.log.warn({ job: job.id, deaths: job.stalledCounter }, "decoding its files one by one");
       }
-      const work = routeJob(payload, { ...heart.context, trial, order }, options.reduce);
+      const work = routeJob(payload, { ...watch.context, trial, order }, options.reduce);
       options.underWay.add(work);
       const deviceIdle = watchDevice(options.device);
       const done = await unlessAborted(
@@ -76,21 +76,24 @@ export function createProcessor(options: ProcessorOptions) {
         return await stepBack(job, token, claimedDelayMs);
       });
       const outcome = deviceStages.has(payload.stage) ? { ...done, deviceIdle: deviceIdle() } : done;
-      await heart.stop({ done: true });
+      await watch.stop({ done: true });
       // What followers see is worth no failed job: the work is committed.
-      await tellDone(payload, outcome, board).catch((thrown: unknown) => {
-        options.log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to tell the board");
+      await tellDone(payload, outcome, liveRun).catch((thrown: unknown) => {
+        options.log.warn(
+          { job: job.id, reason: messageOf(thrown) },
+          "cannot note in Redis that the job is done",
+        );
       });
       options.log.info({ job: job.id, ...outcome }, "done");
       return outcome;
     } catch (thrown) {
-      await heart.stop({ done: false });
+      await watch.stop({ done: false });
       if (thrown instanceof DelayedError || thrown instanceof UnrecoverableError) throw thrown;
       if (options.shutdown.aborted) {
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      throw await failure(toTrommelError(thrown), payload, job, token, board, options);
+      throw await failure(toTrommelError(thrown), payload, job, token, liveRun, options);
     }
   };
 }
@@ -103,7 +106,7 @@ function watchDevice(device: StageDevice): () => number {
   const startMs = performance.now();
   const idleBeforeMs = device.idleMs;
   return () => {
-    const idle = (device.idleMs - idleBeforeMs) / device.laneCount / (performance.now() - startMs);
+    const idle = (device.idleMs - idleBeforeMs) / device.sessionCount / (performance.now() - startMs);
     return Math.round(idle * 1000) / 1000;
   };
 }
@@ -119,11 +122,11 @@ function subjectOf({ stage, id }: JobPayload): { readonly kind: "run" | "scoring
   return { kind: stage === "score" || stage === "close" ? "scoring" : "run", id };
 }
 
-async function tellDone(payload: JobPayload, outcome: StageOutcome, board: RunBoard): Promise<void> {
+async function tellDone(payload: JobPayload, outcome: StageOutcome, liveRun: LiveRun): Promise<void> {
   const unit = "shard" in payload ? payload.shard : "gram" in payload ? payload.gram : 0;
-  if (singleStages.has(payload.stage)) await board.setTotal(payload.attempt, payload.stage, 1);
+  if (singleStages.has(payload.stage)) await liveRun.setTotal(payload.attempt, payload.stage, 1);
   if (payload.stage !== "train") {
-    await board.countDone(payload.attempt, payload.stage, unit, outcome);
+    await liveRun.countDone(payload.attempt, payload.stage, unit, outcome);
   }
 }
 
@@ -168,7 +171,7 @@ async function failure(
   payload: JobPayload,
   job: Job,
   token: string | undefined,
-  board: RunBoard,
+  liveRun: LiveRun,
   { redis, store, log }: ProcessorOptions,
 ): Promise<Error> {
   const { next, tell } = afterFailure({
@@ -191,8 +194,8 @@ async function failure(
     "failed",
   );
   // What is missing because a child failed was said by that child.
-  if (tell && (await board.fail(payload.attempt, payload.stage, error))) {
-    await noteFailure(store, subjectOf(payload), runErrorOf(error, payload.stage)).catch(
+  if (tell && (await liveRun.fail(payload.attempt, payload.stage, error))) {
+    await noteStopReason(store, subjectOf(payload), stopReasonOf(error, payload.stage)).catch(
       (thrown: unknown) => {
         log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to note the error in the store");
       },

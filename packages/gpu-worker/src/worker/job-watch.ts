@@ -1,4 +1,4 @@
-import { TrommelError, type JobPayload, type RunBoard } from "@trommel/common";
+import { TrommelError, type JobPayload, type LiveRun } from "@trommel/common";
 import { claimFeature, releaseFeature, type FeatureClaim } from "@trommel/common/jobs/feature-claim";
 import type { Job } from "bullmq";
 import type { Redis } from "ioredis";
@@ -7,14 +7,14 @@ import type { DeviceStageContext, WorkerContext } from "../stages/context.js";
 /** How often a job looks whether its run was cancelled, and tells followers how far it is. */
 const heartbeatMs = 1000;
 
-interface HeartOptions extends WorkerContext {
+interface JobWatchOptions extends WorkerContext {
   readonly redis: Redis;
   /** Aborts when the worker has to go. */
   readonly shutdown: AbortSignal;
 }
 
-/** Watches over one job: aborts it when its run is over, carries its progress to the board. */
-export class JobHeart {
+/** Watches over one job: aborts it when its run is over, writes its progress to Redis. */
+export class JobWatch {
   readonly context: Omit<DeviceStageContext, "trial" | "order">;
   readonly #abort = new AbortController();
   readonly #timer: NodeJS.Timeout;
@@ -26,7 +26,7 @@ export class JobHeart {
   #claimed: FeatureClaim | undefined;
   readonly #redis: Redis;
 
-  constructor(job: Job, payload: JobPayload, board: RunBoard, options: HeartOptions) {
+  constructor(job: Job, payload: JobPayload, liveRun: LiveRun, options: JobWatchOptions) {
     const { attempt, stage } = payload;
     this.#redis = options.redis;
     this.context = {
@@ -38,7 +38,7 @@ export class JobHeart {
       budgets: options.budgets,
       streamPictures: options.streamPictures,
       sources: options.sources,
-      libraries: options.libraries,
+      featureIndexes: options.featureIndexes,
       log: options.log,
       signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
       onImages: (images) => (this.#images = images),
@@ -52,14 +52,14 @@ export class JobHeart {
       },
     };
     this.#beat = async () => {
-      if (await board.isOver(attempt)) {
+      if (await liveRun.isOver(attempt)) {
         this.#abort.abort(new TrommelError("cancelled", `${payload.id} was cancelled`));
       }
       if (this.#claimed !== undefined) await claimFeature(options.redis, this.#claimed);
       if (this.#images > 0) await job.updateProgress(this.#images);
-      if (this.#note !== "") await board.setNote(attempt, stage, this.#note);
+      if (this.#note !== "") await liveRun.setNote(attempt, stage, this.#note);
       if (this.#units !== undefined)
-        await board.setUnits(attempt, stage, this.#units.done, this.#units.total);
+        await liveRun.setUnits(attempt, stage, this.#units.done, this.#units.total);
     };
     this.#timer = setInterval(() => {
       this.#beating = this.#beating.then(this.#beat).catch((thrown: unknown) => {

@@ -21,7 +21,7 @@ import { drain } from "./drain.js";
 import { createPictureBudgets } from "../image/budgets/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { startQueueWorker } from "./queue-worker.js";
-import { RowLibraries } from "../stages/reuse/row-library.js";
+import { FeatureIndexes } from "../stages/reuse/feature-index.js";
 import { SourceStores } from "../stages/pictures/source-stores.js";
 import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
 import { StopSignals } from "./stop-signals.js";
@@ -108,7 +108,7 @@ async function startServing(
     viewsPerBatch: batchViews,
     budgets: createPictureBudgets(options),
     sources,
-    libraries: new RowLibraries(store),
+    featureIndexes: new FeatureIndexes(store),
     log,
     shutdown: stop.handedBack,
     underWay,

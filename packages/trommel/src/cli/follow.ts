@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  RunBoard,
-  runErrorToThrow,
+  LiveRun,
+  stopReasonToThrow,
   TrommelError,
   type ObjectStore,
   type StageProgress,
@@ -9,7 +9,7 @@ import {
 import { withTimeout } from "@trommel/common/jobs/redis-connection";
 import type { LocalCluster } from "../cluster/local-cluster.js";
 import { interruptedBy } from "./interrupt.js";
-import { Outage } from "./outage.js";
+import { TransientErrors } from "./transient-errors.js";
 import { openDisplay } from "./progress-display.js";
 import type { Terminal } from "./terminal.js";
 import type { JobProducer } from "@trommel/coordinator/run-control/job-producer";
@@ -46,7 +46,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   const { terminal, store, subject, producer, cluster, signal } = options;
   const display = openDisplay(terminal.io.stderr);
   const say = (line: string): void => terminal.note(`${subject.id}: ${line}`);
-  const outage = new Outage(say);
+  const transientErrors = new TransientErrors(say);
   const left = untilLeft(signal, () => interrupted(options));
   let requeues = 0;
   const look = async (): Promise<RunResult | undefined> => {
@@ -55,7 +55,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     );
     const status = await withTimeout(looking, lookTimeoutMs, `see how ${subject.id} is`);
     display.show(status);
-    outage.over();
+    transientErrors.over();
     if (status.result !== undefined) return status.result;
     const why = whyAgain(status);
     if (why !== undefined && options.requeue !== undefined && requeues < requeuesAtMost) {
@@ -75,7 +75,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
         if (signal.aborted) return undefined;
         // The run's own error is as final as the run is.
         if (thrown instanceof RunOver) throw thrown.error;
-        outage.note(thrown);
+        transientErrors.note(thrown);
         return undefined;
       });
       const result = await Promise.race([looked, left]);
@@ -131,7 +131,7 @@ function throwIfOver(status: RunStatus, id: string): void {
             "internal",
             `failed to finish ${id}: its last job failed without a word. 'trommel resume ${id}' tries again`,
           )
-        : runErrorToThrow(status.error),
+        : stopReasonToThrow(status.error),
     );
   }
   if (status.phase === "cancelled") {
@@ -156,7 +156,7 @@ async function withActiveImages(
   subject: Subject,
   producer: JobProducer,
 ): Promise<RunStatus> {
-  const attempt = (await new RunBoard(producer.redis, subject.id).state())?.attempt;
+  const attempt = (await new LiveRun(producer.redis, subject.id).state())?.attempt;
   if (attempt === undefined || status.phase !== "running") return status;
   const stages: StageProgress[] = [];
   for (const row of status.stages) {

@@ -1,6 +1,6 @@
 import { toTrommelError, TrommelError, type ObjectStore } from "@trommel/common";
 import { withTimeout } from "@trommel/common/jobs/redis-connection";
-import { interruptedCode, noteFailure, runErrorOf } from "@trommel/common/artefacts/runs/run-failure";
+import { interruptedCode, noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
 import type { RunResult, RunStatus, Subject } from "@trommel/coordinator/run-control/run-state";
 import { forgetCluster, noteCluster } from "@trommel/coordinator/run-control/cluster-note";
 import { readResultOrFault, readStatus, startAttempt } from "@trommel/coordinator/run-control/run-state";
@@ -105,14 +105,14 @@ async function noteEnd(store: ObjectStore, subject: Subject, ended: TrommelError
   if (ended === undefined || (ended.code === "cancelled" && interrupted === undefined)) return;
   const error =
     interrupted === undefined
-      ? runErrorOf(ended, String(ended.context["stage"] ?? ""))
+      ? stopReasonOf(ended, String(ended.context["stage"] ?? ""))
       : {
           code: interruptedCode,
           message: `its command was interrupted (${String(interrupted)}). 'trommel resume ${subject.id}' continues it`,
           stage: "",
         };
   const noting = readResultOrFault(store, subject).then(async ({ result }) => {
-    if (result === undefined) await noteFailure(store, subject, error);
+    if (result === undefined) await noteStopReason(store, subject, error);
   });
   await withTimeout(noting, noteTimeoutMs, "note why it stopped");
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { decodeFeatureShard, type FailedRow, type Ledger } from "@trommel/common";
+import { decodeFeatureShard, type FailedImage, type Ledger } from "@trommel/common";
 import { errorLine } from "#common/artefacts/shards/ledger";
 import { trommelJson } from "../../../support/process/cli.js";
 import { crashPreload, marked } from "../../../support/process/crash-marks.js";
@@ -44,7 +44,7 @@ const train = async (store: string, env: Readonly<Record<string, string>>): Prom
 /** The rows of the run's only shard by position of the image, and what failed. */
 async function featuresIn(
   store: string,
-): Promise<{ rows: Map<number, Float32Array[]>; failed: FailedRow[] }> {
+): Promise<{ rows: Map<number, Float32Array[]>; failed: FailedImage[] }> {
   const files = await filesBelow(join(store, "features"));
   const [data, ...others] = files.filter((file) => file.endsWith(".safetensors"));
   assert.ok(data !== undefined);
@@ -61,7 +61,7 @@ async function featuresIn(
     of.push(features.slice(row * dimension, (row + 1) * dimension));
     rows.set(position, of);
   });
-  const marker = JSON.parse(await readFile(`${path}.json`, "utf8")) as { failed: FailedRow[] };
+  const marker = JSON.parse(await readFile(`${path}.json`, "utf8")) as { failed: FailedImage[] };
   return { rows, failed: marker.failed };
 }
 

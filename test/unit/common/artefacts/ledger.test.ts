@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { compareUtf8, shardHash, type FailedRow, type FailureReason, type Shard } from "@trommel/common";
+import { compareUtf8, shardHash, type FailedImage, type FailureReason, type Shard } from "@trommel/common";
 import { errorLines, LedgerBuilder } from "#common/artefacts/shards/ledger-builder";
 import type { ShardOutcome } from "#common/artefacts/shards/ledger";
-import { RetriedRows } from "#common/artefacts/shards/retried-rows";
+import { RetriedImages } from "#common/artefacts/shards/retried-images";
 import fc from "fast-check";
 
 /** What a run or scoring has in the store: shard files, markers, and what its listing counted. */
@@ -21,7 +21,7 @@ type Truth = Map<string, "ok" | "hidden" | FailureReason>;
 const reasons = ["empty", "truncated", "not-found", "timed-out"] as const satisfies FailureReason[];
 
 function addUp({ shards, outcomes, base, listed, shardCount }: Stored) {
-  const retried = new RetriedRows();
+  const retried = new RetriedImages();
   for (const [i, shard] of shards.entries()) if (i >= base) retried.add(shard, outcomes[i]?.failed ?? []);
   const builder = new LedgerBuilder(retried);
   let text = "";
@@ -76,7 +76,7 @@ function play(drawn: {
   const tried = new Map<string, number>();
   const stored: Stored = { shards: [], outcomes: [], base: 0, listed: keys.length, shardCount: 0 };
   const run = (shard: Shard): void => {
-    const failed: FailedRow[] = [];
+    const failed: FailedImage[] = [];
     for (const [position, { key }] of shard.entries.entries()) {
       const turn = tried.get(key) ?? 0;
       tried.set(key, turn + 1);
@@ -145,21 +145,21 @@ const damages: Record<string, Damage> = {
   },
   "a failed row that is gone": (stored, pick) => changeRows(stored, pick, (rows, i) => rows.splice(i, 1)),
   "a failed row that was one of the others": (stored, pick) =>
-    changeRows(stored, pick, (rows, i) => rows.splice(i, 1, { ...(rows[i] as FailedRow), position: 1000 })),
+    changeRows(stored, pick, (rows, i) => rows.splice(i, 1, { ...(rows[i] as FailedImage), position: 1000 })),
   "a failed row twice": (stored, pick) =>
-    changeRows(stored, pick, (rows, i) => rows.splice(i, 0, rows[i] as FailedRow)),
+    changeRows(stored, pick, (rows, i) => rows.splice(i, 0, rows[i] as FailedImage)),
   "a failed row twice, and one ok less": ({ outcomes }, pick) => {
     const found = outcomes.flatMap(({ ok, failed }, i) => (ok > 0 && failed.length > 0 ? [i] : []));
     const i = found[pick(found.length)];
     const outcome = i === undefined ? undefined : outcomes[i];
     if (i === undefined || outcome === undefined) return false;
-    const failed = [...outcome.failed, outcome.failed[pick(outcome.failed.length)] as FailedRow];
+    const failed = [...outcome.failed, outcome.failed[pick(outcome.failed.length)] as FailedImage];
     outcomes[i] = { ok: outcome.ok - 1, failed };
     return true;
   },
   "another key of a failed row": (stored, pick) =>
     changeRows(stored, pick, (rows, i) => {
-      const row = rows[i] as FailedRow;
+      const row = rows[i] as FailedImage;
       rows[i] = { ...row, key: `${row.key}x` };
     }),
   "an entry that is gone": (stored, pick) =>
@@ -236,7 +236,7 @@ const damages: Record<string, Damage> = {
 function changeRows(
   { outcomes }: Stored,
   pick: (count: number) => number,
-  change: (rows: FailedRow[], at: number) => void,
+  change: (rows: FailedImage[], at: number) => void,
 ): boolean {
   const found = outcomes.flatMap(({ failed }, i) => (failed.length > 0 ? [i] : []));
   const i = found[pick(found.length)];
@@ -323,9 +323,9 @@ describe("the ledger", () => {
   }
 
   it("names the shard, the row and what to do", () => {
-    const builder = new LedgerBuilder(new RetriedRows());
+    const builder = new LedgerBuilder(new RetriedImages());
     const shard = shardOf(7, ["a", "b", "c"]);
-    const failed: FailedRow = { position: 1, key: "c", reason: "empty", detail: "", tries: 1 };
+    const failed: FailedImage = { position: 1, key: "c", reason: "empty", detail: "", tries: 1 };
     assert.throws(() => builder.add(shard, { ok: 2, failed: [failed] }), {
       message: /shard 7: row 1 failed as "c", which is not its key\. Remove its marker and resume/,
     });

@@ -148,7 +148,7 @@ describe("two writers of different bytes", () => {
   afterEach(() => rm(folder, { recursive: true }));
 
   /** Data and marker fit, whoever won; gives the bytes that stand. */
-  async function standing(): Promise<string> {
+  async function existing(): Promise<string> {
     return new TextDecoder().decode((await readWithMarker(store, "k")).bytes);
   }
 
@@ -163,7 +163,7 @@ describe("two writers of different bytes", () => {
       await writeWithMarker(slow, "k", text("mine ")).catch((thrown: unknown) => {
         isError("conflict", "k", false)(thrown);
       });
-      assert.equal(await standing(), step <= 2 ? "other" : "mine ");
+      assert.equal(await existing(), step <= 2 ? "other" : "mine ");
     }
   });
 
@@ -177,7 +177,7 @@ describe("two writers of different bytes", () => {
         await store.put("k", text("stray"));
       });
       await writeWithMarker(slow, "k", text("mine "));
-      assert.equal(await standing(), "mine ");
+      assert.equal(await existing(), "mine ");
     }
     // After the marker of the first, before its data are looked at.
     await store.delete(["k", "k.json"]);
@@ -190,7 +190,7 @@ describe("two writers of different bytes", () => {
       },
     };
     await writeWithMarker(overwritten, "k", text("mine "));
-    assert.equal(await standing(), "mine ");
+    assert.equal(await existing(), "mine ");
   });
 
   it("at the same moment leave an artefact that is whole, also on a server without conditional writes", async () => {
@@ -201,7 +201,7 @@ describe("two writers of different bytes", () => {
         const results = await Promise.allSettled(
           bodies.map((body) => writeWithMarker(open(store), "k", text(body))),
         );
-        const won = await standing();
+        const won = await existing();
         assert.ok(bodies.includes(won));
         // Without conditional writes each may find another one's standing, and that one be replaced after it looked.
         if (open !== unconditional) assert.ok(results.some(({ status }) => status === "fulfilled"));
@@ -215,13 +215,13 @@ describe("two writers of different bytes", () => {
     await writeWithMarker(store, "k", text("abc"));
     await store.put("k.json", text("{"));
     await writeWithMarker(store, "k", text("abc"));
-    assert.equal(await standing(), "abc");
+    assert.equal(await existing(), "abc");
     await store.delete(["k"]);
     await writeWithMarker(store, "k", text("abc"));
-    assert.equal(await standing(), "abc");
+    assert.equal(await existing(), "abc");
     await store.put("k", text("abd"));
     await writeWithMarker(store, "k", text("six"));
-    assert.equal(await standing(), "six");
+    assert.equal(await existing(), "six");
   });
 });
 

@@ -8,7 +8,7 @@ import {
   scoringKeys,
   shardHash,
   writeWithMarker,
-  type FailedRow,
+  type FailedImage,
   type FailureReason,
   type ScoringConfig,
   type Shard,
@@ -37,7 +37,7 @@ async function scoringWith(failures: Readonly<Record<string, FailureReason>>) {
   };
   for (const [index, keys] of ["abcd", "efgh"].entries()) {
     const entries = [...keys].map((key) => ({ key, sizeBytes: 1, etag: "old" }));
-    const failed: FailedRow[] = [...keys].flatMap((key, position) => {
+    const failed: FailedImage[] = [...keys].flatMap((key, position) => {
       const reason = failures[key];
       return reason === undefined ? [] : [{ position, key, reason, detail: "", tries: 1 }];
     });

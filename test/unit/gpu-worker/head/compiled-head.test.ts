@@ -11,7 +11,7 @@ import {
 } from "@trommel/common";
 import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
-import { allocateRun, EpochRuns } from "#gpu-worker/head/compiled/batch-run";
+import { allocateBlock, EpochBlocks } from "#gpu-worker/head/compiled/step-block";
 import { epochOrder, noiseSeed } from "#gpu-worker/head/epoch-order";
 import { createCompiledLearner } from "#gpu-worker/head/compiled/compiled-learner";
 import { createOptimizer } from "#gpu-worker/head/tfjs/optimizers";
@@ -201,8 +201,8 @@ describe("compiled training", () => {
     const order = epochOrder(seed, epoch, count);
     assert.deepEqual(order.toSorted(), Int32Array.from(labels.keys()));
     const setting = { head, training: { batchSize, labelSmoothing: 0 }, featureCount, classCount, seed };
-    const runs = new EpochRuns(setting, rows, epoch);
-    const memory = allocateRun(setting);
+    const runs = new EpochBlocks(setting, rows, epoch);
+    const memory = allocateBlock(setting);
     const expected = factorLayers(head, featureCount, noiseSeed(seed, epoch));
     const sizes: [steps: number, rows: number][] = [];
     let at = 0;

@@ -228,8 +228,8 @@ describe("decodeImage: geometry", () => {
       ...[B, B, B, B],
       ...[C, C, C, C],
     ]);
-    const standing = pixelsOf(await decodeImage(turned, { ...recipe, fit: "letterbox" }));
-    assert.deepEqual(row(standing, 0), [ground, ground, ground, A, A, ground, ground, ground]);
+    const existing = pixelsOf(await decodeImage(turned, { ...recipe, fit: "letterbox" }));
+    assert.deepEqual(row(existing, 0), [ground, ground, ground, A, A, ground, ground, ground]);
   });
 
   it("paints the background in colour on grey pictures too", async () => {

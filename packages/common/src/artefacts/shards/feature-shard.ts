@@ -4,7 +4,7 @@ import { decodeSafetensors, encodeSafetensors, requireTensor } from "../../codec
 import { markerSchema } from "../../codec/marker.js";
 import { TrommelError } from "../../errors.js";
 import { shardOutcome } from "./ledger.js";
-import { packedIdentities } from "./row-identities.js";
+import { packedIdentities } from "./image-identities.js";
 
 /**
  * The embeddings of one shard's views, one row per view of every image that could be read, images in shard order and

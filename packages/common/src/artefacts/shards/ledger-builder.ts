@@ -1,8 +1,8 @@
 import { TrommelError } from "../../errors.js";
 import { shardHash } from "../runs/fingerprint.js";
-import type { ErrorLine, FailedRow, Ledger, ShardOutcome } from "./ledger.js";
+import type { ErrorLine, FailedImage, Ledger, ShardOutcome } from "./ledger.js";
 import { compareUtf8, type Shard } from "./listing.js";
-import type { RetriedRows } from "./retried-rows.js";
+import type { RetriedImages } from "./retried-images.js";
 import type { ShardSpan } from "./retry.js";
 
 /**
@@ -10,7 +10,7 @@ import type { ShardSpan } from "./retry.js";
  * with their keys, and with those that are ok they are all of its rows. A row that is tried again counts by its last try.
  */
 export class LedgerBuilder {
-  readonly #retried: RetriedRows;
+  readonly #retried: RetriedImages;
   readonly #failedByReason = new Map<string, number>();
   readonly #skippedByReason = new Map<string, number>();
   #lastKey: string | undefined;
@@ -23,7 +23,7 @@ export class LedgerBuilder {
   #shards = 0;
 
   /** @param retried of all shards that supersede rows */
-  constructor(retried: RetriedRows) {
+  constructor(retried: RetriedImages) {
     this.#retried = retried;
   }
 
@@ -32,7 +32,7 @@ export class LedgerBuilder {
    * @returns the failed rows that no later shard tries again
    * @throws TrommelError `corrupt` where the shard does not balance, lists what another did, or is out of order
    */
-  add(shard: Shard, outcome: ShardOutcome): FailedRow[] {
+  add(shard: Shard, outcome: ShardOutcome): FailedImage[] {
     if (shard.index <= this.#lastShard)
       throw unbalanced(shard, `it came after shard ${this.#lastShard}`, "Train or score under another name");
     this.#lastShard = shard.index;
@@ -103,7 +103,7 @@ export class LedgerBuilder {
     }
   }
 
-  #lastTries(shard: Shard, failed: readonly FailedRow[]): FailedRow[] {
+  #lastTries(shard: Shard, failed: readonly FailedImage[]): FailedImage[] {
     const again = this.#retried.ofShard(shard.index);
     if (again.size === 0) return [...failed];
     const keys = new Map(failed.map((row) => [row.position, row.key]));
@@ -147,13 +147,13 @@ export function checkOutcome(shard: Shard, { ok, failed }: ShardOutcome): void {
 }
 
 /** Keys of a shard's rows that did not fail, in order. */
-export function okKeys(shard: Shard, failed: readonly FailedRow[]): string[] {
+export function okKeys(shard: Shard, failed: readonly FailedImage[]): string[] {
   const without = new Set(failed.map(({ position }) => position));
   return shard.entries.flatMap(({ key }, position) => (without.has(position) ? [] : [key]));
 }
 
 /** Lines of `errors.jsonl`: of the failed rows of a shard that no later one tries again, in order. */
-export function errorLines(shard: Shard, failed: readonly FailedRow[]): string {
+export function errorLines(shard: Shard, failed: readonly FailedImage[]): string {
   const lines = failed.map(({ position: _, ...row }): ErrorLine => ({ ...row, shard: shard.index }));
   return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 }

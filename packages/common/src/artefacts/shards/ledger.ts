@@ -4,7 +4,7 @@ import { failureReason } from "./failure-reason.js";
 
 /** The count that must balance: listed = ok + failed + skipped. */
 
-export const failedRow = z
+export const failedImage = z
   .object({
     /** Position in the shard. */
     position: z.int().nonnegative(),
@@ -15,12 +15,12 @@ export const failedRow = z
     tries: z.int().positive(),
   })
   .strict();
-export type FailedRow = z.infer<typeof failedRow>;
+export type FailedImage = z.infer<typeof failedImage>;
 
 /** What the marker of a feature shard or a score part says besides hash and size. */
 export const shardOutcome = z.object({
   ok: z.int().nonnegative(),
-  failed: z.array(failedRow),
+  failed: z.array(failedImage),
 });
 export type ShardOutcome = z.infer<typeof shardOutcome>;
 

@@ -28,14 +28,16 @@ export const shardEntry = z
 export type ShardEntry = z.infer<typeof shardEntry>;
 
 /** A row by the shard that lists it and its position there. */
-export const rowPlace = z.object({ shard: z.int().nonnegative(), position: z.int().nonnegative() }).strict();
-export type RowPlace = z.infer<typeof rowPlace>;
+export const imagePlace = z
+  .object({ shard: z.int().nonnegative(), position: z.int().nonnegative() })
+  .strict();
+export type ImagePlace = z.infer<typeof imagePlace>;
 
 const superseded = z
   .object({
     /** The run or scoring that asked for it. */
     by: runId,
-    rows: z.array(rowPlace).min(1),
+    rows: z.array(imagePlace).min(1),
   })
   .strict();
 export type Superseded = z.infer<typeof superseded>;

@@ -182,12 +182,12 @@ export class S3Store implements ObjectStore {
 
   /** Whether an earlier try, whose answer was lost, wrote the object after all. */
   private async holds(key: string, body: Uint8Array): Promise<boolean> {
-    const standing = await this.get(key, { maxBytes: body.byteLength }).catch((thrown: unknown) => {
+    const existing = await this.get(key, { maxBytes: body.byteLength }).catch((thrown: unknown) => {
       if (thrown instanceof TrommelError && ["not-found", "too-large"].includes(thrown.code))
         return undefined;
       throw thrown;
     });
-    return standing !== undefined && Buffer.compare(standing, body) === 0;
+    return existing !== undefined && Buffer.compare(existing, body) === 0;
   }
 
   private doWithoutConditionalWrites(): void {

@@ -30,11 +30,11 @@ export function feedShards(
     readonly add: (start: number, end: number) => Promise<void>;
   },
 ): ShardFeed {
-  const { attempt, store, board, producer, signal } = context;
+  const { attempt, store, liveRun, producer, signal } = context;
   const { id, stage, unit, firstAlone } = options;
   let soFar: ListedSoFar = { shards: 0, images: 0 };
   const check = async (): Promise<void> => {
-    if ((await board.isOver(attempt)) || (await store.head(options.cancelledKey)) !== undefined)
+    if ((await liveRun.isOver(attempt)) || (await store.head(options.cancelledKey)) !== undefined)
       throw new TrommelError("cancelled", `failed to plan ${id}: it is over`);
   };
   const feeder = new JobFeeder({
@@ -80,7 +80,7 @@ export function feedSingleShards(
     ...{ id, stage, cancelledKey },
     unit: Math.min(shardsPerBulk, context.outstandingAtMost),
     firstAlone: true,
-    announce: ({ shards, images }) => context.board.setTotal(context.attempt, stage, shards, images),
+    announce: ({ shards, images }) => context.liveRun.setTotal(context.attempt, stage, shards, images),
     add: (start, end) => add(numbersFrom(first + start, first + end)),
   });
 }

@@ -33,12 +33,12 @@ export async function writeSplit(
   const { fraction } = validation;
   const body = encodeSplit({ formatVersion: 2, seed, fraction }, chosen);
   const outcome = await store.put(splitKey, body, { ifAbsent: true, contentType: "application/json" });
-  const standing =
+  const existing =
     outcome === "written"
       ? chosen
       : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey).validation;
   // Also on a retry: the try before may have ended between the two.
-  await memory.write(validationKeys(store, config.id, standing), countPositions(standing));
+  await memory.write(validationKeys(store, config.id, existing), countPositions(existing));
 }
 
 const piecesAtOnce = 64;

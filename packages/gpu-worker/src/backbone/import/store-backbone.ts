@@ -43,14 +43,14 @@ export async function storeBackbone(
     const result = await target.put(keys.spec, text, { ifAbsent: true, contentType: "application/json" });
     if (result === "written") return spec;
   }
-  const standing = parseJsonAs(backboneSpec, await target.get(keys.spec, readBounds.document), keys.spec);
-  if (standing.hash === spec.hash) {
+  const existing = parseJsonAs(backboneSpec, await target.get(keys.spec, readBounds.document), keys.spec);
+  if (existing.hash === spec.hash) {
     if (!(await isWhole(target, prepared, keys))) await writeNetworks(target, prepared, keys);
-    return standing;
+    return existing;
   }
   throw new TrommelError(
     "conflict",
-    `failed to store ${backboneId(spec)}: ${keys.spec} has another hash, ${standing.hash}. Import under another name.`,
+    `failed to store ${backboneId(spec)}: ${keys.spec} has another hash, ${existing.hash}. Import under another name.`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
-import type { BatchRun } from "./batch-run.js";
+import type { StepBlock } from "./step-block.js";
 import { figuresOfLogarithms } from "../model/cross-entropy.js";
 import { factorShapes } from "../noise/dropout-factors.js";
 import { momentKinds } from "./emit-optimizer.js";
@@ -14,7 +14,7 @@ import type {
 } from "../head-learner.js";
 import type { OptimizerState } from "../head-learner.js";
 import type { RowSet } from "../model/row-set.js";
-import { createInlineSource, createThreadSource, type RunSource } from "./run-source.js";
+import { createInlineSource, createThreadSource, type BlockSource } from "./block-source.js";
 import type { Schedule } from "../schedule.js";
 import { createStepRates, rateCount } from "./step-rates.js";
 import {
@@ -63,7 +63,7 @@ export const createCompiledLearner: CreateLearner = async (setting, start, rows)
 interface Parts {
   readonly training: InferenceSession;
   readonly validation: InferenceSession;
-  readonly source: RunSource;
+  readonly source: BlockSource;
   readonly rowCount: number;
   readonly releases: ReleaseStack;
 }
@@ -105,13 +105,13 @@ class CompiledLearner implements HeadLearner {
     const { source, rowCount } = this.#parts;
     const stepsPerEpoch = Math.ceil(rowCount / training.batchSize);
     let [loss, correct, learningRate] = [0, 0, 0];
-    for await (const run of source.runs(epoch)) {
-      const rates = Array.from({ length: run.steps }, (_, index) => {
-        learningRate = schedule.learningRate({ epoch, step: run.firstStep + index, stepsPerEpoch });
+    for await (const block of source.blocks(epoch)) {
+      const rates = Array.from({ length: block.steps }, (_, index) => {
+        learningRate = schedule.learningRate({ epoch, step: block.firstStep + index, stepsPerEpoch });
         return this.#nextRates(learningRate);
       });
-      const logarithms = await this.#run(run, rates);
-      const labels = run.memory.labels.subarray(0, run.steps * run.rows);
+      const logarithms = await this.#run(block, rates);
+      const labels = block.memory.labels.subarray(0, block.steps * block.rows);
       const figures = figuresOfLogarithms(logarithms, labels, classCount, training.labelSmoothing);
       loss += figures.loss;
       correct += figures.correct;
@@ -167,8 +167,8 @@ class CompiledLearner implements HeadLearner {
   }
 
   /** @returns log-probabilities [steps, rows, classes] */
-  async #run(run: BatchRun, rates: readonly (readonly number[])[]): Promise<Float32Array> {
-    const { steps, rows, memory } = run;
+  async #run(block: StepBlock, rates: readonly (readonly number[])[]): Promise<Float32Array> {
+    const { steps, rows, memory } = block;
     const { featureCount, classCount } = this.#graph;
     const slices = (data: Float32Array | undefined, width: number) => {
       return new Tensor("float32", data?.subarray(0, steps * rows * width) ?? [], [steps, rows, width]);

@@ -1,11 +1,11 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { EpochRuns, type BatchRun, type RunMemory, type RunSetting } from "./batch-run.js";
+import { EpochBlocks, type StepBlock, type BlockMemory, type BlockSetting } from "./step-block.js";
 import { JoinedRows, type RowSet } from "../model/row-set.js";
 
-/** The thread of `run-source.ts`: answers each request with a run in the request's memory. */
+/** The thread of `block-source.ts`: answers each request with a block of steps in the request's memory. */
 
 export interface PrepareData {
-  readonly setting: RunSetting;
+  readonly setting: BlockSetting;
   readonly parts: readonly RowSet[];
   /** Features of a row. */
   readonly width: number;
@@ -16,26 +16,26 @@ export interface PrepareRequest {
   /** Whether it is the first of its epoch. */
   readonly begins: boolean;
   /** Handed over, and handed back with the answer. */
-  readonly memory: RunMemory;
+  readonly memory: BlockMemory;
 }
 
-export interface PreparedRun {
+export interface PreparedBlock {
   /** Undefined after an epoch's last. */
-  readonly run: Omit<BatchRun, "memory"> | undefined;
-  readonly memory: RunMemory;
+  readonly block: Omit<StepBlock, "memory"> | undefined;
+  readonly memory: BlockMemory;
 }
 
 if (parentPort !== null) {
   const port = parentPort;
   const { setting, parts, width } = workerData as PrepareData;
   const rows = new JoinedRows(parts, width);
-  let runs: EpochRuns | undefined;
+  let blocks: EpochBlocks | undefined;
   port.on("message", ({ epoch, begins, memory }: PrepareRequest) => {
-    if (begins || runs === undefined) runs = new EpochRuns(setting, rows, epoch);
-    const made = runs.next(memory);
-    const run =
+    if (begins || blocks === undefined) blocks = new EpochBlocks(setting, rows, epoch);
+    const made = blocks.next(memory);
+    const block =
       made === undefined ? undefined : { firstStep: made.firstStep, steps: made.steps, rows: made.rows };
-    const answer: PreparedRun = { run, memory };
+    const answer: PreparedBlock = { block, memory };
     const { features, labels, targets, factors } = memory;
     const buffers = [features, labels, targets, ...factors.values()].map(({ buffer }) => buffer);
     port.postMessage(answer, buffers);

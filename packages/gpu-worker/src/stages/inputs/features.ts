@@ -4,7 +4,7 @@ import {
   featureShardKey,
   featureShardMarker,
   TrommelError,
-  type FailedRow,
+  type FailedImage,
   type FeatureShard,
   type ObjectStore,
   type RunConfig,
@@ -35,7 +35,7 @@ function checkRows(
   key: string,
   { image, view }: FeatureShard,
   { entries }: Shard,
-  failed: readonly FailedRow[],
+  failed: readonly FailedImage[],
   viewCount: number,
 ): void {
   const without = new Set(failed.map(({ position }) => position));

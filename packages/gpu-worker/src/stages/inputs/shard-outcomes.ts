@@ -1,7 +1,7 @@
 import type { ObjectStore, Shard } from "@trommel/common";
 import { outcomeMarker } from "@trommel/common/artefacts/shards/ledger";
 import type { ShardSpan } from "@trommel/common/artefacts/shards/retry";
-import { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
+import { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
 import type { Marker } from "@trommel/common/codec/marker";
 import { readInputMarker } from "@trommel/common/codec/stage-input";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
@@ -34,8 +34,8 @@ export async function* readOutcomes<Outcome extends Marker>(
 }
 
 /** What later shards try again, from those shards and the markers of their outcomes. */
-export async function readRetriedRows(outcomes: ShardOutcomes, span: ShardSpan): Promise<RetriedRows> {
-  const retried = new RetriedRows();
+export async function readRetriedImages(outcomes: ShardOutcomes, span: ShardSpan): Promise<RetriedImages> {
+  const retried = new RetriedImages();
   const retries = { start: span.retriedFrom, end: span.shards };
   for await (const { shard, marker } of readOutcomes(outcomes, retries, outcomeMarker)) {
     retried.add(shard, marker.failed);

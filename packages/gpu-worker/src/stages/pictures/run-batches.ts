@@ -1,4 +1,4 @@
-import type { FailedRow, ObjectStore, ShardEntry } from "@trommel/common";
+import type { FailedImage, ObjectStore, ShardEntry } from "@trommel/common";
 import { pictureSource } from "../../image/read/picture-source.js";
 import {
   streamPictures,
@@ -11,7 +11,7 @@ import { OneByOne } from "./one-by-one.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
 
 /** Of a shard, for each batch that the device computes at once: one runs, one waits. */
-const batchesPerLane = 2;
+const batchesPerSession = 2;
 /** Decoded pictures that wait for the device, in batches. */
 const windowBatches = 4;
 
@@ -23,7 +23,7 @@ const windowBatches = 4;
  * @returns a typed reason for each file that was in no batch, in shard order
  * @throws TrommelError what `run` or the source throws; nothing is under way any more by then
  */
-export async function runBatches(options: BatchOptions): Promise<FailedRow[]> {
+export async function runBatches(options: BatchOptions): Promise<FailedImage[]> {
   return options.context.sources.use(options.source, (source) => runBatchesFrom(source, options));
 }
 
@@ -44,9 +44,9 @@ interface BatchOptions {
   readonly recognise?: (position: number, bytes: Uint8Array) => Promise<boolean>;
 }
 
-async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promise<FailedRow[]> {
+async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promise<FailedImage[]> {
   const { context, batchSize, skip = new Set() } = options;
-  const failed: FailedRow[] = [];
+  const failed: FailedImage[] = [];
   const running: Promise<void>[] = [];
   let finished = skip.size;
   const submit = (batch: PictureBatch): void => {
@@ -88,7 +88,7 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
       decodeFile:
         oneByOne &&
         ((position, bytes, timeoutMs) => oneByOne.decode(position, bytes, { alone: false, timeoutMs })),
-      window: windowBatches * batchSize * context.device.laneCount,
+      window: windowBatches * batchSize * context.device.sessionCount,
       budgets: context.budgets,
       order: context.order,
     })) {
@@ -100,7 +100,7 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
       const full = batches.add(picture);
       if (full === undefined) continue;
       submit(full);
-      if (running.length >= batchesPerLane * context.device.laneCount) await running.shift();
+      if (running.length >= batchesPerSession * context.device.sessionCount) await running.shift();
     }
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);

@@ -1,5 +1,9 @@
 import { TrommelError, type RunConfig, type Shard } from "@trommel/common";
-import { isListedAs, RowIdentities, rowsIdentity } from "@trommel/common/artefacts/shards/row-identities";
+import {
+  isListedAs,
+  ImageIdentities,
+  contentIdentity,
+} from "@trommel/common/artefacts/shards/image-identities";
 import { sha256OfFile } from "../../image/decode/file-hash.js";
 import { ShardViews } from "../../image/views/shard-views.js";
 import type { DeviceStageContext } from "../context.js";
@@ -16,12 +20,12 @@ import { runBatches } from "../pictures/run-batches.js";
 export async function checkOrigin(
   config: ResolvedRun,
   shard: Shard,
-  marker: Parameters<typeof RowIdentities.unpack>[0] & {
+  marker: Parameters<typeof ImageIdentities.unpack>[0] & {
     readonly failed: readonly { readonly position: number }[];
   },
   context: DeviceStageContext,
 ): Promise<void> {
-  const identities = RowIdentities.unpack(marker);
+  const identities = ImageIdentities.unpack(marker);
   if (identities === undefined || !config.dataset.startsWith("file:")) return;
   const foreign = fromElsewhere(config, shard, marker.failed, identities);
   if (foreign.size === 0) return;
@@ -34,8 +38,8 @@ export async function checkOrigin(
     context,
     skip: new Set([...shard.entries.keys()].filter((position) => !foreign.has(position))),
     recognise: async (position, bytes) => {
-      const rows = rowsIdentity(await sha256OfFile(bytes), views.of(position));
-      if (Buffer.compare(rows, foreign.get(position)!) !== 0)
+      const content = contentIdentity(await sha256OfFile(bytes), views.of(position));
+      if (Buffer.compare(content, foreign.get(position)!) !== 0)
         throw otherPicture(config, shard.entries[position]!.key);
       return true;
     },
@@ -48,14 +52,14 @@ function fromElsewhere(
   { dataset }: RunConfig,
   { entries }: Shard,
   failed: readonly { readonly position: number }[],
-  identities: RowIdentities,
+  identities: ImageIdentities,
 ): Map<number, Uint8Array> {
   const left = new Set(failed.map(({ position }) => position));
   const kept = [...entries.entries()].filter(([position]) => !left.has(position));
   const foreign = new Map<number, Uint8Array>();
   for (const [ordinal, [position, entry]] of kept.entries()) {
     if (!isListedAs(identities.listed(ordinal), dataset, entry))
-      foreign.set(position, identities.rows(ordinal));
+      foreign.set(position, identities.content(ordinal));
   }
   return foreign;
 }

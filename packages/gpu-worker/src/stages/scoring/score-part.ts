@@ -3,7 +3,7 @@ import {
   outputKeys,
   shardOutcome,
   TrommelError,
-  type FailedRow,
+  type FailedImage,
   type ObjectStore,
   type ScoringConfig,
   type Shard,
@@ -36,11 +36,11 @@ export async function findScored(
  * Checks the keys of an artefact's rows against its shard.
  * @throws TrommelError `corrupt` if they are not the keys of the images that did not fail, each once and in order
  */
-export function checkRowKeys(
+export function checkImageKeys(
   name: string,
   keys: readonly string[],
   shard: Shard,
-  failed: readonly FailedRow[],
+  failed: readonly FailedImage[],
 ): void {
   const expected = okKeys(shard, failed);
   const at = expected.findIndex((key, i) => keys[i] !== key);

@@ -3,7 +3,7 @@ import {
   outputKeys,
   sha256Hex,
   TrommelError,
-  type FailedRow,
+  type FailedImage,
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
@@ -46,7 +46,7 @@ export class Submission {
    * @param failed rows that have no row in any part; one that a later shard recovers is none of them
    * @throws TrommelError `corrupt` where the kaggle part has not as many rows as the scores
    */
-  async add(shard: Shard, ok: number, failed: readonly FailedRow[]): Promise<void> {
+  async add(shard: Shard, ok: number, failed: readonly FailedImage[]): Promise<void> {
     const key = outputKeys.part(this.#parts, "kaggle");
     const marker = await readInputMarker(this.#output, key, kaggleMarker);
     if (marker.ok !== ok) {

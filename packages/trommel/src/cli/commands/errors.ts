@@ -1,6 +1,6 @@
 import type { FailureReason } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
-import { readFailures, type Failures } from "@trommel/coordinator/run-control/failed-files";
+import { readFailedImages, type FailedImages } from "@trommel/coordinator/run-control/failed-images";
 import { findSubject } from "@trommel/coordinator/run-control/run-state";
 import { Session, type GlobalFlags } from "../session.js";
 import type { Terminal } from "../terminal.js";
@@ -12,7 +12,7 @@ export async function errors(terminal: Terminal, id: string, flags: ErrorsFlags)
   const session = new Session(terminal, flags);
   try {
     const subject = await findSubject(session.store, id);
-    const failures = await readFailures(session.store, subject, flags.limit);
+    const failures = await readFailedImages(session.store, subject, flags.limit);
     const shown = new Set<string>(flags.reason ?? Object.keys(failures.sums.failedByReason));
     for (const line of describe(failures, shown, flags)) session.say(line);
     const { complete, sums, failed, skipped } = failures;
@@ -33,7 +33,7 @@ export async function errors(terminal: Terminal, id: string, flags: ErrorsFlags)
 }
 
 function* describe(
-  failures: Failures,
+  failures: FailedImages,
   shown: ReadonlySet<string>,
   { reason, limit }: ErrorsFlags,
 ): Generator<string> {

@@ -1,4 +1,4 @@
-import { TrommelError, type RunError } from "@trommel/common";
+import { TrommelError, type StopReason } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
 import {
   cancelSubject,
@@ -76,7 +76,7 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
   session.result(now);
 }
 
-function sayError({ stage, message }: RunError): string {
+function sayError({ stage, message }: StopReason): string {
   return stage === "" ? message : `${stage} failed: ${message}`;
 }
 
@@ -85,7 +85,7 @@ interface DamagedRun {
   readonly kind: Subject["kind"];
   readonly id: string;
   readonly phase: "damaged";
-  readonly error: RunError;
+  readonly error: StopReason;
 }
 
 function describeDamaged({ id, kind, error }: DamagedRun): string {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openStore, recipe, TrommelError, type FailedRow, type ShardEntry } from "@trommel/common";
+import { openStore, recipe, TrommelError, type FailedImage, type ShardEntry } from "@trommel/common";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { runBatches } from "#gpu-worker/stages/pictures/run-batches";
 import type { PictureBatch } from "#gpu-worker/stages/pictures/picture-batches";
@@ -15,10 +15,10 @@ const side = 16;
 const decode = { ...recipe.parse({ backbones: ["any"] }).decode, side };
 
 /** Only what the loop itself asks of a context: there is no device, for no batch of these reaches one. */
-function contextOf(laneCount: number): DeviceStageContext {
+function contextOf(sessionCount: number): DeviceStageContext {
   const nothing = (): void => undefined;
   return {
-    device: { laneCount },
+    device: { sessionCount },
     sources: new SourceStores(),
     signal: new AbortController().signal,
     onImages: nothing,
@@ -31,7 +31,7 @@ async function through(
   source: string,
   keys: readonly string[],
   run: (batch: PictureBatch) => Promise<void> = () => Promise.resolve(),
-): Promise<FailedRow[]> {
+): Promise<FailedImage[]> {
   const store = openStore(source);
   const entries = await Promise.all(
     keys.map(async (key) => (await store.head(key)) ?? { key, sizeBytes: 1, etag: "any" }),

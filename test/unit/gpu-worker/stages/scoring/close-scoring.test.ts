@@ -6,7 +6,7 @@ import {
   outputKeys,
   shardHash,
   writeWithMarker,
-  type FailedRow,
+  type FailedImage,
   type Shard,
 } from "@trommel/common";
 import { countLabels, LabelCounts } from "#gpu-worker/stages/scoring/label-counts";
@@ -88,7 +88,7 @@ describe("submission.csv", async () => {
     const output = openStore(join(folder, `scores-${(outputs += 1)}`));
     const submission = new Submission(output, ["cat", "dog"], options.bytesAtMost);
     for (const [index, keys] of shards.entries()) {
-      const failed = keys.flatMap((key, position): FailedRow[] =>
+      const failed = keys.flatMap((key, position): FailedImage[] =>
         key === options.failed ? [{ position, key, reason: "empty", detail: "", tries: 1 }] : [],
       );
       const rows = keys.filter((key) => key !== options.failed).map((key) => `${key.slice(0, -4)},1,0\n`);

@@ -12,7 +12,7 @@ import {
 } from "@trommel/common";
 import { errorLine } from "@trommel/common/artefacts/shards/ledger";
 import { LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
-import { RetriedRows } from "@trommel/common/artefacts/shards/retried-rows";
+import { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { readResult, type Subject } from "./run-state.js";
@@ -24,7 +24,7 @@ export interface SkippedKey {
 }
 
 /** What failed of a run or scoring, and what was left out. */
-export interface Failures {
+export interface FailedImages {
   readonly complete: boolean;
   /** Of all shards where it is complete, else of those that are done. */
   readonly sums: Omit<Ledger, "formatVersion" | "balanced">;
@@ -41,11 +41,11 @@ export interface Failures {
  * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured; `corrupt` where
  *   `errors.jsonl` has not a line for each row that the ledger counts as failed
  */
-export async function readFailures(
+export async function readFailedImages(
   store: ObjectStore,
   subject: Subject,
   skippedAtMost: number,
-): Promise<Failures> {
+): Promise<FailedImages> {
   const result = await readResult(store, subject);
   const outcomes = await ShardOutcomes.open(store, subject);
   try {
@@ -79,7 +79,7 @@ async function fromMarkers(
   outcomes: ShardOutcomes,
   skippedAtMost: number,
   errors: string,
-): Promise<Failures> {
+): Promise<FailedImages> {
   const retried = await retriedSoFar(outcomes);
   const builder = new LedgerBuilder(retried);
   const skipped = new SkippedKeys(skippedAtMost);
@@ -99,8 +99,8 @@ async function fromMarkers(
 }
 
 /** Shards that try rows again stand behind all others, and are few. */
-async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedRows> {
-  const retried = new RetriedRows();
+async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
+  const retried = new RetriedImages();
   for await (const shard of readAhead(range(0), shardsReadAtOnce, (index) => outcomes.findShard(index))) {
     if (shard === undefined) break;
     const outcome = shard.supersedes === undefined ? undefined : await outcomes.findOutcome(shard);
@@ -111,14 +111,14 @@ async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedRows> {
 
 function errorsOf(store: ObjectStore, subject: Subject): string {
   const root = subject.kind === "run" ? store.url : subject.config.output;
-  const key = subject.kind === "run" ? runKeys(subject.id).errors : outputKeys.errors;
+  const key = subject.kind === "run" ? runKeys(subject.id).failedImages : outputKeys.failedImages;
   return `${root.replace(/\/$/, "")}/${key}`;
 }
 
 /** @throws TrommelError `corrupt` where the file is gone, or has not a line for each failed row */
 async function readErrorLines(store: ObjectStore, subject: Subject, failed: number): Promise<ErrorLine[]> {
   const place = subject.kind === "run" ? store : openStore(subject.config.output);
-  const { errors: key, ledger } = subject.kind === "run" ? runKeys(subject.id) : outputKeys;
+  const { failedImages: key, ledger } = subject.kind === "run" ? runKeys(subject.id) : outputKeys;
   const unlike = (found: string): TrommelError =>
     new TrommelError(
       "corrupt",

@@ -1,18 +1,18 @@
 import type { Redis } from "ioredis";
-import { runError, runErrorOf, type RunError } from "../artefacts/runs/run-failure.js";
+import { stopReason, stopReasonOf, type StopReason } from "../artefacts/runs/stop-reason.js";
 import { TrommelError, errorCodes, type ErrorCode } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
 import { queuePrefix, type Stage } from "./queues.js";
 import { isAttemptOver } from "./run-rules.js";
 
 /**
- * The board of a run in Redis: what followers see. It is disposable, decides nothing about what has been done,
+ * What Redis knows of a run, for those who follow it. It is disposable, decides nothing about what has been done,
  * and may be rebuilt from markers by resuming.
  *
  * Keys, for run r: `trommel:run:r` (hash: attempt, root, cancelled, error), `trommel:run:r:a:<stage>` (hash of
  * counters) and `trommel:run:r:a:<stage>:done` (set of unit numbers), where a is the attempt.
  */
-const boardTtlSeconds = 7 * 24 * 3600;
+const liveRunTtlSeconds = 7 * 24 * 3600;
 
 export interface StageProgress {
   readonly stage: Stage;
@@ -29,16 +29,16 @@ export interface StageProgress {
   readonly note: string;
 }
 
-export interface RunBoardState {
+export interface LiveRunState {
   readonly attempt: number;
   readonly rootJobId: string;
   readonly cancelled: boolean;
-  readonly error: RunError | undefined;
+  readonly error: StopReason | undefined;
   /** Whether its jobs are just being queued: that its root is unknown means nothing yet. */
   readonly opening: boolean;
 }
 
-export type { RunError };
+export type { StopReason };
 
 /** How long an attempt that is open may be without jobs: whoever opened it is queueing them, or has died. */
 const openingSeconds = 20;
@@ -86,7 +86,7 @@ interface UnitCounts {
 
 const noCounts: UnitCounts = { images: 0, failed: 0 };
 
-export class RunBoard {
+export class LiveRun {
   readonly #redis: Redis;
   readonly #key: string;
 
@@ -96,7 +96,7 @@ export class RunBoard {
   }
 
   /**
-   * Opens the next attempt: a clean board. Its opener queues its jobs and then calls {@link opened}.
+   * Opens the next attempt: its counters start at zero. Its opener queues its jobs and then calls {@link opened}.
    * @param seen the attempt that the opener saw end, undefined for none
    * @returns undefined where somebody else has opened one since
    */
@@ -107,7 +107,7 @@ export class RunBoard {
   ): Promise<number | undefined> {
     const attempt = (seen ?? 0) + 1;
     const keys = [this.#key, this.#openingKey] as const;
-    const values = [seen ?? "", attempt, rootOf(attempt), storeUrl, boardTtlSeconds, openingSeconds];
+    const values = [seen ?? "", attempt, rootOf(attempt), storeUrl, liveRunTtlSeconds, openingSeconds];
     const won = await this.#redis.eval(openAttempt, keys.length, ...keys, ...values);
     return won === 1 ? attempt : undefined;
   }
@@ -117,7 +117,7 @@ export class RunBoard {
     await this.#redis.del(this.#openingKey);
   }
 
-  async state(): Promise<RunBoardState | undefined> {
+  async state(): Promise<LiveRunState | undefined> {
     const opening = await this.#redis.exists(this.#openingKey);
     const fields = await this.#redis.hgetall(this.#key);
     if (fields["attempt"] === undefined) return undefined;
@@ -127,7 +127,7 @@ export class RunBoard {
       rootJobId: fields["root"] ?? "",
       cancelled: fields["cancelled"] !== undefined,
       opening: opening === 1,
-      error: error === undefined ? undefined : parseJsonAs(runError, error, `the error of ${this.#key}`),
+      error: error === undefined ? undefined : parseJsonAs(stopReason, error, `the error of ${this.#key}`),
     };
   }
 
@@ -137,14 +137,14 @@ export class RunBoard {
 
   /** True where the attempt was cancelled or another has taken its place. */
   async isOver(attempt: number): Promise<boolean> {
-    return (await this.standing(attempt)).isOver;
+    return (await this.attemptState(attempt)).isOver;
   }
 
   /**
    * What a worker has to know before it takes a job, in one question: also the store that the run is in, for workers with
    * another one must leave its jobs alone.
    */
-  async standing(
+  async attemptState(
     attempt: number,
   ): Promise<{ readonly isOver: boolean; readonly storeUrl: string | undefined }> {
     const [current, cancelled, storeUrl] = await this.#redis.hmget(
@@ -160,30 +160,30 @@ export class RunBoard {
 
   /** Keeps the first error: later ones follow from it. @returns false where there is one, or another attempt runs */
   async fail(attempt: number, stage: Stage, error: TrommelError): Promise<boolean> {
-    const text = JSON.stringify(runErrorOf(error, stage));
+    const text = JSON.stringify(stopReasonOf(error, stage));
     return (await this.#redis.eval(failAttempt, 1, this.#key, attempt, text)) === 1;
   }
 
   async setTotal(attempt: number, stage: Stage, total: number, imagesTotal = 0): Promise<void> {
     const key = this.#stageKey(attempt, stage);
-    await this.#redis.multi().hset(key, { total, imagesTotal }).expire(key, boardTtlSeconds).exec();
+    await this.#redis.multi().hset(key, { total, imagesTotal }).expire(key, liveRunTtlSeconds).exec();
   }
 
   async setNote(attempt: number, stage: Stage, note: string): Promise<void> {
     const key = this.#stageKey(attempt, stage);
-    await this.#redis.multi().hset(key, "note", note).expire(key, boardTtlSeconds).exec();
+    await this.#redis.multi().hset(key, "note", note).expire(key, liveRunTtlSeconds).exec();
   }
 
   /** For a stage that counts its own units, such as epochs. */
   async setUnits(attempt: number, stage: Stage, done: number, total: number): Promise<void> {
     const key = this.#stageKey(attempt, stage);
-    await this.#redis.multi().hset(key, { done, total }).expire(key, boardTtlSeconds).exec();
+    await this.#redis.multi().hset(key, { done, total }).expire(key, liveRunTtlSeconds).exec();
   }
 
   async countDone(attempt: number, stage: Stage, unit: number, counts: UnitCounts = noCounts): Promise<void> {
     const key = this.#stageKey(attempt, stage);
     const { images, failed, reused = 0 } = counts;
-    await this.#redis.eval(countOnce, 2, `${key}:done`, key, unit, images, failed, reused, boardTtlSeconds);
+    await this.#redis.eval(countOnce, 2, `${key}:done`, key, unit, images, failed, reused, liveRunTtlSeconds);
   }
 
   async progress(attempt: number, stage: Stage): Promise<StageProgress> {
@@ -211,7 +211,7 @@ export class RunBoard {
 }
 
 /** The error of a run as an error again. */
-export function runErrorToThrow(error: RunError): TrommelError {
+export function stopReasonToThrow(error: StopReason): TrommelError {
   const code: ErrorCode = error.code in errorCodes ? (error.code as ErrorCode) : "internal";
   return new TrommelError(code, error.message, { retryable: false, context: { stage: error.stage } });
 }

@@ -51,13 +51,13 @@ describe("the device's lanes", () => {
   });
 
   it("share out the threads, four lanes at most, none lost", async () => {
-    for (const [threads, lanes] of [
+    for (const [threads, sessions] of [
       [1, 1],
       [3, 3],
       [6, 4],
     ] as const) {
       const client = open(threads);
-      assert.equal(client.laneCount, lanes);
+      assert.equal(client.sessionCount, sessions);
       assert.equal((await client.report()).threads, threads);
     }
   });

@@ -1,7 +1,7 @@
-import type { FailedRow, FeatureShard } from "@trommel/common";
+import type { FailedImage, FeatureShard } from "@trommel/common";
 
 /** The rows of a shard while they come, in whatever order: those of an image stand by its position. */
-export class ShardRows {
+export class ShardFeatures {
   readonly viewCount: number;
   readonly dimension: number;
   readonly #features: Float32Array;
@@ -30,7 +30,7 @@ export class ShardRows {
   }
 
   /** Those of every other image, in shard order. Nothing may be set afterwards. */
-  without(failed: readonly Pick<FailedRow, "position">[]): FeatureShard {
+  without(failed: readonly Pick<FailedImage, "position">[]): FeatureShard {
     const { viewCount, dimension } = this;
     const left = new Set(failed.map(({ position }) => position));
     const kept = this.#images - left.size;

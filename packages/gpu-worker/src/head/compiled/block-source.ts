@@ -1,35 +1,41 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { messageOf, TrommelError } from "@trommel/common";
-import { allocateRun, EpochRuns, type BatchRun, type RunMemory, type RunSetting } from "./batch-run.js";
-import type { PrepareData, PreparedRun, PrepareRequest } from "./prepare-thread.js";
+import {
+  allocateBlock,
+  EpochBlocks,
+  type StepBlock,
+  type BlockMemory,
+  type BlockSetting,
+} from "./step-block.js";
+import type { PrepareData, PreparedBlock, PrepareRequest } from "./prepare-thread.js";
 import type { JoinedRows, RowSet } from "../model/row-set.js";
 
-/** Prepares a training's runs. The numbers are the same wherever it does. */
-export interface RunSource {
-  /** The runs of an epoch in order; each is good until the next one is asked for. */
-  runs(epoch: number): AsyncIterable<BatchRun>;
+/** Prepares a training's blocks of steps. The numbers are the same wherever it does. */
+export interface BlockSource {
+  /** The blocks of an epoch in order; each is good until the next one is asked for. */
+  blocks(epoch: number): AsyncIterable<StepBlock>;
   release(): Promise<void>;
 }
 
-/** Makes a run on the calling thread when it is asked for. */
-export function createInlineSource(setting: RunSetting, rows: JoinedRows): RunSource {
-  const memory = allocateRun(setting);
+/** Makes a block on the calling thread when it is asked for. */
+export function createInlineSource(setting: BlockSetting, rows: JoinedRows): BlockSource {
+  const memory = allocateBlock(setting);
   return {
     // eslint-disable-next-line @typescript-eslint/require-await -- the other source has something to wait for
-    async *runs(epoch) {
-      const runs = new EpochRuns(setting, rows, epoch);
-      for (let run = runs.next(memory); run !== undefined; run = runs.next(memory)) yield run;
+    async *blocks(epoch) {
+      const blocks = new EpochBlocks(setting, rows, epoch);
+      for (let block = blocks.next(memory); block !== undefined; block = blocks.next(memory)) yield block;
     },
     release: () => Promise.resolve(),
   };
 }
 
 /**
- * Makes each run on a second thread while the one before is computed, which takes a quarter of the time off an epoch. The
+ * Makes each block on a second thread while the one before is computed, which takes a quarter of the time off an epoch. The
  * first of the next epoch too, during the validation. Features in shared memory are not copied.
  */
-export async function createThreadSource(setting: RunSetting, rows: JoinedRows): Promise<RunSource> {
+export async function createThreadSource(setting: BlockSetting, rows: JoinedRows): Promise<BlockSource> {
   const workerData: PrepareData = { setting, width: setting.featureCount, parts: rows.parts.map(shared) };
   const worker = new Worker(new URL("./prepare-thread.js", import.meta.url), { workerData });
   await once(worker, "online");
@@ -38,33 +44,33 @@ export async function createThreadSource(setting: RunSetting, rows: JoinedRows):
 
 interface Pending {
   readonly epoch: number;
-  readonly run: Promise<PreparedRun>;
+  readonly block: Promise<PreparedBlock>;
 }
 
-class ThreadSource implements RunSource {
+class ThreadSource implements BlockSource {
   readonly #worker: Worker;
-  #spare: RunMemory[];
+  #spare: BlockMemory[];
   #pending: Pending | undefined;
   #failure: Error | undefined;
 
-  constructor(setting: RunSetting, worker: Worker) {
+  constructor(setting: BlockSetting, worker: Worker) {
     this.#worker = worker;
     worker.on("error", (error: Error) => (this.#failure = error));
-    this.#spare = [allocateRun(setting), allocateRun(setting)];
+    this.#spare = [allocateBlock(setting), allocateBlock(setting)];
   }
 
-  async *runs(epoch: number): AsyncGenerator<BatchRun> {
+  async *blocks(epoch: number): AsyncGenerator<StepBlock> {
     // One that was begun for an epoch that never came, or for one that was left early.
     if (this.#pending !== undefined && this.#pending.epoch !== epoch) await this.#take(this.#pending);
     this.#pending ??= this.#ask(epoch, true);
     for (;;) {
       const prepared = await this.#take(this.#pending);
-      if (prepared.run === undefined) {
+      if (prepared.block === undefined) {
         this.#pending = this.#ask(epoch + 1, true);
         return;
       }
       this.#pending = this.#ask(epoch, false);
-      yield { ...prepared.run, memory: prepared.memory };
+      yield { ...prepared.block, memory: prepared.memory };
     }
   }
 
@@ -72,8 +78,8 @@ class ThreadSource implements RunSource {
     await this.#worker.terminate();
   }
 
-  async #take({ run }: Pending): Promise<PreparedRun> {
-    const prepared = await run;
+  async #take({ block }: Pending): Promise<PreparedBlock> {
+    const prepared = await block;
     this.#pending = undefined;
     this.#spare.push(prepared.memory);
     return prepared;
@@ -83,30 +89,30 @@ class ThreadSource implements RunSource {
     // Of the two, the one that came back longer ago: the other is still being used.
     const [memory, ...rest] = this.#spare;
     if (memory === undefined)
-      throw new TrommelError("internal", "failed to prepare a run: no memory is free.");
+      throw new TrommelError("internal", "failed to prepare a block of steps: no memory is free.");
     this.#spare = rest;
     const request: PrepareRequest = { epoch, begins, memory };
-    const run = this.#answer();
+    const block = this.#answer();
     // It may fail while nobody waits for it yet.
-    run.catch(() => undefined);
+    block.catch(() => undefined);
     this.#worker.postMessage(request, buffersOf(memory));
-    return { epoch, run };
+    return { epoch, block };
   }
 
-  async #answer(): Promise<PreparedRun> {
+  async #answer(): Promise<PreparedBlock> {
     try {
       if (this.#failure !== undefined) throw this.#failure;
-      const [prepared] = (await once(this.#worker, "message")) as [PreparedRun];
+      const [prepared] = (await once(this.#worker, "message")) as [PreparedBlock];
       return prepared;
     } catch (cause) {
-      throw new TrommelError("internal", `failed to prepare a run of training: ${messageOf(cause)}`, {
+      throw new TrommelError("internal", `failed to prepare a block of training steps: ${messageOf(cause)}`, {
         cause,
       });
     }
   }
 }
 
-function buffersOf({ features, labels, targets, factors }: RunMemory): ArrayBuffer[] {
+function buffersOf({ features, labels, targets, factors }: BlockMemory): ArrayBuffer[] {
   return [features, labels, targets, ...factors.values()].map(({ buffer }) => buffer);
 }
 

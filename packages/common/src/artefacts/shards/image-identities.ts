@@ -11,7 +11,7 @@ import type { ShardEntry } from "./listing.js";
  */
 
 const listedBytes = 16;
-const rowsBytes = 32;
+const contentBytes = 32;
 
 /** In the marker of a feature shard: of every image that could be read, in shard order, one after another. */
 export const packedIdentities = z.object({ listed: z.base64(), rows: z.base64() }).strict();
@@ -27,36 +27,37 @@ interface ViewNumbers {
  * The identities of a shard's images, by their number. Kept side by side as a marker has them, and not as an object for
  * each: a worker makes several hundred a second.
  */
-export class RowIdentities {
+export class ImageIdentities {
   readonly count: number;
   readonly #listed: Buffer;
-  readonly #rows: Buffer;
+  readonly #content: Buffer;
 
-  private constructor(listed: Buffer, rows: Buffer) {
-    this.count = rows.length / rowsBytes;
+  private constructor(listed: Buffer, content: Buffer) {
+    this.count = content.length / contentBytes;
     this.#listed = listed;
-    this.#rows = rows;
+    this.#content = content;
   }
 
   /** All zero, to be set. */
-  static blank(count: number): RowIdentities {
-    return new RowIdentities(Buffer.alloc(count * listedBytes), Buffer.alloc(count * rowsBytes));
+  static blank(count: number): ImageIdentities {
+    return new ImageIdentities(Buffer.alloc(count * listedBytes), Buffer.alloc(count * contentBytes));
   }
 
   /** @returns undefined where a marker has none, as those of earlier versions, or not one for each image */
   static unpack(marker: {
     readonly ok: number;
     readonly images?: PackedIdentities | undefined;
-  }): RowIdentities | undefined {
+  }): ImageIdentities | undefined {
     if (marker.images === undefined) return undefined;
     const listed = Buffer.from(marker.images.listed, "base64");
-    const rows = Buffer.from(marker.images.rows, "base64");
-    if (listed.length !== marker.ok * listedBytes || rows.length !== marker.ok * rowsBytes) return undefined;
-    return new RowIdentities(listed, rows);
+    const content = Buffer.from(marker.images.rows, "base64");
+    if (listed.length !== marker.ok * listedBytes || content.length !== marker.ok * contentBytes)
+      return undefined;
+    return new ImageIdentities(listed, content);
   }
 
   pack(): PackedIdentities {
-    return { listed: this.#listed.toString("base64"), rows: this.#rows.toString("base64") };
+    return { listed: this.#listed.toString("base64"), rows: this.#content.toString("base64") };
   }
 
   /** 16 bytes. */
@@ -65,8 +66,8 @@ export class RowIdentities {
   }
 
   /** 32 bytes. */
-  rows(image: number): Buffer {
-    return this.#rows.subarray(image * rowsBytes, (image + 1) * rowsBytes);
+  content(image: number): Buffer {
+    return this.#content.subarray(image * contentBytes, (image + 1) * contentBytes);
   }
 
   /** 32 bits that stand for the whole: identities are hashes, and any of their bits are as good as others. */
@@ -74,8 +75,8 @@ export class RowIdentities {
     return this.#listed.readUInt32LE(image * listedBytes);
   }
 
-  rowsToken(image: number): number {
-    return this.#rows.readUInt32LE(image * rowsBytes);
+  contentToken(image: number): number {
+    return this.#content.readUInt32LE(image * contentBytes);
   }
 
   /** @param source location of the listed prefix: etags tell versions of one object apart, not one object from another */
@@ -84,24 +85,24 @@ export class RowIdentities {
   }
 
   /** @param contentSha256 of the file's bytes, see {@link sha256Latin1} */
-  setRows(image: number, contentSha256: string, views: ViewNumbers): void {
-    this.#rows.write(rowsDigest(contentSha256, views), image * rowsBytes, rowsBytes, "latin1");
+  setContent(image: number, contentSha256: string, views: ViewNumbers): void {
+    this.#content.write(contentDigest(contentSha256, views), image * contentBytes, contentBytes, "latin1");
   }
 
   /** Takes over what another says of an image's rows. */
-  copyRows(image: number, rows: Uint8Array): void {
-    this.#rows.set(rows, image * rowsBytes);
+  copyContent(image: number, content: Uint8Array): void {
+    this.#content.set(content, image * contentBytes);
   }
 
   /** Those of every other image, in order. */
-  without(images: ReadonlySet<number>): RowIdentities {
+  without(images: ReadonlySet<number>): ImageIdentities {
     if (images.size === 0) return this;
     const kept = Array.from({ length: this.count }, (_, image) => image).filter(
       (image) => !images.has(image),
     );
-    return new RowIdentities(
+    return new ImageIdentities(
       Buffer.concat(kept.map((image) => this.listed(image))),
-      Buffer.concat(kept.map((image) => this.rows(image))),
+      Buffer.concat(kept.map((image) => this.content(image))),
     );
   }
 }
@@ -117,8 +118,8 @@ function listedDigest(source: string, { key, sizeBytes, etag }: ShardEntry): str
 }
 
 /** @returns the identity of the rows of a file with these bytes and views, 32 bytes */
-export function rowsIdentity(contentSha256: string, views: ViewNumbers): Buffer {
-  return Buffer.from(rowsDigest(contentSha256, views), "latin1");
+export function contentIdentity(contentSha256: string, views: ViewNumbers): Buffer {
+  return Buffer.from(contentDigest(contentSha256, views), "latin1");
 }
 
 /** What is hashed for an image: its file's sha256 and the numbers of its views, one after another. */
@@ -132,12 +133,12 @@ interface Hashed {
 let hashed = hashedOf(0);
 
 function hashedOf(numbers: number): Hashed {
-  const floats = new Float32Array(rowsBytes / Float32Array.BYTES_PER_ELEMENT + numbers);
+  const floats = new Float32Array(contentBytes / Float32Array.BYTES_PER_ELEMENT + numbers);
   return { floats, bytes: Buffer.from(floats.buffer) };
 }
 
-function rowsDigest(contentSha256: string, { affine, colour }: ViewNumbers): string {
-  const viewsAt = rowsBytes / Float32Array.BYTES_PER_ELEMENT;
+function contentDigest(contentSha256: string, { affine, colour }: ViewNumbers): string {
+  const viewsAt = contentBytes / Float32Array.BYTES_PER_ELEMENT;
   if (hashed.floats.length !== viewsAt + affine.length + colour.length)
     hashed = hashedOf(affine.length + colour.length);
   hashed.bytes.write(contentSha256, "latin1");

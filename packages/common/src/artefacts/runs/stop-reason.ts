@@ -7,11 +7,11 @@ import { readBounds } from "../../store/read-bounds.js";
 import { runKeys, scoringKeys } from "../store-keys.js";
 
 /**
- * Why a run or scoring stopped: on its board in Redis, and in `error.json` beside its configuration, for Redis is
+ * Why a run or scoring stopped: in Redis, and in `error.json` beside its configuration, for Redis is
  * disposable. The next attempt removes it; it tells people and decides nothing about what has been done.
  */
 
-export const runError = z.object({
+export const stopReason = z.object({
   code: z.string(),
   message: z.string(),
   /** Empty where no stage is at fault. */
@@ -19,40 +19,44 @@ export const runError = z.object({
   /** What was damaged has been removed: another attempt makes it again. */
   removed: z.boolean().optional(),
 });
-export type RunError = z.infer<typeof runError>;
+export type StopReason = z.infer<typeof stopReason>;
 
 /** Not an error of the run's own: its command was told to stop, or was killed. */
 export const interruptedCode = "interrupted";
 
-const runFailure = runError.extend({ formatVersion: z.literal(1), id: z.string() });
+const stopReasonFile = stopReason.extend({ formatVersion: z.literal(1), id: z.string() });
 
 interface Named {
   readonly kind: "run" | "scoring";
   readonly id: string;
 }
 
-export function runErrorOf(error: TrommelError, stage: string): RunError {
+export function stopReasonOf(error: TrommelError, stage: string): StopReason {
   const { code, message } = error;
   return { code, message, stage, ...(error.context["removed"] === true ? { removed: true } : {}) };
 }
 
 /** Keeps the first error, for later ones follow from it. */
-export async function noteFailure(store: ObjectStore, { kind, id }: Named, error: RunError): Promise<void> {
+export async function noteStopReason(
+  store: ObjectStore,
+  { kind, id }: Named,
+  error: StopReason,
+): Promise<void> {
   const body = Buffer.from(canonicalJson({ formatVersion: 1, id, ...error }), "utf8");
-  await store.put(failureKey({ kind, id }), body, { ifAbsent: true, contentType: "application/json" });
+  await store.put(stopReasonKey({ kind, id }), body, { ifAbsent: true, contentType: "application/json" });
 }
 
-export async function readFailure(store: ObjectStore, named: Named): Promise<RunError | undefined> {
-  const key = failureKey(named);
+export async function readStopReason(store: ObjectStore, named: Named): Promise<StopReason | undefined> {
+  const key = stopReasonKey(named);
   if ((await store.head(key)) === undefined) return undefined;
   const {
     formatVersion: _,
     id: __,
     ...error
-  } = parseJsonAs(runFailure, await store.get(key, readBounds.document), key);
+  } = parseJsonAs(stopReasonFile, await store.get(key, readBounds.document), key);
   return error;
 }
 
-export function failureKey({ kind, id }: Named): string {
-  return (kind === "run" ? runKeys(id) : scoringKeys(id)).failure;
+export function stopReasonKey({ kind, id }: Named): string {
+  return (kind === "run" ? runKeys(id) : scoringKeys(id)).stopReason;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
-import { isListedAs, RowIdentities, rowsIdentity } from "#common/artefacts/shards/row-identities";
+import { isListedAs, ImageIdentities, contentIdentity } from "#common/artefacts/shards/image-identities";
 import { sha256OfFile } from "#gpu-worker/image/decode/file-hash";
 
 const sha256 = (...parts: readonly (string | Uint8Array)[]): Buffer => {
@@ -25,17 +25,17 @@ const viewsOf = (count: number) => ({
 
 describe("what rows are of", () => {
   it("is the hash of the file's hash and its views' numbers, and the first half of its listing's", async () => {
-    const identities = RowIdentities.blank(entries.length);
+    const identities = ImageIdentities.blank(entries.length);
     for (const [image, entry] of entries.entries()) {
       const file = Buffer.from(`file ${image}`);
       const views = viewsOf(image === 1 ? 6 : 1);
       const expected = sha256(sha256(file), bytesOf(views.affine), bytesOf(views.colour));
       const content = await sha256OfFile(file);
       identities.setListed(image, source, entry);
-      identities.setRows(image, content, views);
-      assert.deepEqual(identities.rows(image), expected);
-      assert.deepEqual(rowsIdentity(content, views), expected);
-      assert.equal(identities.rowsToken(image), expected.readUInt32LE(0));
+      identities.setContent(image, content, views);
+      assert.deepEqual(identities.content(image), expected);
+      assert.deepEqual(contentIdentity(content, views), expected);
+      assert.equal(identities.contentToken(image), expected.readUInt32LE(0));
       // RFC 8785 of an array of texts and numbers is what JSON.stringify writes.
       const listed = sha256(JSON.stringify([source, entry.key, entry.sizeBytes, entry.etag]));
       assert.deepEqual(identities.listed(image), listed.subarray(0, 16));
@@ -46,16 +46,16 @@ describe("what rows are of", () => {
   });
 
   it("comes back from a marker as it went in, but for what is left out", () => {
-    const identities = RowIdentities.blank(entries.length);
+    const identities = ImageIdentities.blank(entries.length);
     for (const [image, entry] of entries.entries()) {
       identities.setListed(image, source, entry);
-      identities.copyRows(image, sha256(entry.key));
+      identities.copyContent(image, sha256(entry.key));
     }
     const kept = identities.without(new Set([1]));
-    const read = RowIdentities.unpack({ ok: 2, images: kept.pack() });
-    assert.deepEqual(read?.rows(1), sha256(entries[2]?.key ?? ""));
+    const read = ImageIdentities.unpack({ ok: 2, images: kept.pack() });
+    assert.deepEqual(read?.content(1), sha256(entries[2]?.key ?? ""));
     assert.ok(isListedAs(read?.listed(0) ?? Buffer.alloc(0), source, entries[0]!));
-    assert.equal(RowIdentities.unpack({ ok: 3, images: kept.pack() }), undefined);
+    assert.equal(ImageIdentities.unpack({ ok: 3, images: kept.pack() }), undefined);
   });
 
   it("is of a large file as of a small one", async () => {

@@ -1,5 +1,5 @@
 import { featureShardMarker, type ObjectStore } from "@trommel/common";
-import { RowIdentities } from "@trommel/common/artefacts/shards/row-identities";
+import { ImageIdentities } from "@trommel/common/artefacts/shards/image-identities";
 import { findMarker, isDamage } from "@trommel/common/codec/marker";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { TokenIndex } from "./token-index.js";
@@ -17,7 +17,7 @@ const dataSuffix = ".safetensors";
  * Which feature shard of one fingerprint may hold the rows of an image: what all markers there say, in 16 bytes for each
  * of their images. It is a guess, for 32 bits of an identity stand for it, and the markers have the last word.
  */
-export class RowLibrary {
+export class FeatureIndex {
   readonly #store: ObjectStore;
   readonly #folder: string;
   readonly #index = new TokenIndex();
@@ -45,15 +45,15 @@ export class RowLibrary {
     this.#runs.add(runId);
   }
 
-  add(shardHash: string, identities: RowIdentities): void {
-    const standing = this.#numbers.get(shardHash);
-    if (standing !== undefined && !this.#gone.has(standing)) return;
+  add(shardHash: string, identities: ImageIdentities): void {
+    const existing = this.#numbers.get(shardHash);
+    if (existing !== undefined && !this.#gone.has(existing)) return;
     const number = this.#shards.push(shardHash) - 1;
     this.#numbers.set(shardHash, number);
     const tokens = new Uint32Array(2 * identities.count);
     for (let image = 0; image < identities.count; image += 1) {
       tokens[2 * image] = identities.listedToken(image);
-      tokens[2 * image + 1] = identities.rowsToken(image);
+      tokens[2 * image + 1] = identities.contentToken(image);
     }
     this.#index.add(tokens, number);
   }
@@ -99,11 +99,11 @@ export class RowLibrary {
   }
 
   /** None of a marker of an earlier version; undefined of one that is damaged: whoever needs that shard mends it. */
-  async #identitiesOf(shardHash: string): Promise<RowIdentities | undefined> {
+  async #identitiesOf(shardHash: string): Promise<ImageIdentities | undefined> {
     try {
       const key = `${this.#folder}${shardHash}${dataSuffix}`;
       const marker = await findMarker(this.#store, key, featureShardMarker);
-      return marker === undefined ? undefined : (RowIdentities.unpack(marker) ?? RowIdentities.blank(0));
+      return marker === undefined ? undefined : (ImageIdentities.unpack(marker) ?? ImageIdentities.blank(0));
     } catch (thrown) {
       if (isDamage(thrown)) return undefined;
       throw thrown;
@@ -117,25 +117,25 @@ function shardOfMarker(name: string): string | undefined {
 }
 
 /** Fingerprints that a worker remembers at once: runs on more of them make it read markers again. */
-const librariesAtMost = 4;
+const indexesAtMost = 4;
 
 /** The libraries of the fingerprints that a worker's runs have; the least recently used goes first. */
-export class RowLibraries {
+export class FeatureIndexes {
   readonly #store: ObjectStore;
-  readonly #libraries = new Map<string, RowLibrary>();
+  readonly #indexes = new Map<string, FeatureIndex>();
 
   constructor(store: ObjectStore) {
     this.#store = store;
   }
 
-  of(fingerprint: string): RowLibrary {
-    const library = this.#libraries.get(fingerprint) ?? new RowLibrary(this.#store, fingerprint);
-    this.#libraries.delete(fingerprint);
-    this.#libraries.set(fingerprint, library);
-    for (const oldest of this.#libraries.keys()) {
-      if (this.#libraries.size <= librariesAtMost) break;
-      this.#libraries.delete(oldest);
+  of(fingerprint: string): FeatureIndex {
+    const index = this.#indexes.get(fingerprint) ?? new FeatureIndex(this.#store, fingerprint);
+    this.#indexes.delete(fingerprint);
+    this.#indexes.set(fingerprint, index);
+    for (const oldest of this.#indexes.keys()) {
+      if (this.#indexes.size <= indexesAtMost) break;
+      this.#indexes.delete(oldest);
     }
-    return library;
+    return index;
   }
 }

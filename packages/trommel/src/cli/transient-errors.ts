@@ -8,7 +8,7 @@ const redisIsBusy =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)|^Connection is closed|Stream isn't writeable/;
 
 /** What a follower makes of failures that pass: it says so once, and waits for a bounded time. */
-export class Outage {
+export class TransientErrors {
   #sinceMs: number | undefined;
   readonly #say: (line: string) => void;
 

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { viewsRecipe } from "#common/recipe/views-recipe";
 import { ShardViews } from "#gpu-worker/image/views/shard-views";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { ShardRows } from "#gpu-worker/stages/pictures/shard-rows";
+import { ShardFeatures } from "#gpu-worker/stages/pictures/shard-features";
 import fc from "fast-check";
 
 /** Two views of one number: position and view, so that a row says where it belongs. */
@@ -17,7 +17,7 @@ describe("the rows of a shard", () => {
       .chain((came) => fc.record({ came: fc.constant(came), size: fc.integer({ min: 1, max: images }) }));
     fc.assert(
       fc.property(batches, ({ came, size }) => {
-        const rows = new ShardRows(images, 2, 1);
+        const rows = new ShardFeatures(images, 2, 1);
         for (let start = 0; start < came.length; start += size) {
           const batch = came.slice(start, start + size);
           rows.setBatch(batch, Float32Array.from(batch.flatMap(rowsOf)));

@@ -8,10 +8,10 @@ import type { JoinedRows } from "../model/row-set.js";
  * Bytes of rows, targets and factors for one block of steps: small enough to stay in the processor's caches between writing
  * and reading, large enough that dozens of steps share the overhead of one session run.
  */
-const runBytes = 4 * 2 ** 20;
+const blockBytes = 4 * 2 ** 20;
 
-/** What runs depend on besides rows and epoch. */
-export interface RunSetting {
+/** What blocks depend on besides rows and epoch. */
+export interface BlockSetting {
   readonly head: HeadRecipe;
   readonly training: Pick<TrainingRecipe, "batchSize" | "labelSmoothing">;
   readonly featureCount: number;
@@ -19,8 +19,8 @@ export interface RunSetting {
   readonly seed: number;
 }
 
-/** Room for one run. It is used again and again: the pages of fresh memory would cost as much as filling them. */
-export interface RunMemory {
+/** Memory for one block. It is used again and again: the pages of fresh memory would cost as much as filling them. */
+export interface BlockMemory {
   readonly features: Float32Array<ArrayBuffer>;
   readonly labels: Int32Array<ArrayBuffer>;
   readonly targets: Float32Array<ArrayBuffer>;
@@ -28,17 +28,17 @@ export interface RunMemory {
 }
 
 /** Consecutive steps of the same number of rows, as the training graph takes them. */
-export interface BatchRun {
+export interface StepBlock {
   /** Of the epoch, from 0. */
   readonly firstStep: number;
   readonly steps: number;
   /** Of each step. */
   readonly rows: number;
   /** Its beginning holds features [steps, rows, features], labels [steps · rows], targets and factors likewise. */
-  readonly memory: RunMemory;
+  readonly memory: BlockMemory;
 }
 
-export function allocateRun(setting: RunSetting): RunMemory {
+export function allocateBlock(setting: BlockSetting): BlockMemory {
   const { featureCount, classCount, training } = setting;
   const rows = stepsAtMost(setting) * training.batchSize;
   const layers = factorShapes(setting.head, featureCount);
@@ -50,22 +50,22 @@ export function allocateRun(setting: RunSetting): RunMemory {
   };
 }
 
-function stepsAtMost({ head, training, featureCount, classCount }: RunSetting): number {
+function stepsAtMost({ head, training, featureCount, classCount }: BlockSetting): number {
   const layers = factorShapes(head, featureCount);
   const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);
-  return Math.max(1, Math.floor(runBytes / (4 * width * training.batchSize)));
+  return Math.max(1, Math.floor(blockBytes / (4 * width * training.batchSize)));
 }
 
-/** An epoch's batches in order, some dozens to a run; where the last batch is smaller, it is a run of its own. */
-export class EpochRuns {
-  readonly #setting: RunSetting;
+/** An epoch's batches in order, some dozens to a block; a smaller last batch is a block of its own. */
+export class EpochBlocks {
+  readonly #setting: BlockSetting;
   readonly #rows: JoinedRows;
   readonly #order: Int32Array;
   readonly #layers: readonly FactorLayer[];
   readonly #stepsAtMost: number;
   #step = 0;
 
-  constructor(setting: RunSetting, rows: JoinedRows, epoch: number) {
+  constructor(setting: BlockSetting, rows: JoinedRows, epoch: number) {
     this.#setting = setting;
     this.#rows = rows;
     this.#order = epochOrder(setting.seed, epoch, rows.count);
@@ -74,7 +74,7 @@ export class EpochRuns {
   }
 
   /** @returns undefined after the last */
-  next(memory: RunMemory): BatchRun | undefined {
+  next(memory: BlockMemory): StepBlock | undefined {
     const { classCount, training } = this.#setting;
     const { batchSize, labelSmoothing } = training;
     const firstStep = this.#step;

@@ -5,18 +5,18 @@ import {
   featureShardMarker,
   findMarker,
   toTrommelError,
-  type FailedRow,
+  type FailedImage,
   type ObjectStore,
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { RowIdentities } from "@trommel/common/artefacts/shards/row-identities";
+import { ImageIdentities } from "@trommel/common/artefacts/shards/image-identities";
 import { isDamage } from "@trommel/common/codec/marker";
 import { readInput } from "@trommel/common/codec/stage-input";
 import { sha256OfFile } from "../../image/decode/file-hash.js";
 import type { ShardViews } from "../../image/views/shard-views.js";
-import type { RowLibrary } from "./row-library.js";
-import type { ShardRows } from "../pictures/shard-rows.js";
+import type { FeatureIndex } from "./feature-index.js";
+import type { ShardFeatures } from "../pictures/shard-features.js";
 
 /**
  * The rows of a shard's images that stand in other feature shards of the fingerprint, whatever run made them.
@@ -24,32 +24,32 @@ import type { ShardRows } from "../pictures/shard-rows.js";
  * An image is matched by its listing before its file is read, and by its bytes once they are there; its rows are copied at
  * the end, each shard that has some read once. What is not there any more by then, or is damaged, is to be extracted.
  */
-export class KnownRows {
+export class ReusedFeatures {
   readonly #store: ObjectStore;
-  readonly #library: RowLibrary;
+  readonly #index: FeatureIndex;
   readonly #config: RunConfig;
   readonly #shard: Shard;
   readonly #views: ShardViews;
   /** Of the images whose rows stand somewhere: the hash of that shard. By position. */
   readonly #places = new Map<number, string>();
   /** By position: what each image is listed as, and what its rows are of, once that is known. */
-  readonly #identities: RowIdentities;
-  readonly #opened = new Map<string, Promise<MarkedRows | undefined>>();
+  readonly #identities: ImageIdentities;
+  readonly #opened = new Map<string, Promise<MarkedIdentities | undefined>>();
 
   constructor(options: {
     readonly store: ObjectStore;
-    readonly library: RowLibrary;
+    readonly index: FeatureIndex;
     readonly config: RunConfig;
     readonly shard: Shard;
     readonly views: ShardViews;
   }) {
     this.#store = options.store;
-    this.#library = options.library;
+    this.#index = options.index;
     this.#config = options.config;
     this.#shard = options.shard;
     this.#views = options.views;
     const { entries } = options.shard;
-    this.#identities = RowIdentities.blank(entries.length);
+    this.#identities = ImageIdentities.blank(entries.length);
     for (const [position, entry] of entries.entries())
       this.#identities.setListed(position, options.config.dataset, entry);
   }
@@ -64,10 +64,10 @@ export class KnownRows {
     for (const [position, entry] of this.#shard.entries.entries()) {
       // A store that states no etags does not tell a file from another of its size.
       if (entry.etag === "") continue;
-      for (const hash of this.#library.shardsWith(this.#identities.listedToken(position))) {
-        const rows = (await this.#open(hash))?.rowsOfListed(this.#identities.listed(position));
+      for (const hash of this.#index.shardsWith(this.#identities.listedToken(position))) {
+        const rows = (await this.#open(hash))?.contentOfListed(this.#identities.listed(position));
         if (rows === undefined) continue;
-        this.#identities.copyRows(position, rows);
+        this.#identities.copyContent(position, rows);
         this.#places.set(position, hash);
         break;
       }
@@ -76,7 +76,7 @@ export class KnownRows {
 
   /** Notes what an image's rows are of. */
   async identify(position: number, bytes: Uint8Array): Promise<void> {
-    this.#identities.setRows(position, await sha256OfFile(bytes), this.#views.of(position));
+    this.#identities.setContent(position, await sha256OfFile(bytes), this.#views.of(position));
   }
 
   /** Matches an image by its bytes. @returns whether its rows stand somewhere, so that it need not be decoded */
@@ -89,9 +89,9 @@ export class KnownRows {
   }
 
   async #match(position: number, contentSha256: string): Promise<boolean> {
-    this.#identities.setRows(position, contentSha256, this.#views.of(position));
-    for (const hash of this.#library.shardsWith(this.#identities.rowsToken(position))) {
-      if ((await this.#open(hash))?.ordinalOf(this.#identities.rows(position)) === undefined) continue;
+    this.#identities.setContent(position, contentSha256, this.#views.of(position));
+    for (const hash of this.#index.shardsWith(this.#identities.contentToken(position))) {
+      if ((await this.#open(hash))?.ordinalOf(this.#identities.content(position)) === undefined) continue;
       this.#places.set(position, hash);
       return true;
     }
@@ -99,7 +99,7 @@ export class KnownRows {
   }
 
   /** Copies all that was matched. @returns the positions, ascending, whose rows could not be read: they match nothing any more */
-  async copyInto(rows: ShardRows): Promise<number[]> {
+  async copyInto(rows: ShardFeatures): Promise<number[]> {
     const byShard = new Map<string, number[]>();
     for (const [position, hash] of this.#places) {
       const positions = byShard.get(hash);
@@ -113,42 +113,42 @@ export class KnownRows {
   }
 
   /** Of every image but those that failed, in shard order. */
-  identitiesWithout(failed: readonly FailedRow[]): RowIdentities {
+  identitiesWithout(failed: readonly FailedImage[]): ImageIdentities {
     return this.#identities.without(new Set(failed.map(({ position }) => position)));
   }
 
-  async #copy(hash: string, positions: readonly number[], into: ShardRows): Promise<number[]> {
+  async #copy(hash: string, positions: readonly number[], into: ShardFeatures): Promise<number[]> {
     const source = await this.#readRows(hash);
     const imageLength = into.viewCount * into.dimension;
     return positions.filter((position) => {
-      const ordinal = source?.marked.ordinalOf(this.#identities.rows(position));
+      const ordinal = source?.marked.ordinalOf(this.#identities.content(position));
       if (source === undefined || ordinal === undefined) return true;
       into.set(position, source.features.subarray(ordinal * imageLength, (ordinal + 1) * imageLength));
       return false;
     });
   }
 
-  async #readRows(hash: string): Promise<{ marked: MarkedRows; features: Float32Array } | undefined> {
+  async #readRows(hash: string): Promise<{ marked: MarkedIdentities; features: Float32Array } | undefined> {
     const key = featureShardKey(this.#config.fingerprint, hash);
     return this.#unlessLost(hash, async () => {
       const { bytes, marker } = await readInput(this.#store, key, featureShardMarker);
       const { features, image } = decodeFeatureShard(bytes, key, featureDimension(this.#config));
-      const identities = RowIdentities.unpack(marker);
+      const identities = ImageIdentities.unpack(marker);
       const isWhole = image.length === marker.ok * this.#config.recipe.views.count;
       return identities === undefined || !isWhole
         ? undefined
-        : { marked: new MarkedRows(identities), features };
+        : { marked: new MarkedIdentities(identities), features };
     });
   }
 
-  async #open(hash: string): Promise<MarkedRows | undefined> {
+  async #open(hash: string): Promise<MarkedIdentities | undefined> {
     let opening = this.#opened.get(hash);
     if (opening === undefined) {
       const key = featureShardKey(this.#config.fingerprint, hash);
       opening = this.#unlessLost(hash, async () => {
         const marker = await findMarker(this.#store, key, featureShardMarker);
-        const identities = marker === undefined ? undefined : RowIdentities.unpack(marker);
-        return identities === undefined ? undefined : new MarkedRows(identities);
+        const identities = marker === undefined ? undefined : ImageIdentities.unpack(marker);
+        return identities === undefined ? undefined : new MarkedIdentities(identities);
       });
       this.#opened.set(hash, opening);
     }
@@ -164,20 +164,20 @@ export class KnownRows {
       const isLost = isDamage(thrown) || ["missing-input", "corrupt"].includes(toTrommelError(thrown).code);
       if (!isLost) throw thrown;
     }
-    if (found === undefined) this.#library.forget(hash);
+    if (found === undefined) this.#index.forget(hash);
     return found;
   }
 }
 
 /** What a marker says that the rows of its shard are of. */
-class MarkedRows {
+class MarkedIdentities {
   /** Place among the images that could be read, by the identity of its rows. */
   readonly #ordinals = new Map<string, number>();
   readonly #rows = new Map<string, Buffer>();
 
-  constructor(identities: RowIdentities) {
+  constructor(identities: ImageIdentities) {
     for (let ordinal = 0; ordinal < identities.count; ordinal += 1) {
-      const rows = identities.rows(ordinal);
+      const rows = identities.content(ordinal);
       this.#ordinals.set(rows.toString("latin1"), ordinal);
       this.#rows.set(identities.listed(ordinal).toString("latin1"), rows);
     }
@@ -187,7 +187,7 @@ class MarkedRows {
     return this.#ordinals.get(rows.toString("latin1"));
   }
 
-  rowsOfListed(listed: Buffer): Buffer | undefined {
+  contentOfListed(listed: Buffer): Buffer | undefined {
     return this.#rows.get(listed.toString("latin1"));
   }
 }

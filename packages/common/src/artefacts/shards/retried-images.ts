@@ -1,9 +1,9 @@
 import { TrommelError } from "../../errors.js";
-import type { FailedRow } from "./ledger.js";
-import type { RowPlace, Shard } from "./listing.js";
+import type { FailedImage } from "./ledger.js";
+import type { ImagePlace, Shard } from "./listing.js";
 
 /** A row's next try. */
-interface NextTry extends RowPlace {
+interface NextTry extends ImagePlace {
   readonly key: string;
 }
 
@@ -11,7 +11,7 @@ interface NextTry extends RowPlace {
  * Failed rows that later shards try again, from those later shards, and what came of it. Holds one small object per row
  * that is tried again and nothing of the others.
  */
-export class RetriedRows {
+export class RetriedImages {
   readonly #next = new Map<number, Map<number, NextTry>>();
   readonly #failed = new Map<number, ReadonlySet<number>>();
   #lastShard = -1;
@@ -22,7 +22,7 @@ export class RetriedRows {
    * @param failed of that shard
    * @throws TrommelError `corrupt` where it supersedes nothing, a row of no earlier shard, or one that another supersedes
    */
-  add(shard: Shard, failed: readonly FailedRow[]): void {
+  add(shard: Shard, failed: readonly FailedImage[]): void {
     const { index, entries, supersedes, skipped } = shard;
     if (supersedes === undefined || skipped.length > 0)
       throw notARetry(index, "it names no rows that it tries again");
@@ -54,7 +54,7 @@ export class RetriedRows {
   }
 
   /** Whether a failed row is tried again and its last try is no failure. */
-  isRecovered(place: RowPlace): boolean {
+  isRecovered(place: ImagePlace): boolean {
     const next = this.#next.get(place.shard)?.get(place.position);
     if (next === undefined) return false;
     if (this.#failed.get(next.shard)?.has(next.position) !== true) return true;

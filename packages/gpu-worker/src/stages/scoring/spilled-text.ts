@@ -9,7 +9,7 @@ const chunkBytes = 1024 * 1024;
  * Text that grows with the dataset on its way into the store: up to 1 MiB of it is in memory, the rest in a file that has no
  * name any more, so that a process that is killed leaves nothing.
  */
-export class Spool {
+export class SpilledText {
   #file: FileHandle | undefined;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -33,7 +33,7 @@ export class Spool {
     for (let at = 0; at < this.#fileBytes;) {
       const bytes = Buffer.alloc(Math.min(chunkBytes, this.#fileBytes - at));
       const { bytesRead } = (await this.#file?.read(bytes, 0, bytes.byteLength, at)) ?? { bytesRead: 0 };
-      if (bytesRead === 0) throw fileError(`read ${spoolName}`, new Error("it ended early"));
+      if (bytesRead === 0) throw fileError(`read ${spilledName}`, new Error("it ended early"));
       at += bytesRead;
       yield bytes.subarray(0, bytesRead);
     }
@@ -52,17 +52,17 @@ export class Spool {
       await this.#file.write(whole, 0, whole.byteLength, this.#fileBytes);
       this.#fileBytes += whole.byteLength;
     } catch (thrown) {
-      throw fileError(`write ${spoolName}`, thrown);
+      throw fileError(`write ${spilledName}`, thrown);
     }
     this.#waiting = [];
     this.#waitingBytes = 0;
   }
 }
 
-const spoolName = `a temporary file in ${tmpdir()}`;
+const spilledName = `a temporary file in ${tmpdir()}`;
 
 async function openNameless(): Promise<FileHandle> {
-  const folder = await mkdtemp(join(tmpdir(), "trommel-spool-"));
+  const folder = await mkdtemp(join(tmpdir(), "trommel-text-"));
   try {
     return await open(join(folder, "lines"), "wx+");
   } finally {
