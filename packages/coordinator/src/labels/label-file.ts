@@ -1,13 +1,13 @@
 import { openStore, parseLocation, TrommelError } from "@trommel/common";
 
-/** Files that a person names for the labels: read whole, from a folder or a bucket. */
+/** Label files that a user names: read whole, from a folder or a bucket. */
 
 /** A table of a few million rows fits, and so does the `labels.json` that it becomes, which is one text in memory. */
 const maxLabelFileBytes = 256 * 1024 * 1024;
 
 /**
- * @param what what the file is to its reader, for messages: "the class list"
- * @param location a path (taken from the working folder), `file:` or `s3://`
+ * @param what the file's role, for messages: "the class list"
+ * @param location a path (relative to the working folder), `file:` or `s3://`
  * @throws TrommelError `not-found` naming the file, `too-large`
  */
 export async function readLabelFile(what: string, location: string): Promise<Uint8Array> {
@@ -19,7 +19,7 @@ export async function readLabelFile(what: string, location: string): Promise<Uin
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
     throw new TrommelError(
       "not-found",
-      `failed to read ${what} ${location}: there is no file of that name (a folder is none). Give the path or s3:// location of one`,
+      `failed to read ${what} ${location}: no such file (is it a folder?). Give the path or s3:// location of one`,
       { cause: thrown, context: { location } },
     );
   } finally {
@@ -43,13 +43,13 @@ function splitLocation(what: string, location: string): { folder: string; key: s
   return { folder: `s3://${parsed.bucket}/${path.slice(0, Math.max(0, slash))}`, key };
 }
 
-/** Names a place in a file as every message about labels does. */
+/** A place in a file, as all messages about labels name it. */
 export function placeIn(file: string, line: number): string {
   return `${file}, line ${line}`;
 }
 
 /**
- * The text of UTF-8 bytes, a byte order mark left out.
+ * The text of UTF-8 bytes without a byte order mark.
  * @throws TrommelError `code` naming the file and the first line that is not UTF-8
  */
 export function decodeLabelFile(
@@ -69,7 +69,7 @@ export function decodeLabelFile(
   }
 }
 
-/** No byte of a character that has several is a line feed, so lines can be tried one by one. */
+/** No byte of a multi-byte character is a line feed, so lines can be checked one by one. */
 function firstUndecodableLine(bytes: Uint8Array): number {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let line = 1;

@@ -8,7 +8,7 @@ export function tableOf(labels: LabelsByKey): LabelTable {
   return { formatVersion: 1, labels: rows };
 }
 
-/** The classes in output order where no list fixes it. */
+/** The classes in output order if no class list fixes it. */
 export function sortedClasses(labels: LabelsByKey): string[] {
   return [...new Set(labels.values())].sort(compareUtf8);
 }
@@ -36,12 +36,12 @@ const pictureExtensions = new Set(
   ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .avif .bmp .heic .heif .jp2 .jxl".split(" "),
 );
 
-/** Whether an id without an extension may mean this file; what a file is, its content tells when it is decoded. */
+/** Whether an id without an extension may mean this file. The decoder decides later by the content. */
 export function looksLikePicture(extension: string): boolean {
   return pictureExtensions.has(extension);
 }
 
-/** The first few of a list, quoted, and how many more there are. */
+/** The first few items of a list, quoted, and the number of the others. */
 export function quoteSome(items: readonly string[], most = 5): string {
   const shown = items
     .slice(0, most)

@@ -14,7 +14,7 @@ interface Match {
 
 /**
  * Joins the rows of a table to the images of a prefix, in one listing. An id is an image's whole key, its file name, or its
- * file name without the extension; where it is one image's whole key, others of that name do not count.
+ * file name without the extension. An id that is one image's whole key does not match others by name.
  * @param file the table, for messages
  * @returns labels by key, of the images that have a row
  * @throws TrommelError `bad-dataset` naming the file and the line of an id that no image has, that two have, or of two

@@ -2,7 +2,7 @@ import { TrommelError } from "@trommel/common";
 import { decodeLabelFile, placeIn, readLabelFile } from "./label-file.js";
 
 const what = "the class list";
-/** A softmax over more is no classifier of pictures, and a longer name no name. */
+/** Bounds of a plausible classifier; beyond them the file is not a class list. */
 const maxClasses = 100_000;
 const maxNameLength = 1000;
 
@@ -24,8 +24,8 @@ export async function readClassList(location: string): Promise<string[]> {
 }
 
 /**
- * The index stands after the last white space of its line, so a name may hold blanks. Blank lines are left out. Indices
- * run from 0 without a gap, in any order; every name and every index stands once.
+ * The index follows the last white space of its line, so a name may contain blanks. Blank lines are skipped. Indices
+ * run from 0 without a gap, in any order; names and indices are unique.
  * @param file for messages
  */
 export function parseClassList(bytes: Uint8Array, file: string): string[] {
@@ -55,13 +55,13 @@ function classesOfLines(lines: readonly string[], file: string): ListedClass[] {
   return classes;
 }
 
-/** JSON has no line numbers: a fault is told by the line on which its key first stands. */
+/** JSON values have no line numbers: a fault is reported with the line on which its key first occurs. */
 function classesOfJson(text: string, lines: readonly string[], file: string): ListedClass[] {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw refused(file, 1, `it begins like a JSON object and is none (${String(cause)})`);
+    throw refused(file, 1, `it begins like a JSON object but is not valid JSON (${String(cause)})`);
   }
   const lineOf = linesOfKeys(lines, file);
   return Object.entries(value as Record<string, unknown>).map(([index, name]) => {
@@ -72,14 +72,14 @@ function classesOfJson(text: string, lines: readonly string[], file: string): Li
   });
 }
 
-/** Where each key stands. JSON.parse keeps the last of two equal ones without a word: they are refused here. */
+/** The line of each key. JSON.parse silently keeps the last of two equal keys: they are refused here. */
 function linesOfKeys(lines: readonly string[], file: string): ReadonlyMap<string, number> {
   const lineOf = new Map<string, number>();
   for (const [number, text] of lines.entries()) {
     for (const [, key = ""] of text.matchAll(/"([^"\\]*)"\s*:/gu)) {
       const first = lineOf.get(key);
       if (first !== undefined)
-        throw refused(file, number + 1, `index ${key} stands already on line ${first}`);
+        throw refused(file, number + 1, `index ${key} already occurs on line ${first}`);
       lineOf.set(key, number + 1);
     }
   }
@@ -102,19 +102,19 @@ function inOrder(classes: readonly ListedClass[], file: string): string[] {
   if (classes.length > maxClasses)
     throw refused(file, maxClasses, `it has ${classes.length} classes, and at most ${maxClasses} are legal`);
   if (classes.length < 2)
-    throw refused(file, 1, `it has ${classes.length} classes, and a classifier needs two at least`);
+    throw refused(file, 1, `it has ${classes.length} classes, and a classifier needs at least two`);
   const byIndex = new Map<number, ListedClass>();
   const byName = new Map<string, ListedClass>();
   for (const entry of classes) {
     const sameIndex = byIndex.get(entry.index);
     if (sameIndex !== undefined)
-      throw refused(file, entry.line, `index ${entry.index} stands already on line ${sameIndex.line}`);
+      throw refused(file, entry.line, `index ${entry.index} already occurs on line ${sameIndex.line}`);
     const sameName = byName.get(entry.name);
     if (sameName !== undefined)
       throw refused(
         file,
         entry.line,
-        `class ${JSON.stringify(entry.name)} stands already on line ${sameName.line}`,
+        `class ${JSON.stringify(entry.name)} already occurs on line ${sameName.line}`,
       );
     byIndex.set(entry.index, entry);
     byName.set(entry.name, entry);

@@ -5,7 +5,7 @@ import { decodeLabelFile, placeIn, readLabelFile } from "./label-file.js";
 
 const what = "the labels";
 
-/** A row of the table: what it calls its image, and the image's label. */
+/** A row of the table: the id of its image, and the image's label. */
 export interface CsvRow {
   readonly label: string;
   /** In the file, from 1. */
@@ -20,7 +20,7 @@ export interface CsvColumns {
 /**
  * Reads a table with a header (RFC 4180, UTF-8) to rows by their ids.
  * @param file a path, `file:` or `s3://` location
- * @param classes the legal labels; null where any is
+ * @param classes the legal labels; null if any is legal
  * @throws TrommelError `not-found`; `bad-dataset` naming the file and the line
  */
 export async function readCsvLabels(
@@ -40,7 +40,7 @@ export async function readCsvLabels(
     const { id, label } = readRow(record, header, columns, file, line);
     const earlier = rows.get(id);
     if (earlier !== undefined)
-      throw refused(file, line, `the id ${JSON.stringify(id)} stands already on line ${earlier.line}`);
+      throw refused(file, line, `the id ${JSON.stringify(id)} already occurs on line ${earlier.line}`);
     if (classes !== null && !classes.has(label))
       throw refused(file, line, `the class ${JSON.stringify(label)} is not in the class list`);
     rows.set(id, { label, line });
@@ -105,7 +105,7 @@ function readRow(
 
 interface CsvRecord {
   readonly record: readonly string[];
-  /** On which the record begins. */
+  /** The line on which the record begins. */
   readonly line: number;
 }
 
@@ -124,7 +124,7 @@ async function* recordsOf(bytes: Uint8Array, file: string): AsyncGenerator<CsvRe
     for (; counted < end; counted += 1) if (bytes[counted] === 0x0a) feeds += 1;
     return feeds;
   };
-  // In chunks, so that rows are read while the parser goes on.
+  // In chunks, so that rows are read while the parser continues.
   const chunks = Readable.from(chunksOf(bytes), { objectMode: false });
   try {
     for await (const { record, info } of chunks.pipe(parser) as AsyncIterable<{
@@ -154,7 +154,7 @@ function* chunksOf(bytes: Uint8Array): Generator<Uint8Array> {
 function refused(file: string, line: number, why: string, cause?: unknown): TrommelError {
   return new TrommelError(
     "bad-dataset",
-    `failed to read ${what} ${placeIn(file, line)}: ${why}. Mend the line`,
+    `failed to read ${what} ${placeIn(file, line)}: ${why}. Correct the line`,
     { ...(cause === undefined ? {} : { cause }), context: { file, line } },
   );
 }

@@ -10,16 +10,16 @@ const maxSidecarBytes = 16 * 1024;
 
 interface Sidecar {
   readonly key: string;
-  /** File names of the files beside it that share its stem. */
+  /** Names of the files in its folder that share its stem. */
   readonly images: readonly string[];
 }
 
 /**
- * Reads the text files beside the images: `a/img_1.txt` with `img_1.jpg, 0` labels `a/img_1.jpg`. After the comma stands
- * the class's index in the class list, or its name.
- * @param extension of the text files, with its dot
- * @param classes the class list; without one, names alone are legal
- * @param except keys of text files that are none, such as the class list's own
+ * Reads one text file per image: `a/img_1.txt` with `img_1.jpg, 0` labels `a/img_1.jpg`. After the comma comes the
+ * class's index in the class list, or its name.
+ * @param extension the text files' extension, with its dot
+ * @param classes the class list; without one, only names are legal
+ * @param except keys of text files that label no image, such as the class list's own
  * @returns labels by key, of the images that have a text file
  * @throws TrommelError `bad-dataset` naming the text file
  */
@@ -33,7 +33,7 @@ export async function readSidecarLabels(options: {
   if (sidecars.length === 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to label ${options.source.url}: no ${options.extension} file is there. Put one beside each image, or choose other labels (--set labels.source.type=folders)`,
+      `failed to label ${options.source.url}: no ${options.extension} file exists there. Put one next to each image, or choose other labels (--set labels.source.type=folders)`,
       { context: { dataset: options.source.url } },
     );
   }
@@ -41,7 +41,7 @@ export async function readSidecarLabels(options: {
   const resolve = classResolver(options.classes);
   for (let start = 0; start < sidecars.length; start += concurrentReads) {
     const group = sidecars.slice(start, start + concurrentReads);
-    // Settled one and all, so that the first fault in the listing's order is told, whichever read ends first.
+    // All are settled, so that the first fault in the listing's order is reported, whichever read ends first.
     const read = await Promise.allSettled(
       group.map((sidecar) => readSidecar(options.source, sidecar, resolve)),
     );
@@ -78,7 +78,7 @@ async function listSidecars(options: {
   }));
 }
 
-/** Gives the class that a text means, or why it means none. */
+/** The class that a text means, or the reason why it means no class. */
 type ClassResolver = (text: string) => { readonly label: string } | { readonly why: string };
 
 function classResolver(classes: readonly string[] | null): ClassResolver {
@@ -117,12 +117,12 @@ async function readSidecar(
   if (second !== undefined) throw refused(second, "it has a second line");
   const comma = line.lastIndexOf(",");
   if (comma === -1) throw refused(1, line === "" ? "it is empty" : `${quote(line)} has no comma`);
-  // A file name or a class may hold commas: the image beside it that the line begins with says where the name ends.
+  // File names and classes may contain commas: an image of this stem whose name starts the line shows where the name ends.
   const image = images.find((name) => line.startsWith(name) && /^\s*,/.test(line.slice(name.length)));
   if (image === undefined) {
     const named = quote(line.slice(0, comma).trim());
-    if (images.length === 0) throw refused(1, `it names ${named}, and there is no such image beside it`);
-    throw refused(1, `it names ${named}, and the image beside it is ${images.map(quote).join(" or ")}`);
+    if (images.length === 0) throw refused(1, `it names ${named}, and there is no such image in its folder`);
+    throw refused(1, `it names ${named}, but the image of this name is ${images.map(quote).join(" or ")}`);
   }
   const text = line.slice(image.length).replace(/^\s*,/, "").trim();
   if (text === "") throw refused(1, "it names no class");

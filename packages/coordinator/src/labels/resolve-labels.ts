@@ -20,15 +20,15 @@ import { readSidecarLabels } from "./read-sidecar-labels.js";
 
 /** The labels of a run, resolved before anything is queued. */
 export interface ResolvedLabels {
-  /** In output order; null where the folders are the classes, in UTF-8 byte order. */
+  /** In output order; null if the folders are the classes, in UTF-8 byte order. */
   readonly classes: string[] | null;
-  /** Null where folders label. */
+  /** Null if folders are the labels. */
   readonly table: LabelTable | null;
 }
 
 /**
- * Reads class list and labels, and joins them to the images of a dataset. The dataset is listed once at most, and of
- * it only keys are held; folders without a class list need no look at it.
+ * Reads class list and labels, and joins them to the images of a dataset. The dataset is listed at most once,
+ * and only its keys are held; folders without a class list need no listing.
  * @param dataset absolute location
  * @throws TrommelError `invalid-argument`, `not-found`, `bad-dataset`, naming the file and the line
  */
@@ -53,7 +53,7 @@ export async function resolveLabels(dataset: string, labels: Recipe["labels"]): 
   }
 }
 
-/** As `run.json` keeps them. */
+/** The labels in the form of `run.json`. */
 export function labelsConfig({ classes, table }: ResolvedLabels): RunConfig["labels"] {
   return { classes, tableSha256: table === null ? null : sha256Hex(canonicalJson(table)) };
 }
@@ -76,7 +76,7 @@ async function csvLabels(
   if (file === null) {
     throw new TrommelError(
       "invalid-argument",
-      "failed to read the labels: the recipe takes them from a CSV file and names none. Give --labels <file>",
+      "failed to read the labels: the recipe takes them from a CSV file but names no file. Give --labels <file>",
     );
   }
   const legal = classes === null ? null : new Set(classes);
@@ -117,7 +117,7 @@ function atLeastTwo(classes: string[], dataset: string): string[] {
   if (classes.length >= 2) return classes;
   throw new TrommelError(
     "bad-dataset",
-    `failed to label ${dataset}: a classifier needs at least two classes, and the labels name ${quoteSome(classes)} alone. Label images of others`,
+    `failed to label ${dataset}: a classifier needs at least two classes, and the labels name only ${quoteSome(classes)}. Label images of other classes too`,
     { context: { dataset } },
   );
 }

@@ -7,7 +7,7 @@ import { feedSingleShards } from "./feed/shard-feeder.js";
  * Plans the measuring of a dataset's pixels, before the plan of a run that is normalised by them.
  *
  * In: the labelled prefix. Out: what {@link listDataset} writes, and a measure job per shard, children of the waiting
- * normalize job. A retry continues as planRun does; where the figures stand already, there is nothing to plan.
+ * normalize job. A retry continues like planRun; if the statistics exist already, there is nothing to plan.
  */
 export async function planMeasure(config: RunConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer } = context;

@@ -25,9 +25,9 @@ import { extendSplit, writeSplit } from "./split/write-split.js";
  *
  * In: the labelled prefix. Out: what {@link listDataset} writes, and jobs: each group of shards is queued as soon as it
  * is listed and there is room for it, as children of its gram, itself a child of the waiting solve job.
- * A retry finds the shard files, continues behind them and queues again what may already be queued; jobs that find
+ * A retry finds the shard files, continues after them and queues again what may already be queued; jobs that find
  * their marker end at once.
- * @throws TrommelError `missing-input` where the dataset's own normalisation is asked for and was not measured
+ * @throws TrommelError `missing-input` if the recipe uses the dataset's own normalisation and it was not measured
  */
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
   const { attempt, store, producer, liveRun } = context;
@@ -54,10 +54,10 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
  * Lists a labelled prefix into shards.
  *
  * In: the prefix. Out: shard files, the split, and last `listing.json`. A retry finds the shard files and continues
- * behind them; where the listing is complete, nothing is listed any more and the same is written again. Of an image it
- * holds eight bytes, and of its labels what their source needs.
- * @param onShard told of every shard in order, once its file is written
- * @throws TrommelError `bad-dataset` where no picture has a label
+ * after them; if the listing is complete, nothing is listed again and the same bytes are written. It holds eight bytes per
+ * image, and the labels that their source needs.
+ * @param onShard called with every shard in order, once its file is written
+ * @throws TrommelError `bad-dataset` if no image has a label
  */
 export async function listDataset(
   config: RunConfig,
@@ -81,7 +81,7 @@ export async function listDataset(
       totals.shards += 1;
       tried += shard.entries.length;
       const soFar = { shards: totals.shards, images: tried };
-      // Files that are tried again were counted where they are listed.
+      // Retried files were already counted in their first listing.
       if (shard.supersedes !== undefined) {
         retriedFrom ??= shard.index;
         triedAgain.push(shard);
@@ -129,7 +129,7 @@ function shardsOf(
     readonly context: PlanContext;
     readonly source: ObjectStore;
     readonly labelOf: LabelOf;
-    /** Shards of a listing that is complete. */
+    /** The number of shards of a complete listing. */
     readonly complete: number | undefined;
   },
 ): AsyncGenerator<Shard> {
@@ -165,7 +165,7 @@ function countClasses(
   return classes.map((label) => ({ label, images: images.get(label) ?? 0 }));
 }
 
-/** Labels are frozen with the run, so that only somebody else's shard file can hold such an image. */
+/** Labels are frozen with the run, so only a shard file of another run can hold such an image. */
 function unlabelled(id: string, shard: number, key: string): TrommelError {
   return new TrommelError(
     "corrupt",
@@ -177,7 +177,7 @@ function unlabelled(id: string, shard: number, key: string): TrommelError {
 const neededLabels = {
   folders: "Training needs <prefix>/<class>/<picture>",
   csv: "Training needs the pictures that the CSV file names",
-  sidecar: "Training needs pictures with a text file beside each",
+  sidecar: "Training needs pictures with a text file for each",
 } as const;
 
 function emptyDataset({ dataset, recipe }: RunConfig, skipped: number): TrommelError {

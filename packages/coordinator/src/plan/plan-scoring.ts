@@ -9,8 +9,8 @@ import { readListing, skipHidden, streamShards, writeListing } from "./stream-sh
  * Plans a scoring.
  *
  * In: the prefix. Out: shard files, `listing.json`, and a score job per shard, children of the waiting close job.
- * The first goes out alone, so that scoring starts with the first page of the listing. A retry continues as planRun does.
- * Of a scoring whose failed files are tried again only those are planned.
+ * The first is queued alone, so that scoring starts with the first page of the listing. A retry continues like planRun.
+ * If the failed files of a scoring are retried, only those are planned.
  */
 export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer } = context;

@@ -20,10 +20,10 @@ export interface StreamOptions {
   readonly store: ObjectStore;
   readonly shardKey: (index: number) => string;
   readonly shardSize: number;
-  /** Shards of a listing that is complete already: they are read, and nothing is listed any more. */
+  /** The number of shards of a complete listing: they are read, and nothing is listed again. */
   readonly complete?: number | undefined;
   readonly signal: AbortSignal;
-  /** Why an object is not processed; undefined where it is. */
+  /** Why an object is skipped; undefined if it is processed. */
   readonly skip: (key: string) => SkipReason | undefined;
 }
 
@@ -31,8 +31,8 @@ export interface StreamOptions {
  * Prefix to shards, as a stream.
  *
  * In: the listing of `source`, in UTF-8 byte order. Out: shard files in the store, each yielded once it is written.
- * A retry reads the shard files that are there and lists on after their last key, so a shard never changes once it
- * has been handed out, whatever happens to the prefix meanwhile.
+ * A retry reads the existing shard files and continues the listing after their last key, so a shard never changes once it
+ * has been queued, whatever happens to the prefix meanwhile.
  */
 export async function* streamShards(options: StreamOptions): AsyncGenerator<Shard> {
   let index = 0;
@@ -50,12 +50,12 @@ export async function* streamShards(options: StreamOptions): AsyncGenerator<Shar
   const write = (content: BuildingShard): Promise<Shard> => {
     const writing = writeShard(options.store, options.shardKey(index), index, content);
     index += 1;
-    // Its failure is thrown where its turn comes; until then it is not unhandled.
+    // Its failure is thrown when its turn comes; until then it must not count as unhandled.
     writing.catch(() => undefined);
     return writing;
   };
-  // The first goes out at once; later ones are written while the next is listed. One write at a time and in order, so that
-  // a coordinator that dies leaves no gap: the next one would cut what lies behind it anew.
+  // The first is queued at once; later ones are written while the next is listed. One write at a time and in order, so that
+  // a coordinator that dies leaves no gap: the next one would cut the shards after a gap differently.
   let writing: Promise<Shard> | undefined;
   try {
     const first = await cuts.next();
@@ -88,7 +88,7 @@ async function* cutShards(
   if (building.entries.length + building.skipped.length > 0) yield building;
 }
 
-/** What lies in a hidden folder is hidden, whatever else it is, unless its name only looks so (`../x`). */
+/** Objects in a hidden folder are hidden too, unless the name only looks hidden (`../x`). */
 function whySkipped(
   { key, unusable }: ObjectInfo,
   skip: (key: string) => SkipReason | undefined,
@@ -114,7 +114,7 @@ function addTo(building: BuildingShard, object: ObjectInfo, reason: SkipReason |
   }
 }
 
-/** @throws TrommelError `conflict`, retryable, where another shard stands there */
+/** @throws TrommelError `conflict`, retryable, if another shard exists there */
 export async function writeShard(
   store: ObjectStore,
   key: string,
@@ -142,7 +142,7 @@ export async function writeShard(
   return shard;
 }
 
-/** @returns undefined where there is no such shard file */
+/** @returns undefined if there is no such shard file */
 export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
   const body = await readIfThere(store, key, readBounds.dataset);
   return body === undefined ? undefined : parseShard(body, key);
@@ -160,16 +160,16 @@ export function skipHidden(key: string): SkipReason | undefined {
   return key.startsWith(".") || key.includes("/.") ? "hidden" : undefined;
 }
 
-/** The listing of a run or scoring, or undefined while it goes on. */
+/** The listing of a run or scoring, or undefined while it is incomplete. */
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
   if ((await store.head(key)) === undefined) return undefined;
   return parseSealedAs(listingSummary, await store.get(key, readBounds.document), key);
 }
 
 /**
- * Writes a listing once: a coordinator that was paused and saw the prefix as it was must not write over that of another,
- * whose shards are being worked on.
- * @throws TrommelError `conflict`, retryable, where another stands
+ * Writes a listing once: a coordinator that was paused and saw an older state of the prefix must not overwrite the listing
+ * of another, whose shards are being processed.
+ * @throws TrommelError `conflict`, retryable, if another listing exists
  */
 export async function writeListing(store: ObjectStore, key: string, summary: ListingSummary): Promise<void> {
   const body = sealedJson(summary);

@@ -11,7 +11,7 @@ import {
 import type { LineOf } from "./parse-yaml.js";
 import { isMapping } from "./recipe-path.js";
 
-/** Where a recipe chooses one of several kinds, each with options of its own. */
+/** The fields in which a recipe chooses one of several kinds, each with its own options. */
 const choices = [
   { path: ["head"], noun: "head", options: optionsOf(headRecipe) },
   { path: ["training", "optimizer"], noun: "optimizer", options: optionsOf(optimizerRecipe) },
@@ -23,10 +23,10 @@ const defaults = recipeSchema.parse({ backbones: ["any"] });
 
 /**
  * Parses a written recipe and fills its defaults in.
- * @param what names it in messages
- * @param lineOf where its fields are written, for messages
+ * @param what its name in messages
+ * @param lineOf the lines of its fields, for messages
  * @throws TrommelError `invalid-argument` with every fault and its path; an option of another kind of head (optimiser,
- *   schedule, label source) is told with the kinds' own options
+ *   schedule, label source) is reported with the kind's own options
  */
 export function parseRecipe(written: unknown, what: string, lineOf: LineOf = () => undefined): Recipe {
   for (const { path, noun, options } of choices) {
@@ -99,14 +99,14 @@ function misfit(fault: {
   readonly options: KindOptions;
 }): TrommelError {
   const { what, path, noun, type, misfits, legal, options } = fault;
-  const told = misfits.map((name) => {
+  const unfit = misfits.map((name) => {
     const others = [...options].filter(([, names]) => names.includes(name)).map(([kind]) => kind);
     return `${path.join(".")}.${name}${others.length === 0 ? "" : ` (an option of ${others.join(", ")})`}`;
   });
   const takes = legal.length === 0 ? "takes no options" : `takes ${legal.join(", ")}`;
   return new TrommelError(
     "invalid-argument",
-    `failed to read ${what}: ${told.join(", ")} does not fit the ${noun} ${type}, which ${takes}. Leave it out, or choose another ${noun}`,
+    `failed to read ${what}: ${unfit.join(", ")} does not fit the ${noun} ${type}, which ${takes}. Leave it out, or choose another ${noun}`,
     { context: { type, misfits } },
   );
 }

@@ -1,22 +1,22 @@
 import { isMap, LineCounter, parseDocument, type Document } from "yaml";
 
-/** Aliases that a text may repeat: few repeat anything, and a text of doubled ones would fill the memory. */
+/** A bound of repeated aliases: real recipes repeat few, and nested ones could fill the memory. */
 const maxAliasCount = 100;
 
-/** Line of a text, from 1, in which a field is written; undefined for what it does not hold. */
+/** The line, from 1, on which a field is written; undefined if the text does not contain it. */
 export type LineOf = (path: readonly PropertyKey[]) => number | undefined;
 
 /**
  * Parses one YAML (or JSON) document to what JSON can hold.
- * @throws Error in the parser's words; also for what it would only warn of (an unknown tag), and for an alias inside of
- *   what it stands for
+ * @throws Error in the parser's words; also for what it would only warn of (an unknown tag), and for an alias inside
+ *   its own anchor
  */
 export function parseYamlText(text: string): unknown {
   return parseYamlLines(text).value;
 }
 
 /**
- * What parseYamlText gives, and where its fields are written.
+ * Like parseYamlText, with the lines of the fields.
  * @throws Error as parseYamlText does; the parser's own name the line
  */
 export function parseYamlLines(text: string): { value: unknown; lineOf: LineOf } {
@@ -28,7 +28,9 @@ export function parseYamlLines(text: string): { value: unknown; lineOf: LineOf }
   try {
     JSON.stringify(value);
   } catch (cause) {
-    throw new Error("an alias stands for what holds it, or values are nested too deeply", { cause });
+    throw new Error("an alias refers to a value that contains it, or values are nested too deeply", {
+      cause,
+    });
   }
   return { value, lineOf: (path) => lineOfField(document, lineCounter, path) };
 }

@@ -5,20 +5,20 @@ import { messageOf, TrommelError } from "@trommel/common";
 import { parseYamlLines, type LineOf } from "./parse-yaml.js";
 import { isMapping, mergeOver, type WrittenRecipe } from "./recipe-path.js";
 
-/** The recipes that Trommel is shipped with: `recipes/<name>.yaml` of this package. */
+/** The built-in recipes: `recipes/<name>.yaml` of this package. */
 const builtInFolder = fileURLToPath(new URL("../../recipes/", import.meta.url));
 
 /** A recipe as its author wrote it. */
 export interface RecipeText {
-  /** With the variant, where one was asked for. */
+  /** With the variant, if one was requested. */
   readonly name: string;
   /** The whole file, comments and variants included. */
   readonly text: string;
-  /** With the variant laid over it, not yet checked. */
+  /** With the variant merged over it, not yet checked. */
   readonly written: WrittenRecipe;
   /** Names of its variants, in the file's order. */
   readonly variants: readonly string[];
-  /** Line of the file, from 1, in which a field is written; undefined for what it does not hold. */
+  /** The line, from 1, on which a field is written; undefined if the file does not contain it. */
   readonly lineOf: LineOf;
 }
 
@@ -34,8 +34,8 @@ export async function builtInNames(): Promise<string[]> {
 /**
  * A recipe by a built-in's name or by its file, either followed by `:variant`. A text with a path separator or an
  * extension of YAML or JSON is a file, any other a name.
- * @throws TrommelError `invalid-argument` for an unknown name or variant (listing those that are), or a file that is not
- *   there or no recipe
+ * @throws TrommelError `invalid-argument` for an unknown name or variant (listing the legal ones), or a file that does not
+ *   exist or is not a recipe
  * @param folder where a relative path starts
  */
 export async function readRecipeText(reference: string, folder = process.cwd()): Promise<RecipeText> {
@@ -79,7 +79,7 @@ function whyUnread(cause: unknown): string {
   if (code === "ENOENT")
     return "there is no such file. Check the path, or give the name of a built-in recipe";
   if (code === "EISDIR") return "it is a folder. Give the file in it";
-  // YAML's message goes on with an excerpt of the file.
+  // After the first line YAML's message shows an excerpt of the file.
   return (messageOf(cause).split("\n")[0] ?? "").replace(/:$/, "");
 }
 

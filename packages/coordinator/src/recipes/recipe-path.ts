@@ -1,6 +1,6 @@
 import { recipe as recipeSchema } from "@trommel/common";
 
-/** A recipe as it is written: fields that nobody has checked yet. */
+/** A recipe as written: its fields are not checked yet. */
 export type WrittenRecipe = Record<string, unknown>;
 
 export function isMapping(value: unknown): value is WrittenRecipe {
@@ -9,7 +9,7 @@ export function isMapping(value: unknown): value is WrittenRecipe {
 
 const defaults: unknown = recipeSchema.parse({ backbones: ["any"] });
 
-/** The kind that a choice of several (head, optimiser, schedule, label source) has where it is not written down. */
+/** The kind that a choice of several (head, optimiser, schedule, label source) has if it is not written. */
 function typeAt(path: readonly string[], written: WrittenRecipe): unknown {
   if (Object.hasOwn(written, "type")) return written["type"];
   let standard = defaults;
@@ -17,7 +17,7 @@ function typeAt(path: readonly string[], written: WrittenRecipe): unknown {
   return isMapping(standard) ? standard["type"] : undefined;
 }
 
-/** The fields that stay of `base` where `patch` is laid over it: none where that makes it of another kind. */
+/** The fields of `base` that remain under `patch`: none if the patch changes its kind. */
 function kept(path: readonly string[], base: WrittenRecipe, patch: WrittenRecipe): WrittenRecipe {
   return Object.hasOwn(patch, "type") && patch["type"] !== typeAt(path, base) ? {} : { ...base };
 }
@@ -28,8 +28,8 @@ function define(target: WrittenRecipe, name: string, value: unknown): void {
 }
 
 /**
- * Lays one written recipe over another, field by field; lists and everything else are replaced. Where the kind of a
- * choice changes (`head.type`), the old kind's other fields go.
+ * Merges one written recipe over another, field by field; lists and all other values are replaced. If the kind of a
+ * choice changes (`head.type`), the old kind's other fields are dropped.
  */
 export function mergeOver(
   base: WrittenRecipe,

@@ -3,25 +3,25 @@ import { findGarbage } from "./find-garbage.js";
 import { GarbageCount, type Garbage, type GarbageReport } from "./garbage.js";
 import { References } from "./references.js";
 
-/** Removed together, between two looks at the runs. */
+/** Objects removed between two checks of the runs. */
 const objectsAtOnce = 500;
 
 export interface GarbageOptions {
   readonly store: ObjectStore;
-  /** Else it is only counted. */
+  /** If false, garbage is only counted. */
   readonly remove: boolean;
   readonly withBackbones: boolean;
-  /** Objects younger than this are left. */
+  /** Younger objects are kept. */
   readonly olderThanMs: number;
   readonly nowMs: number;
 }
 
 /**
- * Counts, and where it is asked for removes, what nothing refers to.
+ * Counts, and on request removes, the objects that nothing refers to.
  *
- * A run that is opened meanwhile may refer to what was found: before each removal the runs are looked at again, and where
- * there is a new one, the search starts again. What such a run has found standing in the moment between that look and the
- * removal it misses later, and says so; resuming it makes that again.
+ * A run that starts meanwhile may refer to them: before each removal the runs are read again, and if there is a new one
+ * the search restarts. If such a run saw an object between that check and the removal, it fails later with a
+ * message that names the object; resuming the run makes it again.
  * @throws TrommelError `corrupt` for a run that cannot be read: then nothing is certain to be garbage
  */
 export async function collectGarbage(options: GarbageOptions): Promise<GarbageReport> {
@@ -37,7 +37,7 @@ export async function collectGarbage(options: GarbageOptions): Promise<GarbageRe
   return count.report(options.remove, young);
 }
 
-/** @returns false where a new run came in between */
+/** @returns false if a new run appeared in between */
 async function collectOnce(
   { store, remove, withBackbones, olderThanMs, nowMs }: GarbageOptions,
   count: GarbageCount,
@@ -70,7 +70,7 @@ async function collectOnce(
   return removeWaiting();
 }
 
-/** The first of each, then the rest: many are removed in one request, whose order is the store's own. */
+/** The first of each, then the rest: many are removed in one request, in an order that the store chooses. */
 async function removeInOrder(store: ObjectStore, garbage: readonly Garbage[]): Promise<void> {
   await store.delete(garbage.flatMap(({ keys }) => keys.slice(0, 1)));
   await store.delete(garbage.flatMap(({ keys }) => keys.slice(1)));

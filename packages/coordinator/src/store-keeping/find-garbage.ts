@@ -4,18 +4,18 @@ import type { Garbage, GarbageKind } from "./garbage.js";
 import type { References } from "./references.js";
 
 /**
- * What nothing in a store refers to. Everything is streamed: besides what {@link References} holds, the objects of one
- * feature shard, backbone or run are held at a time. Objects whose names are none of ours are left alone.
+ * The objects of a store that nothing refers to. Everything is streamed: besides {@link References}, only the objects of
+ * one feature shard, backbone or run are held at a time. Objects with names that Trommel does not use are ignored.
  */
 
 export interface GarbageSearch {
   readonly store: ObjectStore;
   readonly references: References;
-  /** Whether backbones that no run uses are garbage. Somebody has imported them. */
+  /** Whether backbones that no run uses are garbage. They were imported on purpose. */
   readonly withBackbones: boolean;
-  /** Objects that were written since are not touched: a run that is starting may be about to refer to them. Seconds since 1970. */
+  /** Objects written later are kept, since a starting run may be about to refer to them. Seconds since 1970. */
   readonly writtenBeforeSeconds: number;
-  /** Told of objects that are garbage but for their age. */
+  /** Receives the number of objects that would be garbage if they were older. */
   readonly onYoung: (objects: number) => void;
 }
 
@@ -28,7 +28,7 @@ export async function* findGarbage(search: GarbageSearch): AsyncGenerator<Garbag
 
 interface Found {
   readonly kind: GarbageKind;
-  /** In the order of their removal. */
+  /** In order of removal. */
   readonly objects: readonly ObjectInfo[];
 }
 
@@ -43,7 +43,7 @@ async function* unlessYoung(search: GarbageSearch, found: AsyncIterable<Found>):
   }
 }
 
-/** Where the store does not say when it was written, it may have been just now. */
+/** If the store does not report the time of writing, the object counts as young. */
 function isYoung({ modifiedSeconds }: ObjectInfo, { writtenBeforeSeconds }: GarbageSearch): boolean {
   return modifiedSeconds === undefined || modifiedSeconds >= writtenBeforeSeconds;
 }
@@ -68,7 +68,7 @@ async function* featureGarbage({ store, references }: GarbageSearch): AsyncGener
   }
 }
 
-/** A backbone is whole with its spec.json. */
+/** A backbone is complete with its spec.json. */
 async function* backboneGarbage(search: GarbageSearch): AsyncGenerator<Found> {
   const { store, references, withBackbones } = search;
   for await (const { name, objects } of groups(store, "backbones/", (key) => key.split("/")[1])) {
@@ -80,7 +80,7 @@ async function* backboneGarbage(search: GarbageSearch): AsyncGenerator<Found> {
   }
 }
 
-/** A run of millions of images has tens of thousands of objects: they are given out one by one, once all of them are old. */
+/** A run of millions of images has tens of thousands of objects: they are yielded one by one, once all of them are old. */
 async function* leftOfRuns(search: GarbageSearch): AsyncGenerator<Found> {
   const { store } = search;
   for await (const { kind, id, isWhole } of listStoredIds(store)) {
@@ -101,7 +101,7 @@ async function* splitGarbage({ store, references }: GarbageSearch): AsyncGenerat
   }
 }
 
-/** Neighbours of a listing whose keys have one name; those without one are left out. */
+/** Consecutive objects of a listing whose keys have the same name; objects without a name are skipped. */
 async function* groups(
   store: ObjectStore,
   prefix: string,

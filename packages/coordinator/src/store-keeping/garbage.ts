@@ -1,4 +1,4 @@
-/** What may be removed from a store, and what it is called where that is told. */
+/** The kinds of removable objects of a store, with their descriptions for users. */
 export const garbageKinds = {
   features: "feature shards that no run refers to",
   incomplete: "artefacts without a marker or without data",
@@ -12,7 +12,7 @@ export type GarbageKind = keyof typeof garbageKinds;
 /** Objects that go together. */
 export interface Garbage {
   readonly kind: GarbageKind;
-  /** In the order of their removal: a marker before its data, for what has no marker does not exist. */
+  /** In order of removal: a marker before its data, since data without a marker do not exist. */
   readonly keys: readonly string[];
   readonly sizeBytes: number;
 }
@@ -22,17 +22,17 @@ export interface GarbageSum {
   readonly sizeBytes: number;
 }
 
-/** What a collection found. */
+/** The result of a collection. */
 export interface GarbageReport {
   readonly removed: boolean;
   readonly objects: number;
   readonly sizeBytes: number;
   readonly byKind: Partial<Record<GarbageKind, GarbageSum>>;
-  /** Objects that nothing refers to and that are too young to go. */
+  /** Objects that nothing refers to and that are too young to remove. */
   readonly young: number;
 }
 
-/** Adds up what a collection finds. */
+/** Sums up what a collection finds. */
 export class GarbageCount {
   readonly #byKind = new Map<GarbageKind, GarbageSum>();
 

@@ -15,7 +15,7 @@ import { readListing } from "../plan/stream-shards.js";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { shardsReadAtOnce } from "../retry/shard-outcomes.js";
 
-/** What the runs of a store refer to. Of a run it holds a few words, and of one fingerprint at a time the shards' hashes. */
+/** What the runs of a store refer to. It holds a few words per run, and the shards' hashes of one fingerprint at a time. */
 export class References {
   readonly #store: ObjectStore;
   readonly runs: ReadonlySet<string>;
@@ -37,7 +37,7 @@ export class References {
     this.#byFingerprint = found.byFingerprint;
   }
 
-  /** @throws TrommelError `corrupt` for a run that cannot be read: what it refers to is not known */
+  /** @throws TrommelError `corrupt` for a run that cannot be read, since its references are unknown */
   static async read(store: ObjectStore): Promise<References> {
     const runs = new Set<string>();
     const backbones = new Set<string>();
@@ -56,7 +56,7 @@ export class References {
     return new References(store, { runs, backbones, byFingerprint });
   }
 
-  /** Hashes of the feature shards of a fingerprint that runs refer to, or all of them: of an unfinished run any may be. */
+  /** Hashes of the feature shards of a fingerprint that runs refer to, or "all", since an unfinished run may refer to any. */
   async shardsOf(fingerprint: string): Promise<ReadonlySet<string> | "all"> {
     const hashes = new Set<string>();
     for (const id of this.#byFingerprint.get(fingerprint) ?? []) {
@@ -65,12 +65,12 @@ export class References {
     return hashes;
   }
 
-  /** Whether there is a run now that was not there when this was read. */
+  /** Whether a run has appeared since this was read. */
   async areOld(): Promise<boolean> {
     return (await runIds(this.#store)).some((id) => !this.runs.has(id));
   }
 
-  /** @returns false where the run is not complete */
+  /** @returns false if the run is not complete */
   async #addShards(id: string, hashes: Set<string>): Promise<boolean> {
     const keys = runKeys(id);
     if ((await this.#store.head(`${keys.bundle}/${bundleFiles.manifest}`)) === undefined) return false;
@@ -96,14 +96,14 @@ async function runIds(store: ObjectStore): Promise<string[]> {
   return (await listSubjects(store)).flatMap(({ kind, id }) => (kind === "run" ? [id] : []));
 }
 
-/** Undefined where it was removed meanwhile. */
+/** Undefined if it was removed meanwhile. */
 async function readRun(store: ObjectStore, id: string): Promise<RunConfig | undefined> {
   const key = runKeys(id).config;
   const body = await readIfThere(store, key);
   return body === undefined ? undefined : parseSealedAs(runConfig, body, key);
 }
 
-/** Undefined for a run that measures its dataset still: it has extracted nothing. */
+/** Undefined for a run that is still measuring its dataset: it has extracted nothing. */
 async function fingerprintOf(store: ObjectStore, config: RunConfig): Promise<string | undefined> {
   try {
     return (await resolveRunFeatures(store, config)).fingerprint;

@@ -23,9 +23,9 @@ export interface StoredRun {
 }
 
 /**
- * Which runs and scorings need what a run has.
+ * Finds the runs and scorings that depend on a run.
  * @returns ids of finished scorings by its bundle: their scores stay, and cannot be retried without it
- * @throws TrommelError `conflict` where an unfinished one needs it
+ * @throws TrommelError `conflict` if an unfinished one depends on it
  */
 export async function checkDependents(store: ObjectStore, { kind, id }: StoredRun): Promise<string[]> {
   if (kind === "scoring") return [];
@@ -66,7 +66,7 @@ async function needOf(
   return result === undefined ? "unfinished" : "finished";
 }
 
-/** What a removal would take away; feature shards are for the collection of garbage. */
+/** What a removal would remove. Feature shards are left to the garbage collection. */
 export async function countRun(store: ObjectStore, run: StoredRun): Promise<GarbageSum> {
   let objects = 0;
   let sizeBytes = 0;
@@ -80,8 +80,8 @@ export async function countRun(store: ObjectStore, run: StoredRun): Promise<Garb
 /**
  * Removes a run or scoring from the store; scores, exported bundles and features stay where they are.
  *
- * It is cancelled first, so that nobody works on it any more, and its configuration goes last: until then the same
- * command goes on where it was interrupted. Markers go before their data.
+ * It is cancelled first, so that no worker works on it any more, and its configuration is removed last: until then the same
+ * command continues an interrupted removal. Markers are removed before their data.
  */
 export async function removeRun(store: ObjectStore, run: StoredRun): Promise<void> {
   const { config, cancelled } = run.kind === "run" ? runKeys(run.id) : scoringKeys(run.id);

@@ -9,23 +9,23 @@ import { makeRedisFolder } from "./redis-folder.js";
 
 export interface EmbeddedRedis {
   readonly url: string;
-  /** Of the process that runs now. */
+  /** The id of the current process. */
   readonly pid: number;
-  /** @throws TrommelError `unavailable` where it keeps ending by itself */
+  /** @throws TrommelError `unavailable` if it keeps ending by itself */
   check(): void;
   stop(): Promise<void>;
 }
 
 const startTimeoutMs = 10_000;
 const stopTimeoutMs = 3_000;
-/** One that ends without being asked is started again, this often within {@link restartWindowMs}. */
+/** A server that ends unexpectedly is restarted at most this often within {@link restartWindowMs}. */
 const maxRestarts = 10;
 const restartWindowMs = 60_000;
 
 /**
  * Starts a redis-server of our own. Without a port it listens on a Unix socket in a private folder and nowhere
  * else; with one, on loopback. It keeps nothing on disk: Redis is disposable.
- * @throws TrommelError `not-found` where there is no redis-server, `unavailable` where it does not come up
+ * @throws TrommelError `not-found` if there is no redis-server, `unavailable` if it does not start
  */
 export async function startEmbeddedRedis(options: { readonly port?: number } = {}): Promise<EmbeddedRedis> {
   const binary = process.env["TROMMEL_REDIS_SERVER"] ?? "redis-server";
@@ -68,8 +68,8 @@ export async function startEmbeddedRedis(options: { readonly port?: number } = {
 }
 
 /**
- * One that ends without being asked is started again, empty and at the same address: those who are connected find it by
- * themselves, and whoever follows a run queues it anew.
+ * A server that ends unexpectedly is restarted, empty and at the same address: connected clients reconnect by
+ * themselves, and a command that follows a run queues it again.
  */
 class Supervised {
   child: ChildProcess;
@@ -89,9 +89,7 @@ class Supervised {
     child.once("error", () => undefined);
     child.once("exit", (code, signal) => {
       if (this.#stopping || !this.#mayRestart()) return;
-      process.stderr.write(
-        `trommel: the embedded redis-server ended (${code ?? signal}); it is started again\n`,
-      );
+      process.stderr.write(`trommel: the embedded redis-server ended (${code ?? signal}); restarting it\n`);
       this.child = this.#start();
       for (const stream of [this.child.stdout, this.child.stderr]) stream?.resume();
       this.supervise();

@@ -6,12 +6,12 @@ import { hasProcessEnded, ownProcessName } from "@trommel/common/process-name";
 
 const folderPrefix = "trommel-redis-";
 const socketName = "redis.sock";
-/** Says whose folder it is. */
+/** Names the folder's owner. */
 const ownerName = "owner";
 
 /**
- * A private folder for an embedded Redis and its socket. First those go whose command and Redis were both killed, so that
- * nobody removed them; of this user and this machine alone.
+ * A private folder for an embedded Redis and its socket. First it removes the folders of commands that were killed together
+ * with their Redis, only those of this user and this machine.
  */
 export async function makeRedisFolder(): Promise<{ readonly folder: string; readonly socket: string }> {
   await sweepRedisFolders(tmpdir());
@@ -21,7 +21,7 @@ export async function makeRedisFolder(): Promise<{ readonly folder: string; read
 }
 
 async function sweepRedisFolders(parent: string): Promise<void> {
-  // It is tidying: whatever fails of it is no reason not to start.
+  // This only tidies up: no failure of it may prevent the start.
   const names = await readdir(parent).catch(() => []);
   for (const name of names.filter((candidate) => candidate.startsWith(folderPrefix))) {
     const folder = join(parent, name);

@@ -7,11 +7,11 @@ import { z } from "zod";
 import { stopProcess } from "./embedded-redis.js";
 import { restartAfter, soonMs } from "./restart-after.js";
 
-/** A command that ends does not wait for shards under way: they are handed back, and done again when it is resumed. */
+/** A command that ends does not wait for shards in progress: they are handed back, and repeated on resume. */
 const drainSeconds = 3;
 const stopTimeoutMs = 15_000;
 
-/** What a worker tells over its channel: that it serves, that it was given a job, or why it cannot serve. */
+/** A worker's message over its channel: that it serves, that it received a job, or why it cannot serve. */
 const workerMessage = z.object({
   ready: z.boolean().optional(),
   tookJob: z.boolean().optional(),
@@ -110,7 +110,7 @@ export class WorkerProcesses {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
       // The Redis URL travels by environment: argument lists are public on a machine, and it may hold a password.
       // glibc's per-thread arenas keep freed picture buffers; two of them keep memory flat.
-      // libvips decodes on libuv's threads, of which there are four unless told otherwise.
+      // libvips decodes on libuv's threads, four by default.
       env: {
         MALLOC_ARENA_MAX: "2",
         UV_THREADPOOL_SIZE: String(Math.max(4, availableParallelism())),
@@ -128,7 +128,7 @@ export class WorkerProcesses {
     if (this.#children.size + this.#restarting.size > 0) return;
     const { code, message } = this.#error ?? {
       code: "internal",
-      message: "failed to keep a worker running: each one ended without a word",
+      message: "cannot keep a worker running: each one ended without a message",
     };
     throw new TrommelError(code in errorCodes ? (code as ErrorCode) : "internal", message, {
       retryable: false,

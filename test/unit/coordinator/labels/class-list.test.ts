@@ -56,8 +56,8 @@ describe("a class list", () => {
     };
     refused("a 0\nb 1\nc 3\n", 3, /index 3 comes after a gap: no class has index 2/);
     refused("a 1\nb 2\n", 1, /no class has index 0/);
-    refused("a 0\n\nb 0\n", 3, /index 0 stands already on line 1/);
-    refused("a 0\nb 1\na 2\n", 3, /"a" stands already on line 1/);
+    refused("a 0\n\nb 0\n", 3, /index 0 already occurs on line 1/);
+    refused("a 0\nb 1\na 2\n", 3, /"a" already occurs on line 1/);
     refused("a 0\nb one\n", 2, /"one" is not an index/);
     refused("a 0\nb -1\n", 2, /"-1" is not an index/);
     refused("a 0\nb 1.0\n", 2, /"1\.0" is not an index/);
@@ -70,7 +70,7 @@ describe("a class list", () => {
     refused('{"0": "a", "1": ', 1, /JSON/);
     refused('{\n"0": "a",\n"1": 5\n}', 3, /"1" is not a name/);
     refused('{\n"0": "a",\n"2": "b"\n}', 3, /no class has index 1/);
-    refused('{\n"0": "a",\n"1": "b",\n"0": "c"\n}', 4, /index 0 stands already on line 2/);
+    refused('{\n"0": "a",\n"1": "b",\n"0": "c"\n}', 4, /index 0 already occurs on line 2/);
     refused('{\n"0": "a",\n"x": "b"\n}', 3, /"x" is not an index/);
   });
 });

@@ -111,7 +111,7 @@ describe("labels from a CSV file", () => {
     const bad: readonly (readonly [string, Partial<Given> & Pick<Given, "csv">, number, RegExp])[] = [
       ["an unknown class", { csv: `${head}2,z\n`, classes }, 3, /"z" is not in the class list/],
       ["a missing image", { csv: `${head}2,y\n4,y\n` }, 4, /no image has the id "4"/],
-      ["a repeated id", { csv: `${head}2,y\n1,y\n` }, 4, /"1" stands already on line 2/],
+      ["a repeated id", { csv: `${head}2,y\n1,y\n` }, 4, /"1" already occurs on line 2/],
       ["two ids of one image", { csv: `${head}2,y\n1.jpg,y\n` }, 4, /1\.jpg, which line 2 labels too/],
       ["an id of two images", { csv: `${head}3,y\n` }, 3, /a\/3\.jpg and b\/3\.jpg/],
       ["an empty id", { csv: `${head},y\n` }, 3, /"id" is empty/],

@@ -86,7 +86,7 @@ describe("labels from a text file beside each image", () => {
       ["img.jpg 0", 1, /no comma/, list],
       ["img.jpg, ", 1, /names no class/, list],
       ["", 1, /empty/, list],
-      ["other.jpg, 0", 1, /names "other\.jpg", and the image beside it is "img\.jpg"/, list],
+      ["other.jpg, 0", 1, /names "other\.jpg", but the image of this name is "img\.jpg"/, list],
       ["img.jpg, 0\nimg.jpg, 1\n", 2, /second line/, list],
       [Buffer.from([0xff, 0xfe, 0x2c]), 1, /UTF-8/, list],
       ["x".repeat(20_000), 1, /larger than/, list],
@@ -107,7 +107,7 @@ describe("labels from a text file beside each image", () => {
   it("are refused where the image is missing, and where there is no text file at all", async () => {
     await assert.rejects(resolve({ "a/img.txt": "img.jpg, 0", "b/img.jpg": "" }, list), {
       code: "bad-dataset",
-      message: /a\/img\.txt, line 1: it names "img\.jpg", and there is no such image beside it/,
+      message: /a\/img\.txt, line 1: it names "img\.jpg", and there is no such image in its folder/,
     });
     await assert.rejects(resolve({ "a/img.jpg": "" }, list), {
       code: "bad-dataset",

@@ -1,40 +1,40 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isRedisFull } from "@trommel/common";
 
-/** Of {@link FeederOptions}. */
+/** Default of `firstLookMs` of {@link FeederOptions}. */
 const defaultFirstLookMs = 100;
 const lookAtMostMs = 1000;
 
 export interface FeederOptions {
   /** Shards that are queued together. */
   readonly unit: number;
-  /** Shards that may be queued and unfinished; a unit larger than that waits until nothing is. */
+  /** The largest number of queued, unfinished shards. A larger unit waits until there are none. */
   readonly outstandingAtMost: number;
   /** Shards that are queued and unfinished. */
   readonly outstanding: () => Promise<number>;
-  /** Whether Redis nears its memory's end. */
+  /** Whether Redis is close to its memory limit. */
   readonly nearlyFull: () => Promise<boolean>;
   /** Queues the shards from `start` up to `end`. May be called again for the same ones. */
   readonly add: (start: number, end: number) => Promise<void>;
-  /** @throws TrommelError `cancelled` where the run is over */
+  /** @throws TrommelError `cancelled` if the run is over */
   readonly check: () => Promise<void>;
-  /** Told when Redis is found full, once until it has taken jobs again. */
+  /** Called when Redis is found full, once until it accepts jobs again. */
   readonly onFull: () => void;
   readonly signal: AbortSignal;
-  /** How soon it looks again whether there is room; doubled with every look in vain. @default 100 */
+  /** The delay before the next check for room; doubled after every check without room. @default 100 */
   readonly firstLookMs?: number;
 }
 
 /**
  * Queues shards as they are listed, so many at a time as may be outstanding.
  *
- * Listing never waits for it: what does not fit is a range of numbers that is kept for later. So the listing ends, and
- * grams, which wait for it, can be done and make room. A full Redis is asked again and again.
+ * Listing never waits for it: what does not fit is kept for later as a range of numbers. So the listing ends, and
+ * grams, which wait for it, can run and make room. A full Redis is polled.
  */
 export class JobFeeder {
   readonly #options: FeederOptions;
   #queued = 0;
-  /** Shards that may be queued before anybody is asked again. */
+  /** Shards that may be queued before the next check for room. */
   #room = 0;
   readonly #firstLookMs: number;
   #lookMs: number;
@@ -47,7 +47,7 @@ export class JobFeeder {
     this.#lookMs = this.#firstLookMs;
   }
 
-  /** Queues the whole units of what is listed, as far as there is room; the first shard of all goes out alone. */
+  /** Queues complete units of the listed shards, as far as there is room; the very first shard is queued alone. */
   async offer(listed: number, { first = false } = {}): Promise<void> {
     const whole = first && listed === 1 ? 1 : listed - ((listed - this.#queued) % this.#options.unit);
     if (performance.now() >= this.#nextLook) await this.#feed(whole);
@@ -96,7 +96,7 @@ export class JobFeeder {
     return true;
   }
 
-  /** Where nothing is outstanding nobody will make room, and the unit is tried in any case. */
+  /** If nothing is outstanding, waiting would make no room, so the unit is tried in any case. */
   async #findRoom(size: number): Promise<boolean> {
     const { outstanding, outstandingAtMost, nearlyFull } = this.#options;
     const queued = await outstanding();

@@ -3,14 +3,14 @@ import { shardsPerBulk } from "../../run-control/job-producer.js";
 import { JobFeeder } from "./job-feeder.js";
 import type { PlanContext } from "../plan-context.js";
 
-/** What a listing has come to. */
+/** The progress of a listing. */
 export type ListedSoFar = Pick<ListingSummary, "shards" | "images">;
 
 /** The jobs of one stage's shards, from the plan that lists them. */
 export interface ShardFeed {
-  /** Told of every shard as it is listed; queues what there is room for. */
+  /** Called with every shard as it is listed; queues what there is room for. */
   listed(soFar: ListedSoFar): Promise<void>;
-  /** The listing is whole: queues what is left, as room comes. */
+  /** Called when the listing is complete: queues the rest as room becomes free. */
   finish(): Promise<void>;
 }
 
@@ -19,13 +19,13 @@ export function feedShards(
   options: {
     readonly id: string;
     readonly stage: "measure" | "extract" | "score";
-    /** Where a cancellation stands that Redis was not told of. */
+    /** The key of a cancellation that did not reach Redis. */
     readonly cancelledKey: string;
     /** Shards that are queued together. */
     readonly unit: number;
-    /** The first goes out alone, so that work starts with the first page of the listing. */
+    /** Queue the first shard alone, so that work starts with the first page of the listing. */
     readonly firstAlone: boolean;
-    /** Tells followers how much there is. */
+    /** Tells followers the totals so far. */
     readonly announce: (soFar: ListedSoFar) => Promise<void>;
     readonly add: (start: number, end: number) => Promise<void>;
   },
@@ -56,14 +56,14 @@ export function feedShards(
       await feeder.offer(totals.shards, { first: firstAlone });
     },
     finish: async () => {
-      // Before the wait for room, which may be long: followers know now how much there is.
+      // Before the wait for room, which may be long, so that followers know the totals.
       await options.announce(soFar).catch(ignoreFull);
       await feeder.finish(soFar.shards);
     },
   };
 }
 
-/** The jobs of a stage whose shards need nothing of one another: the first goes out alone, the others by many. */
+/** The jobs of a stage with independent shards: the first is queued alone, the others in batches. */
 export function feedSingleShards(
   context: PlanContext,
   options: {

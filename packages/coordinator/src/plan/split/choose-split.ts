@@ -40,18 +40,18 @@ export function chooseSplit(
   return positionsOf(images, lowestRanks(images, wanted), count);
 }
 
-/** What an image's rank must be to be among those of its class that are wanted. */
+/** The bound of an image's rank to be among the chosen ones of its class. */
 interface RankBound {
-  /** Every rank below it is among them. */
+  /** Every smaller rank is chosen. */
   readonly below: number;
-  /** And so many of those that equal it, the first ones. */
+  /** The number of equal ranks that are chosen, in listing order. */
   equal: number;
 }
 
-/** @param wanted images of each class beside the remembered ones */
+/** @param wanted images of each class in addition to the remembered ones */
 function lowestRanks(images: RankedImages, wanted: readonly number[]): RankBound[] {
   const { limits, starts } = boundCandidates(images, wanted);
-  // One array, filled class by class, and not one each: there may be many classes.
+  // One array for all classes, filled class by class: there may be many classes.
   const ranks = new Uint32Array(starts.at(-1) ?? 0);
   const filled = starts.slice();
   images.forEach((classIndex, rank, remembered) => {
@@ -68,13 +68,12 @@ function lowestRanks(images: RankedImages, wanted: readonly number[]): RankBound
   });
 }
 
-/** Every rank is below it. */
+/** All ranks are smaller. */
 const rankEnd = 2 ** 32;
 
 /**
- * Ranks are spread evenly, so that those that are wanted lie below a limit which the counts tell; a margin makes it one
- * that nearly always suffices, and a class where it does not takes all of its ranks. So a tenth of ten million is sorted, and not
- * all of them.
+ * Ranks are spread evenly, so the chosen ones lie below a limit that follows from the counts. With a margin it nearly always
+ * suffices, and a class for which it does not uses all of its ranks. So a tenth of ten million is sorted instead of all.
  * @returns for each class the limit of its candidates, and where they start in an array of all (one more: its length)
  */
 function boundCandidates(
@@ -103,7 +102,7 @@ function boundCandidates(
 /** Positions in each shard, all of them in one array: there may be a million, in tens of thousands of shards. */
 export class ShardPositions implements Iterable<Uint32Array> {
   readonly #all: Uint32Array;
-  /** Where each shard's end. */
+  /** The end of each shard's positions. */
   readonly #ends: readonly number[];
 
   constructor(all: Uint32Array, ends: readonly number[]) {
@@ -125,7 +124,7 @@ export class ShardPositions implements Iterable<Uint32Array> {
   }
 }
 
-/** @param count of all that are chosen */
+/** @param count the number of all chosen images */
 function positionsOf(images: RankedImages, bounds: readonly RankBound[], count: number): ShardPositions {
   const all = new Uint32Array(count);
   const ends: number[] = [];
@@ -146,7 +145,7 @@ function positionsOf(images: RankedImages, bounds: readonly RankBound[], count: 
   return new ShardPositions(all, ends);
 }
 
-/** Counts those that equal the bound down; to be asked once for each image, in listing order. */
+/** Counts the equal ranks down, so it must be called once per image, in listing order. */
 function isWithin(bound: RankBound | undefined, rank: number): boolean {
   if (bound === undefined || rank > bound.below) return false;
   if (rank < bound.below) return true;

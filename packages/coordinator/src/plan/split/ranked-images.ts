@@ -1,14 +1,14 @@
 /**
- * The labelled images of a listing, in its order, as what the split is chosen by: four bytes each for the rank, and for the
- * class next to nothing where a class's images come one after another, as those of a class folder do, and two otherwise
- * (four beyond 32,768 classes). So ten million of them take 40 to 60 MB, and no key.
+ * The labelled images of a listing, in its order, reduced to what the split needs: four bytes for the rank, and for the
+ * class almost nothing if the images of a class are consecutive, as in class folders, otherwise two bytes (four beyond
+ * 32,768 classes). Keys are not kept, so ten million images take 40 to 60 MB.
  */
 export class RankedImages {
-  /** In the order in which they were first met. */
+  /** In order of first occurrence. */
   readonly labels: string[] = [];
   /** Images of each label. */
   readonly counts: number[] = [];
-  /** Of these, those that validated in earlier runs. */
+  /** Those of `counts` that validated in earlier runs. */
   readonly rememberedCounts: number[] = [];
   /** Images of each shard. */
   readonly shardSizes: number[] = [];
@@ -40,13 +40,13 @@ export class RankedImages {
     this.#length += 1;
   }
 
-  /** What was added since the last call was a shard. */
+  /** Ends a shard: everything added since the last call belongs to it. */
   endShard(): void {
     this.shardSizes.push(this.#length - this.#shardStart);
     this.#shardStart = this.#length;
   }
 
-  /** Leaves the labels and their counts alone: what is written next needs the room. */
+  /** Drops everything except the labels and their counts, to free memory. */
   forget(): void {
     this.#ranks.length = 0;
     this.#tags.length = 0;
@@ -61,11 +61,11 @@ export class RankedImages {
 }
 
 const blockSize = 2 ** 16;
-/** With more of them a block is no smaller for being kept as runs. */
+/** With more runs than this a block is not smaller in run-length form. */
 const runsAtMost = blockSize / 16;
 const shortEnd = 2 ** 16;
 
-/** So many numbers in a row: as runs of equal ones while these are few, then each by itself. */
+/** A block of numbers: run-length encoded while there are few runs, otherwise plain. */
 class TagBlock {
   #length = 0;
   #runs: { readonly tag: number; end: number }[] = [];

@@ -4,15 +4,15 @@ import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
 
 /**
- * Who validated in the runs on a dataset, so that no image leaves validation as the dataset grows.
+ * The images that validated in earlier runs on a dataset, so that no image leaves validation as the dataset grows.
  *
- * `splits/<hash of dataset, seed and share>/<run>/<n>.json` hold a run's validation keys in UTF-8 byte order, so
- * many in each. A listing comes in the same order: both are walked side by side, and neither is held whole.
+ * `splits/<hash of dataset, seed and share>/<run>/<n>.json` hold a run's validation keys in UTF-8 byte order, a
+ * fixed number in each. A listing comes in the same order: both are read in step, and neither is held whole.
  */
 
 const keysPerFile = 10_000;
 
-/** `seed` and `fraction` stand in files of an earlier form, which had a run's keys in one. */
+/** An earlier form, with all keys of a run in one file, also has `seed` and `fraction`. */
 const rememberedFile = z.object({ validation: z.array(z.string()) });
 
 export class SplitMemory {
@@ -23,12 +23,12 @@ export class SplitMemory {
   constructor(store: ObjectStore, { id, dataset, recipe }: RunConfig) {
     const { fraction, of } = recipe.validation;
     this.#store = store;
-    // Labels are no part of it: an image that validated stays out of training when it is labelled anew.
+    // Labels are not part of it: an image that validated stays out of training when it is relabelled.
     this.#root = `splits/${sha256Hex(canonicalJson({ dataset, seed: recipe.seed, fraction, of }))}/`;
     this.#run = id;
   }
 
-  /** What every run has left here by now. */
+  /** The keys that all earlier runs have written. */
   async read(): Promise<RememberedKeys> {
     const filesByRun = new Map<string, string[]>();
     for await (const { key } of this.#store.list(this.#root)) {
@@ -40,7 +40,7 @@ export class SplitMemory {
     return new RememberedKeys([...filesByRun.values()].map((files) => new KeyCursor(this.#store, files)));
   }
 
-  /** @param keys as many as the run's split has, ascending; not read where all of them are written */
+  /** @param keys the keys of the run's split, ascending; not read if all of them are already written */
   async write(keys: AsyncIterable<string>, count: number): Promise<void> {
     if (count === 0) return;
     const lastFile = Math.ceil(count / keysPerFile) - 1;
@@ -67,7 +67,7 @@ export class SplitMemory {
   }
 }
 
-/** Answers for keys that are asked for in ascending order. */
+/** Looks up keys, which must be asked for in ascending order. */
 export class RememberedKeys {
   readonly #cursors: readonly KeyCursor[];
 
@@ -84,7 +84,7 @@ export class RememberedKeys {
   }
 }
 
-/** Walks the keys that one run left, a file at a time. */
+/** Reads the keys of one run, a file at a time. */
 class KeyCursor {
   readonly #store: ObjectStore;
   readonly #files: readonly string[];
@@ -97,7 +97,7 @@ class KeyCursor {
     this.#files = files;
   }
 
-  /** Goes on to the first key that is not before this one. @returns whether it is this one */
+  /** Advances to the first key that is not before this one. @returns whether it is this one */
   async reaches(key: string): Promise<boolean> {
     for (;;) {
       const here = this.#keys[this.#at];

@@ -15,12 +15,12 @@ import { readBounds } from "@trommel/common/store/read-bounds";
 import type { ShardPositions } from "./choose-split.js";
 import type { SplitMemory } from "./split-memory.js";
 
-/** Of a bucket each takes a round trip, and there may be tens of thousands. */
+/** In a bucket each read is a round trip, and there may be tens of thousands. */
 const shardsReadAtOnce = 8;
 
 /**
- * Writes a run's split, and its validation keys where later runs on the same dataset find them.
- * A split that is there already stays.
+ * Writes a run's split, and its validation keys in the place where later runs on the same dataset look for them.
+ * An existing split is kept.
  */
 export async function writeSplit(
   store: ObjectStore,
@@ -37,13 +37,13 @@ export async function writeSplit(
     outcome === "written"
       ? chosen
       : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey).validation;
-  // Also on a retry: the try before may have ended between the two.
+  // Also on a retry: the previous try may have ended between the two writes.
   await memory.write(validationKeys(store, config.id, existing), countPositions(existing));
 }
 
 const piecesAtOnce = 64;
 
-/** As `sealedJson` writes it, whose last field the positions are: of a million of them its texts would take several times as much. */
+/** The same bytes as `sealedJson`, with the positions as the last field: for a million of them its strings would need several times the memory. */
 function encodeSplit(rest: Omit<Split, "validation">, positions: ShardPositions): Buffer {
   const validation = encodePositions(positions);
   const around = (fields: Readonly<Record<string, unknown>>): Buffer => {
@@ -67,9 +67,9 @@ function encodePositions(positions: ShardPositions): Buffer {
 }
 
 /**
- * Writes the split of a run that tries another's failed files again: the other's, and each of those files on the side that it
- * is on there. Its validation keys are the other's too, and are written once more: the other run may be removed.
- * @param triedAgain the shards that try files again, in order, those of the other run among them
+ * Writes the split of a run that retries another run's failed files: the other run's split, with each of those files on its
+ * side there. The validation keys are the same too, and are written again, since the other run may be removed.
+ * @param triedAgain the shards with retried files, in order, including those of the other run
  */
 export async function extendSplit(
   store: ObjectStore,
@@ -87,7 +87,7 @@ export async function extendSplit(
   }
   const body = sealedJson({ ...split, validation });
   await store.put(runKeys(id).split, body, { ifAbsent: true, contentType: "application/json" });
-  // The keys of the shards behind are in these already, and would be out of their order.
+  // The keys of later shards are already among these, and would be out of order.
   const listed = validation.slice(0, triedAgain[0]?.index);
   await memory.write(validationKeys(store, id, listed), countPositions(listed));
 }
