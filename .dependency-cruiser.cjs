@@ -47,6 +47,12 @@ module.exports = {
       to: { path: `^packages/gpu-worker/${source}/(threads|worker|commands|main)\\b` },
     },
     {
+      name: "calls-to-threads-and-processes-know-nothing-of-the-worker",
+      severity: "error",
+      from: { path: "^packages/gpu-worker/src/rpc/" },
+      to: { path: `^packages/gpu-worker/${source}/`, pathNot: `^packages/gpu-worker/${source}/rpc/` },
+    },
+    {
       name: "head-backbone-and-linalg-import-only-graph",
       severity: "error",
       from: { path: "^packages/gpu-worker/src/(head|backbone|linalg)/" },

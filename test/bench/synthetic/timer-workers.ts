@@ -15,7 +15,7 @@ import type { Picture, PictureStreamOptions } from "#gpu-worker/image/read/pictu
 import { createProcessor } from "#gpu-worker/worker/job-processor";
 import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
-import { ThreadClient } from "#gpu-worker/threads/thread-rpc";
+import { ThreadClient } from "#gpu-worker/rpc/thread-client";
 import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
 import { pino } from "pino";
 import { syntheticBackbone } from "./synthetic-subject.js";
@@ -63,7 +63,12 @@ async function startWorker(): Promise<void> {
     redis,
     device,
     // Started by its first call, which no extraction makes.
-    reduce: new ThreadClient(new URL("file:///nowhere"), {}),
+    reduce: new ThreadClient(new URL("file:///nowhere"), {
+      storeUrl: "",
+      threads: 1,
+      engine: "onnx",
+      logLevel: "silent",
+    }),
     engine: "onnx",
     threads: 1,
     viewsPerBatch: options.viewsPerBatch,

@@ -1,8 +1,8 @@
 import type { DeviceReport, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
-import type { DeviceThreadData } from "./device-thread.js";
+import type { DeviceRequests, DeviceThreadData } from "./device-thread.js";
 import { OrderedTurns } from "../image/budgets/ordered-turns.js";
 import type { ClassifierModel, StageDevice } from "../stages/context.js";
-import { ThreadClient } from "./thread-rpc.js";
+import { ThreadClient } from "../rpc/thread-client.js";
 
 /** Sessions that a CPU runs side by side, at most: each has its own weights and activations in memory. */
 const sessionsAtMost = 4;
@@ -96,7 +96,7 @@ function once<T>(read: () => Promise<T>): () => Promise<T> {
 
 /** One thread with its sessions; it computes one batch at a time. */
 class DeviceSession {
-  readonly #thread: ThreadClient;
+  readonly #thread: ThreadClient<DeviceRequests, DeviceThreadData>;
   #waiting = 0;
   #idleSince = performance.now();
   #idledMs = 0;
@@ -118,7 +118,7 @@ class DeviceSession {
   }
 
   async report(): Promise<DeviceReport> {
-    return (await this.#thread.call("report", null)) as DeviceReport;
+    return this.#thread.call("report", null);
   }
 
   async ensureExtractor(key: string, options: () => Promise<ExtractorOptions>): Promise<void> {
@@ -135,23 +135,23 @@ class DeviceSession {
 
   async extract(key: string, batch: ViewBatch): Promise<Float32Array> {
     const transfer = [batch.pixels.buffer as ArrayBuffer];
-    return await this.#compute("extract", { key, batch }, transfer);
+    return await this.#compute(this.#thread.call("extract", { key, batch }, { transfer }));
   }
 
   async classify(key: string, pixels: Uint8Array, imageCount: number): Promise<Float32Array> {
     const transfer = [pixels.buffer as ArrayBuffer];
-    return await this.#compute("classify", { key, pixels, imageCount }, transfer);
+    return await this.#compute(this.#thread.call("classify", { key, pixels, imageCount }, { transfer }));
   }
 
   async stop(): Promise<void> {
     await this.#thread.stop();
   }
 
-  async #compute(method: string, argument: unknown, transfer: ArrayBuffer[]): Promise<Float32Array> {
+  async #compute(call: Promise<Float32Array>): Promise<Float32Array> {
     this.#idledMs = this.idleMs;
     this.#waiting += 1;
     try {
-      return (await this.#thread.call(method, argument, { transfer })) as Float32Array;
+      return await call;
     } finally {
       this.#waiting -= 1;
       this.#idleSince = performance.now();
@@ -160,7 +160,7 @@ class DeviceSession {
 
   /** Two shards that start together load a model once. */
   async #ensure(key: string, load: () => Promise<void>): Promise<void> {
-    const held = (await this.#thread.call("holds", key)) as boolean;
+    const held = await this.#thread.call("holds", key);
     if (this.#generation !== this.#thread.generation) {
       this.#loads = new Map();
       this.#generation = this.#thread.generation;

@@ -1,9 +1,9 @@
-import { parentPort, workerData } from "node:worker_threads";
 import { TrommelError, type Device, type EngineName } from "@trommel/common";
 import { createEngine } from "../backbone/engines/create-engine.js";
 import type {
   Classifier,
   ClassifierOptions,
+  DeviceReport,
   Engine,
   ExtractorOptions,
   FeatureExtractor,
@@ -11,7 +11,8 @@ import type {
 } from "../backbone/engines/engine.js";
 import { predictLogits } from "../head/model/predict-head.js";
 import type { ClassifierModel } from "../stages/context.js";
-import { serveCalls, type Answer } from "./thread-rpc.js";
+import type { Answer, Handlers } from "../rpc/protocol.js";
+import { serveThread } from "../rpc/serve.js";
 
 /**
  * The thread that owns the device. ONNX Runtime's `run` blocks the thread that calls it, so nothing else happens here:
@@ -26,15 +27,38 @@ export interface DeviceThreadData {
   readonly modelsAtMost: number;
 }
 
-if (parentPort !== null) {
-  const data = workerData as DeviceThreadData;
-  const engine = createEngine({ engine: data.engine, device: data.device, threads: data.threads });
-  // A failure is reported by the first call that awaits it.
-  engine.catch(() => undefined);
-  serve(parentPort, engine, data.modelsAtMost);
+/** What the thread does. Models are loaded by key; `holds` says whether one is. */
+export interface DeviceRequests {
+  readonly report: { readonly argument: null; readonly result: DeviceReport };
+  readonly holds: { readonly argument: string; readonly result: boolean };
+  readonly loadExtractor: {
+    readonly argument: ExtractorOptions & { readonly key: string };
+    readonly result: null;
+  };
+  readonly loadClassifier: {
+    readonly argument: ClassifierModel & { readonly key: string };
+    readonly result: null;
+  };
+  /** Float32 [B·V, D]. */
+  readonly extract: {
+    readonly argument: { readonly key: string; readonly batch: ViewBatch };
+    readonly result: Float32Array;
+  };
+  /** Float32 [imageCount, classes]. */
+  readonly classify: {
+    readonly argument: { readonly key: string; readonly pixels: Uint8Array; readonly imageCount: number };
+    readonly result: Float32Array;
+  };
 }
 
-function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>, modelsAtMost: number): void {
+serveThread<DeviceRequests, DeviceThreadData>(({ engine: name, device, threads, modelsAtMost }) => {
+  const engine = createEngine({ engine: name, device, threads });
+  // A failure is reported by the first call that awaits it.
+  engine.catch(() => undefined);
+  return handlersOf(engine, modelsAtMost);
+});
+
+function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<DeviceRequests> {
   const loaded = new Map<string, FeatureExtractor | Classifier>();
   // One call at a time: a model is never released while it runs.
   let tail: Promise<unknown> = Promise.resolve();
@@ -45,7 +69,10 @@ function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>, mo
     return turn;
   }
 
-  async function load(key: string, create: () => Promise<FeatureExtractor | Classifier>): Promise<Answer> {
+  async function load(
+    key: string,
+    create: () => Promise<FeatureExtractor | Classifier>,
+  ): Promise<Answer<null>> {
     if (!loaded.has(key)) loaded.set(key, await create());
     for (const [oldest, model] of loaded) {
       if (loaded.size <= modelsAtMost) break;
@@ -69,22 +96,21 @@ function serve(port: NonNullable<typeof parentPort>, engine: Promise<Engine>, mo
     return model as Model;
   }
 
-  serveCalls(port, {
-    report: async (): Promise<Answer> => ({ value: (await engine).device }),
-    holds: (key: string) => inTurn(() => Promise.resolve({ value: loaded.has(key) })),
-    loadExtractor: (request: ExtractorOptions & { readonly key: string }) =>
+  return {
+    report: async () => ({ value: (await engine).device }),
+    holds: (key) => inTurn(() => Promise.resolve({ value: loaded.has(key) })),
+    loadExtractor: (request) =>
       inTurn(() => load(request.key, async () => (await engine).createExtractor(request))),
-    loadClassifier: (request: ClassifierModel & { readonly key: string }) =>
+    loadClassifier: (request) =>
       inTurn(() =>
         load(request.key, async () => (await engine).createClassifier(classifierOptions(request))),
       ),
-    extract: ({ key, batch }: { key: string; batch: ViewBatch }) =>
-      inTurn(async () => moved(await use<FeatureExtractor>(key).extract(batch))),
-    classify: (request: { key: string; pixels: Uint8Array; imageCount: number }) =>
+    extract: ({ key, batch }) => inTurn(async () => moved(await use<FeatureExtractor>(key).extract(batch))),
+    classify: (request) =>
       inTurn(async () =>
         moved(await use<Classifier>(request.key).classify(request.pixels, request.imageCount)),
       ),
-  });
+  };
 }
 
 function classifierOptions(request: ClassifierModel): ClassifierOptions {
@@ -100,6 +126,6 @@ function classifierOptions(request: ClassifierModel): ClassifierOptions {
   };
 }
 
-function moved(values: Float32Array): Answer {
+function moved(values: Float32Array): Answer<Float32Array> {
   return { value: values, transfer: [values.buffer as ArrayBuffer] };
 }

@@ -1,8 +1,8 @@
-import { parentPort, workerData } from "node:worker_threads";
 import { openStore } from "@trommel/common";
 import { pino } from "pino";
 import type { ReduceStage, StageContext, StageOutcome } from "../stages/context.js";
-import { serveCalls } from "./thread-rpc.js";
+import { serveThread } from "../rpc/serve.js";
+import type { ThreadClient } from "../rpc/thread-client.js";
 
 /** The thread of the stages that compute for long on the CPU, so that locks are renewed meanwhile. */
 
@@ -43,6 +43,16 @@ function byId(stage: (id: string, context: StageContext) => Promise<StageOutcome
   return ({ id }, context) => stage(id, context);
 }
 
+export interface ReduceRequests {
+  readonly run: {
+    readonly argument: ReduceRequest;
+    readonly result: StageOutcome;
+    readonly note: ReduceNote;
+  };
+}
+
+export type ReduceThread = ThreadClient<ReduceRequests, ReduceThreadData>;
+
 /**
  * What could not be loaded stays so for this thread's life. So it dies of it, which its caller takes for a reason to try again
  * in another one.
@@ -54,13 +64,11 @@ function endThread(thrown: unknown): Promise<never> {
   return new Promise(() => undefined);
 }
 
-if (parentPort !== null) {
-  const { storeUrl, threads, engine, logLevel } = workerData as ReduceThreadData;
+serveThread<ReduceRequests, ReduceThreadData>(({ storeUrl, threads, engine, logLevel }) => {
   const store = openStore(storeUrl);
   const log = pino({ level: logLevel, base: null }, process.stderr);
-  serveCalls(parentPort, {
-    run: async (request: ReduceRequest, note: (value: unknown) => void, signal: AbortSignal) => {
-      const tell = (value: ReduceNote): void => note(value);
+  return {
+    run: async (request, { note, signal }) => {
       const context: StageContext = {
         store,
         threads,
@@ -68,11 +76,11 @@ if (parentPort !== null) {
         log,
         signal,
         onImages: () => undefined,
-        onNote: (text) => tell({ kind: "note", text }),
-        onUnits: (done, total) => tell({ kind: "units", done, total }),
+        onNote: (text) => note({ kind: "note", text }),
+        onUnits: (done, total) => note({ kind: "units", done, total }),
       };
       const stage = await stages[request.stage]().catch(endThread);
       return { value: await stage(request, context) };
     },
-  });
-}
+  };
+});

@@ -21,7 +21,7 @@ import { routeJob } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
 import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
-import type { ThreadClient } from "../threads/thread-rpc.js";
+import type { ReduceThread } from "../threads/reduce-thread.js";
 
 /** A gram whose shards are done before the listing is waits this long for the split. */
 const splitDelayMs = 1000;
@@ -38,7 +38,7 @@ const otherStoreDelayMs = 2000;
 
 export interface ProcessorOptions extends WorkerContext {
   readonly redis: Redis;
-  readonly reduce: ThreadClient;
+  readonly reduce: ReduceThread;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
   /** Stages under way; one that was handed back is, until it has noticed. */

@@ -4,14 +4,13 @@ import type { DeviceStageContext, ReduceStage, StageOutcome } from "../stages/co
 import { extract } from "../stages/extract.js";
 import { measure } from "../stages/measure.js";
 import { score } from "../stages/score.js";
-import type { ReduceNote, ReduceRequest } from "../threads/reduce-thread.js";
-import type { ThreadClient } from "../threads/thread-rpc.js";
+import type { ReduceNote, ReduceRequest, ReduceThread } from "../threads/reduce-thread.js";
 
 /** Sends a job to its stage: those that feed the device here, those that compute for long to their thread. */
 export async function routeJob(
   payload: JobPayload,
   context: DeviceStageContext,
-  reduce: ThreadClient,
+  reduce: ReduceThread,
 ): Promise<StageOutcome> {
   switch (payload.stage) {
     case "measure":
@@ -38,12 +37,11 @@ export async function routeJob(
 async function onReduceThread(
   request: ReduceRequest & { readonly stage: ReduceStage },
   context: DeviceStageContext,
-  reduce: ThreadClient,
+  reduce: ReduceThread,
 ): Promise<StageOutcome> {
-  const onNote = (note: unknown): void => {
-    const { kind, ...rest } = note as ReduceNote;
-    if (kind === "note") context.onNote((rest as { text: string }).text);
-    else context.onUnits((rest as { done: number }).done, (rest as { total: number }).total);
+  const onNote = (note: ReduceNote): void => {
+    if (note.kind === "note") context.onNote(note.text);
+    else context.onUnits(note.done, note.total);
   };
-  return (await reduce.call("run", request, { signal: context.signal, onNote })) as StageOutcome;
+  return reduce.call("run", request, { signal: context.signal, onNote });
 }

@@ -26,8 +26,8 @@ import { SourceStores } from "../stages/pictures/source-stores.js";
 import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "../threads/device-client.js";
-import type { ReduceThreadData } from "../threads/reduce-thread.js";
-import { ThreadClient } from "../threads/thread-rpc.js";
+import { ThreadClient } from "../rpc/thread-client.js";
+import type { ReduceThread } from "../threads/reduce-thread.js";
 
 /**
  * Base images times views per batch on the device, where `--batch` says nothing. On a CPU no result depends on it, and time hardly
@@ -88,8 +88,9 @@ async function startServing(
   process.stderr.write(
     `worker ${process.pid}: ${engine} on ${report.description}, ${batchViews} views a batch, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
   );
-  const reduceData: ReduceThreadData = { storeUrl, threads, engine, logLevel: options.logLevel };
-  const reduce = new ThreadClient(new URL("../threads/reduce-thread.js", import.meta.url), reduceData);
+  const reduceEntry = new URL("../threads/reduce-thread.js", import.meta.url);
+  const { logLevel } = options;
+  const reduce: ReduceThread = new ThreadClient(reduceEntry, { storeUrl, threads, engine, logLevel });
   releases.add("reduce thread", () => reduce.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
   releases.add("store", () => store.close());

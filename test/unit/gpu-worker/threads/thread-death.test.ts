@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { toTrommelError } from "@trommel/common";
-import { ThreadClient } from "#gpu-worker/threads/thread-rpc";
+import { ThreadClient } from "#gpu-worker/rpc/thread-client";
+import type { DyingRequests } from "../../../support/process/dying-thread.js";
 
-const client = new ThreadClient(new URL("../../../support/process/dying-thread.js", import.meta.url), null);
+const client = new ThreadClient<DyingRequests>(
+  new URL("../../../support/process/dying-thread.js", import.meta.url),
+  null,
+);
 after(() => client.stop());
 
 describe("a thread of the worker that dies alone", () => {

@@ -1,14 +1,14 @@
-import { once } from "node:events";
-import { Worker } from "node:worker_threads";
 import { messageOf, TrommelError } from "@trommel/common";
 import {
   allocateBlock,
+  buffersOf,
   EpochBlocks,
   type StepBlock,
   type BlockMemory,
   type BlockSetting,
 } from "./step-block.js";
-import type { PrepareData, PreparedBlock, PrepareRequest } from "./prepare-thread.js";
+import type { PrepareData, PreparedBlock, PrepareRequest, PrepareRequests } from "./prepare-thread.js";
+import { startThread, type Peer } from "../../rpc/peer.js";
 import type { JoinedRows, RowSet } from "../model/row-set.js";
 
 /** Prepares a training's blocks of steps. The numbers are the same wherever it does. */
@@ -36,10 +36,11 @@ export function createInlineSource(setting: BlockSetting, rows: JoinedRows): Blo
  * first of the next epoch too, during the validation. Features in shared memory are not copied.
  */
 export async function createThreadSource(setting: BlockSetting, rows: JoinedRows): Promise<BlockSource> {
-  const workerData: PrepareData = { setting, width: setting.featureCount, parts: rows.parts.map(shared) };
-  const worker = new Worker(new URL("./prepare-thread.js", import.meta.url), { workerData });
-  await once(worker, "online");
-  return new ThreadSource(setting, worker);
+  const data: PrepareData = { setting, width: setting.featureCount, parts: rows.parts.map(shared) };
+  const entry = new URL("./prepare-thread.js", import.meta.url);
+  const thread: Peer<PrepareRequests> = startThread(entry, data);
+  await thread.call("ready", null);
+  return new ThreadSource(setting, thread);
 }
 
 interface Pending {
@@ -48,14 +49,12 @@ interface Pending {
 }
 
 class ThreadSource implements BlockSource {
-  readonly #worker: Worker;
+  readonly #thread: Peer<PrepareRequests>;
   #spare: BlockMemory[];
   #pending: Pending | undefined;
-  #failure: Error | undefined;
 
-  constructor(setting: BlockSetting, worker: Worker) {
-    this.#worker = worker;
-    worker.on("error", (error: Error) => (this.#failure = error));
+  constructor(setting: BlockSetting, thread: Peer<PrepareRequests>) {
+    this.#thread = thread;
     this.#spare = [allocateBlock(setting), allocateBlock(setting)];
   }
 
@@ -75,7 +74,7 @@ class ThreadSource implements BlockSource {
   }
 
   async release(): Promise<void> {
-    await this.#worker.terminate();
+    await this.#thread.end();
   }
 
   async #take({ block }: Pending): Promise<PreparedBlock> {
@@ -91,29 +90,21 @@ class ThreadSource implements BlockSource {
     if (memory === undefined)
       throw new TrommelError("internal", "failed to prepare a block of steps: no memory is free.");
     this.#spare = rest;
-    const request: PrepareRequest = { epoch, begins, memory };
-    const block = this.#answer();
+    const block = this.#prepare({ epoch, begins, memory });
     // It may fail while nobody waits for it yet.
     block.catch(() => undefined);
-    this.#worker.postMessage(request, buffersOf(memory));
     return { epoch, block };
   }
 
-  async #answer(): Promise<PreparedBlock> {
+  async #prepare(request: PrepareRequest): Promise<PreparedBlock> {
     try {
-      if (this.#failure !== undefined) throw this.#failure;
-      const [prepared] = (await once(this.#worker, "message")) as [PreparedBlock];
-      return prepared;
+      return await this.#thread.call("prepare", request, { transfer: buffersOf(request.memory) });
     } catch (cause) {
       throw new TrommelError("internal", `failed to prepare a block of training steps: ${messageOf(cause)}`, {
         cause,
       });
     }
   }
-}
-
-function buffersOf({ features, labels, targets, factors }: BlockMemory): ArrayBuffer[] {
-  return [features, labels, targets, ...factors.values()].map(({ buffer }) => buffer);
 }
 
 /** The rows as another thread sees them too. */

@@ -1,5 +1,5 @@
-import { parentPort, workerData } from "node:worker_threads";
-import { EpochBlocks, type StepBlock, type BlockMemory, type BlockSetting } from "./step-block.js";
+import { buffersOf, EpochBlocks, type StepBlock, type BlockMemory, type BlockSetting } from "./step-block.js";
+import { serveThread } from "../../rpc/serve.js";
 import { JoinedRows, type RowSet } from "../model/row-set.js";
 
 /** The thread of `block-source.ts`: answers each request with a block of steps in the request's memory. */
@@ -25,19 +25,23 @@ export interface PreparedBlock {
   readonly memory: BlockMemory;
 }
 
-if (parentPort !== null) {
-  const port = parentPort;
-  const { setting, parts, width } = workerData as PrepareData;
+export interface PrepareRequests {
+  /** Answers as soon as the thread is up. */
+  readonly ready: { readonly argument: null; readonly result: null };
+  readonly prepare: { readonly argument: PrepareRequest; readonly result: PreparedBlock };
+}
+
+serveThread<PrepareRequests, PrepareData>(({ setting, parts, width }) => {
   const rows = new JoinedRows(parts, width);
   let blocks: EpochBlocks | undefined;
-  port.on("message", ({ epoch, begins, memory }: PrepareRequest) => {
-    if (begins || blocks === undefined) blocks = new EpochBlocks(setting, rows, epoch);
-    const made = blocks.next(memory);
-    const block =
-      made === undefined ? undefined : { firstStep: made.firstStep, steps: made.steps, rows: made.rows };
-    const answer: PreparedBlock = { block, memory };
-    const { features, labels, targets, factors } = memory;
-    const buffers = [features, labels, targets, ...factors.values()].map(({ buffer }) => buffer);
-    port.postMessage(answer, buffers);
-  });
-}
+  return {
+    ready: () => ({ value: null }),
+    prepare: ({ epoch, begins, memory }) => {
+      if (begins || blocks === undefined) blocks = new EpochBlocks(setting, rows, epoch);
+      const made = blocks.next(memory);
+      const block =
+        made === undefined ? undefined : { firstStep: made.firstStep, steps: made.steps, rows: made.rows };
+      return { value: { block, memory }, transfer: buffersOf(memory) };
+    },
+  };
+});

@@ -50,6 +50,11 @@ export function allocateBlock(setting: BlockSetting): BlockMemory {
   };
 }
 
+/** What has to be moved to hand a block's memory to another thread. */
+export function buffersOf({ features, labels, targets, factors }: BlockMemory): ArrayBuffer[] {
+  return [features, labels, targets, ...factors.values()].map(({ buffer }) => buffer);
+}
+
 function stepsAtMost({ head, training, featureCount, classCount }: BlockSetting): number {
   const layers = factorShapes(head, featureCount);
   const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);

@@ -33,29 +33,12 @@ export class TokenIndex {
   }
 }
 
-/**
- * Tokens are bits of hashes and so lie evenly: where one has to be is told by its size, give or take the square root of their
- * number. From there in steps that double, and then by halves; of a million that is in cache where the middle of all is not.
- */
 function firstNotBelow(tokens: Uint32Array, token: number): number {
-  const { length } = tokens;
-  let low = Math.floor((token / 2 ** 32) * length);
-  let high = low;
-  let step = 8;
-  // Ends with everything before `low` below the token, and nothing from `high` on.
-  while (low > 0 && (tokens[low - 1] as number) >= token) {
-    high = low;
-    low = Math.max(0, low - step);
-    step *= 2;
-  }
-  while (high < length && (tokens[high] as number) < token) {
-    low = high + 1;
-    high = Math.min(length, high + step);
-    step *= 2;
-  }
+  let low = 0;
+  let high = tokens.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((tokens[middle] as number) < token) low = middle + 1;
+    if (tokens[middle]! < token) low = middle + 1;
     else high = middle;
   }
   return low;
