@@ -1,31 +1,35 @@
 /** Ascending tokens, and the number that each leads to. */
-interface Run {
+interface SortedArray {
   readonly tokens: Uint32Array;
   readonly numbers: Uint32Array;
 }
 
 /**
- * From 32-bit tokens to numbers, at eight bytes an entry; a token may lead to several. Sorted runs, merged as a
- * log-structured tree merges them: each is more than twice as long as the next, so a look-up searches few.
+ * From 32-bit tokens to numbers, at eight bytes an entry; a token may lead to several. Sorted arrays, merged as a
+ * log-structured tree merges them: each is more than twice as long as the next, so a look-up searches few
+ * (docs/decisions/2026-11-28-reuse-index.md).
  */
 export class TokenIndex {
-  readonly #runs: Run[] = [];
+  readonly #arrays: SortedArray[] = [];
 
   add(tokens: Uint32Array, number: number): void {
     if (tokens.length === 0) return;
-    let run: Run = { tokens: tokens.slice().sort(), numbers: new Uint32Array(tokens.length).fill(number) };
-    for (let last = this.#runs.at(-1); last !== undefined; last = this.#runs.at(-1)) {
-      if (last.tokens.length > 2 * run.tokens.length) break;
-      this.#runs.pop();
-      run = merged(last, run);
+    let array: SortedArray = {
+      tokens: tokens.slice().sort(),
+      numbers: new Uint32Array(tokens.length).fill(number),
+    };
+    for (let last = this.#arrays.at(-1); last !== undefined; last = this.#arrays.at(-1)) {
+      if (last.tokens.length > 2 * array.tokens.length) break;
+      this.#arrays.pop();
+      array = merged(last, array);
     }
-    this.#runs.push(run);
+    this.#arrays.push(array);
   }
 
   /** In the order in which they were added. */
   find(token: number): number[] {
     const found: number[] = [];
-    for (const { tokens, numbers } of this.#runs) {
+    for (const { tokens, numbers } of this.#arrays) {
       for (let at = firstNotBelow(tokens, token); tokens[at] === token; at += 1)
         found.push(numbers[at] as number);
     }
@@ -44,8 +48,8 @@ function firstNotBelow(tokens: Uint32Array, token: number): number {
   return low;
 }
 
-/** Of equal tokens those of the older run come first. */
-function merged(older: Run, newer: Run): Run {
+/** Of equal tokens those of the older array come first. */
+function merged(older: SortedArray, newer: SortedArray): SortedArray {
   const { tokens: left, numbers: leftNumbers } = older;
   const { tokens: right, numbers: rightNumbers } = newer;
   const length = left.length + right.length;
