@@ -4,7 +4,13 @@ import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { errorCodes } from "@trommel/common";
-import { onlyJsonObject, trommel, trommelJson } from "../support/process/cli.js";
+import {
+  onlyJsonObject,
+  runInProcess,
+  trommel,
+  trommelJson,
+  type CliResult,
+} from "../support/process/cli.js";
 import { drawDataset, writeFiles } from "../support/images/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../support/files/file-hashes.js";
 import { freePort, startRedisServer, type TestRedis } from "../support/servers/redis-server.js";
@@ -12,7 +18,7 @@ import { startS3Server, type S3Server } from "../support/servers/s3-server.js";
 import { temporaryFolder } from "../support/files/temp-folder.js";
 import { storeWithTinyBackbone, tinyBackbone } from "../support/models/tiny-backbone.js";
 
-/** A command that must be refused, told from what a person got wrong. */
+/** A command that must be refused because of a person's mistake. */
 interface Refusal {
   readonly name: string;
   readonly args: readonly string[];
@@ -326,20 +332,28 @@ function refusals(): Refusal[] {
 
 const secrets = /secret|trommel-test-secret|:wrong@|:right@/;
 
-async function checkRefused({ args, env, code, says, planned, starts }: Refusal): Promise<void> {
+/**
+ * Runs a command in this process, or in one of its own where it starts workers, whose lines on stderr count too, and where it
+ * needs variables of the AWS SDK. Those prove the streams and the exit code of the process.
+ */
+function run({ args, env, planned, starts }: Refusal): Promise<CliResult> {
+  const options = { cwd: folder, env: { TROMMEL_STORE: store, ...env } };
+  const needsProcess = env !== undefined || planned === true || starts === true;
+  const command = [...args, "--json"];
+  return needsProcess ? trommel(command, { ...options, timeoutMs }) : runInProcess(command, options);
+}
+
+async function checkRefused(refusal: Refusal): Promise<void> {
+  const { args, code, says, planned, starts } = refusal;
   const before = await fileHashes(store);
-  const result = await trommel([...args, "--json"], {
-    cwd: folder,
-    timeoutMs,
-    env: { TROMMEL_STORE: store, ...env },
-  });
+  const result = await run(refusal);
   assert.ok(result.code === 1 || result.code === 2, `exit code ${result.code}: ${result.stderr}`);
   const { error } = onlyJsonObject(result.stdout) as { error: { code: string; message: string } };
   assert.equal(error.code, code, error.message);
-  const told = result.stderr.split("\n").filter((line) => line.startsWith("trommel: "));
-  assert.deepEqual(told, [`trommel: ${error.message}`]);
+  const reported = result.stderr.split("\n").filter((line) => line.startsWith("trommel: "));
+  assert.deepEqual(reported, [`trommel: ${error.message}`]);
   const works = planned === true || starts === true || args[0] === "backbone";
-  if (!works) assert.equal(result.stderr.trimEnd(), told[0], "and nothing else");
+  if (!works) assert.equal(result.stderr.trimEnd(), reported[0], "and nothing else");
   for (const pattern of says) assert.match(error.message, pattern);
   assert.match(error.message, /^failed to /);
   assert.doesNotMatch(result.stdout + result.stderr, secrets);
@@ -373,13 +387,27 @@ describe("a command that cannot succeed says so in one line and writes nothing",
       [["train", dataset, "--workers", "999"], "999"],
       [["worker", "--batch", "100000"], "--batch"],
     ] as const) {
-      const { code, stderr, stdout } = await trommel(args, { cwd: folder, timeoutMs });
-      assert.equal(code, 2);
-      assert.equal(stdout, "");
-      assert.ok(stderr.includes(value), stderr);
-      const asJson = await trommel([...args, "--json"], { cwd: folder, timeoutMs });
-      const { error } = onlyJsonObject(asJson.stdout) as { error: { code: string } };
-      assert.deepEqual([asJson.code, error.code], [2, "invalid-argument"]);
+      await checkFlag((command) => runInProcess(command, { cwd: folder }), args, value);
     }
+    await checkFlag(
+      (command) => trommel(command, { cwd: folder, timeoutMs }),
+      ["train", "--no-flag"],
+      "--no-flag",
+    );
   });
 });
+
+/** A flag that is refused, for people and with --json. */
+async function checkFlag(
+  runCommand: (args: readonly string[]) => Promise<CliResult>,
+  args: readonly string[],
+  value: string,
+): Promise<void> {
+  const { code, stderr, stdout } = await runCommand(args);
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.ok(stderr.includes(value), stderr);
+  const asJson = await runCommand([...args, "--json"]);
+  const { error } = onlyJsonObject(asJson.stdout) as { error: { code: string } };
+  assert.deepEqual([asJson.code, error.code], [2, "invalid-argument"]);
+}
