@@ -6,6 +6,7 @@ import { addRunCommands } from "./cli/groups/run-commands.js";
 import { addServers } from "./cli/groups/server-commands.js";
 import { addStoreCommands } from "./cli/groups/store-commands.js";
 import { addScore, addTrain } from "./cli/groups/work-commands.js";
+import { version } from "./version.js";
 import { Terminal, type CommandIo } from "./cli/terminal.js";
 
 /**
@@ -30,7 +31,7 @@ export function programFor(terminal: Terminal): Command {
     .description(
       "Trains image classifiers on frozen backbones and scores image collections, over a job queue.",
     )
-    .version("0.1.0")
+    .version(version)
     .showHelpAfterError("(--help shows what is legal)")
     .configureOutput({
       writeOut: (text) => void stdout.write(text),

@@ -3,6 +3,7 @@ import { dirname, join, sep } from "node:path";
 import { TrommelError } from "@trommel/common";
 import type * as TensorflowCore from "@tensorflow/tfjs-core";
 import type * as TensorflowLayers from "@tensorflow/tfjs-layers";
+import { requirePackages, tensorflowPackages } from "./optional-packages.js";
 
 export type TfLayersModel = TensorflowLayers.LayersModel;
 export type TfSymbolicTensor = TensorflowLayers.SymbolicTensor;
@@ -47,6 +48,7 @@ export async function loadTensorflow(options: LoadTensorflowOptions = {}): Promi
 }
 
 async function startWasm(): Promise<Tensorflow> {
+  requirePackages("use TensorFlow.js", tensorflowPackages);
   const tf = await import("@tensorflow/tfjs-core");
   const layers = await import("@tensorflow/tfjs-layers");
   const wasm = await import("@tensorflow/tfjs-backend-wasm");

@@ -8,7 +8,6 @@ import {
   type Device,
   type EngineName,
   type ObjectStore,
-  type WorkerCommands,
 } from "@trommel/common";
 import { checkRedis } from "@trommel/common/jobs/redis-connection";
 import { printableArguments } from "@trommel/common/printable";
@@ -175,10 +174,4 @@ function createLogger(level: string, stderr: Output): Logger {
 /** Notices name files. */
 function logPrintable(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
   method.apply(this, printableArguments(args) as Parameters<LogFn>);
-}
-
-/** The worker package, loaded only by the commands that need its ML runtime. */
-export async function loadWorkerCommands(): Promise<WorkerCommands> {
-  const specifier = "@trommel/gpu-worker";
-  return (await import(specifier)) as WorkerCommands;
 }

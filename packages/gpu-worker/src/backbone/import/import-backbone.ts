@@ -9,6 +9,7 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
+import { kerasPackages, requirePackages, tensorflowPackages } from "../../graph/optional-packages.js";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
 import type { BackboneSource } from "../download/backbone-source.js";
 import { readLayersModel } from "../layers/layers-model.js";
@@ -62,12 +63,18 @@ export async function importBackbone(options: ImportBackboneOptions): Promise<Ba
   const log = options.log ?? (() => undefined);
   const { source, architecture, name } = options;
   parseAs(backboneName, name, `the backbone's name "${name}"`);
-  // An architecture that does not exist is refused before a large file is fetched for it.
-  if (architecture !== undefined) resolveZoo({ ...options, architecture });
+  // An architecture that does not exist, or that cannot be checked here, is refused before a large file is fetched for it.
+  if (architecture !== undefined) {
+    resolveZoo({ ...options, architecture });
+    requirePackages("import Keras weights", tensorflowPackages);
+  }
   const named = await source.read(undefined, maxNamedFileBytes);
   log(`read ${source.url} (${named.byteLength} bytes)`);
   const kind = sourceKind(named);
   checkArchitecture(kind, architecture, source.url);
+  if (kind !== "onnx") {
+    requirePackages("import a Keras model", kind === "h5" ? kerasPackages : tensorflowPackages);
+  }
   const { prepared, normalization, channelOrder } = await importers[kind](named, options, log);
   const origin = { kind, url: source.url, sha256: sha256Hex(named) };
   const spec = await storeBackbone(options.store, prepared, {

@@ -6,6 +6,7 @@ import {
   type BackboneSpec,
   type ObjectStore,
 } from "@trommel/common";
+import { requirePackages, tensorflowPackages } from "../../graph/optional-packages.js";
 import { prepareZoo, resolveZoo, type ZooChoices } from "./prepare-zoo.js";
 import { storeBackbone } from "./store-backbone.js";
 import { randomWeights } from "../zoo/random-weights.js";
@@ -27,6 +28,7 @@ export async function randomBackbone(options: RandomBackboneOptions): Promise<Ba
   const { name, seed } = options;
   parseAs(backboneName, name, `the backbone's name "${name}"`);
   const zoo = resolveZoo(options);
+  requirePackages("make a random backbone", tensorflowPackages);
   const { architecture, normalization, channelOrder } = zoo;
   const weights = randomWeights(zoo.network, seed);
   log(`drew ${zoo.network.parameterCount} random weights with the seed ${seed}: they know nothing`);

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import type { BundleManifest, Ledger, Metrics, Projection, RunConfig } from "@trommel/common";
 import sharp from "sharp";
 import type { EngineBackbone } from "../../backbone/engines/engine.js";
+import { installedVersion } from "../../graph/optional-packages.js";
 import type { MetricsMarker } from "../inputs/trained-head.js";
 
 /** `bundle.json`, from what made the bundle. */
@@ -55,15 +56,16 @@ export function describeBundle(options: {
   };
 }
 
-/** Of everything whose version can change a result. */
+/** The versions of everything that can change a result. */
 function versions(): Record<string, string> {
   const require = createRequire(import.meta.url);
   const read = (name: string): string => (require(`${name}/package.json`) as { version: string }).version;
+  const tensorflow = installedVersion("@tensorflow/tfjs-core");
   return {
     trommel: read("@trommel/gpu-worker"),
     node: process.versions.node,
     "onnxruntime-node": read("onnxruntime-node"),
-    "@tensorflow/tfjs-core": read("@tensorflow/tfjs-core"),
+    ...(tensorflow === undefined ? {} : { "@tensorflow/tfjs-core": tensorflow }),
     sharp: sharp.versions.sharp ?? "unknown",
     libvips: sharp.versions.vips,
   };

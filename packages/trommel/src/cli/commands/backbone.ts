@@ -11,7 +11,8 @@ import {
   type WorkerCommands,
 } from "@trommel/common";
 import { cacheFolder, readCatalogue } from "../weight-catalogue.js";
-import { loadWorkerCommands, Session, type GlobalFlags } from "../session.js";
+import { loadWorkerCommands } from "../../worker-package.js";
+import { Session, type GlobalFlags } from "../session.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
 /** What may be said of a new backbone; what is left out is the model's, the architecture's or the catalogue's. */

@@ -9,7 +9,8 @@ import {
 import { printable } from "@trommel/common/printable";
 import { resolveScoring, resolveBundle } from "@trommel/coordinator/resolve/resolve-run";
 import { runSubject, type FollowFlags } from "../run-subject.js";
-import { loadWorkerCommands, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
+import { loadWorkerCommands } from "../../worker-package.js";
+import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
 type ScoreFlags = GlobalFlags &

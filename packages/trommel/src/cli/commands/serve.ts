@@ -12,13 +12,8 @@ import { checkRedis, describeRedis } from "@trommel/common/jobs/redis-connection
 import { startLocalCluster } from "../../cluster/local-cluster.js";
 import { startCoordinator } from "@trommel/coordinator/coordinator";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";
-import {
-  loadWorkerCommands,
-  localWorkers,
-  Session,
-  type ClusterFlags,
-  type GlobalFlags,
-} from "../session.js";
+import { loadWorkerCommands } from "../../worker-package.js";
+import { localWorkers, Session, type ClusterFlags, type GlobalFlags } from "../session.js";
 import type { Terminal } from "../terminal.js";
 
 /** `trommel coordinator` */

@@ -1,0 +1,6 @@
+import { readFileSync } from "node:fs";
+
+const packageFile = new URL("../package.json", import.meta.url);
+
+/** The version of all four packages. */
+export const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { readonly version: string };
