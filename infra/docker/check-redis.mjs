@@ -1,7 +1,7 @@
 /**
- * The images' health check: exit code 0 where the Redis of TROMMEL_REDIS_URL answers a PING within five seconds, without
- * which neither coordinator nor worker can do anything; 1 with one line otherwise. That the process itself is alive is
- * the engine's to watch. The address is never printed, for it may hold a password.
+ * The images' health check: exit code 0 if the Redis of TROMMEL_REDIS_URL answers a PING within five seconds, 1 with one
+ * line otherwise. Without Redis neither the coordinator nor a worker can do anything. The container engine watches the
+ * process itself. The address may contain a password, so it is never printed.
  */
 import { Redis } from "ioredis";
 
@@ -9,7 +9,7 @@ const timeoutMs = 5_000;
 const url = process.env.TROMMEL_REDIS_URL;
 
 if (url === undefined || url === "") {
-  console.error("failed to check Redis: TROMMEL_REDIS_URL is not set. Set it to redis://… or rediss://….");
+  console.error("cannot check Redis: TROMMEL_REDIS_URL is not set. Set it to redis://… or rediss://…");
   process.exit(1);
 }
 
@@ -25,7 +25,7 @@ try {
   await redis.connect();
   await redis.ping();
 } catch (thrown) {
-  console.error(`failed to check Redis: ${(lastError ?? thrown).message}.`);
+  console.error(`cannot check Redis: ${(lastError ?? thrown).message}`);
   process.exitCode = 1;
 } finally {
   redis.disconnect();

@@ -1,7 +1,7 @@
 /**
- * What `npm run demo`, `npm test` and `npm run bench` do first: on a machine with Node.js and nothing else it leaves
- * redis-server, the npm packages of the lockfile and a build; where these stand already it only asks the compiler.
- * It runs before anything is installed, so it imports nothing but Node.js. All it says goes to stderr.
+ * What `npm run demo`, `npm test` and `npm run bench` do first: on a machine with Node.js and nothing else it installs
+ * redis-server and the npm packages of the lockfile, and builds; if all of that exists it only runs the compiler.
+ * It runs before anything is installed, so it imports nothing but Node.js. All its output goes to stderr.
  *
  * TROMMEL_REDIS_SERVER names a redis-server binary that is not on the PATH.
  */
@@ -15,8 +15,8 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..")
 const leastNode = [20, 12];
 
 /**
- * Package managers in the order in which they are tried, each with the commands to run; for the last step any one of
- * its alternatives will do. `brew` refuses to run as root and needs no rights, the others need root.
+ * Package managers in the order in which they are tried, each with the commands to run; the first of its installs that
+ * succeeds is enough. `brew` refuses to run as root and needs no rights, the others need root.
  */
 const packageManagers = [
   {
@@ -37,7 +37,7 @@ const packageManagers = [
   { name: "brew", installs: [["install", "--quiet", "redis"]], rootless: true },
 ];
 
-/** The packages start their service unless these say that the machine is not up; Trommel starts its own servers. */
+/** These keep the packages from starting their service: Trommel starts servers of its own. */
 const serviceStaysOff = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1", SYSTEMD_OFFLINE: "1" };
 
 class SetupError extends Error {}
@@ -50,7 +50,7 @@ function checkNode() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1])) return;
   throw new SetupError(
-    `failed to set up: Node.js is ${process.versions.node}, and at least ${leastNode.join(".")} is needed. Install a newer Node.js.`,
+    `cannot set up: Node.js is ${process.versions.node}, and at least ${leastNode.join(".")} is needed. Install a newer Node.js`,
   );
 }
 
@@ -74,7 +74,7 @@ function checkRedis() {
   if (named !== undefined && named !== "") {
     if (isExecutable(named)) return;
     throw new SetupError(
-      `failed to find redis-server: TROMMEL_REDIS_SERVER is "${named}", which is not an executable file. Correct it or unset it.`,
+      `cannot find redis-server: TROMMEL_REDIS_SERVER is "${named}", which is not an executable file. Correct it or unset it`,
     );
   }
   if (onPath("redis-server") === undefined) installRedis();
@@ -83,14 +83,14 @@ function checkRedis() {
 function byHand(manager) {
   const command =
     manager === undefined ? "" : ` (${sudoWord(manager)}${[manager.name, ...manager.installs[0]].join(" ")})`;
-  return `Install Redis 6.2 or later${command}, or set TROMMEL_REDIS_SERVER to the path of its redis-server, and run this again.`;
+  return `Install Redis 6.2 or later${command}, or set TROMMEL_REDIS_SERVER to the path of its redis-server, and run this again`;
 }
 
 function sudoWord(manager) {
   return manager.rootless ? "" : "sudo ";
 }
 
-/** What to put before a command so that it runs with the rights it needs; undefined where we have none. */
+/** What to put before a command so that it runs with the rights it needs; undefined if this user has none. */
 function rightsFor(manager) {
   const isRoot = process.getuid?.() === 0;
   if (manager.rootless) return isRoot ? undefined : [];
@@ -108,13 +108,11 @@ function installRedis() {
   if (manager === undefined || rights === undefined) {
     const why =
       manager === undefined ? "no known package manager is here either" : `${manager.name} needs root`;
-    throw new SetupError(
-      `failed to find redis-server: it is not on the PATH, and ${why}. ${byHand(manager)}`,
-    );
+    throw new SetupError(`cannot find redis-server: it is not on the PATH, and ${why}. ${byHand(manager)}`);
   }
   say(`installing redis-server with ${manager.name}`);
   const run = (step) => runQuietly([...rights, manager.name, ...step]);
-  // A list that cannot be refreshed may still hold the package, so only the installation decides.
+  // A list that cannot be refreshed may still contain the package, so only the installation decides.
   if (manager.refresh !== undefined) run(manager.refresh);
   const failures = [];
   for (const step of manager.installs) {
@@ -122,10 +120,10 @@ function installRedis() {
     if (failure === undefined && onPath("redis-server") !== undefined) return;
     failures.push(failure ?? `${manager.name} put no redis-server on the PATH`);
   }
-  throw new SetupError(`failed to install redis-server: ${failures.join("; ")}. ${byHand(manager)}`);
+  throw new SetupError(`cannot install redis-server: ${failures.join("; ")}. ${byHand(manager)}`);
 }
 
-/** Runs a command without showing it; its last line of output where it fails, undefined where it succeeds. */
+/** Runs a command without showing it. @returns its last line of output if it fails, undefined if it succeeds */
 function runQuietly([program, ...args]) {
   const ended = spawnSync(program, args, {
     env: { ...process.env, ...serviceStaysOff },
@@ -137,7 +135,7 @@ function runQuietly([program, ...args]) {
   return `${program} ${args.join(" ")} ended with ${ended.error?.message ?? ended.status ?? ended.signal} (${lastLine})`;
 }
 
-/** Installed packages fit this lockfile and this build of Node.js, and no other. */
+/** Installed packages fit this lockfile and this build of Node.js only. */
 function packagesFingerprint() {
   const lockfile = createHash("sha256")
     .update(readFileSync(path.join(root, "package-lock.json")))
@@ -168,10 +166,12 @@ function build() {
 }
 
 function runOrThrow([program, ...args], what) {
-  const ended = spawnSync(program, args, { cwd: root, stdio: ["ignore", 2, 2] });
+  // Before npm 11, onnxruntime-node's install script would download CUDA files.
+  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" };
+  const ended = spawnSync(program, args, { cwd: root, env, stdio: ["ignore", 2, 2] });
   if (ended.status === 0) return;
   const how = ended.error?.message ?? `it ended with ${ended.status ?? ended.signal}`;
-  throw new SetupError(`failed to ${what}: ${how}. The lines above say why.`);
+  throw new SetupError(`cannot ${what}: ${how}. The lines above say why`);
 }
 
 try {

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { DockerfileParser, type Instruction } from "dockerfile-ast";
 import { validate, ValidationSeverity } from "dockerfile-utils";
@@ -20,7 +20,8 @@ const words = (instruction: Instruction): string[] =>
 
 /**
  * What is wrong with a Dockerfile, one line each: its syntax, and this repository's rules — pinned bases, stages and
- * sources that exist, a last stage with an unprivileged user, a health check and an entry point in exec form.
+ * sources that exist, the manifest of every workspace before `npm ci`, and a last stage with an unprivileged user, a health
+ * check and an entry point in exec form whose script it copies.
  *
  * @param contextFolder the build context, in which what COPY names must exist
  */
@@ -46,7 +47,35 @@ export function dockerfileProblems(text: string, contextFolder: string): string[
     }
     if (keyword === "COPY") problems.push(...copyProblems(text, instruction, stages, contextFolder));
   }
-  return [...problems, ...lastStageProblems(lastStage)];
+  return [
+    ...problems,
+    ...missingManifests(instructions, contextFolder),
+    ...lastStageProblems(lastStage),
+    ...entryPointProblems(lastStage, contextFolder),
+  ];
+}
+
+/** Without the manifest of every workspace, `npm ci` refuses the lockfile. */
+function missingManifests(instructions: readonly Instruction[], contextFolder: string): string[] {
+  const packages = path.join(contextFolder, "packages");
+  if (!existsSync(packages)) return [];
+  const copied = new Set(instructions.filter((one) => one.getKeyword() === "COPY").flatMap(words));
+  return readdirSync(packages)
+    .map((name) => `packages/${name}/package.json`)
+    .filter((manifest) => !copied.has(manifest))
+    .map((manifest) => `${manifest} is not copied`);
+}
+
+function entryPointProblems(lastStage: readonly Instruction[], contextFolder: string): string[] {
+  const entry = lastStage.findLast((one) => one.getKeyword() === "ENTRYPOINT");
+  const script = /"(packages\/[^"]+)"/.exec(entry?.getArgumentsContent() ?? "")?.[1];
+  if (script === undefined) return [];
+  if (!existsSync(path.join(contextFolder, script))) return [`the entry point ${script} does not exist`];
+  const targets = lastStage
+    .filter((one) => one.getKeyword() === "COPY")
+    .map((one) => words(one).at(-1) ?? "");
+  const isCopied = targets.some((target) => script.startsWith(`${target.replace(/\/$/, "")}/`));
+  return isCopied ? [] : [`the last stage does not copy the entry point ${script}`];
 }
 
 function copyProblems(

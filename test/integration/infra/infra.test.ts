@@ -85,6 +85,21 @@ describe("the Dockerfile check", () => {
       /tsconfig.bare.json/,
     ],
     [
+      "a workspace whose manifest is not copied",
+      (text) => text.replace("COPY packages/trommel/package.json packages/trommel/\n", ""),
+      /packages\/trommel\/package.json is not copied/,
+    ],
+    [
+      "an entry point that does not exist",
+      (text) => text.replace("packages/trommel/bin/trommel.js", "packages/coordinator/bin/trommel.js"),
+      /the entry point packages\/coordinator\/bin\/trommel.js does not exist/,
+    ],
+    [
+      "an entry point that is not copied",
+      (text) => text.replace("COPY --from=build /app/packages packages\n", ""),
+      /the last stage does not copy the entry point packages\/trommel\/bin\/trommel.js/,
+    ],
+    [
       "a stage that is not there",
       (text) => text.replace("--from=build", "--from=built"),
       /no stage is called built/,

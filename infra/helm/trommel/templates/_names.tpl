@@ -18,7 +18,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
-{{/* Environment of coordinator and worker alike. */}}
+{{/* The environment of the coordinator and of the workers. */}}
 {{- define "trommel.environment" -}}
 envFrom:
   - configMapRef:
@@ -35,7 +35,7 @@ env:
         key: redis-url
 {{- end }}
 
-{{/* What both pods may do: nothing but write to /tmp. */}}
+{{/* Both pods may write to /tmp and nowhere else. */}}
 {{- define "trommel.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 1000
@@ -53,8 +53,8 @@ capabilities:
 {{- end }}
 
 {{/*
-Ready means that Redis answers. There is no liveness probe on it: to restart every pod because Redis is away would lose
-the shards that are being worked at and mend nothing. A process that cannot go on ends by itself.
+Ready means that Redis answers. There is no liveness probe for it: restarting every pod because Redis is down would lose
+the shards in hand and repair nothing. A process that cannot continue ends by itself.
 */}}
 {{- define "trommel.readiness" -}}
 exec:
