@@ -183,7 +183,7 @@ describe("the images' health check", () => {
   it("fails with one line where Redis is not there or not named", async () => {
     for (const [url, expected] of [
       ["", /TROMMEL_REDIS_URL is not set/],
-      ["redis://:hidden@127.0.0.1:1", /failed to check Redis/],
+      ["redis://:hidden@127.0.0.1:1", /cannot check Redis/],
     ] as const) {
       const { code, output } = await run(["infra/docker/check-redis.mjs"], { TROMMEL_REDIS_URL: url });
       assert.equal(code, 1);
