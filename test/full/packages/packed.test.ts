@@ -95,13 +95,13 @@ describe("the packed packages", { skip: unreachable, timeout: 20 * minutes }, as
   });
 
   it("give npx trommel --version, without a warning", async () => {
-    const { code, stdout, stderr } = await inApp("npx", "--no", "trommel", "--version");
+    const { code, stdout, stderr } = await inApp("npx", "trommel", "--version");
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
   it("say in one line what to install before a Keras model can be checked", async () => {
     const { code, stderr } = await inApp(
-      ...["npx", "--no", "trommel", "backbone", "random", "mobilenet-v1-025"],
+      ...["npx", "trommel", "backbone", "random", "--arch", "mobilenet-v1-0.25", "--name", "tiny"],
     );
     assert.notEqual(code, 0);
     assert.match(
@@ -159,7 +159,7 @@ describe("the packed packages", { skip: unreachable, timeout: 20 * minutes }, as
   it("say in one line what is missing if the worker was left out", async () => {
     await run("npm", ["install", "--omit=optional"], { cwd: app, env, maxBuffer: 2 ** 26 });
     await run("npm", ["uninstall", "@trommel/gpu-worker"], { cwd: app, env, maxBuffer: 2 ** 26 });
-    const { code, stderr } = await inApp("npx", "--no", "trommel", "backbone", "catalogue");
+    const { code, stderr } = await inApp("npx", "trommel", "backbone", "catalogue");
     assert.notEqual(code, 0);
     assert.match(
       stderr,
