@@ -215,7 +215,7 @@ describe("a run of which no file can be read", () => {
     const status = await trommelJson(["status", "all-bad-retry1", "--store", store]);
     const { phase, error } = status as { phase: string; error: { stage: string; message: string } };
     assert.deepEqual([phase, error.stage], ["failed", "solve"]);
-    assert.match(error.message, /no row of embeddings/);
+    assert.match(error.message, /has no embeddings/);
     await writeFiles(spoilt, good);
   });
 

@@ -54,7 +54,7 @@ async function readPictures(
   if (pictures.length > 0) return pictures;
   throw new TrommelError(
     "bad-dataset",
-    `failed to measure ranges: ${source.url} has no readable picture. Name a prefix of pictures with --pictures`,
+    `cannot measure ranges: ${source.url} has no readable picture. Name a prefix of pictures with --pictures`,
   );
 }
 

@@ -30,7 +30,7 @@ export interface Answer<Result> {
   readonly transfer?: readonly Transferable[];
 }
 
-/** What a method is given beside its argument. */
+/** What a method is given in addition to its argument. */
 export interface ServedCall<Note> {
   readonly note: (note: Note) => void;
   /** Aborts when the caller no longer wants the result. */

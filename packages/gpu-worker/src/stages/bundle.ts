@@ -110,7 +110,7 @@ function checkRowCount(marker: z.infer<typeof featureShardMarker>, { recipe }: R
   if (marker.rows === marker.ok * recipe.views.count) return;
   throw new TrommelError(
     "corrupt",
-    `failed to balance ${marker.key}: its marker says ${marker.rows} rows, and ${marker.ok} pictures of ${recipe.views.count} views each. Remove both and resume`,
+    `cannot balance ${marker.key}: its marker says ${marker.rows} rows, and ${marker.ok} pictures of ${recipe.views.count} views each. Remove both and resume`,
     { context: { key: marker.key } },
   );
 }

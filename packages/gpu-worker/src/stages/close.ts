@@ -75,22 +75,21 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       if (failed.length > 0) context.onNote(`${builder.soFar().failed} failed`);
     }
     const ledger = builder.ledger(span);
-    const mayWrite = (): Promise<void> => requireLast(store, scoringId, retries, signal);
-    await mayWrite();
-    await removeOther(output, retries);
-    const submission = merging === null ? null : await merging.write(signal);
+    const write = async <T>(put: () => Promise<T>): Promise<T> => {
+      await requireLast(store, scoringId, retries, signal);
+      return put();
+    };
+    await write(() => removeOther(output, retries));
+    const submission = merging === null ? null : await write(() => merging.write(signal));
     if (submission?.merged === false)
       // The command that follows says it, and so does _SUCCESS.json.
       context.log.info({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
-    await mayWrite();
-    await output.putStream(outputKeys.failedImages, lines.chunks(), { contentType: "application/jsonl" });
-    await mayWrite();
-    await putJson(output, outputKeys.ledger, ledger);
-    await mayWrite();
-    await putJson(output, outputKeys.counts, counts.counts(ledger.ok));
+    const stream = { contentType: "application/jsonl" };
+    await write(() => output.putStream(outputKeys.failedImages, lines.chunks(), stream));
+    await write(() => putJson(output, outputKeys.ledger, ledger));
+    await write(() => putJson(output, outputKeys.counts, counts.counts(ledger.ok)));
     const success = describeScoring(config, { parts: span.shards, retries }, ledger.ok, submission);
-    await mayWrite();
-    await putJson(output, outputKeys.success, success);
+    await write(() => putJson(output, outputKeys.success, success));
     return { images: 0, failed: 0 };
   } finally {
     await lines.close();
@@ -123,15 +122,15 @@ function checkPart(
   if (whole && canonicalJson(countLabels(rows, labels)) === canonicalJson(marker.labels)) return;
   throw new TrommelError(
     "corrupt",
-    `failed to count the labels of ${marker.key}: its rows and its marker differ. Remove both and resume`,
+    `cannot count the labels of ${marker.key}: its rows and its marker differ. Remove both and resume`,
     { context: { key: marker.key } },
   );
 }
 
 /**
- * A worker that was paused may wake after others closed the scoring and its failed files were tried again: what it has
- * added up is of before that, and must not be written over theirs.
- * @throws TrommelError `conflict` where another retry was asked for since; the signal's reason
+ * Before each write: a worker that was paused may wake after others closed the scoring and its failed files were tried
+ * again. What it has added up is then out of date, and must not replace theirs.
+ * @throws TrommelError `conflict` if another retry was asked for since; the signal's reason
  */
 async function requireLast(
   store: ObjectStore,
@@ -143,7 +142,7 @@ async function requireLast(
   if ((await store.head(scoringKeys(scoringId).retry(retries))) === undefined) return;
   throw new TrommelError(
     "conflict",
-    `failed to close ${scoringId}: its failed files are being tried again since it was added up. Resume it`,
+    `cannot close ${scoringId}: its failed files are being tried again since it was added up. Resume it`,
     { context: { id: scoringId } },
   );
 }

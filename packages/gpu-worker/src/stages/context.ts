@@ -67,17 +67,17 @@ export interface DeviceStageContext extends StageContext {
   readonly device: StageDevice;
   /** Base images per batch are chosen so that a batch has about this many views. */
   readonly viewsPerBatch: number;
-  /** Where a worker died of this shard, or seemed to: its files are then decoded one by one. */
+  /** Set if a worker died of this shard, or seemed to: its files are then decoded one by one. */
   readonly trial: ShardTrial | undefined;
-  /** Of this job among those that the worker has begun: where several shards are under way, the oldest goes first. */
+  /** The place of this job among those that the worker has begun: of several shards under way, the oldest goes first. */
   readonly order: number;
   /** What the pictures of all shards under way may take together. */
   readonly budgets: PictureBudgets;
   /** Gives a shard's pictures. @default {@link streamPictures}, which fetches and decodes its files */
   readonly streamPictures?: typeof streamPictures | undefined;
-  /** Where pictures are read from. */
+  /** The stores that images are read from. */
   readonly sources: SourceStores;
-  /** What stands in the store's feature shards. */
+  /** What the store's feature shards hold. */
   readonly featureIndexes: FeatureIndexes;
   /** Claims a feature shard for this job, for as long as it is under way. @returns false where another job is making it */
   readonly claimFeature: (key: string) => Promise<boolean>;
@@ -89,7 +89,7 @@ export type WorkerContext = Omit<
   "signal" | "onImages" | "onNote" | "onUnits" | "trial" | "order" | "claimFeature"
 >;
 
-/** What a stage throws that has nothing to do yet: another job is making what it was to make, and it looks again later. */
+/** Thrown if another job is already producing this artefact: the job is delayed and tried again. */
 export class MadeElsewhere extends Error {
   override readonly name = "MadeElsewhere";
 }
@@ -98,7 +98,7 @@ export class MadeElsewhere extends Error {
 export interface StageOutcome {
   readonly images: number;
   readonly failed: number;
-  /** Of a stage that needs the device, share of the time (0 to 1) in which it had no job's batch; for the log and benchmarks. */
+  /** If the stage needs the device, the share of the time (0 to 1) in which it had no job's batch; for the log and benchmarks. */
   readonly deviceIdle?: number;
   /** Images whose rows stood in the store already. */
   readonly reused?: number;

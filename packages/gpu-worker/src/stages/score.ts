@@ -76,7 +76,7 @@ export async function score(
   }
 }
 
-/** Each stands or falls with its own marker: with the first of them nothing else says yet that the shard is scored. */
+/** Each has its own marker: after the first of them nothing else says yet that the shard is scored. */
 async function commitOtherFormats(
   output: ObjectStore,
   shardIndex: number,
@@ -146,7 +146,7 @@ async function loadClassifier(
     if (found !== config.bundle.modelSha256) {
       throw new TrommelError(
         "corrupt",
-        `failed to load ${config.bundle.location}/model.onnx: its sha256 is ${found}, and ${config.bundle.modelSha256} was asked for. Score with the new model into another prefix`,
+        `cannot load ${config.bundle.location}/model.onnx: its sha256 is ${found}, and the scoring began with ${config.bundle.modelSha256}. Score with the new model into another prefix`,
       );
     }
     const parts = context.engine === "tfjs" ? await readParts(bundle, manifest, context.store) : null;
@@ -173,7 +173,7 @@ async function readParts(
     if (sha256Hex(bytes) === manifest.hashes[name]) return bytes;
     throw new TrommelError(
       "corrupt",
-      `failed to read ${bundle.url}/${name}: it does not have the sha256 in ${bundleFiles.manifest}. Train again or put the bundle back from a copy`,
+      `cannot read ${bundle.url}/${name}: it does not have the sha256 in ${bundleFiles.manifest}. Train again or put the bundle back from a copy`,
     );
   };
   const projection =

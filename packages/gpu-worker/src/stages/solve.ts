@@ -21,8 +21,8 @@ import { readRunConfig } from "./inputs/run.js";
 /**
  * Solve: grams → projection.
  *
- * In: every gram of the run. Out: `projection.safetensors`; nothing where the recipe has no SVD.
- * Where the grams' float32 products leave the rank or a component in doubt, the feature shards are summed again, in float64.
+ * In: every gram of the run. Out: `projection.safetensors`; nothing if the recipe has no SVD.
+ * If the grams' float32 products leave the rank or a component in doubt, the feature shards are summed again, in float64.
  * A retry finds the marker, or merges and solves again to the same bytes.
  */
 export async function solve(runId: string, context: StageContext): Promise<StageOutcome> {
@@ -42,7 +42,7 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   if (merged.rowCount === 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to compute the SVD of ${runId}: there is no row of embeddings, for none of its files could be read. ${adviceOnFailedFiles(runId)}`,
+      `cannot compute the SVD of ${runId}: it has no embeddings, because none of its files could be read. ${adviceOnFailedFiles(runId)}`,
       { context: { run: runId } },
     );
   }

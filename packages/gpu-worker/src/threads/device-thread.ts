@@ -88,7 +88,7 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
     if (model === undefined) {
       throw new TrommelError(
         "unavailable",
-        `failed to use the model ${key}: others have taken its place. Try again`,
+        `cannot use the model ${key}: other models have replaced it. Try again`,
       );
     }
     loaded.delete(key);

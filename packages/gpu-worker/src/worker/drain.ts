@@ -12,7 +12,7 @@ const lookMs = 100;
 
 /**
  * Ends the queues: what is under way may finish for `drainMs`, then it is handed back, which takes a few seconds at most.
- * Without Redis nobody can be told; then the locks lapse by themselves, and others take over.
+ * Without Redis jobs cannot be handed back; then their locks lapse, and other workers take over.
  * @returns the exit code: 1 where something could not be handed back though Redis was there all the time
  */
 export async function drain(options: {

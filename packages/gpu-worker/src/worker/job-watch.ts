@@ -68,13 +68,13 @@ export class JobWatch {
     }, heartbeatMs);
   }
 
-  /** The last beat shows how far it came; images that are committed are counted by whoever calls this. */
+  /** The last beat shows how far it came; images that are committed are counted by the caller. */
   async stop({ done }: { readonly done: boolean }): Promise<void> {
     clearInterval(this.#timer);
     await this.#beating;
     const claim = this.#claimed;
     this.#claimed = undefined;
-    // Where that fails, it lapses.
+    // If that fails, the claim lapses.
     if (claim !== undefined) await releaseFeature(this.#redis, claim).catch(() => undefined);
     if (done && this.#note === "" && this.#units === undefined) return;
     await this.#beat().catch(() => undefined);

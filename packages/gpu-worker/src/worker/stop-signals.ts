@@ -12,7 +12,7 @@ export class StopSignals {
       if (this.#drain.signal.aborted) this.handBack();
       else if (!quiet)
         process.stderr.write(`worker ${process.pid}: stopping; again hands its shards back at once\n`);
-      this.#drain.abort(new Error("the worker was told to stop"));
+      this.#drain.abort(new Error("the worker received a signal to stop"));
     };
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);

@@ -37,7 +37,7 @@ export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfie
 
 /**
  * Serves the queues until SIGTERM or SIGINT, at any time from the call on.
- * @returns the exit code, see {@link drain}; 0 where it was told to stop before it served
+ * @returns the exit code, see {@link drain}; 0 if it was stopped before it served
  */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
   collectSeldom();
@@ -52,7 +52,7 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
     return await drain({ ...serving, stop, drainMs: options.drainMs });
   } catch (thrown) {
     if (!stop.drain.aborted) throw thrown;
-    // Nothing is lost by what failed after it was told to go, but it is no part of going either.
+    // An error after the signal to stop loses nothing, but is no part of stopping either.
     if (thrown !== stop.drain.reason) log.warn({ reason: messageOf(thrown) }, "failed while it stopped");
     return 0;
   } finally {
@@ -128,15 +128,15 @@ async function startServing(
     // It may have taken jobs already.
     if (!stop.drain.aborted) {
       if (options.embedded || !isTimeout(thrown)) throw thrown;
-      // As one that serves does when Redis goes away; the queues connect by themselves.
-      log.warn("Redis went away; waiting for it, for as long as it takes");
+      // The queues connect by themselves, as they do whenever Redis is lost.
+      log.warn("the connection to Redis is lost; waiting for it, for as long as it takes");
     }
   }
   return { workers, redis, underWay };
 }
 
 /**
- * The command that called has found Redis, which may have gone away since. That of a local cluster is there or never will be.
+ * The command that called has found Redis, which may have been lost since. The one of a local cluster is there or never will be.
  * @throws the signal's reason where it aborts; TrommelError as checkRedis and awaitRedis say
  */
 async function findRedis(

@@ -55,7 +55,7 @@ export async function checkServing(options: CheckServingOptions): Promise<void> 
   if (largest <= bound) return;
   throw new TrommelError(
     "parity-failed",
-    `failed to compile the bundle of ${config.id}: its model differs from the trained head by ${largest} in a probability, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
+    `cannot compile the bundle of ${config.id}: its model differs from the trained head by ${largest} in a probability, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
     { context: { largest, bound, pictures: sample.entries.length } },
   );
 }

@@ -5,7 +5,7 @@ import { putJson } from "../inputs/put-json.js";
  * Copies a bundle to where the run exports it: a folder or bucket that need not be the store's.
  *
  * Data first, `bundle.json` last: with it the copy is whole. It comes before the store's own `bundle.json`, so a run is
- * complete only when its export is. A retry writes the same bytes again. `_trommel/run.json` beside it says whose it is.
+ * complete only when its export is. A retry writes the same bytes again. `_trommel/run.json` names the run that it belongs to.
  * @param files everything but the manifest, by file name
  * @throws TrommelError `conflict` where another run's bundle has taken the place meanwhile
  */

@@ -1,9 +1,8 @@
 import { standsOtherwise } from "@trommel/common/codec/marker";
 
 /**
- * Commits what another worker may have committed meanwhile. Where that one has other hardware its bytes may differ
- * in rounding; the first marker stands, and this work was in vain but harmless. Any other conflict is thrown: then there
- * may be no marker at all.
+ * Commits what another worker may have committed meanwhile. On other hardware its bytes may differ in rounding; the first
+ * marker is kept, and this work is dropped. Any other conflict is thrown: then there may be no marker at all.
  */
 export async function commitOnce(commit: () => Promise<unknown>): Promise<void> {
   try {

@@ -11,9 +11,9 @@ interface Remembered {
 const byStore = new WeakMap<ObjectStore, Map<string, Remembered>>();
 
 /**
- * A run's configuration as it was last read, where the store says that the same object still stands: every shard asks for
- * it. It is asked each time, for a run may be removed and made anew under its id.
- * @param read reads and checks it; what it gives is frozen
+ * A run's configuration as it was last read, if the store still has the same object: every shard needs it. The store is
+ * asked each time, because a run may be removed and another one written under its id.
+ * @param read reads and checks it; its result is frozen
  */
 export async function rememberedConfig(
   store: ObjectStore,
@@ -24,12 +24,12 @@ export async function rememberedConfig(
   const known = byStore.get(store)?.get(key);
   if (etag !== undefined && known?.etag === etag) return known.config;
   const config = frozen(await read());
-  // What was read is what the etag is of only where that stands before and after.
+  // The etag belongs to what was read only if it is the same before and after.
   if (etag !== undefined && (await etagOf(store, key)) === etag) remember(store, key, { etag, config });
   return config;
 }
 
-/** Undefined where it is not there, or the store states none. */
+/** Undefined if the object does not exist, or the store states no etags. */
 async function etagOf(store: ObjectStore, key: string): Promise<string | undefined> {
   return (await store.head(key))?.etag || undefined;
 }

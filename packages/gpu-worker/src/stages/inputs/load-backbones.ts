@@ -68,6 +68,6 @@ async function readInPrecision(
 function onlyOnnx(precision: BackboneUse["precision"]): TrommelError {
   return new TrommelError(
     "unsupported",
-    `failed to use precision: ${precision} with the tfjs engine: it computes in fp32 alone. Use --engine onnx`,
+    `cannot use precision: ${precision} with the tfjs engine: it computes in fp32 alone. Use --engine onnx`,
   );
 }

@@ -11,7 +11,7 @@ import { readShard } from "./listing.js";
 /** Shards whose small files are read at once when all of them are added up. */
 const shardsReadAtOnce = 16;
 
-/** Where a listing's shards are, and the artefacts whose markers say what became of each. */
+/** The shards of a listing, and the artefacts whose markers say what became of each. */
 export interface ShardOutcomes {
   readonly store: ObjectStore;
   readonly shardKey: (index: number) => string;

@@ -30,7 +30,7 @@ const metricsMarker = markerSchema.extend({
 });
 export type MetricsMarker = z.infer<typeof metricsMarker>;
 
-/** What the marker of a head has beside the usual, if it replaced another head, whose sha256 that is. */
+/** The extra field of the marker of a head that replaced another one. @param sha256 of the other one, if there was one */
 export function replacing(sha256: string | undefined): Readonly<Record<string, unknown>> {
   return sha256 === undefined ? {} : { replaces: sha256 };
 }

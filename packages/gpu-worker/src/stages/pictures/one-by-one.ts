@@ -106,7 +106,7 @@ export class OneByOne {
     return blamedFile(reason);
   }
 
-  /** A Redis that is away is waited for, as long as the shard is ours. */
+  /** Waits for a Redis that cannot be reached, as long as the shard is ours. */
   #tell(told: Promise<void>): Promise<void> {
     return unlessAborted(this.#signal, told);
   }

@@ -10,14 +10,14 @@ import type { DeviceStageContext } from "../context.js";
 import { OneByOne } from "./one-by-one.js";
 import { PictureBatches, type PictureBatch } from "./picture-batches.js";
 
-/** Of a shard, for each batch that the device computes at once: one runs, one waits. */
+/** Batches of a shard for each one that the device computes at once: one runs, one waits. */
 const batchesPerSession = 2;
 /** Decoded pictures that wait for the device, in batches. */
 const windowBatches = 4;
 
 /**
  * A shard's files through the device: fetched and decoded many at once, packed in shard order, and handed to `run` with
- * a bounded number of batches under way. Where a worker died of the shard they are decoded one by one, those first that
+ * a bounded number of batches under way. If a worker died of the shard they are decoded one by one, those first that
  * it may have died of.
  * @param run takes a batch to its end; called in shard order, settles in any
  * @returns a typed reason for each file that was in no batch, in shard order
@@ -40,7 +40,7 @@ interface BatchOptions {
   readonly run: (batch: PictureBatch) => Promise<void>;
   /** Positions of the entries that are left alone. @default none */
   readonly skip?: ReadonlySet<number>;
-  /** Told of every other file's bytes, twice where it is decoded alone first. @returns whether it need not be in a batch */
+  /** Gets every other file's bytes, twice if it is decoded alone first. @returns whether it need not be in a batch */
   readonly recognise?: (position: number, bytes: Uint8Array) => Promise<boolean>;
 }
 

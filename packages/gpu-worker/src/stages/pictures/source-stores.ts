@@ -6,7 +6,7 @@ const idleAtMost = 4;
 interface Source {
   readonly store: ObjectStore;
   readers: number;
-  /** Whether shards to come open it anew. */
+  /** Whether later shards open it again. */
   stale: boolean;
 }
 
@@ -24,8 +24,8 @@ export class SourceStores {
   }
 
   /**
-   * Lends the store of a location for as long as the work lasts. After work that failed it is opened anew: other
-   * credentials may lie there by then.
+   * Lends the store of a location for as long as the work lasts. After work that failed it is opened again: there
+   * may be other credentials by then.
    */
   async use<T>(location: string, work: (store: ObjectStore) => Promise<T>): Promise<T> {
     const source = this.#sources.get(location) ?? { store: this.#open(location), readers: 0, stale: false };

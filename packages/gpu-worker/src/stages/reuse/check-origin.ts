@@ -11,7 +11,7 @@ import type { ResolvedRun } from "../inputs/run.js";
 import { runBatches } from "../pictures/run-batches.js";
 
 /**
- * Holds a feature shard that stands against the pictures of a run that found it by its hash. The hash knows keys, sizes and
+ * Checks an existing feature shard against the images of a run that found it by its hash. The hash knows keys, sizes and
  * etags, and the etags of a folder are sizes and times: a folder elsewhere may have the same ones and other pictures. What
  * was listed in the same place is believed; of another folder's the files are read. A bucket's etags tell contents apart.
  * @param marker that of the standing shard; one of an earlier version does not say what its rows are of, and is believed
@@ -67,7 +67,7 @@ function fromElsewhere(
 function otherPicture({ dataset }: RunConfig, key: string): TrommelError {
   return new TrommelError(
     "conflict",
-    `failed to take the features that stand for a shard of ${dataset}: they are of another folder, where ${JSON.stringify(key)} has ` +
+    `cannot reuse the features of a shard of ${dataset}: they come from another folder, where ${JSON.stringify(key)} has ` +
       `the same size and time and is another picture. Give the dataset's files another time ('touch') and train under another name`,
     { context: { dataset, key } },
   );

@@ -6,7 +6,7 @@ import { TokenIndex } from "./token-index.js";
 
 const markersReadAtOnce = 16;
 /**
- * A look at what others have committed since takes at most this share of the time, and there is none soon: every worker
+ * A look at what others have committed since takes at most this share of the time, and is not repeated soon: every worker
  * reads what all others wrote, and it is of use only where two runs on the same pictures are under way at once.
  */
 const lookingShare = 1 / 20;
@@ -64,7 +64,7 @@ export class FeatureIndex {
     if (number !== undefined) this.#gone.add(number);
   }
 
-  /** Hashes of the shards that may have the rows of an image, by what stands for either of its identities. */
+  /** Hashes of the shards that may have the rows of an image, by the token of either of its identities. */
   shardsWith(token: number): string[] {
     const found = this.#index.find(token);
     // As of nearly every picture that is new.
@@ -98,7 +98,7 @@ export class FeatureIndex {
     return number !== undefined && !this.#gone.has(number);
   }
 
-  /** None of a marker of an earlier version; undefined of one that is damaged: whoever needs that shard mends it. */
+  /** None of a marker of an earlier version; undefined of one that is damaged: the stage that needs that shard makes it again. */
   async #identitiesOf(shardHash: string): Promise<ImageIdentities | undefined> {
     try {
       const key = `${this.#folder}${shardHash}${dataSuffix}`;

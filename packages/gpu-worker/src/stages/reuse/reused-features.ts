@@ -30,7 +30,7 @@ export class ReusedFeatures {
   readonly #config: RunConfig;
   readonly #shard: Shard;
   readonly #views: ShardViews;
-  /** Of the images whose rows stand somewhere: the hash of that shard. By position. */
+  /** By position: the hash of the shard that has the features of an image, if one has. */
   readonly #places = new Map<number, string>();
   /** By position: what each image is listed as, and what its rows are of, once that is known. */
   readonly #identities: ImageIdentities;
@@ -112,7 +112,7 @@ export class ReusedFeatures {
     return lost.sort((a, b) => a - b);
   }
 
-  /** Of every image but those that failed, in shard order. */
+  /** The identities of every image that did not fail, in shard order. */
   identitiesWithout(failed: readonly FailedImage[]): ImageIdentities {
     return this.#identities.without(new Set(failed.map(({ position }) => position)));
   }
@@ -155,7 +155,7 @@ export class ReusedFeatures {
     return opening;
   }
 
-  /** A shard that was removed or is damaged has nothing to give; it is for whoever needs it to say so. */
+  /** A shard that was removed or is damaged has nothing to reuse; the stage that needs that shard reports it. */
   async #unlessLost<T>(hash: string, read: () => Promise<T | undefined>): Promise<T | undefined> {
     let found: T | undefined;
     try {

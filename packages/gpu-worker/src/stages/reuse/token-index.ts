@@ -48,7 +48,7 @@ function firstNotBelow(tokens: Uint32Array, token: number): number {
   return low;
 }
 
-/** Of equal tokens those of the older array come first. */
+/** Equal tokens of the older array come first. */
 function merged(older: SortedArray, newer: SortedArray): SortedArray {
   const { tokens: left, numbers: leftNumbers } = older;
   const { tokens: right, numbers: rightNumbers } = newer;

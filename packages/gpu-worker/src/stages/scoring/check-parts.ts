@@ -64,7 +64,7 @@ export async function checkParts(
 function differingRows(keys: readonly string[], rows: readonly unknown[]): TrommelError {
   return new TrommelError(
     "missing-input",
-    `failed to read ${keys.join(", ")}: they are of one shard and have ${rows.map(String).join(" and ")} rows. They have been removed: resume the scoring, which makes them again`,
+    `cannot read ${keys.join(", ")}: they belong to one shard and have ${rows.map(String).join(" and ")} rows. They have been removed: resume the scoring, which makes them again`,
     { context: { keys } },
   );
 }

@@ -24,14 +24,14 @@ export class LabelCounts {
     this.#images = new Map(labels.map((label) => [label, 0]));
   }
 
-  /** @throws TrommelError `corrupt` where a label is none of the model's */
+  /** @throws TrommelError `corrupt` if the model has no such label */
   add(part: PartCounts): void {
     for (const { label, images } of part) {
       const before = this.#images.get(label);
       if (before === undefined) {
         throw new TrommelError(
           "corrupt",
-          `failed to count the labels: a part has ${JSON.stringify(label)}, which the model does not know. Score into another --output`,
+          `cannot count the labels: a part has ${JSON.stringify(label)}, which the model does not know. Score into another --output`,
         );
       }
       this.#images.set(label, before + images);
@@ -48,7 +48,7 @@ export class LabelCounts {
     if (sum !== images) {
       throw new TrommelError(
         "corrupt",
-        `failed to count the labels: ${images} pictures were scored, and the parts' markers count ${sum}. Score into another --output`,
+        `cannot count the labels: ${images} pictures were scored, and the parts' markers count ${sum}. Score into another --output`,
       );
     }
     return { formatVersion: 1, images, labels, groups: groupsOf(labels) };

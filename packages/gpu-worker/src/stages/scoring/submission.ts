@@ -13,7 +13,7 @@ import { okKeys } from "@trommel/common/artefacts/shards/ledger-builder";
 import { z } from "zod";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
 
-/** The marker of a kaggle part, which may have been written by another try than the scores beside it. */
+/** The marker of a kaggle part, which another try than that of the scores may have written. */
 const kaggleMarker = markerSchema.extend({ ok: z.int().nonnegative() });
 
 /** A store takes whole objects of known length, so the file is put together in memory: this much, and one part. */
@@ -21,7 +21,7 @@ const submissionBytesAtMost = 256 * 1024 * 1024;
 
 /**
  * Puts the parts of the format `kaggle` together as `submission.csv`: the header once, then the rows in listing order.
- * Where it cannot be one file, nothing is written and the outcome says why; the parts stand in any case.
+ * If it cannot be one file, nothing is written and the outcome says why; the parts stand in any case.
  */
 export class Submission {
   readonly #output: ObjectStore;
@@ -43,7 +43,7 @@ export class Submission {
   /**
    * Takes the next shard's part in: its ids and its size, and not yet its rows.
    * @param ok rows of the shard's scores
-   * @param failed rows that have no row in any part; one that a later shard recovers is none of them
+   * @param failed rows that have no row in any part; without those that a later shard recovers
    * @throws TrommelError `corrupt` where the kaggle part has not as many rows as the scores
    */
   async add(shard: Shard, ok: number, failed: readonly FailedImage[]): Promise<void> {
@@ -52,7 +52,7 @@ export class Submission {
     if (marker.ok !== ok) {
       throw new TrommelError(
         "corrupt",
-        `failed to take ${key} into ${outputKeys.submission}: it has ${marker.ok} rows, and the shard's scores have ${ok}. Remove both parts' markers and resume`,
+        `cannot take ${key} into ${outputKeys.submission}: it has ${marker.ok} rows, and the shard's scores have ${ok}. Remove both parts' markers and resume`,
         { context: { key } },
       );
     }
@@ -93,7 +93,7 @@ export class Submission {
       if (!this.#header.equals(bytes.subarray(0, this.#header.length))) {
         throw new TrommelError(
           "corrupt",
-          `failed to merge ${key} into ${outputKeys.submission}: its header is not that of the model's labels. Score into another --output`,
+          `cannot merge ${key} into ${outputKeys.submission}: its header is not that of the model's labels. Score into another --output`,
           { context: { key } },
         );
       }

@@ -3,8 +3,8 @@ import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
 import type { Checkpoints } from "../../head/training-state.js";
 
 /**
- * The checkpoints of a run's training, `head/checkpoints/<epoch>.safetensors` each with its marker. While training goes on
- * the last stays and the best; in the end {@link keepCheckpoint} leaves the best alone.
+ * The checkpoints of a run's training, `head/checkpoints/<epoch>.safetensors` each with its marker. During training
+ * the last one and the best one are kept; in the end {@link keepCheckpoint} leaves only the best.
  */
 export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoints {
   const keys = runKeys(runId);
@@ -26,7 +26,7 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
   };
 }
 
-/** Undefined for a damaged one, which is gone then: training goes on from the one before, to the same bytes. */
+/** Undefined for a damaged one, which is then removed: training continues from the one before, to the same bytes. */
 async function readUnlessDamaged(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
   try {
     return (await readInput(store, key)).bytes;

@@ -9,8 +9,9 @@ const roundsAtMost = 8;
 export interface Trained {
   /** `head/weights.safetensors` */
   readonly weights: Uint8Array;
-  /** `head/metrics.json`, and what its marker says beside the usual. */
+  /** `head/metrics.json` */
   readonly metrics: Uint8Array;
+  /** Extra fields of the marker of the metrics. */
   readonly counts: Pick<MetricsMarker, "labels" | "counts" | "trainRows">;
 }
 

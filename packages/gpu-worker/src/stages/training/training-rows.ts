@@ -67,7 +67,7 @@ export async function readLabelledRows(options: {
         if (label === undefined)
           throw new TrommelError(
             "corrupt",
-            `failed to join labels: row ${row} of shard ${index} has no labelled key`,
+            `cannot join labels: row ${row} of shard ${index} has no labelled key`,
           );
         const identity = view[row] === 0;
         const validates = validating.has(position);
@@ -103,13 +103,13 @@ function checkCounts(id: string, counts: LabelledRows["counts"], listed: Readonl
   if (empty.length > 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to train: no training image of class ${empty.join(", ")} could be read. ${adviceOnFailedFiles(id)}`,
+      `cannot train: no training image of class ${empty.join(", ")} could be read. ${adviceOnFailedFiles(id)}`,
     );
   }
   if (counts.every(({ validation }) => validation === 0)) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to train: no validation image could be read. ${adviceOnFailedFiles(id)}`,
+      `cannot train: no validation image could be read. ${adviceOnFailedFiles(id)}`,
     );
   }
 }
