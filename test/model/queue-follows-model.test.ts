@@ -67,7 +67,7 @@ class Both {
   }
 
   async addGram(index: number, shards: readonly number[]): Promise<void> {
-    await this.producer.addGram("r", 1, index, shards);
+    await this.producer.addGroup("extract", "r", 1, index, shards);
     const state = add(this.#state, gram(index), jobId(of("solve")), true);
     await this.#now(shards.reduce((now, shard) => add(now, extract(shard), jobId(gram(index))), state));
   }
@@ -222,7 +222,7 @@ describe("the real queues follow the model", () => {
     await both.complete(await both.take(extract(0)));
     await both.complete(await both.take(gram(0)));
     await both.complete(await both.take(of("solve")));
-    await assert.rejects(both.producer.addGram("r", 1, 0, [0]), /parent/i);
+    await assert.rejects(both.producer.addGroup("extract", "r", 1, 0, [0]), /parent/i);
   });
 
   play("a parent at work that is given a child again tries once more when it ends", "run", async (both) => {

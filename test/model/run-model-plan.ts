@@ -1,5 +1,5 @@
 import { canonicalJson, jobId, TrommelError, type JobPayload } from "@trommel/common";
-import { barrierOf } from "#common/jobs/run-rules";
+import { barrierOf } from "#common/jobs/pipeline";
 import { shardsPerBulk } from "#coordinator/run-control/job-producer";
 import { add, going, refuseIfOver } from "./run-model-queue.js";
 import type { Holder, ModelShard, Plan, RunModel } from "./run-model-state.js";
@@ -106,9 +106,10 @@ function queueUnits(state: RunModel, { stage, id, attempt }: JobPayload, plan: P
   const below = (now: RunModel, unit: "measure" | "extract" | "score", parent: string): RunModel =>
     plan.unqueued.reduce((then, shard) => add(then, { stage: unit, id, attempt, shard }, parent), now);
   if (stage === "plan-measure")
-    return below(state, "measure", jobId({ stage: barrierOf.measure, id, attempt }));
-  if (stage === "plan-scoring") return below(state, "score", jobId({ stage: barrierOf.score, id, attempt }));
+    return below(state, "measure", jobId({ stage: barrierOf("measure"), id, attempt }));
+  if (stage === "plan-scoring")
+    return below(state, "score", jobId({ stage: barrierOf("score"), id, attempt }));
   const gram = { stage: "gram", id, attempt, gram: plan.grams } as const;
-  const withGram = add(state, gram, jobId({ stage: barrierOf.gram, id, attempt }), true);
+  const withGram = add(state, gram, jobId({ stage: barrierOf("gram"), id, attempt }), true);
   return below(withGram, "extract", jobId(gram));
 }

@@ -42,8 +42,10 @@ function begin(state: RunModel, holder: Holder): RunModel {
   refuseIfOver(state, payload, true);
   const { stage } = payload;
   if (stage === "gram") {
-    const planned = state.jobs.has(jobId({ stage: "plan-run", id: payload.id, attempt: payload.attempt }));
-    const may = state.rules.gramMay({ planned, listed: state.store.has("listing") });
+    const makerQueued = state.jobs.has(
+      jobId({ stage: "plan-run", id: payload.id, attempt: payload.attempt }),
+    );
+    const may = state.rules.mayStart({ makerQueued, written: state.store.has("listing") });
     if (may !== "start") {
       const job = jobOf(state, holder);
       const after = without(state, holder);

@@ -1,12 +1,6 @@
 import { jobOptions, shardsPerGram, type JobPayload } from "@trommel/common";
-import {
-  afterFailure,
-  flowOf,
-  gramMay,
-  isAttemptOver,
-  phaseOf,
-  type SubjectKind,
-} from "#common/jobs/run-rules";
+import type { SubjectKind } from "#common/jobs/pipeline";
+import { afterFailure, flowOf, mayStart, isAttemptOver, phaseOf } from "#common/jobs/run-rules";
 import { treatmentAfter } from "#common/jobs/worker-deaths";
 
 /**
@@ -52,7 +46,7 @@ export interface Holder {
 export const modelRules = {
   afterFailure,
   flowOf,
-  gramMay,
+  mayStart,
   isAttemptOver,
   phaseOf,
   shardsPerGram,

@@ -11,8 +11,11 @@ const seed = 20261122;
 const broken: readonly (readonly [string, Partial<ModelRules>])[] = [
   ["a failed child leaves its parent waiting", { failureReleasesParent: false }],
   ["a failed job stays and is adopted by a plan that runs again", { removeOnFail: false }],
-  ["a gram waits for the split, plan or no plan", { gramMay: ({ listed }) => (listed ? "start" : "wait") }],
-  ["a gram does not wait for the split", { gramMay: () => "start" }],
+  [
+    "a gram waits for the split, plan or no plan",
+    { mayStart: ({ written }) => (written ? "start" : "wait") },
+  ],
+  ["a gram does not wait for the split", { mayStart: () => "start" }],
   [
     "who lost a job tells of its failure",
     { afterFailure: (failure) => afterFailure({ ...failure, holdsLock: true }) },

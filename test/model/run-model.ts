@@ -1,5 +1,6 @@
 import { jobId, TrommelError, type JobPayload } from "@trommel/common";
-import type { FlowStage, RunPhase, SubjectKind } from "#common/jobs/run-rules";
+import type { SubjectKind } from "#common/jobs/pipeline";
+import type { FlowStage, RunPhase } from "#common/jobs/run-rules";
 import { tooManyDeaths } from "#common/jobs/worker-deaths";
 import { add, failed, jobOf, waitAgain, without } from "./run-model-queue.js";
 import { advance } from "./run-model-stages.js";

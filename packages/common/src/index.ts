@@ -66,18 +66,10 @@ export {
 export { featureDimension, runConfig, scoringConfig } from "./artefacts/runs/run.js";
 export type { RunConfig, ScoringConfig } from "./artefacts/runs/run.js";
 
-export {
-  jobId,
-  jobOptions,
-  jobPayload,
-  queueOf,
-  queuePrefix,
-  shardsPerGram,
-  stageTable,
-  workerQueues,
-  workerTimings,
-} from "./jobs/queues.js";
-export type { JobPayload, QueueName, Stage, WorkerQueue } from "./jobs/queues.js";
+export { jobId, jobOptions, jobPayload, queuePrefix, workerTimings } from "./jobs/queues.js";
+export type { JobPayload } from "./jobs/queues.js";
+export { queueOf, shardsPerGram, stageTable, workerQueues } from "./jobs/pipeline.js";
+export type { QueueName, Stage, WorkerQueue } from "./jobs/pipeline.js";
 export { LiveRun, stopReasonToThrow } from "./jobs/live-run.js";
 export type { StopReason, StageProgress } from "./jobs/live-run.js";
 

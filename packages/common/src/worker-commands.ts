@@ -3,7 +3,7 @@ import type { BackboneSpec } from "./artefacts/backbones/backbone-spec.js";
 import { normalization } from "./artefacts/backbones/backbone-spec.js";
 import { weightCatalogue, type CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
 import type { ScoreRow } from "./artefacts/results/bundle.js";
-import { workerQueues } from "./jobs/queues.js";
+import { workerQueues } from "./jobs/pipeline.js";
 
 /**
  * What the command line asks of the worker package, which holds the ML runtime. The CLI loads that package only for

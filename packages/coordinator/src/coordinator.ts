@@ -17,11 +17,15 @@ import {
   workerTimings,
   type JobPayload,
   type ObjectStore,
+  type RunConfig,
+  type ScoringConfig,
 } from "@trommel/common";
 import { connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
 import { holdsLock } from "@trommel/common/jobs/job-lock";
+import { loadStages, type StageFunction } from "@trommel/common/jobs/load-stage";
+import { stages, stageTable, type SubjectKind } from "@trommel/common/jobs/pipeline";
 import { afterFailure } from "@trommel/common/jobs/run-rules";
 import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
 import { readBounds } from "@trommel/common/store/read-bounds";
@@ -29,9 +33,6 @@ import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import { defaultOutstandingShards } from "./outstanding-shards.js";
 import type { PlanContext } from "./plan/plan-context.js";
-import { planMeasure } from "./plan/plan-measure.js";
-import { planRun } from "./plan/plan-run.js";
-import { planScoring } from "./plan/plan-scoring.js";
 import { JobProducer } from "./run-control/job-producer.js";
 
 /** Runs that one coordinator plans at the same time: listing, and queueing as room comes, is waiting and not work. */
@@ -56,6 +57,8 @@ export async function startCoordinator(options: {
   readonly openSource?: typeof openStore;
 }): Promise<Coordinator> {
   const { store, log } = options;
+  const planned = stages.filter((stage) => stageTable[stage].runsOn === "coordinator");
+  const plannerOf = await loadStages(planned, new URL("./plan/", import.meta.url));
   const releases = new ReleaseStack();
   const connection = connectRedis(options.redisUrl);
   releases.add("redis", () => connection.disconnect());
@@ -77,7 +80,7 @@ export async function startCoordinator(options: {
         if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
           throw tooManyDeaths(payload.stage, job.stalledCounter);
         }
-        await plan(payload, {
+        await plan(payload, plannerOf(payload.stage), {
           attempt: payload.attempt,
           store,
           producer,
@@ -130,20 +133,12 @@ export async function startCoordinator(options: {
   };
 }
 
-async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
-  const { id, attempt } = payload;
+async function plan(payload: JobPayload, planner: StageFunction, context: PlanContext): Promise<void> {
+  const { id, attempt, stage } = payload;
   const { store, liveRun } = context;
   if (await liveRun.isOver(attempt))
     throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
-  if (payload.stage === "plan-run" || payload.stage === "plan-measure") {
-    const key = runKeys(id).config;
-    const config = parseSealedAs(runConfig, await store.get(key, readBounds.document), key);
-    await (payload.stage === "plan-run" ? planRun : planMeasure)(config, context);
-  } else {
-    const key = scoringKeys(id).config;
-    const config = parseSealedAs(scoringConfig, await store.get(key, readBounds.document), key);
-    await planScoring(config, context);
-  }
+  await planner(await readConfig(stageTable[stage].subject, id, store), context);
   try {
     await liveRun.setTotal(attempt, payload.stage, 1);
     await liveRun.countDone(attempt, payload.stage, 0);
@@ -151,6 +146,16 @@ async function plan(payload: JobPayload, context: PlanContext): Promise<void> {
     // What followers see is worth no failed plan: everything is queued.
     if (!isRedisFull(thrown)) throw thrown;
   }
+}
+
+async function readConfig(
+  kind: SubjectKind,
+  id: string,
+  store: ObjectStore,
+): Promise<RunConfig | ScoringConfig> {
+  const key = kind === "run" ? runKeys(id).config : scoringKeys(id).config;
+  const body = await store.get(key, readBounds.document);
+  return kind === "run" ? parseSealedAs(runConfig, body, key) : parseSealedAs(scoringConfig, body, key);
 }
 
 /** Notes the run's error where no further try will come, and words it for BullMQ. */
@@ -179,7 +184,7 @@ async function planFailure(failed: {
     "failed to plan",
   );
   if (tell && (await liveRun.fail(payload.attempt, payload.stage, error))) {
-    const kind = payload.stage === "plan-scoring" ? "scoring" : "run";
+    const kind = stageTable[payload.stage].subject;
     const noted = noteStopReason(store, { kind, id: payload.id }, stopReasonOf(error, payload.stage));
     await noted.catch((thrown: unknown) => {
       log.warn({ run: payload.id, reason: messageOf(thrown) }, "failed to note the error in the store");

@@ -13,6 +13,7 @@ import { collectSeldom } from "#gpu-worker/worker/heap-growth";
 import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
 import type { Picture, PictureStreamOptions } from "#gpu-worker/image/read/picture-stream";
 import { createProcessor } from "#gpu-worker/worker/job-processor";
+import { createRouter } from "#gpu-worker/worker/job-router";
 import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { ThreadClient } from "#gpu-worker/rpc/thread-client";
@@ -63,12 +64,15 @@ async function startWorker(): Promise<void> {
     redis,
     device,
     // Started by its first call, which no extraction makes.
-    reduce: new ThreadClient(new URL("file:///nowhere"), {
-      storeUrl: "",
-      threads: 1,
-      engine: "onnx",
-      logLevel: "silent",
-    }),
+    route: await createRouter(
+      ["extract"],
+      new ThreadClient(new URL("file:///nowhere"), {
+        storeUrl: "",
+        threads: 1,
+        engine: "onnx",
+        logLevel: "silent",
+      }),
+    ),
     engine: "onnx",
     threads: 1,
     viewsPerBatch: options.viewsPerBatch,

@@ -18,6 +18,8 @@ export interface CliOptions {
   /** Variables beside those of the test's own process; AWS_ and TROMMEL_ ones of that are left out. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** The command itself. @default {@link trommelBin} */
+  readonly bin?: string;
   /** A bound, after which the command is killed and the test fails. @default 60000 */
   readonly timeoutMs?: number;
 }
@@ -37,7 +39,7 @@ export class RunningCli {
   stderr = "";
 
   constructor(args: readonly string[], options: CliOptions = {}) {
-    const child = spawn(process.execPath, [trommelBin, ...args], {
+    const child = spawn(process.execPath, [options.bin ?? trommelBin, ...args], {
       env: { ...outsideVariables(), ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdio: ["ignore", "pipe", "pipe"],

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
-import { jobId, queueOf, queuePrefix, type JobPayload } from "./queues.js";
+import { queueOf } from "./pipeline.js";
+import { jobId, queuePrefix, type JobPayload } from "./queues.js";
 
 /** What BullMQ keeps of a job in Redis, for questions that its classes answer only with a queue of their own. */
 

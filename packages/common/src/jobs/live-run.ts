@@ -2,7 +2,8 @@ import type { Redis } from "ioredis";
 import { stopReason, stopReasonOf, type StopReason } from "../artefacts/runs/stop-reason.js";
 import { TrommelError, errorCodes, type ErrorCode } from "../errors.js";
 import { parseJsonAs } from "../parse.js";
-import { queuePrefix, type Stage } from "./queues.js";
+import type { Stage } from "./pipeline.js";
+import { queuePrefix } from "./queues.js";
 import { isAttemptOver } from "./run-rules.js";
 
 /**

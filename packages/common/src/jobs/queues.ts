@@ -1,38 +1,64 @@
 import { z } from "zod";
 import { runId } from "../artefacts/store-keys.js";
+import { parseAs } from "../parse.js";
+import { stages, stageTable, type ManyUnit, type Stage, type UnitOf } from "./pipeline.js";
 
 /** The queues, their payloads and their options. Payloads are small: ids and numbers, never rows. */
 
 /** Prefix of every BullMQ key in Redis. */
 export const queuePrefix = "trommel";
 
-/** Queues that workers serve; `plan` is served by coordinators. */
-export const workerQueues = ["extract", "score", "reduce"] as const;
-export type WorkerQueue = (typeof workerQueues)[number];
-export type QueueName = WorkerQueue | "plan";
-
 const attempt = z.int().positive();
 const index = z.int().nonnegative();
 
-export const jobPayload = z.discriminatedUnion("stage", [
-  z.object({ stage: z.literal("plan-measure"), id: runId, attempt }).strict(),
-  z.object({ stage: z.literal("plan-run"), id: runId, attempt }).strict(),
-  z.object({ stage: z.literal("plan-scoring"), id: runId, attempt }).strict(),
-  z.object({ stage: z.literal("measure"), id: runId, attempt, shard: index }).strict(),
-  z.object({ stage: z.literal("normalize"), id: runId, attempt }).strict(),
-  z.object({ stage: z.literal("extract"), id: runId, attempt, shard: index }).strict(),
-  z.object({ stage: z.literal("gram"), id: runId, attempt, gram: index }).strict(),
-  z.object({ stage: z.literal("solve"), id: runId, attempt }).strict(),
-  z.object({ stage: z.literal("train"), id: runId, attempt }).strict(),
-  z.object({ stage: z.literal("bundle"), id: runId, attempt }).strict(),
-  z.object({ stage: z.literal("score"), id: runId, attempt, shard: index }).strict(),
-  z.object({ stage: z.literal("close"), id: runId, attempt }).strict(),
-]);
-export type JobPayload = z.infer<typeof jobPayload>;
-export type Stage = JobPayload["stage"];
+/** The field of a stage of many jobs that says which of them one is. */
+const unitFields = {
+  one: {},
+  shard: { shard: index },
+  gram: { gram: index },
+} as const satisfies Record<ManyUnit | "one", object>;
 
-/** How many shards one gram covers: a slice of the merge tree's leaves. */
-export const shardsPerGram = 16;
+type PayloadOf<S extends Stage> = {
+  readonly stage: S;
+  readonly id: string;
+  readonly attempt: number;
+} & (UnitOf<S> extends "one" ? unknown : Readonly<Record<Exclude<UnitOf<S>, "one">, number>>);
+
+export type JobPayload = { [S in Stage]: PayloadOf<S> }[Stage];
+
+/** A stage's name, the id of its run or scoring, the attempt, and the number of a job among many. */
+function payloadOf(stage: Stage) {
+  const fields = { stage: z.literal(stage), id: runId, attempt, ...unitFields[stageTable[stage].unit] };
+  return z.object(fields).strict();
+}
+
+const [first, ...others] = stages;
+export const jobPayload = z.discriminatedUnion("stage", [
+  payloadOf(first),
+  ...others.map(payloadOf),
+]) as z.ZodType<JobPayload>;
+
+/** The payload of a stage's only job. @throws TrommelError `internal` for a stage of many jobs */
+export function singleJob(stage: Stage, id: string, attempt: number): JobPayload {
+  return parseAs(jobPayload, { stage, id, attempt }, `the payload of the stage ${stage}`, "internal");
+}
+
+/** The payload of one of a stage's many jobs. @throws TrommelError `internal` for a stage of a single job */
+export function unitJob(stage: Stage, id: string, attempt: number, unit: number): JobPayload {
+  const payload = { stage, id, attempt, [stageTable[stage].unit]: unit };
+  return parseAs(jobPayload, payload, `the payload of the stage ${stage}`, "internal");
+}
+
+/** Which of a stage's many jobs it is; undefined for a stage's only job. */
+export function unitOf(payload: JobPayload): number | undefined {
+  return "shard" in payload ? payload.shard : "gram" in payload ? payload.gram : undefined;
+}
+
+/** What a stage's function gets before its context: the id, and of a stage of many jobs the number of this one. */
+export function argumentsOf(payload: JobPayload): readonly [string] | readonly [string, number] {
+  const unit = unitOf(payload);
+  return unit === undefined ? [payload.id] : [payload.id, unit];
+}
 
 /**
  * Take-over of a dead worker's job: its lock lapses after `lockDuration`, the next check within
@@ -62,66 +88,11 @@ export const jobOptions = {
 
 /** Ids hold the attempt, so that a resumed run never meets the leftovers of an earlier one. */
 export function jobId(payload: JobPayload): string {
-  const tail = "shard" in payload ? `.${payload.shard}` : "gram" in payload ? `.${payload.gram}` : "";
-  return `${payload.id}.${payload.attempt}.${payload.stage}${tail}`;
+  const unit = unitOf(payload);
+  return `${payload.id}.${payload.attempt}.${payload.stage}${unit === undefined ? "" : `.${unit}`}`;
 }
 
-export function queueOf(stage: Stage): QueueName {
-  return stageTable[stage].queue;
+/** The stage of a single job, by the job's id; undefined if the table has no such stage. */
+export function stageOfSingleJob(id: string): Stage | undefined {
+  return stages.find((stage) => stageTable[stage].unit === "one" && id.endsWith(`.${stage}`));
 }
-
-interface StageRow {
-  readonly queue: QueueName;
-  readonly consumes: string;
-  readonly produces: string;
-  readonly waitsFor: string;
-}
-
-/**
- * The stage table, once: the router, run control, the README and a test read it. The stages up to `normalize` are those of
- * runs that are normalised by their dataset's own pixels; other runs begin with `plan-run`.
- */
-export const stageTable: Readonly<Record<Stage, StageRow>> = {
-  "plan-measure": { queue: "plan", consumes: "prefix", produces: "shards, split", waitsFor: "nothing" },
-  measure: { queue: "extract", consumes: "shard", produces: "pixel statistics", waitsFor: "nothing" },
-  normalize: {
-    queue: "reduce",
-    consumes: "pixel statistics",
-    produces: "normalization",
-    waitsFor: "the statistics of every shard",
-  },
-  "plan-run": {
-    queue: "plan",
-    consumes: "prefix",
-    produces: "shards, split",
-    waitsFor: "nothing, or normalization",
-  },
-  "plan-scoring": { queue: "plan", consumes: "prefix", produces: "shards", waitsFor: "nothing" },
-  extract: { queue: "extract", consumes: "shard", produces: "feature shard", waitsFor: "nothing" },
-  gram: {
-    queue: "reduce",
-    consumes: "feature shards, split",
-    produces: "gram",
-    waitsFor: "its own group of shards",
-  },
-  solve: { queue: "reduce", consumes: "grams", produces: "projection", waitsFor: "every gram" },
-  train: {
-    queue: "reduce",
-    consumes: "feature shards, split, projection",
-    produces: "head, metrics",
-    waitsFor: "projection",
-  },
-  bundle: {
-    queue: "reduce",
-    consumes: "backbones, projection, head",
-    produces: "bundle, ledger",
-    waitsFor: "head",
-  },
-  score: { queue: "score", consumes: "shard, bundle", produces: "score part", waitsFor: "nothing" },
-  close: {
-    queue: "reduce",
-    consumes: "score parts",
-    produces: "ledger, _SUCCESS.json",
-    waitsFor: "every score part",
-  },
-};

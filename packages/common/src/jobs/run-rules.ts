@@ -1,12 +1,17 @@
-import type { ErrorCode } from "../errors.js";
-import type { Stage } from "./queues.js";
+import { TrommelError, type ErrorCode } from "../errors.js";
+import {
+  stages,
+  stagesOf,
+  stageTable,
+  type Stage,
+  type SubjectKind,
+  type SubjectTraits,
+} from "./pipeline.js";
 
 /**
  * The decisions of run control, apart from the Redis and the store that they are made about. Coordinators, workers and
  * followers decide by these; so does the model that their properties are tested on (coordinator/run-control/run-model).
  */
-
-export type SubjectKind = "run" | "scoring";
 
 /** A job and the jobs that it waits for. */
 export interface FlowStage {
@@ -15,28 +20,19 @@ export interface FlowStage {
 }
 
 /**
- * What a new attempt queues; plans add the stages of many jobs below their parents.
- * bundle ← train ← solve ← plan-run, and where the dataset's pixels are measured first plan-run ← normalize ← plan-measure.
- * close ← plan-scoring.
+ * What a new attempt queues: the stages of a single job, each above the one before it, up to the root. Plans add the stages of
+ * many jobs below their barriers.
+ * @throws TrommelError `internal` if the table has no such stage
  */
-export function flowOf(kind: SubjectKind, { measured }: { readonly measured: boolean }): FlowStage {
-  if (kind === "scoring") return chain("close", "plan-scoring");
-  const stages: readonly Stage[] = ["train", "solve", "plan-run"];
-  return measured ? chain("bundle", ...stages, "normalize", "plan-measure") : chain("bundle", ...stages);
+export function flowOf(kind: SubjectKind, traits: SubjectTraits): FlowStage {
+  const single = stagesOf(kind, traits).filter((stage) => stageTable[stage].unit === "one");
+  const flow = single.reduce<FlowStage | undefined>(
+    (below, stage) => ({ stage, children: below === undefined ? [] : [below] }),
+    undefined,
+  );
+  if (flow === undefined) throw new TrommelError("internal", `cannot queue a ${kind}: it has no stage`);
+  return flow;
 }
-
-function chain(stage: Stage, ...below: readonly Stage[]): FlowStage {
-  const [next, ...rest] = below;
-  return { stage, children: next === undefined ? [] : [chain(next, ...rest)] };
-}
-
-/** The waiting job that a plan adds each stage of many jobs below: its barrier. */
-export const barrierOf = {
-  measure: "normalize",
-  extract: "gram",
-  gram: "solve",
-  score: "close",
-} as const satisfies Partial<Record<Stage, Stage>>;
 
 /** What Redis knows of a run's attempts. */
 export interface LiveAttempt {
@@ -80,16 +76,16 @@ export function afterFailure(failure: {
 }
 
 /**
- * A gram needs the split, which stands once everything is listed. The listing is nearly always done long before a gram's
- * shards; where it is not, the gram steps back, for as long as a plan is there that may still end it.
- * @param known.planned whether the plan's job is in Redis; looked at before `listed`, for a plan ends with its listing
+ * What a job does that needs an object which its place in the flow does not guarantee: it waits as long as the job that writes
+ * the object is queued.
+ * @param known.makerQueued whether that job is in Redis; looked at before `written`, because the job ends after it has written
  */
-export function gramMay(known: {
-  readonly planned: boolean;
-  readonly listed: boolean;
+export function mayStart(known: {
+  readonly makerQueued: boolean;
+  readonly written: boolean;
 }): "start" | "wait" | "give-up" {
-  if (known.listed) return "start";
-  return known.planned ? "wait" : "give-up";
+  if (known.written) return "start";
+  return known.makerQueued ? "wait" : "give-up";
 }
 
 export type RunPhase = "complete" | "running" | "failed" | "cancelled" | "stopped";
@@ -111,7 +107,11 @@ export function phaseOf(known: {
   if (known.complete) return "complete";
   if (known.cancelled) return "cancelled";
   // Without a plan nothing can come of a run, even while its other jobs find that out one after another.
-  if (known.failedStage?.startsWith("plan-") === true) return "failed";
+  if (isPlan(known.failedStage)) return "failed";
   if (isRootLive(known.root)) return "running";
   return known.failedStage !== undefined || known.root === "failed" ? "failed" : "stopped";
+}
+
+function isPlan(name: string | undefined): boolean {
+  return stages.some((stage) => stage === name && stageTable[stage].runsOn === "coordinator");
 }

@@ -2,7 +2,8 @@ import type { Redis } from "ioredis";
 import type { z } from "zod";
 import { failureReason } from "../artefacts/shards/failure-reason.js";
 import { parseAs } from "../parse.js";
-import { queuePrefix, type Stage } from "./queues.js";
+import type { Stage } from "./pipeline.js";
+import { queuePrefix } from "./queues.js";
 import { triesPerFile } from "./worker-deaths.js";
 
 /**

@@ -10,7 +10,7 @@ import { feedSingleShards } from "./feed/shard-feeder.js";
  * normalize job. A retry continues like planRun; if the statistics exist already, there is nothing to plan.
  */
 export async function planMeasure(config: RunConfig, context: PlanContext): Promise<void> {
-  const { attempt, store, producer } = context;
+  const { store } = context;
   const { id } = config;
   const keys = runKeys(id);
   if ((await findMarker(store, keys.normalization)) !== undefined) return;
@@ -18,7 +18,6 @@ export async function planMeasure(config: RunConfig, context: PlanContext): Prom
     id,
     stage: "measure",
     cancelledKey: keys.cancelled,
-    add: (shards) => producer.addMeasureShards(id, attempt, shards),
   });
   await listDataset(config, context, (_, soFar) => feed.listed(soFar));
   await feed.finish();

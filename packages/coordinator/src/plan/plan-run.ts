@@ -43,7 +43,8 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
       await liveRun.setTotal(attempt, "extract", shards, images);
       await liveRun.setTotal(attempt, "gram", Math.ceil(shards / shardsPerGram));
     },
-    add: (start, end) => producer.addGram(id, attempt, start / shardsPerGram, numbersFrom(start, end)),
+    add: (start, end) =>
+      producer.addGroup("extract", id, attempt, start / shardsPerGram, numbersFrom(start, end)),
   });
   const summary = await listDataset(config, context, (_, soFar) => feed.listed(soFar));
   await feed.finish();

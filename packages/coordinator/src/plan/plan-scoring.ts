@@ -13,7 +13,7 @@ import { readListing, skipHidden, streamShards, writeListing } from "./stream-sh
  * If the failed files of a scoring are retried, only those are planned.
  */
 export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<void> {
-  const { attempt, store, producer } = context;
+  const { store } = context;
   const keys = scoringKeys(config.id);
   const retry = (await readRetries(store, config.id)).at(-1);
   if (retry !== undefined) return planScoringRetry(config, retry, context);
@@ -23,7 +23,6 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
     id: config.id,
     stage: "score",
     cancelledKey: keys.cancelled,
-    add: (shards) => producer.addScoreShards(config.id, attempt, shards),
   });
   const complete = (await readListing(store, keys.listing))?.shards;
   try {

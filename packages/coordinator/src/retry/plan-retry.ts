@@ -19,7 +19,7 @@ export async function planScoringRetry(
   { request }: ScoringRetry,
   context: PlanContext,
 ): Promise<void> {
-  const { attempt, store, producer } = context;
+  const { store } = context;
   const keys = scoringKeys(config.id);
   const { shards: base, listed } = parseSealedAs(
     listingSummary,
@@ -32,7 +32,6 @@ export async function planScoringRetry(
     stage: "score",
     cancelledKey: keys.cancelled,
     first: request.firstShard,
-    add: (shards) => producer.addScoreShards(config.id, attempt, shards),
   });
   const outcomes = await ShardOutcomes.open(store, { kind: "scoring", id: config.id, config });
   try {

@@ -2,15 +2,22 @@ import {
   jobId,
   jobOptions,
   jobPayload,
-  parseAs,
   queueOf,
   queuePrefix,
-  shardsPerGram,
   type JobPayload,
   type QueueName,
+  type Stage,
 } from "@trommel/common";
+import {
+  barrierOf,
+  lastBarrierOf,
+  type GroupedStage,
+  type ManyStage,
+  type ShardStage,
+} from "@trommel/common/jobs/pipeline";
+import { singleJob, stageOfSingleJob, unitJob } from "@trommel/common/jobs/queues";
 import { connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
-import { barrierOf, type FlowStage } from "@trommel/common/jobs/run-rules";
+import type { FlowStage } from "@trommel/common/jobs/run-rules";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";
 
@@ -24,13 +31,6 @@ export const shardsPerBulk = 100;
 
 /** Share of Redis's memory above which nothing more is queued. */
 const fullShare = 0.85;
-
-/** Which job waits for a stage's shards, and how many of them stand for one that it waits for. */
-const shardParents = {
-  measure: { parent: "normalize", shards: 1 },
-  extract: { parent: "solve", shards: shardsPerGram },
-  score: { parent: "close", shards: 1 },
-} as const;
 
 const outstandingStates = ["waiting", "active", "delayed", "prioritized"] as const;
 
@@ -55,56 +55,57 @@ export class JobProducer {
     await bounded(this.#flows.add({ ...flowNode(flow, id, attempt), opts }));
   }
 
-  /** A gram over `shards`, itself awaited by the run's solve job. */
-  async addGram(id: string, attempt: number, gram: number, shards: readonly number[]): Promise<void> {
-    const children = shards.map((shard) => node({ stage: "extract", id, attempt, shard }));
-    const parent = { stage: barrierOf.gram, id, attempt } as const;
-    const gramNode = node({ stage: "gram", id, attempt, gram }, children);
-    const flow: FlowJob = {
-      ...gramNode,
-      opts: { ...gramNode.opts, parent: { id: jobId(parent), queue: this.#queue("reduce").qualifiedName } },
-    };
-    await bounded(this.#flows.add(flow));
+  /** Queues jobs of a stage below their barrier. */
+  async addUnits(stage: ManyStage, id: string, attempt: number, units: readonly number[]): Promise<void> {
+    const opts = { ...jobOptions, parent: this.#parentOf(stage, id, attempt) };
+    const jobs = units.map((unit) => {
+      const payload = unitJob(stage, id, attempt, unit);
+      return { name: stage, data: payload, opts: { ...opts, jobId: jobId(payload) } };
+    });
+    await bounded(this.#queue(queueOf(stage)).addBulk(jobs));
   }
 
-  /** Awaited by the run's normalize job. */
-  async addMeasureShards(id: string, attempt: number, shards: readonly number[]): Promise<void> {
-    const payloads = shards.map((shard): JobPayload => ({ stage: "measure", id, attempt, shard }));
-    await this.#addBelow({ stage: barrierOf.measure, id, attempt }, "extract", payloads);
-  }
-
-  /** Awaited by the scoring's close job. */
-  async addScoreShards(id: string, attempt: number, shards: readonly number[]): Promise<void> {
-    const payloads = shards.map((shard): JobPayload => ({ stage: "score", id, attempt, shard }));
-    await this.#addBelow({ stage: barrierOf.score, id, attempt }, "score", payloads);
+  /** Queues a group of a stage's jobs below one job that waits for them, itself below its own barrier. */
+  async addGroup(
+    stage: GroupedStage,
+    id: string,
+    attempt: number,
+    group: number,
+    units: readonly number[],
+  ): Promise<void> {
+    const above = barrierOf(stage);
+    const children = units.map((unit) => node(unitJob(stage, id, attempt, unit)));
+    const waiting = node(unitJob(above, id, attempt, group), children);
+    const parent = this.#parentOf(above, id, attempt);
+    await bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
   }
 
   /** State of a run's root job; `unknown` where Redis does not have it. */
   async rootState(rootJobId: string): Promise<JobState | "unknown"> {
-    return bounded(this.#queue("reduce").getJobState(rootJobId));
+    const stage = stageOfSingleJob(rootJobId);
+    return stage === undefined ? "unknown" : bounded(this.#queue(queueOf(stage)).getJobState(rootJobId));
   }
 
   /** Why a root job failed, in BullMQ's words. */
   async rootFailure(rootJobId: string): Promise<string> {
-    const job = await bounded(this.#queue("reduce").getJob(rootJobId));
+    const stage = stageOfSingleJob(rootJobId);
+    const job =
+      stage === undefined ? undefined : await bounded(this.#queue(queueOf(stage)).getJob(rootJobId));
     return `the job ${rootJobId} failed: ${job?.failedReason || "nobody said why"}. Resume the run`;
   }
 
   /**
-   * Shards of a run that are queued and unfinished, counted from above: those that its waiting job waits for, and of a
-   * training whole groups of them, unless the queue has fewer jobs of all runs together.
+   * Shards of a run that are queued and unfinished, counted from above: those that the barrier of them all waits for, in whole
+   * groups if they have one, unless the queue has fewer jobs of all runs together.
    */
-  async outstandingShards(
-    stage: "measure" | "extract" | "score",
-    id: string,
-    attempt: number,
-  ): Promise<number> {
-    const { parent, shards } = shardParents[stage];
-    const waiting = await bounded(this.#queue("reduce").getJob(jobId({ stage: parent, id, attempt })));
+  async outstandingShards(stage: ShardStage, id: string, attempt: number): Promise<number> {
+    const barrier = lastBarrierOf(stage);
+    const above = singleJob(barrier.stage, id, attempt);
+    const waiting = await bounded(this.#queue(queueOf(above.stage)).getJob(jobId(above)));
     const awaited = await waiting?.getDependenciesCount({ unprocessed: true });
     const queued = await bounded(this.#queue(queueOf(stage)).getJobCounts(...outstandingStates));
     const inQueue = Object.values(queued).reduce((sum, count) => sum + count, 0);
-    return Math.min((awaited?.unprocessed ?? 0) * shards, inQueue);
+    return Math.min((awaited?.unprocessed ?? 0) * barrier.shards, inQueue);
   }
 
   /** Whether Redis has so little of its memory left that queueing must not take it from what workers write. */
@@ -116,7 +117,7 @@ export class JobProducer {
   }
 
   /** Images that a stage's active jobs of a run have worked through and not committed yet. */
-  async activeImages(stage: "measure" | "extract" | "score", id: string, attempt: number): Promise<number> {
+  async activeImages(stage: Stage, id: string, attempt: number): Promise<number> {
     const active = await bounded(this.#queue(queueOf(stage)).getActive());
     let images = 0;
     for (const job of active) {
@@ -134,15 +135,10 @@ export class JobProducer {
     this.redis.disconnect();
   }
 
-  /** Adds children to a job of the reduce queue that waits for its children. */
-  async #addBelow(parent: JobPayload, queue: QueueName, payloads: readonly JobPayload[]): Promise<void> {
-    const opts = { ...jobOptions, parent: { id: jobId(parent), queue: this.#queue("reduce").qualifiedName } };
-    const jobs = payloads.map((payload) => ({
-      name: payload.stage,
-      data: payload,
-      opts: { ...opts, jobId: jobId(payload) },
-    }));
-    await bounded(this.#queue(queue).addBulk(jobs));
+  /** The waiting job below which a stage's jobs are queued. */
+  #parentOf(stage: ManyStage, id: string, attempt: number): { id: string; queue: string } {
+    const barrier = singleJob(barrierOf(stage), id, attempt);
+    return { id: jobId(barrier), queue: this.#queue(queueOf(barrier.stage)).qualifiedName };
   }
 
   #queue(name: QueueName): Queue {
@@ -158,15 +154,14 @@ export class JobProducer {
 
 /** @throws TrommelError `internal` for a stage that has many jobs, which plans add */
 function flowNode({ stage, children }: FlowStage, id: string, attempt: number): FlowJob {
-  const payload = parseAs(jobPayload, { stage, id, attempt }, `the flow's stage ${stage}`, "internal");
   return node(
-    payload,
+    singleJob(stage, id, attempt),
     children.map((child) => flowNode(child, id, attempt)),
   );
 }
 
 export function rootJobId({ stage }: FlowStage, id: string, attempt: number): string {
-  return jobId(parseAs(jobPayload, { stage, id, attempt }, `the flow's root ${stage}`, "internal"));
+  return jobId(singleJob(stage, id, attempt));
 }
 
 function node(payload: JobPayload, children: FlowJob[] = []): FlowJob {

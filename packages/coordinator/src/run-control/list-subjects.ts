@@ -1,5 +1,5 @@
 import { runKeys, scoringKeys, TrommelError, type ObjectStore } from "@trommel/common";
-import type { SubjectKind } from "@trommel/common/jobs/run-rules";
+import type { SubjectKind } from "@trommel/common/jobs/pipeline";
 
 /** An id that something is stored under, whole or not. */
 export interface StoredId {

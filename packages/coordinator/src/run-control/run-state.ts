@@ -18,8 +18,8 @@ import {
   type RunConfig,
   type StopReason,
   type ScoringConfig,
-  type StageProgress,
   type Stage,
+  type StageProgress,
 } from "@trommel/common";
 import { withTimeout } from "@trommel/common/jobs/redis-connection";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
@@ -30,6 +30,7 @@ import {
   type SubmissionOutcome,
 } from "@trommel/common/artefacts/results/scoring-output";
 import { stopReasonKey, interruptedCode, readStopReason } from "@trommel/common/artefacts/runs/stop-reason";
+import { stagesOf, stageTable, type SubjectTraits } from "@trommel/common/jobs/pipeline";
 import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
@@ -91,16 +92,13 @@ function extractionOf(stages: readonly StageProgress[]): ExtractionCounts | unde
   return { extracted: imagesDone - failedImages - reusedImages, reused: reusedImages };
 }
 
-/** Stages that followers are shown, in order. */
+/** Stages that followers see, in order. */
 function shownStages(subject: Subject): readonly Stage[] {
-  if (subject.kind === "scoring") return ["score", "close"];
-  const measured: readonly Stage[] = isMeasured(subject.config) ? ["measure", "normalize"] : [];
-  return [...measured, "extract", "gram", "solve", "train", "bundle"];
+  return stagesOf(subject.kind, traitsOf(subject)).filter((stage) => stageTable[stage].counts !== null);
 }
 
-/** Whether the dataset's own pixels normalise a run, so that they are measured before anything is extracted. */
-function isMeasured({ recipe }: RunConfig): boolean {
-  return recipe.normalization === "dataset";
+function traitsOf(subject: Subject): SubjectTraits {
+  return { measured: subject.kind === "run" && subject.config.recipe.normalization === "dataset" };
 }
 
 /** @throws TrommelError `not-found` naming the ids that exist */
@@ -269,7 +267,7 @@ export async function startAttempt(
 ): Promise<number | undefined> {
   await store.delete([cancelKey(subject), stopReasonKey(subject)]);
   const liveRun = new LiveRun(producer.redis, subject.id);
-  const flow = flowOf(subject.kind, { measured: subject.kind === "run" && isMeasured(subject.config) });
+  const flow = flowOf(subject.kind, traitsOf(subject));
   const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);
   const attempt = await liveRun.open(rootOf, store.url, seen);
   if (attempt === undefined) return undefined;

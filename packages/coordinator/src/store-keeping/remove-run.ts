@@ -9,7 +9,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import type { SubjectKind } from "@trommel/common/jobs/run-rules";
+import type { SubjectKind } from "@trommel/common/jobs/pipeline";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { readResult } from "../run-control/run-state.js";

@@ -1,4 +1,4 @@
-import type { HeadRecipe, HeadWeights, ObjectStore, Projection, Stage } from "@trommel/common";
+import type { HeadRecipe, HeadWeights, ObjectStore, Projection } from "@trommel/common";
 import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { Logger } from "pino";
 import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
@@ -103,5 +103,3 @@ export interface StageOutcome {
   /** Images whose rows stood in the store already. */
   readonly reused?: number;
 }
-
-export type ReduceStage = Extract<Stage, "normalize" | "gram" | "solve" | "train" | "bundle" | "close">;

@@ -1,6 +1,8 @@
-import { openStore } from "@trommel/common";
+import { openStore, type Stage } from "@trommel/common";
+import { loadStage } from "@trommel/common/jobs/load-stage";
+import type { argumentsOf } from "@trommel/common/jobs/queues";
 import { pino } from "pino";
-import type { ReduceStage, StageContext, StageOutcome } from "../stages/context.js";
+import type { StageContext, StageOutcome } from "../stages/context.js";
 import { serveThread } from "../rpc/serve.js";
 import type { ThreadClient } from "../rpc/thread-client.js";
 
@@ -14,34 +16,17 @@ export interface ReduceThreadData {
 }
 
 export interface ReduceRequest {
-  readonly stage: ReduceStage;
-  readonly id: string;
-  /** Which gram; 0 for the other stages. */
-  readonly unit: number;
+  readonly stage: Stage;
+  /** What the stage's function gets before its context. */
+  readonly values: ReturnType<typeof argumentsOf>;
 }
 
 export type ReduceNote =
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "units"; readonly done: number; readonly total: number };
 
-type StageFunction = (request: ReduceRequest, context: StageContext) => Promise<StageOutcome>;
-
-/** Each is loaded when it is first asked for: together they take longer than a small run's work. */
-const stages: Readonly<Record<ReduceStage, () => Promise<StageFunction>>> = {
-  normalize: async () => byId((await import("../stages/normalize.js")).normalize),
-  gram: async () => {
-    const { gram } = await import("../stages/gram.js");
-    return ({ id, unit }, context) => gram(id, unit, context);
-  },
-  solve: async () => byId((await import("../stages/solve.js")).solve),
-  train: async () => byId((await import("../stages/train.js")).train),
-  bundle: async () => byId((await import("../stages/bundle.js")).bundle),
-  close: async () => byId((await import("../stages/close.js")).close),
-};
-
-function byId(stage: (id: string, context: StageContext) => Promise<StageOutcome>): StageFunction {
-  return ({ id }, context) => stage(id, context);
-}
+/** Loads each stage when its first job comes: together they take longer than a small run's work. */
+const stageFolder = new URL("../stages/", import.meta.url);
 
 export interface ReduceRequests {
   readonly run: {
@@ -79,8 +64,8 @@ serveThread<ReduceRequests, ReduceThreadData>(({ storeUrl, threads, engine, logL
         onNote: (text) => note({ kind: "note", text }),
         onUnits: (done, total) => note({ kind: "units", done, total }),
       };
-      const stage = await stages[request.stage]().catch(endThread);
-      return { value: await stage(request, context) };
+      const stage = await loadStage(request.stage, stageFolder).catch(endThread);
+      return { value: (await stage(...request.values, context)) as StageOutcome };
     },
   };
 });

@@ -9,36 +9,31 @@ import {
   toTrommelError,
   type JobPayload,
   type ObjectStore,
-  type Stage,
 } from "@trommel/common";
 import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
 import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
-import { afterFailure, gramMay } from "@trommel/common/jobs/run-rules";
+import { stageTable, type SubjectKind } from "@trommel/common/jobs/pipeline";
+import { singleJob, unitOf } from "@trommel/common/jobs/queues";
+import { afterFailure, mayStart } from "@trommel/common/jobs/run-rules";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { JobWatch } from "./job-watch.js";
-import { routeJob } from "./job-router.js";
+import type { JobRouter } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
 import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
-import type { ReduceThread } from "../threads/reduce-thread.js";
 
-/** A gram whose shards are done before the listing is waits this long for the split. */
-const splitDelayMs = 1000;
+/** How soon a job looks again whether an object that it needs has been written. */
+const neededDelayMs = 1000;
 /** How soon a job looks again whether another has made the feature shard that both want. */
 const claimedDelayMs = 1000;
-
-/** Stages of one job, whose total nobody announces. */
-const singleStages: ReadonlySet<Stage> = new Set(["normalize", "solve", "bundle", "close"]);
-
-const deviceStages: ReadonlySet<Stage> = new Set(["extract", "score"]);
 
 /** For how long a job that belongs to another store is left to others. */
 const otherStoreDelayMs = 2000;
 
 export interface ProcessorOptions extends WorkerContext {
   readonly redis: Redis;
-  readonly reduce: ReduceThread;
+  readonly route: JobRouter;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
   /** Stages under way; one that was handed back is, until it has noticed. */
@@ -60,12 +55,12 @@ export function createProcessor(options: ProcessorOptions) {
         throw new TrommelError("cancelled", `${payload.id} is over`);
       }
       await refuseOtherStore(job, token, storeUrl, options);
-      if (payload.stage === "gram") await waitForSplit(payload, job, token, options);
+      await waitForNeeded(payload, job, token, options);
       const trial = await trialAfterDeaths(job, payload, options.redis);
       if (trial !== undefined) {
         options.log.warn({ job: job.id, deaths: job.stalledCounter }, "decoding its files one by one");
       }
-      const work = routeJob(payload, { ...watch.context, trial, order }, options.reduce);
+      const work = options.route(payload, { ...watch.context, trial, order });
       options.underWay.add(work);
       const deviceIdle = watchDevice(options.device);
       const done = await unlessAborted(
@@ -75,7 +70,8 @@ export function createProcessor(options: ProcessorOptions) {
         if (!(thrown instanceof MadeElsewhere)) throw thrown;
         return await stepBack(job, token, claimedDelayMs);
       });
-      const outcome = deviceStages.has(payload.stage) ? { ...done, deviceIdle: deviceIdle() } : done;
+      const outcome =
+        stageTable[payload.stage].runsOn === "device" ? { ...done, deviceIdle: deviceIdle() } : done;
       await watch.stop({ done: true });
       // What followers see is worth no failed job: the work is committed.
       await tellDone(payload, outcome, liveRun).catch((thrown: unknown) => {
@@ -118,16 +114,17 @@ async function isCancelled(payload: JobPayload, store: ObjectStore): Promise<boo
   return (await store.head(keys.cancelled)) !== undefined;
 }
 
-function subjectOf({ stage, id }: JobPayload): { readonly kind: "run" | "scoring"; readonly id: string } {
-  return { kind: stage === "score" || stage === "close" ? "scoring" : "run", id };
+function subjectOf({ stage, id }: JobPayload): { readonly kind: SubjectKind; readonly id: string } {
+  return { kind: stageTable[stage].subject, id };
 }
 
+/** The plan announces how many jobs a stage of many has. */
 async function tellDone(payload: JobPayload, outcome: StageOutcome, liveRun: LiveRun): Promise<void> {
-  const unit = "shard" in payload ? payload.shard : "gram" in payload ? payload.gram : 0;
-  if (singleStages.has(payload.stage)) await liveRun.setTotal(payload.attempt, payload.stage, 1);
-  if (payload.stage !== "train") {
-    await liveRun.countDone(payload.attempt, payload.stage, unit, outcome);
-  }
+  const { attempt, stage } = payload;
+  const unit = unitOf(payload);
+  if (stageTable[stage].counts === "epochs") return;
+  if (unit === undefined) await liveRun.setTotal(attempt, stage, 1);
+  await liveRun.countDone(attempt, stage, unit ?? 0, outcome);
 }
 
 /** Leaves a job for later, which counts as no try of it. */
@@ -150,19 +147,26 @@ async function refuseOtherStore(
   await stepBack(job, token, otherStoreDelayMs);
 }
 
-/** A gram whose shards are done before the listing is steps back, see {@link gramMay}. */
-async function waitForSplit(
-  { id, attempt }: JobPayload,
+/** A job steps back as long as an object is missing that its place in the flow does not guarantee, see {@link mayStart}. */
+async function waitForNeeded(
+  { stage, id, attempt }: JobPayload,
   job: Job,
   token: string | undefined,
   { redis, store }: ProcessorOptions,
 ): Promise<void> {
-  const planned = await isQueued(redis, { stage: "plan-run", id, attempt });
-  const listed = (await store.head(runKeys(id).listing)) !== undefined;
-  const may = gramMay({ planned, listed });
+  const { needs } = stageTable[stage];
+  if (needs === undefined) return;
+  const key = needs.object(id);
+  const makerQueued = await isQueued(redis, singleJob(needs.stage, id, attempt));
+  const written = (await store.head(key)) !== undefined;
+  const may = mayStart({ makerQueued, written });
   if (may === "start") return;
-  if (may === "give-up") throw new UnrecoverableError(`${id} was not listed to its end`);
-  await stepBack(job, token, splitDelayMs);
+  if (may === "give-up") {
+    throw new UnrecoverableError(
+      `cannot start ${stage} of ${id}: ${needs.stage} ended without writing ${key}`,
+    );
+  }
+  await stepBack(job, token, neededDelayMs);
 }
 
 /** Notes the run's first error where no further try will come, and words it for BullMQ. */

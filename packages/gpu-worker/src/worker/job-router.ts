@@ -1,41 +1,31 @@
-import type { JobPayload } from "@trommel/common";
-import { TrommelError } from "@trommel/common";
-import type { DeviceStageContext, ReduceStage, StageOutcome } from "../stages/context.js";
-import { extract } from "../stages/extract.js";
-import { measure } from "../stages/measure.js";
-import { score } from "../stages/score.js";
+import type { JobPayload, WorkerQueue } from "@trommel/common";
+import { loadStages } from "@trommel/common/jobs/load-stage";
+import { queueOf, stages, stageTable } from "@trommel/common/jobs/pipeline";
+import { argumentsOf } from "@trommel/common/jobs/queues";
+import type { DeviceStageContext, StageOutcome } from "../stages/context.js";
 import type { ReduceNote, ReduceRequest, ReduceThread } from "../threads/reduce-thread.js";
 
-/** Sends a job to its stage: those that feed the device here, those that compute for long to their thread. */
-export async function routeJob(
-  payload: JobPayload,
-  context: DeviceStageContext,
-  reduce: ReduceThread,
-): Promise<StageOutcome> {
-  switch (payload.stage) {
-    case "measure":
-      return measure(payload.id, payload.shard, context);
-    case "extract":
-      return extract(payload.id, payload.shard, context);
-    case "score":
-      return score(payload.id, payload.shard, context);
-    case "gram":
-      return onReduceThread({ stage: "gram", id: payload.id, unit: payload.gram }, context, reduce);
-    case "normalize":
-    case "solve":
-    case "train":
-    case "bundle":
-    case "close":
-      return onReduceThread({ stage: payload.stage, id: payload.id, unit: 0 }, context, reduce);
-    case "plan-measure":
-    case "plan-run":
-    case "plan-scoring":
-      throw new TrommelError("internal", `a worker was given a ${payload.stage} job, which coordinators do`);
-  }
+export type JobRouter = (payload: JobPayload, context: DeviceStageContext) => Promise<StageOutcome>;
+
+/**
+ * Sends each job to its stage: those that decode images here, those that compute for long to their thread, which loads each stage
+ * at its first job.
+ * @param queues those that the worker serves: their stages are loaded before it takes a job
+ */
+export async function createRouter(queues: readonly WorkerQueue[], reduce: ReduceThread): Promise<JobRouter> {
+  const served: ReadonlySet<string> = new Set(queues);
+  const here = stages.filter((stage) => served.has(queueOf(stage)) && stageTable[stage].runsOn !== "reduce");
+  const stageOf = await loadStages(here, new URL("../stages/", import.meta.url));
+  return async (payload, context) => {
+    const { stage } = payload;
+    const values = argumentsOf(payload);
+    if (stageTable[stage].runsOn === "reduce") return onReduceThread({ stage, values }, context, reduce);
+    return (await stageOf(stage)(...values, context)) as StageOutcome;
+  };
 }
 
 async function onReduceThread(
-  request: ReduceRequest & { readonly stage: ReduceStage },
+  request: ReduceRequest,
   context: DeviceStageContext,
   reduce: ReduceThread,
 ): Promise<StageOutcome> {

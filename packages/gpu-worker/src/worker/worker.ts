@@ -20,6 +20,7 @@ import { collectSeldom } from "./heap-growth.js";
 import { drain } from "./drain.js";
 import { createPictureBudgets } from "../image/budgets/picture-budgets.js";
 import { createProcessor } from "./job-processor.js";
+import { createRouter } from "./job-router.js";
 import { startQueueWorker } from "./queue-worker.js";
 import { FeatureIndexes } from "../stages/reuse/feature-index.js";
 import { SourceStores } from "../stages/pictures/source-stores.js";
@@ -103,7 +104,7 @@ async function startServing(
     store,
     redis,
     device,
-    reduce,
+    route: await createRouter(options.queues, reduce),
     engine,
     threads,
     viewsPerBatch: batchViews,

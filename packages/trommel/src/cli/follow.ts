@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   LiveRun,
   stopReasonToThrow,
+  stageTable,
   TrommelError,
   type ObjectStore,
   type StageProgress,
@@ -161,8 +162,7 @@ async function withActiveImages(
   const stages: StageProgress[] = [];
   for (const row of status.stages) {
     const { stage, imagesDone, imagesTotal } = row;
-    const onImages = stage === "measure" || stage === "extract" || stage === "score";
-    if (!onImages || imagesDone >= imagesTotal) {
+    if (stageTable[stage].counts !== "images" || imagesDone >= imagesTotal) {
       stages.push(row);
       continue;
     }

@@ -1,5 +1,5 @@
 import { MultiBar, type SingleBar } from "cli-progress";
-import type { StageProgress } from "@trommel/common";
+import { stageTable, type StageProgress } from "@trommel/common";
 import type { Output } from "./terminal.js";
 import { printable } from "@trommel/common/printable";
 import type { RunStatus } from "@trommel/coordinator/run-control/run-state";
@@ -18,10 +18,12 @@ export function openDisplay(stderr: Output): ProgressDisplay {
   return stderr.isTTY === true ? new Bars(stderr) : new Lines(stderr);
 }
 
-/** What a stage counts: images where it works on images, else its own units. */
+/** What a stage counts, by the stage table; its jobs if it counts images and how many is not known yet. */
 function counts(stage: StageProgress): { done: number; total: number; unit: string } {
-  if (stage.imagesTotal > 0) return { done: stage.imagesDone, total: stage.imagesTotal, unit: "images" };
-  return { done: stage.done, total: stage.total, unit: stage.stage === "train" ? "epochs" : "jobs" };
+  const { counts: unit } = stageTable[stage.stage];
+  if (unit === "images" && stage.imagesTotal > 0)
+    return { done: stage.imagesDone, total: stage.imagesTotal, unit };
+  return { done: stage.done, total: stage.total, unit: unit === "epochs" ? unit : "jobs" };
 }
 
 class Bars implements ProgressDisplay {

@@ -1,4 +1,5 @@
 import { isRedisFull, TrommelError, type ListingSummary } from "@trommel/common";
+import type { ShardStage } from "@trommel/common/jobs/pipeline";
 import { shardsPerBulk } from "../../run-control/job-producer.js";
 import { JobFeeder } from "./job-feeder.js";
 import type { PlanContext } from "../plan-context.js";
@@ -18,7 +19,7 @@ export function feedShards(
   context: PlanContext,
   options: {
     readonly id: string;
-    readonly stage: "measure" | "extract" | "score";
+    readonly stage: ShardStage;
     /** The key of a cancellation that did not reach Redis. */
     readonly cancelledKey: string;
     /** Shards that are queued together. */
@@ -68,20 +69,20 @@ export function feedSingleShards(
   context: PlanContext,
   options: {
     readonly id: string;
-    readonly stage: "measure" | "score";
+    readonly stage: ShardStage;
     readonly cancelledKey: string;
     /** Number of the first shard. @default 0 */
     readonly first?: number;
-    readonly add: (shards: readonly number[]) => Promise<void>;
   },
 ): ShardFeed {
-  const { id, stage, cancelledKey, first = 0, add } = options;
+  const { attempt, liveRun, producer } = context;
+  const { id, stage, cancelledKey, first = 0 } = options;
   return feedShards(context, {
     ...{ id, stage, cancelledKey },
     unit: Math.min(shardsPerBulk, context.outstandingAtMost),
     firstAlone: true,
-    announce: ({ shards, images }) => context.liveRun.setTotal(context.attempt, stage, shards, images),
-    add: (start, end) => add(numbersFrom(first + start, first + end)),
+    announce: ({ shards, images }) => liveRun.setTotal(attempt, stage, shards, images),
+    add: (start, end) => producer.addUnits(stage, id, attempt, numbersFrom(first + start, first + end)),
   });
 }
 

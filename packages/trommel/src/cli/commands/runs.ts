@@ -1,4 +1,4 @@
-import { TrommelError, type StopReason } from "@trommel/common";
+import { stageTable, TrommelError, type StopReason } from "@trommel/common";
 import { printable } from "@trommel/common/printable";
 import {
   cancelSubject,
@@ -69,7 +69,7 @@ async function showOne(session: Session, subject: Subject, following: boolean): 
   for (const stage of now.stages) {
     if (stage.total > 0)
       session.say(`  ${stage.stage.padEnd(9)} ${stage.done}/${stage.total} ${printable(stage.note)}`);
-    if (stage.stage === "extract" || stage.stage === "score") failed += stage.failedImages;
+    if (stageTable[stage.stage].inLedger === true) failed += stage.failedImages;
   }
   if (failed > 0) session.say(`  ${failed} files failed; 'trommel errors ${now.id}' lists them`);
   if (now.error !== undefined) session.say(`  ${sayError(now.error)}`);

@@ -1,0 +1,268 @@
+import { runKeys } from "../artefacts/store-keys.js";
+
+/**
+ * The stage table: everything that differs from stage to stage, once. Payloads and queues, flow and barriers, the planner's and
+ * the worker's routes, what followers see and the docs derive from it.
+ *
+ * A new stage is one entry here and one file: `packages/gpu-worker/src/stages/<stage>.ts` (`packages/coordinator/src/plan/<stage>.ts`
+ * for a plan), which exports a function under the stage's name in camel case (see `load-stage.ts`).
+ */
+
+/** Queues that workers serve; `plan` is served by coordinators. */
+export const workerQueues = ["extract", "score", "reduce"] as const;
+export type WorkerQueue = (typeof workerQueues)[number];
+export type QueueName = WorkerQueue | "plan";
+
+export type SubjectKind = "run" | "scoring";
+
+/** What a subject's configuration decides about its stages. */
+export interface SubjectTraits {
+  /** The dataset's own pixels normalise the run, so that they are measured first. */
+  readonly measured: boolean;
+}
+
+/** Shards that one gram covers: a slice of the merge tree's leaves. */
+export const shardsPerGram = 16;
+
+/** How many shards a job of each unit covers; a stage of the unit `one` has a single job. */
+export const shardsPerUnit = { shard: 1, gram: shardsPerGram } as const;
+export type ManyUnit = keyof typeof shardsPerUnit;
+
+interface StageEntry {
+  readonly queue: QueueName;
+  /** What one job is about; the payload of a stage of many jobs holds its number under this name. */
+  readonly unit: ManyUnit | "one";
+  readonly subject: SubjectKind;
+  /**
+   * `coordinator`; `decoding`: the worker's main thread, which decodes images; `device`: the same, and the device computes;
+   * `reduce`: the worker's thread for long computations on the CPU.
+   */
+  readonly runsOn: "coordinator" | "decoding" | "device" | "reduce";
+  /** Present if the stage belongs only to subjects with this trait. */
+  readonly onlyIf?: keyof SubjectTraits;
+  /**
+   * For a stage of many jobs: the stage whose job is queued above them and starts when the last of them has ended. If that is a
+   * stage of a single job, it waits for every job of the run or scoring; otherwise each of its jobs waits for its own group.
+   */
+  readonly barrier?: string;
+  /**
+   * An object that the stage needs and its place in the flow does not guarantee. A job that comes earlier steps back, as long as
+   * the job of `stage` is queued, which writes it.
+   */
+  readonly needs?: { readonly stage: string; readonly object: (id: string) => string };
+  /** What followers see it count; null if they do not see the stage. A stage of `epochs` reports its own counts. */
+  readonly counts: "images" | "epochs" | "jobs" | null;
+  /** Whether its failed images are those of the ledger. */
+  readonly inLedger?: true;
+  readonly consumes: string;
+  readonly produces: string;
+  readonly waitsFor: string;
+  /** What it does, in a sentence for the docs. */
+  readonly about: string;
+}
+
+/**
+ * In the order in which a subject meets them: the job of each stage of the unit `one` waits for that of the one before it, and
+ * for all jobs whose barrier it is. The last one's job is the root, with which the run or scoring ends.
+ */
+const table = {
+  "plan-measure": {
+    queue: "plan",
+    unit: "one",
+    subject: "run",
+    runsOn: "coordinator",
+    onlyIf: "measured",
+    counts: null,
+    consumes: "prefix",
+    produces: "shards, split",
+    waitsFor: "nothing",
+    about: "Lists the dataset into shards and queues the measuring of their pixels",
+  },
+  measure: {
+    queue: "extract",
+    unit: "shard",
+    subject: "run",
+    runsOn: "decoding",
+    onlyIf: "measured",
+    barrier: "normalize",
+    counts: "images",
+    consumes: "shard",
+    produces: "pixel statistics",
+    waitsFor: "nothing",
+    about: "Decodes a shard's images and sums their pixels by channel",
+  },
+  normalize: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    onlyIf: "measured",
+    counts: "jobs",
+    consumes: "pixel statistics",
+    produces: "normalization",
+    waitsFor: "the statistics of every shard",
+    about: "Merges the sums of all shards into the mean and deviation of each channel",
+  },
+  "plan-run": {
+    queue: "plan",
+    unit: "one",
+    subject: "run",
+    runsOn: "coordinator",
+    counts: null,
+    consumes: "prefix",
+    produces: "shards, split",
+    waitsFor: "nothing, or normalization",
+    about: "Lists the dataset into shards, queues their extraction as they are listed, and chooses the split",
+  },
+  "plan-scoring": {
+    queue: "plan",
+    unit: "one",
+    subject: "scoring",
+    runsOn: "coordinator",
+    counts: null,
+    consumes: "prefix",
+    produces: "shards",
+    waitsFor: "nothing",
+    about: "Lists the source into shards and queues their scoring as they are listed",
+  },
+  extract: {
+    queue: "extract",
+    unit: "shard",
+    subject: "run",
+    runsOn: "device",
+    barrier: "gram",
+    counts: "images",
+    inLedger: true,
+    consumes: "shard",
+    produces: "feature shard",
+    waitsFor: "nothing",
+    about: "Runs the views of a shard's images through the backbones and stores their embeddings",
+  },
+  gram: {
+    queue: "reduce",
+    unit: "gram",
+    subject: "run",
+    runsOn: "reduce",
+    barrier: "solve",
+    // The listing is nearly always complete long before a gram's shards are.
+    needs: { stage: "plan-run", object: (id: string) => runKeys(id).listing },
+    counts: "jobs",
+    consumes: "feature shards, split",
+    produces: "gram",
+    waitsFor: "its own group of shards",
+    about: "Multiplies the training embeddings of a group of shards into one gram",
+  },
+  solve: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    counts: "jobs",
+    consumes: "grams",
+    produces: "projection",
+    waitsFor: "every gram",
+    about: "Merges the grams and computes the projection from their eigenpairs",
+  },
+  train: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    counts: "epochs",
+    consumes: "feature shards, split, projection",
+    produces: "head, metrics",
+    waitsFor: "projection",
+    about: "Trains the head on projected embeddings and measures it on the validation images",
+  },
+  bundle: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    counts: "jobs",
+    consumes: "backbones, projection, head",
+    produces: "bundle, ledger",
+    waitsFor: "head",
+    about:
+      "Writes the ledger, joins backbones, projection and head into one graph, checks it and writes the report",
+  },
+  score: {
+    queue: "score",
+    unit: "shard",
+    subject: "scoring",
+    runsOn: "device",
+    barrier: "close",
+    counts: "images",
+    inLedger: true,
+    consumes: "shard, bundle",
+    produces: "score part",
+    waitsFor: "nothing",
+    about: "Runs a shard's images through the bundle and writes their probabilities",
+  },
+  close: {
+    queue: "reduce",
+    unit: "one",
+    subject: "scoring",
+    runsOn: "reduce",
+    counts: "jobs",
+    consumes: "score parts",
+    produces: "ledger, _SUCCESS.json",
+    waitsFor: "every score part",
+    about: "Checks every score part, adds up the ledger, merges the outputs and marks the scoring complete",
+  },
+} as const satisfies Readonly<Record<string, StageEntry>>;
+
+type Table = typeof table;
+export type Stage = keyof Table;
+
+/** Stages of which an entry has this. */
+type StageWith<Part> = { [S in Stage]: Table[S] extends Part ? S : never }[Stage];
+export type UnitOf<S extends Stage> = Table[S]["unit"];
+export type SingleStage = StageWith<{ readonly unit: "one" }>;
+export type ShardStage = StageWith<{ readonly unit: "shard" }>;
+/** Stages of many jobs. */
+export type ManyStage = Exclude<Stage, SingleStage>;
+/** Stages whose jobs wait, a group of them each, below a job of another stage of many. */
+export type GroupedStage = { [S in ManyStage]: Table[S]["barrier"] extends ManyStage ? S : never }[ManyStage];
+
+/** An entry whose references are stages that exist. */
+type CheckedEntry = StageEntry & {
+  readonly barrier?: Stage;
+  readonly needs?: { readonly stage: SingleStage };
+};
+
+export const stageTable: Readonly<Record<Stage, CheckedEntry>> = table;
+
+export const stages = Object.keys(table) as [Stage, ...Stage[]];
+
+export function queueOf(stage: Stage): QueueName {
+  return stageTable[stage].queue;
+}
+
+/** The stages of a subject, in order. */
+export function stagesOf(kind: SubjectKind, traits: SubjectTraits): readonly Stage[] {
+  return stages.filter((stage) => {
+    const { subject, onlyIf } = stageTable[stage];
+    return subject === kind && (onlyIf === undefined || traits[onlyIf]);
+  });
+}
+
+/** The stage whose job is queued above the jobs of a stage of many, see `barrier`. */
+export type BarrierOf<S extends ManyStage> = Table[S]["barrier"];
+
+export function barrierOf<S extends ManyStage>(stage: S): BarrierOf<S> {
+  return table[stage].barrier;
+}
+
+/**
+ * The barrier of all jobs of a stage: where their barrier waits for a group of them each, the one above that.
+ * @returns the stage of a single job, and how many shards each job covers that it waits for
+ */
+export function lastBarrierOf(stage: ManyStage): { readonly stage: SingleStage; readonly shards: number } {
+  const { unit, barrier } = table[stage];
+  return isMany(barrier) ? lastBarrierOf(barrier) : { stage: barrier, shards: shardsPerUnit[unit] };
+}
+
+function isMany(stage: Stage): stage is ManyStage {
+  return stageTable[stage].unit !== "one";
+}
