@@ -8,7 +8,7 @@ import path from "node:path";
 import prettier from "prettier";
 import { environmentVariables } from "../../packages/common/dist/environment-variables.js";
 import { errorCodes } from "../../packages/common/dist/errors.js";
-import { stageTable } from "../../packages/common/dist/jobs/queues.js";
+import { stageTable } from "../../packages/common/dist/jobs/pipeline.js";
 import { cliPage } from "./cli-page.mjs";
 import { commentsOfTable, root } from "./docstrings.mjs";
 import { markdownTable } from "./markdown.mjs";
@@ -63,9 +63,12 @@ function reasonsPage() {
 }
 
 function stagesPage() {
-  const rows = Object.entries(stageTable).map(([stage, { queue, consumes, produces, waitsFor }]) => [
+  const stages = Object.entries(stageTable);
+  const rows = stages.map(([stage, { queue, unit, runsOn, consumes, produces, waitsFor }]) => [
     `\`${stage}\``,
     `\`${queue}\``,
+    unit === "one" ? "one" : `one a ${unit}`,
+    runsOn,
     consumes,
     produces,
     waitsFor,
@@ -73,7 +76,8 @@ function stagesPage() {
   return [
     "# Stages",
     "Coordinators serve the queue `plan`, workers serve the others. A run with `normalization: dataset` begins with `plan-measure`, `measure` and `normalize`, other runs with `plan-run`, and scorings with `plan-scoring`. [Architecture](../architecture.md) shows how they follow each other.",
-    markdownTable(["stage", "queue", "in", "out", "waits for"], rows),
+    markdownTable(["stage", "queue", "jobs", "runs on", "in", "out", "waits for"], rows),
+    stages.map(([stage, { about }]) => `- \`${stage}\`: ${about}.`).join("\n"),
   ].join("\n\n");
 }
 
