@@ -22,7 +22,8 @@ import { readValidationKeys } from "../support/runs/read-split.js";
 import { temporaryFolder } from "../support/files/temp-folder.js";
 import { tinyBackbone, writeTinyBackbone } from "../support/models/tiny-backbone.js";
 
-const perClass = 14;
+/** With the unlabelled ones some 300 images. */
+const perClass = 36;
 const folder = await temporaryFolder("train-and-score");
 const dataset = join(folder, "labelled");
 const source = join(folder, "unlabelled");
@@ -91,7 +92,7 @@ const plantedInScoring = new Map<string, string>();
 
 before(async () => {
   labelled = await drawDataset(trickyLabels, { to: perClass });
-  ({ files: unlabelled, truth } = await drawUnlabelled(trickyLabels, 42, 5));
+  ({ files: unlabelled, truth } = await drawUnlabelled(trickyLabels, 84, 5));
   await writeFiles(dataset, labelled);
   await writeFiles(source, unlabelled);
   for (const [name, { bytes, reason }] of await badFiles()) {
@@ -178,7 +179,7 @@ describe("import, train, score and predict by the command line", () => {
     const root = join(store, "runs/first");
     const counted = ledger.parse(JSON.parse(await readText(join(root, "ledger.json"))));
     const { listed, ok, failed, skipped, skippedByReason } = counted;
-    assert.deepEqual({ listed, ok, failed, skipped }, { listed: 92, ok: 84, failed: 5, skipped: 3 });
+    assert.deepEqual({ listed, ok, failed, skipped }, { listed: 224, ok: 216, failed: 5, skipped: 3 });
     assert.deepEqual(skippedByReason, { hidden: 2, "no-label": 1 });
     checkErrors(linesOf(await readText(join(root, "errors.jsonl"))), plantedInTraining);
   });
@@ -201,11 +202,11 @@ describe("import, train, score and predict by the command line", () => {
     const right = rows.filter(({ key, label }) => truth.get(key) === label).length;
     assert.ok(right >= 0.9 * rows.length, `${right} of ${rows.length} are right`);
     const { listed, ok, failed, skipped, failedByReason } = answer.ledger;
-    assert.deepEqual({ listed, ok, failed, skipped }, { listed: 50, ok: 42, failed: 6, skipped: 2 });
+    assert.deepEqual({ listed, ok, failed, skipped }, { listed: 92, ok: 84, failed: 6, skipped: 2 });
     assert.equal(failedByReason["not-an-image"], 2);
     checkErrors(linesOf(await readText(join(output, "errors.jsonl"))), plantedInScoring);
     const success = JSON.parse(await readText(join(output, "_SUCCESS.json"))) as { rows: number };
-    assert.equal(success.rows, 42);
+    assert.equal(success.rows, 84);
   });
 
   it("writes the same rows as CSV", async () => {
@@ -292,15 +293,15 @@ describe("a dataset that grows", () => {
   it("keeps in validation what was there, and extracts no full shard again", async () => {
     const earlier = await readSplit("first");
     const before = await fileHashes(join(store, "features"));
-    await writeFiles(dataset, await drawDataset(trickyLabels.slice(3), { from: perClass, to: 20 }));
+    await writeFiles(dataset, await drawDataset(trickyLabels.slice(3), { from: perClass, to: perClass + 6 }));
     await answerOf([...trainArgs.map((arg) => (arg === "first" ? "second" : arg))]);
     const later = new Set(await readSplit("second"));
     for (const key of earlier) assert.ok(later.has(key), `${key} left the validation split`);
     assert.ok(later.size > earlier.length, "and the new images give their share");
     const after = await fileHashes(join(store, "features"));
     for (const [file, hash] of before) assert.equal(after.get(file), hash);
-    // 61 files stand before the first new one: three shards of 16 are as they were, four are new, each with its marker.
-    assert.equal((await readdir(join(store, "runs/second/shards"))).length, 7);
-    assert.equal(after.size, before.size + 2 * 4);
+    // 149 files come before the first new one: nine shards of 16 are as they were, six are new, each with its marker.
+    assert.equal((await readdir(join(store, "runs/second/shards"))).length, 15);
+    assert.equal(after.size, before.size + 2 * 6);
   });
 });

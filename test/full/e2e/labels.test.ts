@@ -13,11 +13,11 @@ import {
   type errorCodes,
 } from "@trommel/common";
 import { parseSealedAs } from "#common/codec/sealed-json";
-import { onlyJsonObject, trommel, trommelJson } from "../support/process/cli.js";
-import { drawDataset, writeFiles, type Pictures } from "../support/images/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/files/file-hashes.js";
-import { temporaryFolder } from "../support/files/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/models/tiny-backbone.js";
+import { onlyJsonObject, trommel, trommelJson } from "../../support/process/cli.js";
+import { drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 
 const labels = ["glass", "metal", "paper"] as const;
 const perClass = 10;

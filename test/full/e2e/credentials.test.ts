@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openStore, ReleaseStack } from "@trommel/common";
 import { Redis } from "ioredis";
-import { RunningCli, trommel, trommelJson } from "../support/process/cli.js";
-import { drawDataset } from "../support/images/dataset.js";
-import { descendantsOf, listeningSockets } from "../support/process/processes.js";
-import { startRedisServer, type TestRedis } from "../support/servers/redis-server.js";
-import { startS3Server, type S3Server } from "../support/servers/s3-server.js";
-import { temporaryFolder } from "../support/files/temp-folder.js";
-import { tinyBackbone, writeTinyBackbone } from "../support/models/tiny-backbone.js";
-import { withVariables } from "../support/process/variables.js";
-import { waitUntil } from "../support/process/wait-until.js";
+import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
+import { drawDataset } from "../../support/images/dataset.js";
+import { descendantsOf, listeningSockets } from "../../support/process/processes.js";
+import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
+import { startS3Server, type S3Server } from "../../support/servers/s3-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { tinyBackbone, writeTinyBackbone } from "../../support/models/tiny-backbone.js";
+import { withVariables } from "../../support/process/variables.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 
 /** A run and a scoring with credentials for S3 and Redis; afterwards they are looked for wherever anything was left. */
 
