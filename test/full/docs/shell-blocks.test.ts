@@ -7,6 +7,7 @@ import { before, describe, it } from "node:test";
 import { cloneRepository, runShell } from "../../support/files/clone.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 
+const folder = await temporaryFolder("docs-clone");
 const minutesPerBlock = 20;
 
 /** The whole suite would run inside itself; the command is the same for a part of it. */
@@ -19,8 +20,8 @@ function shellBlocks(page: string): string[] {
 
 describe("a clone with nothing around it", () => {
   let clone: string;
-  before(async () => {
-    clone = cloneRepository(await temporaryFolder("docs-clone"));
+  before(() => {
+    clone = cloneRepository(folder);
   });
 
   for (const name of ["README.md", "docs/guide/getting-started.md"]) {
@@ -53,9 +54,11 @@ describe("a clone with nothing around it", () => {
     const server = spawn(process.execPath, [path.join(clone, "examples/serve.js"), bundle, "0"], {
       stdio: ["ignore", "pipe", "inherit"],
     });
+    const exited = once(server, "exit") as Promise<[number | null]>;
     try {
-      const [line] = (await once(server.stdout.setEncoding("utf8"), "data")) as [string];
-      const address = /^http:\S+/.exec(line)?.[0] ?? "";
+      const printed = once(server.stdout.setEncoding("utf8"), "data") as Promise<[string]>;
+      const [line] = await Promise.race([printed, exited]);
+      const address = /^http:\S+/.exec(String(line))?.[0] ?? "";
       const post = (file: string): Promise<Response> =>
         fetch(address, { method: "POST", body: readFileSync(path.join(clone, ".trommel/demo", file)) });
       const answer = await post("unlabelled/005.jpg");
@@ -66,7 +69,7 @@ describe("a clone with nothing around it", () => {
     } finally {
       server.kill("SIGTERM");
     }
-    const [exitCode] = (await once(server, "exit")) as [number | null];
+    const [exitCode] = await exited;
     assert.equal(exitCode, 0);
   });
 });
