@@ -80,6 +80,15 @@ module.exports = {
       to: { path: "node_modules/onnxruntime-node/", dependencyTypesNot: ["type-only"] },
     },
     {
+      name: "cli-uses-only-the-public-api",
+      from: { path: "^packages/trommel/src/cli(/|\\.ts$)" },
+      severity: "error",
+      to: {
+        pathNot: "^packages/trommel/src/(index\\.ts$|cli/)|node_modules/(@types/)?(commander|cli-progress)/",
+        dependencyTypesNot: ["core"],
+      },
+    },
+    {
       name: "packages-do-not-import-tests",
       severity: "error",
       from: { path: "^packages/" },

@@ -1,13 +1,12 @@
-import { toTrommelError } from "@trommel/common";
 import { Command, CommanderError } from "commander";
-import { addBackboneCommands } from "./cli/groups/backbone-commands.js";
-import { addRecipeCommands } from "./cli/groups/recipe-commands.js";
-import { addRunCommands } from "./cli/groups/run-commands.js";
-import { addServers } from "./cli/groups/server-commands.js";
-import { addStoreCommands } from "./cli/groups/store-commands.js";
-import { addScore, addTrain } from "./cli/groups/work-commands.js";
-import { version } from "./version.js";
+import { addBackboneCommands } from "./cli/flags/backbone-commands.js";
+import { addRecipeCommands } from "./cli/flags/recipe-commands.js";
+import { addRunCommands } from "./cli/flags/run-commands.js";
+import { addServers } from "./cli/flags/server-commands.js";
+import { addStoreCommands } from "./cli/flags/store-commands.js";
+import { addScore, addTrain } from "./cli/flags/work-commands.js";
 import { Terminal, type CommandIo } from "./cli/terminal.js";
+import { toTrommelError, version } from "./index.js";
 
 /**
  * The command line. It changes nothing of the process that it runs in but by `io`.

@@ -1,5 +1,11 @@
 import { TrommelError, type WorkerCommands } from "@trommel/common";
+import type { BundleClassifier, LoadClassifierOptions } from "@trommel/gpu-worker/serving";
 import { version } from "./version.js";
+
+/** What a program needs that serves a bundle. */
+export interface Serving {
+  readonly loadClassifier: (bundle: string, options?: LoadClassifierOptions) => Promise<BundleClassifier>;
+}
 
 const worker = "@trommel/gpu-worker";
 
@@ -9,8 +15,20 @@ const worker = "@trommel/gpu-worker";
  * @throws TrommelError `device-unavailable` if it is not installed
  */
 export async function loadWorkerCommands(): Promise<WorkerCommands> {
+  return ifInstalled(() => import("@trommel/gpu-worker"));
+}
+
+/**
+ * The worker's entry for serving a bundle.
+ * @throws TrommelError `device-unavailable` if the worker package is not installed
+ */
+export async function loadServing(): Promise<Serving> {
+  return ifInstalled(() => import("@trommel/gpu-worker/serving"));
+}
+
+async function ifInstalled<T>(load: () => Promise<T>): Promise<T> {
   try {
-    return await import("@trommel/gpu-worker");
+    return await load();
   } catch (thrown) {
     throw isWorkerMissing(thrown) ? notInstalled(thrown) : thrown;
   }

@@ -86,6 +86,8 @@ export class BenchCluster {
         ...(batch === undefined ? [] : ["--batch", String(batch)]),
       ],
       log: pino({ level: "warn" }, process.stderr),
+      notice: (line) => void process.stderr.write(`${line}\n`),
+      workerOutput: "inherit",
     });
     releases.add("cluster", () => cluster.stop());
     const producer = new JobProducer(cluster.redisUrl);

@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { canonicalJson, openStore, resolveLocation } from "@trommel/common";
-import { readCatalogue } from "#trommel/cli/weight-catalogue";
+import { readCatalogue } from "#trommel/api/weight-catalogue";
 import { parseClassList } from "#coordinator/labels/read-class-list";
 import { readCsvLabels } from "#coordinator/labels/read-csv-labels";
 import { readSidecarLabels } from "#coordinator/labels/read-sidecar-labels";

@@ -1,5 +1,5 @@
-import { printable } from "@trommel/common/printable";
-import type { RunResult } from "@trommel/coordinator/run-control/run-state";
+import { printable } from "../index.js";
+import type { RunResult } from "../index.js";
 
 /** Labels that a line shows; the rest are in `counts.json`. */
 const shownAtMost = 5;

@@ -1,11 +1,11 @@
 /**
- * Ends this process although threads of its pool may hang in the file system. exit(3) waits for those threads, for ever
- * where a mount does not answer; a signal's default action waits for nothing.
+ * Ends this process although threads of its pool may hang in the file system. exit(3) waits for those threads, without
+ * a bound when a mount does not answer; a signal's default action waits for nothing.
  */
 
 export type StopSignal = "SIGINT" | "SIGTERM";
 
-/** Runs what was to be done at exit, then dies of the signal, as whoever sent it expects (128 + its number). */
+/** Runs what was to be done at exit, then dies of the signal, as its sender expects (128 + its number). */
 export function dieOf(signal: StopSignal | "SIGKILL"): void {
   process.emit("exit", process.exitCode === undefined ? 1 : Number(process.exitCode));
   if (signal !== "SIGKILL") process.removeAllListeners(signal);

@@ -1,7 +1,6 @@
-import { TrommelError } from "@trommel/common";
 import { dieOf, type StopSignal } from "./end-process.js";
 
-/** Within this a command that was told to stop has ended: its workers drain, and its parts are stopped, in less. */
+/** Within this a command that was asked to stop has ended: its workers drain, and its parts are stopped, in less. */
 const endWithinMs = 30_000;
 
 /**
@@ -27,11 +26,4 @@ export function interruptSignal(options: { readonly endWithinMs?: number } = {})
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
   return controller.signal;
-}
-
-/** What a command ends with that was told to stop. */
-export function interruptedBy(signal: AbortSignal, message: string): TrommelError {
-  return new TrommelError("cancelled", message, {
-    context: { interrupted: signal.reason === "SIGTERM" ? "SIGTERM" : "SIGINT" },
-  });
 }

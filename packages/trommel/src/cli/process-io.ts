@@ -11,6 +11,7 @@ export function processIo(args: readonly string[]): CommandIo {
     env: process.env,
     cwd: process.cwd(),
     interrupts: interruptSignal,
+    workerOutput: "inherit",
     parent: isPart
       ? { send: (message) => new Promise<void>((sent) => void send(message, () => sent())) }
       : undefined,

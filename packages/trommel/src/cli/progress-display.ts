@@ -1,15 +1,14 @@
 import { MultiBar, type SingleBar } from "cli-progress";
-import { stageTable, type StageProgress } from "@trommel/common";
 import type { Output } from "./terminal.js";
-import { printable } from "@trommel/common/printable";
-import type { RunStatus } from "@trommel/coordinator/run-control/run-state";
+import { printable } from "../index.js";
+import type { Progress } from "../index.js";
 
 /** Without a terminal, one line at most this often. */
 const lineEveryMs = 10_000;
 
 /** How a follower shows a run on stderr. */
 export interface ProgressDisplay {
-  show(status: RunStatus): void;
+  show(stages: readonly Progress[]): void;
   stop(): void;
 }
 
@@ -18,17 +17,9 @@ export function openDisplay(stderr: Output): ProgressDisplay {
   return stderr.isTTY === true ? new Bars(stderr) : new Lines(stderr);
 }
 
-/** What a stage counts, by the stage table; its jobs if it counts images and how many is not known yet. */
-function counts(stage: StageProgress): { done: number; total: number; unit: string } {
-  const { counts: unit } = stageTable[stage.stage];
-  if (unit === "images" && stage.imagesTotal > 0)
-    return { done: stage.imagesDone, total: stage.imagesTotal, unit };
-  return { done: stage.done, total: stage.total, unit: unit === "epochs" ? unit : "jobs" };
-}
-
 class Bars implements ProgressDisplay {
   readonly #multi: MultiBar;
-  readonly #bars = new Map<string, { bar: SingleBar; startedAt: number; startValue: number }>();
+  readonly #bars = new Map<string, SingleBar>();
 
   constructor(stream: Output) {
     this.#multi = new MultiBar(
@@ -44,22 +35,19 @@ class Bars implements ProgressDisplay {
     );
   }
 
-  show(status: RunStatus): void {
-    for (const stage of status.stages) {
-      const { done, total, unit } = counts(stage);
-      if (total === 0) continue;
-      const payload = { stage: stage.stage.padEnd(9), unit, rate: "–", left: "", note: noteOf(stage) };
-      let row = this.#bars.get(stage.stage);
-      if (row === undefined) {
-        const bar = this.#multi.create(total, done, payload);
-        row = { bar, startedAt: performance.now(), startValue: done };
-        this.#bars.set(stage.stage, row);
+  show(stages: readonly Progress[]): void {
+    for (const { stage, done, total, unit, perSecond, secondsLeft, ...rest } of stages) {
+      const rate = perSecond === undefined ? "–" : perSecond.toFixed(1);
+      const left =
+        done >= total ? "done" : secondsLeft === undefined ? "" : `${formatSeconds(secondsLeft)} left`;
+      const payload = { stage: stage.padEnd(9), unit, rate, left, note: noteOf(rest) };
+      let bar = this.#bars.get(stage);
+      if (bar === undefined) {
+        bar = this.#multi.create(total, done, payload);
+        this.#bars.set(stage, bar);
       }
-      const seconds = (performance.now() - row.startedAt) / 1000;
-      const rate = seconds > 0 ? (done - row.startValue) / seconds : 0;
-      const left = done >= total ? "done" : rate > 0 ? `${formatSeconds((total - done) / rate)} left` : "";
-      row.bar.setTotal(total);
-      row.bar.update(done, { ...payload, rate: rate > 0 ? rate.toFixed(1) : "–", left });
+      bar.setTotal(total);
+      bar.update(done, payload);
     }
   }
 
@@ -77,18 +65,12 @@ class Lines implements ProgressDisplay {
     this.#stderr = stderr;
   }
 
-  show(status: RunStatus): void {
+  show(stages: readonly Progress[]): void {
     const now = performance.now();
-    const finished = status.stages.filter((s) => s.total > 0 && s.done >= s.total).map((s) => s.stage);
+    const finished = stages.filter(({ done, total }) => done >= total).map(({ stage }) => stage);
     const key = finished.join();
     if (key === this.#shown && now - this.#shownAt < lineEveryMs) return;
-    const text = status.stages
-      .filter((stage) => stage.total > 0)
-      .map((stage) => {
-        const { done, total, unit } = counts(stage);
-        return `${stage.stage} ${done}/${total} ${unit}`;
-      })
-      .join(", ");
+    const text = stages.map(({ stage, done, total, unit }) => `${stage} ${done}/${total} ${unit}`).join(", ");
     if (text !== "") this.#stderr.write(`${text}\n`);
     this.#shown = key;
     this.#shownAt = now;
@@ -99,13 +81,13 @@ class Lines implements ProgressDisplay {
   }
 }
 
-function noteOf(stage: StageProgress): string {
-  const failed = stage.failedImages > 0 ? `${stage.failedImages} failed` : "";
-  const reused = stage.reusedImages > 0 ? `${stage.reusedImages} reused` : "";
-  return [printable(stage.note), failed, reused].filter((text) => text !== "").join(", ");
+function noteOf({ note, failed, reused }: Pick<Progress, "note" | "failed" | "reused">): string {
+  const parts = [printable(note), failed > 0 ? `${failed} failed` : "", reused > 0 ? `${reused} reused` : ""];
+  return parts.filter((text) => text !== "").join(", ");
 }
 
-function formatSeconds(seconds: number): string {
+/** A duration for people. */
+export function formatSeconds(seconds: number): string {
   const whole = Math.ceil(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;

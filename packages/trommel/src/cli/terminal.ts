@@ -1,6 +1,5 @@
-import { TrommelError } from "@trommel/common";
-import { printable } from "@trommel/common/printable";
 import { CommanderError } from "commander";
+import { printable, type TrommelError } from "../index.js";
 
 /** Everything that a command prints and every exit code is decided here. */
 
@@ -19,7 +18,9 @@ export interface CommandIo {
   readonly cwd: string;
   /** Begins to listen to Ctrl-C and SIGTERM. @returns a signal that the first of them aborts. @default nothing aborts it */
   readonly interrupts?: () => AbortSignal;
-  /** The command that started this process as a worker of its own; undefined where there is none. */
+  /** What becomes of what worker processes write. @default it is written to `stderr` */
+  readonly workerOutput?: "inherit";
+  /** The command that started this process as a worker of its own; undefined for a command of its own. */
   readonly parent?: ParentCommand | undefined;
 }
 

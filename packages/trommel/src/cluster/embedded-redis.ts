@@ -27,8 +27,17 @@ const restartWindowMs = 60_000;
  * else; with one, on loopback. It keeps nothing on disk: Redis is disposable.
  * @throws TrommelError `not-found` if there is no redis-server, `unavailable` if it does not start
  */
-export async function startEmbeddedRedis(options: { readonly port?: number } = {}): Promise<EmbeddedRedis> {
-  const binary = process.env["TROMMEL_REDIS_SERVER"] ?? "redis-server";
+export async function startEmbeddedRedis(
+  options: {
+    readonly port?: number;
+    /** A path, or a name on the PATH. @default `TROMMEL_REDIS_SERVER`, else redis-server */
+    readonly binary?: string;
+    /** Called with each remark for people. @default nobody is */
+    readonly notice?: (line: string) => void;
+  } = {},
+): Promise<EmbeddedRedis> {
+  const { binary = process.env["TROMMEL_REDIS_SERVER"] ?? "redis-server", notice = () => undefined } =
+    options;
   const { folder, socket } = await makeRedisFolder();
   const address =
     options.port === undefined
@@ -38,7 +47,7 @@ export async function startEmbeddedRedis(options: { readonly port?: number } = {
   const flags = ["--dir", folder, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"];
   const start = (): ChildProcess =>
     spawn(binary, [...address, ...flags], { stdio: ["ignore", "pipe", "pipe"], detached: true });
-  const server = new Supervised(start);
+  const server = new Supervised(start, notice);
   // A command that exits at once, such as at a second Ctrl-C, takes its server with it.
   const killAtExit = (): void => {
     server.child.kill("SIGKILL");
@@ -74,11 +83,13 @@ export async function startEmbeddedRedis(options: { readonly port?: number } = {
 class Supervised {
   child: ChildProcess;
   readonly #start: () => ChildProcess;
+  readonly #notice: (line: string) => void;
   readonly #restarts: number[] = [];
   #stopping = false;
 
-  constructor(start: () => ChildProcess) {
+  constructor(start: () => ChildProcess, notice: (line: string) => void) {
     this.#start = start;
+    this.#notice = notice;
     this.child = start();
   }
 
@@ -89,7 +100,7 @@ class Supervised {
     child.once("error", () => undefined);
     child.once("exit", (code, signal) => {
       if (this.#stopping || !this.#mayRestart()) return;
-      process.stderr.write(`trommel: the embedded redis-server ended (${code ?? signal}); restarting it\n`);
+      this.#notice(`the embedded redis-server ended (${code ?? signal}); restarting it`);
       this.child = this.#start();
       for (const stream of [this.child.stdout, this.child.stderr]) stream?.resume();
       this.supervise();
@@ -129,14 +140,14 @@ async function waitUntilUp(child: ChildProcess, binary: string, url: string): Pr
   child.once("error", (cause) => {
     failure = new TrommelError(
       "not-found",
-      `failed to start ${binary}: ${cause.message}. Install redis-server (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis), name one in TROMMEL_REDIS_SERVER, or give --redis`,
+      `cannot start ${binary}: ${cause.message}. Install redis-server (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis), name one in TROMMEL_REDIS_SERVER, or give --redis`,
       { cause },
     );
   });
   child.once("exit", (code, signal) => {
     failure ??= new TrommelError(
       "unavailable",
-      `failed to start ${binary}: it ended with ${code ?? signal ?? "no code"}: ${output.trim().split("\n").slice(-3).join(" | ")}`,
+      `cannot start ${binary}: it ended with ${code ?? signal ?? "no code"}: ${output.trim().split("\n").slice(-3).join(" | ")}`,
       { retryable: false },
     );
   });
@@ -164,7 +175,7 @@ async function checkOwner(url: string, child: ChildProcess): Promise<void> {
     if (pid === child.pid) return;
     throw new TrommelError(
       "conflict",
-      `failed to start redis-server at ${url}: another one (process ${pid}) is there. Choose another --port, or use it with --redis ${url}`,
+      `cannot start redis-server at ${url}: another one (process ${pid}) is there. Choose another --port, or use it with --redis ${url}`,
     );
   } finally {
     redis.disconnect();

@@ -3,19 +3,21 @@ import { checkRedis } from "@trommel/common/jobs/redis-connection";
 import type { Logger } from "pino";
 import { startCoordinator } from "@trommel/coordinator/coordinator";
 import { startEmbeddedRedis } from "./embedded-redis.js";
-import { WorkerProcesses } from "./worker-processes.js";
+import { WorkerProcesses, type WorkerOutput } from "./worker-processes.js";
 
 export interface LocalCluster {
   readonly redisUrl: string;
   readonly redisPid: number | undefined;
   readonly workerPids: number[];
+  /** How many workers it keeps running. */
+  readonly workers: number;
   /** @throws TrommelError where every worker has given up */
   check(): void;
   stop(): Promise<void>;
 }
 
 /**
- * A cluster on this machine for as long as a command runs: Redis (unless one is given), a coordinator in this
+ * A cluster on this machine until it is stopped: Redis (unless one is given), a coordinator in this
  * process, and worker processes. The same code paths as a real one.
  */
 export async function startLocalCluster(options: {
@@ -23,6 +25,12 @@ export async function startLocalCluster(options: {
   readonly workers: number;
   readonly workerFlags: readonly string[];
   readonly redisPort?: number;
+  /** What starts Redis. @default as {@link startEmbeddedRedis} says */
+  readonly redisServer?: string | undefined;
+  /** Called with each remark for people. */
+  readonly notice: (line: string) => void;
+  /** What becomes of what the workers write. */
+  readonly workerOutput: WorkerOutput;
   readonly log: Logger;
 }): Promise<LocalCluster> {
   const { store, log } = options;
@@ -31,9 +39,12 @@ export async function startLocalCluster(options: {
     for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
   };
   try {
-    const redis = await startEmbeddedRedis(
-      options.redisPort === undefined ? {} : { port: options.redisPort },
-    );
+    const { redisPort, redisServer, notice } = options;
+    const redis = await startEmbeddedRedis({
+      notice,
+      ...(redisPort === undefined ? {} : { port: redisPort }),
+      ...(redisServer === undefined ? {} : { binary: redisServer }),
+    });
     releases.add("redis-server", () => redis.stop());
     await checkRedis(redis.url);
     const coordinator = await startCoordinator({ redisUrl: redis.url, store, log });
@@ -43,6 +54,7 @@ export async function startLocalCluster(options: {
       redisUrl: redis.url,
       storeUrl: store.url,
       flags: options.workerFlags,
+      output: options.workerOutput,
       log,
     });
     releases.add("workers", () => workers.stop());
@@ -50,6 +62,7 @@ export async function startLocalCluster(options: {
     return {
       redisUrl: redis.url,
       redisPid: redis.pid,
+      workers: options.workers,
       get workerPids() {
         return workers.pids;
       },

@@ -25,7 +25,14 @@ export interface WorkerSpawnOptions {
   /** Flags of `trommel worker` that are passed on. */
   readonly flags: readonly string[];
   readonly log: Logger;
+  readonly output: WorkerOutput;
 }
+
+/** What becomes of what worker processes write: dropped, left on this process's streams, or given to a function. */
+export type WorkerOutput = "drop" | "inherit" | ((text: string) => void);
+
+/** Arguments of a Node.js that runs a text or tests: a worker is neither. */
+const foreignArguments = /^(--input-type|--eval|--print|--test|--watch|-e|-p)/;
 
 /**
  * Worker processes of a local cluster, supervised: one that dies is replaced, see {@link restartAfter}. They hold an IPC
@@ -105,9 +112,11 @@ export class WorkerProcesses {
 
   #spawn(): ChildProcess {
     const cli = fileURLToPath(new URL("../../bin/trommel.js", import.meta.url));
-    const { redisUrl, storeUrl, flags } = this.#options;
+    const { redisUrl, storeUrl, flags, output } = this.#options;
+    const stream = output === "drop" ? "ignore" : output === "inherit" ? "inherit" : "pipe";
     const child = fork(cli, ["worker", "--embedded", "--drain-seconds", String(drainSeconds), ...flags], {
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      stdio: ["ignore", stream, stream, "ipc"],
+      execArgv: process.execArgv.filter((argument) => !foreignArguments.test(argument)),
       // The Redis URL travels by environment: argument lists are public on a machine, and it may hold a password.
       // glibc's per-thread arenas keep freed picture buffers; two of them keep memory flat.
       // libvips decodes on libuv's threads, four by default.
@@ -119,6 +128,8 @@ export class WorkerProcesses {
         TROMMEL_STORE: storeUrl,
       },
     });
+    if (typeof output === "function")
+      for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", output);
     this.#children.add(child);
     return child;
   }

@@ -3,7 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { recipe as recipeSchema, type Recipe } from "@trommel/common";
-import { addRecipeFlags, readRecipe } from "#trommel/cli/recipe-flags";
+import { Recipes } from "#trommel/api/recipes";
+import { addRecipeFlags, readRecipe } from "#trommel/cli/flags/recipe-flags";
 import { Command } from "commander";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
@@ -16,7 +17,7 @@ async function recipeOf(args: readonly string[], yaml?: string) {
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
   command.parse([...(yaml === undefined ? [] : ["--recipe", file]), ...args], { from: "user" });
-  return readRecipe(command.opts());
+  return readRecipe(new Recipes(process.cwd()), command.opts());
 }
 
 const namesOf = (read: Recipe): string[] => read.backbones.map(({ name }) => name);

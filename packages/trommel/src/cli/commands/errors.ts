@@ -1,59 +1,56 @@
-import type { FailureReason } from "@trommel/common";
-import { printable } from "@trommel/common/printable";
-import { readFailedImages, type FailedImages } from "@trommel/coordinator/run-control/failed-images";
-import { findSubject } from "@trommel/coordinator/run-control/run-state";
-import { Session, type GlobalFlags } from "../session.js";
+import type { FailureReason, FailedImages } from "../../index.js";
+import { withTrommel, type GlobalFlags } from "../handle.js";
+import { tableOf } from "../table.js";
 import type { Terminal } from "../terminal.js";
 
 type ErrorsFlags = GlobalFlags & { readonly reason?: readonly FailureReason[]; readonly limit: number };
 
 /** `trommel errors <run>` */
 export async function errors(terminal: Terminal, id: string, flags: ErrorsFlags): Promise<void> {
-  const session = new Session(terminal, flags);
-  try {
-    const subject = await findSubject(session.store, id);
-    const failures = await readFailedImages(session.store, subject, flags.limit);
-    const shown = new Set<string>(flags.reason ?? Object.keys(failures.sums.failedByReason));
-    for (const line of describe(failures, shown, flags)) session.say(line);
+  await withTrommel(terminal, flags, async (trommel) => {
+    const work = await trommel.run(id);
+    const failures = await work.failures({ skippedAtMost: flags.limit });
+    const shown = Object.keys(failures.sums.failedByReason).filter(
+      (reason) => flags.reason === undefined || (flags.reason as readonly string[]).includes(reason),
+    );
+    for (const line of describe(failures, shown, flags)) terminal.say(line);
     const { complete, sums, failed, skipped } = failures;
-    session.result({
+    terminal.result({
       id,
-      kind: subject.kind,
+      kind: work.kind,
       complete,
       ...sums,
       errors: failures.errors,
-      failedRows: [...shown].flatMap((reason) =>
-        failed.filter((row) => row.reason === reason).slice(0, flags.limit),
+      failedRows: (flags.reason ?? shown).flatMap((reason) =>
+        failed.filter((image) => image.reason === reason).slice(0, flags.limit),
       ),
       skippedKeys: skipped,
     });
-  } finally {
-    await session.close();
-  }
+  });
 }
 
 function* describe(
   failures: FailedImages,
-  shown: ReadonlySet<string>,
+  shown: readonly string[],
   { reason, limit }: ErrorsFlags,
 ): Generator<string> {
   const { sums, failed, skipped, complete, errors } = failures;
   const soFar = complete ? "" : ` in the ${sums.shards} shards that are done`;
   yield `${sums.listed} listed = ${sums.ok} ok + ${sums.failed} failed + ${sums.skipped} skipped${soFar}`;
+  const rows: string[][] = [];
+  const more: string[] = [];
   const all = complete ? `all in ${errors}` : `all in ${errors} once it is complete`;
-  for (const [name, files] of Object.entries(sums.failedByReason)) {
-    if (!shown.has(name)) continue;
-    yield `${name}: ${files}`;
-    const rows = failed.filter((row) => row.reason === name).slice(0, limit);
-    for (const { key, detail } of rows)
-      yield `  ${printable(key)}${detail === "" ? "" : ` (${printable(detail)})`}`;
-    if (files > rows.length) yield `  … and ${files - rows.length} more, ${all}`;
+  for (const name of shown) {
+    const images = failed.filter((image) => image.reason === name).slice(0, limit);
+    for (const { key, detail } of images) rows.push([name, key, detail]);
+    const left = (sums.failedByReason[name] ?? 0) - images.length;
+    if (left > 0) more.push(`… and ${left} more that are ${name}, ${all}`);
   }
-  if (reason !== undefined) return;
-  for (const [name, files] of Object.entries(sums.skippedByReason)) {
-    yield `skipped, ${name}: ${files}`;
-    const keys = skipped.filter((row) => row.reason === name);
-    for (const { key } of keys) yield `  ${printable(key)}`;
-    if (files > keys.length) yield `  … and ${files - keys.length} more`;
+  for (const [name, files] of reason === undefined ? Object.entries(sums.skippedByReason) : []) {
+    const keys = skipped.filter((file) => file.reason === name);
+    for (const { key } of keys) rows.push([`skipped: ${name}`, key, ""]);
+    if (files > keys.length) more.push(`… and ${files - keys.length} more that are skipped: ${name}`);
   }
+  yield* tableOf(["reason", "file", "detail"], rows);
+  yield* more;
 }

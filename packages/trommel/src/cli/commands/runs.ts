@@ -1,16 +1,8 @@
-import { stageTable, TrommelError, type StopReason } from "@trommel/common";
-import { printable } from "@trommel/common/printable";
-import {
-  cancelSubject,
-  findSubject,
-  readStatus,
-  type RunStatus,
-  type Subject,
-} from "@trommel/coordinator/run-control/run-state";
-import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
-import { follow } from "../follow.js";
-import { runSubject, showResult, type FollowFlags } from "../run-subject.js";
-import { Session, type ClusterFlags, type GlobalFlags } from "../session.js";
+import { printable, stageTable } from "../../index.js";
+import type { Run, StopReason, Scoring } from "../../index.js";
+import { followToEnd, isDetached, showResult, showWork, type FollowFlags } from "../follow.js";
+import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
+import { describeStages, statusTable } from "../status-table.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
 /** `trommel status [run]` */
@@ -19,102 +11,65 @@ export async function status(
   id: string | undefined,
   flags: GlobalFlags & FollowFlags,
 ): Promise<void> {
-  const session = new Session(terminal, flags);
-  try {
-    if (id === undefined) await listAll(session);
-    else await showOne(session, await findSubject(session.store, id), flags.follow ?? false);
-  } finally {
-    await session.close();
-  }
+  if (id === undefined) await listAll(terminal, flags);
+  else if (flags.follow === true)
+    await withInterrupts(terminal, flags, async (trommel) => showOne(terminal, await trommel.run(id), true));
+  else await withTrommel(terminal, flags, async (trommel) => showOne(terminal, await trommel.run(id), false));
 }
 
-async function listAll(session: Session): Promise<void> {
-  const rows: (RunStatus | DamagedRun)[] = [];
-  for (const { id, kind } of await listSubjects(session.store)) {
-    try {
-      const subject = await findSubject(session.store, id);
-      rows.push(await readStatus(session.store, subject, await session.producerOf(subject)));
-    } catch (thrown) {
-      if (!(thrown instanceof TrommelError) || thrown.code !== "corrupt") throw thrown;
-      const { code } = thrown;
-      rows.push({ kind, id, phase: "damaged", error: { code, message: thrown.message, stage: "" } });
-      session.terminal.exitCode = exitCodes.failed;
+async function listAll(terminal: Terminal, flags: GlobalFlags): Promise<void> {
+  await withTrommel(terminal, flags, async (trommel) => {
+    const runs = await trommel.list();
+    for (const line of statusTable(runs)) terminal.say(line);
+    for (const run of runs) {
+      if (run.phase === "damaged") terminal.say(describeDamaged(run));
+      else if (run.error !== undefined) terminal.say(`${run.id}: ${describeError(run.error)}`);
     }
-  }
-  for (const row of rows) session.say(row.phase === "damaged" ? describeDamaged(row) : describe(row));
-  if (rows.length === 0) session.say(`no run in ${session.store.url} yet`);
-  session.result({ runs: rows });
+    if (runs.length === 0) terminal.say(`no run in ${trommel.store.url} yet`);
+    if (runs.some(({ phase }) => phase === "damaged")) terminal.exitCode = exitCodes.failed;
+    terminal.result({ runs });
+  });
 }
 
-async function showOne(session: Session, subject: Subject, following: boolean): Promise<void> {
-  const producer = await session.producerOf(subject);
-  const now = await readStatus(session.store, subject, producer);
-  if (following && now.phase === "running" && producer !== undefined) {
-    const result = await follow({
-      terminal: session.terminal,
-      store: session.store,
-      subject,
-      producer,
-      signal: session.terminal.interrupts(),
-    });
-    showResult(session, subject, result);
+async function showOne(terminal: Terminal, work: Run | Scoring, following: boolean): Promise<void> {
+  const now = await work.status();
+  if (following && now.phase === "running") {
+    showResult(terminal, work, await followToEnd(terminal, work));
     return;
   }
   if (now.result !== undefined) {
-    showResult(session, subject, now.result);
+    showResult(terminal, work, now.result);
     return;
   }
-  session.say(describe(now));
-  let failed = 0;
-  for (const stage of now.stages) {
-    if (stage.total > 0)
-      session.say(`  ${stage.stage.padEnd(9)} ${stage.done}/${stage.total} ${printable(stage.note)}`);
-    if (stageTable[stage.stage].inLedger === true) failed += stage.failedImages;
-  }
-  if (failed > 0) session.say(`  ${failed} files failed; 'trommel errors ${now.id}' lists them`);
-  if (now.error !== undefined) session.say(`  ${sayError(now.error)}`);
-  session.result(now);
+  for (const line of statusTable([now])) terminal.say(line);
+  for (const line of describeStages(now.stages)) terminal.say(`  ${line}`);
+  const failed = now.stages
+    .filter(({ stage }) => stageTable[stage].inLedger === true)
+    .reduce((sum, { failedImages }) => sum + failedImages, 0);
+  if (failed > 0) terminal.say(`  ${failed} files failed; 'trommel errors ${now.id}' lists them`);
+  if (now.error !== undefined) terminal.say(`  ${describeError(now.error)}`);
+  terminal.result(now);
 }
 
-function sayError({ stage, message }: StopReason): string {
+function describeError({ stage, message }: StopReason): string {
   return stage === "" ? message : `${stage} failed: ${message}`;
 }
 
-/** One whose own files cannot be read; the others are shown nevertheless. */
-interface DamagedRun {
-  readonly kind: Subject["kind"];
-  readonly id: string;
-  readonly phase: "damaged";
-  readonly error: StopReason;
-}
-
-function describeDamaged({ id, kind, error }: DamagedRun): string {
+function describeDamaged({ id, kind, error }: { id: string; kind: string; error: StopReason }): string {
   const folder = kind === "run" ? "runs" : "scorings";
-  return `${id} (${kind}): damaged, ${error.message}. Give its command again under another name, or put ${folder}/${id} back from a copy`;
-}
-
-function describe(row: RunStatus): string {
-  const failed = row.result?.ledger.failed ?? 0;
-  const accuracy = row.result?.accuracy === undefined ? "" : `, accuracy ${row.result.accuracy.toFixed(4)}`;
-  return `${row.id} (${row.kind}): ${row.phase}${accuracy}${failed === 0 ? "" : `, ${failed} files failed`}`;
+  return printable(
+    `${id} (${kind}): damaged, ${error.message}. Give its command again under another name, or put ${folder}/${id} back from a copy`,
+  );
 }
 
 /** `trommel cancel <run>` */
 export async function cancel(terminal: Terminal, id: string, flags: GlobalFlags): Promise<void> {
-  const session = new Session(terminal, flags);
-  try {
-    const subject = await findSubject(session.store, id);
-    const producer = await session.producerOf(subject);
-    const { phase } = await readStatus(session.store, subject, producer);
-    if (phase === "complete") {
-      throw new TrommelError("conflict", `failed to cancel ${id}: it is complete`);
-    }
-    await cancelSubject(session.store, subject, producer);
-    session.say(`cancelled ${id}; what is done is kept. 'trommel resume ${id}' continues it`);
-    session.result({ id, kind: subject.kind, phase: "cancelled" });
-  } finally {
-    await session.close();
-  }
+  await withTrommel(terminal, flags, async (trommel) => {
+    const work = await trommel.run(id);
+    await work.cancel();
+    terminal.say(`cancelled ${id}; what is done is kept. 'trommel resume ${id}' continues it`);
+    terminal.result({ id, kind: work.kind, phase: "cancelled" });
+  });
 }
 
 /** `trommel resume <run>` */
@@ -123,10 +78,10 @@ export async function resume(
   id: string,
   flags: GlobalFlags & ClusterFlags & FollowFlags,
 ): Promise<void> {
-  const session = new Session(terminal, flags);
-  try {
-    await runSubject(session, await findSubject(session.store, id), flags);
-  } finally {
-    await session.close();
-  }
+  await withInterrupts(terminal, flags, async (trommel, signal) => {
+    const detach = isDetached(terminal, flags);
+    const work = await trommel.run(id);
+    await work.resume({ detach, signal });
+    await showWork(terminal, work, detach);
+  });
 }

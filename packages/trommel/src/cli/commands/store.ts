@@ -1,10 +1,6 @@
-import { TrommelError } from "@trommel/common";
-import { collectGarbage } from "@trommel/coordinator/store-keeping/collect-garbage";
-import { garbageKinds, type GarbageKind, type GarbageSum } from "@trommel/coordinator/store-keeping/garbage";
-import { checkDependents, countRun, removeRun } from "@trommel/coordinator/store-keeping/remove-run";
-import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
-import { findSubject, readStatus } from "@trommel/coordinator/run-control/run-state";
-import { Session, type GlobalFlags } from "../session.js";
+import { garbageKinds } from "../../index.js";
+import type { GarbageKind, GarbageSum } from "../../index.js";
+import { withTrommel, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
 
 type CollectFlags = GlobalFlags & {
@@ -16,30 +12,21 @@ type CollectFlags = GlobalFlags & {
 
 /** `trommel store gc` */
 export async function storeGc(terminal: Terminal, flags: CollectFlags): Promise<void> {
-  const session = new Session(terminal, flags);
-  try {
-    const collect = (remove: boolean): ReturnType<typeof collectGarbage> =>
-      collectGarbage({
-        store: session.store,
-        remove,
-        withBackbones: flags.backbones ?? false,
-        olderThanMs: flags.olderThan,
-        nowMs: Date.now(),
-      });
-    const found = await collect(false);
+  await withTrommel(terminal, flags, async ({ storeKeeping }) => {
+    const options = { backbones: flags.backbones, olderThanMs: flags.olderThan };
+    const found = await storeKeeping.gc(options);
     for (const [kind, sum] of Object.entries(found.byKind))
-      session.say(`${garbageKinds[kind as GarbageKind]}: ${describe(sum)}`);
+      terminal.say(`${garbageKinds[kind as GarbageKind]}: ${describe(sum)}`);
     if (found.young > 0)
-      session.say(`left for now, for they are younger than --older-than: ${found.young} objects`);
-    if (found.objects === 0) session.say("there is nothing to remove");
+      terminal.say(`left for now, for they are younger than --older-than: ${found.young} objects`);
+    if (found.objects === 0) terminal.say("there is nothing to remove");
     else if (flags.yes !== true)
-      session.say(`the same command with --yes removes ${describe(found)}; nothing was removed yet`);
-    const done = flags.yes === true && found.objects > 0 ? await collect(true) : found;
-    if (done.removed) session.say(`removed ${describe(done)}`);
-    session.result(done);
-  } finally {
-    await session.close();
-  }
+      terminal.say(`the same command with --yes removes ${describe(found)}; nothing was removed yet`);
+    const removes = flags.yes === true && found.objects > 0;
+    const done = removes ? await storeKeeping.gc({ ...options, remove: true }) : found;
+    if (done.removed) terminal.say(`removed ${describe(done)}`);
+    terminal.result(done);
+  });
 }
 
 /** `trommel store remove <run>` */
@@ -48,45 +35,23 @@ export async function storeRemove(
   id: string,
   flags: GlobalFlags & { readonly yes?: boolean },
 ): Promise<void> {
-  const session = new Session(terminal, flags);
-  try {
-    const { store } = session;
-    const run =
-      (await listSubjects(store)).find((subject) => subject.id === id) ?? (await findSubject(store, id));
-    await refuseLive(session, id);
-    const dependents = await checkDependents(store, run);
-    const sum = await countRun(store, run);
-    session.say(`${run.kind} ${id}: ${describe(sum)}`);
-    if (run.kind === "scoring") session.say("its scores stay where they are");
-    else session.say("its feature shards stay until 'trommel store gc', an exported bundle for good");
-    for (const scoring of dependents)
-      session.say(`the scoring ${scoring} was made with it: its scores stay, and cannot be retried any more`);
-    if (flags.yes === true) await removeRun(store, run);
-    session.say(
-      flags.yes === true
-        ? `removed ${id}`
-        : "the same command with --yes removes it; nothing was removed yet",
+  await withTrommel(terminal, flags, async ({ storeKeeping }) => {
+    const stored = await storeKeeping.remove(id, { remove: flags.yes });
+    terminal.say(`${stored.kind} ${id}: ${describe(stored)}`);
+    if (stored.kind === "scoring") terminal.say("its scores stay where they are");
+    else
+      terminal.say(
+        "its feature shards stay until 'trommel store gc' removes them, and an exported bundle stays",
+      );
+    for (const scoring of stored.dependents)
+      terminal.say(
+        `the scoring ${scoring} was made with it: its scores stay, and cannot be retried any more`,
+      );
+    terminal.say(
+      stored.removed ? `removed ${id}` : "the same command with --yes removes it; nothing was removed yet",
     );
-    session.result({ id, kind: run.kind, removed: flags.yes === true, ...sum, dependents });
-  } finally {
-    await session.close();
-  }
-}
-
-/** One whose configuration cannot be read is worked on by nobody. */
-async function refuseLive(session: Session, id: string): Promise<void> {
-  const subject = await findSubject(session.store, id).catch((thrown: unknown) => {
-    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
-    throw thrown;
+    terminal.result(stored);
   });
-  if (subject === undefined) return;
-  const { phase } = await readStatus(session.store, subject, await session.producerOf(subject));
-  if (phase !== "running") return;
-  throw new TrommelError(
-    "conflict",
-    `failed to remove ${id}: it is being worked on. 'trommel cancel ${id}' stops it`,
-    { context: { id } },
-  );
 }
 
 function describe({ objects, sizeBytes }: GarbageSum): string {

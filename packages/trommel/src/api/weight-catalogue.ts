@@ -7,7 +7,7 @@ import { parseYamlText } from "@trommel/coordinator/recipes/parse-yaml";
 const maxCatalogueBytes = 16 * 2 ** 20;
 
 /**
- * A catalogue of one's own: YAML or JSON, a list of the form of the built-in one's.
+ * A catalogue of weights: YAML or JSON, a list of the same form as the built-in one.
  * @throws TrommelError `not-found`, `too-large`, `invalid-argument` naming the file and what is wrong in it
  */
 export async function readCatalogue(path: string): Promise<CatalogueEntry[]> {
@@ -16,13 +16,13 @@ export async function readCatalogue(path: string): Promise<CatalogueEntry[]> {
     if ((await stat(path)).size > maxCatalogueBytes) {
       throw new TrommelError(
         "too-large",
-        `failed to read the catalogue ${path}: it has more than ${maxCatalogueBytes} bytes.`,
+        `cannot read the catalogue ${path}: it has more than ${maxCatalogueBytes} bytes`,
       );
     }
     text = await readFile(path, "utf8");
   } catch (thrown) {
     if (thrown instanceof TrommelError) throw thrown;
-    throw new TrommelError("not-found", `failed to read the catalogue ${path}: ${messageOf(thrown)}`);
+    throw new TrommelError("not-found", `cannot read the catalogue ${path}: ${messageOf(thrown)}`);
   }
   let parsed: unknown;
   try {
@@ -30,7 +30,7 @@ export async function readCatalogue(path: string): Promise<CatalogueEntry[]> {
   } catch (thrown) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to read the catalogue ${path}: it is neither YAML nor JSON (${messageOf(thrown)})`,
+      `cannot read the catalogue ${path}: it is neither YAML nor JSON (${messageOf(thrown)})`,
     );
   }
   return parseAs(weightCatalogue, parsed, `the catalogue ${path}`);

@@ -3,7 +3,9 @@ import { globals, loaded } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
 export function addStoreCommands(program: Command, terminal: Terminal): void {
-  const store = program.command("store").description("see what a store holds in vain, and remove it");
+  const store = program
+    .command("store")
+    .description("see what a store holds that nothing refers to, and remove it");
   globals(store.command("gc"), terminal)
     .description(
       "say what no run refers to: feature shards, half-written artefacts, what is left of runs; with --yes, remove it",
@@ -27,6 +29,6 @@ function age(text: string): number {
   const [, number, unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
   const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit];
   if (number === undefined || unitMs === undefined)
-    throw new InvalidArgumentError("it is not an age such as 30m, 24h or 7d.");
+    throw new InvalidArgumentError("it is not an age such as 30m, 24h or 7d");
   return Number(number) * unitMs;
 }

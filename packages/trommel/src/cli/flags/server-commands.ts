@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
-import { workerOptionsAtMost, workerQueues } from "@trommel/common";
-import { defaultOutstandingShards } from "@trommel/coordinator/outstanding-shards";
+import { workerOptionsAtMost, workerQueues } from "../../index.js";
+import { defaultOutstandingShards } from "../../index.js";
 import { clusterFlags, globals, loaded, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { Terminal } from "../terminal.js";
-import { devices, engines, inFlightDefaults, workerOptionsAtMost as atMost } from "@trommel/common";
+import { devices, engines, inFlightDefaults, workerOptionsAtMost as atMost } from "../../index.js";
 
 /** Flags that several commands share, declared once. */
 
@@ -90,7 +90,7 @@ export function loaded<Arguments extends unknown[]>(
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError("it is not a whole number above zero.");
+    throw new InvalidArgumentError("it is not a whole number above zero");
   return value;
 }
 
@@ -101,7 +101,7 @@ export function positiveInteger(text: string): number {
 export function upTo(most: number, why = ""): (text: string) => number {
   return (text) => {
     const value = positiveInteger(text);
-    if (value > most) throw new InvalidArgumentError(`at most ${most}${why}.`);
+    if (value > most) throw new InvalidArgumentError(`at most ${most}${why}`);
     return value;
   };
 }
@@ -109,6 +109,6 @@ export function upTo(most: number, why = ""): (text: string) => number {
 export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
-    throw new InvalidArgumentError("it is not a whole number from zero.");
+    throw new InvalidArgumentError("it is not a whole number from zero");
   return value;
 }

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { failureReason, type FailureReason } from "@trommel/common";
+import { failureReason, type FailureReason } from "../../index.js";
 import { clusterFlags, followFlags, globals, loaded, positiveInteger } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
@@ -27,12 +27,12 @@ export function addRunCommands(program: Command, terminal: Terminal): void {
     .action(loaded(terminal, async () => (await import("../commands/retry.js")).retry));
 }
 
-/** Of a list by commas, added to what the flag said before. */
+/** Reasons of a list by commas, added to what the flag said before. */
 function failureReasons(text: string, previous: readonly FailureReason[] = []): FailureReason[] {
   const added = text.split(",").map((name) => {
     const reason = failureReason.safeParse(name);
     if (reason.success) return reason.data;
-    throw new InvalidArgumentError(`Allowed choices are ${failureReason.options.join(", ")}.`);
+    throw new InvalidArgumentError(`Allowed choices are ${failureReason.options.join(", ")}`);
   });
   return [...previous, ...added];
 }

@@ -1,6 +1,6 @@
 import { messageOf, TrommelError } from "@trommel/common";
 
-/** For how long Redis or the store may be away before a follower gives up. The run itself goes on without it. */
+/** For how long Redis or the store may fail to answer before a follower gives up. The run itself continues without it. */
 const patienceMs = 10 * 60_000;
 
 /** Redis' own words for "not now": it loads its data, moves, or lets go of us. */

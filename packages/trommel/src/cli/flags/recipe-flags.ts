@@ -1,9 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { TrommelError, messageOf, type Recipe } from "@trommel/common";
-import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
-import { readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
-import { setField, type WrittenRecipe } from "@trommel/coordinator/recipes/recipe-path";
-import { parseYamlText } from "@trommel/coordinator/recipes/parse-yaml";
+import { TrommelError, type Recipe, type RecipeField, type Recipes } from "../../index.js";
 
 /** Every recipe flag, typed once: its text, the recipe field it sets, how its value is read. */
 interface RecipeFlag {
@@ -13,17 +9,11 @@ interface RecipeFlag {
   readonly read: (text: string) => unknown;
 }
 
-/** One field of the recipe and its value. */
-interface Assignment {
-  readonly path: readonly string[];
-  readonly value: unknown;
-}
-
 const text = (value: string): unknown => value;
 
 function number(value: string): number {
   const parsed = Number(value);
-  if (value.trim() === "" || !Number.isFinite(parsed)) throw new InvalidArgumentError("it is not a number.");
+  if (value.trim() === "" || !Number.isFinite(parsed)) throw new InvalidArgumentError("it is not a number");
   return parsed;
 }
 
@@ -150,30 +140,20 @@ function collect(value: string, previous: readonly string[]): string[] {
 
 /**
  * The recipe of a command: the one that `--recipe` names, with the flags laid over it.
- * @param folder where a recipe's relative path starts. @default the process's own
  * @throws TrommelError `invalid-argument`
  */
-export async function readRecipe(flags: Readonly<Record<string, unknown>>, folder?: string): Promise<Recipe> {
-  const reference = flags["recipe"];
-  const named = typeof reference === "string" ? await readRecipeText(reference, folder) : undefined;
-  const written: WrittenRecipe = named === undefined ? {} : structuredClone(named.written);
-  for (const { path, value } of assignmentsOf(flags)) setField(written, path, value);
-  if (written["backbones"] === undefined) {
-    throw new TrommelError(
-      "invalid-argument",
-      "failed to read the recipe: it names no backbone. Give --backbone, or a --recipe with 'backbones'. 'trommel backbone ls' shows what is there, 'trommel recipe ls' the built-in recipes",
-    );
-  }
-  return parseRecipe(
-    written,
-    typeof reference === "string" ? `the recipe ${reference}` : "the recipe of the flags",
-    named?.lineOf,
-  );
+export async function readRecipe(
+  recipes: Recipes,
+  flags: Readonly<Record<string, unknown>>,
+): Promise<Recipe> {
+  const from = flags["recipe"];
+  const set = assignmentsOf(recipes, flags);
+  return recipes.read({ from: typeof from === "string" ? from : undefined, set });
 }
 
 /** In the order in which they are laid over: kinds first, for a change of kind drops the old one's options. */
-function assignmentsOf(flags: Readonly<Record<string, unknown>>): Assignment[] {
-  const found: Assignment[] = [];
+function assignmentsOf(recipes: Recipes, flags: Readonly<Record<string, unknown>>): RecipeField[] {
+  const found: RecipeField[] = [];
   const backbones = flags["backbone"];
   if (Array.isArray(backbones) && backbones.length > 0) found.push({ path: ["backbones"], value: backbones });
   if (typeof flags["labels"] === "string") {
@@ -188,34 +168,34 @@ function assignmentsOf(flags: Readonly<Record<string, unknown>>): Assignment[] {
   if (flags["svd"] === false) found.push({ path: ["svd"], value: null });
   if (flags["centre"] === true) found.push({ path: ["svd", "centre"], value: true });
   if (typeof flags["refit"] === "boolean") found.push({ path: ["training", "refit"], value: flags["refit"] });
-  for (const assignment of flags["set"] as readonly string[]) found.push(readAssignment(assignment));
-  const isKind = ({ path }: Assignment): boolean => path.at(-1) === "type";
+  for (const assignment of flags["set"] as readonly string[]) found.push(readAssignment(recipes, assignment));
+  const isKind = ({ path }: RecipeField): boolean => path.at(-1) === "type";
   return [...found.filter(isKind), ...found.filter((assignment) => !isKind(assignment))];
 }
 
-/** Whichever of the two won, it would not be what was asked for. */
+/** Neither of the two may win: it would not be what was asked for. */
 function refuseSvdFlags(flags: Readonly<Record<string, unknown>>): void {
   const given = ["energy", "step", "centre"].filter((name) => flags[name] !== undefined);
   if (flags["svd"] !== false || given.length === 0) return;
   const named = given.map((name) => `--${name}`).join(", ");
   throw new TrommelError(
     "invalid-argument",
-    `failed to use ${named} with --no-svd: without an SVD there is nothing to set. Leave one of them out`,
+    `cannot use ${named} with --no-svd: without an SVD there is nothing to set. Leave one of them out`,
   );
 }
 
-function readAssignment(text: string): Assignment {
+function readAssignment(recipes: Recipes, text: string): RecipeField {
   const equals = text.indexOf("=");
   const refused = (why: string): TrommelError =>
     new TrommelError(
       "invalid-argument",
-      `failed to read --set ${JSON.stringify(text)}: ${why}. Write it as views.shear=5`,
+      `cannot read --set ${JSON.stringify(text)}: ${why}. Write it as views.shear=5`,
     );
   if (equals < 1) throw refused("it has no '='");
   try {
-    return { path: text.slice(0, equals).split("."), value: parseYamlText(text.slice(equals + 1)) };
+    return { path: text.slice(0, equals).split("."), value: recipes.parseValue(text.slice(equals + 1)) };
   } catch (thrown) {
-    throw refused(`its value is no YAML (${messageOf(thrown)})`);
+    throw refused(`its value is no YAML (${thrown instanceof Error ? thrown.message : String(thrown)})`);
   }
 }
 

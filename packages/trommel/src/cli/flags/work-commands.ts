@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { scoreFormat, type ScoreFormat } from "@trommel/common";
-import { imagesPerShardAtMost } from "@trommel/common/recipe/recipe";
-import { addRecipeFlags } from "../recipe-flags.js";
+import { scoreFormat, type ScoreFormat } from "../../index.js";
+import { imagesPerShardAtMost } from "../../index.js";
+import { addRecipeFlags } from "./recipe-flags.js";
 import {
   clusterFlags,
   deviceFlags,
@@ -54,12 +54,12 @@ export function addScore(program: Command, terminal: Terminal): void {
     .action(loaded(terminal, async () => (await import("../commands/score.js")).predict));
 }
 
-/** Of a list by commas, added to what the flag said before. */
+/** Formats of a list by commas, added to what the flag said before. */
 function scoreFormats(text: string, previous: readonly ScoreFormat[] = []): ScoreFormat[] {
   const added = text.split(",").map((name) => {
     const format = scoreFormat.safeParse(name);
     if (format.success) return format.data;
-    throw new InvalidArgumentError(`Allowed choices are ${scoreFormat.options.join(", ")}.`);
+    throw new InvalidArgumentError(`Allowed choices are ${scoreFormat.options.join(", ")}`);
   });
   return [...previous, ...added];
 }

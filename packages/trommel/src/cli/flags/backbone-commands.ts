@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { backboneOptionsAtMost } from "@trommel/common";
+import { backboneOptionsAtMost } from "../../index.js";
 import { globals, loaded, upTo, wholeNumber } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 

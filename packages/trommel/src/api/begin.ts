@@ -1,0 +1,110 @@
+import { TrommelError, type ObjectStore } from "@trommel/common";
+import { interruptedCode, noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
+import { withTimeout } from "@trommel/common/jobs/redis-connection";
+import { forgetCluster, noteCluster } from "@trommel/coordinator/run-control/cluster-note";
+import {
+  readResultOrFault,
+  readStatus,
+  startAttempt,
+  type RunStatus,
+  type Subject,
+} from "@trommel/coordinator/run-control/run-state";
+import type { Connections } from "./connections.js";
+import { Follower } from "./following/follower.js";
+
+/** A store that does not answer keeps no handle from closing. */
+const noteTimeoutMs = 5_000;
+
+/** How a run is brought on. */
+export interface BeginOptions {
+  /** Writes what makes it a run; where there is no Redis or no device, nothing is left behind. */
+  readonly claim?: (() => Promise<void>) | undefined;
+  /** Started although it is finished: the claim makes it unfinished. */
+  readonly again?: boolean;
+  /** Left to its cluster as soon as it is queued. */
+  readonly detach?: boolean | undefined;
+}
+
+/** What {@link begin} found and did. */
+export interface Begun {
+  /**
+   * `complete`: it was finished before. `joined`: another process's embedded cluster works on it. `queued`: it is queued, or was
+   * already.
+   */
+  readonly as: "complete" | "joined" | "queued";
+  /** Undefined where it is complete or detached. */
+  readonly follower?: Follower;
+}
+
+/**
+ * Brings a run to its end or into the queue: one that is finished is left as it is, one that is running is joined, any other
+ * is claimed and started or continued.
+ * @throws TrommelError `invalid-argument` for `detach` without a Redis, and what the cluster cannot start for
+ */
+export async function begin(
+  connections: Connections,
+  subject: Subject,
+  signal: AbortSignal,
+  { claim, again = false, detach = false }: BeginOptions,
+): Promise<Begun> {
+  const { store, log, options } = connections;
+  const { notice } = options;
+  if (!again && (await readResultOrFault(store, subject)).result !== undefined) return { as: "complete" };
+  if (detach && options.redis === undefined) {
+    throw new TrommelError(
+      "invalid-argument",
+      "--no-follow needs --redis: without it the cluster lives inside this process and stops with it. Give --redis, or leave --no-follow out",
+    );
+  }
+  if (options.redis === undefined) {
+    const elsewhere = await connections.producerOf(subject);
+    if (elsewhere !== undefined)
+      return {
+        as: "joined",
+        follower: new Follower({ store, subject, producer: elsewhere, notice, signal }),
+      };
+  }
+  const { producer, cluster } = await connections.producerOrCluster();
+  cluster?.check();
+  await claim?.();
+  if (cluster !== undefined) {
+    await noteCluster(store, subject, cluster.redisUrl);
+    connections.releases.add("cluster note", () => forgetCluster(store, subject));
+  }
+  const status = await readStatus(store, subject, producer);
+  const requeue = async ({ attempt }: RunStatus): Promise<void> => {
+    await startAttempt(store, subject, producer, attempt);
+  };
+  if (status.phase !== "running") await requeue(status);
+  log.info({ id: subject.id, joined: status.phase === "running" }, "queued");
+  if (detach) return { as: "queued" };
+  return {
+    as: "queued",
+    follower: new Follower({ store, subject, producer, cluster, requeue, notice, signal }),
+  };
+}
+
+/**
+ * Keeps in the store why a run stopped whose cluster has been stopped; where it failed, the worker that noticed has done so. A
+ * cancelled one has its mark.
+ */
+export async function noteEnd(
+  store: ObjectStore,
+  subject: Subject,
+  ended: TrommelError | undefined,
+): Promise<void> {
+  const interrupted = ended?.context["interrupted"];
+  if (ended === undefined || (ended.code === "cancelled" && interrupted === undefined)) return;
+  const error =
+    interrupted === undefined
+      ? stopReasonOf(ended, String(ended.context["stage"] ?? ""))
+      : {
+          code: interruptedCode,
+          message: `its command was interrupted (${String(interrupted)}). 'trommel resume ${subject.id}' continues it`,
+          stage: "",
+        };
+  const noting = readResultOrFault(store, subject).then(async ({ result }) => {
+    if (result === undefined) await noteStopReason(store, subject, error);
+  });
+  await withTimeout(noting, noteTimeoutMs, "note why it stopped");
+}

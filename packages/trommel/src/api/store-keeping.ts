@@ -1,0 +1,95 @@
+import { TrommelError } from "@trommel/common";
+import { collectGarbage } from "@trommel/coordinator/store-keeping/collect-garbage";
+import type { GarbageSum } from "@trommel/coordinator/store-keeping/garbage";
+import { checkDependents, countRun, removeRun } from "@trommel/coordinator/store-keeping/remove-run";
+import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
+import { findSubject, readStatus } from "@trommel/coordinator/run-control/run-state";
+import { abortable, type CallOptions } from "./abortable.js";
+import type { Connections } from "./connections.js";
+
+/** What {@link StoreKeeping.gc} looks for. */
+export interface CollectOptions extends CallOptions {
+  /** Whether it is removed as well. @default false */
+  readonly remove?: boolean | undefined;
+  /** What was written since then is left, milliseconds. @default 24 hours */
+  readonly olderThanMs?: number | undefined;
+  /** Also backbones that no run uses. @default false */
+  readonly backbones?: boolean | undefined;
+}
+
+/** What nobody refers to, counted by kind. */
+export type CollectedGarbage = Awaited<ReturnType<typeof collectGarbage>>;
+
+/** What a run or scoring takes in the store. */
+export interface StoredRun extends GarbageSum {
+  readonly id: string;
+  readonly kind: "run" | "scoring";
+  /** Whether it was removed. */
+  readonly removed: boolean;
+  /** Scorings that were made with it and cannot be retried without it. */
+  readonly dependents: readonly string[];
+}
+
+const dayMs = 24 * 3_600_000;
+
+/** Sees what a store holds that nobody refers to, and removes it. */
+export class StoreKeeping {
+  readonly #connections: Connections;
+
+  /** @internal */
+  constructor(connections: Connections) {
+    this.#connections = connections;
+  }
+
+  /** Feature shards, half-written artefacts and what is left of runs that no run refers to. */
+  async gc(options: CollectOptions = {}): Promise<CollectedGarbage> {
+    const { remove = false, olderThanMs = dayMs, backbones = false } = options;
+    return abortable(options, () =>
+      collectGarbage({
+        store: this.#connections.store,
+        remove,
+        withBackbones: backbones,
+        olderThanMs,
+        nowMs: Date.now(),
+      }),
+    );
+  }
+
+  /**
+   * What a run or scoring takes in the store; with `remove` it is removed. Feature shards, scores and exported bundles stay.
+   * @throws TrommelError `conflict` while it is being worked on, or another run depends on it
+   */
+  async remove(
+    id: string,
+    options: CallOptions & { readonly remove?: boolean | undefined } = {},
+  ): Promise<StoredRun> {
+    return abortable(options, async () => {
+      const { store } = this.#connections;
+      const { remove = false } = options;
+      const run =
+        (await listSubjects(store)).find((subject) => subject.id === id) ?? (await findSubject(store, id));
+      await this.#refuseLive(id);
+      const dependents = await checkDependents(store, run);
+      const sum = await countRun(store, run);
+      if (remove) await removeRun(store, run);
+      return { id, kind: run.kind, removed: remove, ...sum, dependents };
+    });
+  }
+
+  /** One whose configuration cannot be read is worked on by nobody. */
+  async #refuseLive(id: string): Promise<void> {
+    const { store } = this.#connections;
+    const subject = await findSubject(store, id).catch((thrown: unknown) => {
+      if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
+      throw thrown;
+    });
+    if (subject === undefined) return;
+    const { phase } = await readStatus(store, subject, await this.#connections.producerOf(subject));
+    if (phase !== "running") return;
+    throw new TrommelError(
+      "conflict",
+      `cannot remove ${id}: it is being worked on. 'trommel cancel ${id}' stops it`,
+      { context: { id } },
+    );
+  }
+}

@@ -1,0 +1,21 @@
+import type { RunResult } from "../index.js";
+import { describeScores } from "./describe-scores.js";
+
+/** What a finished run or scoring came to, in lines for people. */
+export function* describeResult(id: string, kind: "run" | "scoring", result: RunResult): Generator<string> {
+  const { ledger, location } = result;
+  if (result.accuracy !== undefined) {
+    const of = result.measured === "head-before-refit" ? " of the head before the refit" : "";
+    yield `${id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}`;
+  }
+  if (result.extraction !== undefined) {
+    const { extracted, reused } = result.extraction;
+    yield `features: ${extracted} pictures extracted, ${reused} reused`;
+  }
+  yield `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`;
+  if (ledger.failed > 0)
+    yield `'trommel errors ${id}' lists what failed, 'trommel retry ${id}' tries it again`;
+  yield* describeScores(result);
+  yield `${kind === "run" ? "bundle" : "scores"}: ${location}`;
+  if (kind === "run") yield `report: ${location}/report.html`;
+}

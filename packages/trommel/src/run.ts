@@ -1,0 +1,86 @@
+import type { FailureReason } from "@trommel/common";
+import type { Subject } from "@trommel/coordinator/run-control/run-state";
+import type { CallOptions } from "./api/abortable.js";
+import { retryRun, retryScoring } from "./api/retry.js";
+import {
+  trainingResult,
+  Work,
+  type ScoringResult,
+  type StartOptions,
+  type TrainingResult,
+  type WorkHost,
+} from "./api/work.js";
+
+/** Which failed images are tried again. */
+export interface RetryOptions extends StartOptions {
+  /** Only images that failed for one of these. @default all */
+  readonly reasons?: readonly FailureReason[] | undefined;
+}
+
+/** How a run's failed images are tried again. */
+export interface RunRetryOptions extends RetryOptions {
+  /** Id of the new run. @default `<run>-retry1` */
+  readonly id?: string | undefined;
+  /** The place that the new run's bundle is copied to, besides the store. @default nowhere */
+  readonly output?: string | undefined;
+}
+
+/** What {@link Run.retry} and {@link Scoring.retry} came to. */
+export interface Retried<Retry extends Work> {
+  /** The run or scoring whose failed images were looked at. */
+  readonly of: string;
+  /** What tries them again; undefined where none failed. */
+  readonly retry: Retry | undefined;
+}
+
+/** A training. */
+export class Run extends Work {
+  /**
+   * Waits for the bundle.
+   * @throws TrommelError the run's own error with its `code` and, in `context.stage`, where it failed; `cancelled`;
+   *   `unavailable` where nobody works on it
+   */
+  async result(options: CallOptions = {}): Promise<TrainingResult> {
+    return trainingResult(this.host, this.id, await this.summary(options));
+  }
+
+  /**
+   * Tries the images that failed again, as a new run that reuses all features; a retry that is unfinished is continued.
+   * @throws TrommelError `conflict` while it is unfinished, or is being tried again for other reasons
+   */
+  async retry(options: RunRetryOptions = {}): Promise<Retried<Run>> {
+    const { of, begin } = await retryRun(this.host.connections, this.subject, options);
+    if (begin === undefined) return { of, retry: undefined };
+    const retry = new Run(this.host, begin.subject);
+    await retry.begin({ ...options, claim: begin.claim });
+    return { of, retry };
+  }
+}
+
+/** A scoring. */
+export class Scoring extends Work {
+  /**
+   * Waits for the scores.
+   * @throws TrommelError as {@link Run.result}
+   */
+  async result(options: CallOptions = {}): Promise<ScoringResult> {
+    const summary = await this.summary(options);
+    return { ...summary, id: this.id, output: summary.location };
+  }
+
+  /**
+   * Tries the images that failed again, in place.
+   * @throws TrommelError `conflict` while it is unfinished for another reason
+   */
+  async retry(options: RetryOptions = {}): Promise<Retried<Scoring>> {
+    const { claim } = await retryScoring(this.host.connections, this.subject, options.reasons);
+    if (claim === undefined) return { of: this.id, retry: undefined };
+    await this.begin({ ...options, claim, again: true });
+    return { of: this.id, retry: this };
+  }
+}
+
+/** @internal The handle of a run or scoring that the store has. */
+export function workOf(host: WorkHost, subject: Subject): Run | Scoring {
+  return subject.kind === "run" ? new Run(host, subject) : new Scoring(host, subject);
+}

@@ -1,0 +1,236 @@
+import { availableParallelism } from "node:os";
+import {
+  resolveLocation,
+  TrommelError,
+  type Device,
+  type ObjectStore,
+  type PredictedRow,
+  type Recipe,
+  type RecipeInput,
+  type ScoreFormat,
+} from "@trommel/common";
+import { resolveBundle, resolveRun, resolveScoring } from "@trommel/coordinator/resolve/resolve-run";
+import { findSubject } from "@trommel/coordinator/run-control/run-state";
+import { abortable, type CallOptions } from "./api/abortable.js";
+import { Backbones } from "./api/backbones.js";
+import { Connections } from "./api/connections.js";
+import { listWorks, type ListedWork } from "./api/listing.js";
+import { pathFrom, resolveOptions, type TrommelOptions } from "./api/options.js";
+import { Recipes } from "./api/recipes.js";
+import { StoreKeeping } from "./api/store-keeping.js";
+import type { StartOptions, Work, WorkHost } from "./api/work.js";
+import { Run, Scoring, workOf } from "./run.js";
+import { loadWorkerCommands } from "./worker-package.js";
+
+/** What {@link Trommel.train} takes besides pictures and recipe. */
+export interface TrainOptions extends StartOptions {
+  /** Id of the run. @default one that comes from what it is */
+  readonly id?: string | undefined;
+  /** The place that the bundle is copied to, besides the store. @default the value of the recipe's `environment.output` */
+  readonly output?: string | undefined;
+}
+
+/** What {@link Trommel.score} takes besides pictures. */
+export interface ScoreOptions extends StartOptions {
+  /** A finished run, its id, or the location of a bundle. */
+  readonly model: Run | string;
+  /** The place of the scores: a folder or `s3://bucket/prefix`. */
+  readonly output: string;
+  /** Labels of each image. @default 5, or all where the model has fewer */
+  readonly topK?: number | undefined;
+  /** What is written besides `jsonl`. @default what the model's recipe says */
+  readonly formats?: readonly ScoreFormat[] | undefined;
+  /** Images per shard, at most 4096. @default 256 */
+  readonly shardSize?: number | undefined;
+}
+
+/** What {@link Trommel.predict} takes besides files. */
+export interface PredictFilesOptions extends CallOptions {
+  /** A finished run, its id, or the location of a bundle. */
+  readonly model: Run | string;
+  /** Labels of each image. @default 5, or all where the model has fewer */
+  readonly topK?: number | undefined;
+  /** @default "cpu" */
+  readonly device?: Device | undefined;
+  /** Threads of the device's runtime. @default the machine's cores */
+  readonly threads?: number | undefined;
+}
+
+/** The classification of some files. */
+export interface Prediction {
+  /** Location of the bundle that made it. */
+  readonly bundle: string;
+  /** One for each file, in their order: its labels, or the reason why it cannot be read. */
+  readonly rows: readonly PredictedRow[];
+}
+
+/**
+ * A store, and what works on it: see `openTrommel`. Every call takes an `AbortSignal`. Nothing is printed and no exit code is
+ * set; remarks go to `onNotice`.
+ */
+export class Trommel implements AsyncDisposable {
+  /** Brings in frozen networks. */
+  readonly backbones: Backbones;
+  /** Looks at recipes. */
+  readonly recipes: Recipes;
+  /** Removes what nobody refers to. */
+  readonly storeKeeping: StoreKeeping;
+  readonly #connections: Connections;
+  readonly #closing = new AbortController();
+  readonly #host: WorkHost;
+  readonly #works = new Set<Work>();
+  #closed: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(options: TrommelOptions) {
+    const connections = new Connections(resolveOptions(options));
+    const { signal } = options;
+    this.#connections = connections;
+    this.backbones = new Backbones(connections);
+    this.recipes = new Recipes(connections.options.folder);
+    this.storeKeeping = new StoreKeeping(connections);
+    this.#host = {
+      connections,
+      signal: signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]),
+      keep: (work) => void this.#works.add(work),
+    };
+    // Above the store and beneath the cluster: written when nothing can be done any more that would make it untrue.
+    connections.releases.add("error notes", async () => {
+      for (const work of this.#works) await work.noteEnd();
+    });
+  }
+
+  /** The store's objects, for reading artefacts. */
+  get store(): ObjectStore {
+    return this.#connections.store;
+  }
+
+  /**
+   * Trains a classifier. The same pictures, recipe and id are the same run: it is continued, or found complete.
+   * @param prefix a folder or `s3://bucket/prefix` of labelled pictures; undefined takes the value of the recipe's
+   *   `environment.input`
+   * @param recipe fields of a recipe, or a built-in recipe's name or a file
+   * @throws TrommelError `invalid-argument`, `not-found` for a backbone or a label file, `bad-dataset` for the labels,
+   *   `conflict` for the id or the output, `unavailable` for the Redis
+   */
+  async train(
+    prefix: string | undefined,
+    recipe: RecipeInput | string,
+    options: TrainOptions = {},
+  ): Promise<Run> {
+    return abortable(options, async () => {
+      const written =
+        typeof recipe === "string" ? await this.recipes.read({ from: recipe }) : this.recipes.parse(recipe);
+      const output = options.output ?? this.#variable(written.environment.output);
+      const { config, claim } = await resolveRun({
+        store: this.store,
+        id: options.id,
+        dataset: this.#locate(prefix ?? this.#datasetOf(written)),
+        recipe: this.recipes.withLocatedLabels(written),
+        output: output === undefined ? undefined : this.#locate(output),
+      });
+      const run = new Run(this.#host, { kind: "run", id: config.id, config });
+      await run.begin({ detach: options.detach, claim });
+      return run;
+    });
+  }
+
+  /**
+   * Scores every picture under a prefix.
+   * @param prefix a folder or `s3://bucket/prefix`
+   * @throws TrommelError `not-found` for the model, `conflict` where the output holds another scoring, `invalid-argument`
+   */
+  async score(prefix: string, options: ScoreOptions): Promise<Scoring> {
+    return abortable(options, async () => {
+      const { config, claim } = await resolveScoring({
+        store: this.store,
+        source: this.#locate(prefix),
+        model: nameOf(options.model),
+        folder: this.#connections.options.folder,
+        output: this.#locate(options.output),
+        topK: options.topK,
+        formats: options.formats,
+        shardSize: options.shardSize ?? 256,
+      });
+      const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });
+      await scoring.begin({ detach: options.detach, claim });
+      return scoring;
+    });
+  }
+
+  /**
+   * Classifies a few files without a queue; `loadClassifier` keeps a model for more.
+   * @throws TrommelError `not-found` for the model, `device-unavailable`
+   */
+  async predict(files: readonly string[], options: PredictFilesOptions): Promise<Prediction> {
+    return abortable(options, async () => {
+      const { folder } = this.#connections.options;
+      const { location } = await resolveBundle(this.store, nameOf(options.model), folder);
+      const worker = await loadWorkerCommands();
+      const rows = await worker.predict({
+        bundle: location,
+        files: files.map((file) => pathFrom(folder, file)),
+        device: options.device ?? "cpu",
+        threads: options.threads ?? availableParallelism(),
+        ...(options.topK === undefined ? {} : { topK: options.topK }),
+      });
+      return { bundle: location, rows: rows.map((row, i) => ({ ...row, key: files[i] ?? row.key })) };
+    });
+  }
+
+  /** A run or scoring by its id. @throws TrommelError `not-found` naming the ids that exist */
+  async run(id: string, options: CallOptions = {}): Promise<Run | Scoring> {
+    return abortable(options, async () => workOf(this.#host, await findSubject(this.store, id)));
+  }
+
+  /** Every run and scoring of the store, in order of their ids, and how each is. */
+  async list(options: CallOptions = {}): Promise<ListedWork[]> {
+    return abortable(options, () => listWorks(this.#connections));
+  }
+
+  /**
+   * Stops what the handle works on and releases everything: workers, Redis, connections. What is done is kept; why work
+   * stopped that was not finished is written into the store.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort("closed");
+    await Promise.all([...this.#works].map((work) => work.settled()));
+    await this.#connections.close();
+  }
+
+  #locate(location: string): string {
+    return resolveLocation(location, this.#connections.options.folder);
+  }
+
+  /** The pictures where the call names none. @throws TrommelError `invalid-argument` naming the variable */
+  #datasetOf(recipe: Recipe): string {
+    const name = recipe.environment.input;
+    const dataset = this.#variable(name);
+    if (dataset !== undefined) return dataset;
+    throw new TrommelError(
+      "invalid-argument",
+      name === null
+        ? "cannot train: no pictures are named. Give their <prefix>"
+        : `cannot train: no pictures are named, and ${name}, from which the recipe ${recipe.name} takes them, is not set. Give their <prefix>, or set ${name}`,
+    );
+  }
+
+  /** An environment variable that is set to something. */
+  #variable(name: string | null): string | undefined {
+    const value = name === null ? undefined : this.#connections.options.env[name];
+    return value === "" ? undefined : value;
+  }
+}
+
+function nameOf(model: Run | string): string {
+  return typeof model === "string" ? model : model.id;
+}
