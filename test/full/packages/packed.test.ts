@@ -39,12 +39,13 @@ describe("the packed packages", { skip: unreachable, timeout: 20 * minutes }, as
   let packed: readonly Packed[] = [];
   const tarballs = (): string[] => packed.map(({ filename }) => join(folder, filename));
 
-  const inApp = async (
+  const runIn = async (
+    cwd: string,
     command: string,
     ...args: string[]
   ): Promise<{ code: number; stdout: string; stderr: string }> => {
     try {
-      return { code: 0, ...(await run(command, args, { cwd: app, env, maxBuffer: 2 ** 26 })) };
+      return { code: 0, ...(await run(command, args, { cwd, env, maxBuffer: 2 ** 26 })) };
     } catch (thrown) {
       const { code, stdout, stderr } = thrown as { code: unknown; stdout: string; stderr: string };
       if (typeof code !== "number") throw thrown;
@@ -95,12 +96,13 @@ describe("the packed packages", { skip: unreachable, timeout: 20 * minutes }, as
   });
 
   it("give npx trommel --version, without a warning", async () => {
-    const { code, stdout, stderr } = await inApp("npx", "trommel", "--version");
+    const { code, stdout, stderr } = await runIn(app, "npx", "trommel", "--version");
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
   it("say in one line what to install before a Keras model can be checked", async () => {
-    const { code, stderr } = await inApp(
+    const { code, stderr } = await runIn(
+      app,
       ...["npx", "trommel", "backbone", "random", "--arch", "mobilenet-v1-0.25", "--name", "tiny"],
     );
     assert.notEqual(code, 0);
@@ -125,7 +127,7 @@ describe("the packed packages", { skip: unreachable, timeout: 20 * minutes }, as
       }
     }
     await run("npm", ["install", "--no-save", "@types/node@20"], { cwd: app, env, maxBuffer: 2 ** 26 });
-    const compiled = await inApp(process.execPath, join(repository, "node_modules/typescript/bin/tsc"));
+    const compiled = await runIn(app, process.execPath, join(repository, "node_modules/typescript/bin/tsc"));
     assert.equal(compiled.code, 0, compiled.stdout);
 
     // Node.js writes here which scripts each process and thread has loaded.
@@ -157,9 +159,16 @@ describe("the packed packages", { skip: unreachable, timeout: 20 * minutes }, as
   });
 
   it("say in one line what is missing if the worker was left out", async () => {
-    await run("npm", ["install", "--omit=optional"], { cwd: app, env, maxBuffer: 2 ** 26 });
-    await run("npm", ["uninstall", "@trommel/gpu-worker"], { cwd: app, env, maxBuffer: 2 ** 26 });
-    const { code, stderr } = await inApp("npx", "trommel", "backbone", "catalogue");
+    const slim = join(folder, "slim");
+    await mkdir(slim);
+    await writeFile(join(slim, "package.json"), JSON.stringify({ name: "slim", private: true }));
+    const withoutWorker = tarballs().filter((tarball) => !tarball.includes("gpu-worker"));
+    await run("npm", ["install", "--omit=optional", ...withoutWorker], {
+      cwd: slim,
+      env,
+      maxBuffer: 2 ** 26,
+    });
+    const { code, stderr } = await runIn(slim, "npx", "trommel", "backbone", "catalogue");
     assert.notEqual(code, 0);
     assert.match(
       stderr,
