@@ -3,7 +3,7 @@ import path from "node:path";
 import { bundleFiles, bundleManifest, type Recipe } from "@trommel/common";
 import { sessionOptions } from "#gpu-worker/backbone/engines/onnx-provider";
 import { buildExtractionGraph } from "#gpu-worker/graph/extraction-graph";
-import { picturesPerRun } from "#gpu-worker/graph/slices";
+import { imagesPerRun } from "#gpu-worker/graph/slices";
 import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
 import { drawViews } from "#gpu-worker/image/views/view";
 import { viewsPerBatch } from "#gpu-worker/worker/worker";
@@ -101,7 +101,7 @@ async function decodeBatches(): Promise<Batch[]> {
   const imagesPerBatch =
     options.session === "default"
       ? Math.max(1, Math.round(viewsPerBatch.cpu / viewCount))
-      : picturesPerRun(subject.decode.side, viewCount);
+      : imagesPerRun(subject.decode.side, viewCount);
   const all = await labelledFiles(options.pictures);
   const files = all.filter((_, index) => index % share.of === share.index);
   const decoded: Batch[] = [];

@@ -10,8 +10,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openStore } from "@trommel/common";
 import { connectRedis } from "@trommel/common/jobs/redis-connection";
 import { collectSeldom } from "#gpu-worker/worker/heap-growth";
-import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
-import type { Picture, PictureStreamOptions } from "#gpu-worker/image/read/picture-stream";
+import { createImageBudgets } from "#gpu-worker/image/budgets/image-budgets";
+import type { ShardImage, ImageStreamOptions } from "#gpu-worker/image/read/image-stream";
 import { createProcessor } from "#gpu-worker/worker/job-processor";
 import { createRouter } from "#gpu-worker/worker/job-router";
 import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
@@ -40,7 +40,7 @@ const log = pino({ level: "warn" }, process.stderr);
 const devices: TimerDevice[] = [];
 const pixels = new Uint8Array(syntheticBackbone.inputSize ** 2 * 3);
 
-async function* readyPictures(stream: PictureStreamOptions): AsyncGenerator<Picture> {
+async function* readyPictures(stream: ImageStreamOptions): AsyncGenerator<ShardImage> {
   for (const [position, { key }] of stream.entries.entries()) {
     stream.signal.throwIfAborted();
     // Whatever a file holds, no two hold the same.
@@ -76,8 +76,8 @@ async function startWorker(): Promise<void> {
     engine: "onnx",
     threads: 1,
     viewsPerBatch: options.viewsPerBatch,
-    budgets: createPictureBudgets({ bytesInFlightMib: 1, pixelsInFlightMib: 4 }),
-    streamPictures: readyPictures,
+    budgets: createImageBudgets({ bytesInFlightMib: 1, pixelsInFlightMib: 4 }),
+    streamImages: readyPictures,
     log,
     shutdown: new AbortController().signal,
     underWay: new Set(),

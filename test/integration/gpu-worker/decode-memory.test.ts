@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import {
   decodeMemoryBytes,
   headerMemoryBytes,
-  type PictureHeader,
+  type ImageHeader,
 } from "#gpu-worker/image/decode/decode-memory";
 import sharp, { type Sharp } from "sharp";
 import { drawTexture } from "../../support/images/dataset.js";
@@ -49,7 +49,7 @@ describe("decodeMemoryBytes", () => {
     // Whoever asks a drawing for its size has it drawn: a file of 1 KB, in which each group is the one before twice, for hours.
     const drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="5000" height="5000"></svg>';
     assert.equal(await decodeMemoryBytes(Buffer.from(drawing), 100_000_000), 0);
-    const bomb: PictureHeader = {
+    const bomb: ImageHeader = {
       ...{ width: 60_000, height: 60_000, format: "png", channels: 3, depth: "uchar" },
       isProgressive: false,
     };

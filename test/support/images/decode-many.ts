@@ -3,9 +3,9 @@
  * resident set. Arguments: file, pictures, MiB of pixels in flight or `unbounded`.
  */
 import { readFile } from "node:fs/promises";
-import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
+import { createImageBudgets } from "#gpu-worker/image/budgets/image-budgets";
 import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
-import { streamPictures } from "#gpu-worker/image/read/picture-stream";
+import { streamImages } from "#gpu-worker/image/read/image-stream";
 import sharp from "sharp";
 
 const [file = "", count = "", mib = ""] = process.argv.slice(2);
@@ -30,7 +30,7 @@ const before = await peakKib();
 const budgets =
   mib === "unbounded"
     ? undefined
-    : createPictureBudgets({ bytesInFlightMib: 64, pixelsInFlightMib: Number(mib) });
+    : createImageBudgets({ bytesInFlightMib: 64, pixelsInFlightMib: Number(mib) });
 const shards = [0, 1].map(async () => {
   let decoded = 0;
   const entries = Array.from({ length: Number(count) / 2 }, (_, i) => ({
@@ -38,7 +38,7 @@ const shards = [0, 1].map(async () => {
     sizeBytes: bytes.length,
     etag: "e",
   }));
-  for await (const picture of streamPictures({
+  for await (const picture of streamImages({
     entries,
     read: () => Promise.resolve(bytes),
     probe: () => Promise.resolve(),

@@ -13,7 +13,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import { streamShards } from "#coordinator/plan/stream-shards";
-import { createPictureBudgets } from "#gpu-worker/image/budgets/picture-budgets";
+import { createImageBudgets } from "#gpu-worker/image/budgets/image-budgets";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { extract } from "#gpu-worker/stages/extract";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
@@ -114,7 +114,7 @@ export class ExtractingWorker {
       engine: "onnx",
       viewsPerBatch: 6,
       trial: undefined,
-      budgets: createPictureBudgets({ bytesInFlightMib: 16, pixelsInFlightMib: 64 }),
+      budgets: createImageBudgets({ bytesInFlightMib: 16, pixelsInFlightMib: 64 }),
       sources: new SourceStores(),
       featureIndexes: this.#indexes,
       claimFeature: () => Promise.resolve(true),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { endsEarly } from "#gpu-worker/image/decode/file-end";
-import { pictureFormat, type DecodableFormat } from "#gpu-worker/image/decode/picture-format";
+import { imageFormat, type DecodableFormat } from "#gpu-worker/image/decode/image-format";
 import { recipe } from "@trommel/common";
 import fc from "fast-check";
 import sharp from "sharp";
@@ -25,7 +25,7 @@ describe("picture headers under fuzz", () => {
     for (const format of formats) {
       fc.assert(
         fc.property(hostileBytes(pictures.get(format) ?? ""), (bytes) => {
-          const found = parsesOrRefuses(() => pictureFormat(bytes));
+          const found = parsesOrRefuses(() => imageFormat(bytes));
           assert.ok(found !== undefined);
           for (const each of formats)
             assert.equal(typeof parsesOrRefuses(() => endsEarly(bytes, each)), "boolean");

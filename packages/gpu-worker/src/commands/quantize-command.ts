@@ -24,7 +24,7 @@ export async function quantizeStored(
     const model = await readBackboneModel(store, spec);
     const pictures = await readPictures(source, spec.inputSize, options.count, say);
     const name = options.name ?? `${spec.name}-int8`;
-    return await quantizeBackbone({ store, spec, model, name, pictures, log: say });
+    return await quantizeBackbone({ store, spec, model, name, images: pictures, log: say });
   } finally {
     source.close();
     store.close();

@@ -15,19 +15,19 @@ export interface BackboneModel {
 export interface ExtractionGraphOptions {
   /** In the recipe's order, which is the order of the embeddings. */
   readonly backbones: readonly BackboneModel[];
-  /** Of the square base image, pixels. */
+  /** Side of the square base image in pixels. */
   readonly side: number;
   /** V, views per image. */
   readonly viewCount: number;
-  /** Whether views change colours; without, the input `colour` is there and ignored. */
+  /** Whether views change colours; if not, the input `colour` exists and is ignored. */
   readonly colour: boolean;
   /**
-   * View 0 of every image is the identity, and its matrix in `affine` is not looked at.
+   * View 0 of every image is the identity, and its matrix in `affine` is not read.
    * @default false
    */
   readonly identityFirst?: boolean;
   /**
-   * The networks take the whole batch at once, as a GPU wants it, and not in slices for a CPU's caches.
+   * The networks take the whole batch at once, which suits a GPU, instead of slices that fit a CPU's caches.
    * @default false
    */
   readonly wholeBatch?: boolean;
@@ -68,13 +68,13 @@ export function dimensionOf(backbones: readonly Pick<BackboneModel, "spec">[]): 
   return backbones.reduce((sum, { spec }) => sum + spec.dimension, 0);
 }
 
-/** Where the rows of the backbones' inputs come from, and how many a network takes at once. */
+/** The values that feed the backbones, and how many rows a network takes at once. */
 export interface BackboneInputs {
   /** Value float32 [rows, 3, inputSize, inputSize]. */
   readonly inputOf: (spec: BackboneSpec) => string;
-  /** Rows are a multiple of this. */
+  /** The number of rows is a multiple of this. */
   readonly viewCount: number;
-  /** A divisor of `viewCount`; `viewCount` itself leaves the rows together, however many they are. */
+  /** A divisor of `viewCount`; `viewCount` itself keeps all rows of a batch together. */
   readonly viewsAtOnce: (spec: BackboneSpec) => number;
 }
 
@@ -108,7 +108,7 @@ function inlineBackbone(
   if (embedding !== undefined) return embedding;
   throw new TrommelError(
     "corrupt",
-    `failed to use the backbone ${spec.name}: its model.onnx has the outputs ${Object.keys(outputs).join(", ")}, ` +
-      "not `embedding`. Import the backbone again.",
+    `cannot use the backbone ${spec.name}: its model.onnx has the outputs ${Object.keys(outputs).join(", ")}, ` +
+      "not `embedding`. Import the backbone again",
   );
 }

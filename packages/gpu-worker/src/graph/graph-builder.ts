@@ -1,8 +1,14 @@
 import { TrommelError } from "@trommel/common";
 import { encodeModel } from "./onnx/onnx-model.js";
-import { attributeProto, tensorProto, type AttributeValue, type TensorData } from "./onnx/onnx-values.js";
 import {
-  elementTypeCodes,
+  attributeProto,
+  tensorProto,
+  valueInfoProto,
+  type AttributeValue,
+  type Dim,
+  type TensorData,
+} from "./onnx/onnx-values.js";
+import {
   int64ToNumber,
   type ElementType,
   type FunctionProto,
@@ -13,20 +19,17 @@ import {
   type ValueInfoProto,
 } from "./onnx/onnx-proto.js";
 
-/** A number is a fixed dimension, a string a symbolic one. */
-export type Dim = number | string;
-
 export interface GraphBuilderOptions {
   /** Version of the default operator domain. @default 17 */
   readonly opset?: number;
   /** @default "trommel" */
   readonly graphName?: string;
   /**
-   * Before the names of nodes and constants: those of a graph inside another must not be the outer one's.
+   * Added in front of the names of nodes and constants: in a graph inside another they must differ from the outer ones.
    * @default ""
    */
   readonly namePrefix?: string;
-  /** The builder of the graph around this one: functions, operator domains and IR version are the whole model's. */
+  /** The builder of the graph around this one; functions, operator domains and IR version belong to the whole model. */
   readonly within?: GraphBuilder;
 }
 
@@ -42,12 +45,12 @@ const irVersions: Readonly<Record<number, number>> = {
   23: 11,
 };
 
-/** Constants up to this size are shared when equal; hashing whole weight tensors would cost more than it saves. */
+/** Equal constants up to this size are shared; comparing whole weight tensors would cost more than it saves. */
 const sharedConstantMaxBytes = 1024;
 
 /**
- * Builds one ONNX model, node after node. Names are made from operator and count, so the same calls give the same bytes.
- * A node may use only what exists already, which keeps the graph sorted and finds misspelt names where they are written.
+ * Builds one ONNX model, node after node. Names consist of operator and count, so equal calls give equal bytes.
+ * A node may only use existing values, which keeps the graph sorted and reports a misspelt name at the call that has it.
  */
 export class GraphBuilder {
   readonly opset: number;
@@ -76,7 +79,7 @@ export class GraphBuilder {
       const legal = Object.keys(irVersions).join(", ");
       throw new TrommelError(
         "unsupported",
-        `failed to build an ONNX graph: opset ${this.opset} is not known (legal: ${legal}). Export the model with one of these.`,
+        `cannot build an ONNX graph: opset ${this.opset} is unknown (legal: ${legal}). Export the model with one of these`,
       );
     }
     this.#irVersion = irVersion;
@@ -85,14 +88,14 @@ export class GraphBuilder {
   /** Declares a graph input. @returns its name */
   input(name: string, elementType: ElementType, shape: readonly Dim[]): string {
     this.claim(name);
-    this.#inputs.push(valueInfo(name, elementType, shape));
+    this.#inputs.push(valueInfoProto(name, elementType, shape));
     return name;
   }
 
   /**
    * Declares a graph output.
-   * @param shape undefined leaves the shape, and even the rank, to be found out
-   * @param source the value behind it; where it has another name than the output, an Identity connects them.
+   * @param shape undefined leaves shape and rank to shape inference
+   * @param source the value to output; if its name differs from the output's, an Identity connects them.
    *   @default the value called `name`
    */
   output(
@@ -111,10 +114,10 @@ export class GraphBuilder {
         opType: "Identity",
       });
     }
-    this.#outputs.push(valueInfo(name, elementType, shape));
+    this.#outputs.push(valueInfoProto(name, elementType, shape));
   }
 
-  /** Adds a constant tensor, or finds a small equal one. @returns its name, made from `hint` */
+  /** Adds a constant tensor, or reuses a small equal one. @returns its name, derived from `hint` */
   constant(hint: string, elementType: ElementType, dims: readonly number[], data: TensorData): string {
     const tensor = tensorProto(elementType, dims, data);
     const key = constantKey(tensor);
@@ -128,8 +131,8 @@ export class GraphBuilder {
 
   /**
    * Adds a node of the default domain.
-   * @param inputs names that exist already; "" leaves an optional input out
-   * @returns the name of its output, or the list of them where `outputCount` is given
+   * @param inputs existing names; "" leaves an optional input out
+   * @returns the name of its output, or the list of names if `outputCount` is given
    */
   node(
     opType: string,
@@ -159,13 +162,20 @@ export class GraphBuilder {
     return outputCount === undefined ? name : outputs;
   }
 
-  /** Reserves a value name. @throws TrommelError `internal` when it is taken */
+  /** Adds a constant of whole numbers, the form of shapes and indices. @returns its name */
+  int64s(values: readonly number[]): string {
+    return this.constant("int64s", "int64", [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  /** @param shape 0 keeps a dimension, -1 takes what is left, as in ONNX */
+  reshape(value: string, shape: readonly number[]): string {
+    return this.node("Reshape", [value, this.int64s(shape)]);
+  }
+
+  /** Reserves a value name. @throws TrommelError `internal` if it is taken */
   claim(name: string): void {
     if (name === "" || this.#names.has(name)) {
-      throw new TrommelError(
-        "internal",
-        `failed to build an ONNX graph: the name "${name}" is empty or taken.`,
-      );
+      throw new TrommelError("internal", `cannot build an ONNX graph: the name "${name}" is empty or taken`);
     }
     this.#names.add(name);
   }
@@ -174,12 +184,12 @@ export class GraphBuilder {
     return this.#names.has(name);
   }
 
-  /** Adds nodes as they are; their output names must have been claimed. Used to inline another model. */
+  /** Adds nodes unchanged; their output names must be claimed first. Used to inline another model. */
   addNodes(nodes: readonly NodeProto[]): void {
     this.#nodes.push(...nodes);
   }
 
-  /** Adds named tensors as they are; their names must have been claimed. */
+  /** Adds named tensors unchanged; their names must be claimed first. */
   addInitializers(tensors: readonly TensorProto[], sparse: readonly SparseTensorProto[] = []): void {
     this.#initializers.push(...tensors);
     this.#sparseInitializers.push(...sparse);
@@ -190,7 +200,7 @@ export class GraphBuilder {
     else this.#within.addFunctions(functions);
   }
 
-  /** Makes an operator domain besides the default one usable. @throws TrommelError `unsupported` on two versions of it */
+  /** Imports an operator domain other than the default one. @throws TrommelError `unsupported` for two versions of it */
   importDomain(domain: string, version: number): void {
     if (this.#within !== undefined) {
       this.#within.importDomain(domain, version);
@@ -200,14 +210,14 @@ export class GraphBuilder {
     if (present !== undefined && present !== version) {
       throw new TrommelError(
         "unsupported",
-        `failed to combine ONNX models: they use versions ${present} and ${version} of the operator domain "${domain}". ` +
-          "Export both with the same version.",
+        `cannot combine ONNX models: they use versions ${present} and ${version} of the operator domain "${domain}". ` +
+          "Export both with the same version",
       );
     }
     this.#domains.set(domain, version);
   }
 
-  /** Raises the model's IR version to that of a model whose parts were added. */
+  /** Raises the IR version to that of a model whose parts were added. */
   requireIrVersion(irVersion: number): void {
     if (this.#within === undefined) this.#irVersion = Math.max(this.#irVersion, irVersion);
     else this.#within.requireIrVersion(irVersion);
@@ -227,12 +237,12 @@ export class GraphBuilder {
     });
   }
 
-  /** The graph alone, for an attribute of a node that runs it, such as the body of a Scan. */
+  /** The graph alone, for the attribute of a node that runs it, such as the body of a Scan. */
   graph(): GraphProto {
     if (this.#outputs.length === 0) {
       throw new TrommelError(
         "internal",
-        "failed to build an ONNX graph: it has no output. Declare one with output().",
+        "cannot build an ONNX graph: it has no output. Declare one with output()",
       );
     }
     return {
@@ -249,7 +259,7 @@ export class GraphBuilder {
     if (this.#names.has(name)) return;
     throw new TrommelError(
       "internal",
-      `failed to build an ONNX graph: ${user} uses "${name}", which does not exist.`,
+      `cannot build an ONNX graph: ${user} uses "${name}", which does not exist`,
     );
   }
 
@@ -266,7 +276,7 @@ export class GraphBuilder {
     }
   }
 
-  /** `stem` itself where it is free. */
+  /** `stem` itself if it is free. */
   #freshAfter(stem: string): string {
     const name = `${this.#namePrefix}${stem}`;
     if (stem === "" || this.#names.has(name)) return this.#fresh(stem === "" ? "constant" : stem);
@@ -279,15 +289,4 @@ function constantKey(tensor: TensorProto): string | undefined {
   const { rawData, dataType, dims } = tensor;
   if (rawData === undefined || rawData.byteLength > sharedConstantMaxBytes) return undefined;
   return `${dataType ?? 0}|${(dims ?? []).map(int64ToNumber).join(",")}|${Buffer.from(rawData).toString("base64")}`;
-}
-
-function valueInfo(
-  name: string,
-  elementType: ElementType,
-  shape: readonly Dim[] | undefined,
-): ValueInfoProto {
-  const elemType = elementTypeCodes[elementType];
-  if (shape === undefined) return { name, type: { tensorType: { elemType } } };
-  const dim = shape.map((size) => (typeof size === "number" ? { dimValue: size } : { dimParam: size }));
-  return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }

@@ -17,16 +17,16 @@ import {
 import { attributeProto, floatValues, tensorProto } from "./onnx/onnx-values.js";
 
 /**
- * A network in half precision: the same nodes, their weights rounded to float16, with a cast behind each input and before
- * each output, so that what surrounds it stays float32.
+ * A network in half precision: the same nodes with weights rounded to float16, and a cast after each input and before each
+ * output, so that everything around the network stays float32.
  *
- * Every float32 value inside becomes float16, so types need not be inferred: an operator is either known to take float16
- * wherever it takes float32, or the model is refused.
+ * Every float32 value inside becomes float16, so no type inference is needed: every operator must be known to take float16
+ * wherever it takes float32, otherwise the model is refused.
  */
 
 const { float32, float16 } = elementTypeCodes;
 
-/** Operators whose every float input and output may be float16 in all opsets from 16 to 23 (onnx/docs/Operators.md). */
+/** Operators whose float inputs and outputs may all be float16 in all opsets from 16 to 23 (onnx/docs/Operators.md). */
 const halfOps = new Set(
   (
     "Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose " +
@@ -39,12 +39,12 @@ const halfOps = new Set(
   ).split(" "),
 );
 
-/** Inputs that stay float32 whatever the operator computes in. */
+/** Inputs that are always float32, by operator. */
 const fullInputs: Readonly<Record<string, readonly number[]>> = { Resize: [1, 2] };
 
 /**
- * @param name what the model is called in an error
- * @throws TrommelError `unsupported` for an operator that is not known to compute in float16, and for a weight beyond its range
+ * @param name the model in error messages
+ * @throws TrommelError `unsupported` for an operator that is not known to compute in float16, and for a weight outside its range
  */
 export function toHalfPrecision(model: ModelProto, name: string): ModelProto {
   const graph = model.graph ?? {};
@@ -94,7 +94,7 @@ function checkOperators(model: ModelProto, name: string): void {
   if (refused.length === 0) return;
   throw new TrommelError(
     "unsupported",
-    `failed to use ${name} in half precision: ${refused.join(", ")} are not known to compute in float16. Use precision: fp32`,
+    `cannot use ${name} in half precision: not known to compute in float16: ${refused.join(", ")}. Use precision: fp32`,
     { context: { operators: refused } },
   );
 }
@@ -122,7 +122,7 @@ function renameValues(node: NodeProto, names: ReadonlyMap<string, string>): Node
   return copyMessage(node, { input: rename(node.input), output: rename(node.output) });
 }
 
-/** Operands that have to stay float32: constants as they were, computed ones cast back. */
+/** Operands that must stay float32: constants unchanged, computed ones cast back. */
 class FullPrecisionInputs {
   readonly tensors: TensorProto[] = [];
   readonly #initializers: ReadonlyMap<string, TensorProto>;
@@ -172,7 +172,7 @@ function halfNode(node: NodeProto, name: string): NodeProto {
         attributes.map((one) => halfConstant(one, name)),
       );
     case "ConstantOfShape": {
-      // Without a value it fills with float32 zeros.
+      // Its default value is a float32 zero.
       const zero = tensorProto("float32", [1], Float32Array.of(0));
       const given = attributes.length > 0 ? attributes : [attributeProto("value", { tensor: zero })];
       return withAttributes(
@@ -202,7 +202,7 @@ function halfConstant(attribute: AttributeProto, name: string): AttributeProto {
   return attribute;
 }
 
-/** Rounded to nearest even; values beyond 65504 would be infinite. */
+/** Rounds to nearest even; values above 65504 would become infinite. */
 function halfTensor(tensor: TensorProto, name: string): TensorProto {
   if (tensor.dataType !== float32) return tensor;
   const values = floatValues(tensor);
@@ -213,7 +213,7 @@ function halfTensor(tensor: TensorProto, name: string): TensorProto {
   if (at >= 0) {
     throw new TrommelError(
       "unsupported",
-      `failed to use ${name} in half precision: its weight ${tensor.name ?? ""} has ${values[at]}, and float16 ends at 65504. Use precision: fp32`,
+      `cannot use ${name} in half precision: its weight ${tensor.name ?? ""} contains ${values[at]}, and float16 ends at 65504. Use precision: fp32`,
       { context: { tensor: tensor.name ?? "", value: values[at] ?? null } },
     );
   }

@@ -1,22 +1,23 @@
 import { elementTypeCodes, type ModelProto, type NodeProto } from "./onnx/onnx-proto.js";
 import { feedNames } from "./onnx/inline-model.js";
 
-/** Which of a network is quantised. */
+/** The parts of a network that are quantised. */
 export interface QuantizationPlan {
-  /** Values that become uint8; every input of a quantised convolution is among them. */
+  /** Values that become uint8, including every input of a quantised convolution. */
   readonly values: ReadonlySet<string>;
   readonly convolutions: ReadonlySet<NodeProto>;
-  /** What of `values` a quantised convolution reads. */
-  readonly pictures: ReadonlySet<string>;
+  /** The `values` that a quantised convolution reads. */
+  readonly convolutionInputs: ReadonlySet<string>;
 }
 
-/** Operators that compute on quantised values where all their inputs are. */
+/** Operators that compute on quantised values if all their inputs are quantised. */
 const followers = new Set(["Add", "Mul", "Sigmoid", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool"]);
 const activations = new Set(["Relu", "Clip"]);
 
 /**
- * Convolutions with constant weights, and what lies between them. The first one stays float32, for the levels of its input
- * would meet half-way between those of a byte, and so does all behind the last one, so that pooling averages unrounded numbers.
+ * Quantises convolutions with constant weights, and what is between them. The first convolution stays float32 because the
+ * levels of its input would fall half-way between those of a byte; everything after the last one stays float32 so that pooling
+ * averages unrounded values.
  */
 export function planQuantization(model: ModelProto): QuantizationPlan {
   const graph = model.graph ?? {};
@@ -41,17 +42,17 @@ export function planQuantization(model: ModelProto): QuantizationPlan {
   const add = (name: string): void => void (outputs.has(name) || values.add(name));
   const last = nodes.findLastIndex(isConvolution);
   const convolutions = new Set(nodes.filter(isConvolution));
-  const pictures = new Set([...convolutions].map(({ input }) => input?.[0] ?? ""));
-  pictures.forEach(add);
+  const convolutionInputs = new Set([...convolutions].map(({ input }) => input?.[0] ?? ""));
+  convolutionInputs.forEach(add);
   for (const node of nodes.slice(0, last + 1)) {
     const [output = ""] = node.output ?? [];
     const follows = followers.has(node.opType ?? "") && (node.input ?? []).every((name) => values.has(name));
     if (convolutions.has(node) || follows) add(afterOnly.get(output) ?? output);
   }
-  return { values, convolutions, pictures };
+  return { values, convolutions, convolutionInputs };
 }
 
-/** For each value that an activation alone reads, what that makes of it: the two are computed as one. */
+/** For each value that only an activation reads, the output of that activation: the two are computed as one. */
 function activationsAfter(nodes: readonly NodeProto[]): ReadonlyMap<string, string> {
   const readers = new Map<string, NodeProto[]>();
   for (const node of nodes)

@@ -7,12 +7,12 @@ import { planQuantization, type QuantizationPlan } from "./quantization-plan.js"
  * A convolutional network in int8: uint8 activations with one scale each, int8 weights with one scale per output channel,
  * written as QuantizeLinear and DequantizeLinear around each operator, which ONNX Runtime fuses into integer ones.
  *
- * Rounding shifts a channel's mean by what the rounding of its weights makes of the mean input; that is taken off its bias
+ * Rounding the weights shifts a channel's mean by the rounding error times the mean input; the bias is corrected by that
  * (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2).
- * Without it the embeddings of a MobileNet are off by a fifth, with it by a twentieth.
+ * Without the correction the embeddings of a MobileNet differ by a fifth, with it by a twentieth.
  */
 
-/** What a value was seen to be on real pictures. */
+/** Statistics of a value on real images. */
 export interface ObservedValue {
   readonly least: number;
   readonly most: number;
@@ -22,7 +22,7 @@ export interface ObservedValue {
 
 const weightLevels = 127;
 
-/** @param observed by name, every value of {@link planQuantization} */
+/** @param observed statistics by name, for every value of {@link planQuantization} */
 export function quantize(model: ModelProto, observed: ReadonlyMap<string, ObservedValue>): ModelProto {
   return new Quantization(model, observed).run();
 }
@@ -64,7 +64,7 @@ class Quantization {
     });
   }
 
-  /** Zero is a level, so that padding stays exact. */
+  /** Makes zero a level, so that padding stays exact. */
   #activation(name: string): void {
     const { least, most } = this.#seen(name);
     const low = Math.min(0, least);
@@ -79,8 +79,8 @@ class Quantization {
     this.#scales.set(name, scale);
   }
 
-  /** @returns its inputs: the quantised picture, the quantised weights, the corrected bias */
-  #convolution(node: NodeProto, [picture = ""]: readonly string[]): string[] {
+  /** @returns its inputs: the quantised activations, the quantised weights, the corrected bias */
+  #convolution(node: NodeProto, [input = ""]: readonly string[]): string[] {
     const [source = "", kernelName = "", biasName = ""] = node.input ?? [];
     const stem = `${node.output?.[0] ?? ""}/kernel`;
     const kernel = this.#weights.get(kernelName) ?? {};
@@ -88,18 +88,18 @@ class Quantization {
     const weights = floatValues(kernel);
     const given = this.#weights.get(biasName);
     const bias = given === undefined ? new Float64Array(dims[0] ?? 0) : Float64Array.from(floatValues(given));
-    const pictureScale = this.#scales.get(source) ?? 1;
-    const { levels, scales } = quantizeRows(weights, bias, pictureScale);
+    const inputScale = this.#scales.get(source) ?? 1;
+    const { levels, scales } = quantizeRows(weights, bias, inputScale);
     const group = (node.attribute ?? []).find(({ name }) => name === "group")?.i ?? 1;
     const means = this.#seen(source).channelMeans ?? new Float64Array(0);
     const shift = meanShift({ weights, levels, scales, dims, group: int64ToNumber(group), means });
-    const biasScales = scales.map((scale) => scale * pictureScale);
+    const biasScales = scales.map((scale) => scale * inputScale);
     const biasLevels = Int32Array.from(bias, (value, row) =>
       Math.round((value - (shift[row] ?? 0)) / (biasScales[row] ?? 1)),
     );
     const rows = bias.length;
     return [
-      picture,
+      input,
       this.#dequantized(stem, "int8", dims, levels, scales, new Int8Array(rows)),
       this.#dequantized(`${stem}/bias`, "int32", [rows], biasLevels, biasScales, new Int32Array(rows)),
     ];
@@ -149,27 +149,27 @@ class Quantization {
 }
 
 /**
- * Rows of weights to -127..127, each with its own scale; large enough that the row's bias, in steps of that scale times the
- * picture's, fits 32 bits also where the row is nearly zero.
+ * Maps each row of weights to -127..127 with a scale of its own, large enough that the row's bias, in steps of that scale
+ * times the input's, fits 32 bits even if the row is nearly zero.
  */
 function quantizeRows(
   weights: Float32Array,
   bias: Float64Array,
-  pictureScale: number,
+  inputScale: number,
 ): { readonly levels: Int8Array; readonly scales: Float32Array } {
   const length = weights.length / bias.length;
   const levels = new Int8Array(weights.length);
   const scales = Float32Array.from(bias, (offset, row) => {
     const own = weights.subarray(row * length, (row + 1) * length);
     const largest = own.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    return Math.max(largest / weightLevels, Math.abs(offset) / (pictureScale * 2 ** 29), 1e-12);
+    return Math.max(largest / weightLevels, Math.abs(offset) / (inputScale * 2 ** 29), 1e-12);
   });
   for (let i = 0; i < weights.length; i += 1)
     levels[i] = Math.round(weights[i]! / scales[Math.floor(i / length)]!);
   return { levels, scales };
 }
 
-/** What rounded weights add to the mean of each output channel; padding is left out of account. */
+/** What rounded weights add to the mean of each output channel, ignoring padding. */
 function meanShift(options: {
   readonly weights: Float32Array;
   readonly levels: Int8Array;

@@ -1,17 +1,16 @@
 import type { BackboneSpec } from "@trommel/common";
 import type { GraphBuilder } from "./graph-builder.js";
-import { int64s, reshape } from "./reshape.js";
 
 /**
  * From a base image to a backbone's input, inside the graph: sampling, colour and normalisation.
  *
  * Sampling is bilinear between pixel centres, and the edge pixel repeats outside (GridSample with padding "border" and
- * align_corners 0). Each picture is cast and laid out once, however many views it has, and each view has a GridSample of
- * its own: ONNX Runtime's CPU provider writes down 56 bytes for every point of a grid before it samples, and those of
- * one tall grid for all views fall out of the caches before they are read.
+ * align_corners 0). Each image is cast and transposed once, however many views it has, and each view has its own GridSample:
+ * ONNX Runtime's CPU provider stores 56 bytes for every point of a grid before it samples, and for one tall grid of all views
+ * they would leave the caches before they are read.
  */
 
-/** What of a backbone decides its input. */
+/** The part of a spec that determines the input of a backbone. */
 export type InputContract = Pick<BackboneSpec, "inputSize" | "normalization" | "channelOrder">;
 
 export interface ViewInputs {
@@ -19,20 +18,20 @@ export interface ViewInputs {
   readonly pixels: string;
   /** Value float32 [B·V, 2, 3], see {@link viewInput} for the units. */
   readonly affine: string;
-  /** Value float32 [B·V, 3, 4], or null where no view changes colours. */
+  /** Value float32 [B·V, 3, 4], or null if no view changes colours. */
   readonly colour: string | null;
-  /** Of the square base image, pixels. */
+  /** Side of the square base image in pixels. */
   readonly side: number;
   /** V. */
   readonly viewCount: number;
-  /** View 0 of every picture is the identity, whatever `affine` says. */
+  /** View 0 of every image is the identity, whatever `affine` says. */
   readonly identityFirst: boolean;
 }
 
 /**
- * Network inputs of all views, made once for every distinct size, normalisation and channel order.
- * `affine` takes output to input coordinates, x right and y down, -1 and 1 at the picture's edges; `colour` takes
- * (r, g, b, 1) in 0..255 to (r, g, b), clipped to 0..255 afterwards.
+ * Network inputs of all views, emitted once for each distinct size, normalisation and channel order.
+ * `affine` maps output to input coordinates, x right and y down, -1 and 1 at the image's edges; `colour` maps (r, g, b, 1)
+ * in 0..255 to (r, g, b), clipped to 0..255 afterwards.
  */
 export class ViewSampler {
   readonly #builder: GraphBuilder;
@@ -52,10 +51,10 @@ export class ViewSampler {
       : this.#recoloured(contract, this.#inputs.colour);
   }
 
-  /** Bilinear weights sum to one, so normalising the picture once equals normalising each of its views. */
+  /** Bilinear weights sum to one, so normalising the image once equals normalising each of its views. */
   #normalised(contract: InputContract): string {
     return this.#once(`normalised ${inputKey(contract)}`, () =>
-      normalisedPicture(this.#builder, this.#planes(), contract),
+      normalisedImage(this.#builder, this.#planes(), contract),
     );
   }
 
@@ -64,18 +63,18 @@ export class ViewSampler {
     return this.#once("planes", () => planesOf(this.#builder, this.#inputs.pixels));
   }
 
-  #sample(picture: string, size: number): string {
-    return this.#once(`sample ${picture} ${size}`, () => {
+  #sample(image: string, size: number): string {
+    return this.#once(`sample ${image} ${size}`, () => {
       const { side, identityFirst } = this.#inputs;
-      const views = this.#grids(size).map((grid) => gridSample(this.#builder, picture, grid));
-      if (identityFirst) views.unshift(atIdentity(this.#builder, picture, side, size));
+      const views = this.#grids(size).map((grid) => gridSample(this.#builder, image, grid));
+      if (identityFirst) views.unshift(atIdentity(this.#builder, image, side, size));
       if (views.length === 1) return views[0]!;
-      // The views of one picture lie one after the other, as if they were more channels of it.
-      return reshape(this.#builder, this.#builder.node("Concat", views, { axis: 1 }), [-1, 3, size, size]);
+      // The views of one image follow one another, like additional channels.
+      return this.#builder.reshape(this.#builder.node("Concat", views, { axis: 1 }), [-1, 3, size, size]);
     });
   }
 
-  /** Of each view that has a matrix, float32 [B, size, size, 2]. */
+  /** One grid for each view that has a matrix, float32 [B, size, size, 2]. */
   #grids(size: number): readonly string[] {
     const known = this.#gridsOfSize.get(size);
     if (known !== undefined) return known;
@@ -84,15 +83,15 @@ export class ViewSampler {
     const factor = constant(this.#builder, `rows_${size}`, [1, size, 2], rows);
     const grids = affineTerms(this.#builder, this.#inputs, size).map((terms) => {
       const points = this.#builder.node("MatMul", [factor, terms]);
-      return inside(this.#builder, reshape(this.#builder, points, [-1, size, size, 2]), side);
+      return inside(this.#builder, this.#builder.reshape(points, [-1, size, size, 2]), side);
     });
     this.#gridsOfSize.set(size, grids);
     return grids;
   }
 
   /**
-   * (clip(M·p + o, 0, 255) - mean) / deviation, with the normalisation moved into M and o (twelve numbers a view) and the
-   * clip's bounds moved along.
+   * (clip(M·p + o, 0, 255) - mean) / deviation, with the normalisation folded into M and o (twelve numbers a view) and into
+   * the bounds of the clip.
    */
   #recoloured(contract: InputContract, colour: string): string {
     return this.#once(`recoloured ${inputKey(contract)}`, () => {
@@ -105,7 +104,7 @@ export class ViewSampler {
       const [matrix = "", offset = ""] = builder.node("Split", [scaled, cuts], { axis: 2 }, 2);
       const shift = mean.map((value, i) => value / deviation[i]!);
       const offsets = builder.node("Sub", [offset, constant(builder, "shift", [1, 3, 1], shift)]);
-      const views = reshape(builder, this.#sample(this.#planes(), size), [0, 3, size * size]);
+      const views = builder.reshape(this.#sample(this.#planes(), size), [0, 3, size * size]);
       const mixed = builder.node("Add", [builder.node("MatMul", [matrix, views]), offsets]);
       const bounds = (level: number) =>
         constant(
@@ -115,7 +114,7 @@ export class ViewSampler {
           mean.map((value, i) => (level - value) / deviation[i]!),
         );
       const clipped = builder.node("Min", [builder.node("Max", [mixed, bounds(0)]), bounds(255)]);
-      return reshape(builder, clipped, [-1, 3, size, size]);
+      return builder.reshape(clipped, [-1, 3, size, size]);
     });
   }
 
@@ -129,7 +128,7 @@ export class ViewSampler {
 }
 
 /**
- * The identity view alone: no sampling where the base image already has the backbone's size.
+ * The identity view alone; no sampling if the base image already has the backbone's size.
  * @param pixels value uint8 [N, side, side, 3], RGB
  * @returns a value float32 [N, 3, inputSize, inputSize]
  */
@@ -139,20 +138,20 @@ export function identityInput(
   side: number,
   contract: InputContract,
 ): string {
-  const picture = normalisedPicture(builder, planesOf(builder, pixels), contract);
-  return atIdentity(builder, picture, side, contract.inputSize);
+  const image = normalisedImage(builder, planesOf(builder, pixels), contract);
+  return atIdentity(builder, image, side, contract.inputSize);
 }
 
-/** @param picture value float32 [N, 3, side, side] @returns a value float32 [N, 3, size, size] */
-function atIdentity(builder: GraphBuilder, picture: string, side: number, size: number): string {
-  if (size === side) return picture;
-  // One grid serves the whole batch when its pictures lie side by side as channels of one.
+/** @param image value float32 [N, 3, side, side] @returns a value float32 [N, 3, size, size] */
+function atIdentity(builder: GraphBuilder, image: string, side: number, size: number): string {
+  if (size === side) return image;
+  // One grid serves the whole batch if its images are the channels of a single one.
   const centres = pixelCentres(size);
   const grid = centres.flatMap((y) => centres.flatMap((x) => [x, y]));
   const points = constant(builder, `identity_grid_${size}`, [1, size, size, 2], grid);
-  const together = reshape(builder, picture, [1, -1, side, side]);
+  const together = builder.reshape(image, [1, -1, side, side]);
   const sampled = gridSample(builder, together, inside(builder, points, side));
-  return reshape(builder, sampled, [-1, 3, size, size]);
+  return builder.reshape(sampled, [-1, 3, size, size]);
 }
 
 /** Equal keys mean equal inputs. */
@@ -166,14 +165,14 @@ function planesOf(builder: GraphBuilder, pixels: string): string {
   return builder.node("Transpose", [floats], { perm: [0, 3, 1, 2] });
 }
 
-function normalisedPicture(builder: GraphBuilder, planes: string, contract: InputContract): string {
+function normalisedImage(builder: GraphBuilder, planes: string, contract: InputContract): string {
   const ordered = contract.channelOrder === "bgr" ? reversedChannels(builder, planes, 1) : planes;
   const { mean, deviation } = inOrder(contract);
   const centred = builder.node("Sub", [ordered, constant(builder, "mean", [1, 3, 1, 1], mean)]);
   return builder.node("Div", [centred, constant(builder, "deviation", [1, 3, 1, 1], deviation)]);
 }
 
-/** The spec's figures are per RGB channel; here they follow the network's own order. */
+/** The spec's values are per RGB channel; the result is in the network's channel order. */
 function inOrder({ normalization, channelOrder }: InputContract) {
   const { mean, deviation } = normalization;
   return channelOrder === "rgb"
@@ -182,21 +181,21 @@ function inOrder({ normalization, channelOrder }: InputContract) {
 }
 
 function reversedChannels(builder: GraphBuilder, value: string, axis: number): string {
-  return builder.node("Gather", [value, int64s(builder, [2, 1, 0])], { axis });
+  return builder.node("Gather", [value, builder.int64s([2, 1, 0])], { axis });
 }
 
 /**
- * Samples at points that are all `inside`. ONNX Runtime's CPU provider has a quick path for the padding "zeros" alone,
- * twice as fast as "border".
- * @param picture value float32 [.., side, side]
+ * Samples at points that are all `inside`. ONNX Runtime's CPU provider has a fast path only for the padding "zeros", twice
+ * as fast as "border".
+ * @param image value float32 [.., side, side]
  */
-function gridSample(builder: GraphBuilder, picture: string, grid: string): string {
+function gridSample(builder: GraphBuilder, image: string, grid: string): string {
   // Opset 20 renamed the mode.
   const mode = builder.opset >= 20 ? "linear" : "bilinear";
-  return builder.node("GridSample", [picture, grid], { mode, padding_mode: "zeros", align_corners: 0 });
+  return builder.node("GridSample", [image, grid], { mode, padding_mode: "zeros", align_corners: 0 });
 }
 
-/** The points moved onto the outermost pixels' centres: then the edge pixel repeats outside, whatever the padding. */
+/** Clips points to the outermost pixels' centres, so that the edge pixel repeats outside, whatever the padding. */
 function inside(builder: GraphBuilder, grid: string, side: number): string {
   const edge = 1 - 1 / side;
   return builder.node("Clip", [
@@ -207,9 +206,9 @@ function inside(builder: GraphBuilder, grid: string, side: number): string {
 }
 
 /**
- * Of each view that has a matrix, float32 [B, 2, 2·size]. The point in row i and column j is A·(x, 0, 1) plus y times
- * A·(0, 1, 0), and these are the two rows, x and y side by side. The grid is a product with them, of rows that are long
- * enough for the runtime's vectors; those of [size², 3] times [3, 2] are not, and it took a tenth of sampling.
+ * For each view that has a matrix, float32 [B, 2, 2·size]. The point in row i and column j is A·(x, 0, 1) plus y times
+ * A·(0, 1, 0): these are the two rows, each with x and y interleaved. The grid is a product with them whose rows are long
+ * enough for the runtime's vector instructions; [size², 3] times [3, 2] is not, and took a tenth of the sampling time.
  */
 function affineTerms(
   builder: GraphBuilder,
@@ -224,15 +223,15 @@ function affineTerms(
     constant(builder, `columns_${size}`, [1, 2 * size, 3], columns),
     builder.node("Transpose", [affine], { perm: [0, 2, 1] }),
   ]);
-  const byView = reshape(builder, terms, [-1, viewCount, 2, 2 * size]);
-  // Gather and not Split, whose outputs are all bound at once on a GPU, which allows for few.
+  const byView = builder.reshape(terms, [-1, viewCount, 2, 2 * size]);
+  // Gather instead of Split: a GPU binds all outputs of a Split at once and allows only few.
   return Array.from({ length: viewCount - first }, (_, i) => {
     const view = builder.constant("view", "int64", [], BigInt64Array.of(BigInt(first + i)));
     return builder.node("Gather", [byView, view], { axis: 1 });
   });
 }
 
-/** Along one side, -1 and 1 at the picture's edges. */
+/** Pixel centres along one side, -1 and 1 at the image's edges. */
 function pixelCentres(size: number): number[] {
   return Array.from({ length: size }, (_, i) => (2 * i + 1) / size - 1);
 }

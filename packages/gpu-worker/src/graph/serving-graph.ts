@@ -11,9 +11,9 @@ export type EmitHead = (builder: GraphBuilder, inputName: string, featureCount: 
 export interface ServingGraphOptions {
   /** In the recipe's order. */
   readonly backbones: readonly BackboneModel[];
-  /** Of the square base image, pixels. */
+  /** Side of the square base image in pixels. */
   readonly side: number;
-  /** Null where the head takes the embeddings as they are. */
+  /** Null if the head takes the embeddings unprojected. */
   readonly projection: Projection | null;
   readonly classCount: number;
   readonly emitHead: EmitHead;
@@ -21,7 +21,7 @@ export interface ServingGraphOptions {
 
 /**
  * The bundle's one ONNX model: `pixels` uint8 [N, side, side, 3] RGB → `probabilities` float32 [N, classes].
- * It sees the identity view, as the extraction graph does with the identity matrices, to rounding.
+ * It uses the identity view, and equals the extraction graph with identity matrices up to rounding.
  */
 export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   const { backbones, side, projection } = options;
@@ -48,7 +48,7 @@ export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   return builder.encode();
 }
 
-/** z = (x - mean) · basis · scale, the scale folded into the basis. */
+/** z = (x - mean) · basis · scale, with the scale folded into the basis. */
 function projected(
   builder: GraphBuilder,
   embeddings: string,
@@ -58,8 +58,8 @@ function projected(
   if (projection.dimension !== dimension) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to build the serving graph: the projection takes ${projection.dimension} numbers, the backbones give ` +
-        `${dimension}. Use the projection of the same backbones.`,
+      `cannot build the serving graph: the projection takes ${projection.dimension}-dimensional embeddings, those of the ` +
+        `backbones have ${dimension} dimensions. Use the projection of the same backbones`,
     );
   }
   const mean = builder.constant("projection_mean", "float32", [1, dimension], projection.mean);

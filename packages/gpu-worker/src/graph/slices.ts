@@ -1,37 +1,36 @@
 import type { BackboneSpec } from "@trommel/common";
 import { GraphBuilder } from "./graph-builder.js";
-import { reshape } from "./reshape.js";
 
 /**
- * How many pictures a network computes at once on a CPU.
+ * How many images a network computes at once on a CPU.
  *
- * Layer by layer, the activations of a whole batch are written to memory and read back; those of a slice stay in the
- * processor's caches. A slice has the same rows in whatever batch it comes, and they are the whole batch's to rounding
- * (ONNX Runtime fuses more where the number of rows is known).
+ * With a whole batch, each layer's activations are written to memory and read back; those of a slice stay in the processor's
+ * caches. A slice gives the same rows whatever batch it is in, equal to those of the whole batch up to rounding (ONNX Runtime
+ * fuses more operators if the number of rows is known).
  */
 
-/** Input pixels of a slice: two pictures of 224 × 224, or one larger one (docs/decisions/2026-11-22-device-settings.md). */
+/** Input pixels of a slice: two images of 224 × 224, or one larger one (docs/decisions/2026-11-22-device-settings.md). */
 const pixelsAtOnce = 2 * 224 * 224;
 
-/** Pictures that a CPU's session is given in one run, where the largest network input is `size`; at least one. */
-export function picturesPerRun(size: number, viewCount: number): number {
-  return Math.max(1, Math.floor(picturesAtOnce(size) / viewCount));
+/** Images per run of a session on a CPU, if the largest network input is `size`; at least one. */
+export function imagesPerRun(size: number, viewCount: number): number {
+  return Math.max(1, Math.floor(imagesAtOnce(size) / viewCount));
 }
 
-/** Of square pictures of `size` pixels; at least one. */
-function picturesAtOnce(size: number): number {
+/** Square images of `size` pixels per slice; at least one. */
+function imagesAtOnce(size: number): number {
   return Math.max(1, Math.floor(pixelsAtOnce / size ** 2));
 }
 
-/** The largest divisor of `viewCount` that is no more than {@link picturesAtOnce}. */
+/** The largest divisor of `viewCount` that is at most {@link imagesAtOnce}. */
 export function sliceOf(viewCount: number, size: number): number {
-  let slice = Math.min(viewCount, picturesAtOnce(size));
+  let slice = Math.min(viewCount, imagesAtOnce(size));
   while (viewCount % slice !== 0) slice -= 1;
   return slice;
 }
 
 export interface SlicedNetwork {
-  /** Before the names inside. */
+  /** Added in front of the names inside. */
   readonly prefix: string;
   /** Value float32 [rows, 3, inputSize, inputSize]; `rows` is a multiple of `slice`. */
   readonly rows: string;
@@ -42,7 +41,7 @@ export interface SlicedNetwork {
 }
 
 /**
- * The network as the body of a Scan, whose slices are views of the batch and not copies.
+ * Emits the network as the body of a Scan, whose slices are views of the batch, not copies.
  * @returns a value float32 [rows, dimension]
  */
 export function emitInSlices(builder: GraphBuilder, network: SlicedNetwork): string {
@@ -54,10 +53,10 @@ export function emitInSlices(builder: GraphBuilder, network: SlicedNetwork): str
     namePrefix: `slices/${prefix}`,
     within: builder,
   });
-  // No name of the network's own begins so.
+  // None of the network's own names starts with this.
   const image = body.input(`slices/${prefix}image`, "float32", [slice, 3, inputSize, inputSize]);
   body.output(`slices/${prefix}embedding`, "float32", [slice, dimension], network.emit(body, image));
-  const slices = reshape(builder, network.rows, [-1, slice, 3, inputSize, inputSize]);
+  const slices = builder.reshape(network.rows, [-1, slice, 3, inputSize, inputSize]);
   const scanned = builder.node("Scan", [slices], { body: { graph: body.graph() }, num_scan_inputs: 1 });
-  return reshape(builder, scanned, [-1, dimension]);
+  return builder.reshape(scanned, [-1, dimension]);
 }

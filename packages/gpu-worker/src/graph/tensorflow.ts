@@ -13,7 +13,7 @@ export type TfWeightEntry = TensorflowCore.io.WeightsManifestEntry;
 export interface Tensorflow {
   readonly tf: typeof TensorflowCore;
   readonly layers: typeof TensorflowLayers;
-  /** What really computes. */
+  /** The backend that computes. */
   readonly backend: "wasm" | "node-gpu";
 }
 
@@ -25,10 +25,10 @@ export interface LoadTensorflowOptions {
 let loaded: Promise<Tensorflow> | undefined;
 
 /**
- * TensorFlow.js, ready to compute; loaded once per process, for it keeps one global engine. Prints nothing.
+ * TensorFlow.js, ready to compute. It is loaded once per process because it has one global engine. Prints nothing.
  * Operations are functions (`tf.add(a, b)`): the chained form (`a.add(b)`) is not registered.
- * @throws TrommelError `device-unavailable` when the backend asked for is not installed or does not start,
- *   `invalid-argument` when another backend was loaded in this process before
+ * @throws TrommelError `device-unavailable` if the requested backend is not installed or does not start,
+ *   `invalid-argument` if this process already runs another backend
  */
 export async function loadTensorflow(options: LoadTensorflowOptions = {}): Promise<Tensorflow> {
   const backend = options.backend ?? "wasm";
@@ -40,8 +40,8 @@ export async function loadTensorflow(options: LoadTensorflowOptions = {}): Promi
   if (tensorflow.backend !== backend) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to load TensorFlow.js: backend ${backend} was asked for, and ${tensorflow.backend} runs in this process. ` +
-        "Use one backend per process.",
+      `cannot load TensorFlow.js with the backend ${backend}: ${tensorflow.backend} already runs in this process. ` +
+        "Use one backend per process",
     );
   }
   return tensorflow;
@@ -57,7 +57,7 @@ async function startWasm(): Promise<Tensorflow> {
   if (!(await tf.setBackend("wasm"))) {
     throw new TrommelError(
       "device-unavailable",
-      "failed to start TensorFlow.js: its wasm backend did not initialise.",
+      "cannot start TensorFlow.js: its wasm backend did not initialise",
     );
   }
   await tf.ready();
@@ -67,14 +67,14 @@ async function startWasm(): Promise<Tensorflow> {
 async function startNodeGpu(): Promise<Tensorflow> {
   const nodeGpu = "@tensorflow/tfjs-node-gpu";
   try {
-    // It brings its own banner and log lines, which TensorFlow's C library silences by this variable alone.
+    // The package prints a banner and log lines; only this variable silences TensorFlow's C library.
     process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2";
     await import(nodeGpu);
   } catch (cause) {
     throw new TrommelError(
       "device-unavailable",
-      `failed to load TensorFlow.js for the GPU: the package ${nodeGpu} is not installed or does not start. ` +
-        "Use the GPU image, or install the package, or choose the wasm backend.",
+      `cannot load TensorFlow.js for the GPU: the package ${nodeGpu} is not installed or does not start. ` +
+        "Use the GPU image, install the package, or choose the wasm backend",
       { cause },
     );
   }

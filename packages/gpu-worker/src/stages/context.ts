@@ -2,8 +2,8 @@ import type { HeadRecipe, HeadWeights, ObjectStore, Projection } from "@trommel/
 import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
 import type { Logger } from "pino";
 import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
-import type { PictureBudgets } from "../image/budgets/picture-budgets.js";
-import type { streamPictures } from "../image/read/picture-stream.js";
+import type { ImageBudgets } from "../image/budgets/image-budgets.js";
+import type { streamImages } from "../image/read/image-stream.js";
 import type { FeatureIndexes } from "./reuse/feature-index.js";
 import type { SourceStores } from "./pictures/source-stores.js";
 
@@ -72,9 +72,9 @@ export interface DeviceStageContext extends StageContext {
   /** The place of this job among those that the worker has begun: of several shards under way, the oldest goes first. */
   readonly order: number;
   /** What the pictures of all shards under way may take together. */
-  readonly budgets: PictureBudgets;
-  /** Gives a shard's pictures. @default {@link streamPictures}, which fetches and decodes its files */
-  readonly streamPictures?: typeof streamPictures | undefined;
+  readonly budgets: ImageBudgets;
+  /** Gives a shard's pictures. @default {@link streamImages}, which fetches and decodes its files */
+  readonly streamImages?: typeof streamImages | undefined;
   /** The stores that images are read from. */
   readonly sources: SourceStores;
   /** What the store's feature shards hold. */

@@ -36,7 +36,7 @@ export class JobWatch {
       threads: options.threads,
       viewsPerBatch: options.viewsPerBatch,
       budgets: options.budgets,
-      streamPictures: options.streamPictures,
+      streamImages: options.streamImages,
       sources: options.sources,
       featureIndexes: options.featureIndexes,
       log: options.log,

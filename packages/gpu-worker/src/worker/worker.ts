@@ -18,7 +18,7 @@ import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
 import pretty from "pino-pretty";
 import { collectSeldom } from "./heap-growth.js";
 import { drain } from "./drain.js";
-import { createPictureBudgets } from "../image/budgets/picture-budgets.js";
+import { createImageBudgets } from "../image/budgets/image-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { createRouter } from "./job-router.js";
 import { startQueueWorker } from "./queue-worker.js";
@@ -108,7 +108,7 @@ async function startServing(
     engine,
     threads,
     viewsPerBatch: batchViews,
-    budgets: createPictureBudgets(options),
+    budgets: createImageBudgets(options),
     sources,
     featureIndexes: new FeatureIndexes(store),
     log,

@@ -20,11 +20,15 @@ function kernels(model: ModelProto): TensorProto[] {
 }
 
 function observed(means: number): Map<string, ObservedValue> {
-  const { values, pictures } = planQuantization(original);
+  const { values, convolutionInputs } = planQuantization(original);
   return new Map(
     [...values].map((name) => [
       name,
-      { least: -1, most: 4.1, channelMeans: pictures.has(name) ? new Float64Array(16).fill(means) : null },
+      {
+        least: -1,
+        most: 4.1,
+        channelMeans: convolutionInputs.has(name) ? new Float64Array(16).fill(means) : null,
+      },
     ]),
   );
 }

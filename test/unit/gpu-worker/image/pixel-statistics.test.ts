@@ -115,7 +115,7 @@ describe("statistics of pixels", () => {
           thrown instanceof TrommelError && thrown.code === "bad-dataset" && said.test(thrown.message),
       );
     refused([statisticsOf(grey)], /green has one value/);
-    refused([statisticsOf([])], /not one of its pictures/);
-    refused([], /not one of its pictures/);
+    refused([statisticsOf([])], /none of its images/);
+    refused([], /none of its images/);
   });
 });

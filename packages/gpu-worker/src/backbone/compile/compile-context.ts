@@ -6,15 +6,15 @@ import { weightValues } from "../layers/layers-weights.js";
 /**
  * The output of a layer in the ONNX graph.
  *
- * Keras is channels-last and ONNX channels-first. The rule that keeps them apart: a value of three dimensions (height,
- * width, channels) is stored as [N, C, H, W]; a value of any other rank is stored in Keras's own order.
+ * Keras is channels-last and ONNX channels-first. The rule: a value of three dimensions (height, width, channels) is stored as
+ * [N, C, H, W]; a value of any other rank is stored in Keras's own order.
  */
 export interface Value {
   /** Name in the graph. */
   readonly name: string;
   /** In Keras's order, without the batch. */
   readonly shape: readonly number[];
-  /** Zeros that a ZeroPadding2D put around it and that no node does yet: a convolution pads by itself. */
+  /** Zeros that a ZeroPadding2D adds and no node has added yet: a following convolution can do it by its own padding. */
   readonly pendingPads?: EdgePairs;
 }
 
@@ -24,12 +24,12 @@ export interface Affine {
   readonly shift: Float64Array;
 }
 
-/** What an emitter sees of one layer. */
+/** The input of an emitter for one layer. */
 export interface LayerContext {
   readonly graph: GraphBuilder;
   readonly layer: BoundLayer;
   readonly inputs: readonly Value[];
-  /** A following batch normalisation to be worked into the weights. */
+  /** A following batch normalisation, to be folded into the weights. */
   readonly folded: Affine | undefined;
 }
 
@@ -50,21 +50,21 @@ export function optionalWeight(layer: BoundLayer, name: string): Float32Array | 
   return layer.weights.has(name) ? weightOf(layer, name).values : undefined;
 }
 
-/** The only input, with any pending zeros really put around it. */
+/** The only input, with any pending zeros added. */
 export function soleInput(context: LayerContext): Value {
   return materialise(context, rawInput(context));
 }
 
-/** The only input as it is. */
+/** The only input, with pending zeros still pending. */
 export function rawInput(context: LayerContext): Value {
   const [input] = context.inputs;
   if (input === undefined || context.inputs.length !== 1) {
-    throw layerError(context.layer, `it takes one input and has ${context.inputs.length}`, "corrupt");
+    throw layerError(context.layer, `it needs one input and has ${context.inputs.length}`, "corrupt");
   }
   return input;
 }
 
-/** @param fill what is put around. @default 0 */
+/** Adds the pending padding. @param fill its value. @default 0 */
 export function materialise({ graph }: Pick<LayerContext, "graph">, value: Value, fill = 0): Value {
   if (value.pendingPads === undefined) return value;
   const [top, left, bottom, right] = value.pendingPads;
@@ -80,7 +80,7 @@ export function spatialShape(context: LayerContext, value: Value): [number, numb
   if (value.shape.length !== 3 || height === undefined || width === undefined || channels === undefined) {
     throw layerError(
       context.layer,
-      `it needs an image and gets the shape [${value.shape.join(", ")}]`,
+      `it needs an input of height, width and channels, and gets [${value.shape.join(", ")}]`,
       "invalid-argument",
     );
   }
@@ -103,7 +103,7 @@ export function inKerasOrder({ graph }: Pick<LayerContext, "graph">, value: Valu
   return graph.node("Transpose", [value.name], { perm: [0, 2, 3, 1] });
 }
 
-/** Turns a tensor in Keras's order into a stored value. */
+/** Converts a tensor in Keras's order to a stored value. */
 export function fromKerasOrder(
   { graph }: Pick<LayerContext, "graph">,
   name: string,
@@ -113,7 +113,7 @@ export function fromKerasOrder(
   return { name: graph.node("Transpose", [name], { perm: [0, 3, 1, 2] }), shape };
 }
 
-/** One pixel: both orders hold the same numbers in the same places, so a Reshape alone converts. */
+/** With one pixel per channel both orders have the same layout, so a Reshape alone converts. */
 export function isPixel(shape: readonly number[]): boolean {
   return shape.length === 3 && shape[0] === 1 && shape[1] === 1;
 }

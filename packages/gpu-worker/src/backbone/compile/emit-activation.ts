@@ -43,7 +43,7 @@ function activate(context: LayerContext, value: Value, activation: string): Valu
     case "mish":
       return apply(graph.node("Mul", [x, graph.node("Tanh", [graph.node("Softplus", [x])])]));
     default:
-      throw layerError(context.layer, `activation ${activation} is not compiled`);
+      throw layerError(context.layer, `activation ${activation} is not supported`);
   }
 }
 
@@ -63,7 +63,7 @@ function clip(context: LayerContext, x: string, min: number, max: number): strin
   return context.graph.node("Clip", [x, scalar(context, min), scalar(context, max)]);
 }
 
-/** The canonical activation's name is already in the config. */
+/** The config already contains the canonical name of the activation. */
 export function fusedActivation(context: LayerContext, value: Value): Value {
   const { activation } = context.layer.config;
   return typeof activation === "string" ? activate(context, value, activation) : value;

@@ -30,7 +30,7 @@ export interface Window {
   readonly dilations: readonly [number, number];
 }
 
-/** Where a sliding window goes: explicit zeros, and the size of what comes out. */
+/** The placement of a sliding window: explicit zeros, and the size of the output. */
 export interface Placement {
   readonly pads: EdgePairs;
   readonly height: number;
@@ -38,8 +38,8 @@ export interface Placement {
 }
 
 /**
- * TensorFlow's padding. SAME: out = ceil(in / stride), and of an odd number of zeros the one too many goes to the end.
- * VALID: none. The zeros of an earlier ZeroPadding2D (`around`) come on top of VALID only.
+ * TensorFlow's padding. SAME: out = ceil(in / stride); if the number of zeros is odd, the extra one is at the end. VALID: no
+ * zeros. The zeros of an earlier ZeroPadding2D (`around`) are added for VALID only.
  */
 export function placeWindow(
   context: LayerContext,
@@ -49,7 +49,7 @@ export function placeWindow(
 ): Placement {
   const padding = textOf(context.layer, "padding", "valid").toLowerCase();
   if (padding !== "same" && padding !== "valid") {
-    throw layerError(context.layer, `padding is ${padding}, and only same and valid are compiled`);
+    throw layerError(context.layer, `padding is ${padding} (legal: same, valid)`);
   }
   const place = (size: number, axis: 0 | 1): { out: number; before: number; after: number } => {
     const span = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
@@ -193,12 +193,12 @@ function checkLengths(
 ): void {
   for (const length of [bias?.length ?? outs, folded?.scale.length ?? outs]) {
     if (length === outs) continue;
-    const why = `its bias or the normalisation behind it has ${length} channels, and its kernel gives ${outs}`;
+    const why = `its bias or the following normalisation has ${length} channels, its kernel ${outs}`;
     throw layerError(layer, why, "corrupt");
   }
 }
 
-/** Keras's kernel as ONNX's [out, in / groups, kh, kw], with a following batch normalisation worked in (in float64). */
+/** Keras's kernel as ONNX's [out, in / groups, kh, kw], with a following batch normalisation folded in (in float64). */
 function channelsFirstKernel({ kernel, depthwise, bias, folded }: Convolution): {
   dims: number[];
   weights: Float32Array;
@@ -230,7 +230,7 @@ function foldedBias(bias: Float32Array | undefined, folded: Affine | undefined):
   );
 }
 
-/** Dense works on the last Keras axis, whatever stands before it. */
+/** Dense works on the last Keras axis, whatever the other axes are. */
 export const emitDense: Emitter = (context) => {
   const { graph, layer, folded } = context;
   const input = soleInput(context);

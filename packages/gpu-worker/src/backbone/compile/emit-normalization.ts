@@ -11,7 +11,7 @@ import { integersOf, layerError, numberOf } from "../layers/layer-config.js";
 
 /**
  * y = x · scale + shift on the last Keras axis, for a batch normalisation that could not be folded.
- * Written as two nodes, which any rank takes and ONNX Runtime fuses where it helps.
+ * Emits two nodes, which work for any rank and which ONNX Runtime fuses if that helps.
  */
 export const emitBatchNormalization: Emitter = (context) => {
   const { graph, layer } = context;
@@ -19,14 +19,14 @@ export const emitBatchNormalization: Emitter = (context) => {
   if (!normalizesLastAxis(layer, input.shape.length)) {
     throw layerError(
       layer,
-      `it normalises axis ${JSON.stringify(layer.config["axis"])}, and only the last is compiled`,
+      `it normalises axis ${JSON.stringify(layer.config["axis"])}, and only the last axis is supported`,
     );
   }
   const { scale, shift } = affineOf(context);
   if (scale.length !== input.shape.at(-1)) {
     throw layerError(
       layer,
-      `it has ${scale.length} channels, and its input ${input.shape.at(-1) ?? 0}`,
+      `it has ${scale.length} channels, its input ${input.shape.at(-1) ?? 0}`,
       "invalid-argument",
     );
   }

@@ -12,9 +12,9 @@ import {
 } from "./compile-context.js";
 
 /**
- * ONNX Runtime (1.30, its PadFusion) moves a Pad by zero into the pool behind it, where a maximum ignores it: a window of
- * negative numbers and zeros then gives the wrong answer, and a padding as large as the window does not load at all.
- * Of any other number the Pad stays, and this one is zero to float32 beside every number that matters.
+ * ONNX Runtime (1.30, its PadFusion) merges a Pad with zeros into the following pool, where a maximum ignores the padding: a
+ * window of negative numbers and zeros then gives a wrong result, and a padding as large as the window does not load at all.
+ * A Pad with any other value is kept, and this value is negligible in float32 next to every relevant number.
  */
 const barelyAboveZero = 1e-30;
 
@@ -28,7 +28,7 @@ const pooling =
     const kernel = pairOf(layer, "pool_size", 2);
     const strides = layer.config["strides"] == null ? kernel : pairOf(layer, "strides", kernel);
     const placed = placeWindow(context, [height, width], { kernel, strides, dilations: [1, 1] });
-    // TensorFlow leaves padding out of an average, which is ONNX's default too; out of a maximum both do.
+    // TensorFlow excludes padding from an average, which is also ONNX's default; both exclude it from a maximum.
     const name = graph.node(opType, [input.name], { kernel_shape: kernel, strides, pads: [...placed.pads] });
     return { name, shape: [placed.height, placed.width, channels] };
   };
@@ -53,7 +53,7 @@ export function poolGlobally(context: LayerContext, input: Value, kind: "average
   return { name: reshapeTo(context, pooled, [channels]), shape: [channels] };
 }
 
-/** Only noted here: a VALID convolution takes the zeros as its own padding, and anything else puts them in first. */
+/** Only records the zeros: a VALID convolution uses them as its own padding, any other layer adds them first. */
 export const emitZeroPadding: Emitter = (context) => {
   checkChannelsLast(context.layer);
   const input = rawInput(context);
@@ -74,7 +74,7 @@ export const emitCropping: Emitter = (context) => {
   const [height, width, channels] = spatialShape(context, input);
   const [top, left, bottom, right] = edgesOf(layer, "cropping", 0);
   const shape = [height - top - bottom, width - left - right, channels];
-  if (shape.some((dim) => dim < 1)) throw layerError(layer, "it crops everything away", "invalid-argument");
+  if (shape.some((dim) => dim < 1)) throw layerError(layer, "it crops the whole input", "invalid-argument");
   const list = (hint: string, ...values: number[]): string =>
     graph.constant(hint, "int64", [values.length], BigInt64Array.from(values, BigInt));
   const starts = list("starts", top, left);
@@ -82,13 +82,13 @@ export const emitCropping: Emitter = (context) => {
   return { name: graph.node("Slice", [input.name, starts, ends, list("axes", 2, 3)]), shape };
 };
 
-/** Nearest only: Keras and TensorFlow.js disagree about the pixel centres of the bilinear kind. */
+/** Nearest only: for bilinear, Keras and TensorFlow.js use different pixel centres. */
 export const emitUpSampling: Emitter = (context) => {
   const { graph, layer } = context;
   checkChannelsLast(layer);
   const interpolation = textOf(layer, "interpolation", "nearest");
   if (interpolation !== "nearest")
-    throw layerError(layer, `interpolation is ${interpolation}, and only nearest is compiled`);
+    throw layerError(layer, `interpolation is ${interpolation} (legal: nearest)`);
   const input = soleInput(context);
   const [height, width, channels] = spatialShape(context, input);
   const [down, across] = pairOf(layer, "size", 2);

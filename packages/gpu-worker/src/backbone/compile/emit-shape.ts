@@ -17,9 +17,9 @@ function size(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
-/** Reads the numbers in Keras's order and lays them out anew, as Keras does. */
+/** Reshapes the values in Keras's order, as Keras does. */
 function reshape(context: LayerContext, input: Value, shape: readonly number[]): Value {
-  // Where one side is a single pixel, both orders are the same numbers in the same places.
+  // With one pixel per channel NHWC and NCHW have the same layout.
   const source = isPixel(input.shape) ? input.name : inKerasOrder(context, input);
   if (isPixel(shape)) return { name: reshapeTo(context, source, [shape[2] ?? 0, 1, 1]), shape };
   return fromKerasOrder(context, reshapeTo(context, source, shape), shape);

@@ -16,7 +16,7 @@ export interface CompileOptions {
   readonly inputSize: number;
   /** Layer whose output is the embedding. @default the model's own output */
   readonly output?: string;
-  /** Used when that output is spatial. @default "average" */
+  /** Used if that output is spatial. @default "average" */
   readonly pooling?: "average" | "max";
 }
 
@@ -25,12 +25,12 @@ export interface CompiledLayers {
   readonly model: Uint8Array;
   readonly dimension: number;
   readonly opset: number;
-  /** What was kept of the layers model. */
+  /** The part of the layers model that was compiled. */
   readonly cut: CutLayers;
   readonly pooling: "average" | "max" | "none";
 }
 
-/** Every layer type that is compiled, after canonical-layers.ts. */
+/** Every supported layer type, after canonical-layers.ts. */
 const emitters: Readonly<Record<string, Emitter>> = {
   Conv2D: convolution.emitConv2d,
   DepthwiseConv2D: convolution.emitDepthwiseConv2d,
@@ -65,13 +65,13 @@ const emitters: Readonly<Record<string, Emitter>> = {
   Rescaling: shape.emitRescaling,
 };
 
-/** Layers whose weights can take a following batch normalisation in. */
+/** Layers into whose weights a following batch normalisation can be folded. */
 const foldingClasses = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"]);
 
 /**
  * Compiles a layers model to ONNX, for one input size: TensorFlow's SAME padding depends on it.
- * @throws TrommelError `unsupported` naming a layer that is not compiled, `not-found` for an unknown output,
- *   `invalid-argument` when the input size does not fit the model
+ * @throws TrommelError `unsupported` naming an unsupported layer, `not-found` for an unknown output, `invalid-argument` if the
+ *   input size does not fit the model
  */
 export function compileLayers(model: LayersModel, options: CompileOptions): CompiledLayers {
   const cut = cutAt(model, options.output);
@@ -118,22 +118,25 @@ class Compilation {
     }
     const emit = emitters[layer.className];
     if (emit === undefined) {
-      throw layerError(layer, `this layer type is not compiled (legal: ${Object.keys(emitters).join(", ")})`);
+      throw layerError(
+        layer,
+        `this layer type is not supported (legal: ${Object.keys(emitters).join(", ")})`,
+      );
     }
     const following = this.#foldableNormalization(layer);
     const folded = following === undefined ? undefined : normalization.affineOf({ layer: following });
     const inputs = layer.inputs.map((name) => this.#valueOf(name));
     const value = emit({ graph: this.#graph, layer, inputs, folded });
-    // The layer's own output no longer exists when a normalisation was folded in, and nobody else reads it.
+    // If a normalisation was folded in, the layer's own output no longer exists, and nothing else reads it.
     this.#values.set(following?.name ?? layer.name, value);
   }
 
-  /** The batch normalisation behind a layer, when it alone reads the layer's output and no activation comes between. */
+  /** The batch normalisation after a layer, if only it reads the layer's output and no activation is in between. */
   #foldableNormalization(layer: BoundLayer): BoundLayer | undefined {
     if (!foldingClasses.has(layer.className) || layer.name === this.#cut.output) return undefined;
     const [only, ...others] = this.#consumers.get(layer.name) ?? [];
     if (only?.className !== "BatchNormalization" || others.length > 0) return undefined;
-    // Convolutions and Dense keep the rank, so the last axis of their input is that of their output.
+    // Convolutions and Dense keep the rank, so the last axis of input and output is the same.
     const rank = this.#valueOf(layer.inputs[0] ?? "").shape.length;
     const isLinear = (layer.config["activation"] ?? "linear") === "linear";
     return isLinear && normalization.normalizesLastAxis(only, rank) ? only : undefined;
@@ -142,7 +145,7 @@ class Compilation {
   #valueOf(name: string): Value {
     const value = this.#values.get(name);
     if (value === undefined) {
-      throw new TrommelError("internal", `failed to compile the layers model: "${name}" has no value yet.`);
+      throw new TrommelError("internal", `cannot compile the layers model: "${name}" has no value yet`);
     }
     return value;
   }
@@ -155,15 +158,18 @@ function checkInput(cut: CutLayers, inputSize: number): void {
   if (channels !== 3 || (Array.isArray(declared) && declared.length !== 4)) {
     throw layerError(
       cut.input,
-      `it takes ${JSON.stringify(declared)}, and a backbone takes RGB images [N, H, W, 3]`,
+      `its input is ${JSON.stringify(declared)}, and a backbone needs RGB images [N, H, W, 3]`,
     );
   }
   if (height !== width)
-    throw layerError(cut.input, `it takes ${String(height)}×${String(width)}, and only squares are compiled`);
+    throw layerError(
+      cut.input,
+      `its input is ${String(height)}×${String(width)}, and a backbone needs a square`,
+    );
   if (!Number.isSafeInteger(inputSize) || inputSize < 1) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to compile the layers model: input size ${inputSize} is not above 0.`,
+      `cannot compile the layers model for an input size of ${inputSize} (legal: a whole number from 1)`,
     );
   }
 }

@@ -3,26 +3,26 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { TrommelError, messageOf, openStore } from "@trommel/common";
-import { fetchSecurely, requireSecure, statusError, tooLarge, withoutSecrets } from "./secure-fetch.js";
+import { requestSecurely, requireSecure, statusError, tooLarge, withoutSecrets } from "./secure-request.js";
 
-/** Where a backbone comes from: one named file, and those beside it. */
+/** The origin of a backbone: one named file, and other files relative to it. */
 export interface BackboneSource {
   /** Without credentials, user, query or fragment. */
   readonly url: string;
   /**
    * The named file, or one given relative to it.
    * @throws TrommelError `not-found`, `forbidden`, `unavailable`, `timed-out`, `too-large` above `maxBytes`,
-   *   `corrupt` when the named file has not the sha256 that was given
+   *   `corrupt` when the named file has another sha256 than expected
    */
   read(relativePath: string | undefined, maxBytes: number): Promise<Uint8Array>;
 }
 
 export interface SourceOptions {
-  /** Expected of the named file; needed for https. */
+  /** Expected sha256 of the named file; required for https. */
   readonly sha256?: string;
-  /** Reads `s3://` objects: the folder's URL, and the key in it. @default through `openStore` */
+  /** Reads `s3://` objects by the URL of their folder and their key in it. @default through `openStore` */
   readonly readStored?: (folderUrl: string, key: string, maxBytes: number) => Promise<Uint8Array>;
-  /** For one file over https. @default 600000 */
+  /** Limit for one file over https. @default 600000 */
   readonly timeoutMs?: number;
 }
 
@@ -32,14 +32,14 @@ export function openBackboneSource(location: string, options: SourceOptions = {}
   if (options.sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(options.sha256)) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to open the backbone: sha256 "${options.sha256}" is not 64 hexadecimal digits.`,
+      `cannot open the backbone: sha256 "${options.sha256}" is not 64 hexadecimal digits`,
     );
   }
   const open = scheme === undefined ? undefined : sources[scheme];
   if (scheme !== undefined && open === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to open the backbone: the scheme ${scheme}:// is not read. Give a path, file://, s3:// or https:// with --sha256.`,
+      `cannot open the backbone: the scheme ${scheme}:// is not supported. Give a path, file://, s3:// or https:// with --sha256`,
     );
   }
   return verified(open === undefined ? fileSource(location) : open(location, options), options.sha256);
@@ -61,8 +61,8 @@ function verified(source: BackboneSource, sha256: string | undefined): BackboneS
     if (found === sha256.toLowerCase()) return bytes;
     throw new TrommelError(
       "corrupt",
-      `failed to read ${source.url}: its sha256 is ${found}, and ${sha256.toLowerCase()} was expected. ` +
-        "Check where the file comes from before trusting it.",
+      `cannot use ${source.url}: its sha256 is ${found}, expected ${sha256.toLowerCase()}. ` +
+        "Check where the file comes from before trusting it",
       { context: { url: source.url, found } },
     );
   };
@@ -87,11 +87,11 @@ function fileSource(path: string): BackboneSource {
   };
 }
 
-/** A pipe would be waited for without end. */
+/** Reading a pipe might never end. */
 function notAFile(path: string): TrommelError {
   return new TrommelError(
     "invalid-argument",
-    `failed to read ${path}: it is a folder or no plain file. Name the model.json or the ONNX file in it.`,
+    `cannot read ${path}: it is a folder or not a regular file. Name the model.json or the ONNX file in it`,
   );
 }
 
@@ -99,9 +99,9 @@ function fileError(path: string, thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
   const { code } = thrown as { code?: string };
   if (code === "ENOENT" || code === "ENOTDIR") {
-    return new TrommelError("not-found", `failed to read ${path}: there is no such file. Check the path.`);
+    return new TrommelError("not-found", `cannot read ${path}: no such file. Check the path`);
   }
-  return new TrommelError("forbidden", `failed to read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
+  return new TrommelError("forbidden", `cannot read ${path}: ${messageOf(thrown)}`, { cause: thrown });
 }
 
 async function readFromStore(folderUrl: string, key: string, maxBytes: number): Promise<Uint8Array> {
@@ -129,22 +129,22 @@ function webSource(location: string, options: SourceOptions): BackboneSource {
   if (options.sha256 === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to open ${withoutSecrets(url)}: a download needs the sha256 of the file. Add --sha256.`,
+      `cannot open ${withoutSecrets(url)}: a download needs the sha256 of the file. Add --sha256`,
     );
   }
   return {
     url: withoutSecrets(url),
     read: (relativePath, maxBytes) =>
       download(
-        relativePath === undefined ? url : beside(url, relativePath),
+        relativePath === undefined ? url : siblingOf(url, relativePath),
         maxBytes,
         options.timeoutMs ?? 600_000,
       ),
   };
 }
 
-/** The query goes along: a signed URL may sign the whole folder. */
-function beside(url: URL, relativePath: string): URL {
+/** Keeps the query: a signed URL may sign the whole folder. */
+function siblingOf(url: URL, relativePath: string): URL {
   const target = new URL(url);
   const folder = target.pathname.slice(0, target.pathname.length - basename(target.pathname).length);
   target.pathname = folder + relativePath.split("/").map(encodeURIComponent).join("/");
@@ -154,34 +154,31 @@ function beside(url: URL, relativePath: string): URL {
 async function download(url: URL, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
   const name = withoutSecrets(url);
   try {
-    const response = await fetchSecurely(url, { signal: AbortSignal.timeout(timeoutMs) });
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw statusError(name, response.status);
+    const response = await requestSecurely(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const isOk = response.status >= 200 && response.status < 300;
+    if (!isOk || Number(response.headers["content-length"] ?? 0) > maxBytes) {
+      response.discard();
+      throw isOk ? tooLarge(name, maxBytes) : statusError(name, response.status);
     }
-    if (Number(response.headers.get("content-length") ?? 0) > maxBytes) {
-      await response.body?.cancel();
-      throw tooLarge(name, maxBytes);
-    }
-    return await readBounded(response, name, maxBytes);
+    return await readBounded(response.bytes, name, maxBytes);
   } catch (thrown) {
-    if (thrown instanceof TrommelError) throw thrown;
-    const timedOut = thrown instanceof Error && thrown.name === "TimeoutError";
+    if (!(thrown instanceof TrommelError) || thrown.code !== "timed-out") throw thrown;
     throw new TrommelError(
-      timedOut ? "timed-out" : "unavailable",
-      timedOut
-        ? `failed to download ${name}: it took longer than ${timeoutMs} ms. Download it by hand and import the file.`
-        : `failed to download ${name}: ${messageOf((thrown as Error).cause ?? thrown)}. Check the address and the network.`,
+      "timed-out",
+      `cannot download ${name}: it took longer than ${timeoutMs} ms. Download it by hand and import the file`,
       { cause: thrown },
     );
   }
 }
 
-async function readBounded(response: Response, name: string, maxBytes: number): Promise<Uint8Array> {
+async function readBounded(
+  bytes: AsyncIterable<Uint8Array>,
+  name: string,
+  maxBytes: number,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let total = 0;
-  // fetch's body is async iterable in Node; its type in the standard library does not say so.
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+  for await (const chunk of bytes) {
     total += chunk.byteLength;
     if (total > maxBytes) throw tooLarge(name, maxBytes);
     chunks.push(chunk);

@@ -1,25 +1,25 @@
 import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { TrommelError, sha256Hex } from "@trommel/common";
+import { TrommelError, messageOf, sha256Hex } from "@trommel/common";
 import type { BackboneSource } from "./backbone-source.js";
 import { discardPart, downloadResumably, type DownloadTimings } from "./resumable-download.js";
-import { requireSecure, withoutSecrets } from "./secure-fetch.js";
+import { requireSecure, withoutSecrets } from "./secure-request.js";
 
 export interface CachedDownloadOptions {
   readonly url: string;
-  /** Of the whole file, in lower case. */
+  /** Expected sha256 of the whole file, in lower case. */
   readonly sha256: string;
-  /** Files lie there under their hash. */
+  /** Holds each file under its hash. */
   readonly cacheFolder: string;
-  /** Told what is done. */
+  /** Called with what is done, one line each. */
   readonly log: (line: string) => void;
-  /** Told how far the download is, a line at each tenth. */
+  /** Called with how far the download is, a line at each tenth. */
   readonly progress: (line: string) => void;
   readonly timings?: DownloadTimings;
 }
 
 /**
- * One file of the network, verified against its hash before anything uses it, and kept for the next time.
+ * One file from the network: verified against its hash before anything uses it, and cached.
  * @throws TrommelError from `read`: `corrupt`, naming both hashes, and as downloading does
  */
 export function cachedDownload(options: CachedDownloadOptions): BackboneSource {
@@ -32,7 +32,7 @@ export function cachedDownload(options: CachedDownloadOptions): BackboneSource {
       if (relativePath !== undefined) {
         throw new TrommelError(
           "unsupported",
-          `failed to read ${relativePath} beside ${name}: its hash is not known. Import the model's folder by its path.`,
+          `cannot read ${relativePath} relative to ${name}: its hash is unknown. Download the model's folder and import it by its path`,
         );
       }
       return (await readCached(options)) ?? (await fetchInto(options, url, maxBytes));
@@ -40,7 +40,7 @@ export function cachedDownload(options: CachedDownloadOptions): BackboneSource {
   };
 }
 
-/** What is in the cache is verified again: disks and people change files. */
+/** Verifies the cached file again: disks and people change files. */
 async function readCached({
   cacheFolder,
   sha256,
@@ -50,10 +50,10 @@ async function readCached({
   const bytes = await readIfThere(path);
   if (bytes === undefined) return undefined;
   if (sha256Hex(bytes) === sha256) {
-    log(`found ${path} in the cache, with the hash that is expected`);
+    log(`found ${path} in the cache, with the expected hash`);
     return bytes;
   }
-  log(`${path} in the cache has another hash by now; it is removed, and downloaded again`);
+  log(`${path} in the cache has another hash by now; removing it and downloading it again`);
   await rm(path);
   return undefined;
 }
@@ -63,9 +63,13 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
     return await readFile(path);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new TrommelError("forbidden", `failed to read ${path}. Check the cache's folder.`, {
-      cause: thrown,
-    });
+    throw new TrommelError(
+      "forbidden",
+      `cannot read ${path}: ${messageOf(thrown)}. Check the cache's folder`,
+      {
+        cause: thrown,
+      },
+    );
   }
 }
 
@@ -87,8 +91,8 @@ async function fetchInto(options: CachedDownloadOptions, url: URL, maxBytes: num
     await discardPart(part);
     throw new TrommelError(
       "corrupt",
-      `failed to download ${withoutSecrets(url)}: its sha256 is ${found}, and ${sha256} was expected. ` +
-        "What was downloaded is deleted. Check where the file comes from before trusting it.",
+      `cannot use ${withoutSecrets(url)}: its sha256 is ${found}, expected ${sha256}. ` +
+        "The download is deleted. Check where the file comes from before trusting it",
       { context: { url: withoutSecrets(url), found, expected: sha256 } },
     );
   }
@@ -103,7 +107,7 @@ async function makeFolder(path: string): Promise<void> {
   } catch (cause) {
     throw new TrommelError(
       "forbidden",
-      `failed to make the cache's folder ${path}. Name another by the variable TROMMEL_CACHE.`,
+      `cannot create the cache's folder ${path}: ${messageOf(cause)}. Set TROMMEL_CACHE to another folder`,
       { cause },
     );
   }
@@ -111,7 +115,7 @@ async function makeFolder(path: string): Promise<void> {
 
 const mebibyte = 2 ** 20;
 
-/** A line at every tenth, or at every 16 MiB where the length is not known. */
+/** Reports every tenth of the file, or every 16 MiB if the size is unknown. */
 function everyTenth(
   say: (line: string) => void,
   name: string,

@@ -8,7 +8,7 @@ const autoaugment = {
 } as const;
 const release = "https://github.com/Callidior/keras-applications/releases/download/efficientnet";
 
-/** Public weights by name. A file is listed only where somebody has published its sha256. */
+/** Public weights by name. A file is listed only if its sha256 is published somewhere. */
 const builtIn: readonly unknown[] = [
   {
     ...autoaugment,
@@ -38,13 +38,13 @@ const builtIn: readonly unknown[] = [
 
 export const catalogue: readonly CatalogueEntry[] = builtIn.map((entry) => catalogueEntry.parse(entry));
 
-/** @throws TrommelError `not-found`, with the names that there are */
+/** @throws TrommelError `not-found`, with the known names */
 export function findWeights(entries: readonly CatalogueEntry[], name: string): CatalogueEntry {
   const found = entries.find((entry) => entry.name === name);
   if (found !== undefined) return found;
   throw new TrommelError(
     "not-found",
-    `failed to find the weights "${name}": the catalogue has ${entries.map((entry) => entry.name).join(", ")}. ` +
-      "Name one of these, give a --catalogue of your own, or import a file.",
+    `cannot find the weights "${name}": the catalogue has ${entries.map((entry) => entry.name).join(", ")}. ` +
+      "Name one of these, give your own --catalogue, or import a file",
   );
 }

@@ -1,44 +1,50 @@
-import { open, readFile, rm, stat, writeFile, type FileHandle } from "node:fs/promises";
+import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { TrommelError, messageOf, sha256Hex } from "@trommel/common";
-import { fetchSecurely, statusError, tooLarge, withoutSecrets } from "./secure-fetch.js";
+import {
+  requestSecurely,
+  statusError,
+  tooLarge,
+  withoutSecrets,
+  type SecureResponse,
+} from "./secure-request.js";
 
 export interface DownloadOptions {
   readonly url: URL;
-  /** Where the bytes gather. What lies there is continued; `<path>.json` beside it says what it is a part of. */
+  /** The file that receives the bytes. An earlier part there is continued; `<path>.json` says which file it is a part of. */
   readonly path: string;
   readonly maxBytes: number;
-  /** Told of every failure that is followed by another attempt. */
+  /** Called for every failure that is followed by another attempt. */
   readonly log: (line: string) => void;
-  /** Told the bytes so far, and of how many where the server says. */
+  /** Called with the bytes so far, and the size of the file if the server says it. */
   readonly progress: (receivedBytes: number, totalBytes: number | undefined) => void;
   readonly timings?: DownloadTimings;
 }
 
 export interface DownloadTimings {
-  /** Without a byte for this long an attempt is given up. @default 30000 */
+  /** An attempt fails after this long without a byte. @default 30000 */
   readonly idleTimeoutMs?: number;
   /** For all attempts together. @default 21600000 */
   readonly totalTimeoutMs?: number;
-  /** Before the second attempt; doubles with each that brings nothing new. @default 1000 */
+  /** Before the second attempt; doubles with each attempt that brings nothing new. @default 1000 */
   readonly firstDelayMs?: number;
 }
 
-/** Attempts in a row that bring not one new byte. */
+/** Attempts in a row that bring no new byte. */
 const fruitlessAtMost = 4;
 const attemptsAtMost = 100;
 
-/** The part at hand: what it is a part of, so that the server can say whether that is still the same file. */
+/** Which file a part belongs to, so that the server can say whether that file is still the same. */
 interface Part {
-  /** Of the address, which may hold a signature. */
+  /** The address is hashed because it may hold a signature. */
   readonly urlSha256: string;
   readonly etag?: string;
   readonly lastModified?: string;
 }
 
 /**
- * Downloads a file into `path`, continuing what an attempt before left there, in this process or an earlier one, where
- * the server can (RFC 9110, sections 13.1.5 and 14). The bytes are not verified here.
+ * Downloads a file into `path`. If the server can, it continues the part that an earlier attempt left there, in this process
+ * or in another (RFC 9110, sections 13.1.5 and 14). The bytes are not verified here.
  * @throws TrommelError `not-found`, `forbidden`, `unavailable`, `timed-out`, `too-large`, `exhausted` for a full disk,
  *   `invalid-argument` for plain http; what was received stays for the next time unless it is too large
  */
@@ -59,69 +65,45 @@ export async function downloadResumably(options: DownloadOptions): Promise<void>
       most = Math.max(most, size);
       const isLast = fruitless >= fruitlessAtMost || attempt >= attemptsAtMost || total.aborted;
       if (!error.retryable || isLast) throw error;
-      log(`${error.message} Trying again.`);
+      log(`${error.message}; trying again`);
       await delay((timings.firstDelayMs ?? 1000) * 2 ** fruitless);
     }
   }
 }
 
-/** Removes what has gathered at a path. */
+/** Removes the part at a path. */
 export async function discardPart(path: string): Promise<void> {
   await rm(path, { force: true });
   await rm(`${path}.json`, { force: true });
 }
 
-async function receive(options: DownloadOptions, total: AbortSignal): Promise<void> {
+async function receive(options: DownloadOptions, signal: AbortSignal): Promise<void> {
   const { url, path, maxBytes, timings = {} } = options;
-  const idle = new IdleTimer(timings.idleTimeoutMs ?? 30_000);
-  try {
-    const headers = await resumeHeaders(path, url);
-    const response = await fetchSecurely(url, { signal: AbortSignal.any([total, idle.signal]), headers });
-    if (await isWhole(response, path)) return;
-    const start = await startOf(response, options);
-    const expected = endOf(response, start);
-    if ((expected ?? 0) > maxBytes) {
-      await response.body?.cancel();
-      throw tooLarge(withoutSecrets(url), maxBytes);
-    }
-    if (start === 0) await beginPart(path, url, response);
-    const received = await append(response, start, { ...options, expected, idle });
-    if (expected !== undefined && received !== expected) {
-      throw new TrommelError(
-        "unavailable",
-        `failed to download ${withoutSecrets(url)}: it ended after ${received} of ${expected} bytes.`,
-      );
-    }
-  } finally {
-    idle.stop();
+  const headers = await resumeHeaders(path, url);
+  const response = await requestSecurely(url, {
+    ...{ signal, headers },
+    idleTimeoutMs: timings.idleTimeoutMs ?? 30_000,
+  });
+  // An earlier attempt may have ended between the last byte and the end of the response.
+  if (await isWhole(response, path)) return response.discard();
+  const start = await startOf(response, options);
+  const length = response.headers["content-length"];
+  const expected = length === undefined ? undefined : start + Number(length);
+  if ((expected ?? 0) > maxBytes) {
+    response.discard();
+    throw tooLarge(withoutSecrets(url), maxBytes);
   }
-}
-
-class IdleTimer {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(timeoutMs: number) {
-    this.#timer = setTimeout(
-      () => this.#controller.abort(new DOMException(`no byte for ${timeoutMs} ms`, "TimeoutError")),
-      timeoutMs,
+  if (start === 0) await beginPart(path, url, response);
+  const received = await append(response, start, expected, options);
+  if (expected !== undefined && received !== expected) {
+    throw new TrommelError(
+      "unavailable",
+      `cannot download ${withoutSecrets(url)}: it ended after ${received} of ${expected} bytes`,
     );
   }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  restart(): void {
-    this.#timer.refresh();
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
 }
 
-/** Compressed on the way, byte positions would mean nothing. */
+/** Asks for the bytes as they are: in a compressed response the positions would mean nothing. */
 async function resumeHeaders(path: string, url: URL): Promise<Record<string, string>> {
   const identity = { "accept-encoding": "identity" };
   const sizeBytes = await sizeOf(path);
@@ -135,73 +117,64 @@ async function resumeHeaders(path: string, url: URL): Promise<Record<string, str
   };
 }
 
-/** Nothing was left to ask for: the last writer ended between the last byte and what comes after it. */
-async function isWhole(response: Response, path: string): Promise<boolean> {
-  const size = /^bytes \*\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1];
-  if (response.status !== 416 || size === undefined || Number(size) !== (await sizeOf(path))) return false;
-  await response.body?.cancel();
-  return true;
+async function isWhole(response: SecureResponse, path: string): Promise<boolean> {
+  if (response.status !== 416) return false;
+  const size = /^bytes \*\/(\d+)$/.exec(response.headers["content-range"] ?? "")?.[1];
+  return size !== undefined && Number(size) === (await sizeOf(path));
 }
 
-/** Where in the file the answer begins. */
-async function startOf(response: Response, { url, path }: DownloadOptions): Promise<number> {
+/** The position in the file at which the response begins. */
+async function startOf(response: SecureResponse, { url, path }: DownloadOptions): Promise<number> {
   if (response.status === 200) return 0;
   const sizeBytes = await sizeOf(path);
   if (response.status === 206) {
-    const start = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")?.[1];
+    const start = /^bytes (\d+)-/.exec(response.headers["content-range"] ?? "")?.[1];
     if (start !== undefined && Number(start) === sizeBytes) return sizeBytes;
   }
-  await response.body?.cancel();
+  response.discard();
   if (response.status !== 206 && response.status !== 416) {
     throw statusError(withoutSecrets(url), response.status);
   }
   await discardPart(path);
   throw new TrommelError(
     "unavailable",
-    `failed to continue the download of ${withoutSecrets(url)} at byte ${sizeBytes}: the server has another range.`,
+    `cannot continue the download of ${withoutSecrets(url)} at byte ${sizeBytes}: the server sends another range`,
   );
 }
 
-function endOf(response: Response, start: number): number | undefined {
-  const length = response.headers.get("content-length");
-  return length === null ? undefined : start + Number(length);
-}
-
-/** Begins anew. A weak etag does not promise equal bytes, so it is no use here. */
-async function beginPart(path: string, url: URL, response: Response): Promise<void> {
+/** Starts from the first byte. A weak etag does not promise equal bytes, so it is not kept. */
+async function beginPart(path: string, url: URL, response: SecureResponse): Promise<void> {
   await discardPart(path);
-  const etag = response.headers.get("etag");
-  const lastModified = response.headers.get("last-modified");
+  const etag = response.headers.etag;
+  const lastModified = response.headers["last-modified"];
   const part: Part = {
     urlSha256: sha256Hex(url.href),
-    ...(etag === null || etag.startsWith("W/") ? {} : { etag }),
-    ...(lastModified === null ? {} : { lastModified }),
+    ...(etag === undefined || etag.startsWith("W/") ? {} : { etag }),
+    ...(lastModified === undefined ? {} : { lastModified }),
   };
   await writeFile(`${path}.json`, JSON.stringify(part));
 }
 
+/** @returns undefined if the note is missing or damaged: then the download starts from the first byte */
 async function readPart(path: string): Promise<Part | undefined> {
   try {
     return JSON.parse(await readFile(`${path}.json`, "utf8")) as Part;
   } catch {
-    // Without a note nothing is known of the part, and the download begins anew.
     return undefined;
   }
 }
 
-interface Appending extends DownloadOptions {
-  readonly expected: number | undefined;
-  readonly idle: IdleTimer;
-}
-
-async function append(response: Response, start: number, options: Appending): Promise<number> {
-  const { path, maxBytes, url, expected, idle, progress } = options;
-  const file: FileHandle = await open(path, start === 0 ? "w" : "r+");
+/** Each piece is written before the next one is read, so that whatever breaks, the part holds all that arrived. */
+async function append(
+  { bytes }: SecureResponse,
+  start: number,
+  expected: number | undefined,
+  { path, maxBytes, url, progress }: DownloadOptions,
+): Promise<number> {
+  const file = await open(path, start === 0 ? "w" : "r+");
   try {
     let position = start;
-    // fetch's body is async iterable in Node; its type in the standard library does not say so.
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      idle.restart();
+    for await (const chunk of bytes) {
       if (position + chunk.byteLength > maxBytes) throw tooLarge(withoutSecrets(url), maxBytes);
       await file.write(chunk, 0, chunk.byteLength, position);
       position += chunk.byteLength;
@@ -222,24 +195,22 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
+/** What the network does is a TrommelError already; the rest is the disk's. */
 function downloadError(thrown: unknown, { url, path }: DownloadOptions): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
-  const name = withoutSecrets(url);
-  const { code, syscall } = thrown as NodeJS.ErrnoException;
+  const { code } = thrown as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new TrommelError(
       "exhausted",
-      `failed to download ${name}: no space is left for ${path}. Make some, and start again.`,
+      `cannot download ${withoutSecrets(url)}: no space is left for ${path}. Free some space, then start again`,
       { cause: thrown, retryable: false },
     );
   }
-  // fetch wraps what the network does; an error that comes with a system call itself is the disk's.
-  if (syscall !== undefined) {
-    return new TrommelError("forbidden", `failed to write ${path}: ${messageOf(thrown)}.`, { cause: thrown });
-  }
-  const timedOut = thrown instanceof Error && thrown.name === "TimeoutError";
-  const why = timedOut ? thrown.message : messageOf((thrown as Error).cause ?? thrown);
-  return new TrommelError(timedOut ? "timed-out" : "unavailable", `failed to download ${name}: ${why}.`, {
-    cause: thrown,
-  });
+  return new TrommelError(
+    "forbidden",
+    `cannot write ${path}: ${messageOf(thrown)}. Check the cache's folder`,
+    {
+      cause: thrown,
+    },
+  );
 }

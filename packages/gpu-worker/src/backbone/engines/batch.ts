@@ -3,7 +3,7 @@ import type { ExtractorOptions, ViewBatch } from "./engine.js";
 
 const identity = [1, 0, 0, 0, 1, 0] as const;
 
-/** A batch whose arrays do not fit together is a caller's mistake, found before a runtime reads past an end. */
+/** Checks that the arrays of a batch fit together, before a runtime reads past an end: a mismatch is a mistake of the caller. */
 export function checkBatch(batch: ViewBatch, options: ExtractorOptions): void {
   const { imageCount } = batch;
   const { side, viewCount } = options;
@@ -12,8 +12,8 @@ export function checkBatch(batch: ViewBatch, options: ExtractorOptions): void {
   if (batch.affine.length !== views * 6 || batch.colour.length !== views * 12) {
     throw new TrommelError(
       "internal",
-      `failed to extract: ${views} views need ${views * 6} and ${views * 12} numbers, ` +
-        `${batch.affine.length} and ${batch.colour.length} were given.`,
+      `cannot extract: ${views} views need ${views * 6} and ${views * 12} matrix elements, ` +
+        `got ${batch.affine.length} and ${batch.colour.length}`,
     );
   }
   for (let image = 0; options.identityFirst === true && image < imageCount; image += 1) {
@@ -22,7 +22,7 @@ export function checkBatch(batch: ViewBatch, options: ExtractorOptions): void {
     if (identity.some((value, i) => matrix[i] !== value)) {
       throw new TrommelError(
         "internal",
-        `failed to extract: view 0 of image ${image} is [${matrix.join(", ")}], and the extractor was made for the identity.`,
+        `cannot extract: view 0 of image ${image} is [${matrix.join(", ")}], and this extractor expects the identity`,
       );
     }
   }
@@ -32,6 +32,6 @@ export function checkPixels(pixels: Uint8Array, imageCount: number, side: number
   if (imageCount >= 1 && pixels.length === imageCount * side * side * 3) return;
   throw new TrommelError(
     "internal",
-    `failed to compute: ${pixels.length} bytes are not ${imageCount} RGB images of ${side}×${side}.`,
+    `cannot compute: ${pixels.length} bytes are not ${imageCount} RGB images of ${side}×${side}`,
   );
 }

@@ -2,8 +2,8 @@ import type { Engine, EngineName, EngineOptions } from "./engine.js";
 import { createOnnxEngine } from "./onnx-engine.js";
 
 /**
- * The engine by name. The other one's runtime is not loaded.
- * @throws TrommelError `device-unavailable` when the device does not work on this machine with this engine
+ * Creates an engine by name, without loading the other one's runtime.
+ * @throws TrommelError `device-unavailable` if the device does not work on this machine with this engine
  */
 export async function createEngine(
   options: EngineOptions & { readonly engine: EngineName },

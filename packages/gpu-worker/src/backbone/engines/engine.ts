@@ -3,16 +3,16 @@ import type { LayersFiles } from "../layers/layers-to-json.js";
 
 /**
  * Engines turn base images into embeddings and probabilities. `onnx` is the default; `tfjs` is the independent second
- * opinion, sharing with it neither sampling nor network code.
+ * implementation, which shares neither sampling nor network code with it.
  */
 
 export type EngineName = "onnx" | "tfjs";
 export type DeviceName = "cpu" | "webgpu" | "cuda";
 
-/** What a worker prints about where it computes. */
+/** The device report that a worker prints. */
 export interface DeviceReport {
   readonly requested: DeviceName;
-  /** What really computes: an execution provider of ONNX Runtime, or a backend of TensorFlow.js. */
+  /** The provider that computes: an execution provider of ONNX Runtime, or a backend of TensorFlow.js. */
   readonly provider: string;
   /** Threads within an operator. */
   readonly threads: number;
@@ -20,12 +20,12 @@ export interface DeviceReport {
   readonly description: string;
 }
 
-/** A backbone as it is used. */
+/** A backbone in the form that engines use. */
 export interface EngineBackbone {
   readonly spec: BackboneSpec;
-  /** `model.onnx`, in the precision that it is used in. */
+  /** `model.onnx`, in the precision of the recipe. */
   readonly model: Uint8Array;
-  /** `layers/`; null where the source was no layers model. Only `tfjs` reads it. */
+  /** `layers/`; null if the source was not a layers model. Only `tfjs` reads it. */
   readonly layers: LayersFiles | null;
 }
 
@@ -44,7 +44,7 @@ export interface ViewBatch {
 export interface FeatureExtractor {
   /** D: the sum of the backbones' dimensions. */
   readonly dimension: number;
-  /** @returns float32 [B·V, D]; row b·V + v belongs to view v of image b. The array is the caller's. */
+  /** @returns float32 [B·V, D]; row b·V + v belongs to view v of image b. The caller owns the array. */
   extract(batch: ViewBatch): Promise<Float32Array>;
   release(): Promise<void>;
 }
@@ -52,15 +52,15 @@ export interface FeatureExtractor {
 export interface ExtractorOptions {
   /** In the recipe's order. */
   readonly backbones: readonly EngineBackbone[];
-  /** Of the square base image, pixels. */
+  /** Side of the square base image in pixels. */
   readonly side: number;
   /** V */
   readonly viewCount: number;
-  /** Whether views change colours; without, the colour matrices are ignored. */
+  /** Whether views change colours; if not, the colour matrices are ignored. */
   readonly colour: boolean;
   /**
-   * View 0 of every image is the identity and need not be sampled where the picture has the backbone's size. Another
-   * matrix is refused.
+   * View 0 of every image is the identity and need not be sampled if the image has the backbone's size. Any other matrix
+   * is refused.
    * @default false
    */
   readonly identityFirst?: boolean;
@@ -70,7 +70,7 @@ export interface Classifier {
   readonly classCount: number;
   /**
    * @param pixels [imageCount, side, side, 3], RGB
-   * @returns float32 [imageCount, classCount], rows sum to one. The array is the caller's.
+   * @returns float32 [imageCount, classCount], rows sum to one. The caller owns the array.
    */
   classify(pixels: Uint8Array, imageCount: number): Promise<Float32Array>;
   release(): Promise<void>;
@@ -81,7 +81,7 @@ export interface ClassifierOptions {
   readonly classCount: number;
   /** The bundle's `model.onnx`; `onnx` uses nothing else. */
   readonly model: Uint8Array;
-  /** What the bundle was made of; `tfjs` uses nothing else, and refuses null. */
+  /** The parts of the bundle; `tfjs` uses nothing else, and refuses null. */
   readonly parts: ClassifierParts | null;
 }
 
@@ -103,6 +103,6 @@ export interface EngineOptions {
   readonly device: DeviceName;
   /** Threads within an operator, at least 1. */
   readonly threads: number;
-  /** Told what a person should know of a session that works. @default a line on stderr */
+  /** Called with what a user should know about a working session. @default a line on stderr */
   readonly onNotice?: (line: string) => void;
 }

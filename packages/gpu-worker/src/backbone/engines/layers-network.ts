@@ -7,7 +7,7 @@ import { loadLayersInTensorflow } from "../layers/load-layers-in-tensorflow.js";
 import type { EngineBackbone } from "./engine.js";
 import { type SampledView, sampleView } from "./view-sampling.js";
 
-/** A backbone's layers model, open. */
+/** A backbone's layers model, loaded. */
 export interface Network {
   readonly spec: BackboneSpec;
   /** [rows, inputSize, inputSize, 3] → [rows, dimension] */
@@ -15,7 +15,7 @@ export interface Network {
   dispose(): void;
 }
 
-/** Rows a prediction may have: TensorFlow.js keeps every layer's output of a batch in memory at once. */
+/** Limit of rows per prediction: TensorFlow.js keeps the outputs of all layers for a batch in memory at once. */
 const rowsPerPrediction = 8;
 
 /** @returns float32 [views, D], the embeddings side by side */
@@ -46,7 +46,7 @@ export async function embed(
   return features;
 }
 
-/** @throws TrommelError `unsupported` where a backbone has no layers */
+/** @throws TrommelError `unsupported` if a backbone has no layers */
 export async function openNetworks(
   tensorflow: Tensorflow,
   backbones: readonly EngineBackbone[],
@@ -56,7 +56,7 @@ export async function openNetworks(
     if (layers === null) {
       throw new TrommelError(
         "unsupported",
-        `failed to open the backbone ${spec.name} with the tfjs engine: it was imported from ONNX and has no layers. Use --engine onnx.`,
+        `cannot open the backbone ${spec.name} with the tfjs engine: it was imported from ONNX and has no layers. Use --engine onnx`,
       );
     }
     networks.push(await openNetwork(tensorflow, spec, layers));
@@ -76,7 +76,7 @@ async function openNetwork(tensorflow: Tensorflow, spec: BackboneSpec, files: La
         if (output.shape.join() !== `${rows},${spec.dimension}`) {
           throw new TrommelError(
             "corrupt",
-            `failed to use the backbone ${spec.name}: its layers give [${output.shape.join()}], not [${rows},${spec.dimension}]. Import it again.`,
+            `cannot use the backbone ${spec.name}: its layers return [${output.shape.join()}], not [${rows},${spec.dimension}]. Import it again`,
           );
         }
         return (await output.data()) as Float32Array;

@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { TrommelError, messageOf } from "@trommel/common";
 import { buildExtractionGraph, dimensionOf } from "../../graph/extraction-graph.js";
-import { picturesPerRun } from "../../graph/slices.js";
+import { imagesPerRun } from "../../graph/slices.js";
 import { checkBatch, checkPixels } from "./batch.js";
 import type {
   Classifier,
@@ -15,9 +15,9 @@ import type {
 import { forbidsCpu, probeProvider, sessionOptions, withoutCpu } from "./onnx-provider.js";
 
 /**
- * ONNX Runtime. A call of `extract` or `classify` computes on the calling thread from start to end (onnxruntime-node's
- * `run` is asynchronous in form only), so a worker runs its engine on a thread of its own.
- * @throws TrommelError `device-unavailable` when the device does not work on this machine
+ * ONNX Runtime. `extract` and `classify` compute on the calling thread from start to end (onnxruntime-node's `run` is
+ * asynchronous in form only), so a worker runs its engine on a separate thread.
+ * @throws TrommelError `device-unavailable` if the device does not work on this machine
  */
 export async function createOnnxEngine(options: EngineOptions): Promise<Engine> {
   const device = await probeProvider(options);
@@ -35,7 +35,7 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
   const graph = buildExtractionGraph({ ...options, wholeBatch: engine.device !== "cpu" });
   const session = await openSession(graph, engine, "the extraction graph");
   const largest = Math.max(...options.backbones.map(({ spec }) => spec.inputSize));
-  const perRun = picturesPerRun(largest, viewCount);
+  const perRun = imagesPerRun(largest, viewCount);
   const compute = async (batch: ViewBatch): Promise<Float32Array> => {
     const views = batch.imageCount * viewCount;
     return await runSession(
@@ -82,8 +82,8 @@ async function createClassifier(engine: EngineOptions, options: ClassifierOption
     async classify(pixels, imageCount) {
       checkPixels(pixels, imageCount, side);
       if (engine.device !== "cpu") return await compute(pixels, imageCount);
-      // The base image is as large as the largest input, or larger.
-      return await inParts(imageCount, picturesPerRun(side, 1), classCount, (first, end) =>
+      // The base image is at least as large as the largest input.
+      return await inParts(imageCount, imagesPerRun(side, 1), classCount, (first, end) =>
         compute(pixels.subarray(first * side * side * 3, end * side * side * 3), end - first),
       );
     },
@@ -91,7 +91,7 @@ async function createClassifier(engine: EngineOptions, options: ClassifierOption
   };
 }
 
-/** On a CPU a batch is run a few pictures at a time, see graph/slices. @param length numbers of one picture's result */
+/** On a CPU a batch runs a few images at a time, see graph/slices. @param length elements of one image's result */
 async function inParts(
   imageCount: number,
   perRun: number,
@@ -108,8 +108,8 @@ async function inParts(
 }
 
 /**
- * On a GPU first in a session that forbids operators on the CPU. Some networks need a few there (those that compute with
- * shapes); then the session is opened without that, and it is said.
+ * On a GPU, first tries a session that forbids operators on the CPU. Some networks need a few there (those that compute with
+ * shapes); then the session is opened without that restriction, and a notice says so.
  */
 async function openSession(
   model: Uint8Array,
@@ -126,7 +126,7 @@ async function openSession(
     const session = await create({});
     const notice = engine.onNotice ?? ((line) => void process.stderr.write(`${line}\n`));
     notice(
-      `${what} runs partly on the CPU: ${engine.device} does not take all of its operators, so every batch is copied to and fro`,
+      `${what} runs partly on the CPU: ${engine.device} does not support all its operators, so every batch is copied between the two`,
     );
     return session;
   }
@@ -144,7 +144,7 @@ async function createSession(
     if (needsHalf(cause)) throw withoutHalf(cause);
     throw new TrommelError(
       "unsupported",
-      `failed to open ${what} on ${engine.device}: ${messageOf(cause)}. Check the backbone with \`trommel backbone show\`.`,
+      `cannot open ${what} on ${engine.device}: ${messageOf(cause)}. Check the backbone with \`trommel backbone show\``,
       { cause },
     );
   }
@@ -163,24 +163,24 @@ async function runSession(
   if (tensor === undefined || tensor.type !== "float32" || tensor.dims.join() !== shape.join()) {
     throw new TrommelError(
       "corrupt",
-      `failed to compute: the output ${output} is ${tensor?.type ?? "absent"} [${tensor?.dims.join() ?? ""}], ` +
-        `not float32 [${shape.join()}]. Make the backbone or bundle again.`,
+      `cannot compute: the output ${output} is ${tensor?.type ?? "absent"} [${tensor?.dims.join() ?? ""}], ` +
+        `not float32 [${shape.join()}]. Create the backbone or bundle again`,
     );
   }
-  // Copied out of the runtime's memory, which is freed with the tensor.
+  // Copied because the runtime frees its memory with the tensor.
   const values = Float32Array.from(tensor.data as Float32Array);
   tensor.dispose();
   if (!values.every(Number.isFinite)) {
     throw new TrommelError(
       "unsupported",
-      `failed to compute: the output ${output} has numbers that are not finite. ` +
-        "Check the backbone and its normalisation, and with precision: fp16 take fp32.",
+      `cannot compute: the output ${output} has values that are not finite. ` +
+        "Check the backbone and its normalisation; if the recipe has precision: fp16, use fp32",
     );
   }
   return values;
 }
 
-/** In WebGPU's own words; half precision is an optional feature of an adapter. */
+/** Recognises WebGPU's message; half precision is an optional feature of an adapter. */
 function needsHalf(thrown: unknown): boolean {
   return /requires f16/.test(messageOf(thrown));
 }
@@ -188,7 +188,7 @@ function needsHalf(thrown: unknown): boolean {
 function withoutHalf(cause: unknown): TrommelError {
   return new TrommelError(
     "device-unavailable",
-    "failed to compute in half precision: this WebGPU adapter has no shader-f16. Use precision: fp32, or another device.",
+    "cannot compute in half precision: this WebGPU adapter has no shader-f16. Use precision: fp32, or another device",
     { cause },
   );
 }

@@ -3,25 +3,25 @@ import { TrommelError, messageOf } from "@trommel/common";
 import { GraphBuilder } from "../../graph/graph-builder.js";
 import type { DeviceName, DeviceReport, EngineOptions } from "./engine.js";
 
-/** Its errors reach us as exceptions; on stderr they would be said twice, in colour. */
+/** ONNX Runtime's errors arrive as exceptions; its log would print them on stderr a second time. */
 env.logLevel = "fatal";
 
 /**
- * Whether an execution provider really works, found out before any job depends on it.
+ * Checks that an execution provider really works, before any job depends on it.
  *
- * ONNX Runtime computes on the CPU whatever a provider cannot take, and says so only in its log. The probe is therefore
- * a small network in a session that forbids that, and its numbers are checked.
+ * ONNX Runtime computes on the CPU whatever a provider does not support, and says so only in its log. The probe is therefore
+ * a small network in a session that forbids this fallback, and its result is checked.
  */
 export async function probeProvider(options: EngineOptions): Promise<DeviceReport> {
   const { device, threads } = options;
   if (!Number.isInteger(threads) || threads < 1) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to start the onnx engine: ${threads} threads (legal: 1, 2, 3, …). Set --threads.`,
+      `cannot start the onnx engine with ${threads} threads (legal: 1, 2, 3, …). Set --threads`,
     );
   }
   if (!listSupportedBackends().some(({ name }) => name === device)) {
-    throw unavailable(device, "this build of onnxruntime-node does not have it", undefined);
+    throw unavailable(device, "this build of onnxruntime-node does not include it", undefined);
   }
   try {
     await runProbe(options);
@@ -36,20 +36,20 @@ export async function probeProvider(options: EngineOptions): Promise<DeviceRepor
   return { requested: device, provider: device, threads, description };
 }
 
-/** A session with this entry is refused where any of its operators would be computed on the CPU. */
+/** With this entry a session is refused if any of its operators would run on the CPU. */
 export const withoutCpu = { disable_cpu_ep_fallback: "1" } as const;
 
-/** Whether a session was refused for that reason alone. */
+/** Whether that was the reason for a refusal. */
 export function forbidsCpu(thrown: unknown): boolean {
   return /fallback to CPU EP has been explicitly disabled/.test(messageOf(thrown));
 }
 
 /**
- * How every session is made: the device asked for is the only provider named, so that its absence is an error.
+ * Options of every session. The requested device is the only provider listed, so that its absence is an error.
  *
- * Memory patterns are off: with them ONNX Runtime maps one block for all activations of a run and unmaps it afterwards,
- * and at 48 views of 224 × 224 the kernel's zeroing of its pages took a third of the time (and twice the memory).
- * Waiting threads do not spin: a worker shares its cores with decoding and with other workers.
+ * Memory patterns are off: with them ONNX Runtime maps one block for all activations of a run and unmaps it afterwards; at 48
+ * views of 224 × 224 the kernel needed a third of the time to zero its pages (and the run twice the memory).
+ * Waiting threads do not spin, because a worker shares its cores with decoding and with other workers.
  */
 export function sessionOptions(
   { device, threads }: EngineOptions,
@@ -76,9 +76,9 @@ async function runProbe(options: EngineOptions): Promise<void> {
     const image = new Tensor("float32", Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9), [1, 1, 3, 3]);
     const { sums } = await session.run({ image });
     const got = Array.from((sums?.data ?? []) as Float32Array);
-    // Two by two neighbours of the picture above, added up.
+    // Sums of 2×2 neighbours of the image above.
     if (got.join() !== "12,16,24,28") {
-      throw unavailable(options.device, `a small convolution came out as ${got.join()}`, undefined);
+      throw unavailable(options.device, `a small convolution returned ${got.join()}`, undefined);
     }
   } finally {
     await session.release();
@@ -99,8 +99,8 @@ function unavailable(device: DeviceName, why: string, cause: unknown): TrommelEr
   const names = backends.map(({ name, bundled }) => (bundled ? name : `${name} (needs extra files)`));
   return new TrommelError(
     "device-unavailable",
-    `failed to use the device ${device}: ${why}. Choose --device cpu, or give this machine a working ${device} ` +
-      `(this onnxruntime-node knows: ${names.join(", ")}).`,
+    `cannot use the device ${device}: ${why}. Choose --device cpu, or give this machine a working ${device} ` +
+      `(this onnxruntime-node supports: ${names.join(", ")})`,
     {
       context: { device, backends: backends.map(({ name }) => name) },
       ...(cause === undefined ? {} : { cause }),
@@ -108,7 +108,7 @@ function unavailable(device: DeviceName, why: string, cause: unknown): TrommelEr
   );
 }
 
-/** ONNX Runtime's messages carry source paths and function signatures in front. */
+/** ONNX Runtime's messages start with source paths and function signatures. */
 function firstSentence(message: string): string {
   const lines = message.split("\n").filter((line) => line.trim() !== "");
   const line = lines[0] ?? "no reason given";

@@ -15,16 +15,16 @@ import { embed, openNetworks, releaseNetworks } from "./layers-network.js";
 import type { SampledView } from "./view-sampling.js";
 
 /**
- * TensorFlow.js on the layers models themselves: the second opinion. On the CPU it runs as WebAssembly on one thread,
+ * TensorFlow.js on the layers models themselves: the second implementation. On the CPU it runs as WebAssembly on one thread,
  * whatever `threads` says; on `cuda` it needs @tensorflow/tfjs-node-gpu.
- * @throws TrommelError `device-unavailable` for `webgpu`, and where the backend does not start
+ * @throws TrommelError `device-unavailable` for `webgpu`, and if the backend does not start
  */
 export async function createTfjsEngine(options: EngineOptions): Promise<Engine> {
   const { device } = options;
   if (device === "webgpu") {
     throw new TrommelError(
       "device-unavailable",
-      "failed to use the device webgpu: the tfjs engine has cpu and cuda under Node. Choose one of them, or --engine onnx.",
+      "cannot use the device webgpu: the tfjs engine supports cpu and cuda under Node. Choose one of them, or --engine onnx",
       { context: { device, backends: ["cpu", "cuda"] } },
     );
   }
@@ -65,7 +65,7 @@ async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptio
   if (parts === null) {
     throw new TrommelError(
       "invalid-argument",
-      "failed to score with the tfjs engine: it needs the backbones' layers, and only the bundle's model.onnx is here. Use --engine onnx.",
+      "cannot score with the tfjs engine: it needs the backbones' layers, and only the bundle's model.onnx is available. Use --engine onnx",
     );
   }
   const networks = await openNetworks(tensorflow, parts.backbones);

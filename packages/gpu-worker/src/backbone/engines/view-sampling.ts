@@ -1,7 +1,7 @@
 import type { InputContract } from "../../graph/sampling.js";
 
 /**
- * Views by plain loops, for the TensorFlow.js engine: the same definition as the graph's sampling, written apart from it.
+ * Views by plain loops, for the TensorFlow.js engine: the same definition as the graph's sampling, implemented independently.
  * Bilinear between pixel centres, the edge pixel repeats outside, colour clipped to 0..255, then normalised.
  */
 
@@ -9,9 +9,9 @@ export interface SampledView {
   /** [side, side, 3], RGB. */
   readonly pixels: Uint8Array;
   readonly side: number;
-  /** Six numbers: output to input coordinates, -1..1 at the edges. */
+  /** 2×3 matrix: output to input coordinates, -1..1 at the edges. */
   readonly affine: Float32Array;
-  /** Twelve numbers on (r, g, b, 1) in 0..255, or null. */
+  /** 3×4 matrix on (r, g, b, 1) in 0..255, or null. */
   readonly colour: Float32Array | null;
 }
 
@@ -42,7 +42,7 @@ export function sampleView(view: SampledView, contract: InputContract, out: Floa
   }
 }
 
-/** Normalised coordinate to pixel index, where -1 is the outer edge of pixel 0; clamped to the outer pixels' centres. */
+/** Normalised coordinate to pixel index: -1 is the outer edge of pixel 0; clamped to the outer pixels' centres. */
 function toPixel(coordinate: number, side: number): number {
   return Math.min(side - 1, Math.max(0, ((coordinate + 1) * side - 1) / 2));
 }

@@ -5,17 +5,17 @@ import { probeImages } from "./probe-images.js";
 import type { LayersFiles } from "../layers/layers-to-json.js";
 import { loadLayersInTensorflow } from "../layers/load-layers-in-tensorflow.js";
 
-/** Above this the compiled model is not the layers model. Rounding alone stays below 1e-5 on real networks. */
+/** A larger difference is an error in the compiled model. Rounding alone stays below 1e-5 on real networks. */
 const parityTolerance = 1e-3;
 
 export interface ParityOptions {
   /** The compiled ONNX file. */
   readonly model: Uint8Array;
-  /** The same network as TensorFlow.js reads it. */
+  /** The same network in the form that TensorFlow.js reads. */
   readonly layers: LayersFiles;
   readonly inputSize: number;
   readonly normalization: Normalization;
-  /** Seeded pictures to compare on. @default 3 */
+  /** Number of seeded images for the comparison. @default 3 */
   readonly inputs?: number;
 }
 
@@ -26,8 +26,8 @@ export interface Parity {
 }
 
 /**
- * Compares the compiled model in ONNX Runtime (CPU) with TensorFlow.js (layers, wasm) on seeded pictures. The difference of
- * one picture is the largest over its embedding, relative to the largest absolute value of the reference.
+ * Compares the compiled model in ONNX Runtime (CPU) with TensorFlow.js (layers, wasm) on seeded images. The difference of one
+ * image is the largest over its embedding, relative to the largest absolute value of the reference.
  * @throws TrommelError `parity-failed` above 1e-3
  */
 export async function checkParity(options: ParityOptions): Promise<Parity> {
@@ -44,8 +44,8 @@ export async function checkParity(options: ParityOptions): Promise<Parity> {
   if (!(maxRelativeDifference <= parityTolerance)) {
     throw new TrommelError(
       "parity-failed",
-      `failed to import the backbone: the compiled model differs from ${reference} by ${maxRelativeDifference.toExponential(2)} ` +
-        `relative, and at most ${parityTolerance} is accepted. Export the model to ONNX with another tool and import that.`,
+      `cannot import the backbone: the compiled model differs from ${reference} by ${maxRelativeDifference.toExponential(2)} ` +
+        `relative, the limit is ${parityTolerance}. Export the model to ONNX with another tool and import that`,
       { context: { maxRelativeDifference, reference, inputs } },
     );
   }
@@ -66,7 +66,7 @@ async function embedByOnnx(
   }
 }
 
-/** One picture at a time, which keeps the wasm heap small. */
+/** One image at a time, which keeps the wasm heap small. */
 async function embedByTensorflow(
   layers: LayersFiles,
   images: Float32Array,
@@ -86,10 +86,7 @@ async function embedByTensorflow(
       });
       const [tensor, ...others] = Array.isArray(output) ? output : [output];
       if (tensor === undefined || others.length > 0) {
-        throw new TrommelError(
-          "internal",
-          "failed to check the backbone: the layers model has several outputs.",
-        );
+        throw new TrommelError("internal", "cannot check the backbone: the layers model has several outputs");
       }
       embeddings.push(Float32Array.from(await tensor.data()));
       tensor.dispose();

@@ -2,7 +2,7 @@ import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { TrommelError, messageOf } from "@trommel/common";
 
 export interface EmbeddedImages {
-  /** Of the output, the batch first. */
+  /** Shape of the output, batch first. */
   readonly dims: readonly number[];
   readonly values: Float32Array;
 }
@@ -15,7 +15,7 @@ export class CheckedModel {
     this.#session = session;
   }
 
-  /** @throws TrommelError `unsupported` when ONNX Runtime does not take the model */
+  /** @throws TrommelError `unsupported` if ONNX Runtime refuses the model */
   static async load(model: Uint8Array): Promise<CheckedModel> {
     try {
       return new CheckedModel(
@@ -24,7 +24,7 @@ export class CheckedModel {
     } catch (cause) {
       throw new TrommelError(
         "unsupported",
-        `failed to load the ONNX model: ONNX Runtime refuses it (${messageOf(cause)}). Export it with opset 17 and standard operators.`,
+        `cannot load the ONNX model: ONNX Runtime refuses it (${messageOf(cause)}). Export it with opset 17 and standard operators`,
         { cause },
       );
     }
@@ -35,7 +35,7 @@ export class CheckedModel {
     const results = await this.#session.run({ image: new Tensor("float32", images, [batch, 3, size, size]) });
     const embedding = results["embedding"];
     if (embedding === undefined || !(embedding.data instanceof Float32Array)) {
-      throw new TrommelError("internal", "failed to run the ONNX model: it gave no float32 embedding.");
+      throw new TrommelError("internal", "cannot run the ONNX model: it returned no float32 embedding");
     }
     return { dims: embedding.dims, values: embedding.data };
   }
@@ -45,7 +45,7 @@ export class CheckedModel {
   }
 }
 
-/** Largest difference over the largest absolute reference value; NaN and other lengths count as infinite. */
+/** Largest difference divided by the largest absolute reference value; infinite for NaN and for unequal lengths. */
 export function relativeDifference(actual: Float32Array, reference: Float32Array): number {
   if (actual.length !== reference.length) return Infinity;
   let difference = 0;

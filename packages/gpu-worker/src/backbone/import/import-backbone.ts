@@ -22,7 +22,7 @@ import { readZooWeights } from "../weights/zoo-weights.js";
 
 export interface ImportBackboneOptions {
   readonly source: BackboneSource;
-  /** What the backbone is called in the store. */
+  /** Name of the backbone in the store. */
   readonly name: string;
   /** Architecture of the zoo, for a source that is a file of Keras weights. */
   readonly architecture?: string;
@@ -34,10 +34,10 @@ export interface ImportBackboneOptions {
   readonly normalization?: Normalization;
   /** @default the architecture's, else "rgb" */
   readonly channelOrder?: "rgb" | "bgr";
-  /** Used when the output is spatial. @default "average" */
+  /** Used if the output is spatial. @default "average" */
   readonly pooling?: "average" | "max";
   readonly store: ObjectStore;
-  /** Told what is done, one line each. @default silence */
+  /** Called with what is done, one line each. @default silence */
   readonly log?: (line: string) => void;
 }
 
@@ -47,7 +47,7 @@ const maxTopologyBytes = 64 * mebibyte;
 
 type Log = (line: string) => void;
 
-/** A backbone with what its spec says beside it. */
+/** A prepared backbone with the pixel settings for its spec. */
 interface Imported {
   readonly prepared: PreparedBackbone;
   readonly normalization: Normalization;
@@ -55,15 +55,15 @@ interface Imported {
 }
 
 /**
- * Brings a backbone into the store: reads it, compiles or wraps it, checks it, and stores it.
- * @returns the spec as it stands in the store
- * @throws TrommelError as the steps do; nothing is in the store under the id unless the import was whole
+ * Imports a backbone: reads it, compiles or wraps it, checks it, and stores it.
+ * @returns the stored spec
+ * @throws TrommelError as the steps do; spec.json is written last, so an import that failed leaves no backbone in the store
  */
 export async function importBackbone(options: ImportBackboneOptions): Promise<BackboneSpec> {
   const log = options.log ?? (() => undefined);
   const { source, architecture, name } = options;
   parseAs(backboneName, name, `the backbone's name "${name}"`);
-  // An architecture that does not exist, or that cannot be checked here, is refused before a large file is fetched for it.
+  // Refuses an architecture that does not exist, or cannot be checked here, before a large file is downloaded.
   if (architecture !== undefined) {
     resolveZoo({ ...options, architecture });
     requirePackages("import Keras weights", tensorflowPackages);
@@ -106,7 +106,7 @@ async function importLayers(
   if (modelJson.byteLength > maxTopologyBytes) {
     throw new TrommelError(
       "too-large",
-      `failed to read ${options.source.url}: a model.json has at most ${maxTopologyBytes} bytes, and it has ${modelJson.byteLength}.`,
+      `cannot read ${options.source.url}: it has ${modelJson.byteLength} bytes, the limit for a model.json is ${maxTopologyBytes}`,
     );
   }
   const model = await readLayersModel(modelJson, (path) => options.source.read(path, maxNamedFileBytes));
@@ -119,12 +119,12 @@ async function importEncoder(bytes: Uint8Array, options: ImportBackboneOptions, 
   const model = decodeModel(bytes, { name: options.source.url });
   const wrapped = await wrapEncoder(model, cutOptions(options));
   log(
-    `wrapped the encoder at ${wrapped.output}, ${wrapped.dimension} numbers per image; it has no second implementation to check`,
+    `wrapped the encoder at ${wrapped.output}: ${wrapped.dimension}-dimensional embedding; no second implementation to check it with`,
   );
   return { prepared: { layers: undefined, parity: null, ...wrapped }, ...ownPixels(options) };
 }
 
-/** What a network that comes with its own layers wants of its pixels. */
+/** Pixel settings of a network that comes with its own layers. */
 function ownPixels({ normalization, channelOrder }: ImportBackboneOptions): Omit<Imported, "prepared"> {
   return { normalization: normalization ?? namedNormalizations.tf, channelOrder: channelOrder ?? "rgb" };
 }

@@ -4,7 +4,7 @@ import { prepareLayers, type PreparedBackbone } from "./prepared-backbone.js";
 import { architectureDefaults, zooNetwork, type ZooNetwork } from "../zoo/architectures.js";
 import { zooLayersFiles } from "../zoo/zoo-layers-files.js";
 
-/** What may be chosen about a network of the zoo. */
+/** Options for a network of the zoo. */
 export interface ZooChoices {
   readonly architecture: string;
   /** @default the architecture's */
@@ -19,7 +19,7 @@ export interface ZooChoices {
   readonly output?: string;
 }
 
-/** The choices, resolved. */
+/** The resolved options. */
 export interface ZooBackbone {
   readonly architecture: string;
   readonly network: ZooNetwork;
@@ -39,7 +39,7 @@ export function resolveZoo(choices: ZooChoices): ZooBackbone {
   return { architecture, network, inputSize, pooling, normalization, channelOrder, output };
 }
 
-/** Compiles a network of the zoo with the weights that it is given, and checks it as any layers model. */
+/** Compiles a network of the zoo with the given weights, and checks it like any layers model. */
 export async function prepareZoo(
   zoo: ZooBackbone,
   weights: readonly Float32Array[],
@@ -55,6 +55,6 @@ export async function prepareZoo(
     log,
     ...(output === undefined ? {} : { output }),
   });
-  // Cut before its end, the network is neither whole nor pooled by its own layer.
+  // A network that is cut earlier is incomplete and not pooled by its own layer.
   return output === undefined ? { ...prepared, pooling, parameterCount: network.parameterCount } : prepared;
 }

@@ -15,7 +15,7 @@ export interface PreparedBackbone {
   readonly output: string;
   readonly pooling: BackboneSpec["source"]["pooling"];
   readonly parity: Parity | null;
-  /** As Keras counts. @default the numbers in the compiled model */
+  /** As Keras counts. @default the parameters of the compiled model */
   readonly parameterCount?: number;
 }
 
@@ -24,7 +24,7 @@ export interface PrepareLayersOptions {
   readonly output?: string;
   /** Side of the square input in pixels. @default the side that the model declares */
   readonly inputSize?: number;
-  /** Used when the output is spatial. @default "average" */
+  /** Used if the output is spatial. @default "average" */
   readonly pooling?: "average" | "max";
   readonly normalization: Normalization;
   readonly log: (line: string) => void;
@@ -32,7 +32,7 @@ export interface PrepareLayersOptions {
 
 /**
  * Compiles a layers model and checks it against TensorFlow.js.
- * @throws TrommelError as the compiler does, `parity-failed`, `invalid-argument` where no size is known
+ * @throws TrommelError as the compiler does, `parity-failed`, `invalid-argument` if no size is known
  */
 export async function prepareLayers(
   model: LayersModel,
@@ -45,7 +45,7 @@ export async function prepareLayers(
     ...(options.pooling === undefined ? {} : { pooling: options.pooling }),
   });
   log(
-    `compiled ${compiled.cut.layers.length} layers up to ${compiled.cut.output}, ${compiled.dimension} numbers per image`,
+    `compiled ${compiled.cut.layers.length} layers up to ${compiled.cut.output}: ${compiled.dimension}-dimensional embedding`,
   );
   const layers = layersToJson(compiled.cut, { inputSize, pooling: compiled.pooling });
   const parity = await checkParity({ model: compiled.model, layers, inputSize, normalization });
@@ -62,6 +62,6 @@ function declaredSize(config: Readonly<Record<string, unknown>>): number {
   if (typeof side === "number") return side;
   throw new TrommelError(
     "invalid-argument",
-    "failed to import the backbone: its layers model takes pictures of any size. Name one with --size.",
+    "cannot import the backbone: its layers model accepts images of any size. Set the input size with --size",
   );
 }

@@ -1,7 +1,7 @@
 import { SeededRandom, seedFrom, type Normalization } from "@trommel/common";
 
 /**
- * Seeded pictures for checks: noise in blocks of 16 pixels with finer noise on it, normalised as the network wants it.
+ * Seeded images for checks: noise in blocks of 16 pixels plus finer noise, normalised for the network.
  * @returns float32 [count, 3, size, size]
  */
 export function probeImages(

@@ -11,7 +11,7 @@ import { commonOpset, inlineModel } from "../../graph/onnx/inline-model.js";
 import { decodeModel, encodeModel } from "../../graph/onnx/onnx-model.js";
 import { copyMessage } from "../../graph/onnx/onnx-names.js";
 import type { ModelProto } from "../../graph/onnx/onnx-proto.js";
-import { planQuantization } from "../../graph/quantization-plan.js";
+import { planQuantization, type QuantizationPlan } from "../../graph/quantization-plan.js";
 import { quantize, type ObservedValue } from "../../graph/quantize.js";
 import { identityInput } from "../../graph/sampling.js";
 import { relativeDifference } from "./checked-model.js";
@@ -19,43 +19,43 @@ import { storeBackbone } from "./store-backbone.js";
 
 export interface QuantizeBackboneOptions {
   readonly store: ObjectStore;
-  /** Of the backbone in the store. */
+  /** Spec of the stored backbone. */
   readonly spec: BackboneSpec;
   /** Its `model.onnx`. */
   readonly model: Uint8Array;
-  /** Of the copy. */
+  /** Name of the copy. */
   readonly name: string;
   /** Base images, each [inputSize, inputSize, 3] RGB: at least one. */
-  readonly pictures: readonly Uint8Array[];
+  readonly images: readonly Uint8Array[];
   readonly log: (line: string) => void;
 }
 
 /**
- * Puts an int8 copy of a backbone into the store. Its ranges are those seen on the pictures, so the same pictures give the
- * same copy, and whoever uses it, in training or in serving, computes the same.
- * @returns its spec, whose `parity` is the difference from the original on the same pictures
+ * Stores an int8 copy of a backbone. Its ranges are measured on the images, so the same images give the same copy, and
+ * training and serving with it compute the same.
+ * @returns its spec, whose `parity` is the difference from the original on the same images
  * @throws TrommelError `unsupported` for a network without convolutions to quantise
  */
 export async function quantizeBackbone(options: QuantizeBackboneOptions): Promise<BackboneSpec> {
-  const { spec, pictures, log } = options;
+  const { spec, images, log } = options;
   const id = backboneId(spec);
   const original = decodeModel(options.model, { name: `the backbone ${id}` });
   const { convolutions } = planQuantization(original);
   if (convolutions.size === 0) {
     throw new TrommelError(
       "unsupported",
-      `failed to quantise ${id}: it has no convolution with constant weights behind its first. Only convolutional networks are quantised; use it as it is`,
+      `cannot quantise ${id}: it has no convolution with constant weights after its first one. Only convolutional networks can be quantised; use it unquantised`,
       { context: { backbone: id } },
     );
   }
-  const { observed, embeddings } = await observe(original, spec, pictures);
+  const { observed, embeddings } = await observe(original, spec, images);
   const quantized = quantize(original, observed);
-  log(`quantised ${convolutions.size} convolutions by the ranges seen on ${pictures.length} pictures`);
-  const after = await observe(quantized, spec, pictures, false);
+  log(`quantised ${convolutions.size} convolutions by their ranges on ${images.length} images`);
+  const after = await observe(quantized, spec, images, false);
   const difference = relativeDifference(after.embeddings, embeddings);
   const similarity = meanCosine(after.embeddings, embeddings, spec.dimension);
   log(
-    `embeddings differ from ${id} by ${difference.toFixed(3)} relative at most; mean cosine ${similarity.toFixed(5)}`,
+    `embeddings differ from ${id} by at most ${difference.toFixed(3)} relative; mean cosine ${similarity.toFixed(5)}`,
   );
   const { normalization, channelOrder, source } = spec;
   const { dimension, inputSize, opset, parameterCount } = spec;
@@ -65,7 +65,7 @@ export async function quantizeBackbone(options: QuantizeBackboneOptions): Promis
       ...{ dimension, inputSize, opset, parameterCount, output: source.output, pooling: source.pooling },
       model: encodeModel(quantized),
       layers: undefined,
-      parity: { reference: id, inputs: pictures.length, maxRelativeDifference: difference },
+      parity: { reference: id, inputs: images.length, maxRelativeDifference: difference },
     },
     {
       ...{ name: options.name, normalization, channelOrder },
@@ -78,35 +78,37 @@ export async function quantizeBackbone(options: QuantizeBackboneOptions): Promis
 
 interface Observation {
   readonly observed: Map<string, ObservedValue>;
-  /** [pictures, dimension] */
+  /** [images, dimension] */
   readonly embeddings: Float32Array;
 }
 
-/** Runs the network on each picture. @param ranges whether the values of the plan are looked at, too */
+/** Runs the network on each image. @param ranges whether to measure the values of the plan, too */
 async function observe(
   model: ModelProto,
   spec: BackboneSpec,
-  pictures: readonly Uint8Array[],
+  images: readonly Uint8Array[],
   ranges = true,
 ): Promise<Observation> {
-  const plan = ranges ? planQuantization(model) : { values: new Set<string>(), pictures: new Set<string>() };
+  const plan = ranges
+    ? planQuantization(model)
+    : { values: new Set<string>(), convolutionInputs: new Set<string>() };
   const session = await InferenceSession.create(observingGraph(model, spec, plan), {
     executionProviders: ["cpu"],
     logSeverityLevel: 3,
   });
   const observed = new Map<string, ObservedValue>();
-  const embeddings = new Float32Array(pictures.length * spec.dimension);
+  const embeddings = new Float32Array(images.length * spec.dimension);
   try {
-    for (const [at, pixels] of pictures.entries()) {
+    for (const [at, pixels] of images.entries()) {
       const { inputSize: side } = spec;
       const results = await session.run({ pixels: new Tensor("uint8", pixels, [1, side, side, 3]) });
       const numbers = (name: string): Float32Array => results[name]?.data as Float32Array;
       embeddings.set(numbers("embedding"), at * spec.dimension);
       for (const name of plan.values) {
-        const means = plan.pictures.has(name) ? numbers(`${name}/means`) : null;
+        const means = plan.convolutionInputs.has(name) ? numbers(`${name}/means`) : null;
         const [least = NaN] = numbers(`${name}/least`);
         const [most = NaN] = numbers(`${name}/most`);
-        observed.set(name, widened(observed.get(name), { least, most, means }, pictures.length));
+        observed.set(name, widened(observed.get(name), { least, most, means }, images.length));
       }
     }
   } finally {
@@ -118,9 +120,9 @@ async function observe(
 function widened(
   before: ObservedValue | undefined,
   seen: { readonly least: number; readonly most: number; readonly means: Float32Array | null },
-  pictureCount: number,
+  imageCount: number,
 ): ObservedValue {
-  const share = seen.means === null ? null : Float64Array.from(seen.means, (mean) => mean / pictureCount);
+  const share = seen.means === null ? null : Float64Array.from(seen.means, (mean) => mean / imageCount);
   return {
     least: Math.min(before?.least ?? Infinity, seen.least),
     most: Math.max(before?.most ?? -Infinity, seen.most),
@@ -128,11 +130,11 @@ function widened(
   };
 }
 
-/** `pixels` uint8 [1, side, side, 3] to `embedding` and, of each value, `…/least`, `…/most` and `…/means`. */
+/** `pixels` uint8 [1, side, side, 3] to `embedding` and, for each value, `…/least`, `…/most` and `…/means`. */
 function observingGraph(
   model: ModelProto,
   spec: Pick<BackboneSpec, "inputSize" | "channelOrder"> & { readonly normalization: Normalization },
-  { values, pictures }: { readonly values: ReadonlySet<string>; readonly pictures: ReadonlySet<string> },
+  { values, convolutionInputs }: Pick<QuantizationPlan, "values" | "convolutionInputs">,
 ): Uint8Array {
   const side = spec.inputSize;
   const builder = new GraphBuilder({ opset: commonOpset([model]), graphName: "trommel_observation" });
@@ -152,7 +154,7 @@ function observingGraph(
     const all = { keepdims: 0 };
     builder.output(`${name}/least`, "float32", [], builder.node("ReduceMin", [value], all));
     builder.output(`${name}/most`, "float32", [], builder.node("ReduceMax", [value], all));
-    if (!pictures.has(name)) continue;
+    if (!convolutionInputs.has(name)) continue;
     const pooled = builder.node("GlobalAveragePool", [value]);
     builder.output(`${name}/means`, "float32", undefined, pooled);
   }

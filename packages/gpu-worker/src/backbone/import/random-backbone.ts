@@ -15,12 +15,12 @@ export interface RandomBackboneOptions extends ZooChoices {
   readonly name: string;
   readonly seed: number;
   readonly store: ObjectStore;
-  /** Told what is done, one line each. @default silence */
+  /** Called with what is done, one line each. @default silence */
   readonly log?: (line: string) => void;
 }
 
 /**
- * Puts a network of the zoo with random weights into the store: to try out a recipe whose weights are not here.
+ * Stores a network of the zoo with random weights, to try out a recipe whose weights are not available.
  * @returns the spec, whose source says `random`
  */
 export async function randomBackbone(options: RandomBackboneOptions): Promise<BackboneSpec> {
@@ -31,7 +31,7 @@ export async function randomBackbone(options: RandomBackboneOptions): Promise<Ba
   requirePackages("make a random backbone", tensorflowPackages);
   const { architecture, normalization, channelOrder } = zoo;
   const weights = randomWeights(zoo.network, seed);
-  log(`drew ${zoo.network.parameterCount} random weights with the seed ${seed}: they know nothing`);
+  log(`drew ${zoo.network.parameterCount} random weights with the seed ${seed}: the network is untrained`);
   const prepared = await prepareZoo(zoo, weights, log);
   const spec = await storeBackbone(options.store, prepared, {
     name,
@@ -44,8 +44,6 @@ export async function randomBackbone(options: RandomBackboneOptions): Promise<Ba
       architecture,
     },
   });
-  log(
-    `stored ${backboneId(spec)} in ${options.store.url}; it serves to try a recipe out, and for nothing else`,
-  );
+  log(`stored ${backboneId(spec)} in ${options.store.url}; use it only to try out a recipe`);
   return spec;
 }

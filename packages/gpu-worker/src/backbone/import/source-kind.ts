@@ -9,10 +9,10 @@ const words: Readonly<Record<SourceKind, string>> = {
   h5: "a Keras HDF5 file",
   safetensors: "a safetensors file",
   layers: "a layers model",
-  onnx: "an ONNX model, or something that is not known",
+  onnx: "an ONNX model, or an unknown format",
 };
 
-/** What a file is, by how it begins; whatever begins like none of the others is left to the ONNX reader. */
+/** Detects the kind of a file from its first bytes; the ONNX reader checks whatever matches no other kind. */
 export function sourceKind(bytes: Uint8Array): SourceKind {
   if (isHdf5(bytes)) return "h5";
   if (isSafetensors(bytes)) return "safetensors";
@@ -24,7 +24,7 @@ export function sourceKind(bytes: Uint8Array): SourceKind {
 }
 
 /**
- * Files of weights need an architecture, and whole networks bring their own.
+ * Files of weights need an architecture; complete networks must not have one.
  * @throws TrommelError `invalid-argument`
  */
 export function checkArchitecture(kind: SourceKind, architecture: string | undefined, url: string): void {
@@ -32,15 +32,15 @@ export function checkArchitecture(kind: SourceKind, architecture: string | undef
   if (isWeights && architecture === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to import ${url}: it is ${words[kind]}, and its weights need an architecture. ` +
-        `Give --arch: ${architectureNames.join(", ")}.`,
+      `cannot import ${url}: it is ${words[kind]}, and its weights need an architecture. ` +
+        `Add --arch: ${architectureNames.join(", ")}`,
     );
   }
   if (!isWeights && architecture !== undefined) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to import ${url} with --arch ${architecture}: by its first bytes it is ${words[kind]}, and --arch is ` +
-        "for files of Keras weights (.h5, .safetensors). A network that brings its own layers is imported without.",
+      `cannot import ${url} with --arch ${architecture}: by its first bytes it is ${words[kind]}, and --arch is only ` +
+        "for files of Keras weights (.h5, .safetensors). Import a complete network without --arch",
     );
   }
 }

@@ -20,15 +20,15 @@ export interface StoredAs {
   readonly name: string;
   readonly normalization: Normalization;
   readonly channelOrder: "rgb" | "bgr";
-  /** Where it came from; output and pooling are the prepared backbone's own. */
+  /** The origin of the backbone; output and pooling come from the prepared backbone. */
   readonly source: Pick<BackboneSpec["source"], "kind" | "url" | "sha256" | "architecture">;
 }
 
 /**
- * Writes a backbone into the store: the model first and spec.json last. The id comes from the content, so a repeat finds
- * the backbone there, and writes again only what of it is gone or damaged.
- * @returns the spec as it stands in the store
- * @throws TrommelError `conflict` where the id is taken by another backbone
+ * Writes a backbone into the store, spec.json last. The id is derived from the content, so a repeated import finds the stored
+ * backbone and rewrites it only if parts are missing or damaged.
+ * @returns the stored spec
+ * @throws TrommelError `conflict` if another backbone has the id
  */
 export async function storeBackbone(
   target: ObjectStore,
@@ -43,14 +43,14 @@ export async function storeBackbone(
     const result = await target.put(keys.spec, text, { ifAbsent: true, contentType: "application/json" });
     if (result === "written") return spec;
   }
-  const existing = parseJsonAs(backboneSpec, await target.get(keys.spec, readBounds.document), keys.spec);
-  if (existing.hash === spec.hash) {
+  const stored = parseJsonAs(backboneSpec, await target.get(keys.spec, readBounds.document), keys.spec);
+  if (stored.hash === spec.hash) {
     if (!(await isWhole(target, prepared, keys))) await writeNetworks(target, prepared, keys);
-    return existing;
+    return stored;
   }
   throw new TrommelError(
     "conflict",
-    `failed to store ${backboneId(spec)}: ${keys.spec} has another hash, ${existing.hash}. Import under another name.`,
+    `cannot store ${backboneId(spec)}: ${keys.spec} already exists with another hash, ${stored.hash}. Import under another name`,
   );
 }
 
@@ -71,7 +71,7 @@ async function writeNetworks(target: ObjectStore, prepared: PreparedBackbone, ke
   }
 }
 
-/** Layers are only looked for: those of another source may be worded otherwise and compile to the same model. */
+/** Checks only that the layers exist: those of another source may be written differently and compile to the same model. */
 async function isWhole(target: ObjectStore, prepared: PreparedBackbone, keys: Keys): Promise<boolean> {
   for (const [key] of networksOf(prepared, keys)) if ((await target.head(key)) === undefined) return false;
   return Buffer.compare(await target.get(keys.model, readBounds.network), prepared.model) === 0;
@@ -98,7 +98,7 @@ function specOf(prepared: PreparedBackbone, as: StoredAs): BackboneSpec {
   return parseAs(backboneSpec, spec, "the new backbone's spec", "internal");
 }
 
-/** Floating-point numbers among the initialisers; single numbers are bounds and factors, not parameters. */
+/** Counts floating-point values of the initialisers; scalars are bounds and factors, not parameters. */
 function parameterCount(model: Uint8Array): number {
   const floats: readonly (number | undefined)[] = [
     elementTypeCodes.float32,

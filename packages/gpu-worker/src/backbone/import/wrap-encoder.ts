@@ -16,7 +16,7 @@ export interface EncoderOptions {
   readonly inputSize?: number;
   /** Tensor that holds the embedding. @default the model's only output */
   readonly output?: string;
-  /** Used when that tensor is spatial. @default "average" */
+  /** Used if that tensor is spatial. @default "average" */
   readonly pooling?: "average" | "max";
 }
 
@@ -30,7 +30,7 @@ export interface WrappedEncoder {
   readonly pooling: "average" | "max" | "none";
 }
 
-/** What the encoder's own image input looks like. */
+/** The form of the encoder's image input. */
 interface ImageInput {
   readonly name: string;
   readonly halfPrecision: boolean;
@@ -38,16 +38,16 @@ interface ImageInput {
   readonly size: number;
 }
 
-/** One batch must give what its pictures give alone; rounding alone stays far below. */
+/** Limit for the difference between images in a batch and alone; rounding stays far below. */
 const batchTolerance = 1e-3;
 
 const probeNormalization: Normalization = namedNormalizations.tf;
 
 /**
- * Puts any ONNX image encoder behind the one contract of a backbone. The declared batch is dropped, and two pictures are run
- * together and alone to see that the graph itself does not depend on it.
+ * Wraps any ONNX image encoder in the contract of a backbone. The declared batch size is dropped, and two images are run
+ * together and alone to check that the graph does not depend on it.
  * @throws TrommelError `unsupported` for inputs, outputs and operators that do not fit, `not-found` for an unknown output,
- *   `invalid-argument` when a size or an output must be named
+ *   `invalid-argument` if a size or an output must be given
  */
 export async function wrapEncoder(model: ModelProto, options: EncoderOptions = {}): Promise<WrappedEncoder> {
   const output = outputOf(model, options.output);
@@ -69,7 +69,7 @@ function outputOf(model: ModelProto, output: string | undefined): string {
     if (only !== undefined && others.length === 0) return only;
     throw new TrommelError(
       "invalid-argument",
-      `failed to import the encoder: it has ${outputs.length} outputs (${outputs.join(", ")}). Name one with --output.`,
+      `cannot import the encoder: it has ${outputs.length} outputs (${outputs.join(", ")}). Choose one with --output`,
     );
   }
   const names = valueNames(model.graph ?? {});
@@ -77,8 +77,8 @@ function outputOf(model: ModelProto, output: string | undefined): string {
   const last = [...names].slice(-8);
   throw new TrommelError(
     "not-found",
-    `failed to import the encoder: it has no tensor "${output}". Its outputs are ${outputs.join(", ")}; ` +
-      `the last of its ${names.size} tensors are ${last.join(", ")}.`,
+    `cannot import the encoder: it has no tensor "${output}". Its outputs are ${outputs.join(", ")}; ` +
+      `the last of its ${names.size} tensors are ${last.join(", ")}`,
   );
 }
 
@@ -88,24 +88,22 @@ function imageInput(model: ModelProto, inputSize: number | undefined): ImageInpu
   const [name, ...others] = names;
   const info = (graph.input ?? []).find((value) => value.name === name);
   if (name === undefined || info === undefined || others.length > 0) {
-    throw refuse(`it takes ${names.length} inputs (${names.join(", ")}), and a backbone takes one image`);
+    throw refuse(`it has ${names.length} inputs (${names.join(", ")}), and a backbone has one, the image`);
   }
   const elementType = info.type?.tensorType?.elemType;
   if (elementType !== elementTypeCodes.float32 && elementType !== elementTypeCodes.float16) {
-    throw refuse(
-      `its input ${name} has element type ${elementType ?? "unknown"}, and float32 or float16 is needed`,
-    );
+    throw refuse(`its input ${name} has element type ${elementType ?? "unknown"} (legal: float32, float16)`);
   }
   const dims = declaredDims(info);
   const [batch, second, third, fourth] = dims;
   const channelsLast = fourth === 3 && second !== 3;
   if (dims.length !== 4 || (second !== 3 && fourth !== 3) || (second === 3 && fourth === 3)) {
     throw refuse(
-      `its input ${name} is [${dims.map((dim) => dim ?? "?").join(", ")}], and [N, 3, H, W] or [N, H, W, 3] is needed`,
+      `its input ${name} is [${dims.map((dim) => dim ?? "?").join(", ")}] (legal: [N, 3, H, W], [N, H, W, 3])`,
     );
   }
   if (batch !== undefined && batch !== 1)
-    throw refuse(`its batch is fixed at ${batch}. Export it with a dynamic batch`);
+    throw refuse(`its batch size is fixed at ${batch}. Export it with a dynamic batch`);
   const sides = channelsLast ? [second, third] : [third, fourth];
   return {
     name,
@@ -115,7 +113,7 @@ function imageInput(model: ModelProto, inputSize: number | undefined): ImageInpu
   };
 }
 
-/** undefined stands for a dynamic dimension; some exporters write those as 0 or -1. */
+/** undefined for a dynamic dimension; some exporters write those as 0 or -1. */
 function declaredDims(info: ValueInfoProto): (number | undefined)[] {
   return (info.type?.tensorType?.shape?.dim ?? []).map(({ dimValue }) => {
     const value = dimValue === undefined ? 0 : int64ToNumber(dimValue);
@@ -129,14 +127,14 @@ function sizeOf([height, width]: readonly (number | undefined)[], inputSize: num
   if (size === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      "failed to import the encoder: it takes pictures of any size. Name one with --size.",
+      "cannot import the encoder: it accepts images of any size. Set the input size with --size",
     );
   }
   if (fixed.some((side) => side !== size)) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to import the encoder: its input is ${height ?? "?"}×${width ?? "?"}, and ${size}×${size} was asked for. ` +
-        "Only the declared size is legal, and only squares.",
+      `cannot import the encoder with the input size ${size}×${size}: its input is ${height ?? "?"}×${width ?? "?"}. ` +
+        "Use the declared size, which must be square",
     );
   }
   return size;
@@ -146,7 +144,7 @@ type OutputForm =
   | { readonly rank: undefined }
   | { readonly rank: 2 | 4; readonly dimension: number; readonly pooling: "average" | "max" | "none" };
 
-/** `image` → the encoder → `embedding`; with no rank known the encoder's own output as it is. */
+/** `image` → the encoder → `embedding`; if the rank is unknown, the encoder's own output unchanged. */
 function encode(model: ModelProto, input: ImageInput, output: string, form: OutputForm): Uint8Array {
   const graph = new GraphBuilder({ opset: commonOpset([model]), graphName: "backbone" });
   const image = graph.input("image", "float32", ["N", 3, input.size, input.size]);
@@ -185,7 +183,7 @@ async function probe(bytes: Uint8Array, size: number): Promise<readonly number[]
   }
 }
 
-/** A spatial output is taken to be laid out as the input is. */
+/** A spatial output is assumed to have the layout of the input. */
 function embeddingShape(
   dims: readonly number[],
   input: ImageInput,
@@ -194,8 +192,8 @@ function embeddingShape(
   const dimension = dims.length === 2 || input.channelsLast ? dims.at(-1) : dims[1];
   if ((dims.length !== 2 && dims.length !== 4) || dims[0] !== 1 || dimension === undefined) {
     throw refuse(
-      `its tensor ${output} has the shape [${dims.join(", ")}] for one picture, and [N, D] or a spatial [N, D, H, W] is needed. ` +
-        "Name another tensor with --output",
+      `its tensor ${output} has the shape [${dims.join(", ")}] for one image (legal: [N, D], or a spatial [N, D, H, W]). ` +
+        "Choose another tensor with --output",
     );
   }
   return { rank: dims.length, dimension };
@@ -209,7 +207,7 @@ async function checkBatch(bytes: Uint8Array, size: number): Promise<void> {
     const first = await checked.embed(images.subarray(0, half), 1, size);
     const second = await checked.embed(images.subarray(half), 1, size);
     const together = await checked.embed(images, 2, size).catch((cause: unknown) => {
-      throw refuse("it fails on two pictures at once. Export it with a dynamic batch", cause);
+      throw refuse("it fails on two images at once. Export it with a dynamic batch", cause);
     });
     const alone = new Float32Array(first.values.length * 2);
     alone.set(first.values);
@@ -217,7 +215,7 @@ async function checkBatch(bytes: Uint8Array, size: number): Promise<void> {
     const difference = relativeDifference(together.values, alone);
     if (together.dims[0] !== 2 || !(difference <= batchTolerance)) {
       throw refuse(
-        "two pictures at once give other embeddings than one by one, or ones that are not finite. Export it with a dynamic batch",
+        "two images at once give other embeddings than one by one, or embeddings that are not finite. Export it with a dynamic batch",
       );
     }
   } finally {
@@ -228,7 +226,7 @@ async function checkBatch(bytes: Uint8Array, size: number): Promise<void> {
 function refuse(why: string, cause?: unknown): TrommelError {
   return new TrommelError(
     "unsupported",
-    `failed to import the encoder: ${why}.`,
+    `cannot import the encoder: ${why}`,
     cause === undefined ? {} : { cause },
   );
 }

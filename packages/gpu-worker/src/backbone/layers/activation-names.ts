@@ -1,7 +1,7 @@
 import { layerError } from "./layer-config.js";
 import type { LayerNode } from "./layers-topology.js";
 
-/** Activations that are compiled, by TensorFlow.js's name, with other names seen in saved models. */
+/** Supported activations by TensorFlow.js's name, with other spellings found in saved models. */
 const spellings: Readonly<Record<string, readonly string[]>> = {
   linear: ["identity"],
   relu: [],
@@ -25,7 +25,7 @@ const canonical = new Map(
   ),
 );
 
-/** The fused activation of a layer, or that of an Activation layer. */
+/** Canonical name of a layer's fused activation, or of an Activation layer. */
 export function activationOf(layer: Pick<LayerNode, "name" | "className" | "config">): string {
   const given = layer.config["activation"] ?? "linear";
   const named = typeof given === "object" ? (given as { class_name?: unknown }).class_name : given;
@@ -34,6 +34,6 @@ export function activationOf(layer: Pick<LayerNode, "name" | "className" | "conf
   if (name !== undefined) return name;
   throw layerError(
     layer,
-    `activation ${JSON.stringify(given)} is not known (legal: ${Object.keys(spellings).join(", ")})`,
+    `activation ${JSON.stringify(given)} is unknown (legal: ${Object.keys(spellings).join(", ")})`,
   );
 }

@@ -3,7 +3,7 @@ import { flagOf, layerError } from "./layer-config.js";
 import type { BoundLayer } from "./bound-layer.js";
 import { weightValues, type LayersWeight } from "./layers-weights.js";
 
-/** Layers that do nothing at inference, under whatever name a library registered them. */
+/** Layers that do nothing at inference, under the names by which libraries register them. */
 const identityClasses = new Set([
   "Dropout",
   "SpatialDropout2D",
@@ -20,9 +20,9 @@ const identityClasses = new Set([
 ]);
 
 /**
- * A layer in forms that TensorFlow.js itself has, so that the compiler and the reference see the same few types:
+ * Rewrites a layer in types that TensorFlow.js itself has, so that the compiler and the reference see the same few types:
  * custom activations under their plain name, Normalization as BatchNormalization, keepdims as a Reshape.
- * The last layer returned has the name of the one given.
+ * The last layer returned has the name of the given one.
  */
 export function canonicalLayers(layer: BoundLayer): readonly BoundLayer[] {
   const { className } = layer;
@@ -45,7 +45,7 @@ function keepDims(layer: BoundLayer): readonly BoundLayer[] {
     {
       ...layer,
       className: "Reshape",
-      // -1 is the channel count, which a later step knows.
+      // -1 is the channel count, which the compiler resolves.
       config: { target_shape: [1, 1, -1] },
       inputs: [pooled.name],
     },
@@ -68,7 +68,7 @@ function batchNormalization(layer: BoundLayer): BoundLayer {
   };
 }
 
-/** Learnt from data (a weight) or given at construction (in the config). */
+/** Learnt from data (a weight), or given at construction (in the config). */
 function statistic(layer: BoundLayer, key: "mean" | "variance"): Float32Array {
   const weight = layer.weights.get(key);
   if (weight !== undefined) return weightValues(weight);

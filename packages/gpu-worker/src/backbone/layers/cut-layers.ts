@@ -3,9 +3,9 @@ import { layerError } from "./layer-config.js";
 import type { BoundLayer } from "./bound-layer.js";
 import type { LayersModel } from "./layers-model.js";
 
-/** The part of a layers model that one output needs. */
+/** The part of a layers model that one output depends on. */
 export interface CutLayers {
-  /** In an order in which every layer comes after its inputs; the input first. */
+  /** Sorted so that every layer comes after its inputs; the input layer is first. */
   readonly layers: readonly BoundLayer[];
   readonly input: BoundLayer;
   /** Name of the layer at which the model was cut. */
@@ -15,13 +15,13 @@ export interface CutLayers {
 /**
  * Keeps the layers that `output` depends on.
  * @param output a layer's name, with or without `:0` @default the model's only output
- * @throws TrommelError `not-found` naming the last layers, `unsupported` when the part has another number of inputs than one
+ * @throws TrommelError `not-found` naming the last layers, `unsupported` unless the part has exactly one input
  */
 export function cutAt(model: LayersModel, output?: string): CutLayers {
   const name = output === undefined ? soleOutput(model) : resolve(model, output);
   const order: BoundLayer[] = [];
   const seen = new Set<string>();
-  // Depth first, by a stack of its own: a deep model would exhaust the call stack.
+  // Depth first with an explicit stack: a deep model would exhaust the call stack.
   const pending: { name: string; next: number }[] = [{ name, next: 0 }];
   seen.add(name);
   while (pending.length > 0) {
@@ -30,7 +30,7 @@ export function cutAt(model: LayersModel, output?: string): CutLayers {
     if (top === undefined || layer === undefined) {
       throw new TrommelError(
         "corrupt",
-        `failed to read the layers model: layer "${top?.name ?? ""}" is not listed.`,
+        `cannot read the layers model: layer "${top?.name ?? ""}" is not listed`,
       );
     }
     const input = layer.inputs[top.next++];
@@ -47,8 +47,8 @@ export function cutAt(model: LayersModel, output?: string): CutLayers {
   if (input === undefined || inputs.length !== 1) {
     throw new TrommelError(
       "unsupported",
-      `failed to cut the layers model at "${name}": it depends on ${inputs.length} inputs, and a backbone has one. ` +
-        "Name another layer with --output.",
+      `cannot cut the layers model at "${name}": it depends on ${inputs.length} inputs, and a backbone has one. ` +
+        "Choose another layer with --output",
     );
   }
   const others = order.filter((layer) => layer !== input);
@@ -61,7 +61,7 @@ function soleOutput(model: LayersModel): string {
   if (only !== undefined && others.length === 0) return only;
   throw new TrommelError(
     "invalid-argument",
-    `failed to cut the layers model: it has ${model.outputs.length} outputs (${model.outputs.join(", ")}). Name a layer with --output.`,
+    `cannot cut the layers model: it has ${model.outputs.length} outputs (${model.outputs.join(", ")}). Choose a layer with --output`,
   );
 }
 
@@ -72,7 +72,7 @@ function resolve(model: LayersModel, output: string): string {
   const names = [...model.layers.keys()];
   throw new TrommelError(
     "not-found",
-    `failed to cut the layers model: there is no layer "${output}". Name one of its ${names.length} layers, ` +
-      `the last of which are ${names.slice(-12).join(", ")}.`,
+    `cannot cut the layers model: it has no layer "${output}". Choose one of its ${names.length} layers, ` +
+      `the last of which are ${names.slice(-12).join(", ")}`,
   );
 }

@@ -1,14 +1,14 @@
 import { TrommelError, type ErrorCode } from "@trommel/common";
 import type { LayerNode } from "./layers-topology.js";
 
-/** The parts of a layer that an error names and a setting is read from. */
+/** The parts of a layer that error messages and settings need. */
 type Configured = Pick<LayerNode, "name" | "className" | "config">;
 
 export function layerError(layer: Configured, why: string, code: ErrorCode = "unsupported"): TrommelError {
   return new TrommelError(
     code,
-    `failed to compile layer "${layer.name}" (${layer.className}): ${why}. ` +
-      "Cut the model before it with --output, or export the model to ONNX and import that.",
+    `cannot compile layer "${layer.name}" (${layer.className}): ${why}. ` +
+      "Cut the model before it with --output, or export the model to ONNX and import that",
     { context: { layer: layer.name, type: layer.className } },
   );
 }
@@ -28,10 +28,10 @@ export function flagOf(layer: Configured, key: string, fallback: boolean): boole
 export function textOf(layer: Configured, key: string, fallback: string): string {
   const value = layer.config[key] ?? fallback;
   if (typeof value === "string") return value;
-  throw layerError(layer, `${key} is ${JSON.stringify(value)}, not a text`);
+  throw layerError(layer, `${key} is ${JSON.stringify(value)}, not a string`);
 }
 
-/** Height and width; one number stands for both. */
+/** Height and width; a single number sets both. */
 export function pairOf(
   layer: Configured,
   key: string,
@@ -55,8 +55,7 @@ export function integersOf(layer: Configured, key: string): number[] {
 
 export function checkChannelsLast(layer: Configured): void {
   const format = textOf(layer, "data_format", "channels_last");
-  if (format !== "channels_last")
-    throw layerError(layer, `data_format is ${format}, and only channels_last is compiled`);
+  if (format !== "channels_last") throw layerError(layer, `data_format is ${format} (legal: channels_last)`);
 }
 
 export type EdgePairs = readonly [top: number, left: number, bottom: number, right: number];

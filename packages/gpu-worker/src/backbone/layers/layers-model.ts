@@ -5,7 +5,7 @@ import { canonicalLayers } from "./canonical-layers.js";
 import { readTopology, type LayerNode, type LayersTopology } from "./layers-topology.js";
 import { readWeights, weightsManifest, type LayersWeight, type ReadFile } from "./layers-weights.js";
 
-/** A Keras-layers model: nested models dissolved, layers in the forms that TensorFlow.js itself knows. */
+/** A Keras-layers model with nested models flattened, and layers in types that TensorFlow.js itself has. */
 export interface LayersModel {
   readonly layers: ReadonlyMap<string, BoundLayer>;
   readonly inputs: readonly string[];
@@ -15,8 +15,8 @@ export interface LayersModel {
 const modelFile = z.object({ modelTopology: z.record(z.string(), z.unknown()), weightsManifest });
 
 /**
- * Reads a TensorFlow.js layers model: `model.json` and the weight files that it names, quantised ones included.
- * @param readFile gives a weight file by its path relative to model.json
+ * Reads a TensorFlow.js layers model: `model.json` and the weight files that it names, including quantised ones.
+ * @param readFile reads a weight file by its path relative to model.json
  * @throws TrommelError `corrupt` for malformed or truncated files, `unsupported` for graph models and Keras 3 topologies
  */
 export async function readLayersModel(modelJson: Uint8Array, readFile: ReadFile): Promise<LayersModel> {
@@ -28,12 +28,12 @@ export async function readLayersModel(modelJson: Uint8Array, readFile: ReadFile)
   return { layers, inputs: topology.inputs, outputs: topology.outputs };
 }
 
-/** The model's configuration lies in `model_config`, or is the topology itself. */
+/** The model's configuration is in `model_config`, or is the topology itself. */
 function topologyOf(modelTopology: Readonly<Record<string, unknown>>): LayersTopology {
   try {
     return readTopology(modelTopology["model_config"] ?? modelTopology);
   } catch (thrown) {
-    // Layers are followed from output to input; a chain too deep for the call stack is no real network.
+    // Layers are followed from output to input; no real network has a chain too deep for the call stack.
     if (thrown instanceof RangeError) throw corrupt("its layers are nested too deeply", thrown);
     throw thrown;
   }
@@ -50,8 +50,8 @@ function parseModelFile(modelJson: Uint8Array): z.infer<typeof modelFile> {
   if (topology?.node !== undefined) {
     throw new TrommelError(
       "unsupported",
-      "failed to read model.json: it is a TensorFlow.js graph model, and only layers models are compiled. " +
-        "Convert the Keras model with --output_format tfjs_layers_model, or export it to ONNX.",
+      "cannot read model.json: it is a TensorFlow.js graph model, and only layers models are supported. " +
+        "Convert the Keras model with --output_format tfjs_layers_model, or export it to ONNX",
     );
   }
   const parsed = modelFile.safeParse(json);
@@ -59,7 +59,7 @@ function parseModelFile(modelJson: Uint8Array): z.infer<typeof modelFile> {
   throw corrupt(`model.json is not a layers model (${z.prettifyError(parsed.error).replaceAll("\n", " ")})`);
 }
 
-/** Weights that each layer type must have; a `?` names the setting that decides whether one exists. */
+/** Weights that each layer type must have, with the setting that decides whether an optional one exists. */
 const weightNames: Readonly<Record<string, readonly (readonly [name: string, setting?: string])[]>> = {
   Conv2D: [["kernel"], ["bias", "use_bias"]],
   DepthwiseConv2D: [["depthwise_kernel"], ["bias", "use_bias"]],
@@ -87,7 +87,7 @@ function bindWeights(node: LayerNode, weights: ReadonlyMap<string, LayersWeight>
   return { ...node, weights: found };
 }
 
-/** TensorFlow 2.2 and later may put a second name between layer and weight, as in `conv1/conv1/kernel`. */
+/** TensorFlow 2.2 and later may insert a second name between layer and weight, as in `conv1/conv1/kernel`. */
 function findWeight(
   paths: readonly string[],
   name: string,
@@ -107,7 +107,7 @@ function findWeight(
 function corrupt(why: string, cause?: unknown): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read the layers model: ${why}. Fetch its files again, all from one conversion.`,
+    `cannot read the layers model: ${why}. Fetch its files again, all from one conversion`,
     cause === undefined ? {} : { cause },
   );
 }

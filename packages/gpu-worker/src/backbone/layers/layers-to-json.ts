@@ -4,7 +4,7 @@ import { weightValues } from "./layers-weights.js";
 
 export interface LayersFiles {
   readonly modelJson: Uint8Array;
-  /** All weights in float32, in the order of the manifest: the one file `weights.bin`. */
+  /** All weights in float32, in the order of the manifest: the file `weights.bin`. */
   readonly weightsBin: Uint8Array;
 }
 
@@ -15,7 +15,7 @@ export interface LayersToJsonOptions {
 
 /**
  * Writes a cut model as a TensorFlow.js layers model: images [N, inputSize, inputSize, 3] in, embeddings [N, D] out.
- * Initialisers and regularisers are left out: every weight is given, and the backbone is frozen.
+ * Leaves out initialisers and regularisers: every weight is given, and the backbone is frozen.
  */
 export function layersToJson(cut: CutLayers, options: LayersToJsonOptions): LayersFiles {
   const layers = cut.layers.map((layer) => layerJson(layer, cut, options));
@@ -79,7 +79,7 @@ function layerJson(layer: BoundLayer, cut: CutLayers, { inputSize }: LayersToJso
   return { class_name: className, name, config: { ...plainConfig(layer), name }, inbound_nodes: [inbound] };
 }
 
-/** Drawing random numbers that the weights then replace would take longer than the loading. */
+/** Replaces initialisers by zeros: drawing random numbers that the weights then replace would take longer than loading. */
 function plainConfig(layer: BoundLayer): Record<string, unknown> {
   const entries = Object.entries(layer.config).map(([key, value]): [string, unknown] => {
     if (key.endsWith("_initializer")) return [key, { class_name: "Zeros", config: {} }];

@@ -3,15 +3,15 @@ import { TrommelError } from "@trommel/common";
 
 export type LayerConfig = Readonly<Record<string, unknown>>;
 
-/** One call of one layer, with nested models dissolved. */
+/** One call of one layer, with nested models flattened. */
 export interface LayerNode {
-  /** Unique in the model: the layer's own name, with the nested model's before it where two would be equal. */
+  /** Unique in the model: the layer's own name, prefixed with the nested model's if two would be equal. */
   readonly name: string;
   readonly className: string;
   readonly config: LayerConfig;
-  /** Names of the nodes whose outputs it takes, in order. */
+  /** Names of the nodes whose outputs it reads, in order. */
   readonly inputs: readonly string[];
-  /** Where its weights may be found in the manifest, most specific first: `outer/layer`, then `layer`. */
+  /** Possible places of its weights in the manifest, most specific first: `outer/layer`, then `layer`. */
   readonly weightPaths: readonly string[];
 }
 
@@ -44,7 +44,7 @@ const plainConfig = z.record(z.string(), z.unknown());
 
 const modelClasses = new Set(["Model", "Functional", "Sequential"]);
 
-/** Models in models multiply; the largest network of the zoo has a few hundred layers. */
+/** Nested models multiply calls; the largest network of the zoo has a few hundred layers. */
 const maxCalls = 20_000;
 
 /** Reads Keras's model configuration, Sequential or functional, as written by Keras 2 and TensorFlow.js. */
@@ -64,8 +64,8 @@ class TopologyReader {
   }
 
   /**
-   * @param path names of the models around this one
-   * @param feeds what the model's inputs are, for a nested model; its own InputLayers otherwise
+   * @param path names of the enclosing models
+   * @param feeds the inputs of a nested model; undefined for its own InputLayers
    */
   readModel(
     model: Layer,
@@ -116,7 +116,7 @@ class TopologyReader {
       const key = `${name}:${callIndex}`;
       let outputs = called.get(key);
       if (outputs === undefined) {
-        called.set(key, []); // a cycle finds this and is refused below
+        called.set(key, []); // a cycle finds this entry and is refused below
         const item = byName.get(name);
         if (item === undefined) throw malformed(`layer ${name} is used but not listed`);
         const inbound = inboundTensors(item, callIndex).map(([from, call, tensor]) =>
@@ -156,14 +156,14 @@ class TopologyReader {
     const called = callIndex === 0 ? own : `${own}_call${callIndex}`;
     const full = [...path, called].join("/");
     const name = this.#nodes.has(called) ? full : called;
-    if (this.#nodes.has(name)) throw malformed(`two layers are called ${name}`);
+    if (this.#nodes.has(name)) throw malformed(`two layers have the name ${name}`);
     const weightPaths = [...path.map((_, index) => [...path.slice(index), own].join("/")), own];
     const config = parse(plainConfig, item.config, `the config of layer ${own}`);
     this.#nodes.set(name, { name, className: item.class_name, config, inputs, weightPaths });
     return name;
   }
 
-  /** A Sequential model without InputLayer states the shape in its first layer. */
+  /** In a Sequential model without InputLayer the first layer states the shape. */
   #addImpliedInput(first: Layer, path: readonly string[]): string {
     const config = parse(plainConfig, first.config, `the config of layer ${layerName(first)}`);
     if (modelClasses.has(first.class_name)) {
@@ -186,7 +186,7 @@ function inboundTensors(item: Layer, callIndex: number): [string, number, number
   if (typeof node === "object" && node !== null && "args" in node) {
     throw new TrommelError(
       "unsupported",
-      "failed to read the layers model: its topology is of Keras 3. Convert it with Keras 2 (TF_USE_LEGACY_KERAS=1), or export it to ONNX.",
+      "cannot read the layers model: its topology is from Keras 3. Convert it with Keras 2 (TF_USE_LEGACY_KERAS=1), or export it to ONNX",
     );
   }
   const parsed = parse(inboundNode, node, `call ${callIndex} of layer ${layerName(item)}`);
@@ -203,7 +203,7 @@ function inboundTensors(item: Layer, callIndex: number): [string, number, number
   });
 }
 
-/** `["input_1", 0, 0]` alone, or a list of such. */
+/** One `["input_1", 0, 0]`, or a list of them. */
 function tensorList(value: readonly unknown[]): [string, number, number][] {
   const list = typeof value[0] === "string" ? [value] : value;
   return list.map((item) => {
@@ -216,13 +216,13 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw malformed(
-    `${what} is not as Keras writes it (${z.prettifyError(result.error).replaceAll("\n", " ")})`,
+    `${what} does not have the form that Keras writes (${z.prettifyError(result.error).replaceAll("\n", " ")})`,
   );
 }
 
 function malformed(why: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read the layers model: ${why}. Convert the model again with tensorflowjs_converter --output_format tfjs_layers_model.`,
+    `cannot read the layers model: ${why}. Convert the model again with tensorflowjs_converter --output_format tfjs_layers_model`,
   );
 }

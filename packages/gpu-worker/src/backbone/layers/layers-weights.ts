@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { TrommelError } from "@trommel/common";
 
-/** Gives the bytes of a file named in `model.json`, relative to it. */
+/** Reads a file that `model.json` names, by its path relative to it. */
 export type ReadFile = (relativePath: string) => Promise<Uint8Array>;
 
 const quantization = z.union([
@@ -17,13 +17,13 @@ const weightSpec = z.object({
 });
 type WeightSpec = z.infer<typeof weightSpec>;
 
-/** The `weightsManifest` of TensorFlow.js: groups, each one run of bytes cut into files. */
+/** The `weightsManifest` of TensorFlow.js: groups, each a sequence of bytes split into files. */
 export const weightsManifest = z.array(
   z.object({ paths: z.array(z.string()).min(1), weights: z.array(weightSpec) }),
 );
 export type WeightsManifest = z.infer<typeof weightsManifest>;
 
-/** One weight as it is stored; {@link weightValues} turns it into float32. */
+/** One weight in its stored form; {@link weightValues} converts it to float32. */
 export interface LayersWeight extends WeightSpec {
   readonly bytes: Uint8Array;
 }
@@ -32,7 +32,7 @@ const itemBytes = { float32: 4, float16: 2, int32: 4, uint16: 2, uint8: 1, bool:
 
 /**
  * Reads every weight file.
- * @throws TrommelError `corrupt`, naming the file, when its length is not what the manifest promises
+ * @throws TrommelError `corrupt`, naming the file, if its length differs from the manifest
  */
 export async function readWeights(
   manifest: WeightsManifest,
@@ -45,9 +45,7 @@ export async function readWeights(
     const bytes = files.length === 1 && files[0] !== undefined ? files[0] : Buffer.concat(files);
     const expected = group.weights.reduce((sum, spec) => sum + storedBytes(spec), 0);
     if (bytes.byteLength !== expected) {
-      throw corrupt(
-        `${group.paths.join(", ")}: ${bytes.byteLength} bytes, and the manifest promises ${expected}`,
-      );
+      throw corrupt(`${group.paths.join(", ")}: ${bytes.byteLength} bytes, the manifest states ${expected}`);
     }
     let offset = 0;
     for (const spec of group.weights) {
@@ -105,7 +103,7 @@ function storedBytes(spec: WeightSpec): number {
   return elementCount(spec) * itemBytes[spec.quantization?.dtype ?? spec.dtype];
 }
 
-/** A weight file lies beside or below model.json; nothing in a model may name another place. */
+/** A weight file is in the folder of model.json or below; a model must not name any other place. */
 function checkedPath(path: string): string {
   const segments = path.split("/");
   const escapes = segments.some((segment) => segment === "" || segment === "." || segment === "..");
@@ -118,6 +116,6 @@ function checkedPath(path: string): string {
 function corrupt(what: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read the layers model: ${what}. Fetch its files again, all from one conversion.`,
+    `cannot read the layers model: ${what}. Fetch its files again, all from one conversion`,
   );
 }

@@ -3,8 +3,8 @@ import type { Tensorflow, TfLayersModel, TfWeightEntry } from "../../graph/tenso
 import type { LayersFiles } from "./layers-to-json.js";
 
 /**
- * Loads the layers model of a stored backbone (see layers-to-json.ts) into TensorFlow.js. The caller disposes of it.
- * @throws TrommelError `unsupported` when TensorFlow.js has no such layer
+ * Loads the layers model of a stored backbone (see layers-to-json.ts) into TensorFlow.js. The caller must dispose of it.
+ * @throws TrommelError `unsupported` if TensorFlow.js does not have one of its layers
  */
 export async function loadLayersInTensorflow(
   { layers }: Tensorflow,
@@ -15,7 +15,7 @@ export async function loadLayersInTensorflow(
     weightsManifest: { weights: TfWeightEntry[] }[];
   };
   const weightSpecs = json.weightsManifest.flatMap((group) => group.weights);
-  // A copy: TensorFlow.js wants an ArrayBuffer of exactly these bytes.
+  // Copied because TensorFlow.js needs an ArrayBuffer of exactly these bytes.
   const weightData = Uint8Array.from(files.weightsBin).buffer;
   try {
     return await layers.loadLayersModel({
@@ -24,8 +24,8 @@ export async function loadLayersInTensorflow(
   } catch (cause) {
     throw new TrommelError(
       "unsupported",
-      `failed to load the layers model into TensorFlow.js: ${messageOf(cause)}. ` +
-        "Without a second implementation it cannot be checked: export the model to ONNX and import that.",
+      `cannot load the layers model into TensorFlow.js: ${messageOf(cause)}. ` +
+        "Without this second implementation it cannot be checked: export the model to ONNX and import that",
       { cause },
     );
   }

@@ -1,9 +1,9 @@
 /**
- * The few HDF5 calls that reading weights takes, over the library's low-level functions: its own reading classes do not
- * look at the status of a read, and would hand out whatever was in memory before. Used on a thread of its own only.
+ * The few HDF5 calls needed to read weights, on the library's low-level functions: its own reading classes ignore the status
+ * of a read and would return whatever was in memory before. Used only on a separate thread.
  */
 
-/** What is used of h5wasm's module. */
+/** The part of h5wasm's module that is used. */
 export interface H5Library {
   readonly HEAPU8: Uint8Array;
   readonly FS: { writeFile(path: string, data: Uint8Array, options: { canOwn: boolean }): void };
@@ -30,7 +30,7 @@ export interface H5Library {
 interface H5Metadata {
   /** The class of the type: see {@link typeClasses}. */
   readonly type: number;
-  /** Of one element, in bytes. */
+  /** Size of one element in bytes. */
   readonly size: number;
   readonly vlen: boolean;
   readonly strpad?: number;
@@ -52,32 +52,32 @@ export interface H5Array {
   readonly dtype: string;
 }
 
-/** What is wrong with the file, for the thread's owner to put into words with the file's name. */
+/** What is wrong with the file; the owner of the thread adds the file's name to the message. */
 export class H5Fault extends Error {}
 
 export class H5File {
   readonly #library: H5Library;
   readonly #file: bigint;
 
-  /** The library sees a file system of its own that holds these bytes alone: links to other files lead nowhere. */
+  /** The library has a private file system that contains only these bytes, so links to other files do not resolve. */
   constructor(library: H5Library, bytes: Uint8Array) {
     this.#library = library;
     library.FS.writeFile("/weights.h5", bytes, { canOwn: true });
     this.#file = library.open("/weights.h5", readOnly);
-    if (this.#file < 0n) throw new H5Fault("it is no whole HDF5 file");
+    if (this.#file < 0n) throw new H5Fault("it is not a complete HDF5 file");
   }
 
   isGroup(path: string): boolean {
     return this.#library.get_type(this.#file, path) === this.#library.H5G_GROUP;
   }
 
-  /** A list of strings; where it is larger than an attribute may be, Keras cuts it into `name0`, `name1`, … */
+  /** A list of strings; if it is too large for one attribute, Keras splits it into `name0`, `name1`, … */
   strings(path: string, name: string): string[] | undefined {
-    const there = new Set(this.#library.get_attribute_names(this.#file, path));
-    if (there.has(name)) return this.#stringsOf(path, name);
-    if (!there.has(`${name}0`)) return undefined;
+    const present = new Set(this.#library.get_attribute_names(this.#file, path));
+    if (present.has(name)) return this.#stringsOf(path, name);
+    if (!present.has(`${name}0`)) return undefined;
     const all: string[] = [];
-    for (let part = 0; there.has(`${name}${part}`); part++) {
+    for (let part = 0; present.has(`${name}${part}`); part++) {
       all.push(...this.#stringsOf(path, `${name}${part}`));
       if (all.length > maxStrings) throw new H5Fault(`${path} lists more than ${maxStrings} names`);
     }
@@ -89,9 +89,9 @@ export class H5File {
     const { type, size, vlen, strpad, shape, total_size: count } = metadata;
     // Keras writes the names of a layer without weights as an empty list of float64.
     if (shape === null || count === 0) return [];
-    if (type !== typeClasses.string) throw new H5Fault(`${name} of ${path} does not hold texts`);
+    if (type !== typeClasses.string) throw new H5Fault(`${name} of ${path} does not contain strings`);
     if (!(count > 0 && count <= maxStrings) || (!vlen && !(size <= maxStringBytes))) {
-      throw new H5Fault(`${name} of ${path} lists ${count} texts of ${size} bytes`);
+      throw new H5Fault(`${name} of ${path} lists ${count} strings of ${size} bytes`);
     }
     return this.#withMemory(count * size, (pointer) => {
       const status = this.#library.get_attribute_data(this.#file, path, name, BigInt(pointer));
@@ -100,7 +100,7 @@ export class H5File {
     });
   }
 
-  /** What the library allocates for these lives as long as the thread. */
+  /** The library frees this memory only when the thread ends. */
   #pointedTexts(pointer: number, count: number): string[] {
     const pointers = new Uint32Array(this.#library.HEAPU8.slice(pointer, pointer + count * 4).buffer);
     return [...pointers].map((at) => (at === 0 ? "" : this.#library.UTF8ToString(at, maxStringBytes)));
@@ -120,20 +120,20 @@ export class H5File {
   array(path: string): H5Array {
     const metadata = this.#library.get_dataset_metadata(this.#file, path);
     const { type, size, shape, virtual_sources: virtual } = metadata;
-    if (virtual !== undefined) throw new H5Fault(`${path} is put together from other datasets`);
+    if (virtual !== undefined) throw new H5Fault(`${path} is a virtual dataset, composed of others`);
     if (shape === null) throw new H5Fault(`${path} is empty`);
     const kind = type === typeClasses.float ? "float" : type === typeClasses.integer ? "int" : undefined;
     return { shape: [...shape], dtype: kind === undefined ? `class ${type}` : `${kind}${size * 8}` };
   }
 
-  /** The bytes of an array, little-endian. @param sizeBytes what its shape and dtype come to */
+  /** The bytes of an array, little-endian. @param sizeBytes size by its shape and dtype */
   bytes(path: string, sizeBytes: number): Uint8Array {
     const { size, total_size: count } = this.#library.get_dataset_metadata(this.#file, path);
-    if (size * count !== sizeBytes) throw new H5Fault(`${path} is not what it was`);
+    if (size * count !== sizeBytes) throw new H5Fault(`${path} has another size than before`);
     return this.#withMemory(sizeBytes, (pointer) => {
       const at = BigInt(pointer);
       const status = this.#library.get_dataset_data(this.#file, path, null, null, null, at);
-      if (status < 0) throw new H5Fault(`${path} cannot be read: its bytes are damaged or not there`);
+      if (status < 0) throw new H5Fault(`${path} cannot be read: its bytes are damaged or missing`);
       return this.#library.HEAPU8.slice(pointer, pointer + sizeBytes);
     });
   }

@@ -3,9 +3,9 @@ import type { FileWeight } from "./weight-file.js";
 import { layersOf, weightName } from "./weight-names.js";
 
 /**
- * What Keras's `save_weights` and `save` write in the legacy HDF5 format: at the root (weights) or in `model_weights`
- * (whole models) the attribute `layer_names`; for each layer a group with the attribute `weight_names`; and each weight
- * a dataset by its name in that group. Source: keras/src/legacy/saving/legacy_h5_format.py.
+ * Lists the weights that Keras's `save_weights` and `save` write in the legacy HDF5 format: at the root (weights) or in
+ * `model_weights` (whole models) the attribute `layer_names`; for each layer a group with the attribute `weight_names`; and
+ * each weight as a dataset under its name in that group. Source: keras/src/legacy/saving/legacy_h5_format.py.
  */
 export function listKerasWeights(file: H5File): FileWeight[] {
   const root = file.isGroup("/model_weights") ? "/model_weights" : "/";
@@ -13,11 +13,11 @@ export function listKerasWeights(file: H5File): FileWeight[] {
   if (layers === undefined) {
     throw new H5Fault(
       file.isGroup("/layers") || file.isGroup("/_layer_checkpoint_dependencies")
-        ? "it is in the newer format of Keras 3 (.weights.h5), which names no layers; save it under a name that ends in .h5 alone"
+        ? "it is in the newer format of Keras 3 (.weights.h5), which does not name layers; save it under a name that ends in .h5 only"
         : "it has no attribute layer_names, which Keras writes",
     );
   }
-  // Weights that belong to the model and to no layer; not in layer_names.
+  // Weights of the model itself, of no layer; not in layer_names.
   const extra = "top_level_model_weights";
   const groups =
     !layers.includes(extra) && file.isGroup(joined(root, extra)) ? [...layers, extra] : [...layers];

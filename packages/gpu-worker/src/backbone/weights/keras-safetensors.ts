@@ -7,7 +7,7 @@ import { weightName } from "./weight-names.js";
 
 const dtypeNames: Partial<Record<TensorDtype, string>> = { F16: "float16", F32: "float32", F64: "float64" };
 
-/** Eight bytes of header length, then the header, which is a JSON object. */
+/** Recognises eight bytes of header length, followed by the header, a JSON object. */
 export function isSafetensors(bytes: Uint8Array): boolean {
   if (bytes.byteLength < 10 || bytes[8] !== 0x7b) return false;
   const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
@@ -15,9 +15,9 @@ export function isSafetensors(bytes: Uint8Array): boolean {
 }
 
 /**
- * Opens a safetensors file whose tensors are called as Keras calls its weights: `conv1/kernel`, also `conv1/kernel:0`
- * and `conv1/conv1/kernel:0`. The format keeps no order of layers.
- * @throws TrommelError `corrupt`, `unsupported` for a dtype that nothing of Trommel reads
+ * Opens a safetensors file whose tensors have Keras's names of weights: `conv1/kernel`, also `conv1/kernel:0` and
+ * `conv1/conv1/kernel:0`. The format does not keep the order of layers.
+ * @throws TrommelError `corrupt`, `unsupported` for an unknown dtype
  */
 export function openKerasSafetensors(bytes: Uint8Array, url: string): WeightFile {
   const { tensors } = decodeSafetensors(bytes, { name: url });
@@ -42,6 +42,6 @@ function floats(tensor: Tensor | undefined, path: string, url: string): Float32A
   if (tensor?.dtype === "F64") return Float32Array.from(tensor.data);
   throw new TrommelError(
     "unsupported",
-    `failed to read ${url}: the tensor ${path} has the dtype ${tensor?.dtype ?? "none"}, and legal are F16, F32 and F64.`,
+    `cannot read ${url}: the tensor ${path} has the dtype ${tensor?.dtype ?? "none"} (legal: F16, F32, F64)`,
   );
 }

@@ -9,19 +9,18 @@ import {
 } from "./weight-layers.js";
 
 /**
- * Which array of a file belongs where in an architecture.
+ * Assigns the arrays of a file to the weights of an architecture.
  *
- * Layers are paired by name. Those that Keras numbered on its own (`conv2d_47`: the number depends on what else was made
- * in the session that saved the file) are paired among themselves, kind by kind, in the order in which they were made.
- * Only where not one given name of the architecture is in the file, and the file keeps Keras's order, are all layers
- * paired by that order. Every shape has to be equal, and nothing may be left over on either side but a classifier at
- * the file's end.
+ * Layers are paired by name. Layers that Keras numbered automatically (`conv2d_47`: the number depends on what else the
+ * session created that saved the file) are paired with each other, type by type, in the order of creation. Only if the file
+ * contains none of the architecture's given names, and keeps Keras's order, are all layers paired by that order. All shapes
+ * must be equal, and nothing may be left over on either side except a classifier at the end of the file.
  */
 export interface Matching<W extends NamedWeight> {
-  /** One for each weight of the architecture, in its order; undefined where nothing fits. */
+  /** One for each weight of the architecture, in its order; undefined if nothing fits. */
   readonly pairs: readonly (W | undefined)[];
   readonly by: "name" | "order";
-  /** The file's layers that classify, after all others: not needed. */
+  /** The file's classifier layers, after all others; they are not needed. */
   readonly classifier: readonly string[];
   /** Weights of the file that have no place in the architecture. */
   readonly leftOver: readonly W[];
@@ -62,7 +61,7 @@ export function matchWeights<W extends NamedWeight>(
   };
 }
 
-/** Whether names decide: one that somebody gave is on both sides, or nobody gave any. */
+/** Whether to pair by name: a given name is on both sides, or there are only automatic names. */
 function byNames(
   wanted: readonly WeightedLayer<NamedWeight>[],
   found: readonly WeightedLayer<NamedWeight>[],
@@ -90,7 +89,7 @@ function partnersByName<W extends NamedWeight>(
   const numbered = byStem(found);
   for (const [stem, layers] of byStem(wanted)) {
     const others = numbered.get(stem) ?? [];
-    // With one too few or too many, nothing says which one that is.
+    // If the counts differ, it is unknown which layer is missing.
     if (others.length === layers.length) partners.push(...zip(layers, others));
   }
   return partners;

@@ -2,21 +2,21 @@ import { TrommelError, namedNormalizations } from "@trommel/common";
 import type { FileWeight, WeightFile } from "./weight-file.js";
 
 /**
- * The layer `normalization` that tf.keras puts before its EfficientNets. It holds ImageNet's mean and, whatever its name
- * says, either the variance or the deviation of pixels in 0..1 (the published files of TensorFlow 2.3 hold the
- * deviation, and a Rescaling layer of later versions makes up for it). It is preprocessing, which a backbone's spec
- * states and the compiled graph does; so it is checked here and then left out.
+ * The layer `normalization` that tf.keras puts before its EfficientNets. It contains ImageNet's mean and, whatever its name,
+ * either the variance or the standard deviation of pixels in 0..1 (the published files of TensorFlow 2.3 contain the
+ * deviation, and a Rescaling layer of later versions compensates for it). It is preprocessing, which the backbone's spec
+ * states and the compiled graph performs, so it is checked here and then left out.
  */
 export interface Preprocessing {
   /** The weights of the file without that layer's. */
   readonly network: readonly FileWeight[];
-  /** What was left out, in words; undefined where the file has no such layer. */
+  /** Says what was left out; undefined if the file has no such layer. */
   readonly note: string | undefined;
 }
 
 const tolerance = 1e-3;
 
-/** @throws TrommelError `corrupt` where the layer holds anything but ImageNet's figures */
+/** @throws TrommelError `corrupt` if the layer contains anything but ImageNet's values */
 export async function setPreprocessingAside(file: WeightFile): Promise<Preprocessing> {
   const isPreprocessing = ({ layer }: FileWeight): boolean => /^normalization(_\d+)?$/.test(layer);
   const set = file.weights.filter(isPreprocessing);
@@ -39,11 +39,11 @@ export async function setPreprocessingAside(file: WeightFile): Promise<Preproces
   if (rest.length > 0 || !isMean || !(isDeviation || isVariance)) {
     throw new TrommelError(
       "corrupt",
-      `failed to read ${file.url}: its layer ${layer} prepares pixels with the mean ${words(mean)} and the variance ` +
-        `${words(variance)}, and only ImageNet's are known. Save the network without that layer, and name the numbers with --normalize.`,
+      `cannot read ${file.url}: its layer ${layer} normalises pixels with the mean ${words(mean)} and the variance ` +
+        `${words(variance)}, and only ImageNet's values are supported. Save the network without that layer, and give its values with --normalize`,
     );
   }
-  const note = `the file's layer ${layer} holds ImageNet's mean and ${isDeviation ? "deviation" : "variance"}: it is preprocessing, left to the backbone's normalisation`;
+  const note = `the file's layer ${layer} contains ImageNet's mean and ${isDeviation ? "deviation" : "variance"}: it is left out, because the backbone's normalisation does the same`;
   return { network: file.weights.filter((weight) => !isPreprocessing(weight)), note };
 }
 

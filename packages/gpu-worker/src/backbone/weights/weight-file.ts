@@ -1,23 +1,23 @@
-/** One array of a file of weights, by the layer that it belongs to. Nothing of its values has been read yet. */
+/** One array of a file of weights, with the layer that it belongs to. Its values are not read yet. */
 export interface FileWeight {
   /** Name of the Keras layer. */
   readonly layer: string;
-  /** `kernel`, `gamma`, …: Keras's own word where it is known, else the name as it stands in the file. */
+  /** `kernel`, `gamma`, …: Keras's name if it is known, otherwise the name in the file. */
   readonly name: string;
-  /** What the file itself calls it; unique in the file. */
+  /** Its name in the file; unique there. */
   readonly path: string;
   readonly shape: readonly number[];
-  /** `float32`, `float16`, `float64`, or whatever else the file says; only those three can be read. */
+  /** `float32`, `float16`, `float64`, or any other dtype in the file; only those three can be read. */
   readonly dtype: string;
 }
 
-/** An open file of Keras weights, whatever its format. */
+/** An open file of Keras weights, in any format. */
 export interface WeightFile {
-  /** What errors call it. */
+  /** Its name in error messages. */
   readonly url: string;
   /** In the file's order. */
   readonly weights: readonly FileWeight[];
-  /** Whether that order is Keras's order of layers, so that it can stand in for names. */
+  /** Whether that order is Keras's order of layers, so that it can replace names. */
   readonly ordered: boolean;
   /**
    * The values of weights, as float32, row-major.

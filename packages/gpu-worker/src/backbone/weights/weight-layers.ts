@@ -1,6 +1,6 @@
 import { autoName, isKerasName } from "./weight-names.js";
 
-/** What both sides of the matching have in common: an array of a layer. */
+/** An array of a layer: the common form of both sides of the matching. */
 export interface NamedWeight {
   readonly layer: string;
   readonly name: string;
@@ -13,7 +13,7 @@ export interface WeightedLayer<W extends NamedWeight> {
   readonly weights: readonly W[];
 }
 
-/** Layers in the order in which their first weights stand. */
+/** Layers in the order of their first weights. */
 export function weightedLayers<W extends NamedWeight>(weights: readonly W[]): WeightedLayer<W>[] {
   const layers = new Map<string, W[]>();
   for (const weight of weights) {
@@ -25,9 +25,9 @@ export function weightedLayers<W extends NamedWeight>(weights: readonly W[]): We
 }
 
 /**
- * Pairs the weights of two layers that are taken to be one: by name where the file's names are Keras's, else by order,
- * which is how Keras itself loads them.
- * @returns the file's weights in the order of the architecture's, or undefined where the two do not fit
+ * Pairs the weights of two layers that are assumed to be the same: by name if the file's names are Keras's, otherwise by
+ * order, as Keras itself loads them.
+ * @returns the file's weights in the order of the architecture's, or undefined if the two do not fit
  */
 export function pairLayer<W extends NamedWeight>(
   wanted: WeightedLayer<NamedWeight>,
@@ -46,7 +46,7 @@ export function pairLayer<W extends NamedWeight>(
   return fits ? (pairs as W[]) : undefined;
 }
 
-/** Keras 3 calls the only kernel of a depthwise convolution plainly `kernel`. */
+/** In Keras 3 the only kernel of a depthwise convolution is named `kernel`. */
 function alias(layer: WeightedLayer<NamedWeight>, weight: NamedWeight, name: string): boolean {
   const kernels = layer.weights.filter((own) => own.name.endsWith("kernel"));
   return name === "kernel" && weight.name === "depthwise_kernel" && kernels.length === 1;
@@ -67,7 +67,7 @@ export function isClassifier({ name, weights }: WeightedLayer<NamedWeight>): boo
   return (isDense || isConvPreds) && (bias === undefined || sameShape(bias.shape, shape.slice(-1)));
 }
 
-/** Layers that nobody named, under what Keras numbers them by, in the order in which they were made. */
+/** Automatically named layers by the stem of their names, in the order of creation. */
 export function byStem<W extends NamedWeight>(
   layers: readonly WeightedLayer<W>[],
 ): ReadonlyMap<string, readonly WeightedLayer<W>[]> {

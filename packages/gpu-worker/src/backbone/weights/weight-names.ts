@@ -1,4 +1,4 @@
-/** How Keras, old and new, calls the weights of a layer in its files. */
+/** Names that old and new versions of Keras give to the weights of a layer in files. */
 
 const names = [
   "depthwise_kernel",
@@ -14,7 +14,7 @@ const names = [
   "count",
 ] as const;
 
-/** Keras 1 called them so; its `running_std` holds a variance all the same. */
+/** Names of Keras 1; its `running_std` contains a variance, despite its name. */
 const olderNames: Readonly<Record<string, (typeof names)[number]>> = {
   W: "kernel",
   b: "bias",
@@ -23,8 +23,8 @@ const olderNames: Readonly<Record<string, (typeof names)[number]>> = {
 };
 
 /**
- * The weight's own name out of what a file calls it: `conv1/conv1/kernel:0` and `conv1_W_1:0` are both `kernel`.
- * @returns the last part as it stands where it ends in no word of Keras
+ * Extracts a weight's own name from its name in a file: `conv1/conv1/kernel:0` and `conv1_W_1:0` are both `kernel`.
+ * @returns the last part unchanged if it does not end in a name of Keras
  */
 export function weightName(path: string): string {
   const last = (path.split("/").at(-1) ?? "").replace(/:\d+$/, "");
@@ -42,10 +42,10 @@ function endsIn(text: string, word: string): boolean {
 }
 
 /**
- * Whose weights those of one group of a file are. A group is a layer, unless its weights stand under several names:
- * then it is a model within the model, and each weight's layer is the last name before its own.
+ * Finds the layers of the weights in one group of a file. A group is a layer, unless its weights have several prefixes: then
+ * it is a nested model, and each weight's layer is the last name before its own.
  * @param group name of the group
- * @param paths what the group calls its weights, as in `stem_conv/kernel:0`
+ * @param paths names of the weights in the group, as in `stem_conv/kernel:0`
  */
 export function layersOf(group: string, paths: readonly string[]): string[] {
   const owners = paths.map((path) => path.split("/").slice(0, -1));
@@ -53,7 +53,7 @@ export function layersOf(group: string, paths: readonly string[]): string[] {
   return owners.map((owner) => (isLayer ? group : (owner.at(-1) ?? group)));
 }
 
-/** Of `conv2d_47`: what Keras numbers such layers under, and the number. undefined for a name that somebody gave. */
+/** Splits an automatic name such as `conv2d_47` into stem and number; undefined for a given name. */
 export function autoName(layer: string): { readonly stem: string; readonly counter: number } | undefined {
   const found = /^(conv2d|batch_normalization|depthwise_conv2d|separable_conv2d)(?:_(\d{1,9}))?$/.exec(layer);
   return found?.[1] === undefined ? undefined : { stem: found[1], counter: Number(found[2] ?? 0) };

@@ -6,7 +6,7 @@ import { setPreprocessingAside } from "./preprocessing-weights.js";
 import type { FileWeight, WeightFile } from "./weight-file.js";
 import type { NamedWeight } from "./weight-layers.js";
 
-/** What the weights are for. */
+/** The architecture that needs the weights. */
 export interface WantedWeights {
   readonly architecture: string;
   /** In Keras's order of layers, and of weights within a layer. */
@@ -15,9 +15,9 @@ export interface WantedWeights {
 
 /**
  * Reads a file of Keras weights (legacy HDF5, or safetensors) into an architecture.
- * @param url what errors call the file
+ * @param url the file in error messages
  * @returns the values, one array for each weight of the architecture, in its order
- * @throws TrommelError `corrupt`, listing what did not match on both sides, `unsupported`, `too-large`
+ * @throws TrommelError `corrupt`, listing the mismatches of both sides, `unsupported`, `too-large`
  */
 export async function readZooWeights(
   wanted: WantedWeights,
@@ -51,12 +51,12 @@ async function readInto(
   log(
     matching.by === "name"
       ? `matched ${pairs.length} weights by their layers' names`
-      : `matched ${pairs.length} weights by order, for none of the architecture's names is in the file`,
+      : `matched ${pairs.length} weights by order, because the file contains none of the architecture's names`,
   );
   return await readFinite(file, pairs);
 }
 
-/** A weight that is not a number makes every embedding one. */
+/** A single NaN among the weights would make every embedding NaN. */
 async function readFinite(file: WeightFile, weights: readonly FileWeight[]): Promise<Float32Array[]> {
   const values = await file.read(weights);
   values.forEach((array, index) => {
@@ -64,7 +64,7 @@ async function readFinite(file: WeightFile, weights: readonly FileWeight[]): Pro
     const path = weights[index]?.path ?? "";
     throw new TrommelError(
       "corrupt",
-      `failed to read ${file.url}: ${path} holds values that are not finite numbers. Fetch the file again.`,
+      `cannot read ${file.url}: ${path} contains values that are not finite numbers. Fetch the file again`,
     );
   });
   return values;
@@ -83,10 +83,10 @@ function mismatch(
   const there = leftOver.map((weight) => `${weight.path} ${sides(weight.shape)}`);
   return new TrommelError(
     "corrupt",
-    `failed to read ${file.url} as the weights of ${wanted.architecture}: compared by ${by}, ` +
-      `${here.length} of the architecture's ${wanted.weights.length} weights find no partner: ${list(here)}; ` +
-      `and ${there.length} of the file's ${network.length} have no place: ${list(there)}. ` +
-      "Give the --arch that the file was saved from.",
+    `cannot read ${file.url} as the weights of ${wanted.architecture}: compared by ${by}, ` +
+      `${here.length} of the architecture's ${wanted.weights.length} weights are missing in the file: ${list(here)}; ` +
+      `and ${there.length} of the file's ${network.length} weights match nothing: ${list(there)}. ` +
+      "Set --arch to the architecture of the file",
     {
       context: {
         url: file.url,

@@ -1,7 +1,7 @@
 import { TrommelError, namedNormalizations, type Normalization } from "@trommel/common";
 import { efficientNetScales, stackEfficientNet } from "./efficientnet.js";
 import { stackInceptionV3 } from "./inception-v3.js";
-import { LayerStack, type Picture, type ZooWeight } from "./layer-stack.js";
+import { LayerStack, type FeatureMap, type ZooWeight } from "./layer-stack.js";
 import { stackMobileNetV1 } from "./mobilenet-v1.js";
 import { stackMobileNetV2 } from "./mobilenet-v2.js";
 import { resNetBlocks, stackResNet } from "./resnet.js";
@@ -16,7 +16,7 @@ export interface ZooNetwork {
   /** Layer by layer in Keras's order of model.layers; within a layer in Keras's order of weights. */
   readonly weights: readonly ZooWeight[];
   readonly parameterCount: number;
-  /** Root mean square of the normalised pixels that the published weights expect, about. */
+  /** Approximate root mean square of the normalised pixels that the published weights expect. */
   readonly inputScale: number;
 }
 
@@ -37,13 +37,13 @@ export interface ArchitectureDefaults {
 interface Architecture extends ArchitectureDefaults {
   /** Smallest input that Keras accepts. */
   readonly minimumSize: number;
-  readonly stack: (stack: LayerStack, input: Picture) => Picture;
+  readonly stack: (stack: LayerStack, input: FeatureMap) => FeatureMap;
 }
 
 const rgb = { channelOrder: "rgb", minimumSize: 32 } as const;
 const tf = { ...rgb, normalization: namedNormalizations.tf } as const;
 
-/** Keras's `caffe`: no scaling; its means for blue, green and red, here in the order of the normalisation. */
+/** Keras's `caffe`: no scaling, only means; Keras lists them as blue, green, red, here they are in the normalisation's order. */
 const caffe = {
   channelOrder: "bgr",
   minimumSize: 32,
@@ -76,7 +76,7 @@ const widened = {
 const minimumWidth = 0.05;
 const maximumWidth = 4;
 
-/** For messages and --help; `[-<width>]` may be left out and is 1 then. */
+/** For messages and --help; without `[-<width>]` the width is 1. */
 export const architectureNames: readonly string[] = [
   ...Object.keys(efficientNetScales).map((size) => `efficientnet-${size}`),
   ...Object.keys(widened).map((name) => `${name}[-<width>]`),
@@ -87,7 +87,7 @@ export const architectureNames: readonly string[] = [
 
 /**
  * The layers and weights of an architecture by its name.
- * @throws TrommelError `invalid-argument` for an unknown name, a width outside 0.05 to 4, or an input smaller than Keras's least
+ * @throws TrommelError `invalid-argument` for an unknown name, a width outside 0.05 to 4, or an input below Keras's minimum
  */
 export function zooNetwork(architecture: string, options: ZooOptions): ZooNetwork {
   const found = findArchitecture(architecture);
@@ -95,8 +95,8 @@ export function zooNetwork(architecture: string, options: ZooOptions): ZooNetwor
   if (!Number.isSafeInteger(inputSize) || inputSize < found.minimumSize) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to build ${architecture}: its input cannot be ${inputSize} pixels wide ` +
-        `(legal: a whole number from ${found.minimumSize}). Its published weights were made for ${found.inputSize}.`,
+      `cannot build ${architecture} for an input of ${inputSize} pixels ` +
+        `(legal: a whole number from ${found.minimumSize}). Its published weights were trained for ${found.inputSize}`,
       { context: { architecture, inputSize, minimumSize: found.minimumSize } },
     );
   }
@@ -122,7 +122,7 @@ function findArchitecture(name: string): Architecture {
   if (fixed !== undefined) return fixed;
   const [, family = "", given] = /^(mobilenet-v[12])(?:-(\d+(?:\.\d+)?))?$/.exec(name) ?? [];
   if (family !== "mobilenet-v1" && family !== "mobilenet-v2") {
-    throw illegal(name, `there is no such architecture (legal: ${architectureNames.join(", ")})`);
+    throw illegal(name, `no such architecture (legal: ${architectureNames.join(", ")})`);
   }
   const width = Number(given ?? 1);
   if (!(width >= minimumWidth && width <= maximumWidth)) {
@@ -134,12 +134,12 @@ function findArchitecture(name: string): Architecture {
 function illegal(name: string, why: string): TrommelError {
   return new TrommelError(
     "invalid-argument",
-    `failed to find the architecture "${name}": ${why}. Name one of these, or import a whole model instead.`,
+    `cannot use the architecture "${name}": ${why}. Choose one of these, or import a complete model instead`,
     { context: { architecture: name } },
   );
 }
 
-/** Photographs deviate by about 75 of 255 from the mean that is subtracted. */
+/** Photographs deviate by about 75 of 255 from the subtracted mean. */
 function inputScale({ deviation }: Normalization): number {
   return 75 / deviation[0];
 }

@@ -1,11 +1,11 @@
-import { correctPad, type LayerStack, type Picture } from "./layer-stack.js";
+import { correctPad, type LayerStack, type FeatureMap } from "./layer-stack.js";
 
 /** EfficientNet (Tan and Le, 2019, https://arxiv.org/abs/1905.11946), as keras_applications builds it. */
 
 export interface EfficientNetScale {
   readonly width: number;
   readonly depth: number;
-  /** Side in pixels for which it was made. */
+  /** Side in pixels for which it was designed. */
   readonly size: number;
 }
 
@@ -33,14 +33,18 @@ const stages = [
 
 const squeezeRatio = 0.25;
 
-/** A multiple of 8 near filters · width, and not under nine tenths of it. */
+/** A multiple of 8 near filters · width, and at least nine tenths of it. */
 function roundFilters(filters: number, width: number): number {
   const scaled = filters * width;
   const rounded = Math.max(8, Math.floor((scaled + 4) / 8) * 8);
   return rounded < 0.9 * scaled ? rounded + 8 : rounded;
 }
 
-export function stackEfficientNet(stack: LayerStack, input: Picture, scale: EfficientNetScale): Picture {
+export function stackEfficientNet(
+  stack: LayerStack,
+  input: FeatureMap,
+  scale: EfficientNetScale,
+): FeatureMap {
   const filters = (base: number): number => roundFilters(base, scale.width);
   let x = stack.zeroPadding(input, { padding: correctPad(input, 3), name: "stem_conv_pad" });
   x = stack.convolution(x, { filters: filters(32), kernel: 3, strides: 2, name: "stem_conv" });
@@ -69,7 +73,7 @@ interface InvertedBlock {
   readonly filters: number;
 }
 
-function invertedBlock(stack: LayerStack, input: Picture, block: InvertedBlock): Picture {
+function invertedBlock(stack: LayerStack, input: FeatureMap, block: InvertedBlock): FeatureMap {
   const { name, kernel, strides } = block;
   let x = input;
   if (block.expand !== 1) {
@@ -89,13 +93,13 @@ function invertedBlock(stack: LayerStack, input: Picture, block: InvertedBlock):
     name: `${name}project_conv`,
   });
   x = stack.normalization(x, { name: `${name}project_bn` });
-  // Keras drops whole branches here while it trains; at inference that does nothing, and no layer is made for it.
+  // Keras drops whole branches here in training; this has no effect at inference, so there is no layer for it.
   const keepsShape = strides === 1 && input.channels === block.filters;
   return keepsShape ? stack.add([x, input], { name: `${name}add` }) : x;
 }
 
-/** The squeezed width is a share of the block's input, not of the widened picture. */
-function squeezeAndExcite(stack: LayerStack, x: Picture, blockInput: number, name: string): Picture {
+/** The squeezed width is a share of the block's input, not of the widened feature map. */
+function squeezeAndExcite(stack: LayerStack, x: FeatureMap, blockInput: number, name: string): FeatureMap {
   const squeezed = Math.max(1, Math.floor(blockInput * squeezeRatio));
   let gate = stack.globalPooling(x, { pooling: "average", name: `${name}se_squeeze` });
   gate = stack.asPixel(gate, { name: `${name}se_reshape` });
@@ -115,6 +119,6 @@ function squeezeAndExcite(stack: LayerStack, x: Picture, blockInput: number, nam
   return stack.multiply([x, gate], { name: `${name}se_excite` });
 }
 
-function normalizedSwish(stack: LayerStack, x: Picture, bn: string, activation: string): Picture {
+function normalizedSwish(stack: LayerStack, x: FeatureMap, bn: string, activation: string): FeatureMap {
   return stack.activation(stack.normalization(x, { name: bn }), { activation: "swish", name: activation });
 }

@@ -1,21 +1,21 @@
 /** A layer of a functional graph, called once. */
 export interface GraphLayer {
   readonly name: string;
-  /** Layers whose outputs it takes, in order. */
+  /** Layers whose outputs it reads, in order. */
   readonly inputs: readonly string[];
 }
 
 /**
- * The order of `model.layers` that Keras 2 makes of a functional graph (`_map_graph_network`), in which its weight files
- * list the layers: the layers farthest from the output first, and of those that are equally far the one first that a walk
- * from the output back to the input, taking a layer's inputs in order, enters first. It is not the order in which the
- * layers were made: of a residual block's two branches the shorter one comes after the first layers of the longer one.
+ * The order of `model.layers` in Keras 2 for a functional graph (`_map_graph_network`), which is the order of layers in its
+ * weight files: layers farthest from the output first; among equally distant layers, first the one that a walk from the output
+ * back to the input, following a layer's inputs in order, enters first. It is not the order of creation: the shorter of a
+ * residual block's two branches comes after the first layers of the longer one.
  */
 export function kerasOrder<Layer extends GraphLayer>(layers: readonly Layer[], output: string): Layer[] {
   const byName = new Map(layers.map((layer) => [layer.name, layer]));
   const { entered, finished } = walkBack(byName, output);
   const depths = new Map<string, number>([[output, 0]]);
-  // Backwards through the finishing order, every layer comes after all layers that read it.
+  // In reverse finishing order, every layer comes after all layers that read it.
   for (const name of finished.toReversed()) {
     const depth = depths.get(name) ?? 0;
     for (const input of byName.get(name)?.inputs ?? []) {

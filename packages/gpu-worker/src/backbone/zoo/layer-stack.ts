@@ -8,8 +8,8 @@ export interface ZooWeight {
   readonly shape: readonly number[];
 }
 
-/** What a layer gives: a square picture. */
-export interface Picture {
+/** The square output of a layer. */
+export interface FeatureMap {
   readonly layer: string;
   /** Side in pixels. */
   readonly size: number;
@@ -26,7 +26,7 @@ type Padding = "same" | "valid";
 type Kernel = number | readonly [height: number, width: number];
 
 interface Named {
-  /** @default Keras's automatic name: the class in snake case, and from the second such layer on a number */
+  /** @default Keras's automatic name: the class in snake case, with a number from the second such layer on */
   readonly name?: string;
 }
 
@@ -48,26 +48,26 @@ interface ConvolutionOptions extends WindowOptions {
 export type EdgePadding = readonly [before: number, after: number];
 
 /**
- * Builds a functional Keras model layer by layer: the shapes are followed, the weights noted and the names made as
- * Keras makes them. Nothing is computed. Weights are made of zeros when such a model is loaded: all are given later.
+ * Builds a functional Keras model layer by layer: tracks shapes, collects weights and creates names as Keras does. Nothing is
+ * computed. Initialisers are zeros, because all weights are given later.
  */
 export class LayerStack {
   readonly #layers: StackedLayer[] = [];
   readonly #named = new Map<string, number>();
 
-  input(size: number): Picture {
+  input(size: number): FeatureMap {
     const config = { batch_input_shape: [null, size, size, 3], dtype: "float32", sparse: false };
     return { layer: this.#add("InputLayer", { name: "input_1" }, [], config), size, channels: 3 };
   }
 
-  zeroPadding(input: Picture, options: Named & { readonly padding: EdgePadding }): Picture {
+  zeroPadding(input: FeatureMap, options: Named & { readonly padding: EdgePadding }): FeatureMap {
     const [before, after] = options.padding;
     const config = { padding: [options.padding, options.padding], data_format: "channels_last" };
     const layer = this.#add("ZeroPadding2D", options, [input], config);
     return { layer, size: input.size + before + after, channels: input.channels };
   }
 
-  convolution(input: Picture, options: ConvolutionOptions): Picture {
+  convolution(input: FeatureMap, options: ConvolutionOptions): FeatureMap {
     const { filters } = options;
     const bias = options.bias ?? false;
     const config = {
@@ -85,7 +85,7 @@ export class LayerStack {
     return { layer, size: windowed(input.size, options), channels: filters };
   }
 
-  depthwiseConvolution(input: Picture, options: WindowOptions): Picture {
+  depthwiseConvolution(input: FeatureMap, options: WindowOptions): FeatureMap {
     const config = {
       ...windowConfig(options),
       depth_multiplier: 1,
@@ -99,7 +99,7 @@ export class LayerStack {
     return { layer, size: windowed(input.size, options), channels: input.channels };
   }
 
-  separableConvolution(input: Picture, options: WindowOptions & { readonly filters: number }): Picture {
+  separableConvolution(input: FeatureMap, options: WindowOptions & { readonly filters: number }): FeatureMap {
     const { filters } = options;
     const config = {
       ...windowConfig(options),
@@ -118,9 +118,9 @@ export class LayerStack {
 
   /** @param options.epsilon @default 1e-3, as in Keras; `scale: false` leaves gamma out */
   normalization(
-    input: Picture,
+    input: FeatureMap,
     options: Named & { readonly epsilon?: number; readonly scale?: boolean } = {},
-  ): Picture {
+  ): FeatureMap {
     const scale = options.scale ?? true;
     const config = { axis: 3, epsilon: options.epsilon ?? 1e-3, center: true, scale };
     const names = [...(scale ? ["gamma"] : []), "beta", "moving_mean", "moving_variance"];
@@ -128,48 +128,51 @@ export class LayerStack {
     return { ...input, layer: this.#add("BatchNormalization", options, [input], config, weights) };
   }
 
-  activation(input: Picture, options: Named & { readonly activation: string }): Picture {
+  activation(input: FeatureMap, options: Named & { readonly activation: string }): FeatureMap {
     const { activation } = options;
     return { ...input, layer: this.#add("Activation", options, [input], { activation }) };
   }
 
-  relu6(input: Picture, options: Named): Picture {
+  relu6(input: FeatureMap, options: Named): FeatureMap {
     return { ...input, layer: this.#add("ReLU", options, [input], { max_value: 6 }) };
   }
 
-  maxPooling(input: Picture, options: Omit<WindowOptions, "kernel"> & { readonly kernel: number }): Picture {
+  maxPooling(
+    input: FeatureMap,
+    options: Omit<WindowOptions, "kernel"> & { readonly kernel: number },
+  ): FeatureMap {
     return this.#pooling("MaxPooling2D", input, options);
   }
 
   averagePooling(
-    input: Picture,
+    input: FeatureMap,
     options: Omit<WindowOptions, "kernel"> & { readonly kernel: number },
-  ): Picture {
+  ): FeatureMap {
     return this.#pooling("AveragePooling2D", input, options);
   }
 
-  /** One number per channel, as a picture of one pixel whose layer gives [N, C]. */
-  globalPooling(input: Picture, options: Named & { readonly pooling: "average" | "max" }): Picture {
+  /** One value per channel, as a feature map of one pixel whose layer returns [N, C]. */
+  globalPooling(input: FeatureMap, options: Named & { readonly pooling: "average" | "max" }): FeatureMap {
     const className = options.pooling === "average" ? "GlobalAveragePooling2D" : "GlobalMaxPooling2D";
     const layer = this.#add(className, options, [input], { data_format: "channels_last" });
     return { layer, size: 1, channels: input.channels };
   }
 
-  /** Gives a globally pooled [N, C] its height and width again. */
-  asPixel(input: Picture, options: Named): Picture {
+  /** Restores height and width of a globally pooled [N, C]. */
+  asPixel(input: FeatureMap, options: Named): FeatureMap {
     const config = { target_shape: [1, 1, input.channels] };
     return { ...input, layer: this.#add("Reshape", options, [input], config) };
   }
 
-  add(inputs: readonly [Picture, Picture], options: Named = {}): Picture {
+  add(inputs: readonly [FeatureMap, FeatureMap], options: Named = {}): FeatureMap {
     return { ...inputs[0], layer: this.#add("Add", options, inputs, {}) };
   }
 
-  multiply(inputs: readonly [Picture, Picture], options: Named): Picture {
+  multiply(inputs: readonly [FeatureMap, FeatureMap], options: Named): FeatureMap {
     return { ...inputs[0], layer: this.#add("Multiply", options, inputs, {}) };
   }
 
-  concatenate(inputs: readonly [Picture, ...Picture[]], options: Named = {}): Picture {
+  concatenate(inputs: readonly [FeatureMap, ...FeatureMap[]], options: Named = {}): FeatureMap {
     const layer = this.#add("Concatenate", options, inputs, { axis: 3 });
     return { ...inputs[0], layer, channels: inputs.reduce((sum, { channels }) => sum + channels, 0) };
   }
@@ -177,7 +180,7 @@ export class LayerStack {
   /** The model that ends in `output`: its topology as Keras 2 writes it, and its weights, both in Keras's order. */
   finish(
     name: string,
-    output: Picture,
+    output: FeatureMap,
   ): { modelTopology: Readonly<Record<string, unknown>>; weights: readonly ZooWeight[] } {
     const layers = kerasOrder(this.#layers, output.layer);
     const config = {
@@ -197,7 +200,11 @@ export class LayerStack {
     };
   }
 
-  #pooling(className: string, input: Picture, options: WindowOptions & { readonly kernel: number }): Picture {
+  #pooling(
+    className: string,
+    input: FeatureMap,
+    options: WindowOptions & { readonly kernel: number },
+  ): FeatureMap {
     const { strides = 1, padding = "valid" } = options;
     const config = {
       pool_size: sides(options.kernel),
@@ -212,7 +219,7 @@ export class LayerStack {
   #add(
     className: string,
     { name }: Named,
-    inputs: readonly Picture[],
+    inputs: readonly FeatureMap[],
     config: Readonly<Record<string, unknown>>,
     weights: StackedLayer["weights"] = [],
   ): string {
@@ -227,7 +234,7 @@ export class LayerStack {
     return given;
   }
 
-  /** `conv2d`, `conv2d_1`, …: counted per class, over the layers that got no name. */
+  /** `conv2d`, `conv2d_1`, …: counted per class, over the layers without a given name. */
   #automaticName(className: string): string {
     const stem = className.replace(/([a-z0-9])([A-Z])(?=[a-z])/g, "$1_$2").toLowerCase();
     const count = this.#named.get(stem) ?? 0;
@@ -252,14 +259,14 @@ function windowConfig({ kernel, strides = 1, padding = "valid" }: WindowOptions)
   };
 }
 
-/** Side of what a window gives; kernels that are not square are used with SAME padding only, which keeps squares square. */
+/** Side of the output of a window; kernels that are not square occur only with SAME padding, which keeps outputs square. */
 function windowed(size: number, { kernel, strides = 1, padding = "valid" }: WindowOptions): number {
   if (padding === "same") return Math.ceil(size / strides);
   return Math.floor((size - sides(kernel)[0]) / strides) + 1;
 }
 
-/** Keras's `correct_pad`: the zeros that make a VALID window of stride 2 see what a SAME one sees. */
-export function correctPad(input: Picture, kernel: number): EdgePadding {
+/** Keras's `correct_pad`: the zeros with which a VALID window of stride 2 equals a SAME one. */
+export function correctPad(input: FeatureMap, kernel: number): EdgePadding {
   const half = Math.floor(kernel / 2);
   return [half - (1 - (input.size % 2)), half];
 }

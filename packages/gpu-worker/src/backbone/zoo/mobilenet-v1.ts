@@ -1,4 +1,4 @@
-import type { LayerStack, Picture } from "./layer-stack.js";
+import type { LayerStack, FeatureMap } from "./layer-stack.js";
 
 /** MobileNet (Howard et al., 2017, https://arxiv.org/abs/1704.04861), as keras_applications 1.0.8 builds it. */
 
@@ -14,9 +14,9 @@ const blocks = [
   { filters: 1024, strides: 1 },
 ];
 
-/** @param width share of the filters that is kept; Keras cuts the product off and does not round it to multiples of 8 */
-export function stackMobileNetV1(stack: LayerStack, input: Picture, width: number): Picture {
-  // Zeros at the end only, which is SAME for even sizes and not for odd ones.
+/** @param width share of the filters that is kept; Keras truncates the product, without rounding to multiples of 8 */
+export function stackMobileNetV1(stack: LayerStack, input: FeatureMap, width: number): FeatureMap {
+  // Zeros at the end only, which equals SAME for even sizes but not for odd ones.
   const padding = [0, 1] as const;
   let x = stack.zeroPadding(input, { padding, name: "conv1_pad" });
   x = stack.convolution(x, { filters: Math.trunc(32 * width), kernel: 3, strides: 2, name: "conv1" });

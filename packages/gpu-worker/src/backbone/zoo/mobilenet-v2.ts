@@ -1,4 +1,4 @@
-import { correctPad, type LayerStack, type Picture } from "./layer-stack.js";
+import { correctPad, type LayerStack, type FeatureMap } from "./layer-stack.js";
 
 /** MobileNetV2 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381), as keras_applications 1.0.8 builds it. */
 
@@ -12,14 +12,14 @@ const stages = [
   { filters: 320, repeats: 1, strides: 1 },
 ];
 
-/** Keras's `_make_divisible`: a multiple of 8 near the value, and not under nine tenths of it. */
+/** Keras's `_make_divisible`: a multiple of 8 near the value, and at least nine tenths of it. */
 function makeDivisible(value: number): number {
   const rounded = Math.max(8, Math.floor(Math.trunc(value + 4) / 8) * 8);
   return rounded < 0.9 * value ? rounded + 8 : rounded;
 }
 
-/** @param width multiplies the filters; the last layer's are only ever widened */
-export function stackMobileNetV2(stack: LayerStack, input: Picture, width: number): Picture {
+/** @param width multiplies the filters; those of the last layer are only widened, never reduced */
+export function stackMobileNetV2(stack: LayerStack, input: FeatureMap, width: number): FeatureMap {
   let x = stack.zeroPadding(input, { padding: correctPad(input, 3), name: "Conv1_pad" });
   x = stack.convolution(x, { filters: makeDivisible(32 * width), kernel: 3, strides: 2, name: "Conv1" });
   x = stack.relu6(stack.normalization(x, { name: "bn_Conv1" }), { name: "Conv1_relu" });
@@ -42,7 +42,11 @@ interface InvertedBlock {
   readonly strides: number;
 }
 
-function invertedBlock(stack: LayerStack, input: Picture, { id, filters, strides }: InvertedBlock): Picture {
+function invertedBlock(
+  stack: LayerStack,
+  input: FeatureMap,
+  { id, filters, strides }: InvertedBlock,
+): FeatureMap {
   const name = id === 0 ? "expanded_conv_" : `block_${id}_`;
   const one = { kernel: 1, padding: "same" } as const;
   let x = input;

@@ -9,22 +9,22 @@ interface TopologyLayer {
   readonly inbound_nodes: readonly (readonly (readonly [string, ...unknown[]])[])[];
 }
 
-/** The mean square that a layer's output is expected to have, and the part of it that cannot be negative. */
+/** The expected mean square of a layer's output, and the part of it that cannot be negative. */
 interface Power {
   readonly whole: number;
   readonly positive: number;
 }
 
 /**
- * Deterministic random weights for a network whose own weights are not here: kernels of variance 1 / fan-in, and
- * normalisations whose four statistics all vary. So that numbers stay of order one however deep the network is, the
- * moving statistics of each normalisation are drawn around the mean square that its input is expected to have: it is
- * carried from layer to layer, by the rule of He et al. (2015, https://arxiv.org/abs/1502.01852) for convolutions and
- * ReLU and by rough constants for the rest.
+ * Deterministic random weights for a network whose own weights are not available: kernels of variance 1 / fan-in, and
+ * normalisations whose four statistics all vary. To keep values of order one however deep the network is, the moving
+ * statistics of each normalisation are drawn around the expected mean square of its input, which is propagated from layer to
+ * layer: by the rule of He et al. (2015, https://arxiv.org/abs/1502.01852) for convolutions and ReLU, by rough constants for
+ * the other layers.
  *
- * What is not proportional to its input, as ReLU is, lets an error in that expectation grow from block to block: so swish
- * gets inputs of deviation 3, where it is nearly a ReLU, and the gates of squeeze-and-excitation vary little. Without that
- * EfficientNet-B7 came to amplify rounding 600,000 times; now no network of the zoo does 5 times.
+ * In functions that, unlike ReLU, are not proportional to their input, an error in that expectation grows from block to block.
+ * So swish gets inputs of deviation 3, where it is nearly a ReLU, and the gates of squeeze-and-excitation vary little. Without
+ * that EfficientNet-B7 amplified rounding 600,000 times; now no network of the zoo amplifies it 5 times.
  * @returns one array per weight, in the network's order; each follows from the network, the seed and its own two names
  */
 export function randomWeights(network: ZooNetwork, seed: number): Float32Array[] {
@@ -43,9 +43,9 @@ export function randomWeights(network: ZooNetwork, seed: number): Float32Array[]
 }
 
 interface WeightScale {
-  /** Mean square of what the layer is expected to read. */
+  /** Expected mean square of the layer's input. */
   readonly inputPower: number;
-  /** Of kernels, or of a normalisation's gamma and beta, relative to the usual. */
+  /** Factor for kernels, or for a normalisation's gamma and beta. */
   readonly share: number;
 }
 
@@ -85,7 +85,7 @@ function outputPower(layer: TopologyLayer, inputs: readonly Power[], { share }: 
   const sum = (part: keyof Power): number => inputs.reduce((total, input) => total + input[part], 0);
   switch (layer.class_name) {
     case "BatchNormalization":
-      // E[gamma²] · E[input²] / moving variance + E[beta²], with what the ranges below give.
+      // E[gamma²] · E[input²] / moving variance + E[beta²], for the ranges below.
       return symmetric(share ** 2 * (1.03 * 1.03 * 1.03 + 0.03));
     case "Conv2D":
     case "DepthwiseConv2D":
@@ -107,7 +107,7 @@ function outputPower(layer: TopologyLayer, inputs: readonly Power[], { share }: 
   }
 }
 
-/** A symmetric number loses half its mean square in a ReLU; for swish see randomWeights; a sigmoid stays about a half. */
+/** A ReLU halves the mean square of a symmetric distribution; for swish see randomWeights; a sigmoid stays near one half. */
 function activated({ whole, positive }: Power, activation: unknown): Power {
   if (activation === "linear") return { whole, positive };
   if (activation === "swish") return symmetric(0.47 * whole);
@@ -145,5 +145,5 @@ function range(
 }
 
 function unknownWeight({ layer, name }: Pick<ZooWeight, "layer" | "name">): TrommelError {
-  return new TrommelError("internal", `failed to draw ${layer}/${name}: no range is known for it.`);
+  return new TrommelError("internal", `cannot draw ${layer}/${name}: it has no range`);
 }

@@ -1,8 +1,8 @@
-import type { LayerStack, Picture } from "./layer-stack.js";
+import type { LayerStack, FeatureMap } from "./layer-stack.js";
 
 /**
  * ResNet v1 (He et al., 2015, https://arxiv.org/abs/1512.03385), as keras_applications builds it: convolutions have
- * biases, and a block's stride is in its first convolution of 1×1.
+ * biases, and a block's stride is in its first 1×1 convolution.
  */
 
 export const resNetBlocks = {
@@ -13,7 +13,7 @@ export const resNetBlocks = {
 
 const epsilon = 1.001e-5;
 
-export function stackResNet(stack: LayerStack, input: Picture, blocks: readonly number[]): Picture {
+export function stackResNet(stack: LayerStack, input: FeatureMap, blocks: readonly number[]): FeatureMap {
   let x = stack.zeroPadding(input, { padding: [3, 3], name: "conv1_pad" });
   x = stack.convolution(x, { filters: 64, kernel: 7, strides: 2, bias: true, name: "conv1_conv" });
   x = stack.normalization(x, { epsilon, name: "conv1_bn" });
@@ -34,18 +34,22 @@ interface Bottleneck {
   readonly name: string;
   readonly filters: number;
   readonly strides: number;
-  /** The shortcut is a convolution, for the shape changes. */
+  /** The shortcut is a convolution because the shape changes. */
   readonly projects: boolean;
 }
 
-function bottleneck(stack: LayerStack, input: Picture, block: Bottleneck): Picture {
+function bottleneck(stack: LayerStack, input: FeatureMap, block: Bottleneck): FeatureMap {
   const { name, filters, strides } = block;
-  const layer = (from: Picture, part: number, options: { filters: number; strides?: number }): Picture => {
+  const layer = (
+    from: FeatureMap,
+    part: number,
+    options: { filters: number; strides?: number },
+  ): FeatureMap => {
     const window = part === 2 ? ({ kernel: 3, padding: "same" } as const) : { kernel: 1 };
     const x = stack.convolution(from, { ...window, ...options, bias: true, name: `${name}_${part}_conv` });
     return stack.normalization(x, { epsilon, name: `${name}_${part}_bn` });
   };
-  const relu = (from: Picture, suffix: string): Picture =>
+  const relu = (from: FeatureMap, suffix: string): FeatureMap =>
     stack.activation(from, { activation: "relu", name: `${name}_${suffix}` });
   const shortcut = block.projects ? layer(input, 0, { filters: 4 * filters, strides }) : input;
   let x = relu(layer(input, 1, { filters, strides }), "1_relu");

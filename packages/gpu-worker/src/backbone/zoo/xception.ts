@@ -1,7 +1,7 @@
-import type { LayerStack, Picture } from "./layer-stack.js";
+import type { LayerStack, FeatureMap } from "./layer-stack.js";
 
 /** Xception (Chollet, 2016, https://arxiv.org/abs/1610.02357), as keras_applications builds it. */
-export function stackXception(stack: LayerStack, input: Picture): Picture {
+export function stackXception(stack: LayerStack, input: FeatureMap): FeatureMap {
   let x = stack.convolution(input, { filters: 32, kernel: 3, strides: 2, name: "block1_conv1" });
   x = relu(stack, stack.normalization(x, { name: "block1_conv1_bn" }), "block1_conv1_act");
   x = stack.convolution(x, { filters: 64, kernel: 3, name: "block1_conv2" });
@@ -22,16 +22,16 @@ export function stackXception(stack: LayerStack, input: Picture): Picture {
   return relu(stack, separable(stack, x, "block14_sepconv2", 2048), "block14_sepconv2_act");
 }
 
-/** Halves the picture, with a strided 1×1 convolution beside it. Those four and their normalisations have no name in Keras. */
+/** Halves the feature map, with a strided 1×1 convolution as shortcut. Those four and their normalisations have no given name in Keras. */
 function shrinkingBlock(
   stack: LayerStack,
-  input: Picture,
+  input: FeatureMap,
   block: number,
   [first, second]: readonly [number, number],
-): Picture {
+): FeatureMap {
   const beside = { filters: second, kernel: 1, strides: 2, padding: "same" } as const;
   const residual = stack.normalization(stack.convolution(input, beside));
-  // The second block's input has just been through its activation.
+  // The second block's input has already passed an activation.
   let x = block === 2 ? input : relu(stack, input, `block${block}_sepconv1_act`);
   x = separable(stack, x, `block${block}_sepconv1`, first);
   x = relu(stack, x, `block${block}_sepconv2_act`);
@@ -40,11 +40,11 @@ function shrinkingBlock(
   return stack.add([x, residual]);
 }
 
-function separable(stack: LayerStack, input: Picture, name: string, filters: number): Picture {
+function separable(stack: LayerStack, input: FeatureMap, name: string, filters: number): FeatureMap {
   const x = stack.separableConvolution(input, { filters, kernel: 3, padding: "same", name });
   return stack.normalization(x, { name: `${name}_bn` });
 }
 
-function relu(stack: LayerStack, input: Picture, name: string): Picture {
+function relu(stack: LayerStack, input: FeatureMap, name: string): FeatureMap {
   return stack.activation(input, { activation: "relu", name });
 }

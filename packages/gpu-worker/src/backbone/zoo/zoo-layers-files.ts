@@ -3,10 +3,10 @@ import type { LayersFiles } from "../layers/layers-to-json.js";
 import type { ZooNetwork } from "./architectures.js";
 
 /**
- * Packs a network and its weights as a TensorFlow.js layers model: `model.json` and the one file `weights.bin`, which is
- * how the rest of the import reads it (see layers-model.ts).
+ * Packs a network and its weights as a TensorFlow.js layers model, `model.json` and `weights.bin`, the form that the rest of
+ * the import reads (see layers-model.ts).
  * @param weights one array per weight of the network, in its order
- * @throws TrommelError `internal` when they do not fit the network: what comes from a file is checked where it is read
+ * @throws TrommelError `internal` if they do not fit the network: weights from a file are checked when they are read
  */
 export function zooLayersFiles(network: ZooNetwork, weights: readonly Float32Array[]): LayersFiles {
   const model = {
@@ -32,7 +32,7 @@ export function zooLayersFiles(network: ZooNetwork, weights: readonly Float32Arr
     if (values?.length !== length) {
       throw new TrommelError(
         "internal",
-        `failed to pack ${layer}/${name}: it has ${values?.length ?? 0} numbers and needs ${length}.`,
+        `cannot pack ${layer}/${name}: it has ${values?.length ?? 0} values and needs ${length}`,
       );
     }
     packed.set(values, position);

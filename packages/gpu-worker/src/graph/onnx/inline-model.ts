@@ -11,17 +11,17 @@ import {
   type NodeProto,
 } from "./onnx-proto.js";
 
-/** GridSample exists from opset 16 on, and the graphs around the inlined models sample. */
+/** The graphs around the inlined models use GridSample, which exists since opset 16. */
 const lowestOpset = 17;
 
 export interface InlineOptions {
-  /** Put before every name of the model; no other model in the graph may have it. */
+  /** Added in front of every name of the model; unique among the models in the graph. */
   readonly prefix: string;
-  /** For each input of the model that is not an initialiser, the existing value that takes its place. */
+  /** For each input of the model that is not an initialiser, the existing value that replaces it. */
   readonly inputs: Readonly<Record<string, string>>;
 }
 
-/** The opset of a graph that can hold all the models: the highest of theirs, and at least 17. */
+/** The opset of a graph that can contain all the models: the highest of theirs, and at least 17. */
 export function commonOpset(models: readonly ModelProto[]): number {
   return Math.max(lowestOpset, ...models.map((model) => opsetOf(model)));
 }
@@ -30,8 +30,8 @@ export function commonOpset(models: readonly ModelProto[]): number {
  * Copies a model's nodes and initialisers into a graph under construction, subgraphs and model-local functions included.
  * A model of a lower opset than the graph's is raised first (see onnx-opset.ts).
  * @returns for each output of the model, the name of its value in the graph
- * @throws TrommelError `unsupported` where the opsets cannot be reconciled, `invalid-argument` when `inputs` does not name
- *   exactly the model's inputs
+ * @throws TrommelError `unsupported` if the opsets cannot be reconciled, `invalid-argument` unless `inputs` names exactly
+ *   the model's inputs
  */
 export function inlineModel(
   builder: GraphBuilder,
@@ -60,7 +60,7 @@ export function inlineModel(
   return Object.fromEntries((graph.output ?? []).map(({ name = "" }) => [name, renaming.value(name)]));
 }
 
-/** Inputs that a caller must feed. Old exporters list the initialisers among the inputs too. */
+/** Inputs that a caller must feed. Old exporters also list the initialisers among the inputs. */
 export function feedNames(graph: GraphProto): string[] {
   const initializers = new Set((graph.initializer ?? []).map(({ name }) => name));
   return (graph.input ?? []).map(({ name = "" }) => name).filter((name) => !initializers.has(name));
@@ -76,16 +76,13 @@ function checkedInputs(
   if (wanted.some((name) => !given.includes(name)) || given.some((name) => !wanted.includes(name))) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to inline an ONNX model: its inputs are ${wanted.join(", ")}, and ${given.join(", ") || "none"} were given. ` +
-        "Name exactly its inputs.",
+      `cannot inline an ONNX model: its inputs are ${wanted.join(", ")}, but got ${given.join(", ") || "none"}. ` +
+        "Name exactly its inputs",
     );
   }
   for (const name of Object.values(inputs)) {
     if (!builder.has(name)) {
-      throw new TrommelError(
-        "internal",
-        `failed to inline an ONNX model: the value "${name}" does not exist.`,
-      );
+      throw new TrommelError("internal", `cannot inline an ONNX model: the value "${name}" does not exist`);
     }
   }
   return new Map(Object.entries(inputs));
@@ -112,7 +109,7 @@ function renamingOf(
   return { value: (name) => inputs.get(name) ?? prefix + name, dim: (name) => prefix + name, opType };
 }
 
-/** Values inside a function have their own scope, so only the function and its calls of others get new names. */
+/** Values inside a function have their own scope, so only the function itself and its calls of other functions are renamed. */
 function renameFunction(local: FunctionProto, renaming: Renaming): FunctionProto {
   const calls: Renaming = { ...renaming, value: (name) => name, dim: (name) => name };
   const self: NodeProto = {

@@ -43,7 +43,7 @@ const modelProtoType = root.lookupType("ModelProto");
 const protobufMaxBytes = 2 ** 31 - 1;
 
 export interface DecodeModelOptions {
-  /** What the bytes are called in an error. @default "ONNX model" */
+  /** Name of the bytes in error messages. @default "ONNX model" */
   readonly name?: string;
   /** @default 2 GiB - 1, protobuf's own limit */
   readonly maxBytes?: number;
@@ -52,7 +52,7 @@ export interface DecodeModelOptions {
 /**
  * Reads an ONNX file. Tensors' bytes are views into `bytes`, so the caller must not change them afterwards.
  * @throws TrommelError `too-large` above `maxBytes`, `corrupt` when the bytes are not a whole ONNX model,
- *   `unsupported` when weights lie in other files (external data)
+ *   `unsupported` when weights are in other files (external data)
  */
 export function decodeModel(bytes: Uint8Array, options: DecodeModelOptions = {}): ModelProto {
   const name = options.name ?? "ONNX model";
@@ -60,12 +60,12 @@ export function decodeModel(bytes: Uint8Array, options: DecodeModelOptions = {})
   if (bytes.byteLength > maxBytes) {
     throw new TrommelError(
       "too-large",
-      `failed to read ${name}: it has ${bytes.byteLength} bytes, and at most ${maxBytes} are read. Use a smaller model.`,
+      `cannot read ${name}: it has ${bytes.byteLength} bytes, the limit is ${maxBytes}. Use a smaller model`,
     );
   }
   const model = decodeMessage(bytes, name);
   if (model.graph === undefined || (model.graph.node ?? []).length === 0 || model.irVersion === undefined) {
-    throw corrupt(name, "it holds no graph");
+    throw corrupt(name, "it contains no graph");
   }
   opsetOf(model, name);
   checkGraph(model.graph, name);
@@ -73,7 +73,7 @@ export function decodeModel(bytes: Uint8Array, options: DecodeModelOptions = {})
   return model;
 }
 
-/** The same call gives the same bytes: fields in the order of their numbers, lists in their own order. */
+/** Equal models give equal bytes: fields in the order of their numbers, lists in their own order. */
 export function encodeModel(model: ModelProto): Uint8Array {
   return modelProtoType.encode(model).finish();
 }
@@ -82,7 +82,7 @@ export function encodeModel(model: ModelProto): Uint8Array {
 export function opsetOf(model: ModelProto, name = "ONNX model"): number {
   const entry = (model.opsetImport ?? []).find(({ domain }) => isDefaultDomain(domain));
   if (entry?.version === undefined) {
-    throw corrupt(name, "it names no version of the default operator domain");
+    throw corrupt(name, "it states no version of the default operator domain");
   }
   return int64ToNumber(entry.version);
 }
@@ -104,7 +104,7 @@ function decodeMessage(bytes: Uint8Array, name: string): ModelProto {
 function corrupt(name: string, why: string, cause?: unknown): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read ${name}: ${why}. Fetch or export the file again and compare its sha256.`,
+    `cannot read ${name}: ${why}. Fetch or export the file again and compare its sha256`,
     cause === undefined ? {} : { cause },
   );
 }
@@ -120,7 +120,7 @@ function checkGraph(graph: GraphProto, name: string): void {
 
 function checkNodes(nodes: readonly NodeProto[], name: string): void {
   for (const node of nodes) {
-    if (node.opType === undefined || node.opType === "") throw corrupt(name, "a node names no operator");
+    if (node.opType === undefined || node.opType === "") throw corrupt(name, "a node has no operator");
     for (const attribute of node.attribute ?? []) checkAttribute(attribute, name);
   }
 }
@@ -143,8 +143,8 @@ function checkTensor(tensor: TensorProto, name: string): void {
   if (tensor.dataLocation === 1 || (tensor.externalData ?? []).length > 0) {
     throw new TrommelError(
       "unsupported",
-      `failed to read ${name}: the weights of tensor "${label}" lie in another file (external data). ` +
-        "Save the model as one file, for example with onnx.save_model(model, path, save_as_external_data=False).",
+      `cannot read ${name}: the weights of tensor "${label}" are in another file (external data). ` +
+        "Save the model as one file, for example with onnx.save_model(model, path, save_as_external_data=False)",
     );
   }
   const dims = (tensor.dims ?? []).map(int64ToNumber);
@@ -155,7 +155,7 @@ function checkTensor(tensor: TensorProto, name: string): void {
   if (tensor.rawData.byteLength !== expected) {
     throw corrupt(
       name,
-      `tensor "${label}" has ${tensor.rawData.byteLength} bytes, and its shape needs ${expected}`,
+      `tensor "${label}" has ${tensor.rawData.byteLength} bytes, its shape needs ${expected}`,
     );
   }
 }

@@ -7,17 +7,17 @@ import type {
   ValueInfoProto,
 } from "./onnx-proto.js";
 
-/** How the names of one model become names of another graph. */
+/** Maps the names of one model to names in another graph. */
 export interface Renaming {
-  /** For values; never called with "", which stands for an absent optional input. */
+  /** For values; never called with "", the name of an absent optional input. */
   readonly value: (name: string) => string;
   /** For symbolic dimensions. */
   readonly dim: (name: string) => string;
-  /** For a node's operator: calls of model-local functions are renamed, others are not. */
+  /** For a node's operator: only calls of model-local functions are renamed. */
   readonly opType: (node: NodeProto) => string;
 }
 
-/** A changed copy of a decoded message that keeps the fields this code does not know. */
+/** A changed copy of a decoded message; keeps the fields that the message table does not list. */
 export function copyMessage<T extends object>(source: T, changes: Partial<T>): T {
   const copy: T = { ...source, ...changes };
   const unknowns = Object.getOwnPropertyDescriptor(source, "$unknowns");
@@ -26,8 +26,8 @@ export function copyMessage<T extends object>(source: T, changes: Partial<T>): T
 }
 
 /**
- * A copy under new names, subgraphs included. A subgraph may use values of the graphs around it, so every scope is renamed
- * by the same rule: ONNX lets no inner name hide an outer one.
+ * Copies a node under new names, subgraphs included. A subgraph may use values of the graphs around it, so the same rule
+ * applies to every scope: in ONNX an inner name never hides an outer one.
  */
 export function renameNode(node: NodeProto, renaming: Renaming): NodeProto {
   return copyMessage(node, {

@@ -16,9 +16,9 @@ import { tensorProto } from "./onnx-values.js";
 const oldestOpset = 11;
 
 /**
- * Operators whose inference result for the same inputs and attributes is the same in every opset from 11 to 23, once the
- * rewrites below are done: checked against the version history in onnx/docs/Changelog.md, where all their later versions only
- * add element types, optional inputs or attributes whose default is the old behaviour.
+ * Operators that infer the same result from the same inputs and attributes in every opset from 11 to 23, after the rewrites
+ * below. Checked against the version history in onnx/docs/Changelog.md: their later versions only add element types, optional
+ * inputs, or attributes whose default is the old behaviour.
  */
 const unchangedOps = new Set(
   (
@@ -34,7 +34,7 @@ const unchangedOps = new Set(
   ).split(" "),
 );
 
-/** One step: what becomes of a node when its model is raised to `at`. More than one node: helpers first, the node last. */
+/** Rewrites a node when its model is raised to opset `at`. Of several resulting nodes the last one is the node itself. */
 interface Rewrite {
   readonly at: number;
   readonly ops: readonly string[];
@@ -66,9 +66,9 @@ const rewrites: readonly Rewrite[] = [
 ];
 
 /**
- * The model in a later opset, with the same results.
+ * Raises a model to a later opset, with the same results.
  * @throws TrommelError `unsupported` for opsets below 11, for lowering, for model-local functions, and for an operator whose
- *   meaning changed in between in a way that is not rewritten here
+ *   meaning changed in between and has no rewrite here
  */
 export function raiseOpset(model: ModelProto, opset: number): ModelProto {
   const from = opsetOf(model);
@@ -93,7 +93,7 @@ function raiseNode(node: NodeProto, from: number, to: number): readonly NodeProt
   if (!isDefaultDomain(node.domain)) return [node];
   const opType = node.opType ?? "";
   if (!unchangedOps.has(opType)) {
-    throw refuse(from, to, `operator ${opType} may have changed its meaning between the two`);
+    throw refuse(from, to, `operator ${opType} may have changed its meaning in between`);
   }
   let nodes: readonly NodeProto[] = [raiseSubgraphs(node, from, to)];
   for (const step of rewrites) {
@@ -141,7 +141,7 @@ function withDefault(node: NodeProto, name: string, value: string): NodeProto {
   return withAttribute(node, { name, type: attributeTypes.string, s: Buffer.from(value, "utf8") });
 }
 
-/** An attribute that became the second input: its values move into a Constant node. */
+/** Moves an attribute that became the second input into a Constant node. */
 function listToInput(node: NodeProto, name: string): readonly NodeProto[] {
   const attribute = find(node, name);
   if (attribute === undefined) return [node];
@@ -162,11 +162,11 @@ function constantNode(output: string, values: readonly Int64[]): NodeProto {
   return { opType: "Constant", name: output, output: [output], attribute: [value] };
 }
 
-/** Before opset 13 Softmax took all axes from `axis` on as one; only on the last axis do both mean the same. */
+/** Before opset 13 Softmax merged all axes from `axis` on; only for the last axis is the meaning unchanged. */
 function lastAxisOnly(node: NodeProto): readonly NodeProto[] {
   const axis = find(node, "axis")?.i;
   if (axis !== undefined && int64ToNumber(axis) === -1) return [node];
-  throw refuse(12, 13, `${node.opType ?? ""} is not marked as being on the last axis (axis = -1)`);
+  throw refuse(12, 13, `${node.opType ?? ""} does not state the last axis (axis = -1)`);
 }
 
 function withoutTensorflowHalfPixel(node: NodeProto): readonly NodeProto[] {
@@ -186,7 +186,7 @@ function withOutputCount(node: NodeProto): readonly NodeProto[] {
   ];
 }
 
-/** Opset 19 settled how the last, partial window is averaged. */
+/** Opset 19 defined how the last, partial window is averaged. */
 function floorModeOnly(node: NodeProto): readonly NodeProto[] {
   const ceilMode = find(node, "ceil_mode")?.i;
   if (ceilMode === undefined || int64ToNumber(ceilMode) === 0) return [node];
@@ -203,6 +203,6 @@ function renameGridSampleMode(node: NodeProto): readonly NodeProto[] {
 function refuse(from: number, to: number, why: string): TrommelError {
   return new TrommelError(
     "unsupported",
-    `failed to raise an ONNX model from opset ${from} to ${to}: ${why}. Export the model with opset ${Math.max(to, 17)}.`,
+    `cannot raise an ONNX model from opset ${from} to ${to}: ${why}. Export the model with opset ${Math.max(to, 17)}`,
   );
 }

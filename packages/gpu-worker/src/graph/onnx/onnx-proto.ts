@@ -209,7 +209,7 @@ export const attributeTypes = {
   graphs: 10,
 } as const;
 
-/** `TensorProto.DataType` for the types that a graph of ours holds. */
+/** `TensorProto.DataType` for the element types that this code writes. */
 export const elementTypeCodes = {
   float32: 1,
   uint8: 2,

@@ -1,7 +1,7 @@
 import { copyMessage } from "./onnx-names.js";
 import type { GraphProto, ModelProto, NodeProto } from "./onnx-proto.js";
 
-/** The model with only the nodes, weights and inputs that `output` needs, and `output` as its only output. Shapes are left unstated. */
+/** Keeps only the nodes, weights and inputs that `output` needs, with `output` as the only output. Drops the stated shapes. */
 export function pruneTo(model: ModelProto, output: string): ModelProto {
   const graph = model.graph ?? {};
   const makers = new Map(
@@ -35,13 +35,13 @@ export function pruneTo(model: ModelProto, output: string): ModelProto {
   });
 }
 
-/** Names of every value that the top graph makes or is given. */
+/** Names of all values that nodes of the top graph compute. */
 export function valueNames(graph: GraphProto): Set<string> {
   const made = (graph.node ?? []).flatMap((node) => node.output ?? []);
   return new Set(made.filter((name) => name !== ""));
 }
 
-/** A subgraph's own names are among them; they meet no node of the outer graph, for ONNX forbids equal names. */
+/** Includes a subgraph's own names; they match no node of the outer graph because ONNX forbids equal names. */
 function namesUsed(node: NodeProto): string[] {
   const inner = (node.attribute ?? []).flatMap(({ g, graphs }) => [
     ...(g === undefined ? [] : [g]),

@@ -8,9 +8,10 @@ import {
   type ElementType,
   type GraphProto,
   type TensorProto,
+  type ValueInfoProto,
 } from "./onnx-proto.js";
 
-/** The data of a constant; float16 is given as the bits in a Uint16Array, bool as bytes of 0 and 1. */
+/** The data of a constant: float16 as bit patterns in a Uint16Array, bool as bytes of 0 and 1. */
 export type TensorData =
   | Float32Array
   | Float64Array
@@ -23,7 +24,7 @@ export type TensorData =
   | BigInt64Array
   | BigUint64Array;
 
-/** A number or a list of numbers is an integer attribute; floats are marked, for ONNX tells them apart. */
+/** A plain number or list of numbers is an integer attribute; floats are marked because ONNX distinguishes the two. */
 export type AttributeValue =
   | number
   | string
@@ -34,9 +35,12 @@ export type AttributeValue =
   | { readonly tensor: TensorProto }
   | { readonly graph: GraphProto };
 
+/** A number is a fixed dimension, a string a symbolic one. */
+export type Dim = number | string;
+
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** A tensor message; the bytes of `data` are viewed, not copied. */
+/** A tensor message that views the bytes of `data` without copying them. */
 export function tensorProto(
   elementType: ElementType,
   dims: readonly number[],
@@ -47,8 +51,8 @@ export function tensorProto(
   if (data.length !== expected || data.BYTES_PER_ELEMENT !== elementSizeBytes[dataType] || !littleEndian) {
     throw new TrommelError(
       "internal",
-      `failed to build an ONNX tensor: ${data.length} elements of ${data.BYTES_PER_ELEMENT} bytes given for ` +
-        `${elementType} [${dims.join(", ")}].`,
+      `cannot build an ONNX tensor: got ${data.length} elements of ${data.BYTES_PER_ELEMENT} bytes for ` +
+        `${elementType} [${dims.join(", ")}]`,
     );
   }
   return {
@@ -58,7 +62,7 @@ export function tensorProto(
   };
 }
 
-/** An attribute message, of the type that the value shows. */
+/** An attribute message whose type follows from the value. */
 export function attributeProto(name: string, value: AttributeValue): AttributeProto {
   if (typeof value === "number") return { name, type: attributeTypes.int, i: integer(name, value) };
   if (typeof value === "string") return { name, type: attributeTypes.string, s: Buffer.from(value, "utf8") };
@@ -85,26 +89,38 @@ function integer(name: string, value: number): number {
   if (Number.isSafeInteger(value)) return value;
   throw new TrommelError(
     "internal",
-    `failed to build the ONNX attribute ${name}: ${value} is not an integer. Write { float: … }.`,
+    `cannot build the ONNX attribute ${name}: ${value} is not an integer. Write { float: … }`,
   );
 }
 
 /**
- * The numbers of a float32 tensor, as a copy: exporters write them as raw bytes or as a packed list.
- * @throws TrommelError `internal` for a tensor of another type, `corrupt` where numbers are missing
+ * Copies the values of a float32 tensor, which exporters write as raw bytes or as a packed list.
+ * @throws TrommelError `internal` for a tensor of another type, `corrupt` if values are missing
  */
 export function floatValues(tensor: TensorProto): Float32Array {
   if (tensor.dataType !== elementTypeCodes.float32) {
-    throw new TrommelError("internal", `failed to read the tensor ${tensor.name ?? ""}: it is not float32.`);
+    throw new TrommelError("internal", `cannot read the tensor ${tensor.name ?? ""}: it is not float32`);
   }
   const bytes = tensor.rawData ?? Buffer.concat(tensor.floatData ?? []);
   const count = (tensor.dims ?? []).reduce((product: number, dim) => product * int64ToNumber(dim), 1);
   if (bytes.byteLength !== count * 4) {
     throw new TrommelError(
       "corrupt",
-      `failed to read the tensor ${tensor.name ?? ""}: it has ${bytes.byteLength} bytes, and its shape needs ${count * 4}. Export the model again.`,
+      `cannot read the tensor ${tensor.name ?? ""}: it has ${bytes.byteLength} bytes, its shape needs ${count * 4}. Export the model again`,
     );
   }
-  // Copied, for the bytes of a decoded model stand at any offset.
+  // Copied because the bytes of a decoded model may start at any offset.
   return new Float32Array(Uint8Array.from(bytes).buffer);
+}
+
+/** An input or output message. @param shape undefined leaves shape and rank open */
+export function valueInfoProto(
+  name: string,
+  elementType: ElementType,
+  shape: readonly Dim[] | undefined,
+): ValueInfoProto {
+  const elemType = elementTypeCodes[elementType];
+  if (shape === undefined) return { name, type: { tensorType: { elemType } } };
+  const dim = shape.map((size) => (typeof size === "number" ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }

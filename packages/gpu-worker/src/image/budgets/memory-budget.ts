@@ -1,6 +1,6 @@
 import { TrommelError } from "@trommel/common";
 
-/** Gives back what was reserved; a second call changes nothing. */
+/** Releases a reservation; a second call has no effect. */
 export type GiveBack = () => void;
 
 interface Waiting {
@@ -11,20 +11,20 @@ interface Waiting {
 /**
  * A weighted semaphore over bytes, first come, first served.
  *
- * Invariants: what is reserved never exceeds the budget, except by one reservation that is larger than the whole
- * budget and then stands alone; and nobody overtakes, so that a large reservation is not starved by small ones.
+ * Invariants: the reservations never exceed the budget, except for a single one that is larger than the whole budget and is
+ * then granted alone; and no request overtakes another, so that small reservations cannot starve a large one.
  */
 export class MemoryBudget {
   readonly #budgetBytes: number;
   readonly #queue: Waiting[] = [];
   #reservedBytes = 0;
 
-  /** @throws TrommelError `invalid-argument` where it is no whole number above zero */
+  /** @throws TrommelError `invalid-argument` unless it is a whole number above zero */
   constructor(budgetBytes: number) {
     if (!Number.isSafeInteger(budgetBytes) || budgetBytes < 1) {
       throw new TrommelError(
         "invalid-argument",
-        `failed to set a memory budget of ${budgetBytes} bytes: it must be a whole number above zero`,
+        `cannot set a memory budget of ${budgetBytes} bytes: it must be a whole number above zero`,
       );
     }
     this.#budgetBytes = budgetBytes;
@@ -36,7 +36,7 @@ export class MemoryBudget {
 
   /**
    * Waits until that much is free, in the order of the calls.
-   * @throws the signal's reason once it is aborted; nothing is reserved then
+   * @throws the signal's reason when it is aborted; then nothing is reserved
    */
   async reserve(sizeBytes: number, signal?: AbortSignal): Promise<GiveBack> {
     signal?.throwIfAborted();
@@ -62,7 +62,7 @@ export class MemoryBudget {
       };
       const giveUp = (): void => {
         this.#queue.splice(this.#queue.indexOf(waiting), 1);
-        // It may have stood before smaller ones that fit.
+        // Smaller requests behind it may fit now.
         this.#grantNext();
         reject(signal?.reason as Error);
       };
@@ -71,7 +71,7 @@ export class MemoryBudget {
     });
   }
 
-  /** Reserved here and not by whoever waits, for others may ask before that one goes on. */
+  /** Reserves here, not in the waiting task: other requests may arrive before that task continues. */
   #grantNext(): void {
     for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
       if (!this.#fits(first.sizeBytes)) return;

@@ -6,10 +6,10 @@ interface Waiting {
 }
 
 /**
- * So many at once, and of those who wait the one with the least order first; among equals first come, first served.
+ * A semaphore that grants the waiting request of the lowest order first; among equals first come, first served.
  *
- * With shards numbered as they began, the oldest has precedence and the next fills what it leaves. Side by side they would all end
- * at the same moment, and nothing would be at work while they are committed.
+ * Shards are numbered in the order in which they start, so the oldest has precedence and the next one uses what it leaves
+ * free. With equal shares all shards would end at the same moment, and nothing would be decoded while they are committed.
  */
 export class OrderedTurns {
   #free: number;
@@ -19,7 +19,7 @@ export class OrderedTurns {
     this.#free = atOnce;
   }
 
-  /** @throws the signal's reason once it is aborted; no turn is taken then */
+  /** @throws the signal's reason when it is aborted; then no turn is taken */
   async take(order: number, signal?: AbortSignal): Promise<GiveBack> {
     signal?.throwIfAborted();
     if (this.#free > 0) this.#free -= 1;

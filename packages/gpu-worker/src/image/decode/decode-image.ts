@@ -1,17 +1,17 @@
 import sharp from "sharp";
 import type { ResizeOptions, Sharp, SharpOptions } from "sharp";
 import type { DecodeRecipe, FailureReason } from "@trommel/common";
-// Not the whole package: the process that decodes suspects starts in half the time without it.
+// Imports files of common, not all of it: the process that decodes suspect files then starts in half the time.
 import { messageOf, TrommelError } from "@trommel/common/errors";
 import { endsEarly } from "./file-end.js";
-import { type DecodableFormat, pictureFormat } from "./picture-format.js";
+import { type DecodableFormat, imageFormat } from "./image-format.js";
 import { withinBound } from "@trommel/common/waiting/within-bound";
 
-/** libvips' cache would hold every decoded picture; its threads would fight the network's. */
+/** libvips' cache would keep every decoded image, and its threads would compete with the network's. */
 sharp.cache(false);
 sharp.concurrency(1);
 
-/** The reasons that a file's bytes alone can give. */
+/** Failure reasons that depend only on a file's bytes. */
 export type ImageFailureReason = Extract<
   FailureReason,
   | "empty"
@@ -28,21 +28,21 @@ export type DecodedImage =
   | { readonly ok: true; /** [side, side, 3], RGB, sRGB. */ readonly pixels: Uint8Array }
   | { readonly ok: false; readonly reason: ImageFailureReason; readonly detail: string };
 
-/** A decode recipe whose side is settled. */
+/** A decode recipe with its side resolved. */
 export type ResolvedDecodeRecipe = Omit<DecodeRecipe, "side"> & { /** Pixels. */ readonly side: number };
 
 const fits = { squash: "fill", letterbox: "contain", crop: "cover" } as const;
 
 /**
- * Decodes one file to the square base image: upright by its EXIF flag, in sRGB by its embedded profile (CMYK too),
- * grey spread over three channels, 16 bits cut to 8, transparency flattened on the background, first frame only.
+ * Decodes one file to the square base image: rotated by its EXIF flag, converted to sRGB by its embedded profile (also from
+ * CMYK), grey copied to three channels, 16 bits cut to 8, transparency flattened on the background, first frame only.
  *
- * A bad picture is a value, not an exception: only a wrong recipe or a broken decoder throws.
- * `failOn: "error"` refuses what is cut off and what is broken (libvips' levels are none, truncated, error, warning),
- * and lets through what only draws a warning: stray bytes between markers or after the picture, an odd profile.
+ * A bad image is a value, not an exception: only a wrong recipe or a broken decoder throws.
+ * `failOn: "error"` refuses truncated and broken files (libvips' levels: none, truncated, error, warning), and accepts files
+ * that only cause a warning: stray bytes between markers or after the image, an unusual profile.
  *
- * @param timeoutMs bound on the wait, queueing for a thread included; libvips itself stops at the next full second, where
- *   the decoder of the format lets it
+ * @param timeoutMs limit of the wait, including the queue for a thread; libvips itself stops at the next full second if the
+ *   decoder of the format supports it
  */
 export async function decodeImage(
   bytes: Uint8Array,
@@ -53,7 +53,7 @@ export async function decodeImage(
   if (bytes.length > recipe.maxBytes) {
     return failure("too-large", `${bytes.length} bytes, the recipe allows ${recipe.maxBytes}`);
   }
-  const found = pictureFormat(bytes);
+  const found = imageFormat(bytes);
   if (found.kind === "unknown") return failure("not-an-image", "no known picture signature");
   if (found.kind === "refused") return failure("unsupported-format", found.format);
   try {
@@ -81,8 +81,8 @@ async function squarePixels(
     autoOrient: true,
     sequentialRead: true,
   };
-  // Without fastShrinkOnLoad libvips lets libjpeg shrink only photographs of at least four times the side, and leaves
-  // a factor of two to the kernel: twice as fast as a full decode at 4000×3000, and within 3 of 255 of it.
+  // Without fastShrinkOnLoad libvips lets libjpeg shrink only images of at least four times the side, and leaves a factor
+  // of two to the kernel: twice as fast as a full decode at 4000×3000, and within 3 of 255 of its result.
   const resize: ResizeOptions = {
     width: recipe.side,
     height: recipe.side,
@@ -91,7 +91,7 @@ async function squarePixels(
     background: { r, g, b },
     fastShrinkOnLoad: false,
   };
-  // Of a JPEG, only these paths paint the background.
+  // A JPEG has no transparency, so its background is painted only by the letterbox.
   const source =
     format === "jpeg" && recipe.fit !== "letterbox"
       ? sharp(bytes, options)
@@ -106,16 +106,16 @@ async function squarePixels(
   if (info.width !== recipe.side || info.height !== recipe.side || info.channels !== 3) {
     throw new TrommelError(
       "internal",
-      `failed to decode: got ${info.width}×${info.height}×${info.channels}, not ${recipe.side}×${recipe.side}×3. Report the file`,
+      `cannot decode the image: sharp returned ${info.width}×${info.height}×${info.channels}, not ${recipe.side}×${recipe.side}×3. Report the file`,
     );
   }
   return data;
 }
 
 /**
- * A picture that sharp will take to sRGB and paint the background of as it should. Left to itself it paints a grey
- * picture's background in grey, takes a profile of 16-bit colours to Display P3 and no further, and leaves one of
- * 16-bit greys out.
+ * Prepares an image so that sharp converts it to sRGB correctly and paints the background in colour. By default sharp paints
+ * the background of a grey image in grey, converts 16-bit colours with a profile only to Display P3, and ignores the profile
+ * of 16-bit greys.
  */
 async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: number): Promise<Sharp> {
   const source = sharp(bytes, options);
@@ -127,7 +127,7 @@ async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: numb
   }
   if (space === "rgb16") source.pipelineColourspace("srgb");
   if (space !== "b-w" && space !== "grey16") return source;
-  // A profile of greys fits one channel only, so it comes first, and the background when there are three.
+  // A grey profile applies to one channel only, so it is applied first, and the background to the three channels afterwards.
   const { data, info } = await source
     .pipelineColourspace("b-w")
     .toColourspace("srgb")
@@ -137,7 +137,7 @@ async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: numb
   return sharp(data, { raw: info, limitInputPixels: options.limitInputPixels ?? true });
 }
 
-/** Why the decoder refused: by the header and the file's own structure, not by the wording of its message. */
+/** Finds out why the decoder refused a file, from its header and structure, not from the decoder's message. */
 async function explain(
   bytes: Uint8Array,
   format: DecodableFormat,
@@ -148,18 +148,18 @@ async function explain(
   if (pixels > recipe.maxPixels) {
     return failure("too-many-pixels", `${pixels} pixels, the recipe allows ${recipe.maxPixels}`);
   }
-  // Not the decoder's own words: which of its messages comes first is a matter of its threads, and ledgers must not differ.
+  // The decoder's own message is not used: which one comes first depends on its threads, and ledgers must not differ.
   if (endsEarly(bytes, format)) return failure("truncated", `${format}: it ends before its picture does`);
   if (size === null) return failure("decode-failed", `${format}: its header cannot be read`);
   return failure("decode-failed", `${format}: its ${size.width}×${size.height} pixels cannot be decoded`);
 }
 
-/** Our bound's, or libvips' own word for it. */
+/** Our own limit, or libvips' message for a timeout. */
 function isTimeout(thrown: unknown): boolean {
   return thrown instanceof TrommelError ? thrown.code === "timed-out" : /^timeout: /m.test(messageOf(thrown));
 }
 
-/** As the header claims, with no pixel decoded; null where the header cannot be read. */
+/** The size in the header, without decoding pixels; null if the header cannot be read. */
 async function headerSize(bytes: Uint8Array): Promise<{ width: number; height: number } | null> {
   try {
     const { width, height } = await sharp(bytes, { limitInputPixels: false, failOn: "none" }).metadata();

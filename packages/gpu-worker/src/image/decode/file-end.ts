@@ -1,8 +1,8 @@
-import type { DecodableFormat } from "./picture-format.js";
+import type { DecodableFormat } from "./image-format.js";
 
 /**
- * Whether a file stops before its own structure says that it ends. Asked only of files that the decoder refused,
- * to tell a cut-off download from broken content.
+ * Whether a file stops before its own structure says that it ends. Used only for files that the decoder refused, to
+ * distinguish a truncated download from broken content.
  */
 export function endsEarly(bytes: Uint8Array, format: DecodableFormat): boolean {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -76,17 +76,17 @@ function gifEndsEarly(buffer: Buffer): boolean {
   return buffer[last] !== 0x3b;
 }
 
-/** Numbers that stay where they are in the file, for they may be most of it. */
+/** Numbers that are read in place, because they may be most of the file. */
 interface NumberList {
   readonly count: number;
-  /** 0 behind the last. */
+  /** 0 after the last one. */
   readonly at: (index: number) => number;
 }
 
 /** Bytes of TIFF 6.0's field types 1 to 12. */
 const tiffTypeSizes = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
 
-/** TIFF: the first directory, its fields' values, and the strips or tiles that it names, must lie inside the file. */
+/** TIFF: the first directory, its fields' values, and its strips or tiles must be inside the file. */
 function tiffEndsEarly(buffer: Buffer): boolean {
   if (buffer.length < 8) return true;
   const little = buffer[0] === 0x49;
@@ -104,7 +104,7 @@ function tiffEndsEarly(buffer: Buffer): boolean {
     const values = count * width <= 4 ? at + 8 : long(at + 8);
     if (values + count * width > buffer.length) return true;
     if (![273, 279, 324, 325].includes(short(at)) || (width !== 2 && width !== 4)) continue;
-    // A field stands once; a directory that names one huge list thousands of times would take for ever.
+    // Each field counts once: a directory that repeats one huge list thousands of times would take too long.
     if (extents.has(short(at))) continue;
     const read = width === 2 ? short : long;
     extents.set(short(at), { count, at: (i) => (i < count ? read(values + i * width) : 0) });

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { sha256Latin1 } from "@trommel/common/codec/canonical-json";
 
-/** Hashed at once; a large file must not keep the thread from renewing its locks. */
+/** Bytes hashed without a pause; a large file must not keep the thread from renewing its locks. */
 const pieceBytes = 8 * 1024 * 1024;
 
-/** sha256 of a file's bytes, as {@link sha256Latin1} has it; at once unless the file is large. */
+/** sha256 of a file's bytes in the form of {@link sha256Latin1}; synchronous unless the file is large. */
 export function sha256OfFile(bytes: Uint8Array): string | Promise<string> {
   return bytes.byteLength <= pieceBytes ? sha256Latin1(bytes) : sha256InPieces(bytes);
 }

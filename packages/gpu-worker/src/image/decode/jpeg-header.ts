@@ -1,4 +1,4 @@
-/** The part of a header that decides about memory, as sharp's metadata has it. */
+/** The part of a header that determines the memory, in the form of sharp's metadata. */
 export interface JpegHeader {
   readonly format: "jpeg";
   readonly depth: "uchar";
@@ -16,16 +16,16 @@ const app1 = 0xe1;
 const startOfScan = 0xda;
 
 /**
- * What decides about the memory of a plain JPEG, by its segments alone (ITU-T T.81, annex B). Asking the decoder instead costs a
- * tenth of decoding a small photograph.
- * @returns undefined for any other file, for one that the decoder should be asked about: with Exif, which may turn it, or with
- *   anything out of the ordinary before its first scan
+ * Reads from the segments of a plain JPEG what determines its memory (ITU-T T.81, annex B). Asking the decoder instead costs
+ * a tenth of decoding a small photograph.
+ * @returns undefined for any other file, and if the decoder must be asked: with Exif, which may rotate the image, or with
+ *   anything unusual before the first scan
  */
 export function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return undefined;
   const at = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let header: JpegHeader | undefined;
-  // A marker, its segment's length and of a frame eight bytes more.
+  // A marker, its segment's length, and eight more bytes of a frame.
   for (let offset = 2; offset + 12 <= bytes.length; offset += 2 + at.getUint16(offset + 2)) {
     const marker = at.getUint8(offset + 1);
     if (at.getUint8(offset) !== 0xff || marker < 0xc0 || marker === 0xff || marker === app1) return undefined;

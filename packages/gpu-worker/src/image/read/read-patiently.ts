@@ -9,22 +9,22 @@ import {
 } from "@trommel/common";
 import { withinBound } from "@trommel/common/waiting/within-bound";
 
-/** Reads one file until the store gives it, or until it is certain that the file is at fault and not the store. */
+/** Reads one file until the store delivers it, or until it is certain that the file is at fault and not the store. */
 
-/** Tries of a file before it is a row. */
+/** Tries before a file counts as failed. */
 const readTries = 3;
 
 export interface PatientReader {
-  /** @throws TrommelError as ObjectStore.get does; `changed` where it is not the listed object any more */
+  /** @throws TrommelError as ObjectStore.get does; `changed` if it is no longer the listed object */
   readonly read: (entry: ShardEntry, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array>;
   /**
-   * Shows that the store answers, before a file is tried again: what fails is then the file's own.
-   * @throws TrommelError retryable, where it does not: then the shard is for another time
+   * Checks before a file is retried that the store answers, so that a further failure is the file's own.
+   * @throws TrommelError retryable, if it does not: the shard is retried later
    */
   readonly probe: () => Promise<void>;
-  /** Of one try, from the request to the last byte. */
+  /** Limit for one try, from the request to the last byte. */
   readonly readTimeoutMs: number;
-  /** Before the second try, and before the third, at most; at least half of it. */
+  /** Longest pauses before the second and the third try; the actual pause is at least half as long. */
   readonly pausesMs: readonly [number, number];
   readonly signal: AbortSignal;
 }
@@ -36,13 +36,13 @@ export type ReadOutcome =
       readonly reason: FailureReason;
       readonly detail: string;
       readonly tries: number;
-      /** The store failed, and not what is in it. */
+      /** Whether the store failed, not the file. */
       readonly byStore: boolean;
     };
 
 /**
- * Words and counts of a failure depend on its reason alone: a ledger must not show how often a try was lost before.
- * @throws TrommelError what is neither the file's nor passing, and what `probe` throws
+ * Text and counts of a failure depend only on its reason: a ledger must not depend on how often a try failed before.
+ * @throws TrommelError for errors that are neither the file's nor temporary, and whatever `probe` throws
  */
 export async function readPatiently(
   entry: ShardEntry,
@@ -70,7 +70,7 @@ export async function readPatiently(
   }
 }
 
-/** What another try would not change. */
+/** Failures that another try would not change. */
 function settledFailure({ code }: TrommelError): { reason: FailureReason; detail: string } | undefined {
   switch (code) {
     case "not-found":
@@ -89,7 +89,7 @@ function settledFailure({ code }: TrommelError): { reason: FailureReason; detail
   }
 }
 
-/** `corrupt` says here that the body lost bytes or its checksum on the way. */
+/** Here `corrupt` means that the body lost bytes, or that its checksum differs. */
 function mayPass({ code }: TrommelError): boolean {
   return code === "unavailable" || code === "timed-out" || code === "corrupt";
 }
@@ -107,7 +107,7 @@ function persistentFailure({ code }: TrommelError, timeoutMs: number): ReadOutco
   };
 }
 
-/** Jitter that keeps files that failed together from coming back together; no result depends on it. */
+/** Jitter, so that files that failed together are not retried together; no result depends on it. */
 async function pause(key: string, tried: number, { pausesMs, signal }: PatientReader): Promise<void> {
   const atMostMs = pausesMs[tried - 1] ?? 0;
   const share = new SeededRandom(seedFrom(0, "read again", key, tried)).uniform(0.5, 1);

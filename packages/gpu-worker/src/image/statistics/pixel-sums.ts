@@ -1,8 +1,8 @@
 import type { PixelStatistics } from "@trommel/common";
 
 /**
- * Adds up the pixels of base images, per channel. Whole numbers throughout: exact, so that the order of the images
- * changes nothing.
+ * Adds up the pixels of base images per channel. All sums are whole numbers and exact, so the order of the images does not
+ * matter.
  */
 export class PixelSums {
   readonly #sums: [number, number, number] = [0, 0, 0];
@@ -25,7 +25,7 @@ export class PixelSums {
     this.#pixels += pixels.length / 3;
   }
 
-  /** @param images how many were added */
+  /** @param images number of images added */
   statistics(images: number): PixelStatistics {
     return {
       formatVersion: 1,

@@ -1,12 +1,12 @@
 import { TrommelError, type DatasetNormalization, type PixelStatistics } from "@trommel/common";
 
 /**
- * Mean and deviation over every pixel of a dataset, per RGB channel in 0..255 units: the population's, σ² = E[x²] - E[x]².
+ * Mean and standard deviation over all pixels of a dataset, per RGB channel in 0..255: of the population, σ² = E[x²] - E[x]².
  *
- * The pixels are those of the base images, as the networks are shown them: each picture weighs alike whatever its size,
- * and a letterboxed picture's canvas counts. The sums are whole numbers and the variance's numerator is formed of them
- * without rounding, so that nothing cancels and no order of the shards matters.
- * @throws TrommelError `bad-dataset` where no picture could be read, or a channel has one value everywhere
+ * The pixels are those of the base images, as the networks see them: each image has the same weight whatever its size, and
+ * the canvas of a letterboxed image counts. The sums are whole numbers and the numerator of the variance is computed from them
+ * without rounding, so there is no cancellation and the order of the shards does not matter.
+ * @throws TrommelError `bad-dataset` if no image could be read, or if a channel has the same value everywhere
  */
 export function statisticsToNormalization(shards: Iterable<PixelStatistics>): DatasetNormalization {
   const sums = [0n, 0n, 0n];
@@ -24,7 +24,7 @@ export function statisticsToNormalization(shards: Iterable<PixelStatistics>): Da
   if (images === 0) {
     throw new TrommelError(
       "bad-dataset",
-      "failed to measure the dataset's pixels: not one of its pictures could be read. Check them, or choose another normalization than dataset",
+      "cannot measure the dataset's pixels: none of its images could be read. Check them, or choose another normalization than dataset",
     );
   }
   const moments = sums.map((sum, channel) => momentsOf(sum, squareSums[channel]!, pixels));
@@ -33,7 +33,7 @@ export function statisticsToNormalization(shards: Iterable<PixelStatistics>): Da
   if (flat.length > 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to measure the dataset's pixels: ${flat.join(", ")} has one value in all of its ${images} pictures, and nothing can be divided by a deviation of 0. Check the pictures, or choose another normalization than dataset`,
+      `cannot normalize by the dataset's pixels: ${flat.join(", ")} has the same value in all ${images} images, so its deviation is 0. Check the images, or choose another normalization than dataset`,
       { context: { channels: flat, images } },
     );
   }

@@ -1,6 +1,6 @@
 import type { SeededRandom, ViewsRecipe } from "@trommel/common";
 
-/** A rectangle of the picture that is stretched to the whole square, in fractions of the picture's sides. */
+/** A rectangle of the image that is stretched to the whole square, in fractions of the image's sides. */
 export interface CropWindow {
   readonly left: number;
   readonly top: number;
@@ -8,29 +8,27 @@ export interface CropWindow {
   readonly height: number;
 }
 
-export const wholePicture: CropWindow = { left: 0, top: 0, width: 1, height: 1 };
+export const wholeImage: CropWindow = { left: 0, top: 0, width: 1, height: 1 };
 
 /**
- * Four edges that each lose a share of the side, independently of one another: imgaug's
- * `Sometimes(probability, Crop(percent=(0, share)))`, which stretches the rest to the old size (`keep_size`).
- * imgaug cuts whole pixels; here edges lie anywhere. Always five draws.
+ * Cuts a random share off each of the four edges, independently: imgaug's `Sometimes(probability, Crop(percent=(0, share)))`,
+ * which stretches the rest to the old size (`keep_size`). imgaug cuts whole pixels; here edges are continuous. Always five draws.
  */
 export function drawEdgeCrop(recipe: ViewsRecipe["crop"], random: SeededRandom): CropWindow {
   const { share, probability } = recipe ?? { share: 0, probability: 0 };
   const happens = random.unit() < probability;
   const edge = () => random.uniform(0, share);
   const [left, right, top, bottom] = [edge(), edge(), edge(), edge()];
-  return happens ? { left, top, width: 1 - left - right, height: 1 - top - bottom } : wholePicture;
+  return happens ? { left, top, width: 1 - left - right, height: 1 - top - bottom } : wholeImage;
 }
 
 const tries = 10;
 const everythingSquare = { area: [1, 1], ratio: [1, 1] } as const;
 
 /**
- * Szegedy et al. (2015), as `RandomResizedCrop.get_params` of torchvision 0.14: an area and an aspect are drawn until they
- * fit, ten times at most, and the place uniformly among those where they fit. It refers to the square base image, where
- * torchvision's refers to the picture before any resizing; and sizes and places are continuous, not whole pixels.
- * Always 22 draws.
+ * Szegedy et al. (2015), as `RandomResizedCrop.get_params` of torchvision 0.14: draws an area and an aspect ratio until they
+ * fit, at most ten times, and then a uniform position. It refers to the square base image, torchvision's to the image before
+ * any resizing; sizes and positions are continuous, not whole pixels. Always 22 draws.
  */
 export function drawResizedCrop(recipe: ViewsRecipe["resizedCrop"], random: SeededRandom): CropWindow {
   const { area, ratio } = recipe ?? everythingSquare;
@@ -46,7 +44,7 @@ export function drawResizedCrop(recipe: ViewsRecipe["resizedCrop"], random: Seed
   return { left: x * (1 - width), top: y * (1 - height), width, height };
 }
 
-/** torchvision's way out: as large as the square allows, in its middle, at the legal aspect that is nearest to one. */
+/** torchvision's fallback: the largest central window with the legal aspect ratio nearest to one. */
 function centralWindow([narrowest, widest]: readonly [number, number]): CropWindow {
   const width = Math.min(1, widest);
   const height = Math.min(1, 1 / narrowest);

@@ -5,8 +5,8 @@ import { drawViews } from "./view.js";
 export type ImageViews = Readonly<ReturnType<typeof drawViews>>;
 
 /**
- * The views of a shard's images, each drawn once though it is asked for twice: by what its rows are called, and by the batch
- * that it is computed in. A shard of 256 images with six views keeps 110 KB of them.
+ * The views of a shard's images, drawn once although they are used twice: to identify the image's features, and in the batch
+ * that computes them. A shard of 256 images with six views keeps 110 KB.
  */
 export class ShardViews {
   readonly #recipe: Pick<Recipe, "views" | "seed">;
@@ -19,10 +19,10 @@ export class ShardViews {
     this.#entries = entries;
   }
 
-  /** Whoever gets them leaves them as they are. */
+  /** Callers must not change the arrays. */
   of(position: number): ImageViews {
     const { views, seed } = this.#recipe;
-    // View 0 is the picture itself, whatever its key.
+    // View 0 is the unchanged image, whatever its key.
     const place = views.count === 1 ? 0 : position;
     return (this.#drawn[place] ??= drawViews(views, seed, this.#entries[position]!.key));
   }

@@ -1,7 +1,7 @@
 import type { CropWindow } from "./crop-window.js";
 import type { GeometricStep, ViewParameters } from "./view-parameters.js";
 
-/** 2×3, row-major: takes output to input coordinates, normalised to -1 and 1 at the picture's edges. */
+/** 2×3, row-major: maps output to input coordinates, normalised to -1 and 1 at the image's edges. */
 type Affine = readonly [number, number, number, number, number, number];
 
 const identity: Affine = [1, 0, 0, 0, 1, 0];
@@ -9,11 +9,11 @@ const identity: Affine = [1, 0, 0, 0, 1, 0];
 const quarterTurn: Affine = [0, -1, 0, 1, 0, 0];
 
 /**
- * One matrix for all geometric steps. Each takes output to input, so the step that is done first to the picture stands
- * leftmost: in the fixed order crop · resized crop · rotation · shift · shear · zoom · flips · quarter turns.
+ * One matrix for all geometric steps. Each maps output to input, so the step applied to the image first is the leftmost: in
+ * the fixed order crop · resized crop · rotation · shift · shear · zoom · flips · quarter turns.
  *
- * Nothing is rendered in between. A step that looks past the edge of an earlier crop sees what the picture has there;
- * only outside the base image does the edge pixel repeat.
+ * Nothing is rendered in between. A step that reaches past the edge of an earlier crop sees the image there; the edge pixel
+ * repeats only outside the base image.
  */
 export function affineMatrix(parameters: ViewParameters): number[] {
   return parameters.order
@@ -39,7 +39,7 @@ function stepMatrix(step: GeometricStep, parameters: ViewParameters): Affine {
   }
 }
 
-/** Takes -1 and 1 to the window's edges. */
+/** Maps -1 and 1 to the window's edges. */
 function windowMatrix({ left, top, width, height }: CropWindow): Affine {
   return [width, 0, 2 * left + width - 1, 0, height, 2 * top + height - 1];
 }
@@ -61,15 +61,15 @@ function kerasMatrix({ rotation, shiftX, shiftY, shear, zoomX, zoomY }: ViewPara
   return steps.reduce(times);
 }
 
-/** Weights of Rec. ITU-R BT.601, by which Pillow turns a picture grey (torchvision's tensor code rounds to 0.2989). */
+/** Weights of Rec. ITU-R BT.601, with which Pillow converts an image to grey (torchvision's tensor code rounds to 0.2989). */
 const luma = [0.299, 0.587, 0.114] as const;
 const midGrey = 127.5;
 
 /**
  * Saturation blends with the pixel's own grey, then contrast stretches about mid-grey, then brightness scales.
- * Brightness and saturation are those of torchvision's `ColorJitter`, which draws the order of the three (of these two it
- * does not matter) and clips after each. torchvision's contrast stretches about the picture's mean; ours is about
- * mid-grey, so that a view stays a function of its key alone. Clipping happens once, after all three.
+ * Brightness and saturation are those of torchvision's `ColorJitter`, which draws the order of the three (it does not matter
+ * for these two) and clips after each. torchvision's contrast stretches about the image's mean; ours stretches about mid-grey,
+ * so that a view depends only on its key. Clipping happens once, after all three.
  */
 export function colourMatrix(parameters: ViewParameters): number[] {
   const { brightness, contrast, saturation } = parameters;
@@ -85,7 +85,7 @@ export function colourMatrix(parameters: ViewParameters): number[] {
   return matrix.map(withoutNegativeZero);
 }
 
-/** The one that does `b` to what `a` made of the picture. */
+/** The matrix that applies `a` to the image and then `b`. */
 function times(a: Affine, b: Affine): Affine {
   return [
     a[0] * b[0] + a[1] * b[3],

@@ -1,13 +1,12 @@
 import { SeededRandom, type ViewsRecipe, seedFrom } from "@trommel/common";
-import { type CropWindow, drawEdgeCrop, drawResizedCrop, wholePicture } from "./crop-window.js";
+import { type CropWindow, drawEdgeCrop, drawResizedCrop, wholeImage } from "./crop-window.js";
 
-/** The steps that move pixels; `affine` is rotation, shift, shear and zoom in one, as Keras has it. */
+/** The steps that move pixels; `affine` is rotation, shift, shear and zoom in one, as in Keras. */
 export type GeometricStep = "crop" | "resizedCrop" | "affine" | "flipX" | "flipY" | "quarterTurns";
 
 /**
- * From the first step done to the picture to the last. Crops come first, as in torchvision's usual pipelines: the share
- * that they cut then refers to the base image, and all of what they show lies inside it; flips and turns act on the
- * picture that is left.
+ * From the first step applied to the image to the last. Crops come first, as in torchvision's usual pipelines: the share
+ * that they cut then refers to the base image, and all that they show is inside it; flips and turns act on the result.
  */
 export const fixedOrder: readonly GeometricStep[] = [
   "crop",
@@ -18,17 +17,17 @@ export const fixedOrder: readonly GeometricStep[] = [
   "quarterTurns",
 ];
 
-/** What was drawn. Rotation, shift, shear and zoom are Keras's; `x` is the row axis there and the column axis here. */
+/** The drawn values. Rotation, shift, shear and zoom are Keras's; `x` is the row axis in Keras and the column axis here. */
 export interface ViewParameters {
   /** Degrees, clockwise. */
   readonly rotation: number;
-  /** Fraction of the side, along columns: Keras's width shift. Above zero the picture moves left. */
+  /** Fraction of the side, along columns: Keras's width shift. Above zero the image moves left. */
   readonly shiftX: number;
-  /** Fraction of the side, along rows: Keras's height shift. Above zero the picture moves up. */
+  /** Fraction of the side, along rows: Keras's height shift. Above zero the image moves up. */
   readonly shiftY: number;
   /** Degrees. */
   readonly shear: number;
-  /** Scales of the sampled area; above one shows more of the picture, smaller. */
+  /** Scales of the sampled area; above one shows more of the image, smaller. */
   readonly zoomX: number;
   readonly zoomY: number;
   readonly flipX: boolean;
@@ -40,7 +39,7 @@ export interface ViewParameters {
   readonly saturation: number;
   readonly crop: CropWindow;
   readonly resizedCrop: CropWindow;
-  /** Every step once, the first done first. */
+  /** Every step once, in the order in which they are applied. */
   readonly order: readonly GeometricStep[];
 }
 
@@ -57,18 +56,17 @@ export const identityParameters: ViewParameters = {
   brightness: 1,
   contrast: 1,
   saturation: 1,
-  crop: wholePicture,
-  resizedCrop: wholePicture,
+  crop: wholeImage,
+  resizedCrop: wholeImage,
   order: fixedOrder,
 };
 
 /**
- * Of an image's view; view 0 is the identity. Pure.
+ * Draws the parameters of one view of an image; view 0 is the identity. Pure.
  *
- * Every number is drawn whether the recipe uses it or not, so that switching one on leaves the others as they were; a
- * new one is drawn after all that were there before it, so that views stay what they were. An order is drawn over all
- * steps: those that are off do nothing, and those that are on follow one another in each order equally often, as in
- * imgaug's `Sequential(random_order=True)`.
+ * Every number is drawn whether the recipe uses it or not, so that switching one on does not change the others; a new number
+ * is drawn after all earlier ones, so that existing views do not change. The order is drawn over all steps: steps that are off
+ * do nothing, and all orders of the others are equally likely, as in imgaug's `Sequential(random_order=True)`.
  */
 export function viewParameters(
   recipe: ViewsRecipe,

@@ -5,17 +5,17 @@ import { identityParameters, viewParameters } from "./view-parameters.js";
 /**
  * A view: one augmented rendering of an image, drawn from (seed, image key, view index) and nothing else.
  *
- * Numbers are drawn in `view-parameters`, crops in `crop-window`, and all become one affine and one colour matrix in
- * `view-matrices`. Outside the picture its edge pixel repeats.
+ * `view-parameters` draws the numbers and `crop-window` the crops; `view-matrices` turns them into one affine and one colour
+ * matrix. Outside the image its edge pixel repeats.
  */
 
 export interface View {
   /**
-   * 2×3, row-major: takes (x, y, 1) of the output to (x, y) of the input. Both are normalised: x to the right and y
-   * down, -1 and 1 at the picture's edges (not at the outer pixels' centres), hence independent of resolution.
+   * 2×3, row-major: maps (x, y, 1) of the output to (x, y) of the input. Both are normalised: x to the right and y
+   * down, -1 and 1 at the image's edges (not at the outer pixels' centres), hence independent of resolution.
    */
   readonly affine: readonly number[];
-  /** 3×4, row-major: takes (r, g, b, 1) in 0..255 to (r, g, b), to be clipped to 0..255. */
+  /** 3×4, row-major: maps (r, g, b, 1) in 0..255 to (r, g, b), which is then clipped to 0..255. */
   readonly colour: readonly number[];
 }
 
@@ -24,7 +24,7 @@ const identityView: View = {
   colour: colourMatrix(identityParameters),
 };
 
-/** Of an image's view; view 0 is the identity. Pure. */
+/** Draws one view of an image; view 0 is the identity. Pure. */
 export function drawView(recipe: ViewsRecipe, seed: number, imageKey: string, viewIndex: number): View {
   if (viewIndex === 0) return identityView;
   const parameters = viewParameters(recipe, seed, imageKey, viewIndex);
@@ -47,7 +47,7 @@ export function drawViews(
   return { affine, colour };
 }
 
-/** Whether any view can change colours; where not, the graph needs no colour step. */
+/** Whether any view can change colours; if not, the graph needs no colour step. */
 export function hasColour(recipe: ViewsRecipe): boolean {
   return recipe.count > 1 && (recipe.brightness > 0 || recipe.contrast > 0 || recipe.saturation > 0);
 }

@@ -10,8 +10,8 @@ import {
 } from "@trommel/common";
 import { createEngine } from "../../backbone/engines/create-engine.js";
 import { predictProbabilities } from "../../head/model/predict-head.js";
-import { pictureSource } from "../../image/read/picture-source.js";
-import { streamPictures } from "../../image/read/picture-stream.js";
+import { imageSource } from "../../image/read/image-source.js";
+import { streamImages } from "../../image/read/image-stream.js";
 import { RowProjector } from "../../linalg/project-rows.js";
 import { readFeatures } from "../inputs/features.js";
 import { readListing, readShard } from "../inputs/listing.js";
@@ -110,9 +110,9 @@ async function fromPictures(
   const source = openStore(config.dataset);
   const pixels = new Uint8Array(entries.length * side * side * 3);
   try {
-    for await (const picture of streamPictures({
+    for await (const picture of streamImages({
       entries,
-      ...pictureSource(source),
+      ...imageSource(source),
       decode: { ...config.recipe.decode, side },
       window: checkedPictures,
       signal: options.signal,

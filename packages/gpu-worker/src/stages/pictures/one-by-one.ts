@@ -3,7 +3,7 @@ import { triesPerFile } from "@trommel/common/jobs/worker-deaths";
 import pLimit from "p-limit";
 import { DecodeChild } from "../../image/decode/decode-child.js";
 import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
-import type { FileOutcome } from "../../image/read/picture-stream.js";
+import type { FileOutcome } from "../../image/read/image-stream.js";
 import { reasonOf, unlessAborted } from "@trommel/common/waiting/unless-aborted";
 
 /** Fixed wording: ledgers must not tell what happened on the way. */

@@ -1,4 +1,4 @@
-import type { Picture } from "../../image/read/picture-stream.js";
+import type { ShardImage } from "../../image/read/image-stream.js";
 
 /** Base images side by side, as the device takes them. */
 export interface PictureBatch {
@@ -23,7 +23,7 @@ export class PictureBatches {
   }
 
   /** @returns the batch that this picture fills, if it does */
-  add(picture: Extract<Picture, { ok: true }>): PictureBatch | undefined {
+  add(picture: Extract<ShardImage, { ok: true }>): PictureBatch | undefined {
     // Memory of its own, for it is moved to the device; not cleared, for what is not written is never handed on.
     this.#pixels ??= new Uint8Array(Buffer.allocUnsafeSlow(this.size * this.#pictureBytes).buffer);
     this.#pixels.set(picture.pixels, this.#positions.length * this.#pictureBytes);

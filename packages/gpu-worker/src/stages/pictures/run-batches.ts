@@ -1,10 +1,6 @@
 import type { FailedImage, ObjectStore, ShardEntry } from "@trommel/common";
-import { pictureSource } from "../../image/read/picture-source.js";
-import {
-  streamPictures,
-  type PictureStreamOptions,
-  type PictureBounds,
-} from "../../image/read/picture-stream.js";
+import { imageSource } from "../../image/read/image-source.js";
+import { streamImages, type ImageStreamOptions, type ImageBounds } from "../../image/read/image-stream.js";
 import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
 import type { DeviceStageContext } from "../context.js";
 import { OneByOne } from "./one-by-one.js";
@@ -35,8 +31,8 @@ interface BatchOptions {
   /** Pictures per batch. */
   readonly batchSize: number;
   readonly context: DeviceStageContext;
-  /** @default those of streamPictures */
-  readonly bounds?: PictureBounds;
+  /** @default those of streamImages */
+  readonly bounds?: ImageBounds;
   readonly run: (batch: PictureBatch) => Promise<void>;
   /** Positions of the entries that are left alone. @default none */
   readonly skip?: ReadonlySet<number>;
@@ -61,7 +57,7 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
   const { trial, signal } = context;
   const oneByOne =
     trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
-  const pictures = pictureSource(source);
+  const pictures = imageSource(source);
   try {
     const files = {
       ...pictures,
@@ -73,7 +69,7 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
     };
     if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
     const batches = new PictureBatches(options.decode.side, batchSize);
-    const stream = context.streamPictures ?? streamPictures;
+    const stream = context.streamImages ?? streamImages;
     const { recognise } = options;
     for await (const picture of stream({
       ...files,
@@ -117,11 +113,11 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
 async function trySuspects(
   oneByOne: OneByOne,
   entries: readonly ShardEntry[],
-  files: Omit<PictureStreamOptions, "entries" | "decodeFile" | "window">,
+  files: Omit<ImageStreamOptions, "entries" | "decodeFile" | "window">,
 ): Promise<void> {
   const { skip, recognise } = files;
   const suspects = oneByOne.suspects.filter((position) => skip?.has(position) !== true);
-  for await (const _ of streamPictures({
+  for await (const _ of streamImages({
     ...files,
     skip: undefined,
     recognise: recognise && ((place, bytes) => recognise(suspects[place] ?? place, bytes)),

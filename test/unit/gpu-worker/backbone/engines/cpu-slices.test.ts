@@ -6,7 +6,7 @@ import type { Engine, EngineBackbone, ViewBatch } from "#gpu-worker/backbone/eng
 import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
 import { buildExtractionGraph } from "#gpu-worker/graph/extraction-graph";
 import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
-import { picturesPerRun, sliceOf } from "#gpu-worker/graph/slices";
+import { imagesPerRun, sliceOf } from "#gpu-worker/graph/slices";
 import { drawViews } from "#gpu-worker/image/views/view";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import {
@@ -90,11 +90,11 @@ function backboneWithFunction(inputSize: number): EngineBackbone {
 describe("slices on the CPU", () => {
   it("are two pictures of 224 pixels, one larger one, or more smaller ones, and divide the views evenly", () => {
     assert.deepEqual(
-      [64, 112, 224, 225, 380].map((size) => picturesPerRun(size, 1)),
+      [64, 112, 224, 225, 380].map((size) => imagesPerRun(size, 1)),
       [24, 8, 2, 1, 1],
     );
     assert.deepEqual(
-      [6, 2, 1].map((views) => picturesPerRun(112, views)),
+      [6, 2, 1].map((views) => imagesPerRun(112, views)),
       [1, 4, 8],
     );
     assert.deepEqual(

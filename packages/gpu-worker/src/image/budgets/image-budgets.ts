@@ -3,27 +3,27 @@ import type { WorkerOptions } from "@trommel/common";
 import { MemoryBudget } from "./memory-budget.js";
 import { OrderedTurns } from "./ordered-turns.js";
 
-/** What the pictures of a worker may take in memory, over all of its shards in flight. */
-export interface PictureBudgets {
-  /** Files that are fetched and not decoded yet. */
+/** Memory limits for the images of a worker, over all its shards in flight. */
+export interface ImageBudgets {
+  /** Files that are fetched but not decoded yet. */
   readonly files: MemoryBudget;
-  /** Files that are decoded at the moment. */
+  /** Files that are being decoded. */
   readonly decoding: MemoryBudget;
-  /** Base images that wait for their turn. */
+  /** Base images that wait to be yielded. */
   readonly waiting: MemoryBudget;
-  /** To be decoded, by the shard's place in the order in which the worker began them. */
+  /** Turns to decode, in the order in which the worker started the shards. */
   readonly turns: OrderedTurns;
 }
 
-/** Pictures that are decoded at once, at least: as many as Node.js has threads for it by default. */
+/** Lower limit of images decoded at once: the default size of Node.js's thread pool. */
 const decodesAtOnce = 4;
 
-/** Of the pixels in flight; decoding takes the rest. */
+/** Share of the pixels in flight that waits; decoding takes the rest. */
 const waitingShare = 0.25;
 
-export function createPictureBudgets(
+export function createImageBudgets(
   options: Pick<WorkerOptions, "bytesInFlightMib" | "pixelsInFlightMib">,
-): PictureBudgets {
+): ImageBudgets {
   const pixelBytes = options.pixelsInFlightMib * 2 ** 20;
   return {
     files: new MemoryBudget(options.bytesInFlightMib * 2 ** 20),

@@ -1,16 +1,16 @@
 import { constants, gunzipSync } from "node:zlib";
 
 /**
- * What a file is, by its content and never by its name.
+ * Detects the format of a file by its content, never by its name.
  *
- * `decodable` formats go to the decoder; the `refused` ones are known, so that the ledger can say what they were.
- * SVG and PDF are programs that draw, with their own network and memory appetite, and are refused for that.
+ * `decodable` formats go to the decoder; the `refused` ones are known so that the ledger can name them. SVG and PDF are
+ * refused because they are programs that draw, with their own use of network and memory.
  */
 
 export type DecodableFormat = "jpeg" | "png" | "webp" | "gif" | "tiff" | "avif";
 export type RefusedFormat = "svg" | "pdf" | "heic" | "bmp" | "ico" | "psd" | "jxl" | "jp2" | "postscript";
 
-export type PictureFormat =
+export type ImageFormat =
   | { readonly kind: "decodable"; readonly format: DecodableFormat }
   | { readonly kind: "refused"; readonly format: RefusedFormat }
   | { readonly kind: "unknown" };
@@ -41,7 +41,7 @@ const refusedSignatures: readonly (readonly [string, RefusedFormat])[] = [
 const heicBrands = ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"];
 
 /** Reads at most the first few kilobytes. */
-export function pictureFormat(bytes: Uint8Array): PictureFormat {
+export function imageFormat(bytes: Uint8Array): ImageFormat {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString("latin1");
   for (const [signature, format] of decodableSignatures) {
     if (head.startsWith(signature)) return { kind: "decodable", format };
@@ -56,8 +56,8 @@ export function pictureFormat(bytes: Uint8Array): PictureFormat {
   return { kind: "unknown" };
 }
 
-/** ISO base media files (ISO/IEC 14496-12) name their formats in the `ftyp` box; films have neither kind of brand. */
-function isoMediaFormat(head: string): PictureFormat {
+/** ISO base media files (ISO/IEC 14496-12) list their brands in the `ftyp` box; videos have neither kind of brand. */
+function isoMediaFormat(head: string): ImageFormat {
   const boxSize = Buffer.from(head.slice(0, 4), "latin1").readUInt32BE(0);
   const names = head.slice(8, Math.min(boxSize, head.length));
   const brands: readonly string[] = names.match(/.{4}/gs) ?? [];
@@ -66,16 +66,16 @@ function isoMediaFormat(head: string): PictureFormat {
   return { kind: "unknown" };
 }
 
-/** "BM" alone begins many texts: the four reserved bytes of the header must be zero too. */
+/** Many texts start with "BM", so the four reserved bytes of the header must be zero too. */
 function isBitmap(head: string): boolean {
   return head.startsWith("BM") && head.slice(6, 10) === "\0\0\0\0";
 }
 
-/** The beginning of what a gzip file (RFC 1952) holds, so that an `.svgz` has its name; empty where it is none. */
+/** The start of the content of a gzip file (RFC 1952), so that `.svgz` is recognised; empty for any other file. */
 function inflatedHead(head: string): string {
   if (!head.startsWith("\x1f\x8b")) return "";
   try {
-    // Deflate yields at most 1032 bytes for one, so this much is small, whatever it holds.
+    // Deflate expands one byte to at most 1032, so the result is small, whatever the content.
     const start = Buffer.from(head.slice(0, 1024), "latin1");
     return gunzipSync(start, { finishFlush: constants.Z_SYNC_FLUSH }).toString("latin1", 0, 4096);
   } catch {

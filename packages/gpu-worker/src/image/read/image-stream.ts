@@ -4,106 +4,106 @@ import pLimit from "p-limit";
 import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "../decode/decode-image.js";
 import { decodeMemoryBytes } from "../decode/decode-memory.js";
 import type { GiveBack } from "../budgets/memory-budget.js";
-import type { PictureBudgets } from "../budgets/picture-budgets.js";
+import type { ImageBudgets } from "../budgets/image-budgets.js";
 import { readPatiently, type PatientReader, type ReadOutcome } from "./read-patiently.js";
 
-/** Files of a shard that are fetched or decoded at once; how much they take is for the budgets to bound. */
+/** Files of a shard that are fetched or decoded at once; the budgets limit how much memory they take. */
 const filesAtOnce = Math.max(8, 2 * availableParallelism());
 
-/** How long one try of one file may take. They shape no pixels, so they are the worker's and in no fingerprint. */
-const pictureBounds = {
+/** Time limits of one try of one file. They do not change pixels, so they are part of no fingerprint. */
+const imageBounds = {
   readTimeoutMs: 60_000,
   decodeTimeoutMs: 30_000,
-  /** Before a file is read for the second and the third time, at most. */
+  /** Longest pauses before the second and the third read of a file. */
   pausesMs: [500, 2000],
 } as const;
 const decodeTries = 2;
 
 /**
- * Where the store alone is at fault for more of a shard than this share, the store is slow or broken and its files are
- * not: then the shard is tried again. One file is always allowed.
+ * If the store itself fails for more than this share of a shard, the store is slow or broken, not its files: the shard is
+ * retried. One such file is always allowed.
  */
 const blamedShare = 1 / 32;
 
-/** One file of a shard: its base image, or why there is none. */
-export type Picture = { readonly position: number; readonly key: string } & (
+/** One image of a shard: its base image, or the reason why it failed. */
+export type ShardImage = { readonly position: number; readonly key: string } & (
   | { readonly ok: true; /** [side, side, 3], RGB. */ readonly pixels: Uint8Array }
   | {
       readonly ok: false;
       readonly reason: FailureReason;
-      /** Words that depend on the file and the reason alone. */
+      /** Text that depends only on the file and the reason. */
       readonly detail: string;
-      /** Times that the file was read and decoded for this outcome; fixed for each reason. */
+      /** How often the file was read and decoded; fixed for each reason. */
       readonly tries: number;
     }
 );
 
-export interface PictureBounds {
+export interface ImageBounds {
   readonly readTimeoutMs?: number;
   readonly decodeTimeoutMs?: number;
   readonly pausesMs?: readonly [number, number];
 }
 
-/** What came of a file's bytes. */
+/** The result of decoding a file's bytes. */
 export type FileOutcome =
   | DecodedImage
   | {
       readonly ok: false;
       readonly reason: FailureReason;
       readonly detail: string;
-      /** Where it was tried to the end already. */
+      /** Set if all tries have been used already. */
       readonly tries: number;
     };
 
-type Loaded = Picture & { readonly byStore?: boolean };
+type Loaded = ShardImage & { readonly byStore?: boolean };
 
-export interface PictureStreamOptions {
+export interface ImageStreamOptions {
   readonly entries: readonly ShardEntry[];
   readonly read: PatientReader["read"];
   readonly probe: PatientReader["probe"];
-  /** @default {@link pictureBounds} */
-  readonly bounds?: PictureBounds;
+  /** @default {@link imageBounds} */
+  readonly bounds?: ImageBounds;
   readonly decode: ResolvedDecodeRecipe;
-  /** Positions that are left out: nothing of their files is wanted. @default none */
+  /** Positions whose files are skipped. @default none */
   readonly skip?: ReadonlySet<number> | undefined;
-  /** Told of a file's bytes before they are decoded. @returns whether that is not needed: then nothing is yielded for it */
+  /** Called with a file's bytes before they are decoded. @returns true to skip the file: nothing is yielded for it */
   readonly recognise?: ((position: number, bytes: Uint8Array) => Promise<boolean>) | undefined;
   /** Decodes the bytes of the file at that position. @default in this process, several at once */
   readonly decodeFile?:
     ((position: number, bytes: Uint8Array, timeoutMs: number) => Promise<FileOutcome>) | undefined;
-  /** Pictures that are under way or decoded and waiting. */
+  /** Most images in progress or decoded and waiting. */
   readonly window: number;
   /** Shared by every shard of the process. @default no bound but `window` */
-  readonly budgets?: PictureBudgets;
-  /** Of this shard among those of the process: the least is decoded first. @default 0 */
+  readonly budgets?: ImageBudgets;
+  /** Rank of this shard in the process: the lowest is decoded first. @default 0 */
   readonly order?: number;
   readonly signal: AbortSignal;
 }
 
-/** A picture, and the room in the budget that it takes until it is handed on. */
-interface LoadedPicture {
-  /** Undefined where it was recognised. */
-  readonly picture: Loaded | undefined;
+/** An image, and the reservation that it holds until it is yielded. */
+interface LoadedImage {
+  /** Undefined if it was recognised. */
+  readonly image: Loaded | undefined;
   readonly giveBack: GiveBack;
 }
 
 /**
- * Fetches and decodes a shard's files, many at once, and yields them in shard order. A file that cannot be read is a
- * value; a store that cannot be reached is an exception, for then the shard has to be tried again.
- * @throws TrommelError `unavailable` where the store fails for too many of the files; what `probe` and `signal` throw
+ * Fetches and decodes a shard's files, many at once, and yields them in shard order. A file that cannot be read is a value;
+ * a store that cannot be reached is an exception, because the shard must then be retried.
+ * @throws TrommelError `unavailable` if the store fails for too many files; whatever `probe` and `signal` throw
  */
-export async function* streamPictures(options: PictureStreamOptions): AsyncGenerator<Picture> {
+export async function* streamImages(options: ImageStreamOptions): AsyncGenerator<ShardImage> {
   const { entries, window, skip } = options;
   const positions = [...entries.keys()].filter((position) => skip?.has(position) !== true);
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
-  const { readTimeoutMs, pausesMs } = { ...pictureBounds, ...options.bounds };
+  const { readTimeoutMs, pausesMs } = { ...imageBounds, ...options.bounds };
   const reader: PatientReader = {
     ...{ read: options.read, probe: options.probe },
     ...{ readTimeoutMs, pausesMs, signal },
   };
   const limit = pLimit(filesAtOnce);
-  const underWay: Promise<LoadedPicture>[] = [];
+  const underWay: Promise<LoadedImage>[] = [];
   let next = 0;
   let blamed = 0;
   try {
@@ -111,7 +111,7 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
       while (next < positions.length && underWay.length < window) {
         const position = positions[next] as number;
         const loading = limit(loadWithRoom, position, entries[position] as ShardEntry, reader, options);
-        // The failure is thrown where the picture's turn comes; until then it is not unhandled.
+        // A rejection is thrown when the image's turn comes; until then it must not count as unhandled.
         loading.catch(() => undefined);
         underWay.push(loading);
         next += 1;
@@ -119,10 +119,10 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
       signal.throwIfAborted();
       const first = underWay.shift();
       if (first === undefined) continue;
-      const { picture, giveBack } = await first;
+      const { image, giveBack } = await first;
       try {
-        if (picture === undefined) continue;
-        const { byStore = false, ...rest } = picture;
+        if (image === undefined) continue;
+        const { byStore = false, ...rest } = image;
         blamed += byStore ? 1 : 0;
         if (blamed > Math.max(1, entries.length * blamedShare)) throw storeAtFault(blamed, entries.length);
         yield rest;
@@ -131,7 +131,7 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
       }
     }
   } finally {
-    ended.abort(new TrommelError("cancelled", "nobody waits for these files any more"));
+    ended.abort(new TrommelError("cancelled", "these files are no longer needed"));
     for (const outcome of await Promise.allSettled(underWay)) {
       if (outcome.status === "fulfilled") outcome.value.giveBack();
     }
@@ -139,32 +139,31 @@ export async function* streamPictures(options: PictureStreamOptions): AsyncGener
 }
 
 /**
- * Room is asked for in one order: that of the base image, of the file, a turn to decode, of its decoding. Whoever holds a later one waits
- * for no earlier one; and room for base images is granted in shard order, so that the picture whose turn it is has its
- * own. So nobody waits for ever.
+ * Reservations are made in one order: base image, file, turn to decode, decoding. A task that holds a later one never waits
+ * for an earlier one, and base images are granted in shard order, so that the image whose turn it is has its own: no deadlock.
  */
 async function loadWithRoom(
   position: number,
   entry: ShardEntry,
   reader: PatientReader,
-  options: PictureStreamOptions,
-): Promise<LoadedPicture> {
+  options: ImageStreamOptions,
+): Promise<LoadedImage> {
   const { side } = options.decode;
   const giveBack = await reserve(options, "waiting", side * side * 3, reader.signal);
   try {
-    const picture = await loadPicture(position, entry, reader, options);
-    return { picture, giveBack };
+    const image = await loadImage(position, entry, reader, options);
+    return { image, giveBack };
   } catch (thrown) {
     giveBack();
     throw thrown;
   }
 }
 
-async function loadPicture(
+async function loadImage(
   position: number,
   entry: ShardEntry,
   reader: PatientReader,
-  options: PictureStreamOptions,
+  options: ImageStreamOptions,
 ): Promise<Loaded | undefined> {
   const base = { position, key: entry.key };
   const { maxBytes } = options.decode;
@@ -186,11 +185,11 @@ async function loadPicture(
   }
 }
 
-/** The file and the room it takes. One that has grown since it was listed is asked for again, with all the room it may take. */
+/** The file and its reservation. If a file has grown since it was listed, it is fetched again with the largest allowed reservation. */
 async function fetchFile(
   entry: ShardEntry,
   reader: PatientReader,
-  options: PictureStreamOptions,
+  options: ImageStreamOptions,
 ): Promise<[GiveBack, ReadOutcome]> {
   const { maxBytes } = options.decode;
   for (let room = entry.sizeBytes; ; room = maxBytes) {
@@ -210,11 +209,11 @@ async function decodeWithRoom(
   position: number,
   bytes: Uint8Array,
   signal: AbortSignal,
-  options: PictureStreamOptions,
+  options: ImageStreamOptions,
 ): Promise<FileOutcome> {
   const { budgets, decode, decodeFile, order = 0 } = options;
-  const timeoutMs = options.bounds?.decodeTimeoutMs ?? pictureBounds.decodeTimeoutMs;
-  // Its header may be what a worker died of: a file that is decoded elsewhere is not looked into here.
+  const timeoutMs = options.bounds?.decodeTimeoutMs ?? imageBounds.decodeTimeoutMs;
+  // The header may be what crashed a worker: a file that another process decodes is not parsed in this one.
   const isHere = budgets !== undefined && decodeFile === undefined;
   const endTurn = isHere ? await budgets.turns.take(order, signal) : () => undefined;
   let giveBack: GiveBack = () => undefined;
@@ -224,7 +223,7 @@ async function decodeWithRoom(
     const tryOnce = (): Promise<FileOutcome> =>
       decodeFile?.(position, bytes, timeoutMs) ?? decodeImage(bytes, decode, timeoutMs);
     const decoded = await tryOnce();
-    // A machine that slept, or has too much to do, looks like a slow picture: once is no proof.
+    // A machine that slept or is overloaded makes any image look slow, so one timeout proves nothing.
     const timedOut = !decoded.ok && decoded.reason === "timed-out" && !("tries" in decoded);
     return timedOut ? await tryOnce() : decoded;
   } finally {
@@ -234,7 +233,7 @@ async function decodeWithRoom(
 }
 
 async function reserve(
-  { budgets }: PictureStreamOptions,
+  { budgets }: ImageStreamOptions,
   kind: "files" | "decoding" | "waiting",
   sizeBytes: number,
   signal: AbortSignal,
@@ -245,8 +244,8 @@ async function reserve(
 function storeAtFault(files: number, entries: number): TrommelError {
   return new TrommelError(
     "unavailable",
-    `failed to read ${files} of a shard's ${entries} files: the store gives none of them in time or whole. ` +
-      `Look at the store, then resume`,
+    `cannot read ${files} of a shard's ${entries} files: the store does not deliver them completely or in time. ` +
+      `Check the store, then resume`,
     { context: { files, entries } },
   );
 }

@@ -3,11 +3,11 @@ import { before, describe, it } from "node:test";
 import { TrommelError, type ShardEntry } from "@trommel/common";
 import type { ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
 import {
-  streamPictures,
-  type Picture,
-  type PictureBounds,
-  type PictureStreamOptions,
-} from "#gpu-worker/image/read/picture-stream";
+  streamImages,
+  type ShardImage,
+  type ImageBounds,
+  type ImageStreamOptions,
+} from "#gpu-worker/image/read/image-stream";
 import sharp from "sharp";
 import { drawTexture } from "../../../support/images/dataset.js";
 
@@ -37,20 +37,20 @@ async function collect(
   options: {
     readonly window?: number;
     readonly signal?: AbortSignal;
-    readonly bounds?: PictureBounds;
+    readonly bounds?: ImageBounds;
     readonly probe?: () => Promise<void>;
   } = {},
-): Promise<Picture[]> {
-  const pictures: Picture[] = [];
+): Promise<ShardImage[]> {
+  const pictures: ShardImage[] = [];
   const { window = 4, signal = new AbortController().signal, probe = answers } = options;
-  const bounds: PictureBounds = { pausesMs: [10, 10], ...options.bounds };
-  const byKey: PictureStreamOptions["read"] = ({ key }) => read(key);
-  for await (const picture of streamPictures({ entries, read: byKey, probe, decode, window, signal, bounds }))
+  const bounds: ImageBounds = { pausesMs: [10, 10], ...options.bounds };
+  const byKey: ImageStreamOptions["read"] = ({ key }) => read(key);
+  for await (const picture of streamImages({ entries, read: byKey, probe, decode, window, signal, bounds }))
     pictures.push(picture);
   return pictures;
 }
 
-describe("streamPictures", () => {
+describe("streamImages", () => {
   it("yields in shard order though later files arrive first", async () => {
     const gates = new Map<string, () => void>();
     const read = (key: string): Promise<Uint8Array> =>
@@ -76,7 +76,7 @@ describe("streamPictures", () => {
       return Promise.resolve(png);
     };
     const { signal } = new AbortController();
-    for await (const _ of streamPictures({
+    for await (const _ of streamImages({
       entries: entriesOf(20),
       read,
       probe: answers,
@@ -121,7 +121,7 @@ describe("streamPictures", () => {
     const { signal } = new AbortController();
     await assert.rejects(
       async () => {
-        for await (const { position } of streamPictures({
+        for await (const { position } of streamImages({
           entries: entriesOf(6),
           read,
           probe: () => Promise.reject(gone),
@@ -196,8 +196,8 @@ describe("streamPictures", () => {
       reads += 1;
       return Promise.resolve(large);
     };
-    const pictures: Picture[] = [];
-    for await (const picture of streamPictures({
+    const pictures: ShardImage[] = [];
+    for await (const picture of streamImages({
       entries: entriesOf(1),
       read,
       probe: answers,

@@ -2,11 +2,11 @@ import { toTrommelError, TrommelError, type ObjectStore } from "@trommel/common"
 import type { PatientReader } from "./read-patiently.js";
 import { withinBound } from "@trommel/common/waiting/within-bound";
 
-/** How long a store may take to show its first key. */
+/** Time limit for a store to list its first key. */
 const probeTimeoutMs = 60_000;
 
-/** A store as the place that listed pictures are read from. */
-export function pictureSource(store: ObjectStore): Pick<PatientReader, "read" | "probe"> {
+/** Reads listed images from a store. */
+export function imageSource(store: ObjectStore): Pick<PatientReader, "read" | "probe"> {
   return {
     read: ({ key, etag }, maxBytes, signal) => store.get(key, { etag, maxBytes, signal }),
     probe: () => probeStore(store),
@@ -14,9 +14,9 @@ export function pictureSource(store: ObjectStore): Pick<PatientReader, "read" | 
 }
 
 /**
- * A folder that is not mounted here, a bucket that went away, a token that ran out, a server that stopped and a share
- * that hangs look like missing, forbidden or slow files one by one. They must not be committed as such.
- * @throws TrommelError retryable, where nothing can be listed: then the shard is for another try or another worker
+ * Lists one key. If a folder is not mounted, a bucket is deleted, a token has expired, a server is down or a share hangs,
+ * each file looks missing, forbidden or slow; such failures must not be committed.
+ * @throws TrommelError retryable, if nothing can be listed: the shard is retried later or by another worker
  */
 async function probeStore(store: ObjectStore): Promise<void> {
   try {
