@@ -34,7 +34,7 @@ const unchangedOps = new Set(
   ).split(" "),
 );
 
-/** Rewrites a node when its model is raised to opset `at`. Of several resulting nodes the last one is the node itself. */
+/** Rewrites a node when its model is raised to opset `at`. The last resulting node is the node itself. */
 interface Rewrite {
   readonly at: number;
   readonly ops: readonly string[];
