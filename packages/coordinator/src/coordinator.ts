@@ -35,11 +35,11 @@ import { defaultOutstandingShards } from "./outstanding-shards.js";
 import type { PlanContext } from "./plan/plan-context.js";
 import { JobProducer } from "./run-control/job-producer.js";
 
-/** Runs that one coordinator plans at the same time: listing, and queueing as room comes, is waiting and not work. */
+/** Runs that one coordinator plans at the same time: listing and queueing is mostly waiting. */
 const planConcurrency = 32;
 
 export interface Coordinator {
-  /** Hands plans under way back, within `drainMs`, and releases everything. */
+  /** Returns unfinished plans to the queue, within `drainMs`, and releases everything. */
   stop(drainMs?: number): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function startCoordinator(options: {
   readonly log: Logger;
   /** @default {@link defaultOutstandingShards} */
   readonly outstandingShards?: number;
-  /** How the place of the pictures is opened. @default by its location */
+  /** Opens the source of the images. @default by its location */
   readonly openSource?: typeof openStore;
 }): Promise<Coordinator> {
   const { store, log } = options;
@@ -65,11 +65,11 @@ export async function startCoordinator(options: {
   const producer = new JobProducer(options.redisUrl);
   releases.add("producer", () => producer.close());
   const stopping = new AbortController();
-  // Once for as long as it lasts: BullMQ meets it with every look.
-  let toldFull = false;
-  const tellFull = (): void => {
-    if (!toldFull) log.warn("Redis is full (maxmemory): jobs are queued as it has room again");
-    toldFull = true;
+  // Logged once until there is room again: BullMQ fails at every poll.
+  let reportedFull = false;
+  const reportFull = (): void => {
+    if (!reportedFull) log.warn("Redis is full (maxmemory): jobs are queued as it has room again");
+    reportedFull = true;
   };
   const worker = new Worker(
     "plan",
@@ -89,7 +89,7 @@ export async function startCoordinator(options: {
           outstandingAtMost: options.outstandingShards ?? defaultOutstandingShards,
           signal: stopping.signal,
           onNotice: (notice) => log.warn(notice),
-          onFull: tellFull,
+          onFull: reportFull,
         });
         log.info({ run: payload.id }, "planned");
       } catch (thrown) {
@@ -112,10 +112,10 @@ export async function startCoordinator(options: {
     },
   );
   worker.on("error", (error) => {
-    if (isRedisFull(error)) tellFull();
-    else log.warn({ reason: error.message }, "the plan queue had an error");
+    if (isRedisFull(error)) reportFull();
+    else log.warn({ reason: error.message }, "error of the plan queue");
   });
-  worker.on("completed", () => (toldFull = false));
+  worker.on("completed", () => (reportedFull = false));
   try {
     await withTimeout(worker.waitUntilReady(), 10_000, "reach Redis");
   } catch (thrown) {
@@ -126,7 +126,10 @@ export async function startCoordinator(options: {
     stop: async (drainMs = 10_000) => {
       stopping.abort(new TrommelError("cancelled", "the coordinator stops; another continues"));
       await withTimeout(worker.close(), drainMs, "stop the coordinator").catch((thrown: unknown) => {
-        log.warn({ reason: messageOf(thrown) }, "plans under way were left; their locks lapse by themselves");
+        log.warn(
+          { reason: messageOf(thrown) },
+          "cannot stop all plans in time; their locks expire by themselves",
+        );
       });
       for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
     },
@@ -143,7 +146,7 @@ async function plan(payload: JobPayload, planner: StageFunction, context: PlanCo
     await liveRun.setTotal(attempt, payload.stage, 1);
     await liveRun.countDone(attempt, payload.stage, 0);
   } catch (thrown) {
-    // What followers see is worth no failed plan: everything is queued.
+    // A plan does not fail because its progress cannot be shown: everything is queued.
     if (!isRedisFull(thrown)) throw thrown;
   }
 }
@@ -158,11 +161,11 @@ async function readConfig(
   return kind === "run" ? parseSealedAs(runConfig, body, key) : parseSealedAs(scoringConfig, body, key);
 }
 
-/** Notes the run's error where no further try will come, and words it for BullMQ. */
+/** Records the run's error if there is no further try. @returns the error for BullMQ */
 async function planFailure(failed: {
   readonly payload: JobPayload;
   readonly job: Job;
-  /** Whether the plan is still ours: a coordinator that was paused may wake after another took it. */
+  /** Whether this coordinator still has the plan: while it was paused, another may have taken it. */
   readonly held: boolean;
   readonly liveRun: LiveRun;
   readonly store: ObjectStore;
@@ -178,16 +181,16 @@ async function planFailure(failed: {
     holdsLock: held,
   });
   const last = next === "fail";
-  // A final failure is told by whoever follows the run; a try that is repeated is told nowhere else.
+  // A follower of the run reports the final error; the log is the only place for an error before a further try.
   log[last ? "info" : "warn"](
     { run: payload.id, code: error.code, reason: error.message, last },
-    "failed to plan",
+    last ? "cannot plan" : "cannot plan yet, trying again",
   );
   if (tell && (await liveRun.fail(payload.attempt, payload.stage, error))) {
     const kind = stageTable[payload.stage].subject;
     const noted = noteStopReason(store, { kind, id: payload.id }, stopReasonOf(error, payload.stage));
     await noted.catch((thrown: unknown) => {
-      log.warn({ run: payload.id, reason: messageOf(thrown) }, "failed to note the error in the store");
+      log.warn({ run: payload.id, reason: messageOf(thrown) }, "cannot write the stop reason to the store");
     });
   }
   return last ? new UnrecoverableError(error.message) : error;

@@ -1,2 +1,2 @@
-/** Shards of one run that are queued and unfinished at most, unless told otherwise. */
+/** The default of the largest number of queued, unfinished shards of one run. */
 export const defaultOutstandingShards = 2000;

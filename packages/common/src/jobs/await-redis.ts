@@ -2,16 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, TrommelError } from "../errors.js";
 import { checkRedis } from "./redis-connection.js";
 
-/** Between looks: doubled with every look in vain. */
+/** Between two checks: doubled after every check without success. */
 const firstPauseMs = 500;
 const pauseAtMostMs = 10_000;
-/** How often it is said again that Redis is still away. */
+/** How often the message that Redis does not answer is repeated. */
 const remindMs = 60_000;
 
 /**
- * Waits until Redis answers, as a service does that may have been started before it: for as long as it takes, and saying so.
- * @returns false where the signal aborted first
- * @throws TrommelError what no waiting mends: `invalid-argument`, `forbidden`, `unsupported`
+ * Waits until Redis answers, without a limit, and reports that it waits: a service may be started before its Redis.
+ * @returns false if the signal aborted first
+ * @throws TrommelError if waiting cannot help: `invalid-argument`, `forbidden`, `unsupported`
  */
 export async function awaitRedis(
   url: string,
@@ -19,15 +19,15 @@ export async function awaitRedis(
 ): Promise<boolean> {
   let saidAtMs: number | undefined;
   for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, pauseAtMostMs)) {
-    const away = await unlessAborted(signal, whyAway(url));
-    if (away === undefined) return false;
-    if (away === null) {
+    const reason = await unlessAborted(signal, whyUnreachable(url));
+    if (reason === undefined) return false;
+    if (reason === null) {
       if (saidAtMs !== undefined) say("Redis answers now");
       return true;
     }
     const nowMs = performance.now();
     if (saidAtMs === undefined || nowMs - saidAtMs >= remindMs) {
-      say(`waiting for Redis, for as long as it takes: ${away}`);
+      say(`waiting for Redis, for as long as it takes: ${reason}`);
       saidAtMs = nowMs;
     }
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
@@ -35,19 +35,19 @@ export async function awaitRedis(
   return false;
 }
 
-/** @returns null where Redis answers */
-async function whyAway(url: string): Promise<string | null> {
+/** @returns null if Redis answers */
+async function whyUnreachable(url: string): Promise<string | null> {
   try {
     await checkRedis(url);
     return null;
   } catch (thrown) {
-    const passes = thrown instanceof TrommelError && ["unavailable", "timed-out"].includes(thrown.code);
-    if (!passes) throw thrown;
+    const isTemporary = thrown instanceof TrommelError && ["unavailable", "timed-out"].includes(thrown.code);
+    if (!isTemporary) throw thrown;
     return messageOf(thrown);
   }
 }
 
-/** A look at a host that swallows packets lasts seconds. @returns undefined where the signal aborts first */
+/** A check of a host that drops packets lasts seconds. @returns undefined if the signal aborts first */
 async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T | undefined> {
   const left = new AbortController();
   const aborted = new Promise<undefined>((resolve) => {

@@ -3,16 +3,16 @@ import { isRedisFull } from "../errors.js";
 import { queuePrefix } from "./queues.js";
 
 /**
- * Who is making a feature shard just now, so that runs on the same pictures that are under way at once make it once.
- * Only a hint: it lapses by itself, what has been made is known from markers, and one made twice has the same bytes.
+ * Which job is computing a feature shard, so that simultaneous runs on the same images compute it once. Only a hint: a claim
+ * expires by itself, markers say what has been computed, and a feature shard that is computed twice has the same bytes.
  *
- * Key, for a feature shard in a store: `trommel:making:<store> <key>`, the id of the job that makes it.
+ * Key, for a feature shard in a store: `trommel:making:<store> <key>`, the id of the job that computes it.
  */
 
-/** A claim outlives its worker by this at most, as a job's lock does. */
+/** A claim outlives its worker by at most this, as a job's lock does. */
 const claimTtlMs = 5000;
 
-/** KEYS: claim. ARGV: job, ttl in ms. @returns 1 where the claim is the job's from now on, or was */
+/** KEYS: claim. ARGV: job, ttl in ms. @returns 1 if the job has the claim now */
 const takeClaim = `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
@@ -29,16 +29,16 @@ end
 return 1`;
 
 export interface FeatureClaim {
-  /** Of the store that the feature shard belongs to. */
+  /** URL of the store that the feature shard belongs to. */
   readonly storeUrl: string;
   readonly featureKey: string;
   readonly jobId: string;
 }
 
 /**
- * Takes a claim or, where the job has it, keeps it for longer; whoever took the job over from a dead worker has it too.
+ * Takes a claim, or extends it if the job already has it. A worker that took the job over from a dead one has the same claim.
  * @param ttlMs @default {@link claimTtlMs}
- * @returns false where another job has it; true also where Redis is full, for nobody may be kept from working by that
+ * @returns false if another job has it; true also if Redis is full, because a hint must not stop the work
  */
 export async function claimFeature(redis: Redis, claim: FeatureClaim, ttlMs = claimTtlMs): Promise<boolean> {
   try {
@@ -49,7 +49,7 @@ export async function claimFeature(redis: Redis, claim: FeatureClaim, ttlMs = cl
   }
 }
 
-/** Gives a claim up, where the job has it: once the feature shard stands, or another try is to make it. */
+/** Gives the claim up if the job has it: the feature shard exists, or another try will compute it. */
 export async function releaseFeature(redis: Redis, claim: FeatureClaim): Promise<void> {
   await redis.eval(dropClaim, 1, keyOf(claim), claim.jobId);
 }

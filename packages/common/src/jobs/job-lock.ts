@@ -2,13 +2,13 @@ import type { Redis } from "ioredis";
 import { queueOf } from "./pipeline.js";
 import { jobId, queuePrefix, type JobPayload } from "./queues.js";
 
-/** What BullMQ keeps of a job in Redis, for questions that its classes answer only with a queue of their own. */
+/** What BullMQ keeps in Redis about a job, for questions that its classes answer only with a queue of their own. */
 
 function jobKey(payload: JobPayload): string {
   return `${queuePrefix}:${queueOf(payload.stage)}:${jobId(payload)}`;
 }
 
-/** False where the lock has lapsed: then the job is another worker's, or will be. */
+/** False if the lock has expired: another worker has the job, or will have it. */
 export async function holdsLock(
   redis: Redis,
   payload: JobPayload,

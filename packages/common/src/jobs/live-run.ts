@@ -7,8 +7,8 @@ import { queuePrefix } from "./queues.js";
 import { isAttemptOver } from "./run-rules.js";
 
 /**
- * What Redis knows of a run, for those who follow it. It is disposable, decides nothing about what has been done,
- * and may be rebuilt from markers by resuming.
+ * What Redis knows about a run, for its followers. It is disposable, decides nothing about what has been done,
+ * and a resume rebuilds it from the markers.
  *
  * Keys, for run r: `trommel:run:r` (hash: attempt, root, cancelled, error), `trommel:run:r:a:<stage>` (hash of
  * counters) and `trommel:run:r:a:<stage>:done` (set of unit numbers), where a is the attempt.
@@ -20,11 +20,11 @@ export interface StageProgress {
   /** Units (shards, grams, or 1) known so far; grows while a listing streams. */
   readonly total: number;
   readonly done: number;
-  /** Images in the units done and in total, where the stage works on images. */
+  /** Images in the units done and in total, if the stage works on images. */
   readonly imagesDone: number;
   readonly imagesTotal: number;
   readonly failedImages: number;
-  /** Images in the units done whose rows stood in the store already; of extraction alone. */
+  /** Images in the units done whose features were in the store already; only extraction counts them. */
   readonly reusedImages: number;
   /** Free text of the running unit, such as an epoch. */
   readonly note: string;
@@ -35,13 +35,13 @@ export interface LiveRunState {
   readonly rootJobId: string;
   readonly cancelled: boolean;
   readonly error: StopReason | undefined;
-  /** Whether its jobs are just being queued: that its root is unknown means nothing yet. */
+  /** Whether its jobs are being queued at this moment: an unknown root means nothing yet. */
   readonly opening: boolean;
 }
 
 export type { StopReason };
 
-/** How long an attempt that is open may be without jobs: whoever opened it is queueing them, or has died. */
+/** How long an open attempt may be without jobs: the process that opened it is queueing them, or has died. */
 const openingSeconds = 20;
 
 /**
@@ -70,14 +70,14 @@ redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('EXPIRE', KEYS[2], ARGV[5])
 return 1`;
 
-/** Notes an attempt's first error, and nothing once another attempt runs. KEYS: run. ARGV: attempt, error. @returns 1 if so */
+/** Records an attempt's first error, and nothing once another attempt runs. KEYS: run. ARGV: attempt, error. @returns 1 if so */
 const failAttempt = `
 if redis.call('HGET', KEYS[1], 'attempt') == ARGV[1] then
   return redis.call('HSETNX', KEYS[1], 'error', ARGV[2])
 end
 return 0`;
 
-/** What a unit that works on images came to. */
+/** The counts of a unit that works on images. */
 interface UnitCounts {
   readonly images: number;
   readonly failed: number;
@@ -99,7 +99,7 @@ export class LiveRun {
   /**
    * Opens the next attempt: its counters start at zero. Its opener queues its jobs and then calls {@link opened}.
    * @param seen the attempt that the opener saw end, undefined for none
-   * @returns undefined where somebody else has opened one since
+   * @returns undefined if another process has opened one since
    */
   async open(
     rootOf: (attempt: number) => string,
@@ -136,14 +136,14 @@ export class LiveRun {
     await this.#redis.hset(this.#key, "cancelled", "1");
   }
 
-  /** True where the attempt was cancelled or another has taken its place. */
+  /** Whether the attempt was cancelled or a later one has replaced it. */
   async isOver(attempt: number): Promise<boolean> {
     return (await this.attemptState(attempt)).isOver;
   }
 
   /**
-   * What a worker has to know before it takes a job, in one question: also the store that the run is in, for workers with
-   * another one must leave its jobs alone.
+   * What a worker has to know before it takes a job, in one call to Redis. It includes the run's store, because workers with
+   * another store must not take the run's jobs.
    */
   async attemptState(
     attempt: number,
@@ -159,7 +159,7 @@ export class LiveRun {
     };
   }
 
-  /** Keeps the first error: later ones follow from it. @returns false where there is one, or another attempt runs */
+  /** Keeps the first error: later ones follow from it. @returns false if there is one, or another attempt runs */
   async fail(attempt: number, stage: Stage, error: TrommelError): Promise<boolean> {
     const text = JSON.stringify(stopReasonOf(error, stage));
     return (await this.#redis.eval(failAttempt, 1, this.#key, attempt, text)) === 1;
@@ -211,7 +211,7 @@ export class LiveRun {
   }
 }
 
-/** The error of a run as an error again. */
+/** A stop reason as an error that can be thrown. */
 export function stopReasonToThrow(error: StopReason): TrommelError {
   const code: ErrorCode = error.code in errorCodes ? (error.code as ErrorCode) : "internal";
   return new TrommelError(code, error.message, { retryable: false, context: { stage: error.stage } });

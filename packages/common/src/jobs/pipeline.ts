@@ -255,7 +255,7 @@ export function barrierOf<S extends ManyStage>(stage: S): BarrierOf<S> {
 }
 
 /**
- * The barrier of all jobs of a stage: where their barrier waits for a group of them each, the one above that.
+ * The barrier of all jobs of a stage. If each job of its barrier waits for its own group, this is the barrier of those jobs.
  * @returns the stage of a single job, and how many shards each job covers that it waits for
  */
 export function lastBarrierOf(stage: ManyStage): { readonly stage: SingleStage; readonly shards: number } {

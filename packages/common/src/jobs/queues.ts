@@ -61,27 +61,27 @@ export function argumentsOf(payload: JobPayload): readonly [string] | readonly [
 }
 
 /**
- * Take-over of a dead worker's job: its lock lapses after `lockDuration`, the next check within
- * `stalledInterval` puts the job back. How often that may happen is for those who take it over to say
- * (see `treatmentAfter`): BullMQ's own bound would end a run without an error in Redis.
+ * Take-over of a dead worker's job: its lock expires after `lockDuration`, the next check within
+ * `stalledInterval` puts the job back. The worker that takes it over decides how often that may happen (see
+ * `treatmentAfter`), because BullMQ's own limit would end a run without an error in Redis.
  */
 export const workerTimings = {
   lockDuration: 5000,
   stalledInterval: 2500,
   maxStalledCount: 1_000_000,
-  /** What a worker waits after its connection broke; BullMQ's own 15 s would outlast the locks of what it holds. */
+  /** How long a worker waits after its connection broke; BullMQ's own 15 s are longer than the locks of its jobs last. */
   runRetryDelay: 1000,
 } as const;
 
 /**
- * Options of every job. The failure of a child releases its parent, which looks at the markers and says what
- * is missing; any other mode leaves a parent waiting for ever or starts it early.
+ * Options of every job. If a child fails, its parent starts, checks the markers and reports what is missing. In any other mode a
+ * parent waits without end or starts too early.
  */
 export const jobOptions = {
   attempts: 8,
   backoff: { type: "exponential", delay: 1000, jitter: 0.5 },
   removeOnComplete: true,
-  // A failed child that stayed would be adopted by a plan that runs again, and its parent would wait for it for ever.
+  // If a failed child stayed in Redis, a plan that runs again would reuse it, and its parent would wait for it without end.
   removeOnFail: true,
   ignoreDependencyOnFailure: true,
 } as const;

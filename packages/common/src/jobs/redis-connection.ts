@@ -41,7 +41,7 @@ export function parseRedisUrl(url: string): RedisOptions {
   };
 }
 
-/** TLS names servers by name alone (RFC 6066); an address is held against the certificate nevertheless. */
+/** TLS names servers by host name only (RFC 6066); an IP address is compared with the certificate all the same. */
 function serverName(host: string): { readonly servername?: string } {
   return isIP(host.replace(/^\[|\]$/g, "")) === 0 ? { servername: host } : {};
 }
@@ -63,8 +63,8 @@ function illegalUrl(cause?: unknown): TrommelError {
 }
 
 /**
- * A connection for BullMQ's blocking calls and for ours; it reconnects for ever, so callers that must not wait
- * for ever bound their calls with {@link withTimeout}.
+ * A connection for BullMQ's blocking calls and for ours. It reconnects without a limit, so callers that must end
+ * bound their calls with {@link withTimeout}.
  */
 export function connectRedis(url: string): Redis {
   const redis = new Redis({
@@ -79,7 +79,7 @@ export function connectRedis(url: string): Redis {
 }
 
 /**
- * Asks Redis once whether it is there, lets us in and will not throw our keys away.
+ * Checks once that Redis answers, accepts the login and does not evict keys.
  * @throws TrommelError `unavailable` or `forbidden`, naming the address without its password
  */
 export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
@@ -104,7 +104,7 @@ export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
   }
 }
 
-/** A Redis that evicts keys loses jobs. Managed ones that do not tell their policy are taken at their word. */
+/** A Redis that evicts keys loses jobs. A managed Redis that does not report its policy is accepted. */
 async function checkEviction(redis: Redis, url: string): Promise<void> {
   const answer: unknown = await redis.config("GET", "maxmemory-policy").catch(() => []);
   const policy: unknown = Array.isArray(answer) ? answer[1] : undefined;
@@ -132,7 +132,7 @@ function redisFailure(url: string, cause: unknown): TrommelError {
   );
 }
 
-/** Bounds a call that would wait for Redis for ever. */
+/** Bounds a call that would wait for Redis without end. */
 export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const expiry = new Promise<never>((_, reject) => {

@@ -9,8 +9,7 @@ import {
 } from "./pipeline.js";
 
 /**
- * The decisions of run control, apart from the Redis and the store that they are made about. Coordinators, workers and
- * followers decide by these; so does the model that their properties are tested on (coordinator/run-control/run-model).
+ * The decisions of run control as pure functions, without Redis and store. Coordinators, workers and followers decide by these; so does the model that their properties are tested on (coordinator/run-control/run-model).
  */
 
 /** A job and the jobs that it waits for. */
@@ -36,12 +35,12 @@ export function flowOf(kind: SubjectKind, traits: SubjectTraits): FlowStage {
 
 /** What Redis knows of a run's attempts. */
 export interface LiveAttempt {
-  /** Undefined where Redis does not know the run (any more). */
+  /** Undefined if Redis does not know the run (any more). */
   readonly attempt: number | undefined;
   readonly cancelled: boolean;
 }
 
-/** True where the attempt was cancelled or another has taken its place: its jobs must end without work. */
+/** Whether the attempt was cancelled or a later one has replaced it: its jobs must end without work. */
 export function isAttemptOver(liveRun: LiveAttempt, attempt: number): boolean {
   return liveRun.cancelled || (liveRun.attempt !== undefined && liveRun.attempt !== attempt);
 }
@@ -49,17 +48,16 @@ export function isAttemptOver(liveRun: LiveAttempt, attempt: number): boolean {
 /** What becomes of a job whose work threw. */
 export interface AfterFailure {
   readonly next: "retry" | "fail";
-  /** Whether the run is marked as failed: no further try comes, and nobody else has the job. */
+  /** Whether the run is marked as failed: there is no further try, and no other worker has the job. */
   readonly tell: boolean;
 }
 
-/** Tries of a job that meets a store without room: seconds, for somebody has to make some, and wants to be told. */
+/** Tries of a job whose store is full: a few seconds, because a person has to make room and should hear of it soon. */
 const triesOfFullStore = 3;
 
 /**
  * @param failure.attemptsMade tries that ended before this one
- * @param failure.holdsLock false where the job's lock has lapsed, so that another may be at work on it: what becomes of
- *   it is that one's to say
+ * @param failure.holdsLock false if the job's lock has expired: another worker may have the job, and decides what becomes of it
  */
 export function afterFailure(failure: {
   readonly code: ErrorCode;
@@ -90,15 +88,15 @@ export function mayStart(known: {
 
 export type RunPhase = "complete" | "running" | "failed" | "cancelled" | "stopped";
 
-/** What a root job's state says of its attempt: BullMQ's states, or `unknown` where Redis does not have it. */
+/** Whether an attempt is under way, by the state of its root job: one of BullMQ's, or `unknown` if Redis does not have the job. */
 export function isRootLive(root: string): boolean {
   return root !== "failed" && root !== "completed" && root !== "unknown";
 }
 
 export function phaseOf(known: {
-  /** By the store alone. */
+  /** According to the store alone. */
   readonly complete: boolean;
-  /** By the store's mark alone. */
+  /** According to the mark in the store alone. */
   readonly cancelled: boolean;
   /** The stage of the attempt's first error. */
   readonly failedStage: string | undefined;
@@ -106,7 +104,7 @@ export function phaseOf(known: {
 }): RunPhase {
   if (known.complete) return "complete";
   if (known.cancelled) return "cancelled";
-  // Without a plan nothing can come of a run, even while its other jobs find that out one after another.
+  // Without a plan a run cannot succeed, even while its other jobs are still failing one after another.
   if (isPlan(known.failedStage)) return "failed";
   if (isRootLive(known.root)) return "running";
   return known.failedStage !== undefined || known.root === "failed" ? "failed" : "stopped";

@@ -7,25 +7,25 @@ import { queuePrefix } from "./queues.js";
 import { triesPerFile } from "./worker-deaths.js";
 
 /**
- * What is remembered of a shard while its files are tried one by one, so that the next worker goes on where one died.
- * It is disposable like the rest of Redis: without it the files are tried again, to the same end.
+ * What Redis remembers of a shard while its files are tried one by one, so that the next worker continues where one died.
+ * It is disposable like the rest of Redis: without it the files are tried again, with the same result.
  *
  * Key `trommel:run:<id>:<attempt>:<stage>:trial:<shard>`, a hash with these fields for the file at a position:
- * `among:<p>`  it was begun while other work went on, and nothing was heard of it since;
- * `alone:<p>`  how often it was begun with no other file of the shard under way, and nothing was heard of it since;
+ * `among:<p>`  its decoding began during other work, and no end was reported;
+ * `alone:<p>`  how often its decoding began while no other file of the shard was being decoded, and no end was reported;
  * `blamed:<p>` why it is left out;
- * and `tried`  where any file was decoded to its end.
+ * and `tried`  if any file was decoded to its end.
  */
 const trialTtlSeconds = 7 * 24 * 3600;
 
-/** The reasons for which a file is left out by a trial. */
+/** The reasons for which a trial leaves a file out. */
 export const blameReason = failureReason.extract(["crashed-worker", "timed-out"]);
 export type BlameReason = z.infer<typeof blameReason>;
 
 export interface TrialState {
-  /** By position: a file that every process died of, or that none got to the end of. */
+  /** By position: a file that killed every process, or that no process finished. */
   readonly blamed: ReadonlyMap<number, BlameReason>;
-  /** Positions that a worker may have died of; each has to be tried alone. */
+  /** Positions of files that may have killed a worker; each has to be tried alone. */
   readonly suspects: readonly number[];
   /** Whether any file of the shard was decoded to its end. */
   readonly tried: boolean;
@@ -44,7 +44,7 @@ export class ShardTrial {
     return parseTrial(await this.#redis.hgetall(this.#key), this.#key);
   }
 
-  /** Before a file is given to a process: if nothing more is heard, the worker died while it was there. */
+  /** Called before a process gets a file: if no end is reported, the worker died while the process had it. */
   async begin(position: number, alone: boolean): Promise<void> {
     const begun = this.#redis.multi();
     if (alone) begun.hincrby(this.#key, `alone:${position}`, 1);
@@ -52,7 +52,7 @@ export class ShardTrial {
     await begun.expire(this.#key, trialTtlSeconds).exec();
   }
 
-  /** The worker lived on, whatever became of the process that had the file. */
+  /** The worker survived, whatever became of the process that had the file. */
   async livedOn(position: number): Promise<void> {
     await this.#redis.hdel(this.#key, `among:${position}`, `alone:${position}`);
   }
@@ -70,7 +70,7 @@ export class ShardTrial {
   }
 }
 
-/** A file that workers died of alone, time after time, is blamed by that count. */
+/** A file that killed workers as often as `triesPerFile`, alone, is blamed. */
 function parseTrial(fields: Readonly<Record<string, string>>, key: string): TrialState {
   const blamed = new Map<number, BlameReason>();
   const suspects = new Set<number>();

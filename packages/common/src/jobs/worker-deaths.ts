@@ -1,26 +1,26 @@
 import { TrommelError } from "../errors.js";
 
 /**
- * What the deaths of its workers say about a job. BullMQ counts them: a job stalls when its lock lapses, which means that
- * its worker died, or that nothing was heard of it for the `lockDuration` of `workerTimings`.
+ * What the deaths of its workers mean for a job. BullMQ counts them: a job stalls when its lock expires, which means that its
+ * worker died, or did not renew the lock for the `lockDuration` of `workerTimings`.
  *
- * A crash cannot be told from a machine that was taken away, so a worker's death accuses no file. It only has the next
- * worker decode the shard's files one by one, in a process that may die instead of the worker.
+ * A crash looks the same as a machine that was switched off, so a worker's death blames no file. It only makes the next worker
+ * decode the shard's files one by one, in a process that may die instead of the worker.
  */
 
-/** A file is left out when it was tried this often in a row, alone, and each time its process or its worker died of it. */
+/** A file is left out after so many tries in a row, alone, each of which killed its process or its worker. */
 export const triesPerFile = 3;
 
-/** Deaths of a job's workers before it is given up, where no file is at fault. */
+/** Deaths of a job's workers before the job is given up, if no file is at fault. */
 export const workerDeathsAtMost = 20;
 
-/** Deaths of workers that one file at fault may cost on top: one among others, and one for each try alone. */
+/** Further deaths that one file at fault may cause: one among others, and one for each try alone. */
 const deathsPerFile = triesPerFile + 1;
 
 export type JobTreatment = "together" | "one-by-one" | "give-up";
 
 /**
- * @param deaths of workers that had the job, in its attempt at the run
+ * @param deaths how many workers died that had the job, in this attempt
  * @param blamed files of the shard that are known to be at fault; 0 for jobs that have no files
  */
 export function treatmentAfter(deaths: number, blamed: number): JobTreatment {
@@ -28,7 +28,7 @@ export function treatmentAfter(deaths: number, blamed: number): JobTreatment {
   return deaths > workerDeathsAtMost + deathsPerFile * blamed ? "give-up" : "one-by-one";
 }
 
-/** @param clue what is known of the time before they died, or nothing */
+/** @param clue what is known of the time before they died, or an empty string */
 export function tooManyDeaths(job: string, deaths: number, clue = ""): TrommelError {
   return new TrommelError(
     "exhausted",

@@ -2,7 +2,7 @@ import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
 import { sealedJson } from "@trommel/common/codec/sealed-json";
 import { readBounds } from "@trommel/common/store/read-bounds";
 
-/** Writes a configuration once; under an old name only the same one is accepted. */
+/** Writes a configuration once; if the key exists, it must hold the same one. */
 export async function writeConfig<T extends { readonly id: string }>(
   store: ObjectStore,
   key: string,
@@ -14,7 +14,7 @@ export async function writeConfig<T extends { readonly id: string }>(
   await checkConfig(store, key, config, parse);
 }
 
-/** @throws TrommelError `conflict` where the key holds another configuration */
+/** @throws TrommelError `conflict` if the key holds another configuration */
 export async function checkConfig<T extends { readonly id: string }>(
   store: ObjectStore,
   key: string,

@@ -2,8 +2,8 @@ import { basename } from "node:path";
 import { canonicalJson, sha256Hex, type RunConfig } from "@trommel/common";
 
 /**
- * The id of a run that was given none: the same command names the same run. It comes from the resolved request, so two
- * spellings of one recipe are one run, and other labels under the same names are another.
+ * The default id of a run: the same command names the same run. It is derived from the resolved request, so two spellings of one
+ * recipe are one run, and other labels under the same names are another.
  */
 export function defaultRunId(request: Pick<RunConfig, "dataset" | "recipe" | "labels" | "export">): string {
   const { dataset, recipe, labels, export: exportTo } = request;

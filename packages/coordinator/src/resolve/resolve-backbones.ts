@@ -36,7 +36,7 @@ export async function resolveBackbones(
   return specs;
 }
 
-/** A bucket that is not there is `not-found` too, and names no backbones. */
+/** A missing bucket is `not-found` too, and names no backbones. */
 function isAbsence(error: TrommelError): boolean {
   return error.code === "not-found" && error.context["ids"] !== undefined;
 }
@@ -80,7 +80,7 @@ function checkSpec(spec: BackboneSpec, reference: Reference): void {
   );
 }
 
-/** Deviations of photographs lie near 60 of 255; a measured one is not known yet. */
+/** Deviations of photographs are near 60 of 255; the measured one is not known yet. */
 const usualDeviation = 58;
 const scalesApart = 4;
 

@@ -13,9 +13,9 @@ import {
 import { readIfThere } from "@trommel/common/store/read-if-there";
 
 /**
- * Where a run's bundle is copied to.
- * @returns the absolute location, null where none is asked for
- * @throws TrommelError `invalid-argument` for the store's own root or a place inside the dataset
+ * The location that a run's bundle is copied to.
+ * @returns the absolute location, null if the bundle is not copied
+ * @throws TrommelError `invalid-argument` for the store's own root or a location inside the dataset
  */
 export function resolveExport(options: {
   readonly output: string | undefined;
@@ -34,7 +34,7 @@ export function resolveExport(options: {
   return location;
 }
 
-/** Before a run is written, so that a place that cannot be written is told at once. @throws TrommelError `conflict` */
+/** Called before a run is written, so that a location without write access is refused at once. @throws TrommelError `conflict` */
 export async function takeExport(config: RunConfig): Promise<void> {
   if (config.export === null) return;
   const target = openStore(config.export);
@@ -54,7 +54,7 @@ export async function takeExport(config: RunConfig): Promise<void> {
 }
 
 /**
- * Refuses a place that another run's bundle has taken, before anything is started for it.
+ * Refuses a location that holds another run's bundle, before anything starts.
  * @throws TrommelError `conflict`
  */
 export async function checkExport(config: RunConfig): Promise<void> {

@@ -32,15 +32,15 @@ import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
 import { checkExport, resolveExport, takeExport } from "./resolve-export.js";
 
-/** A run or scoring that is resolved and checked, and not yet written: nothing stands until it is claimed. */
+/** A run or scoring that is resolved and checked. Nothing is written until it is claimed. */
 export interface Resolved<Config> {
   readonly config: Config;
-  /** Writes the configuration. @throws TrommelError `conflict` where another has taken the id or the output */
+  /** Writes the configuration. @throws TrommelError `conflict` if another run has the id or the output */
   readonly claim: () => Promise<void>;
 }
 
 /**
- * Resolves what a person asked for into a frozen run, `run.json`, and its labels, `labels.json`.
+ * Resolves a request into a frozen run, `run.json`, and its labels, `labels.json`.
  * The same request under the same id is the same run; another one is refused.
  * @throws TrommelError `not-found` for a backbone or a label file, `invalid-argument` for a backbone that does not fit,
  *   `bad-dataset` for the labels, `conflict` for the id or the output
@@ -51,7 +51,7 @@ export async function resolveRun(options: {
   readonly id: string | undefined;
   readonly dataset: string;
   readonly recipe: Recipe;
-  /** Where the bundle is copied to, besides the store. */
+  /** The location that the bundle is copied to, besides the store. */
   readonly output: string | undefined;
 }): Promise<Resolved<RunConfig>> {
   const { store } = options;
@@ -98,7 +98,7 @@ export async function resolveRun(options: {
 }
 
 /**
- * What the planner would refuse is refused where nothing stands yet.
+ * What the planner would refuse is refused before anything is written.
  * @throws TrommelError as checkClasses does
  */
 function checkTableClasses({ labels }: LabelTable): void {
@@ -107,7 +107,7 @@ function checkTableClasses({ labels }: LabelTable): void {
   checkClasses([...counts.keys()], [...counts.values()]);
 }
 
-/** @throws TrommelError `conflict` where other labels stand under the run's id */
+/** @throws TrommelError `conflict` if the run's id has other labels */
 async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTable | null): Promise<void> {
   if (table === null) return;
   const key = runKeys(config.id).labels;
@@ -123,16 +123,16 @@ async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTa
 
 /**
  * Resolves a scoring. Its id comes from what it is, so that the same command continues the same scoring.
- * @throws TrommelError `not-found` for the model, `conflict` where the output prefix holds another scoring
+ * @throws TrommelError `not-found` for the model, `conflict` if the output prefix holds another scoring
  */
 export async function resolveScoring(options: {
   readonly store: ObjectStore;
   readonly source: string;
   readonly model: string;
-  /** Where the relative path of a model starts. @default the process's own folder */
+  /** The start of a relative path of a model. @default the process's own folder */
   readonly folder?: string;
   readonly output: string;
-  /** Labels per row; by default five, or all where there are fewer. */
+  /** Labels per image; by default five, or all if there are fewer. */
   readonly topK: number | undefined;
   /** What is written; by default what the model's recipe says. `jsonl` is always among it. */
   readonly formats: readonly ScoreFormat[] | undefined;
@@ -172,7 +172,7 @@ function refuseStoreInside(dataset: string, store: string): void {
   if (!`${store}/`.startsWith(root) || store.slice(root.length).startsWith(".")) return;
   throw new TrommelError(
     "invalid-argument",
-    `failed to train on ${dataset}: the store ${store} is inside it and would be taken for a class. Choose a --store beside it`,
+    `failed to train on ${dataset}: the store ${store} is inside it and would be taken for a class. Choose a --store outside it`,
   );
 }
 
@@ -181,7 +181,7 @@ function refuseNested(source: string, output: string): void {
   if (output !== source && !output.startsWith(`${source.replace(/\/$/, "")}/`)) return;
   throw new TrommelError(
     "invalid-argument",
-    `failed to score ${source} into ${output}: the output is inside what is scored. Choose an --output beside it`,
+    `failed to score ${source} into ${output}: the output is inside what is scored. Choose an --output outside it`,
   );
 }
 
@@ -195,7 +195,7 @@ export interface ResolvedBundle {
 
 /**
  * A model by run id or by the location of a bundle's folder.
- * @param folder where a relative path starts. @default the process's own
+ * @param folder the start of a relative path. @default the process's own
  */
 export async function resolveBundle(
   store: ObjectStore,
@@ -242,7 +242,7 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
   }
 }
 
-/** Fails early and clearly where a prefix cannot be listed at all. */
+/** Fails early and clearly if a prefix cannot be listed at all. */
 async function checkPrefix(location: string): Promise<void> {
   const store = openStore(location);
   try {

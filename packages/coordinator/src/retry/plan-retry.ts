@@ -11,8 +11,8 @@ import { streamRetryShards } from "./stream-retry-shards.js";
  * Plans the last retry of a scoring.
  *
  * In: its request, and the markers of every part before it. Out: shard files, `retries/<n>-listing.json`, and a score job
- * per shard, children of the waiting close job; the shards before it are scored, and queued no more.
- * A retry goes on behind the shard files that are there.
+ * per shard, children of the waiting close job. The shards before them are scored and are not queued again.
+ * A retry of this plan continues after the shard files that exist.
  */
 export async function planScoringRetry(
   config: ScoringConfig,

@@ -17,10 +17,10 @@ import type { Resolved } from "../resolve/resolve-run.js";
 import { nextRetryId } from "./retry-chain.js";
 
 /**
- * Resolves the run that tries another's failed files again: the same frozen configuration under another id, without the
- * place that the first exports its bundle to.
+ * Resolves the run that retries the failed images of another: the same frozen configuration under another id, without the
+ * location that the first exports its bundle to.
  * @param options.id by default `<run>-retry1`, and `-retry2` of that
- * @throws TrommelError `conflict` where the id belongs to another configuration
+ * @throws TrommelError `conflict` if the id belongs to another configuration
  */
 export async function resolveRunRetry(options: {
   readonly store: ObjectStore;
@@ -55,8 +55,8 @@ export async function resolveRunRetry(options: {
 }
 
 /**
- * What the first run decided and the second keeps: the labels and the measured normalisation; the plan keeps the split. Recovered
- * pictures would move the last by a hair and cost every feature.
+ * Copies what the first run decided and the second keeps: the labels and the measured normalisation; the plan keeps the split.
+ * If the recovered images were measured too, the normalisation would change a little and every feature with it.
  */
 async function copyDecided(store: ObjectStore, of: RunConfig, id: string): Promise<void> {
   const from = runKeys(of.id);

@@ -22,7 +22,7 @@ import { readResult, type Subject } from "../run-control/run-state.js";
 type Scoring = Extract<Subject, { readonly kind: "scoring" }>;
 
 /**
- * How many files a retry would try again, or `joins` where just that retry is under way.
+ * How many images a retry would try again, or `joins` if that same retry is already under way.
  * @throws TrommelError `conflict` while the scoring is unfinished for another reason
  */
 export async function checkScoringRetry(
@@ -37,8 +37,8 @@ export async function checkScoringRetry(
 }
 
 /**
- * Asks for the failed files of a scoring to be tried again, in place: from then on it is unfinished, until it is closed again.
- * The same request again, while it is under way, is that request.
+ * Requests a retry of the failed images of a scoring, in place: from then on the scoring is unfinished, until it is closed again.
+ * A second, equal request during the retry changes nothing.
  * @throws TrommelError `conflict` while it is unfinished for another reason
  */
 export async function requestScoringRetry(
@@ -54,7 +54,7 @@ export async function requestScoringRetry(
   const body = sealedJson(request);
   if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "exists")
     requireSame(id, parseSealedAs(retryRequest, await store.get(key, readBounds.document), key), reasons);
-  // The request alone says that it is unfinished; this is for readers who know nothing but the output prefix.
+  // The request alone makes it unfinished; this is for readers who know only the output prefix.
   const output = openStore(scoring.config.output);
   try {
     await output.delete([outputKeys.success]);
@@ -76,7 +76,7 @@ function requireSame(id: string, request: RetryRequest | undefined, reasons: Ret
   );
 }
 
-/** Failed files that a retry for those reasons tries. */
+/** Failed images that a retry for those reasons tries. */
 export function countRetried(
   failedByReason: Readonly<Record<string, number>>,
   reasons: RetryReasons,

@@ -62,14 +62,14 @@ export class ShardOutcomes {
     return parseShard(await this.#store.get(key, readBounds.dataset), key);
   }
 
-  /** Undefined where the listing has not come so far. */
+  /** Undefined if the listing has not reached the shard yet. */
   async findShard(index: number): Promise<Shard | undefined> {
     const key = this.#shardKey(index);
     const body = await readIfThere(this.#store, key, readBounds.dataset);
     return body === undefined ? undefined : parseShard(body, key);
   }
 
-  /** @throws TrommelError `missing-input` where the shard is not done */
+  /** @throws TrommelError `missing-input` if the shard is not done */
   async outcome(shard: Shard): Promise<ShardOutcome> {
     const { store, key } = this.#markerOf(shard);
     return readMarker(store, key, outcomeMarker);
@@ -80,7 +80,7 @@ export class ShardOutcomes {
     return findMarker(store, key, outcomeMarker);
   }
 
-  /** The rows that the span's own retries try again. Of shards that are not done nothing is known yet, so they are left out. */
+  /** The images that the span's own retries try again. Shards that are not done are left out: nothing is known about them yet. */
   async retriedImages(span: Pick<ShardSpan, "retriedFrom" | "shards">): Promise<RetriedImages> {
     const retried = new RetriedImages();
     for await (const { shard, outcome } of readAhead(

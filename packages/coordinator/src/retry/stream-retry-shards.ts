@@ -22,12 +22,12 @@ interface FailedEntry {
 }
 
 /**
- * Failed files to shards that try them again, as a stream.
+ * Failed images to shards that retry them, as a stream.
  *
- * In: the shards of `span` and their markers, none of which may be missing. Out: shard files behind them, each yielded once
- * it is written: a failed row that no shard of the span tries again, with the size and etag that its object has now. An
- * object that is gone keeps those of its listing, and fails as not found.
- * A retry reads the shard files that are there and goes on behind the row that the last of them ends with.
+ * In: the shards of `span` and their markers, none of which may be missing. Out: shard files after them, each yielded once
+ * it is written: every failed image that no shard of the span retries, with the size and etag that its object has now. An
+ * object that no longer exists keeps those of its listing, and fails as not found.
+ * A retry reads the shard files that exist and continues after the last image of the last of them.
  */
 export async function* streamRetryShards(options: {
   readonly outcomes: ShardOutcomes;
@@ -78,7 +78,7 @@ export async function* streamRetryShards(options: {
   }
 }
 
-/** Failed rows by shard and position whose last try is their own. */
+/** Failed images by shard and position that no later shard retries. */
 async function* failedEntries(options: {
   readonly outcomes: ShardOutcomes;
   readonly span: ShardSpan;

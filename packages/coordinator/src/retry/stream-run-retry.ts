@@ -19,8 +19,8 @@ export function isRetryRun(config: RunConfig): config is RetryRun {
 }
 
 /**
- * The listing of the run that a run tries again.
- * @throws TrommelError `missing-input` where it was not finished
+ * The listing of the run that a run retries.
+ * @throws TrommelError `missing-input` if it was not finished
  */
 async function readListingOfRetried(
   config: RetryRun,
@@ -37,10 +37,10 @@ async function readListingOfRetried(
 }
 
 /**
- * The shards of a run that tries another's failed files again, as a stream.
+ * The shards of a run that retries the failed images of another, as a stream.
  *
  * In: the other run's shards and the markers of their features. Out: the same shards under this run, byte for byte, so that
- * their features are this run's too, and behind them new shards of the failed files.
+ * their features are this run's too, and after them new shards of the failed images.
  */
 export async function* streamRunRetry(config: RetryRun, context: PlanContext): AsyncGenerator<Shard> {
   const { store, signal } = context;
@@ -54,7 +54,7 @@ export async function* streamRunRetry(config: RetryRun, context: PlanContext): A
     if (shard === undefined)
       throw new TrommelError(
         "missing-input",
-        `failed to plan ${config.id}: ${from.shard(index)} is not there`,
+        `failed to plan ${config.id}: ${from.shard(index)} is missing`,
         { context: { key: from.shard(index) } },
       );
     const options = { ifAbsent: true, contentType: "application/json" };

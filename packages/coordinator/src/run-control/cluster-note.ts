@@ -4,7 +4,7 @@ import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
 import type { Subject } from "./run-state.js";
 
-/** Where an embedded cluster says how it is reached, for as long as it works on a run. */
+/** The address of an embedded cluster, in the store as long as the cluster works on a run. */
 const clusterNote = z.object({ redis: z.string() });
 
 export async function noteCluster(store: ObjectStore, subject: Subject, redisUrl: string): Promise<void> {
@@ -16,12 +16,12 @@ export async function forgetCluster(store: ObjectStore, subject: Subject): Promi
   await store.delete([clusterKey(subject)]);
 }
 
-/** The Redis of an embedded cluster that works on a run on this machine; a note that a killed one left does not count. */
+/** The Redis of the embedded cluster that works on a run on this machine; undefined without one, or if it was killed. */
 export async function findCluster(store: ObjectStore, subject: Subject): Promise<string | undefined> {
   const body = await readIfThere(store, clusterKey(subject));
   if (body === undefined) return undefined;
   const { redis } = parseJsonAs(clusterNote, body, clusterKey(subject));
-  // Only ever a socket of this machine: an address in a shared store is not followed.
+  // Only a socket of this machine: an address from a shared store is not trusted.
   if (!redis.startsWith("unix:")) return undefined;
   return checkRedis(redis, 1000).then(
     () => redis,

@@ -23,23 +23,23 @@ export interface SkippedKey {
   readonly reason: SkipReason;
 }
 
-/** What failed of a run or scoring, and what was left out. */
+/** The failed and the skipped images of a run or scoring. */
 export interface FailedImages {
   readonly complete: boolean;
-  /** Of all shards where it is complete, else of those that are done. */
+  /** Sums over all shards if it is complete, otherwise over those that are done. */
   readonly sums: Omit<Ledger, "formatVersion" | "balanced">;
   readonly failed: readonly ErrorLine[];
-  /** Of each reason the first few. */
+  /** The first few for each reason. */
   readonly skipped: readonly SkippedKey[];
-  /** Location of all failed rows, once it is complete. */
+  /** Location of the file of all failed images, once it is complete. */
   readonly errors: string;
 }
 
 /**
- * The failed files of a run or scoring: from its `errors.jsonl` where it is complete, else from the markers so far.
- * @param skippedAtMost keys that are kept of each reason for which files are left out
- * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured; `corrupt` where
- *   `errors.jsonl` has not a line for each row that the ledger counts as failed
+ * The failed images of a run or scoring: from its `errors.jsonl` if it is complete, otherwise from the markers so far.
+ * @param skippedAtMost keys that are kept for each reason
+ * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured; `corrupt` if
+ *   `errors.jsonl` does not have one line for each image that the ledger counts as failed
  */
 export async function readFailedImages(
   store: ObjectStore,
@@ -92,13 +92,13 @@ async function fromMarkers(
     const { shard, outcome } = done;
     if (outcome === undefined) continue;
     skipped.add(shard);
-    for (const { position: _, ...row } of builder.add(shard, outcome))
-      failed.push({ ...row, shard: shard.index });
+    for (const { position: _, ...image } of builder.add(shard, outcome))
+      failed.push({ ...image, shard: shard.index });
   }
   return { complete: false, sums: builder.soFar(), failed, skipped: skipped.keys, errors };
 }
 
-/** Shards that try rows again stand behind all others, and are few. */
+/** Shards that retry images come after all others, and are few. */
 async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
   const retried = new RetriedImages();
   for await (const shard of readAhead(range(0), shardsReadAtOnce, (index) => outcomes.findShard(index))) {
@@ -115,7 +115,7 @@ function errorsOf(store: ObjectStore, subject: Subject): string {
   return `${root.replace(/\/$/, "")}/${key}`;
 }
 
-/** @throws TrommelError `corrupt` where the file is gone, or has not a line for each failed row */
+/** @throws TrommelError `corrupt` if the file is missing, or does not have one line for each failed image */
 async function readErrorLines(store: ObjectStore, subject: Subject, failed: number): Promise<ErrorLine[]> {
   const place = subject.kind === "run" ? store : openStore(subject.config.output);
   const { failedImages: key, ledger } = subject.kind === "run" ? runKeys(subject.id) : outputKeys;
@@ -126,7 +126,7 @@ async function readErrorLines(store: ObjectStore, subject: Subject, failed: numb
       { context: { key } },
     );
   try {
-    if ((await place.head(key)) === undefined) throw unlike("it is gone");
+    if ((await place.head(key)) === undefined) throw unlike("it is missing");
     const lines = Buffer.from(await place.get(key, readBounds.dataset))
       .toString("utf8")
       .split("\n");
@@ -140,14 +140,14 @@ async function readErrorLines(store: ObjectStore, subject: Subject, failed: numb
   }
 }
 
-/** The first keys of each reason for which files are left out. */
+/** The first skipped keys for each reason. */
 class SkippedKeys {
   readonly keys: SkippedKey[] = [];
   readonly #counts = new Map<string, number>();
   readonly #atMost: number;
   readonly #byReason: Readonly<Record<string, number>> | undefined;
 
-  /** @param byReason how many there are, where that is known */
+  /** @param byReason how many there are, if that is known */
   constructor(atMost: number, byReason?: Readonly<Record<string, number>>) {
     this.#atMost = atMost;
     this.#byReason = byReason;

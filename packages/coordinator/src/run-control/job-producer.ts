@@ -21,7 +21,7 @@ import type { FlowStage } from "@trommel/common/jobs/run-rules";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";
 
-/** BullMQ waits for ever for a Redis that is away; a producer gives up after this. */
+/** BullMQ waits without a limit for a Redis that does not answer; a producer gives up after this. */
 const producerTimeoutMs = 20_000;
 /** How long a finished root job stays visible to followers. */
 const rootKeepSeconds = 24 * 3600;
@@ -34,7 +34,7 @@ const fullShare = 0.85;
 
 const outstandingStates = ["waiting", "active", "delayed", "prioritized"] as const;
 
-/** Queues jobs, and nothing else: what each waits for is in the flow's shape. */
+/** Queues jobs, and nothing else: the shape of the flow says what each waits for. */
 export class JobProducer {
   readonly redis: Redis;
   readonly #flows: FlowProducer;
@@ -80,7 +80,7 @@ export class JobProducer {
     await bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
   }
 
-  /** State of a run's root job; `unknown` where Redis does not have it. */
+  /** State of a run's root job; `unknown` if Redis does not have it. */
   async rootState(rootJobId: string): Promise<JobState | "unknown"> {
     const stage = stageOfSingleJob(rootJobId);
     return stage === undefined ? "unknown" : bounded(this.#queue(queueOf(stage)).getJobState(rootJobId));
@@ -91,7 +91,7 @@ export class JobProducer {
     const stage = stageOfSingleJob(rootJobId);
     const job =
       stage === undefined ? undefined : await bounded(this.#queue(queueOf(stage)).getJob(rootJobId));
-    return `the job ${rootJobId} failed: ${job?.failedReason || "nobody said why"}. Resume the run`;
+    return `the job ${rootJobId} failed: ${job?.failedReason || "BullMQ has no reason for it"}. Resume the run`;
   }
 
   /**
@@ -108,7 +108,7 @@ export class JobProducer {
     return Math.min((awaited?.unprocessed ?? 0) * barrier.shards, inQueue);
   }
 
-  /** Whether Redis has so little of its memory left that queueing must not take it from what workers write. */
+  /** Whether Redis has so little memory left that it is kept for what workers write. */
   async isNearlyFull(): Promise<boolean> {
     const info = await bounded(this.redis.info("memory"));
     const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
@@ -116,7 +116,7 @@ export class JobProducer {
     return most > 0 && field("used_memory") > fullShare * most;
   }
 
-  /** Images that a stage's active jobs of a run have worked through and not committed yet. */
+  /** Images that the active jobs of a stage have processed and not committed yet. */
   async activeImages(stage: Stage, id: string, attempt: number): Promise<number> {
     const active = await bounded(this.#queue(queueOf(stage)).getActive());
     let images = 0;

@@ -1,11 +1,11 @@
 import { runKeys, scoringKeys, TrommelError, type ObjectStore } from "@trommel/common";
 import type { SubjectKind } from "@trommel/common/jobs/pipeline";
 
-/** An id that something is stored under, whole or not. */
+/** An id that the store has files for. */
 export interface StoredId {
   readonly kind: SubjectKind;
   readonly id: string;
-  /** Whether it is a run or scoring: its configuration stands. Else it is what is left of one. */
+  /** Whether its configuration exists, so that it is a run or scoring; otherwise only remains of one are left. */
   readonly isWhole: boolean;
 }
 
@@ -23,7 +23,7 @@ export async function* listStoredIds(store: ObjectStore): AsyncGenerator<StoredI
     { kind: "scoring", root: "scorings/", configOf: (id: string) => scoringKeys(id).config },
   ] as const;
   for (const { kind, root, configOf } of roots) {
-    // One page per run, not one per shard: after an id was seen, listing goes on behind its last key.
+    // One page per run, not one per shard: the listing continues after the last key of an id that was seen.
     let startAfter: string | undefined;
     for (;;) {
       const id = await nextId(store, root, startAfter);
@@ -44,7 +44,7 @@ async function nextId(
       return key.slice(root.length).split("/")[0];
     }
   } catch (thrown) {
-    // A folder that nothing was ever written to is not there yet; a bucket that is not there is an error.
+    // A folder to which nothing was ever written does not exist yet; a bucket that is missing is an error.
     const noFolder =
       thrown instanceof TrommelError && thrown.code === "not-found" && store.url.startsWith("file:");
     if (!noFolder) throw thrown;

@@ -37,7 +37,7 @@ import { z } from "zod";
 import { listSubjects } from "./list-subjects.js";
 import { rootJobId, type JobProducer } from "./job-producer.js";
 
-/** ioredis waits for ever for a Redis that is away; a status does not. */
+/** ioredis waits without a limit for a Redis that does not answer; a status does not. */
 const redisPatienceMs = 20_000;
 
 /** A run or scoring by its id, as the store knows it. */
@@ -52,7 +52,7 @@ export interface RunStatus {
   readonly stages: readonly StageProgress[];
   readonly error: StopReason | undefined;
   readonly result: RunResult | undefined;
-  /** The attempt that this is of; undefined where Redis knows none. */
+  /** The attempt that this describes; undefined if Redis knows no attempt. */
   readonly attempt: number | undefined;
 }
 
@@ -70,11 +70,11 @@ export interface RunResult {
   /** Which head the figures are of: after a refit, the one before it. */
   readonly measured?: BundleManifest["metrics"]["measured"];
   readonly labels?: readonly string[];
-  /** Of a run, by its last attempt and while Redis knows that: where its features came from. */
+  /** For a run, as long as Redis knows its last attempt: where its features came from. */
   readonly extraction?: ExtractionCounts;
-  /** Of a scoring: pictures by likeliest label. */
+  /** For a scoring: images by likeliest label. */
   readonly counts?: ScoreCounts;
-  /** Of a scoring with the format `kaggle`. */
+  /** For a scoring with the format `kaggle`. */
   readonly submission?: SubmissionOutcome;
 }
 
@@ -113,12 +113,12 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
   const known = (await listSubjects(store)).map((subject) => subject.id);
   throw new TrommelError(
     "not-found",
-    `failed to find the run ${id} in ${store.url}: ${known.length === 0 ? "there is none yet" : `there are ${known.join(", ")}`}. Check the id and --store`,
+    `failed to find the run ${id} in ${store.url}: ${known.length === 0 ? "the store has no run yet" : `it has ${known.join(", ")}`}. Check the id and --store`,
     { context: { id } },
   );
 }
 
-/** The result, or undefined while there is none: the truth about completion is in the store alone. */
+/** The result, or undefined as long as it is missing: only the store says whether a run is complete. */
 export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
   if (subject.kind === "scoring") return readScoringResult(store, subject.config);
   const keys = runKeys(subject.id);
@@ -140,7 +140,7 @@ async function readScoringResult(store: ObjectStore, config: ScoringConfig): Pro
     // The prefix may hold another scoring, which is not this one's result.
     if (parseJsonAs(successOwner, body, outputKeys.success).scoring !== config.id) return undefined;
     const { submission, retries } = parseJsonAs(scoringSuccess, body, outputKeys.success);
-    // A retry that was asked for since makes it unfinished, also where this file was not removed yet.
+    // A later retry makes it unfinished, even if this file has not been removed yet.
     if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
     return {
       ledger: parseJsonAs(ledgerSchema, await readPart(output, outputKeys.ledger), outputKeys.ledger),
@@ -153,11 +153,11 @@ async function readScoringResult(store: ObjectStore, config: ScoringConfig): Pro
   }
 }
 
-/** @throws TrommelError `corrupt` where a file is gone that belongs to a result */
+/** @throws TrommelError `corrupt` if a file that belongs to a result is missing */
 async function readPart(store: ObjectStore, key: string): Promise<Uint8Array> {
   const body = await readIfThere(store, key);
   if (body !== undefined) return body;
-  throw new TrommelError("corrupt", `failed to read ${key}: it is of a result, and is gone`, {
+  throw new TrommelError("corrupt", `failed to read ${key}: it belongs to a result and is missing`, {
     context: { key },
   });
 }
@@ -240,9 +240,9 @@ async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolea
 }
 
 /**
- * Leaves a mark that survives Redis; workers see it at their next shard, and at once where Redis is told too. Redis is
- * told first: a resume removes the mark and then clears Redis, so whichever order the four steps come in, a run without
- * the mark is one that Redis does not hold for cancelled.
+ * Writes a mark that survives Redis; workers see it at their next shard, and at once if Redis has it too. Redis gets it
+ * first: a resume removes the mark from the store and then from Redis, so in whichever order the four steps happen, a run
+ * without the mark in the store is not cancelled in Redis either.
  */
 export async function cancelSubject(
   store: ObjectStore,
@@ -257,7 +257,7 @@ export async function cancelSubject(
 /**
  * Opens the next attempt and queues it. Jobs whose marker is there end at once, so nothing is done twice.
  * @param seen the attempt that was seen to have ended, undefined for none
- * @returns the attempt's number, undefined where another command has opened one since
+ * @returns the attempt's number, undefined if another command has opened one since
  */
 export async function startAttempt(
   store: ObjectStore,

@@ -40,7 +40,7 @@ export interface ProcessorOptions extends WorkerContext {
   readonly underWay: Set<Promise<unknown>>;
 }
 
-/** Makes BullMQ's processor: payload in, stage run, board told, errors worded for the queue. */
+/** Makes BullMQ's processor: it parses the payload, runs the stage, counts the result in Redis and words errors for the queue. */
 export function createProcessor(options: ProcessorOptions) {
   let begun = 0;
   return async (job: Job, token?: string): Promise<StageOutcome> => {
@@ -73,7 +73,7 @@ export function createProcessor(options: ProcessorOptions) {
       const outcome =
         stageTable[payload.stage].runsOn === "device" ? { ...done, deviceIdle: deviceIdle() } : done;
       await watch.stop({ done: true });
-      // What followers see is worth no failed job: the work is committed.
+      // A job does not fail because its progress cannot be shown: its work is committed.
       await tellDone(payload, outcome, liveRun).catch((thrown: unknown) => {
         options.log.warn(
           { job: job.id, reason: messageOf(thrown) },
@@ -107,7 +107,7 @@ function watchDevice(device: StageDevice): () => number {
   };
 }
 
-/** A cancellation that Redis was not told of: once per job, for it costs a look into the store. */
+/** A cancellation that Redis does not know about: checked once per job, because it costs a request to the store. */
 async function isCancelled(payload: JobPayload, store: ObjectStore): Promise<boolean> {
   const { kind, id } = subjectOf(payload);
   const keys = kind === "scoring" ? scoringKeys(id) : runKeys(id);
@@ -169,7 +169,7 @@ async function waitForNeeded(
   await stepBack(job, token, neededDelayMs);
 }
 
-/** Notes the run's first error where no further try will come, and words it for BullMQ. */
+/** Records the run's first error if there is no further try. @returns the error for BullMQ */
 async function failure(
   error: TrommelError,
   payload: JobPayload,
@@ -186,7 +186,7 @@ async function failure(
     holdsLock: await holdsLock(redis, payload, token),
   });
   const last = next === "fail";
-  // A final failure is told by whoever follows the run; a try that is repeated is told nowhere else.
+  // A follower of the run reports the final error; the log is the only place for an error before a further try.
   log[last ? "info" : "warn"](
     {
       job: job.id,
@@ -201,7 +201,7 @@ async function failure(
   if (tell && (await liveRun.fail(payload.attempt, payload.stage, error))) {
     await noteStopReason(store, subjectOf(payload), stopReasonOf(error, payload.stage)).catch(
       (thrown: unknown) => {
-        log.warn({ job: job.id, reason: messageOf(thrown) }, "failed to note the error in the store");
+        log.warn({ job: job.id, reason: messageOf(thrown) }, "cannot write the stop reason to the store");
       },
     );
   }

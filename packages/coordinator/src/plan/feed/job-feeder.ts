@@ -8,7 +8,7 @@ const lookAtMostMs = 1000;
 export interface FeederOptions {
   /** Shards that are queued together. */
   readonly unit: number;
-  /** The largest number of queued, unfinished shards. A larger unit waits until there are none. */
+  /** The largest number of queued, unfinished shards. A larger unit waits until no shard is outstanding. */
   readonly outstandingAtMost: number;
   /** Shards that are queued and unfinished. */
   readonly outstanding: () => Promise<number>;
@@ -39,7 +39,7 @@ export class JobFeeder {
   readonly #firstLookMs: number;
   #lookMs: number;
   #nextLook = 0;
-  #toldFull = false;
+  #reportedFull = false;
 
   constructor(options: FeederOptions) {
     this.#options = options;
@@ -88,11 +88,11 @@ export class JobFeeder {
     } catch (thrown) {
       if (!isRedisFull(thrown)) throw thrown;
       this.#room = 0;
-      this.#tellFull();
+      this.#reportFull();
       return false;
     }
     this.#room -= size;
-    this.#toldFull = false;
+    this.#reportedFull = false;
     return true;
   }
 
@@ -101,15 +101,15 @@ export class JobFeeder {
     const { outstanding, outstandingAtMost, nearlyFull } = this.#options;
     const queued = await outstanding();
     if (queued > 0 && (await nearlyFull())) {
-      this.#tellFull();
+      this.#reportFull();
       return false;
     }
     this.#room = queued === 0 ? Math.max(size, outstandingAtMost) : outstandingAtMost - queued;
     return this.#room >= size;
   }
 
-  #tellFull(): void {
-    if (!this.#toldFull) this.#options.onFull();
-    this.#toldFull = true;
+  #reportFull(): void {
+    if (!this.#reportedFull) this.#options.onFull();
+    this.#reportedFull = true;
   }
 }
