@@ -227,6 +227,6 @@ describe("a cluster on a Redis of its own, with everything in buckets", () => {
   it("refuses to cancel what is complete", async () => {
     const { code, stderr } = await trommel(["cancel", "queued"], { env });
     assert.equal(code, 1);
-    assert.match(stderr, /failed to cancel queued: it is complete/);
+    assert.match(stderr, /cannot cancel queued: it is complete/);
   });
 });
