@@ -5,7 +5,7 @@
  *     {"label":"bottle","probability":0.82,"top":[…]}
  */
 import { createServer } from "node:http";
-import { loadClassifier } from "@trommel/gpu-worker/serving";
+import { loadClassifier } from "trommel";
 
 const [bundle = ".trommel/runs/first/bundle", port = "8080"] = process.argv.slice(2);
 const bytesAtMost = 64 * 1024 * 1024;

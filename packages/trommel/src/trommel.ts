@@ -197,6 +197,7 @@ export class Trommel implements AsyncDisposable {
     return this.#closed;
   }
 
+  /** {@link Trommel.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

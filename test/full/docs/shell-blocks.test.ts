@@ -49,6 +49,18 @@ describe("a clone with nothing around it", () => {
     assert.equal(code, 0, output);
   });
 
+  it("trains and scores by the example of the API", async () => {
+    const { code, output } = await runShell(
+      "node examples/dist/train-and-score.js",
+      clone,
+      minutesPerBlock * 60_000,
+    );
+    assert.equal(code, 0, output);
+    assert.match(output, /^63 listed = 60 ok \+ 3 failed \+ 0 skipped$/m);
+    assert.match(output, /^001\.jpg {2}battery /m);
+    assert.match(output, /^truncated\.jpg {2}truncated$/m);
+  });
+
   it("serves a bundle by the example of a server", async () => {
     const bundle = path.join(clone, ".trommel/runs/first/bundle");
     const server = spawn(process.execPath, [path.join(clone, "examples/serve.js"), bundle, "0"], {

@@ -31,7 +31,7 @@ export function cloneRepository(folder: string): string {
     'cp -al "$0" "$1" 2>/dev/null || { rm -rf "$1" && cp -a "$0" "$1"; }',
     ...modules,
   ]);
-  for (const folder of ["test", ...packages.map((name) => `packages/${name}`)]) {
+  for (const folder of ["test", "examples", ...packages.map((name) => `packages/${name}`)]) {
     for (const part of ["dist", "tsconfig.tsbuildinfo"]) {
       if (!existsSync(path.join(root, folder, part))) continue;
       execFileSync("cp", ["-a", path.join(root, folder, part), path.join(clone, folder, part)]);

@@ -44,7 +44,7 @@ export interface ObjectStore {
   /**
    * The objects whose key begins with `prefix`, in ascending order of the key's UTF-8 bytes, as a stream that holds
    * one page of a bucket, or the names of one folder on each level, at a time. Unfinished writes never appear, nor do
-   * the empty `folder/` objects of S3 consoles. What no call can read (see {@link UnusableReason}) is left out with a
+   * the empty `folder/` objects of S3 consoles. What no call can read (see `UnusableReason`) is left out with a
    * notice, or listed in its place with `withUnusable`, without which a folder that may not be read is an error; nothing behind a link that is not followed is looked at.
    * @throws TrommelError `not-found` where the store's folder does not exist; `unsupported` where a server lists in
    *   another order
