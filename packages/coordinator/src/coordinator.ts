@@ -20,7 +20,8 @@ import {
   type RunConfig,
   type ScoringConfig,
 } from "@trommel/common";
-import { connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
+import { connectRedis } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
 import { holdsLock } from "@trommel/common/jobs/job-lock";
@@ -117,7 +118,7 @@ export async function startCoordinator(options: {
   });
   worker.on("completed", () => (reportedFull = false));
   try {
-    await withTimeout(worker.waitUntilReady(), 10_000, "reach Redis");
+    await withTimeout({ timeoutMs: 10_000, doing: "reach Redis" }, worker.waitUntilReady());
   } catch (thrown) {
     await releases.releaseAll();
     throw thrown;
@@ -125,12 +126,14 @@ export async function startCoordinator(options: {
   return {
     stop: async (drainMs = 10_000) => {
       stopping.abort(new TrommelError("cancelled", "the coordinator stops; another continues"));
-      await withTimeout(worker.close(), drainMs, "stop the coordinator").catch((thrown: unknown) => {
-        log.warn(
-          { reason: messageOf(thrown) },
-          "cannot stop all plans in time; their locks expire by themselves",
-        );
-      });
+      await withTimeout({ timeoutMs: drainMs, doing: "stop the coordinator" }, worker.close()).catch(
+        (thrown: unknown) => {
+          log.warn(
+            { reason: messageOf(thrown) },
+            "cannot stop all plans in time; their locks expire by themselves",
+          );
+        },
+      );
       for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
     },
   };

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { Redis, type RedisOptions } from "ioredis";
 import { TrommelError, messageOf } from "../errors.js";
+import { withTimeout } from "../waiting/with-timeout.js";
 
 /**
  * Redis by URL: `redis://user:password@host:port/db`, `rediss://` for TLS, `unix:/path/redis.sock`.
@@ -63,7 +64,7 @@ function illegalUrl(cause?: unknown): TrommelError {
 }
 
 /**
- * A connection for BullMQ's blocking calls and for ours. It reconnects without a limit, so callers that must end
+ * A connection for BullMQ's blocking calls and for ours; it reconnects without end, so callers that must not wait
  * bound their calls with {@link withTimeout}.
  */
 export function connectRedis(url: string): Redis {
@@ -93,9 +94,9 @@ export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
   let lastError: unknown;
   redis.on("error", (error) => (lastError = error));
   try {
-    await withTimeout(redis.connect(), timeoutMs, "reach Redis");
-    await withTimeout(redis.ping(), timeoutMs, "reach Redis");
-    await withTimeout(checkEviction(redis, url), timeoutMs, "reach Redis");
+    await withTimeout({ timeoutMs, doing: "reach Redis" }, redis.connect());
+    await withTimeout({ timeoutMs, doing: "reach Redis" }, redis.ping());
+    await withTimeout({ timeoutMs, doing: "reach Redis" }, checkEviction(redis, url));
   } catch (thrown) {
     if (thrown instanceof TrommelError && thrown.code === "unsupported") throw thrown;
     throw redisFailure(url, lastError ?? thrown);
@@ -130,19 +131,4 @@ function redisFailure(url: string, cause: unknown): TrommelError {
     `failed to reach Redis at ${address}: ${reason}. Start it, correct --redis or TROMMEL_REDIS_URL, or leave both out for an embedded one`,
     { context: { address }, retryable: false },
   );
-}
-
-/** Bounds a call that would wait for Redis without end. */
-export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const expiry = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new TrommelError("timed-out", `failed to ${what}: no answer in ${timeoutMs} ms. Try again`));
-    }, timeoutMs);
-  });
-  try {
-    return await Promise.race([work, expiry]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

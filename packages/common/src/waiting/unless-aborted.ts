@@ -1,10 +1,10 @@
 /**
- * Waits for work that does not listen to the signal itself, such as a device in the middle of a batch or a Redis that is
- * away. What comes of the work after an abort is dropped.
- * @throws the signal's reason, at once when it aborts
+ * Waits for work that does not observe the signal itself, such as a device in the middle of a batch or a Redis that is
+ * down. The result of the work after an abort is dropped.
+ * @throws the signal's reason, immediately when it aborts
  */
 export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  // Whichever loses must not be an unhandled rejection.
+  // The one that loses the race must not become an unhandled rejection.
   work.catch(() => undefined);
   signal.throwIfAborted();
   let giveUp = (): void => undefined;
@@ -19,6 +19,7 @@ export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): P
   }
 }
 
+/** The reason of an aborted signal as an Error. */
 export function reasonOf(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));
 }

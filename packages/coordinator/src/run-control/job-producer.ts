@@ -16,8 +16,9 @@ import {
   type ShardStage,
 } from "@trommel/common/jobs/pipeline";
 import { singleJob, stageOfSingleJob, unitJob } from "@trommel/common/jobs/queues";
-import { connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
+import { connectRedis } from "@trommel/common/jobs/redis-connection";
 import type { FlowStage } from "@trommel/common/jobs/run-rules";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";
 
@@ -175,9 +176,9 @@ function node(payload: JobPayload, children: FlowJob[] = []): FlowJob {
 }
 
 function bounded<T>(work: Promise<T>): Promise<T> {
-  return withTimeout(work, producerTimeoutMs, "queue jobs in Redis");
+  return withTimeout({ timeoutMs: producerTimeoutMs, doing: "queue jobs in Redis" }, work);
 }
 
 async function closeBounded(work: Promise<void>): Promise<void> {
-  await withTimeout(work, 2000, "close a queue").catch(() => undefined);
+  await withTimeout({ timeoutMs: 2000, doing: "close a queue" }, work).catch(() => undefined);
 }

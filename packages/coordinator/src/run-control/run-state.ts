@@ -21,7 +21,7 @@ import {
   type Stage,
   type StageProgress,
 } from "@trommel/common";
-import { withTimeout } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import {
   scoreCounts,
@@ -172,7 +172,9 @@ export async function readStatus(
   const base = { kind: subject.kind, id: subject.id, result };
   const liveRun = producer === undefined ? undefined : new LiveRun(producer.redis, subject.id);
   const state =
-    liveRun === undefined ? undefined : await withTimeout(liveRun.state(), redisPatienceMs, "ask Redis");
+    liveRun === undefined
+      ? undefined
+      : await withTimeout({ timeoutMs: redisPatienceMs, doing: "ask Redis" }, liveRun.state());
   const cancelled = result === undefined && (await isCancelled(store, subject));
   if (producer === undefined || liveRun === undefined || state === undefined) {
     const unknown = { stages: [], error: undefined, attempt: undefined };

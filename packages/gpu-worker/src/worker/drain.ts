@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "@trommel/common";
-import { withTimeout } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { StopSignals } from "./stop-signals.js";
@@ -38,12 +38,14 @@ export async function drain(options: {
   }
   stop.handBack();
   try {
-    await withTimeout(closing, handBackMs, "hand the shards back");
+    await withTimeout({ timeoutMs: handBackMs, doing: "hand the shards back" }, closing);
   } catch (thrown) {
     process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks lapse by themselves\n`);
     return wasAway ? 0 : 1;
   }
   // What was handed back may be in the middle of a write, which must not be left half done.
-  await withTimeout(Promise.allSettled(underWay), handBackMs, "end").catch(() => undefined);
+  await withTimeout({ timeoutMs: handBackMs, doing: "end" }, Promise.allSettled(underWay)).catch(
+    () => undefined,
+  );
   return 0;
 }

@@ -9,7 +9,8 @@ import {
   type Device,
   type WorkerOptions,
 } from "@trommel/common";
-import { checkRedis, connectRedis, describeRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
+import { checkRedis, connectRedis, describeRedis } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";
 import { printableArguments } from "@trommel/common/printable";
 import type { Worker } from "bullmq";
@@ -124,7 +125,7 @@ async function startServing(
   });
   const ready = Promise.all(workers.map((worker) => worker.waitUntilReady()));
   try {
-    await unlessAborted(stop.drain, withTimeout(ready, 10_000, "reach Redis"));
+    await unlessAborted(stop.drain, withTimeout({ timeoutMs: 10_000, doing: "reach Redis" }, ready));
   } catch (thrown) {
     // It may have taken jobs already.
     if (!stop.drain.aborted) {
@@ -167,7 +168,9 @@ function tellCluster(message: { readonly ready?: true; readonly tookJob?: true }
 function endWhenOrphaned(redisUrl: string): () => void {
   const end = async (): Promise<void> => {
     const redis = connectRedis(redisUrl);
-    await withTimeout(redis.shutdown("NOSAVE"), 1000, "end Redis").catch(() => undefined);
+    await withTimeout({ timeoutMs: 1000, doing: "end Redis" }, redis.shutdown("NOSAVE")).catch(
+      () => undefined,
+    );
     // The private folder of its socket, which the command would have removed.
     const folder = redisUrl.startsWith("unix:") ? dirname(redisUrl.slice("unix:".length)) : "";
     if (basename(folder).startsWith("trommel-redis-")) await rm(folder, { recursive: true, force: true });

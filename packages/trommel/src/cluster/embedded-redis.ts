@@ -4,7 +4,8 @@ import { rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TrommelError } from "@trommel/common";
-import { checkRedis, connectRedis, withTimeout } from "@trommel/common/jobs/redis-connection";
+import { checkRedis, connectRedis } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { makeRedisFolder } from "./redis-folder.js";
 
 export interface EmbeddedRedis {
@@ -170,7 +171,7 @@ async function waitUntilUp(child: ChildProcess, binary: string, url: string): Pr
 async function checkOwner(url: string, child: ChildProcess): Promise<void> {
   const redis = connectRedis(url);
   try {
-    const info = await withTimeout(redis.info("server"), 1000, "ask Redis who it is");
+    const info = await withTimeout({ timeoutMs: 1000, doing: "ask Redis who it is" }, redis.info("server"));
     const pid = Number(/^process_id:(\d+)/m.exec(info)?.[1]);
     if (pid === child.pid) return;
     throw new TrommelError(

@@ -5,7 +5,7 @@ import type { DecodeRecipe, FailureReason } from "@trommel/common";
 import { messageOf, TrommelError } from "@trommel/common/errors";
 import { endsEarly } from "./file-end.js";
 import { type DecodableFormat, imageFormat } from "./image-format.js";
-import { withinBound } from "@trommel/common/waiting/within-bound";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 
 /** libvips' cache would keep every decoded image, and its threads would compete with the network's. */
 sharp.cache(false);
@@ -57,7 +57,7 @@ export async function decodeImage(
   if (found.kind === "unknown") return failure("not-an-image", "no known picture signature");
   if (found.kind === "refused") return failure("unsupported-format", found.format);
   try {
-    const pixels = await withinBound({ timeoutMs, doing: "decode a picture" }, () =>
+    const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, () =>
       squarePixels(bytes, found.format, recipe, Math.ceil(timeoutMs / 1000)),
     );
     return { ok: true, pixels };

@@ -1,6 +1,6 @@
 import { toTrommelError, TrommelError, type ObjectStore } from "@trommel/common";
 import type { PatientReader } from "./read-patiently.js";
-import { withinBound } from "@trommel/common/waiting/within-bound";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 
 /** Time limit for a store to list its first key. */
 const probeTimeoutMs = 60_000;
@@ -20,7 +20,7 @@ export function imageSource(store: ObjectStore): Pick<PatientReader, "read" | "p
  */
 async function probeStore(store: ObjectStore): Promise<void> {
   try {
-    await withinBound({ timeoutMs: probeTimeoutMs, doing: `list ${store.url}` }, async () => {
+    await withTimeout({ timeoutMs: probeTimeoutMs, doing: `list ${store.url}` }, async () => {
       for await (const _ of store.list("", { withUnusable: true })) return;
     });
   } catch (thrown) {

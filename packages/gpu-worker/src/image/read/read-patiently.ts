@@ -7,7 +7,7 @@ import {
   type ShardEntry,
   type TrommelError,
 } from "@trommel/common";
-import { withinBound } from "@trommel/common/waiting/within-bound";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 
 /** Reads one file until the store delivers it, or until it is certain that the file is at fault and not the store. */
 
@@ -53,7 +53,7 @@ export async function readPatiently(
   for (let tried = 1; ; tried += 1) {
     let error: TrommelError;
     try {
-      const bytes = await withinBound({ timeoutMs, signal, doing: `read ${entry.key}` }, (bounded) =>
+      const bytes = await withTimeout({ timeoutMs, signal, doing: `read ${entry.key}` }, (bounded) =>
         reader.read(entry, maxBytes, bounded),
       );
       return { ok: true, bytes };
