@@ -5,6 +5,7 @@ import { TrommelError } from "../errors.js";
 import type { ObjectStore, PutOptions } from "../store/object-store.js";
 import { objectBytesAtMost } from "../store/read-bounds.js";
 import { canonicalJson, sha256Hex } from "./canonical-json.js";
+import { putJsonOnce } from "./json-artefact.js";
 
 /**
  * Markers: the small JSON `<key>.json` written after the artefact `<key>`, with its hash, size and counts. An artefact
@@ -61,8 +62,7 @@ export async function writeWithMarker(
   const sha256 = sha256Hex(bytes);
   const marker: Marker = { ...extra, formatVersion: 1, key, sha256, sizeBytes: bytes.byteLength };
   const text = new TextEncoder().encode(`${canonicalJson(marker)}\n`);
-  const putMarker = () =>
-    store.put(markerKeyOf(key), text, { ifAbsent: true, contentType: "application/json" });
+  const putMarker = () => putJsonOnce(store, markerKeyOf(key), text);
   // Nearly always nothing stands there, which the write itself tells: no look before it.
   if ((await store.put(key, bytes, { ...options, ifAbsent: true })) === "written") await putMarker();
   for (let round = 1; round <= writeRounds; round += 1) {

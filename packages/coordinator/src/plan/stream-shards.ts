@@ -14,6 +14,7 @@ import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { readIfThere } from "@trommel/common/store/read-if-there";
+import { jsonBytes, putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 export interface StreamOptions {
   readonly source: ObjectStore;
@@ -127,8 +128,8 @@ export async function writeShard(
     hash: shardHash(content.entries, content.supersedes),
     ...content,
   };
-  const body = Buffer.from(canonicalJson(shard), "utf8");
-  const outcome = await store.put(key, body, { ifAbsent: true, contentType: "application/json" });
+  const body = jsonBytes(shard);
+  const outcome = await putJsonOnce(store, key, body);
   if (outcome === "exists") {
     const other = await readShard(store, key);
     if (other === undefined || canonicalJson(other) !== canonicalJson(shard)) {
@@ -173,7 +174,7 @@ export async function readListing(store: ObjectStore, key: string): Promise<List
  */
 export async function writeListing(store: ObjectStore, key: string, summary: ListingSummary): Promise<void> {
   const body = sealedJson(summary);
-  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  if ((await putJsonOnce(store, key, body)) === "written") return;
   const existing = await readListing(store, key);
   if (existing !== undefined && canonicalJson(existing) === canonicalJson(summary)) return;
   throw new TrommelError(

@@ -1,6 +1,7 @@
 import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
 import { sealedJson } from "@trommel/common/codec/sealed-json";
 import { readBounds } from "@trommel/common/store/read-bounds";
+import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /** Writes a configuration once; if the key exists, it must hold the same one. */
 export async function writeConfig<T extends { readonly id: string }>(
@@ -10,7 +11,7 @@ export async function writeConfig<T extends { readonly id: string }>(
   parse: (body: Uint8Array) => T,
 ): Promise<void> {
   const body = sealedJson(config);
-  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  if ((await putJsonOnce(store, key, body)) === "written") return;
   await checkConfig(store, key, config, parse);
 }
 

@@ -31,6 +31,7 @@ import { checkConfig, writeConfig } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
 import { checkExport, resolveExport, takeExport } from "./resolve-export.js";
+import { jsonBytes, putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /** A run or scoring that is resolved and checked. Nothing is written until it is claimed. */
 export interface Resolved<Config> {
@@ -111,8 +112,8 @@ function checkTableClasses({ labels }: LabelTable): void {
 async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTable | null): Promise<void> {
   if (table === null) return;
   const key = runKeys(config.id).labels;
-  const body = Buffer.from(canonicalJson(table), "utf8");
-  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written") return;
+  const body = jsonBytes(table);
+  if ((await putJsonOnce(store, key, body)) === "written") return;
   if (sha256Hex(await store.get(key, readBounds.dataset)) === config.labels.tableSha256) return;
   throw new TrommelError(
     "conflict",
@@ -258,8 +259,7 @@ async function claimOutput(config: ScoringConfig): Promise<void> {
   const output = openStore(config.output);
   const body = sealedJson(config);
   try {
-    const options = { ifAbsent: true, contentType: "application/json" };
-    if ((await output.put(ownerKey, body, options)) === "exists")
+    if ((await putJsonOnce(output, ownerKey, body)) === "exists")
       requireOwner(config, await output.get(ownerKey, readBounds.document));
   } finally {
     output.close();

@@ -6,6 +6,7 @@ import { ShardOutcomes } from "./shard-outcomes.js";
 import type { PlanContext } from "../plan/plan-context.js";
 import { feedSingleShards } from "../plan/feed/shard-feeder.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
+import { putJson } from "@trommel/common/codec/json-artefact";
 
 /**
  * Plans the last retry of a scoring.
@@ -53,6 +54,6 @@ export async function planScoringRetry(
     outcomes.close();
   }
   const body = sealedJson({ formatVersion: 1, ...totals });
-  await store.put(keys.retryListing(request.index), body, { contentType: "application/json" });
+  await putJson(store, keys.retryListing(request.index), body);
   await feed.finish();
 }

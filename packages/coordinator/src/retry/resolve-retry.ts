@@ -15,6 +15,7 @@ import { checkConfig, writeConfig } from "../resolve/config-file.js";
 import { checkExport, resolveExport } from "../resolve/resolve-export.js";
 import type { Resolved } from "../resolve/resolve-run.js";
 import { nextRetryId } from "./retry-chain.js";
+import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /**
  * Resolves the run that retries the failed images of another: the same frozen configuration under another id, without the
@@ -61,9 +62,8 @@ export async function resolveRunRetry(options: {
 async function copyDecided(store: ObjectStore, of: RunConfig, id: string): Promise<void> {
   const from = runKeys(of.id);
   const to = runKeys(id);
-  const once = { ifAbsent: true, contentType: "application/json" };
   if (of.labels.tableSha256 !== null)
-    await store.put(to.labels, await store.get(from.labels, readBounds.dataset), once);
+    await putJsonOnce(store, to.labels, await store.get(from.labels, readBounds.dataset));
   if (of.recipe.normalization === "dataset") {
     const { bytes } = await readWithMarker(store, from.normalization);
     await writeWithMarker(store, to.normalization, bytes);

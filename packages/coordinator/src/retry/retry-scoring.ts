@@ -18,6 +18,7 @@ import {
 } from "@trommel/common/artefacts/shards/retry";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { readResult, type Subject } from "../run-control/run-state.js";
+import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 type Scoring = Extract<Subject, { readonly kind: "scoring" }>;
 
@@ -52,7 +53,7 @@ export async function requestScoringRetry(
   const request: RetryRequest = { formatVersion: 1, index: retries, firstShard: shards, reasons };
   const key = scoringKeys(id).retry(request.index);
   const body = sealedJson(request);
-  if ((await store.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "exists")
+  if ((await putJsonOnce(store, key, body)) === "exists")
     requireSame(id, parseSealedAs(retryRequest, await store.get(key, readBounds.document), key), reasons);
   // The request alone makes it unfinished; this is for readers who know only the output prefix.
   const output = openStore(scoring.config.output);

@@ -1,16 +1,10 @@
-import {
-  canonicalJson,
-  runKeys,
-  TrommelError,
-  type ListingSummary,
-  type RunConfig,
-  type Shard,
-} from "@trommel/common";
+import { runKeys, TrommelError, type ListingSummary, type RunConfig, type Shard } from "@trommel/common";
 import { range, readAhead } from "@trommel/common/store/read-ahead";
 import { ShardOutcomes, shardsReadAtOnce } from "./shard-outcomes.js";
 import type { PlanContext } from "../plan/plan-context.js";
 import { readListing, readShard } from "../plan/stream-shards.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
+import { jsonBytes, putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 type RetryRun = RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> };
 
@@ -57,8 +51,7 @@ export async function* streamRunRetry(config: RetryRun, context: PlanContext): A
         `failed to plan ${config.id}: ${from.shard(index)} is missing`,
         { context: { key: from.shard(index) } },
       );
-    const options = { ifAbsent: true, contentType: "application/json" };
-    await store.put(to.shard(index), Buffer.from(canonicalJson(shard), "utf8"), options);
+    await putJsonOnce(store, to.shard(index), jsonBytes(shard));
     return shard;
   });
   const outcomes = await ShardOutcomes.open(store, { kind: "run", id: config.id, config });

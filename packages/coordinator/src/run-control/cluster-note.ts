@@ -1,15 +1,16 @@
-import { canonicalJson, parseJsonAs, runKeys, scoringKeys, type ObjectStore } from "@trommel/common";
+import { parseJsonAs, runKeys, scoringKeys, type ObjectStore } from "@trommel/common";
 import { checkRedis } from "@trommel/common/jobs/redis-connection";
 import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
 import type { Subject } from "./run-state.js";
+import { jsonBytes, putJson } from "@trommel/common/codec/json-artefact";
 
 /** The address of an embedded cluster, in the store as long as the cluster works on a run. */
 const clusterNote = z.object({ redis: z.string() });
 
 export async function noteCluster(store: ObjectStore, subject: Subject, redisUrl: string): Promise<void> {
-  const body = Buffer.from(canonicalJson({ redis: redisUrl }), "utf8");
-  await store.put(clusterKey(subject), body, { contentType: "application/json" });
+  const body = jsonBytes({ redis: redisUrl });
+  await putJson(store, clusterKey(subject), body);
 }
 
 export async function forgetCluster(store: ObjectStore, subject: Subject): Promise<void> {

@@ -1,7 +1,6 @@
 import {
   bundleFiles,
   bundleManifest,
-  canonicalJson,
   ledger as ledgerSchema,
   openStore,
   outputKeys,
@@ -36,6 +35,7 @@ import { readIfThere } from "@trommel/common/store/read-if-there";
 import { z } from "zod";
 import { listSubjects } from "./list-subjects.js";
 import { rootJobId, type JobProducer } from "./job-producer.js";
+import { jsonBytes, putJson } from "@trommel/common/codec/json-artefact";
 
 /** ioredis waits without a limit for a Redis that does not answer; a status does not. */
 const redisPatienceMs = 20_000;
@@ -251,9 +251,9 @@ export async function cancelSubject(
   subject: Subject,
   producer: JobProducer | undefined,
 ): Promise<void> {
-  const body = Buffer.from(canonicalJson({ formatVersion: 1, id: subject.id }), "utf8");
+  const body = jsonBytes({ formatVersion: 1, id: subject.id });
   if (producer !== undefined) await new LiveRun(producer.redis, subject.id).cancel();
-  await store.put(cancelKey(subject), body, { contentType: "application/json" });
+  await putJson(store, cancelKey(subject), body);
 }
 
 /**

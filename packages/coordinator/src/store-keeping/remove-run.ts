@@ -1,6 +1,5 @@
 import {
   bundleFiles,
-  canonicalJson,
   runConfig,
   runKeys,
   scoringConfig,
@@ -14,6 +13,7 @@ import { readIfThere } from "@trommel/common/store/read-if-there";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { readResult } from "../run-control/run-state.js";
 import type { GarbageSum } from "./garbage.js";
+import { jsonBytes, putJson } from "@trommel/common/codec/json-artefact";
 
 const keysAtOnce = 500;
 
@@ -85,8 +85,8 @@ export async function countRun(store: ObjectStore, run: StoredRun): Promise<Garb
  */
 export async function removeRun(store: ObjectStore, run: StoredRun): Promise<void> {
   const { config, cancelled } = run.kind === "run" ? runKeys(run.id) : scoringKeys(run.id);
-  const mark = Buffer.from(canonicalJson({ formatVersion: 1, id: run.id }), "utf8");
-  await store.put(cancelled, mark, { contentType: "application/json" });
+  const mark = jsonBytes({ formatVersion: 1, id: run.id });
+  await putJson(store, cancelled, mark);
   if (run.kind === "run") await store.delete([`${runKeys(run.id).bundle}/${bundleFiles.manifest}`]);
   const isLast = (key: string): boolean => key === config || key === cancelled;
   await deleteWhere(store, rootOf(run), (key) => /\.\w+\.json$/.test(key) && !isLast(key));

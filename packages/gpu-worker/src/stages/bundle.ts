@@ -23,11 +23,11 @@ import { exportBundle } from "./bundling/export-bundle.js";
 import { readListing } from "./inputs/listing.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
 import { readProjection } from "./inputs/projection.js";
-import { putJson } from "./inputs/put-json.js";
 import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
 import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { readTrained } from "./inputs/trained-head.js";
 import { SpilledText } from "./scoring/spilled-text.js";
+import { jsonFile, putJson } from "@trommel/common/codec/json-artefact";
 
 /**
  * Bundle: backbones, projection, head → bundle.
@@ -70,7 +70,7 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
     await store.put(`${keys.bundle}/${name}`, bytes);
   }
   await exportBundle(config, files, manifest, signal);
-  await putJson(store, `${keys.bundle}/${bundleFiles.manifest}`, manifest);
+  await putJson(store, `${keys.bundle}/${bundleFiles.manifest}`, jsonFile(manifest));
   return { images: 0, failed: 0 };
 }
 
@@ -98,7 +98,7 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
     }
     const ledger = builder.ledger(span);
     await store.putStream(keys.failedImages, lines.chunks(), { contentType: "application/jsonl" });
-    await putJson(store, keys.ledger, ledger);
+    await putJson(store, keys.ledger, jsonFile(ledger));
     return ledger;
   } finally {
     await lines.close();

@@ -20,12 +20,12 @@ import { checkParts } from "./scoring/check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { countLabels, LabelCounts } from "./scoring/label-counts.js";
 import { readShard } from "./inputs/listing.js";
-import { putJson } from "./inputs/put-json.js";
 import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
 import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { checkImageKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
 import { SpilledText } from "./scoring/spilled-text.js";
 import { Submission } from "./scoring/submission.js";
+import { jsonFile, putJson } from "@trommel/common/codec/json-artefact";
 
 /**
  * Close: score parts → ledger, counts, merged outputs, `_SUCCESS.json`.
@@ -86,10 +86,10 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       context.log.info({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
     const stream = { contentType: "application/jsonl" };
     await write(() => output.putStream(outputKeys.failedImages, lines.chunks(), stream));
-    await write(() => putJson(output, outputKeys.ledger, ledger));
-    await write(() => putJson(output, outputKeys.counts, counts.counts(ledger.ok)));
+    await write(() => putJson(output, outputKeys.ledger, jsonFile(ledger)));
+    await write(() => putJson(output, outputKeys.counts, jsonFile(counts.counts(ledger.ok))));
     const success = describeScoring(config, { parts: span.shards, retries }, ledger.ok, submission);
-    await write(() => putJson(output, outputKeys.success, success));
+    await write(() => putJson(output, outputKeys.success, jsonFile(success)));
     return { images: 0, failed: 0 };
   } finally {
     await lines.close();

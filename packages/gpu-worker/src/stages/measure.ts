@@ -5,9 +5,9 @@ import { PixelSums } from "../image/statistics/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readShard } from "./inputs/listing.js";
-import { jsonBytes } from "./inputs/put-json.js";
 import { readUnresolvedConfig } from "./inputs/run.js";
 import { runBatches } from "./pictures/run-batches.js";
+import { jsonFile } from "@trommel/common/codec/json-artefact";
 
 /** Pictures that are summed up at a time: few, for they wait for nothing. */
 const picturesPerBatch = 4;
@@ -47,6 +47,6 @@ export async function measure(
     },
   });
   const ok = entries.length - failed;
-  await commitOnce(() => writeWithMarker(store, key, jsonBytes(sums.statistics(ok)), { ok, failed }));
+  await commitOnce(() => writeWithMarker(store, key, jsonFile(sums.statistics(ok)), { ok, failed }));
   return { images: entries.length, failed };
 }

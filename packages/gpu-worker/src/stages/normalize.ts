@@ -10,7 +10,7 @@ import { statisticsToNormalization } from "../image/statistics/statistics-to-nor
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readListing } from "./inputs/listing.js";
-import { jsonBytes } from "./inputs/put-json.js";
+import { jsonFile } from "@trommel/common/codec/json-artefact";
 
 /**
  * Normalize: pixel statistics → normalization.
@@ -33,6 +33,6 @@ export async function normalize(runId: string, context: StageContext): Promise<S
   const figures = statisticsToNormalization(statistics);
   const rounded = (values: readonly number[]): string => values.map((value) => value.toFixed(2)).join(" ");
   context.onNote(`mean ${rounded(figures.mean)}, deviation ${rounded(figures.deviation)}`);
-  await commitOnce(() => writeWithMarker(store, keys.normalization, jsonBytes(figures)));
+  await commitOnce(() => writeWithMarker(store, keys.normalization, jsonFile(figures)));
   return { images: 0, failed: 0 };
 }

@@ -9,6 +9,7 @@ import { isTrained, readTrained } from "./inputs/trained-head.js";
 import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import { commitTrained } from "./training/commit-trained.js";
 import { readLabelledRows, type LabelledRows } from "./training/training-rows.js";
+import { jsonBytes } from "@trommel/common/codec/json-artefact";
 
 /**
  * Train: feature shards, labels, projection → head, metrics.
@@ -42,7 +43,7 @@ async function trainAndCommit(config: RunConfig, context: StageContext): Promise
   });
   await commitTrained(store, config.id, {
     weights: encodeHeadWeights(trained.weights, { head: canonicalJson(head) }),
-    metrics: Buffer.from(canonicalJson(measure(config, rows, trained)), "utf8"),
+    metrics: jsonBytes(measure(config, rows, trained)),
     counts: { labels: [...rows.labels], counts: [...rows.counts], trainRows: rows.train.labels.length },
   });
 }

@@ -3,6 +3,7 @@ import { TrommelError } from "../../errors.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { readBounds } from "../../store/read-bounds.js";
 import type { RunConfig } from "./run.js";
+import { putJsonOnce } from "../../codec/json-artefact.js";
 
 const key = "_trommel/run.json";
 
@@ -17,8 +18,7 @@ export async function claimExport(target: ObjectStore, config: RunConfig): Promi
     `${canonicalJson({ formatVersion: 1, run: id, dataset, recipe, labels })}\n`,
     "utf8",
   );
-  if ((await target.put(key, body, { ifAbsent: true, contentType: "application/json" })) === "written")
-    return;
+  if ((await putJsonOnce(target, key, body)) === "written") return;
   if (body.equals(await target.get(key, readBounds.document))) return;
   throw new TrommelError(
     "conflict",

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { canonicalJson } from "../../codec/canonical-json.js";
 import type { TrommelError } from "../../errors.js";
 import { parseJsonAs } from "../../parse.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { readBounds } from "../../store/read-bounds.js";
 import { runKeys, scoringKeys } from "../store-keys.js";
+import { jsonBytes, putJsonOnce } from "../../codec/json-artefact.js";
 
 /**
  * Why a run or scoring stopped: in Redis, and in `error.json` beside its configuration, for Redis is
@@ -42,8 +42,8 @@ export async function noteStopReason(
   { kind, id }: Named,
   error: StopReason,
 ): Promise<void> {
-  const body = Buffer.from(canonicalJson({ formatVersion: 1, id, ...error }), "utf8");
-  await store.put(stopReasonKey({ kind, id }), body, { ifAbsent: true, contentType: "application/json" });
+  const body = jsonBytes({ formatVersion: 1, id, ...error });
+  await putJsonOnce(store, stopReasonKey({ kind, id }), body);
 }
 
 export async function readStopReason(store: ObjectStore, named: Named): Promise<StopReason | undefined> {

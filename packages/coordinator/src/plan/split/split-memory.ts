@@ -2,6 +2,7 @@ import { canonicalJson, compareUtf8, sha256Hex, type ObjectStore, type RunConfig
 import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import { z } from "zod";
+import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /**
  * The images that validated in earlier runs on a dataset, so that no image leaves validation as the dataset grows.
@@ -63,7 +64,7 @@ export class SplitMemory {
 
   async #put(index: number, validation: readonly string[]): Promise<void> {
     const body = sealedJson({ formatVersion: 1, validation });
-    await this.#store.put(this.#file(index), body, { ifAbsent: true, contentType: "application/json" });
+    await putJsonOnce(this.#store, this.#file(index), body);
   }
 }
 

@@ -14,6 +14,7 @@ import { readAhead } from "@trommel/common/store/read-ahead";
 import { readBounds } from "@trommel/common/store/read-bounds";
 import type { ShardPositions } from "./choose-split.js";
 import type { SplitMemory } from "./split-memory.js";
+import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /** In a bucket each read is a round trip, and there may be tens of thousands. */
 const shardsReadAtOnce = 8;
@@ -32,7 +33,7 @@ export async function writeSplit(
   const { split: splitKey } = runKeys(config.id);
   const { fraction } = validation;
   const body = encodeSplit({ formatVersion: 2, seed, fraction }, chosen);
-  const outcome = await store.put(splitKey, body, { ifAbsent: true, contentType: "application/json" });
+  const outcome = await putJsonOnce(store, splitKey, body);
   const existing =
     outcome === "written"
       ? chosen
@@ -86,7 +87,7 @@ export async function extendSplit(
     validation[index] = validates.flatMap((is, position) => (is === true ? [position] : []));
   }
   const body = sealedJson({ ...split, validation });
-  await store.put(runKeys(id).split, body, { ifAbsent: true, contentType: "application/json" });
+  await putJsonOnce(store, runKeys(id).split, body);
   // The keys of later shards are already among these, and would be out of order.
   const listed = validation.slice(0, triedAgain[0]?.index);
   await memory.write(validationKeys(store, id, listed), countPositions(listed));

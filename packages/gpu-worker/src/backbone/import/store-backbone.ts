@@ -15,6 +15,7 @@ import { readBounds } from "@trommel/common/store/read-bounds";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
 import { elementTypeCodes, int64ToNumber } from "../../graph/onnx/onnx-proto.js";
 import type { PreparedBackbone } from "./prepared-backbone.js";
+import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 export interface StoredAs {
   readonly name: string;
@@ -40,7 +41,7 @@ export async function storeBackbone(
   if ((await target.head(keys.spec)) === undefined) {
     await writeNetworks(target, prepared, keys);
     const text = new TextEncoder().encode(`${JSON.stringify(spec, undefined, 2)}\n`);
-    const result = await target.put(keys.spec, text, { ifAbsent: true, contentType: "application/json" });
+    const result = await putJsonOnce(target, keys.spec, text);
     if (result === "written") return spec;
   }
   const stored = parseJsonAs(backboneSpec, await target.get(keys.spec, readBounds.document), keys.spec);

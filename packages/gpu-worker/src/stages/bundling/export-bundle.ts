@@ -1,5 +1,5 @@
 import { bundleFiles, claimExport, openStore, type BundleManifest, type RunConfig } from "@trommel/common";
-import { putJson } from "../inputs/put-json.js";
+import { jsonFile, putJson } from "@trommel/common/codec/json-artefact";
 
 /**
  * Copies a bundle to where the run exports it: a folder or bucket that need not be the store's.
@@ -24,7 +24,7 @@ export async function exportBundle(
       signal.throwIfAborted();
       await target.put(name, bytes);
     }
-    await putJson(target, bundleFiles.manifest, manifest);
+    await putJson(target, bundleFiles.manifest, jsonFile(manifest));
   } finally {
     target.close();
   }
