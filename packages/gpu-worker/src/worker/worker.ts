@@ -12,11 +12,10 @@ import {
 import { checkRedis, connectRedis, describeRedis } from "@trommel/common/jobs/redis-connection";
 import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";
-import { printableArguments } from "@trommel/common/printable";
+import { createLogger } from "@trommel/common/logging";
 import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
-import { pino, type LogFn, type Logger, type LoggerOptions } from "pino";
-import pretty from "pino-pretty";
+import type { Logger } from "pino";
 import { collectSeldom } from "./heap-growth.js";
 import { drain } from "./drain.js";
 import { createImageBudgets } from "../image/budgets/image-budgets.js";
@@ -44,7 +43,11 @@ export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfie
 export async function serveQueues(options: WorkerOptions): Promise<number> {
   collectSeldom();
   const stop = new StopSignals(options.embedded);
-  const log = createLogger(options.logLevel);
+  const log = createLogger({
+    level: options.logLevel,
+    base: { worker: process.pid },
+    stream: process.stderr,
+  });
   const watched = options.embedded ? endWhenOrphaned(options.redisUrl) : () => undefined;
   const releases = new ReleaseStack();
   try {
@@ -180,20 +183,4 @@ function endWhenOrphaned(redisUrl: string): () => void {
   if (process.connected) process.once("disconnect", orphaned);
   else orphaned();
   return () => process.off("disconnect", orphaned);
-}
-
-function createLogger(level: string): Logger {
-  const options: LoggerOptions = {
-    level,
-    base: { worker: process.pid },
-    hooks: { logMethod: logPrintable },
-  };
-  if (!process.stderr.isTTY) return pino(options, process.stderr);
-  const stream = pretty({ destination: 2, sync: true, ignore: "hostname,time" });
-  return pino(options, stream);
-}
-
-/** Notices name files. */
-function logPrintable(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
-  method.apply(this, printableArguments(args) as Parameters<LogFn>);
 }
