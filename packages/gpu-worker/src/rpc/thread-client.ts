@@ -1,4 +1,4 @@
-import { withTimeout } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { startThread, type CallOptions, type Peer } from "./peer.js";
 import type { Requests } from "./protocol.js";
 
@@ -42,7 +42,9 @@ export class ThreadClient<R extends Requests<R>, Data = null> {
   async stop(): Promise<void> {
     if (this.#underWay.size > 0) {
       const idle = Promise.allSettled(this.#underWay);
-      await withTimeout(idle, stopPatienceMs, "let a thread finish").catch(() => undefined);
+      await withTimeout({ timeoutMs: stopPatienceMs, doing: "let a thread finish" }, idle).catch(
+        () => undefined,
+      );
     }
     const thread = this.#thread;
     this.#thread = undefined;
