@@ -21,6 +21,7 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 import { connectRedis } from "@trommel/common/jobs/redis-connection";
+
 import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { parseSealedAs } from "@trommel/common/codec/sealed-json";
 import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";

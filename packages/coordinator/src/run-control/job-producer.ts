@@ -17,6 +17,7 @@ import {
 } from "@trommel/common/jobs/pipeline";
 import { singleJob, stageOfSingleJob, unitJob } from "@trommel/common/jobs/queues";
 import { connectRedis } from "@trommel/common/jobs/redis-connection";
+
 import type { FlowStage } from "@trommel/common/jobs/run-rules";
 import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";

@@ -10,6 +10,7 @@ import {
   type WorkerOptions,
 } from "@trommel/common";
 import { checkRedis, connectRedis, describeRedis } from "@trommel/common/jobs/redis-connection";
+
 import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { awaitRedis } from "@trommel/common/jobs/await-redis";
 import { createLogger } from "@trommel/common/logging";

@@ -1,6 +1,6 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
 import { interruptedCode, noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
-import { withTimeout } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { forgetCluster, noteCluster } from "@trommel/coordinator/run-control/cluster-note";
 import {
   readResultOrFault,
@@ -106,5 +106,5 @@ export async function noteEnd(
   const noting = readResultOrFault(store, subject).then(async ({ result }) => {
     if (result === undefined) await noteStopReason(store, subject, error);
   });
-  await withTimeout(noting, noteTimeoutMs, "note why it stopped");
+  await withTimeout({ timeoutMs: noteTimeoutMs, doing: "note why it stopped" }, noting);
 }

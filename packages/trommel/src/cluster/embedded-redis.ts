@@ -5,6 +5,7 @@ import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TrommelError } from "@trommel/common";
 import { checkRedis, connectRedis } from "@trommel/common/jobs/redis-connection";
+
 import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import { makeRedisFolder } from "./redis-folder.js";
 

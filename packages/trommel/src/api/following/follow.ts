@@ -7,7 +7,7 @@ import {
   type ObjectStore,
   type StageProgress,
 } from "@trommel/common";
-import { withTimeout } from "@trommel/common/jobs/redis-connection";
+import { withTimeout } from "@trommel/common/waiting/with-timeout";
 import type { JobProducer } from "@trommel/coordinator/run-control/job-producer";
 import {
   readStatus,
@@ -52,14 +52,20 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     const looking = readStatus(store, subject, producer).then((seen) =>
       withActiveImages(seen, subject, producer),
     );
-    const status = await withTimeout(looking, lookTimeoutMs, `see how ${subject.id} is`);
+    const status = await withTimeout(
+      { timeoutMs: lookTimeoutMs, doing: `see how ${subject.id} is` },
+      looking,
+    );
     options.onStatus(status);
     transientErrors.over();
     if (status.result !== undefined) return status.result;
     const why = whyAgain(status);
     if (why !== undefined && options.requeue !== undefined && requeues < requeuesAtMost) {
       requeues += 1;
-      await withTimeout(options.requeue(status), lookTimeoutMs, `queue ${subject.id} again`);
+      await withTimeout(
+        { timeoutMs: lookTimeoutMs, doing: `queue ${subject.id} again` },
+        options.requeue(status),
+      );
       say(`${why}; it is queued again, and what is done is not repeated`);
       return undefined;
     }
