@@ -268,7 +268,7 @@ describe("a run that is normalised by its dataset's own pixels", () => {
       cluster,
     );
     assert.equal(code, 1);
-    assert.match(stderr, /failed to measure the dataset's pixels: red, green, blue has one value/);
+    assert.match(stderr, /cannot normalize by the dataset's pixels: red, green, blue has the same value/);
     assert.deepEqual(await filesBelow(join(store, "features")), earlier);
   });
 });

@@ -138,7 +138,7 @@ describe("architectures by name", () => {
     }
     refused("mobilenet-v2-0", 224, /its width is 0 \(legal: 0\.05 to 4\)/);
     refused("mobilenet-v1-16", 224, /its width is 16/);
-    refused("inception-v3", 74, /cannot be 74 pixels wide \(legal: a whole number from 75\)/);
+    refused("inception-v3", 74, /for an input of 74 pixels \(legal: a whole number from 75\)/);
     refused("xception", 70, /from 71/);
     refused("resnet50", 31, /from 32/);
     refused("resnet50", 224.5, /224\.5/);

@@ -181,7 +181,7 @@ describe("streamImages", () => {
     };
     await assert.rejects(collect(entriesOf(64), failing), (thrown) => {
       assert.ok(thrown instanceof TrommelError && thrown.code === "unavailable" && thrown.retryable);
-      assert.match(thrown.message, /^failed to read 3 of a shard's 64 files/);
+      assert.match(thrown.message, /^cannot read 3 of a shard's 64 files/);
       return true;
     });
     assert.ok(read <= 3 * 12, `${read} tries`);
