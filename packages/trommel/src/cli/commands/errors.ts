@@ -37,6 +37,10 @@ function* describe(
   const { sums, failed, skipped, complete, errors } = failures;
   const soFar = complete ? "" : ` in the ${sums.shards} shards that are done`;
   yield `${sums.listed} listed = ${sums.ok} ok + ${sums.failed} failed + ${sums.skipped} skipped${soFar}`;
+  const byReason = shown.map((name) => `${name} ${sums.failedByReason[name]}`);
+  if (byReason.length > 0) yield `failed: ${byReason.join(", ")}`;
+  const skips = reason === undefined ? Object.entries(sums.skippedByReason) : [];
+  if (skips.length > 0) yield `skipped: ${skips.map(([name, files]) => `${name} ${files}`).join(", ")}`;
   const rows: string[][] = [];
   const more: string[] = [];
   const all = complete ? `all in ${errors}` : `all in ${errors} once it is complete`;
@@ -46,7 +50,7 @@ function* describe(
     const left = (sums.failedByReason[name] ?? 0) - images.length;
     if (left > 0) more.push(`… and ${left} more that are ${name}, ${all}`);
   }
-  for (const [name, files] of reason === undefined ? Object.entries(sums.skippedByReason) : []) {
+  for (const [name, files] of skips) {
     const keys = skipped.filter((file) => file.reason === name);
     for (const { key } of keys) rows.push([`skipped: ${name}`, key, ""]);
     if (files > keys.length) more.push(`… and ${files - keys.length} more that are skipped: ${name}`);
