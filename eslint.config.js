@@ -53,6 +53,7 @@ export default tseslint.config(
         Buffer: "readonly",
         URL: "readonly",
         module: "writable",
+        performance: "readonly",
         setTimeout: "readonly",
       },
     },

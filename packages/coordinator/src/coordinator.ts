@@ -20,17 +20,20 @@ import {
   type RunConfig,
   type ScoringConfig,
 } from "@trommel/common";
-import { connectRedis } from "@trommel/common/jobs/redis-connection";
+import { connectRedis, holdsLock, tooManyDeaths, treatmentAfter } from "@trommel/common/redis";
 
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
-import { holdsLock } from "@trommel/common/jobs/job-lock";
-import { loadStages, type StageFunction } from "@trommel/common/jobs/load-stage";
-import { stages, stageTable, type SubjectKind } from "@trommel/common/jobs/pipeline";
-import { afterFailure } from "@trommel/common/jobs/run-rules";
-import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { withTimeout } from "@trommel/common/waiting";
+import { parseSealedAs } from "@trommel/common/codec";
+import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts";
+import {
+  afterFailure,
+  loadStages,
+  stages,
+  stageTable,
+  type StageFunction,
+  type SubjectKind,
+} from "@trommel/common/jobs";
+import { readBounds } from "@trommel/common/store";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Logger } from "pino";
 import { defaultOutstandingShards } from "./outstanding-shards.js";

@@ -131,8 +131,8 @@ export {
   workerOptionsAtMost,
 } from "@trommel/common";
 export type { Device, EngineName } from "@trommel/common";
-export { imagesPerShardAtMost } from "@trommel/common/recipe/recipe";
-export { defaultOutstandingShards } from "@trommel/coordinator/outstanding-shards";
+export { imagesPerShardAtMost } from "@trommel/common/recipe";
+export { defaultOutstandingShards } from "@trommel/coordinator";
 
 export { decodeFeatureShard, decodeProjection } from "@trommel/common";
 export type {
@@ -152,7 +152,7 @@ export type {
   ScoringConfig,
   StageProgress,
 } from "@trommel/common";
-export type { FailedImages } from "@trommel/coordinator/run-control/failed-images";
-export { garbageKinds } from "@trommel/coordinator/store-keeping/garbage";
-export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping/garbage";
-export type { RunResult, RunStatus } from "@trommel/coordinator/run-control/run-state";
+export type { FailedImages } from "@trommel/coordinator/run-control";
+export { garbageKinds } from "@trommel/coordinator/store-keeping";
+export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";
+export type { RunResult, RunStatus } from "@trommel/coordinator/run-control";

@@ -1,5 +1,5 @@
 import type { FailureReason } from "@trommel/common";
-import type { Subject } from "@trommel/coordinator/run-control/run-state";
+import type { Subject } from "@trommel/coordinator/run-control";
 import type { CallOptions } from "./api/abortable.js";
 import { retryRun, retryScoring } from "./api/retry.js";
 import {

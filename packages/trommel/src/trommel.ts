@@ -9,8 +9,8 @@ import {
   type RecipeInput,
   type ScoreFormat,
 } from "@trommel/common";
-import { resolveBundle, resolveRun, resolveScoring } from "@trommel/coordinator/resolve/resolve-run";
-import { findSubject } from "@trommel/coordinator/run-control/run-state";
+import { resolveBundle, resolveRun, resolveScoring } from "@trommel/coordinator/resolve";
+import { findSubject } from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
 import { Connections } from "./api/connections.js";

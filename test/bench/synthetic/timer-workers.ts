@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { openStore } from "@trommel/common";
-import { connectRedis } from "@trommel/common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/redis-connection";
 import { collectSeldom } from "#gpu-worker/worker/heap-growth";
 import { createImageBudgets } from "#gpu-worker/image/budgets/image-budgets";
 import type { ShardImage, ImageStreamOptions } from "#gpu-worker/image/read/image-stream";

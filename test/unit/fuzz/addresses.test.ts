@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { checkRunId, parseLocation, resolveLocation } from "@trommel/common";
-import { describeRedis } from "@trommel/common/jobs/redis-connection";
+import { describeRedis } from "#common/jobs/redis-connection";
 import { parseRedisUrl } from "#common/jobs/redis-connection";
 import { checkKey, checkPrefix, compareKeys, joinKey, whyIllegalKey } from "#common/store/key";
 import fc from "fast-check";

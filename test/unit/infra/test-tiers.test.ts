@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 interface Tiers {
   readonly tiers: readonly string[];
-  tierOf(file: string): string;
+  readonly tierOf: (file: string) => string;
 }
 
 const root = new URL("../../../../", import.meta.url);

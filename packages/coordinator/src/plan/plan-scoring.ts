@@ -1,5 +1,5 @@
 import { scoringKeys, TrommelError, type ListingSummary, type ScoringConfig } from "@trommel/common";
-import { readRetries } from "@trommel/common/artefacts/shards/retry";
+import { readRetries } from "@trommel/common/artefacts";
 import type { PlanContext } from "./plan-context.js";
 import { planScoringRetry } from "../retry/plan-retry.js";
 import { feedSingleShards } from "./feed/shard-feeder.js";

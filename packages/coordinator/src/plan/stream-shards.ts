@@ -10,11 +10,9 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
-import { readBounds } from "@trommel/common/store/read-bounds";
-import { readIfThere } from "@trommel/common/store/read-if-there";
-import { jsonBytes, putJsonOnce } from "@trommel/common/codec/json-artefact";
+import { jsonBytes, parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { parseShard } from "@trommel/common/artefacts";
+import { readBounds, readIfThere } from "@trommel/common/store";
 
 export interface StreamOptions {
   readonly source: ObjectStore;

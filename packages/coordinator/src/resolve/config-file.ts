@@ -1,7 +1,6 @@
 import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
-import { sealedJson } from "@trommel/common/codec/sealed-json";
-import { readBounds } from "@trommel/common/store/read-bounds";
-import { putJsonOnce } from "@trommel/common/codec/json-artefact";
+import { putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { readBounds } from "@trommel/common/store";
 
 /** Writes a configuration once; if the key exists, it must hold the same one. */
 export async function writeConfig<T extends { readonly id: string }>(

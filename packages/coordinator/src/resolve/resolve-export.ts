@@ -10,7 +10,7 @@ import {
   TrommelError,
   type RunConfig,
 } from "@trommel/common";
-import { readIfThere } from "@trommel/common/store/read-if-there";
+import { readIfThere } from "@trommel/common/store";
 
 /**
  * The location that a run's bundle is copied to.

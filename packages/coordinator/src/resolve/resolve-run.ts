@@ -23,15 +23,14 @@ import {
   type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
-import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { jsonBytes, parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { readBounds } from "@trommel/common/store";
 import { checkClasses } from "../plan/split/choose-split.js";
 import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
 import { checkConfig, writeConfig } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
 import { checkExport, resolveExport, takeExport } from "./resolve-export.js";
-import { jsonBytes, putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /** A run or scoring that is resolved and checked. Nothing is written until it is claimed. */
 export interface Resolved<Config> {

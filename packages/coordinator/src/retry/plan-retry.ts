@@ -1,12 +1,11 @@
 import { listingSummary, scoringKeys, type ScoringConfig } from "@trommel/common";
-import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import type { ScoringRetry } from "@trommel/common/artefacts/shards/retry";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { parseSealedAs, putJson, sealedJson } from "@trommel/common/codec";
+import type { ScoringRetry } from "@trommel/common/artefacts";
+import { readBounds } from "@trommel/common/store";
 import { ShardOutcomes } from "./shard-outcomes.js";
 import type { PlanContext } from "../plan/plan-context.js";
 import { feedSingleShards } from "../plan/feed/shard-feeder.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
-import { putJson } from "@trommel/common/codec/json-artefact";
 
 /**
  * Plans the last retry of a scoring.

@@ -8,14 +8,13 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import type { RetryReasons } from "@trommel/common/artefacts/shards/retry";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { parseSealedAs, putJsonOnce } from "@trommel/common/codec";
+import type { RetryReasons } from "@trommel/common/artefacts";
+import { readBounds } from "@trommel/common/store";
 import { checkConfig, writeConfig } from "../resolve/config-file.js";
 import { checkExport, resolveExport } from "../resolve/resolve-export.js";
 import type { Resolved } from "../resolve/resolve-run.js";
 import { nextRetryId } from "./retry-chain.js";
-import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /**
  * Resolves the run that retries the failed images of another: the same frozen configuration under another id, without the

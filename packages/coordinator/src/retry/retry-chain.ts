@@ -1,7 +1,7 @@
 import { runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
-import { readStopReason } from "@trommel/common/artefacts/runs/stop-reason";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { readIfThere } from "@trommel/common/store/read-if-there";
+import { readStopReason } from "@trommel/common/artefacts";
+import { parseSealedAs } from "@trommel/common/codec";
+import { readIfThere } from "@trommel/common/store";
 import { readListing } from "../plan/stream-shards.js";
 import { readFailedImages, type FailedImages } from "../run-control/failed-images.js";
 

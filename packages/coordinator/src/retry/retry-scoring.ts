@@ -7,7 +7,7 @@ import {
   type FailureReason,
   type ObjectStore,
 } from "@trommel/common";
-import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
+import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import {
   isRetried,
   readRetries,
@@ -15,10 +15,9 @@ import {
   retryRequest,
   type RetryReasons,
   type RetryRequest,
-} from "@trommel/common/artefacts/shards/retry";
-import { readBounds } from "@trommel/common/store/read-bounds";
+} from "@trommel/common/artefacts";
+import { readBounds } from "@trommel/common/store";
 import { readResult, type Subject } from "../run-control/run-state.js";
-import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 type Scoring = Extract<Subject, { readonly kind: "scoring" }>;
 

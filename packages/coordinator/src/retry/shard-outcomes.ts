@@ -9,14 +9,15 @@ import {
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
-import { outcomeMarker, type ShardOutcome } from "@trommel/common/artefacts/shards/ledger";
-import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
-import { resolveRunFeatures } from "@trommel/common/artefacts/runs/resolved-run";
-import { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
-import type { ShardSpan } from "@trommel/common/artefacts/shards/retry";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
-import { readBounds } from "@trommel/common/store/read-bounds";
-import { readIfThere } from "@trommel/common/store/read-if-there";
+import {
+  outcomeMarker,
+  parseShard,
+  resolveRunFeatures,
+  RetriedImages,
+  type ShardOutcome,
+  type ShardSpan,
+} from "@trommel/common/artefacts";
+import { range, readAhead, readBounds, readIfThere } from "@trommel/common/store";
 import type { Subject } from "../run-control/run-state.js";
 
 /** Shards whose small files are read at once. */

@@ -6,10 +6,14 @@ import {
   type Shard,
   type ShardEntry,
 } from "@trommel/common";
-import { checkOutcome } from "@trommel/common/artefacts/shards/ledger-builder";
-import type { ImagePlace } from "@trommel/common/artefacts/shards/listing";
-import { isRetried, type RetryReasons, type ShardSpan } from "@trommel/common/artefacts/shards/retry";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
+import {
+  checkOutcome,
+  isRetried,
+  type ImagePlace,
+  type RetryReasons,
+  type ShardSpan,
+} from "@trommel/common/artefacts";
+import { range, readAhead } from "@trommel/common/store";
 import { shardsReadAtOnce, type ShardOutcomes } from "./shard-outcomes.js";
 import { readShard, writeShard } from "../plan/stream-shards.js";
 

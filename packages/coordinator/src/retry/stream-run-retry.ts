@@ -1,10 +1,10 @@
 import { runKeys, TrommelError, type ListingSummary, type RunConfig, type Shard } from "@trommel/common";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { range, readAhead } from "@trommel/common/store";
 import { ShardOutcomes, shardsReadAtOnce } from "./shard-outcomes.js";
 import type { PlanContext } from "../plan/plan-context.js";
 import { readListing, readShard } from "../plan/stream-shards.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
-import { jsonBytes, putJsonOnce } from "@trommel/common/codec/json-artefact";
+import { jsonBytes, putJsonOnce } from "@trommel/common/codec";
 
 type RetryRun = RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> };
 

@@ -1,9 +1,9 @@
 import { parseJsonAs, runKeys, scoringKeys, type ObjectStore } from "@trommel/common";
-import { checkRedis } from "@trommel/common/jobs/redis-connection";
-import { readIfThere } from "@trommel/common/store/read-if-there";
+import { checkRedis } from "@trommel/common/redis";
+import { readIfThere } from "@trommel/common/store";
 import { z } from "zod";
 import type { Subject } from "./run-state.js";
-import { jsonBytes, putJson } from "@trommel/common/codec/json-artefact";
+import { jsonBytes, putJson } from "@trommel/common/codec";
 
 /** The address of an embedded cluster, in the store as long as the cluster works on a run. */
 const clusterNote = z.object({ redis: z.string() });

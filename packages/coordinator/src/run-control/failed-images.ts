@@ -10,11 +10,8 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import { errorLine } from "@trommel/common/artefacts/shards/ledger";
-import { LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
-import { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { errorLine, LedgerBuilder, RetriedImages } from "@trommel/common/artefacts";
+import { range, readAhead, readBounds } from "@trommel/common/store";
 import { readResult, type Subject } from "./run-state.js";
 import { ShardOutcomes, shardsReadAtOnce } from "../retry/shard-outcomes.js";
 

@@ -11,15 +11,17 @@ import {
 import {
   barrierOf,
   lastBarrierOf,
+  singleJob,
+  stageOfSingleJob,
+  unitJob,
+  type FlowStage,
   type GroupedStage,
   type ManyStage,
   type ShardStage,
-} from "@trommel/common/jobs/pipeline";
-import { singleJob, stageOfSingleJob, unitJob } from "@trommel/common/jobs/queues";
-import { connectRedis } from "@trommel/common/jobs/redis-connection";
+} from "@trommel/common/jobs";
+import { connectRedis } from "@trommel/common/redis";
 
-import type { FlowStage } from "@trommel/common/jobs/run-rules";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
+import { withTimeout } from "@trommel/common/waiting";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";
 

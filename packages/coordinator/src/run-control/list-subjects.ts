@@ -1,5 +1,5 @@
 import { runKeys, scoringKeys, TrommelError, type ObjectStore } from "@trommel/common";
-import type { SubjectKind } from "@trommel/common/jobs/pipeline";
+import type { SubjectKind } from "@trommel/common/jobs";
 
 /** An id that the store has files for. */
 export interface StoredId {

@@ -20,22 +20,30 @@ import {
   type Stage,
   type StageProgress,
 } from "@trommel/common";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
+import { withTimeout } from "@trommel/common/waiting";
+import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
 import {
+  interruptedCode,
+  readStopReason,
   scoreCounts,
   scoringSuccess,
+  stopReasonKey,
   type ScoreCounts,
   type SubmissionOutcome,
-} from "@trommel/common/artefacts/results/scoring-output";
-import { stopReasonKey, interruptedCode, readStopReason } from "@trommel/common/artefacts/runs/stop-reason";
-import { stagesOf, stageTable, type SubjectTraits } from "@trommel/common/jobs/pipeline";
-import { flowOf, isRootLive, phaseOf, type RunPhase } from "@trommel/common/jobs/run-rules";
-import { readIfThere } from "@trommel/common/store/read-if-there";
+} from "@trommel/common/artefacts";
+import {
+  flowOf,
+  isRootLive,
+  phaseOf,
+  stagesOf,
+  stageTable,
+  type RunPhase,
+  type SubjectTraits,
+} from "@trommel/common/jobs";
+import { readIfThere } from "@trommel/common/store";
 import { z } from "zod";
 import { listSubjects } from "./list-subjects.js";
 import { rootJobId, type JobProducer } from "./job-producer.js";
-import { jsonBytes, putJson } from "@trommel/common/codec/json-artefact";
 
 /** ioredis waits without a limit for a Redis that does not answer; a status does not. */
 const redisPatienceMs = 20_000;

@@ -6,11 +6,9 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
-import { resolveRunFeatures } from "@trommel/common/artefacts/runs/resolved-run";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
-import { readIfThere } from "@trommel/common/store/read-if-there";
+import { parseSealedAs } from "@trommel/common/codec";
+import { parseShard, resolveRunFeatures } from "@trommel/common/artefacts";
+import { range, readAhead, readIfThere } from "@trommel/common/store";
 import { readListing } from "../plan/stream-shards.js";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { shardsReadAtOnce } from "../retry/shard-outcomes.js";

@@ -7,13 +7,12 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import type { SubjectKind } from "@trommel/common/jobs/pipeline";
-import { readIfThere } from "@trommel/common/store/read-if-there";
+import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
+import type { SubjectKind } from "@trommel/common/jobs";
+import { readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { readResult } from "../run-control/run-state.js";
 import type { GarbageSum } from "./garbage.js";
-import { jsonBytes, putJson } from "@trommel/common/codec/json-artefact";
 
 const keysAtOnce = 500;
 

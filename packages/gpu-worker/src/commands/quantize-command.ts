@@ -7,7 +7,7 @@ import {
   type BackboneSpec,
   type ObjectStore,
 } from "@trommel/common";
-import { decodeRecipe } from "@trommel/common/recipe/recipe";
+import { decodeRecipe } from "@trommel/common/recipe";
 import type { QuantizeOptions } from "@trommel/common/worker-commands";
 import { quantizeBackbone } from "../backbone/import/quantize-backbone.js";
 import { decodeImage } from "../image/decode/decode-image.js";

@@ -1,5 +1,5 @@
 import { TrommelError } from "@trommel/common";
-import { toFloat16 } from "@trommel/common/codec/float16";
+import { toFloat16 } from "@trommel/common/codec";
 import { copyMessage } from "./onnx/onnx-names.js";
 import { isDefaultDomain } from "./onnx/onnx-model.js";
 import { feedNames } from "./onnx/inline-model.js";

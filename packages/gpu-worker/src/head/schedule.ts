@@ -50,7 +50,7 @@ type PlateauRecipe = Extract<ScheduleRecipe, { type: "plateau" }>;
 const minDelta = 1e-4;
 
 /** The learning rate from epoch to epoch, by the rule of Keras's ReduceLROnPlateau on the validation loss, without cooldown. */
-export class PlateauRule {
+class PlateauRule {
   readonly #recipe: PlateauRecipe;
   #learningRate: number;
   #best = Number.POSITIVE_INFINITY;
@@ -85,7 +85,7 @@ type DecayRecipe = Extract<ScheduleRecipe, { type: "constant" | "cosine" | "squa
  * The rate after a share of the steps, 0 up to but not including 1, as MindSpore's published `build_lr` scripts compute it.
  * Cosine: Loshchilov & Hutter (2017), without restarts.
  */
-export function decayedRate(recipe: DecayRecipe, learningRate: number, share: number): number {
+function decayedRate(recipe: DecayRecipe, learningRate: number, share: number): number {
   switch (recipe.type) {
     case "constant":
       return learningRate;

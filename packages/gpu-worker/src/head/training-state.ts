@@ -9,7 +9,7 @@ import {
   type Metrics,
   type NamedTensor,
 } from "@trommel/common";
-import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec/safetensors";
+import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec";
 import { checkHeadWeights } from "./model/head-model.js";
 import type { OptimizerState } from "./head-learner.js";
 

@@ -1,4 +1,4 @@
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
+import { withTimeout } from "@trommel/common/waiting";
 import { startThread, type CallOptions, type Peer } from "./peer.js";
 import type { Requests } from "./protocol.js";
 

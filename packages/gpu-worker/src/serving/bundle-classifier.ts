@@ -1,12 +1,10 @@
 import { availableParallelism } from "node:os";
-import { sha256Hex } from "@trommel/common/codec/canonical-json";
+import { sha256Hex } from "@trommel/common/codec";
 import { TrommelError } from "@trommel/common/errors";
 import { parseJsonAs } from "@trommel/common/parse";
-import { bundleFiles, bundleManifest, chooseTopK } from "@trommel/common/artefacts/results/bundle";
+import { bundleFiles, bundleManifest, chooseTopK } from "@trommel/common/artefacts";
 import type { BundleManifest, FailureReason, ObjectStore } from "@trommel/common";
-import { resolveLocation } from "@trommel/common/store/location";
-import { openStore } from "@trommel/common/store/open-store";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { openStore, readBounds, resolveLocation } from "@trommel/common/store";
 import { createEngine } from "../backbone/engines/create-engine.js";
 import type { Classifier, DeviceName } from "../backbone/engines/engine.js";
 import { decodeImage } from "../image/decode/decode-image.js";

@@ -10,7 +10,7 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
-import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
+import { errorLines, LedgerBuilder } from "@trommel/common/artefacts";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { emitHead } from "../head/model/head-to-onnx.js";
@@ -27,7 +27,7 @@ import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
 import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { readTrained } from "./inputs/trained-head.js";
 import { SpilledText } from "./scoring/spilled-text.js";
-import { jsonFile, putJson } from "@trommel/common/codec/json-artefact";
+import { jsonFile, putJson } from "@trommel/common/codec";
 
 /**
  * Bundle: backbones, projection, head → bundle.

@@ -10,11 +10,15 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { errorLines, LedgerBuilder } from "@trommel/common/artefacts/shards/ledger-builder";
-import type { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
-import { readScoringSpan } from "@trommel/common/artefacts/shards/retry";
-import type { ScoringSuccess, SubmissionOutcome } from "@trommel/common/artefacts/results/scoring-output";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import {
+  errorLines,
+  LedgerBuilder,
+  readScoringSpan,
+  type RetriedImages,
+  type ScoringSuccess,
+  type SubmissionOutcome,
+} from "@trommel/common/artefacts";
+import { readBounds } from "@trommel/common/store";
 import { z } from "zod";
 import { checkParts } from "./scoring/check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
@@ -25,7 +29,7 @@ import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/sh
 import { checkImageKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
 import { SpilledText } from "./scoring/spilled-text.js";
 import { Submission } from "./scoring/submission.js";
-import { jsonFile, putJson } from "@trommel/common/codec/json-artefact";
+import { jsonFile, putJson } from "@trommel/common/codec";
 
 /**
  * Close: score parts → ledger, counts, merged outputs, `_SUCCESS.json`.

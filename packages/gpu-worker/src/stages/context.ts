@@ -1,5 +1,5 @@
 import type { HeadRecipe, HeadWeights, ObjectStore, Projection } from "@trommel/common";
-import type { ShardTrial } from "@trommel/common/jobs/shard-trial";
+import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
 import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
 import type { ImageBudgets } from "../image/budgets/image-budgets.js";

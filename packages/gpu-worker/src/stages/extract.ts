@@ -10,7 +10,7 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { findCommitted } from "@trommel/common/codec/stage-input";
+import { findCommitted } from "@trommel/common/codec";
 import { ShardViews } from "../image/views/shard-views.js";
 import { hasColour } from "../image/views/view.js";
 import { checkOrigin } from "./reuse/check-origin.js";
@@ -23,7 +23,7 @@ import { backbonesOfRun, readRunConfig, type ResolvedRun } from "./inputs/run.js
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./pictures/run-batches.js";
 import { ShardFeatures } from "./pictures/shard-features.js";
-import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
+import { unlessAborted } from "@trommel/common/waiting";
 
 /**
  * Extract: shard → feature shard.

@@ -1,5 +1,5 @@
 import { encodeGram, runKeys, writeWithMarker } from "@trommel/common";
-import { findCommitted } from "@trommel/common/codec/stage-input";
+import { findCommitted } from "@trommel/common/codec";
 import { MatrixProduct } from "../linalg/matrix-product.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";

@@ -1,5 +1,5 @@
 import { markerSchema, runKeys, writeWithMarker } from "@trommel/common";
-import { findCommitted } from "@trommel/common/codec/stage-input";
+import { findCommitted, jsonFile } from "@trommel/common/codec";
 import { z } from "zod";
 import { PixelSums } from "../image/statistics/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
@@ -7,7 +7,6 @@ import { commitOnce } from "./inputs/commit-once.js";
 import { readShard } from "./inputs/listing.js";
 import { readUnresolvedConfig } from "./inputs/run.js";
 import { runBatches } from "./pictures/run-batches.js";
-import { jsonFile } from "@trommel/common/codec/json-artefact";
 
 /** Pictures that are summed up at a time: few, for they wait for nothing. */
 const picturesPerBatch = 4;

@@ -5,12 +5,11 @@ import {
   writeWithMarker,
   type PixelStatistics,
 } from "@trommel/common";
-import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
+import { findCommitted, jsonFile, readInput } from "@trommel/common/codec";
 import { statisticsToNormalization } from "../image/statistics/statistics-to-normalization.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readListing } from "./inputs/listing.js";
-import { jsonFile } from "@trommel/common/codec/json-artefact";
 
 /**
  * Normalize: pixel statistics → normalization.

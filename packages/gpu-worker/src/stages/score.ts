@@ -16,7 +16,7 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { readBounds } from "@trommel/common/store";
 import type { ClassifierModel, DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
 import { kaggleHeader, kaggleRecords } from "./scoring/kaggle-rows.js";

@@ -7,7 +7,7 @@ import {
   writeWithMarker,
   type Gram,
 } from "@trommel/common";
-import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
+import { findCommitted, readInput } from "@trommel/common/codec";
 import { mergeGrams } from "../linalg/gram/gram.js";
 import { isSettled, solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";

@@ -9,7 +9,7 @@ import { isTrained, readTrained } from "./inputs/trained-head.js";
 import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import { commitTrained } from "./training/commit-trained.js";
 import { readLabelledRows, type LabelledRows } from "./training/training-rows.js";
-import { jsonBytes } from "@trommel/common/codec/json-artefact";
+import { jsonBytes } from "@trommel/common/codec";
 
 /**
  * Train: feature shards, labels, projection → head, metrics.

@@ -1,6 +1,5 @@
 import { openStore, type Stage } from "@trommel/common";
-import { loadStage } from "@trommel/common/jobs/load-stage";
-import type { argumentsOf } from "@trommel/common/jobs/queues";
+import { loadStage, type argumentsOf } from "@trommel/common/jobs";
 import { pino } from "pino";
 import type { StageContext, StageOutcome } from "../stages/context.js";
 import { serveThread } from "../rpc/serve.js";

@@ -1,6 +1,5 @@
 import type { JobPayload } from "@trommel/common";
-import { ShardTrial } from "@trommel/common/jobs/shard-trial";
-import { tooManyDeaths, treatmentAfter } from "@trommel/common/jobs/worker-deaths";
+import { ShardTrial, tooManyDeaths, treatmentAfter } from "@trommel/common/redis";
 import type { Job } from "bullmq";
 import type { Redis } from "ioredis";
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "@trommel/common";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
+import { withTimeout } from "@trommel/common/waiting";
 import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { StopSignals } from "./stop-signals.js";

@@ -10,18 +10,23 @@ import {
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
-import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
-import { holdsLock, isQueued } from "@trommel/common/jobs/job-lock";
-import { stageTable, type SubjectKind } from "@trommel/common/jobs/pipeline";
-import { singleJob, unitOf } from "@trommel/common/jobs/queues";
-import { afterFailure, mayStart } from "@trommel/common/jobs/run-rules";
+import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts";
+import { holdsLock, isQueued } from "@trommel/common/redis";
+import {
+  afterFailure,
+  mayStart,
+  singleJob,
+  stageTable,
+  unitOf,
+  type SubjectKind,
+} from "@trommel/common/jobs";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { JobWatch } from "./job-watch.js";
 import type { JobRouter } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
-import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
+import { unlessAborted } from "@trommel/common/waiting";
 
 /** How soon a job looks again whether an object that it needs has been written. */
 const neededDelayMs = 1000;

@@ -1,7 +1,5 @@
 import type { JobPayload, WorkerQueue } from "@trommel/common";
-import { loadStages } from "@trommel/common/jobs/load-stage";
-import { queueOf, stages, stageTable } from "@trommel/common/jobs/pipeline";
-import { argumentsOf } from "@trommel/common/jobs/queues";
+import { argumentsOf, loadStages, queueOf, stages, stageTable } from "@trommel/common/jobs";
 import type { DeviceStageContext, StageOutcome } from "../stages/context.js";
 import type { ReduceNote, ReduceRequest, ReduceThread } from "../threads/reduce-thread.js";
 

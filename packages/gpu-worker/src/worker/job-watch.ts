@@ -1,5 +1,5 @@
 import { TrommelError, type JobPayload, type LiveRun } from "@trommel/common";
-import { claimFeature, releaseFeature, type FeatureClaim } from "@trommel/common/jobs/feature-claim";
+import { claimFeature, releaseFeature, type FeatureClaim } from "@trommel/common/redis";
 import type { Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { DeviceStageContext, WorkerContext } from "../stages/context.js";

@@ -9,10 +9,9 @@ import {
   type Device,
   type WorkerOptions,
 } from "@trommel/common";
-import { checkRedis, connectRedis, describeRedis } from "@trommel/common/jobs/redis-connection";
+import { awaitRedis, checkRedis, connectRedis, describeRedis } from "@trommel/common/redis";
 
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
-import { awaitRedis } from "@trommel/common/jobs/await-redis";
+import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { createLogger } from "@trommel/common/logging";
 import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
@@ -25,7 +24,6 @@ import { createRouter } from "./job-router.js";
 import { startQueueWorker } from "./queue-worker.js";
 import { FeatureIndexes } from "../stages/reuse/feature-index.js";
 import { SourceStores } from "../stages/pictures/source-stores.js";
-import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "../threads/device-client.js";
 import { ThreadClient } from "../rpc/thread-client.js";

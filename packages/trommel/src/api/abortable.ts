@@ -1,5 +1,5 @@
 import { TrommelError } from "@trommel/common";
-import { unlessAborted } from "@trommel/common/waiting/unless-aborted";
+import { unlessAborted } from "@trommel/common/waiting";
 
 /** What every call takes. */
 export interface CallOptions {

@@ -1,14 +1,15 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
-import { interruptedCode, noteStopReason, stopReasonOf } from "@trommel/common/artefacts/runs/stop-reason";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
-import { forgetCluster, noteCluster } from "@trommel/coordinator/run-control/cluster-note";
+import { interruptedCode, noteStopReason, stopReasonOf } from "@trommel/common/artefacts";
+import { withTimeout } from "@trommel/common/waiting";
 import {
+  forgetCluster,
+  noteCluster,
   readResultOrFault,
   readStatus,
   startAttempt,
   type RunStatus,
   type Subject,
-} from "@trommel/coordinator/run-control/run-state";
+} from "@trommel/coordinator/run-control";
 import type { Connections } from "./connections.js";
 import { Follower } from "./following/follower.js";
 

@@ -1,9 +1,7 @@
 import { availableParallelism } from "node:os";
 import { openStore, ReleaseStack, type ObjectStore } from "@trommel/common";
-import { checkRedis } from "@trommel/common/jobs/redis-connection";
-import { findCluster } from "@trommel/coordinator/run-control/cluster-note";
-import { JobProducer } from "@trommel/coordinator/run-control/job-producer";
-import type { Subject } from "@trommel/coordinator/run-control/run-state";
+import { checkRedis } from "@trommel/common/redis";
+import { findCluster, JobProducer, type Subject } from "@trommel/coordinator/run-control";
 import type { Logger } from "pino";
 import { startLocalCluster, type LocalCluster } from "../cluster/local-cluster.js";
 import { createLogger } from "./logger.js";

@@ -7,13 +7,13 @@ import {
   TrommelError,
   type StopReason,
 } from "@trommel/common";
-import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
 import {
   findSubject,
+  listSubjects,
   readStatus,
   type RunStatus,
   type Subject,
-} from "@trommel/coordinator/run-control/run-state";
+} from "@trommel/coordinator/run-control";
 import type { Connections } from "./connections.js";
 
 /** When work was begun and ended, by the store's clock. */

@@ -1,8 +1,12 @@
 import { TrommelError, type Recipe, type RecipeInput } from "@trommel/common";
-import { parseRecipe } from "@trommel/coordinator/recipes/parse-recipe";
-import { parseYamlText } from "@trommel/coordinator/recipes/parse-yaml";
-import { builtInNames, readRecipeText } from "@trommel/coordinator/recipes/read-recipe";
-import { setField, type WrittenRecipe } from "@trommel/coordinator/recipes/recipe-path";
+import {
+  builtInNames,
+  parseRecipe,
+  parseYamlText,
+  readRecipeText,
+  setField,
+  type WrittenRecipe,
+} from "@trommel/coordinator/recipes";
 import { pathFrom } from "./options.js";
 
 /** A field of a recipe and its value. */

@@ -5,16 +5,18 @@ import {
   type FailureReason,
   type RunConfig,
 } from "@trommel/common";
-import type { RetryReasons } from "@trommel/common/artefacts/shards/retry";
-import { resolveExport } from "@trommel/coordinator/resolve/resolve-export";
-import { resolveRunRetry } from "@trommel/coordinator/retry/resolve-retry";
-import { findRunConfig, lastOfChain, readTried } from "@trommel/coordinator/retry/retry-chain";
+import type { RetryReasons } from "@trommel/common/artefacts";
+import { resolveExport } from "@trommel/coordinator/resolve";
 import {
   checkScoringRetry,
   countRetried,
+  findRunConfig,
+  lastOfChain,
+  readTried,
   requestScoringRetry,
-} from "@trommel/coordinator/retry/retry-scoring";
-import type { Subject } from "@trommel/coordinator/run-control/run-state";
+  resolveRunRetry,
+} from "@trommel/coordinator/retry";
+import type { Subject } from "@trommel/coordinator/run-control";
 import type { Connections } from "./connections.js";
 import { pathFrom } from "./options.js";
 

@@ -1,8 +1,7 @@
 import { availableParallelism } from "node:os";
 import { inFlightDefaults, TrommelError, workerQueues, type WorkerQueue } from "@trommel/common";
-import { awaitRedis } from "@trommel/common/jobs/await-redis";
-import { checkRedis, describeRedis } from "@trommel/common/jobs/redis-connection";
-import { startCoordinator as servePlans } from "@trommel/coordinator/coordinator";
+import { awaitRedis, checkRedis, describeRedis } from "@trommel/common/redis";
+import { startCoordinator as servePlans } from "@trommel/coordinator";
 import { loadWorkerCommands } from "../worker-package.js";
 import { Connections } from "./connections.js";
 import { resolveOptions, type TrommelOptions } from "./options.js";

@@ -1,9 +1,12 @@
 import { TrommelError } from "@trommel/common";
-import { collectGarbage } from "@trommel/coordinator/store-keeping/collect-garbage";
-import type { GarbageSum } from "@trommel/coordinator/store-keeping/garbage";
-import { checkDependents, countRun, removeRun } from "@trommel/coordinator/store-keeping/remove-run";
-import { listSubjects } from "@trommel/coordinator/run-control/list-subjects";
-import { findSubject, readStatus } from "@trommel/coordinator/run-control/run-state";
+import {
+  checkDependents,
+  collectGarbage,
+  countRun,
+  removeRun,
+  type GarbageSum,
+} from "@trommel/coordinator/store-keeping";
+import { findSubject, listSubjects, readStatus } from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./abortable.js";
 import type { Connections } from "./connections.js";
 

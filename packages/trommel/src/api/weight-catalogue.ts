@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { TrommelError, messageOf, parseAs, weightCatalogue, type CatalogueEntry } from "@trommel/common";
-import { parseYamlText } from "@trommel/coordinator/recipes/parse-yaml";
+import { parseYamlText } from "@trommel/coordinator/recipes";
 
 const maxCatalogueBytes = 16 * 2 ** 20;
 

@@ -9,16 +9,17 @@ import {
   type Ledger,
   type Metrics,
 } from "@trommel/common";
-import { readBounds } from "@trommel/common/store/read-bounds";
-import { readFailedImages, type FailedImages } from "@trommel/coordinator/run-control/failed-images";
+import { readBounds } from "@trommel/common/store";
 import {
   cancelSubject,
   findSubject,
+  readFailedImages,
   readStatus,
+  type FailedImages,
   type RunResult,
   type RunStatus,
   type Subject,
-} from "@trommel/coordinator/run-control/run-state";
+} from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./abortable.js";
 import { begin, noteEnd, type BeginOptions, type Begun } from "./begin.js";
 import type { Connections } from "./connections.js";

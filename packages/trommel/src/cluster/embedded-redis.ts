@@ -4,9 +4,9 @@ import { rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TrommelError } from "@trommel/common";
-import { checkRedis, connectRedis } from "@trommel/common/jobs/redis-connection";
+import { checkRedis, connectRedis } from "@trommel/common/redis";
 
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
+import { withTimeout } from "@trommel/common/waiting";
 import { makeRedisFolder } from "./redis-folder.js";
 
 export interface EmbeddedRedis {

@@ -1,7 +1,7 @@
 import { ReleaseStack, type ObjectStore } from "@trommel/common";
-import { checkRedis } from "@trommel/common/jobs/redis-connection";
+import { checkRedis } from "@trommel/common/redis";
 import type { Logger } from "pino";
-import { startCoordinator } from "@trommel/coordinator/coordinator";
+import { startCoordinator } from "@trommel/coordinator";
 import { startEmbeddedRedis } from "./embedded-redis.js";
 import { WorkerProcesses, type WorkerOutput } from "./worker-processes.js";
 

@@ -12,7 +12,7 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
-import { readMarker } from "@trommel/common/codec/marker";
+import { readMarker } from "#common/codec/marker";
 import { bundle } from "#gpu-worker/stages/bundle";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { extract } from "#gpu-worker/stages/extract";
@@ -257,7 +257,13 @@ async function plan(worker: ExtractingWorker, name: string): Promise<void> {
 }
 
 async function readWritten(store: ObjectStore, key: string): Promise<Written> {
-  const { formatVersion, key: _, sha256, sizeBytes, ...extra } = await readMarker(store, key);
+  const {
+    formatVersion: _version,
+    key: _key,
+    sha256: _sha256,
+    sizeBytes: _sizeBytes,
+    ...extra
+  } = await readMarker(store, key);
   return { bytes: await store.get(key), extra };
 }
 

@@ -1,5 +1,5 @@
 import { isRedisFull, TrommelError, type ListingSummary } from "@trommel/common";
-import type { ShardStage } from "@trommel/common/jobs/pipeline";
+import type { ShardStage } from "@trommel/common/jobs";
 import { shardsPerBulk } from "../../run-control/job-producer.js";
 import { JobFeeder } from "./job-feeder.js";
 import type { PlanContext } from "../plan-context.js";

@@ -1,8 +1,7 @@
 import { canonicalJson, compareUtf8, sha256Hex, type ObjectStore, type RunConfig } from "@trommel/common";
-import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { readBounds } from "@trommel/common/store";
 import { z } from "zod";
-import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /**
  * The images that validated in earlier runs on a dataset, so that no image leaves validation as the dataset grows.

@@ -8,13 +8,11 @@ import {
   type Shard,
   type Split,
 } from "@trommel/common";
-import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
-import { parseSealedAs, sealedJson } from "@trommel/common/codec/sealed-json";
-import { readAhead } from "@trommel/common/store/read-ahead";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { parseShard } from "@trommel/common/artefacts";
+import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { readAhead, readBounds } from "@trommel/common/store";
 import type { ShardPositions } from "./choose-split.js";
 import type { SplitMemory } from "./split-memory.js";
-import { putJsonOnce } from "@trommel/common/codec/json-artefact";
 
 /** In a bucket each read is a round trip, and there may be tens of thousands. */
 const shardsReadAtOnce = 8;

@@ -11,11 +11,11 @@ import {
   type Normalization,
   type ObjectStore,
 } from "@trommel/common";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { readBounds } from "@trommel/common/store";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
 import { elementTypeCodes, int64ToNumber } from "../../graph/onnx/onnx-proto.js";
 import type { PreparedBackbone } from "./prepared-backbone.js";
-import { putJsonOnce } from "@trommel/common/codec/json-artefact";
+import { putJsonOnce } from "@trommel/common/codec";
 
 export interface StoredAs {
   readonly name: string;

@@ -1,5 +1,5 @@
 // By their own files: all of common would take longer to load than the weights to read.
-import { fromFloat16 } from "@trommel/common/codec/float16";
+import { fromFloat16 } from "@trommel/common/codec";
 import { messageOf, TrommelError } from "@trommel/common/errors";
 import { ready } from "h5wasm";
 import { serveThread } from "../../rpc/serve.js";

@@ -1,7 +1,5 @@
 import { TrommelError } from "@trommel/common";
-import { fromFloat16 } from "@trommel/common/codec/float16";
-import { decodeSafetensors } from "@trommel/common/codec/safetensors";
-import type { Tensor, TensorDtype } from "@trommel/common/codec/tensor-dtype";
+import { decodeSafetensors, fromFloat16, type Tensor, type TensorDtype } from "@trommel/common/codec";
 import type { FileWeight, WeightFile } from "./weight-file.js";
 import { weightName } from "./weight-names.js";
 

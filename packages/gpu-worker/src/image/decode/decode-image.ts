@@ -5,7 +5,7 @@ import type { DecodeRecipe, FailureReason } from "@trommel/common";
 import { messageOf, TrommelError } from "@trommel/common/errors";
 import { endsEarly } from "./file-end.js";
 import { type DecodableFormat, imageFormat } from "./image-format.js";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
+import { withTimeout } from "@trommel/common/waiting";
 
 /** libvips' cache would keep every decoded image, and its threads would compete with the network's. */
 sharp.cache(false);

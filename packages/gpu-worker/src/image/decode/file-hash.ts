@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { sha256Latin1 } from "@trommel/common/codec/canonical-json";
+import { sha256Latin1 } from "@trommel/common/codec";
 
 /** Bytes hashed without a pause; a large file must not keep the thread from renewing its locks. */
 const pieceBytes = 8 * 1024 * 1024;

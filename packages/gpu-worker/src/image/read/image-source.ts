@@ -1,6 +1,6 @@
 import { toTrommelError, TrommelError, type ObjectStore } from "@trommel/common";
 import type { PatientReader } from "./read-patiently.js";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
+import { withTimeout } from "@trommel/common/waiting";
 
 /** Time limit for a store to list its first key. */
 const probeTimeoutMs = 60_000;

@@ -7,7 +7,7 @@ import {
   type ShardEntry,
   type TrommelError,
 } from "@trommel/common";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
+import { withTimeout } from "@trommel/common/waiting";
 
 /** Reads one file until the store delivers it, or until it is certain that the file is at fault and not the store. */
 

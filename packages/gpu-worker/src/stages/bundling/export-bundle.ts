@@ -1,5 +1,5 @@
 import { bundleFiles, claimExport, openStore, type BundleManifest, type RunConfig } from "@trommel/common";
-import { jsonFile, putJson } from "@trommel/common/codec/json-artefact";
+import { jsonFile, putJson } from "@trommel/common/codec";
 
 /**
  * Copies a bundle to where the run exports it: a folder or bucket that need not be the store's.

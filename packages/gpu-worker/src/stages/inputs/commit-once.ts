@@ -1,4 +1,4 @@
-import { standsOtherwise } from "@trommel/common/codec/marker";
+import { standsOtherwise } from "@trommel/common/codec";
 
 /**
  * Commits what another worker may have committed meanwhile. On other hardware its bytes may differ in rounding; the first

@@ -10,8 +10,8 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { checkOutcome } from "@trommel/common/artefacts/shards/ledger-builder";
-import { readInput } from "@trommel/common/codec/stage-input";
+import { checkOutcome } from "@trommel/common/artefacts";
+import { readInput } from "@trommel/common/codec";
 
 /**
  * The features of a shard, checked against it.

@@ -1,7 +1,7 @@
 import { listingSummary, type ListingSummary, type ObjectStore, type Shard } from "@trommel/common";
-import { parseShard } from "@trommel/common/artefacts/shards/parse-shard";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { parseShard } from "@trommel/common/artefacts";
+import { parseSealedAs } from "@trommel/common/codec";
+import { readBounds } from "@trommel/common/store";
 import { readRequired } from "./read-required.js";
 
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary> {

@@ -9,7 +9,7 @@ import {
   type ObjectStore,
   type Recipe,
 } from "@trommel/common";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { readBounds } from "@trommel/common/store";
 import type { EngineBackbone } from "../../backbone/engines/engine.js";
 import { toHalfPrecision } from "../../graph/half-precision.js";
 import { decodeModel, encodeModel } from "../../graph/onnx/onnx-model.js";

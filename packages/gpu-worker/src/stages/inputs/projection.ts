@@ -5,7 +5,7 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
-import { readInput } from "@trommel/common/codec/stage-input";
+import { readInput } from "@trommel/common/codec";
 
 /** The run's projection; null if the recipe has no SVD. */
 export async function readProjection(store: ObjectStore, config: RunConfig): Promise<Projection | null> {

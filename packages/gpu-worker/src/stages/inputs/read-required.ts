@@ -1,6 +1,5 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
-import type { GetOptions } from "@trommel/common/store/object-store";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { readBounds, type GetOptions } from "@trommel/common/store";
 
 /**
  * A small object that an earlier step writes without a marker.

@@ -6,9 +6,8 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
-import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts/runs/resolved-run";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { readInput } from "@trommel/common/codec/stage-input";
+import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts";
+import { parseSealedAs, readInput } from "@trommel/common/codec";
 import { rememberedConfig } from "./config-memory.js";
 import type { BackboneUse } from "./load-backbones.js";
 import { readRequired } from "./read-required.js";

@@ -10,8 +10,8 @@ import {
   type ObjectStore,
   type ScoringConfig,
 } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { parseSealedAs } from "@trommel/common/codec";
+import { readBounds } from "@trommel/common/store";
 import { readRequired } from "./read-required.js";
 
 export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {

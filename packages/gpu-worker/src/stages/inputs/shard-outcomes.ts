@@ -1,10 +1,7 @@
 import type { ObjectStore, Shard } from "@trommel/common";
-import { outcomeMarker } from "@trommel/common/artefacts/shards/ledger";
-import type { ShardSpan } from "@trommel/common/artefacts/shards/retry";
-import { RetriedImages } from "@trommel/common/artefacts/shards/retried-images";
-import type { Marker } from "@trommel/common/codec/marker";
-import { readInputMarker } from "@trommel/common/codec/stage-input";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { outcomeMarker, RetriedImages, type ShardSpan } from "@trommel/common/artefacts";
+import { readInputMarker, type Marker } from "@trommel/common/codec";
+import { range, readAhead } from "@trommel/common/store";
 import type { z } from "zod";
 import { readShard } from "./listing.js";
 

@@ -1,6 +1,6 @@
 import { runKeys, split as splitSchema, TrommelError, type ObjectStore, type Split } from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec/sealed-json";
-import { readBounds } from "@trommel/common/store/read-bounds";
+import { parseSealedAs } from "@trommel/common/codec";
+import { readBounds } from "@trommel/common/store";
 import { readRequired } from "./read-required.js";
 
 export async function readSplit(store: ObjectStore, id: string): Promise<Split> {

@@ -9,8 +9,7 @@ import {
   type Metrics,
   type ObjectStore,
 } from "@trommel/common";
-import type { Marker } from "@trommel/common/codec/marker";
-import { findCommitted, readInput, removeArtefact } from "@trommel/common/codec/stage-input";
+import { findCommitted, readInput, removeArtefact, type Marker } from "@trommel/common/codec";
 import { z } from "zod";
 
 /**

@@ -1,10 +1,9 @@
-import type { BlameReason, ShardTrial } from "@trommel/common/jobs/shard-trial";
-import { triesPerFile } from "@trommel/common/jobs/worker-deaths";
+import { triesPerFile, type BlameReason, type ShardTrial } from "@trommel/common/redis";
 import pLimit from "p-limit";
 import { DecodeChild } from "../../image/decode/decode-child.js";
 import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
 import type { FileOutcome } from "../../image/read/image-stream.js";
-import { reasonOf, unlessAborted } from "@trommel/common/waiting/unless-aborted";
+import { reasonOf, unlessAborted } from "@trommel/common/waiting";
 
 /** Fixed wording: ledgers must not tell what happened on the way. */
 const blameDetail: Readonly<Record<BlameReason, string>> = {

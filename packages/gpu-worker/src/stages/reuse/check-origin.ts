@@ -1,9 +1,5 @@
 import { TrommelError, type RunConfig, type Shard } from "@trommel/common";
-import {
-  isListedAs,
-  ImageIdentities,
-  contentIdentity,
-} from "@trommel/common/artefacts/shards/image-identities";
+import { contentIdentity, ImageIdentities, isListedAs } from "@trommel/common/artefacts";
 import { sha256OfFile } from "../../image/decode/file-hash.js";
 import { ShardViews } from "../../image/views/shard-views.js";
 import type { DeviceStageContext } from "../context.js";

@@ -1,7 +1,7 @@
 import { featureShardMarker, type ObjectStore } from "@trommel/common";
-import { ImageIdentities } from "@trommel/common/artefacts/shards/image-identities";
-import { findMarker, isDamage } from "@trommel/common/codec/marker";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { ImageIdentities } from "@trommel/common/artefacts";
+import { findMarker, isDamage } from "@trommel/common/codec";
+import { range, readAhead } from "@trommel/common/store";
 import { TokenIndex } from "./token-index.js";
 
 const markersReadAtOnce = 16;

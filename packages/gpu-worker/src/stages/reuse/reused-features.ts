@@ -10,9 +10,8 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { ImageIdentities } from "@trommel/common/artefacts/shards/image-identities";
-import { isDamage } from "@trommel/common/codec/marker";
-import { readInput } from "@trommel/common/codec/stage-input";
+import { ImageIdentities } from "@trommel/common/artefacts";
+import { isDamage, readInput } from "@trommel/common/codec";
 import { sha256OfFile } from "../../image/decode/file-hash.js";
 import type { ShardViews } from "../../image/views/shard-views.js";
 import type { FeatureIndex } from "./feature-index.js";

@@ -1,7 +1,6 @@
 import { outputKeys, TrommelError, type ObjectStore, type ScoreFormat } from "@trommel/common";
-import { markerKeyOf, type Marker } from "@trommel/common/codec/marker";
-import { readInput } from "@trommel/common/codec/stage-input";
-import { range, readAhead } from "@trommel/common/store/read-ahead";
+import { markerKeyOf, readInput, type Marker } from "@trommel/common/codec";
+import { range, readAhead } from "@trommel/common/store";
 
 /** Shards whose parts are read at once, each whole. */
 const shardsAtOnce = 8;

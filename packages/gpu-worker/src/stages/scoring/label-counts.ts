@@ -1,5 +1,5 @@
 import { TrommelError, type ScoreRow } from "@trommel/common";
-import type { ScoreCounts } from "@trommel/common/artefacts/results/scoring-output";
+import type { ScoreCounts } from "@trommel/common/artefacts";
 import { z } from "zod";
 
 /** In a part's marker: pictures by likeliest label, in output order. Labels of no picture are left out. */

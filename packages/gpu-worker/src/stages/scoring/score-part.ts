@@ -8,8 +8,8 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { okKeys } from "@trommel/common/artefacts/shards/ledger-builder";
-import { findCommitted } from "@trommel/common/codec/stage-input";
+import { okKeys } from "@trommel/common/artefacts";
+import { findCommitted } from "@trommel/common/codec";
 import type { z } from "zod";
 import { partCounts } from "./label-counts.js";
 

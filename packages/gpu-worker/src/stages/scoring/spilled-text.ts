@@ -1,7 +1,7 @@
 import { mkdtemp, open, rm, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileError } from "@trommel/common/store/file/file-errors";
+import { fileError } from "@trommel/common/store";
 
 const chunkBytes = 1024 * 1024;
 

@@ -7,9 +7,8 @@ import {
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
-import { readInput, readInputMarker } from "@trommel/common/codec/stage-input";
-import type { SubmissionOutcome } from "@trommel/common/artefacts/results/scoring-output";
-import { okKeys } from "@trommel/common/artefacts/shards/ledger-builder";
+import { readInput, readInputMarker } from "@trommel/common/codec";
+import { okKeys, type SubmissionOutcome } from "@trommel/common/artefacts";
 import { z } from "zod";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
 

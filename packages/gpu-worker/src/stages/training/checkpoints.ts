@@ -1,5 +1,5 @@
 import { runKeys, TrommelError, writeWithMarker, type ObjectStore } from "@trommel/common";
-import { findCommitted, readInput } from "@trommel/common/codec/stage-input";
+import { findCommitted, readInput } from "@trommel/common/codec";
 import type { Checkpoints } from "../../head/training-state.js";
 
 /**

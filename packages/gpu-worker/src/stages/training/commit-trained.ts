@@ -1,6 +1,5 @@
 import { runKeys, TrommelError, writeWithMarker, type ObjectStore } from "@trommel/common";
-import { findMarker, standsOtherwise, type Marker } from "@trommel/common/codec/marker";
-import { removeArtefact } from "@trommel/common/codec/stage-input";
+import { findMarker, removeArtefact, standsOtherwise, type Marker } from "@trommel/common/codec";
 import { isTrained, namedHead, replacing, type MetricsMarker } from "../inputs/trained-head.js";
 
 /** A second round is needed only if another worker's bytes are there, a third only if two workers write at the same time. */

@@ -7,14 +7,14 @@ import {
   type ObjectStore,
   type StageProgress,
 } from "@trommel/common";
-import { withTimeout } from "@trommel/common/waiting/with-timeout";
-import type { JobProducer } from "@trommel/coordinator/run-control/job-producer";
+import { withTimeout } from "@trommel/common/waiting";
 import {
   readStatus,
+  type JobProducer,
   type RunResult,
   type RunStatus,
   type Subject,
-} from "@trommel/coordinator/run-control/run-state";
+} from "@trommel/coordinator/run-control";
 import type { LocalCluster } from "../../cluster/local-cluster.js";
 import { TransientErrors } from "./transient-errors.js";
 

@@ -1,5 +1,5 @@
 import { toTrommelError, TrommelError } from "@trommel/common";
-import type { RunResult, RunStatus } from "@trommel/coordinator/run-control/run-state";
+import type { RunResult, RunStatus } from "@trommel/coordinator/run-control";
 import { follow, type FollowOptions } from "./follow.js";
 
 /** One watch over a run that any number of readers share: its result, and each status as it comes. */

@@ -1,0 +1,1 @@
+export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";

@@ -1,0 +1,2 @@
+export { reasonOf, unlessAborted } from "./unless-aborted.js";
+export { withTimeout } from "./with-timeout.js";

@@ -1,0 +1,5 @@
+export { parseRecipe } from "./parse-recipe.js";
+export { parseYamlText } from "./parse-yaml.js";
+export { builtInNames, readRecipeText } from "./read-recipe.js";
+export { setField } from "./recipe-path.js";
+export type { WrittenRecipe } from "./recipe-path.js";

@@ -1,0 +1,4 @@
+export { collectGarbage } from "./collect-garbage.js";
+export { garbageKinds } from "./garbage.js";
+export type { GarbageKind, GarbageSum } from "./garbage.js";
+export { checkDependents, countRun, removeRun } from "./remove-run.js";
