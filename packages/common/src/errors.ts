@@ -1,7 +1,7 @@
 /**
  * One error base for every part of Trommel.
  *
- * A message reads "failed to X: why. Do Y": what failed with its value, what is legal, what to do next.
+ * A message reads "cannot X: why. Do Y": what failed with its value, what is legal, what to do next.
  * `code` is stable and part of the contract; `retryable` says whether the same call may succeed later
  * without anybody changing anything.
  */
@@ -88,7 +88,7 @@ export function toTrommelError(thrown: unknown): TrommelError {
   if (isRedisFull(thrown)) {
     return new TrommelError(
       "exhausted",
-      `failed to write to Redis: ${messageOf(thrown)}. Give it more memory (maxmemory), or wait until jobs are done`,
+      `cannot write to Redis: ${messageOf(thrown)}. Give it more memory (maxmemory), or wait until jobs are done`,
       { cause: thrown },
     );
   }
@@ -98,7 +98,7 @@ export function toTrommelError(thrown: unknown): TrommelError {
 /** Whether a write failed because Redis has reached its `maxmemory`; reads and removals go on then. */
 export function isRedisFull(thrown: unknown): boolean {
   if (/\bOOM command not allowed/.test(messageOf(thrown))) return true;
-  // A transaction is discarded with EXECABORT alone; ioredis keeps what its commands met beside it.
+  // A discarded transaction reports EXECABORT only; ioredis keeps the errors of its commands separately.
   const met: unknown = thrown instanceof Error && "previousErrors" in thrown ? thrown.previousErrors : [];
   return Array.isArray(met) && met.some(isRedisFull);
 }

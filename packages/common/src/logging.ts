@@ -2,7 +2,7 @@ import { pino, type LogFn, type Logger } from "pino";
 import { prettyFactory } from "pino-pretty";
 import { printableArguments } from "./printable.js";
 
-/** Where log lines go, for example `process.stderr`. */
+/** A destination of log lines, for example `process.stderr`. */
 export interface LogStream {
   readonly write: (line: string) => unknown;
   /** A terminal gets coloured lines for people, everything else JSON lines. */

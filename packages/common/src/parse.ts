@@ -18,7 +18,7 @@ export function parseAs<S extends z.ZodType>(
     const path = issue.path.map(String).join(".");
     return path === "" ? issue.message : `${path}: ${issue.message}${given(value, issue.path)}`;
   });
-  throw new TrommelError(code, `failed to read ${what}: ${faults.join("; ")}`, { context: { what, faults } });
+  throw new TrommelError(code, `cannot read ${what}: ${faults.join("; ")}`, { context: { what, faults } });
 }
 
 /** The value at a path, where it is short enough to be shown. */
@@ -45,7 +45,7 @@ export function parseJsonAs<S extends z.ZodType>(
   try {
     value = JSON.parse(typeof bytes === "string" ? bytes : utf8.decode(bytes));
   } catch (cause) {
-    throw new TrommelError(code, `failed to read ${what}: it is not JSON`, { cause, context: { what } });
+    throw new TrommelError(code, `cannot read ${what}: it is not JSON`, { cause, context: { what } });
   }
   return parseAs(schema, value, what, code);
 }

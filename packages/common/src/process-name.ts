@@ -30,7 +30,7 @@ async function knowsProcesses(): Promise<boolean> {
   return (await startOf(process.pid)) !== undefined;
 }
 
-/** When a process began, in ticks since the machine did (proc(5), field 22); undefined where there is none. */
+/** When a process began, in ticks since the machine did (proc(5), field 22); undefined if there is no such process. */
 async function startOf(pid: number): Promise<string | undefined> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, "utf8");

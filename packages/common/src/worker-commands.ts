@@ -15,7 +15,7 @@ export type Device = (typeof devices)[number];
 export const engines = ["onnx", "tfjs"] as const;
 export type EngineName = (typeof engines)[number];
 
-/** What a worker's pictures may take unless told otherwise, MiB. */
+/** The default memory for a worker's images, in MiB. */
 export const inFlightDefaults = { bytesInFlightMib: 128, pixelsInFlightMib: 512 } as const;
 
 /** The largest values of a worker's options. */
@@ -69,7 +69,7 @@ export const importOptions = z
     ...backboneChoices,
     source: z.string(),
     name: z.string(),
-    /** Of the zoo, for files of Keras weights. */
+    /** An architecture of the zoo, for files of Keras weights. */
     architecture: z.string().optional(),
     sha256: z.string().optional(),
     output: z.string().optional(),
@@ -91,7 +91,7 @@ export const pullOptions = z
     name: z.string().optional(),
     /** @default the built-in one */
     catalogue: weightCatalogue.optional(),
-    /** Where downloads are kept under their hash. */
+    /** The folder in which downloads are kept under their hash. */
     cacheFolder: z.string(),
   })
   .strict();
@@ -102,7 +102,7 @@ export const quantizeOptions = z
     storeUrl: z.string(),
     /** A name, or `name@hash12`. */
     backbone: z.string(),
-    /** Of the int8 copy. @default the backbone's with `-int8` */
+    /** The name of the int8 copy. @default the backbone's with `-int8` */
     name: z.string().optional(),
     /** Absolute location of the pictures that ranges are measured on. */
     pictures: z.string(),
@@ -128,12 +128,12 @@ export type PredictedRow =
   ScoreRow | { readonly key: string; readonly error: { readonly reason: string; readonly detail: string } };
 
 export interface WorkerCommands {
-  /** Serves the queues until told to stop. @returns the exit code */
+  /** Serves the queues until it is stopped. @returns the exit code */
   runWorker(options: WorkerOptions): Promise<number>;
   importBackbone(options: ImportOptions, say: (line: string) => void): Promise<BackboneSpec>;
   /** A backbone with random weights, to try a recipe without its own. */
   randomBackbone(options: RandomOptions, say: (line: string) => void): Promise<BackboneSpec>;
-  /** @param progress told how far the download is */
+  /** @param progress receives the progress of the download */
   pullBackbone(
     options: PullOptions,
     say: (line: string) => void,

@@ -147,7 +147,7 @@ async function plan(payload: JobPayload, planner: StageFunction, context: PlanCo
   const { id, attempt, stage } = payload;
   const { store, liveRun } = context;
   if (await liveRun.isOver(attempt))
-    throw new TrommelError("cancelled", `failed to plan ${id}: it was cancelled`);
+    throw new TrommelError("cancelled", `cannot plan ${id}: it was cancelled`);
   await planner(await readConfig(stageTable[stage].subject, id, store), context);
   try {
     await liveRun.setTotal(attempt, payload.stage, 1);

@@ -108,6 +108,6 @@ export function checkRunId(text: string): string {
   if (parsed.success) return parsed.data;
   throw new TrommelError(
     "invalid-argument",
-    `failed to use the id ${JSON.stringify(text)}: ${parsed.error.issues[0]?.message ?? "it is not legal"}. Choose another with --run`,
+    `cannot use the id ${JSON.stringify(text)}: ${parsed.error.issues[0]?.message ?? "it is not legal"}. Choose another with --run`,
   );
 }

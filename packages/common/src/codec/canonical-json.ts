@@ -13,7 +13,7 @@ export function canonicalJson(value: unknown): string {
     if (!(thrown instanceof Unwritable)) throw thrown;
     throw new TrommelError(
       "internal",
-      `failed to write canonical JSON: $${thrown.path} ${thrown.is}. Give null, booleans, finite numbers, strings of valid Unicode, arrays and plain objects`,
+      `cannot write canonical JSON: $${thrown.path} ${thrown.is}. Give null, booleans, finite numbers, strings of valid Unicode, arrays and plain objects`,
     );
   }
 }
@@ -24,7 +24,7 @@ export function sha256Hex(content: Uint8Array | string): string {
 }
 
 /**
- * sha256 of bytes, or of a text's UTF-8, as a text of 32 Latin-1 characters that stand for a byte each. A worker takes
+ * sha256 of bytes, or of a text's UTF-8, as a text of 32 Latin-1 characters, one per byte. A worker takes
  * several for each picture: written on into a buffer, such a text costs a third of a buffer of the hash's own, and a quarter of a
  * hash object.
  */

@@ -12,8 +12,8 @@ import { putJsonOnce } from "./json-artefact.js";
  * without a marker does not exist: its writer may have died half way.
  *
  * Data first, marker last, never overwrite. A repeat with the same bytes changes nothing; a repeat with other bytes
- * is a `conflict` and leaves the first as it is. A marker that is none, or whose data are not what it says, counts for
- * nothing: whoever makes the artefact makes it again, and whoever reads it removes it, so that it is made again.
+ * is a `conflict` and leaves the first as it is. An invalid marker, or one that does not match its data, does not
+ * count: the stage that makes the artefact makes it again, and a reader removes it, so that it is made again.
  */
 
 /** What every marker has; kinds of artefact add their own fields. */
@@ -27,7 +27,7 @@ export const markerSchema = z.looseObject({
 
 export type Marker = z.infer<typeof markerSchema>;
 
-/** A marker has a row for each file of its shard that failed: at most 4096, with keys of 1024 bytes and some words each. */
+/** A marker has an entry for each failed image of its shard: at most 4096, with keys of 1024 bytes and some words each. */
 const maxMarkerBytes = 16 * 1024 * 1024;
 
 export function markerKeyOf(key: string): string {
@@ -35,8 +35,9 @@ export function markerKeyOf(key: string): string {
 }
 
 /**
- * Rounds of {@link writeWithMarker}; a second is needed only where two write other bytes at the same moment. Three on a server
- * without conditional writes all gave up after five in 4 of 1,500 meetings, which may leave nothing whole.
+ * Rounds of {@link writeWithMarker}; a second is needed only if two writers write different bytes at the same moment. On a
+ * server without conditional writes three writers all gave up after five rounds in 4 of 1,500 trials, which may leave nothing
+ * complete.
  */
 const writeRounds = 8;
 /** Readings of an artefact that seems damaged: most damage happens on the way. */
@@ -45,12 +46,12 @@ const firstRereadDelayMs = 100;
 
 /**
  * Writes an artefact, then its marker with `extra` added (JSON values; it cannot replace the marker's own fields), and
- * looks whether both stand. Safe to repeat and to run twice at once. Gives back the marker that stands.
+ * checks that both exist. Safe to repeat and to run twice at once. Returns the existing marker.
  *
- * Of two writers of different bytes the one whose marker comes first wins, and the other one's data is put right by
- * whoever sees the difference: the winner writes its own again, the loser removes the marker that its data made
- * wrong. A loser that dies between the two leaves a marker with other data, which readers find by the hash.
- * @throws TrommelError `conflict` where an artefact with another hash stands
+ * If two writers write different bytes, the one whose marker comes first wins, and the data of the other is corrected by
+ * the writer that notices the difference: the winner writes its own again, the loser removes the marker that its data
+ * made wrong. A loser that dies between the two leaves a marker with other data, which readers find by the hash.
+ * @throws TrommelError `conflict` if an artefact with another hash exists
  */
 export async function writeWithMarker(
   store: ObjectStore,
@@ -63,7 +64,7 @@ export async function writeWithMarker(
   const marker: Marker = { ...extra, formatVersion: 1, key, sha256, sizeBytes: bytes.byteLength };
   const text = new TextEncoder().encode(`${canonicalJson(marker)}\n`);
   const putMarker = () => putJsonOnce(store, markerKeyOf(key), text);
-  // Nearly always nothing stands there, which the write itself tells: no look before it.
+  // Nearly always nothing exists there, and the write itself reports it, so no check comes before it.
   if ((await store.put(key, bytes, { ...options, ifAbsent: true })) === "written") await putMarker();
   for (let round = 1; round <= writeRounds; round += 1) {
     if (round > 2) await pause(round - 2);
@@ -83,14 +84,14 @@ export async function writeWithMarker(
   }
   throw new TrommelError(
     "conflict",
-    `failed to write ${store.url}/${key}: somebody else writes other bytes there, again and again. Try again later`,
+    `cannot write ${store.url}/${key}: another writer keeps writing other bytes there. Try again later`,
     { retryable: true, context: { store: store.url, key } },
   );
 }
 
 /**
- * Data that stands without a marker is anybody's, perhaps of another version: replaced where it is not the same.
- * @returns false where it has got its marker meanwhile
+ * Existing data without a marker may be from any writer or version: it is replaced if it differs.
+ * @returns false if it has got its marker meanwhile
  */
 async function putData(
   store: ObjectStore,
@@ -106,8 +107,8 @@ async function putData(
 }
 
 /**
- * Whether the data that stands is the one of a marker.
- * @param bytes that data, where it is at hand: an etag that is their MD5 saves reading them back
+ * Whether the existing data belongs to a marker.
+ * @param bytes the expected data if available: an etag equal to their MD5 saves reading them back
  */
 async function holds(
   store: ObjectStore,
@@ -124,8 +125,8 @@ async function holds(
 }
 
 /**
- * The marker of an artefact, held to the schema of its kind.
- * @throws TrommelError `missing-input` where there is none, `corrupt` where it is not one
+ * The marker of an artefact, checked against the schema of its kind.
+ * @throws TrommelError `missing-input` if there is none, `corrupt` if it is invalid
  */
 export async function readMarker(store: ObjectStore, key: string): Promise<Marker>;
 export async function readMarker<Extended extends Marker>(
@@ -142,13 +143,13 @@ export async function readMarker(
   if (marker !== undefined) return marker;
   throw new TrommelError(
     "missing-input",
-    `failed to read ${store.url}/${key}: it has no marker (${markerKeyOf(key)}), so it is not there as a whole. ` +
+    `cannot read ${store.url}/${key}: it has no marker (${markerKeyOf(key)}), so it is not complete. ` +
       `Run the stage that makes it`,
     { context: { store: store.url, key } },
   );
 }
 
-/** As {@link readMarker}, but `undefined` where there is none. */
+/** Like {@link readMarker}, but `undefined` if there is no marker. */
 export async function findMarker(store: ObjectStore, key: string): Promise<Marker | undefined>;
 export async function findMarker<Extended extends Marker>(
   store: ObjectStore,
@@ -171,8 +172,8 @@ export async function findMarker(
 }
 
 /**
- * An artefact's bytes, proved by its marker. What seems damaged is read again, twice, a while later.
- * @throws TrommelError `missing-input` without a marker; `corrupt`, retryable, where the bytes are not the marker's
+ * An artefact's bytes, verified against its marker. Damaged ones are read again, twice, after a pause.
+ * @throws TrommelError `missing-input` without a marker; `corrupt`, retryable, if the bytes do not match the marker
  */
 export async function readWithMarker(
   store: ObjectStore,
@@ -198,7 +199,7 @@ export async function readWithMarker(
   });
 }
 
-/** Repeats a reading that found damage: on the way, or by a writer that is about to put it right. */
+/** Repeats a reading that found damage, which may be from the transfer or from a writer that is about to correct it. */
 export async function rereading<T>(read: () => Promise<T>): Promise<T> {
   for (let reading = 1; ; reading += 1) {
     try {
@@ -210,7 +211,7 @@ export async function rereading<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Waits longer from time to time, and no two alike. */
+/** Waits longer each time, with a random part. */
 async function pause(time: number): Promise<void> {
   const wholeMs = firstRereadDelayMs * 2 ** (time - 1);
   await setTimeout(wholeMs / 2 + randomInt(Math.ceil(wholeMs / 2)));
@@ -250,19 +251,19 @@ async function unlessTooLarge(reading: Promise<Uint8Array | undefined>): Promise
   }
 }
 
-/** Bytes that are not what they should be, where the store itself gave them as whole. */
+/** Wrong bytes that the store itself returned as complete. */
 export function isDamage(thrown: unknown): thrown is TrommelError {
   return thrown instanceof TrommelError && thrown.code === "corrupt" && thrown.context["damaged"] === true;
 }
 
-/** Whether an artefact could not be written because another one, whole and with other bytes, stands in its place. */
+/** Whether an artefact could not be written because another complete one with other bytes exists there. */
 export function standsOtherwise(thrown: unknown): boolean {
   return (
     thrown instanceof TrommelError && thrown.code === "conflict" && thrown.context["standing"] !== undefined
   );
 }
 
-/** A missing bucket is `not-found` too, but names no key: that one is for a person to mend. */
+/** A missing bucket is `not-found` too, but names no key: a user has to correct that. */
 function isMissingObject(thrown: unknown): boolean {
   return thrown instanceof TrommelError && thrown.code === "not-found" && thrown.context["key"] !== undefined;
 }
@@ -278,7 +279,7 @@ function parseMarker(store: ObjectStore, key: string, bytes: Uint8Array, schema:
   }
   throw new TrommelError(
     "corrupt",
-    `failed to read the marker ${store.url}/${markerKeyOf(key)}: ${reason}. Remove it, so that ${key} is made again`,
+    `cannot read the marker ${store.url}/${markerKeyOf(key)}: ${reason}. Remove it, so that ${key} is made again`,
     { context: { store: store.url, key, damaged: true } },
   );
 }
@@ -286,8 +287,8 @@ function parseMarker(store: ObjectStore, key: string, bytes: Uint8Array, schema:
 function differs(store: ObjectStore, existing: Marker, sha256: string): TrommelError {
   return new TrommelError(
     "conflict",
-    `failed to write ${store.url}/${existing.key}: it stands already with sha256 ${existing.sha256}, and ${sha256} ` +
-      `was to be written. Use another name, or remove it and its marker`,
+    `cannot write ${store.url}/${existing.key}: it already exists with sha256 ${existing.sha256} (new content has ${sha256}). ` +
+      `Use another name, or remove it and its marker`,
     { context: { store: store.url, key: existing.key, existing: existing.sha256, given: sha256 } },
   );
 }
@@ -295,7 +296,7 @@ function differs(store: ObjectStore, existing: Marker, sha256: string): TrommelE
 function notAsMarked(store: ObjectStore, marker: Marker, found: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read ${store.url}/${marker.key}: its marker says ${marker.sizeBytes} bytes with sha256 ` +
+    `cannot read ${store.url}/${marker.key}: its marker says ${marker.sizeBytes} bytes with sha256 ` +
       `${marker.sha256}, and it ${found}. Remove both, so that it is made again`,
     {
       retryable: true,

@@ -8,16 +8,16 @@ export interface TensorEntry {
   readonly name: string;
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
-  /** Where its bytes begin and end, counted from the end of the header. */
+  /** Start and end of its bytes, counted from the end of the header. */
   readonly start: number;
   readonly end: number;
 }
 
 export interface Header {
-  /** In order of their place in the file. */
+  /** In file order. */
   readonly entries: readonly TensorEntry[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** Where the tensors' bytes begin in the file. */
+  /** The offset of the tensors' bytes in the file. */
   readonly dataStart: number;
 }
 
@@ -88,7 +88,7 @@ function parseEntry(key: string, value: unknown, name: string): TensorEntry {
     const legal = Object.keys(arrayTypes).join(", ");
     throw new TrommelError(
       "unsupported",
-      `failed to decode ${name} as safetensors: tensor '${key}' has the dtype '${dtype}'. Legal ones are ${legal}`,
+      `cannot decode ${name} as safetensors: tensor '${key}' has the dtype '${dtype}'. Legal ones are ${legal}`,
     );
   }
   const sizeBytes = shape.reduce((product, side) => product * side, arrayTypes[dtype].BYTES_PER_ELEMENT);
@@ -111,8 +111,5 @@ function checkContiguous(entries: readonly TensorEntry[], dataBytes: number, nam
 }
 
 function corrupt(name: string, reason: string): TrommelError {
-  return new TrommelError(
-    "corrupt",
-    `failed to decode ${name} as safetensors: ${reason}. Make the file again`,
-  );
+  return new TrommelError("corrupt", `cannot decode ${name} as safetensors: ${reason}. Make the file again`);
 }

@@ -22,7 +22,7 @@ export interface DecodeOptions {
 
 const defaultMaxBytes = 2 * 1024 ** 3;
 const lengthBytes = 8;
-/** Where the header is padded to, so that data begins aligned for every dtype. */
+/** The header is padded to a multiple of this, so that data begins aligned for every dtype. */
 const alignmentBytes = 8;
 
 /**
@@ -71,7 +71,7 @@ export function decodeSafetensors(bytes: Uint8Array, options: DecodeOptions = {}
   if (bytes.byteLength > maxBytes) {
     throw new TrommelError(
       "too-large",
-      `failed to decode ${name} as safetensors: it has ${bytes.byteLength} bytes, at most ${maxBytes} are allowed. ` +
+      `cannot decode ${name} as safetensors: it has ${bytes.byteLength} bytes, at most ${maxBytes} are allowed. ` +
         `Raise the bound or check the file`,
     );
   }
@@ -95,7 +95,7 @@ export function requireTensor<Dtype extends TensorDtype>(
   const found = tensor === undefined ? "is not there" : `is ${tensor.dtype} [${tensor.shape.join(", ")}]`;
   throw new TrommelError(
     "corrupt",
-    `failed to read the tensor '${name}': it ${found}, and has to be ${dtype} of rank ${rank}. Make the file again`,
+    `cannot read the tensor '${name}': it ${found}, and has to be ${dtype} of rank ${rank}. Make the file again`,
   );
 }
 
@@ -142,12 +142,12 @@ function checkTensor(name: string, { dtype, shape, data }: Tensor): void {
     return;
   throw new TrommelError(
     "internal",
-    `failed to encode the tensor '${name}': ${dtype} [${shape.join(", ")}] has ${data.length} elements of ` +
+    `cannot encode the tensor '${name}': ${dtype} [${shape.join(", ")}] has ${data.length} elements of ` +
       `${data.constructor.name}`,
   );
 }
 
 function requireLittleEndian(): void {
   if (endianness() === "LE") return;
-  throw new TrommelError("unsupported", "failed to use safetensors: this machine is big-endian");
+  throw new TrommelError("unsupported", "cannot use safetensors: this machine is big-endian");
 }

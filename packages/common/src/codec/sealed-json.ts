@@ -4,8 +4,8 @@ import { parseAs, parseJsonAs } from "../parse.js";
 import { canonicalJson, sha256Hex } from "./canonical-json.js";
 
 /**
- * Small artefacts that have no marker, for they are one JSON object: configurations, listings' sums, splits, requests. Each carries
- * `sha256`, the hash of its canonical JSON without that field, so that a changed bit is never taken for another seed or split.
+ * Small artefacts without a marker, since each is one JSON object: configurations, listing summaries, splits, requests. Each
+ * carries `sha256`, the hash of its canonical JSON without that field, so that a changed bit cannot pass as another seed or split.
  */
 
 /** The object's canonical JSON in UTF-8, with its hash among its fields. */
@@ -27,8 +27,8 @@ export function parseSealedAs<S extends z.ZodType>(schema: S, bytes: Uint8Array,
     if (found !== stated) {
       throw new TrommelError(
         "corrupt",
-        `failed to read ${what}: it says that its content has the sha256 ${stated}, and it has ${found}. ` +
-          `Put it back from a copy, or start anew under another id or --output`,
+        `cannot read ${what}: it states the sha256 ${stated} for its content, which has ${found}. ` +
+          `Restore it from a copy, or start again under another id or --output`,
         { context: { what, stated, found } },
       );
     }

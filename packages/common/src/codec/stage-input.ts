@@ -19,8 +19,8 @@ import {
  */
 
 /**
- * The marker of an artefact for whoever would make it: undefined where it has to be made. A marker that is none, or
- * without data of the size that it states, is removed. The data's hash is left to {@link readInput}, so that a resumed
+ * The marker of an artefact for the stage that makes it; undefined if it has to be made. An invalid marker, or one
+ * without data of the stated size, is removed. The data's hash is left to {@link readInput}, so that a resumed
  * run does not read everything that is done.
  */
 export async function findCommitted<Extended extends Marker>(
@@ -42,9 +42,9 @@ export async function findCommitted(
 }
 
 /**
- * An artefact of a stage before, as {@link readWithMarker} reads it. One that stays damaged however often it is read is
- * removed, so that whoever makes it makes it again once the run is resumed.
- * @throws TrommelError `missing-input` where there is none, or none any more
+ * An artefact of an earlier stage, read by {@link readWithMarker}. If it stays damaged after repeated reading it is
+ * removed, so that its stage makes it again when the run is resumed.
+ * @throws TrommelError `missing-input` if it does not exist, or was just removed
  */
 export async function readInput(
   store: ObjectStore,

@@ -58,7 +58,7 @@ function decoded(part: string): string {
 function illegalUrl(cause?: unknown): TrommelError {
   return new TrommelError(
     "invalid-argument",
-    "failed to read the Redis URL: legal forms are redis://[user[:password]@]host[:port][/database], rediss://… and unix:/path. Set --redis or TROMMEL_REDIS_URL",
+    "cannot read the Redis URL: legal forms are redis://[user[:password]@]host[:port][/database], rediss://… and unix:/path. Set --redis or TROMMEL_REDIS_URL",
     { cause },
   );
 }
@@ -112,7 +112,7 @@ async function checkEviction(redis: Redis, url: string): Promise<void> {
   if (typeof policy !== "string" || policy === "noeviction") return;
   throw new TrommelError(
     "unsupported",
-    `failed to use Redis at ${describeRedis(url)}: its maxmemory-policy is ${policy}, under which it drops jobs. Set it to noeviction`,
+    `cannot use Redis at ${describeRedis(url)}: its maxmemory-policy is ${policy}, under which it drops jobs. Set it to noeviction`,
   );
 }
 
@@ -122,13 +122,13 @@ function redisFailure(url: string, cause: unknown): TrommelError {
   if (/NOAUTH|WRONGPASS|NOPERM|AUTH/.test(reason)) {
     return new TrommelError(
       "forbidden",
-      `failed to enter Redis at ${address}: ${reason}. Check user and password in --redis or TROMMEL_REDIS_URL`,
+      `cannot enter Redis at ${address}: ${reason}. Check user and password in --redis or TROMMEL_REDIS_URL`,
       { context: { address } },
     );
   }
   return new TrommelError(
     "unavailable",
-    `failed to reach Redis at ${address}: ${reason}. Start it, correct --redis or TROMMEL_REDIS_URL, or leave both out for an embedded one`,
+    `cannot reach Redis at ${address}: ${reason}. Start it, correct --redis or TROMMEL_REDIS_URL, or leave both out for an embedded one`,
     { context: { address }, retryable: false },
   );
 }

@@ -32,7 +32,7 @@ export function treatmentAfter(deaths: number, blamed: number): JobTreatment {
 export function tooManyDeaths(job: string, deaths: number, clue = ""): TrommelError {
   return new TrommelError(
     "exhausted",
-    `failed to do ${job}: ${deaths} times the process that had it died or was not heard of for seconds${clue}. See in its log and the kernel's whether memory ran out, and give it more or a smaller --concurrency; 'trommel resume' tries again`,
+    `cannot do ${job}: ${deaths} times the process that had it died or was not heard of for seconds${clue}. See in its log and the kernel's whether memory ran out, and give it more or a smaller --concurrency; 'trommel resume' tries again`,
     { retryable: false, context: { deaths } },
   );
 }

@@ -47,7 +47,7 @@ export class SeededRandom {
     return Math.floor(this.unit() * bound);
   }
 
-  /** Standard normal, by Box and Muller (1958); one of the pair is thrown away to stay without state. */
+  /** Standard normal, by Box and Muller (1958); one of the pair is dropped to avoid state. */
   normal(): number {
     const radius = Math.sqrt(-2 * Math.log(1 - this.unit()));
     return radius * Math.cos(2 * Math.PI * this.unit());

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** Where a choice of several kinds names none, it is the default one. */
+/** A choice of several kinds that names none is the default one. */
 export function defaultType<T extends z.ZodType>(type: string, union: T) {
   return z.preprocess((value) => {
     const isObject = typeof value === "object" && value !== null && !Array.isArray(value);

@@ -54,7 +54,7 @@ export const svdRecipe = z
   .strict();
 export type SvdRecipe = z.infer<typeof svdRecipe>;
 
-/** Where the label of an image comes from. */
+/** The source of the images' labels. */
 export const labelSource = z.discriminatedUnion("type", [
   /** The first folder of its key. */
   z.object({ type: z.literal("folders") }).strict(),

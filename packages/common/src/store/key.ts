@@ -87,7 +87,7 @@ function isReason(reason: string | undefined): reason is string {
 function illegal(kind: "key" | "prefix", text: string, reason: string): TrommelError {
   return new TrommelError(
     "invalid-argument",
-    `failed to use the ${kind} ${JSON.stringify(text)}: ${reason}. ` +
+    `cannot use the ${kind} ${JSON.stringify(text)}: ${reason}. ` +
       `Give a relative one with '/' between its segments, without '.', '..', '\\', NUL or empty segments`,
     { context: { [kind]: text } },
   );

@@ -3,7 +3,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { TrommelError } from "../errors.js";
 import { whyIllegalKey } from "./key.js";
 
-/** Where a store is: an absolute folder, or a bucket with the prefix that all of its keys share. */
+/** The location of a store: an absolute folder, or a bucket with the prefix that all of its keys share. */
 export type Location =
   | { readonly kind: "file"; readonly path: string; readonly url: string }
   | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly url: string };
@@ -21,7 +21,7 @@ export function parseLocation(text: string, folder = process.cwd()): Location {
   if (/\p{Surrogate}/u.test(text)) throw illegal("it is not valid Unicode", text);
   if (/^s3:/i.test(text)) return parseS3(text);
   if (/^file:/i.test(text)) return parseFileUrl(text);
-  // Whatever stands before "@" may be a password, so the text is not repeated.
+  // The part before "@" may be a password, so the text is not repeated.
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
     throw illegal(`its scheme '${text.split("://", 1)[0]}' is not known`);
   return fileLocation(resolve(folder, text));
@@ -64,5 +64,5 @@ function parseS3(text: string): Location {
 
 function illegal(reason: string, text?: string): TrommelError {
   const named = text === undefined ? "the given location" : `the location ${JSON.stringify(text)}`;
-  return new TrommelError("invalid-argument", `failed to open ${named}: ${reason}. Give ${legalForms}`);
+  return new TrommelError("invalid-argument", `cannot open ${named}: ${reason}. Give ${legalForms}`);
 }

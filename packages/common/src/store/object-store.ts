@@ -74,7 +74,7 @@ export interface ObjectInfo {
   readonly modifiedSeconds?: number;
   /**
    * Only in a listing that asks for them: its size and etag mean nothing then. Its key is the one that it has; of a file's
-   * name `\\` stands for each backslash and `\xHH` for each byte that is not UTF-8, so that no two names are one key.
+   * name `\\` replaces each backslash and `\xHH` each byte that is not UTF-8, so that no two names are one key.
    */
   readonly unusable?: UnusableReason;
 }

@@ -1,6 +1,6 @@
 /**
  * Loads one thing per index, at most `atOnce` under way, and yields them in the order of the indices. A failure is thrown
- * where its turn comes; whoever stops reading waits for what is under way, so nothing runs on behind its back.
+ * where its turn comes; a caller that stops reading waits for the reads in progress, so none continues in the background.
  */
 export async function* readAhead<T>(
   indices: Iterable<number>,

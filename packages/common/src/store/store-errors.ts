@@ -3,19 +3,15 @@ import { TrommelError } from "../errors.js";
 /** Errors that both stores word the same way. */
 
 export function notFound(url: string, key: string): TrommelError {
-  return new TrommelError(
-    "not-found",
-    `failed to read ${url}/${key}: there is no such object. Check the key`,
-    {
-      context: { store: url, key },
-    },
-  );
+  return new TrommelError("not-found", `cannot read ${url}/${key}: there is no such object. Check the key`, {
+    context: { store: url, key },
+  });
 }
 
 export function tooLarge(url: string, key: string, sizeBytes: number, maxBytes: number): TrommelError {
   return new TrommelError(
     "too-large",
-    `failed to read ${url}/${key}: it has ${sizeBytes} bytes, at most ${maxBytes} are allowed. ` +
+    `cannot read ${url}/${key}: it has ${sizeBytes} bytes, at most ${maxBytes} are allowed. ` +
       `Remove it or raise the bound`,
     { context: { store: url, key, sizeBytes, maxBytes } },
   );
@@ -24,7 +20,7 @@ export function tooLarge(url: string, key: string, sizeBytes: number, maxBytes: 
 export function changed(url: string, key: string, listed: string, found: string): TrommelError {
   return new TrommelError(
     "changed",
-    `failed to read ${url}/${key}: it is not the object that was listed (etag ${found} now, ${listed} then). ` +
+    `cannot read ${url}/${key}: it is not the object that was listed (etag ${found} now, ${listed} then). ` +
       `Leave a prefix alone while it is worked through, or start a new run on it`,
     { context: { store: url, key, listed, found } },
   );
@@ -33,7 +29,7 @@ export function changed(url: string, key: string, listed: string, found: string)
 /** The signal's own reason where that is one of our errors. */
 export function cancelled(url: string, key: string, signal: AbortSignal): TrommelError {
   if (signal.reason instanceof TrommelError) return signal.reason;
-  return new TrommelError("cancelled", `failed to read ${url}/${key}: the caller gave up on it`, {
+  return new TrommelError("cancelled", `cannot read ${url}/${key}: the caller gave up on it`, {
     context: { store: url, key },
     cause: signal.reason,
   });

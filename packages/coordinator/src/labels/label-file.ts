@@ -19,7 +19,7 @@ export async function readLabelFile(what: string, location: string): Promise<Uin
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
     throw new TrommelError(
       "not-found",
-      `failed to read ${what} ${location}: no such file (is it a folder?). Give the path or s3:// location of one`,
+      `cannot read ${what} ${location}: no such file (is it a folder?). Give the path or s3:// location of one`,
       { cause: thrown, context: { location } },
     );
   } finally {
@@ -36,7 +36,7 @@ function splitLocation(what: string, location: string): { folder: string; key: s
   if (key === "") {
     throw new TrommelError(
       "invalid-argument",
-      `failed to read ${what} ${location}: it names no file. Give the path or s3:// location of one`,
+      `cannot read ${what} ${location}: it names no file. Give the path or s3:// location of one`,
     );
   }
   if (parsed.kind === "file") return { folder: slash <= 0 ? "/" : path.slice(0, slash), key };
@@ -63,7 +63,7 @@ export function decodeLabelFile(
   } catch (cause) {
     throw new TrommelError(
       code,
-      `failed to read ${what} ${placeIn(file, firstUndecodableLine(bytes))}: it is not UTF-8. Save the file as UTF-8`,
+      `cannot read ${what} ${placeIn(file, firstUndecodableLine(bytes))}: it is not UTF-8. Save the file as UTF-8`,
       { cause, context: { file } },
     );
   }

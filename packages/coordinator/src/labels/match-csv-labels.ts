@@ -61,7 +61,7 @@ function labelsOf(found: {
     const refused = (why: string, remedy: string): TrommelError =>
       new TrommelError(
         "bad-dataset",
-        `failed to label ${found.dataset} by ${placeIn(found.file, line)}: ${why}. ${remedy}`,
+        `cannot label ${found.dataset} by ${placeIn(found.file, line)}: ${why}. ${remedy}`,
         { context: { file: found.file, line, id } },
       );
     const quoted = JSON.stringify(id);

@@ -130,7 +130,7 @@ function inOrder(classes: readonly ListedClass[], file: string): string[] {
 function refused(file: string, line: number, why: string): TrommelError {
   return new TrommelError(
     "invalid-argument",
-    `failed to read ${what} ${placeIn(file, line)}: ${why}. Write one 'name index' a line, indices from 0 without a gap`,
+    `cannot read ${what} ${placeIn(file, line)}: ${why}. Write one 'name index' a line, indices from 0 without a gap`,
     { context: { file, line } },
   );
 }

@@ -154,7 +154,7 @@ function* chunksOf(bytes: Uint8Array): Generator<Uint8Array> {
 function refused(file: string, line: number, why: string, cause?: unknown): TrommelError {
   return new TrommelError(
     "bad-dataset",
-    `failed to read ${what} ${placeIn(file, line)}: ${why}. Correct the line`,
+    `cannot read ${what} ${placeIn(file, line)}: ${why}. Correct the line`,
     { ...(cause === undefined ? {} : { cause }), context: { file, line } },
   );
 }

@@ -33,7 +33,7 @@ export async function readSidecarLabels(options: {
   if (sidecars.length === 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to label ${options.source.url}: no ${options.extension} file exists there. Put one next to each image, or choose other labels (--set labels.source.type=folders)`,
+      `cannot label ${options.source.url}: no ${options.extension} file exists there. Put one next to each image, or choose other labels (--set labels.source.type=folders)`,
       { context: { dataset: options.source.url } },
     );
   }
@@ -110,7 +110,7 @@ async function readSidecar(
   const refused = (line: number, why: string, cause?: unknown): TrommelError =>
     new TrommelError(
       "bad-dataset",
-      `failed to label ${source.url} by ${placeIn(key, line)}: ${why}. Write '<image>, <index or name of the class>'`,
+      `cannot label ${source.url} by ${placeIn(key, line)}: ${why}. Write '<image>, <index or name of the class>'`,
       { ...(cause === undefined ? {} : { cause }), context: { file: key, line } },
     );
   const { line, second } = onlyLine(await readText(source, key, refused));

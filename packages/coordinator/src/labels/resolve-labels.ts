@@ -76,7 +76,7 @@ async function csvLabels(
   if (file === null) {
     throw new TrommelError(
       "invalid-argument",
-      "failed to read the labels: the recipe takes them from a CSV file but names no file. Give --labels <file>",
+      "cannot read the labels: the recipe takes them from a CSV file but names no file. Give --labels <file>",
     );
   }
   const legal = classes === null ? null : new Set(classes);
@@ -99,7 +99,7 @@ async function refuseUnknownFolders(
   if (unknown.size === 0) return;
   throw new TrommelError(
     "bad-dataset",
-    `failed to label ${source.url}: the class list ${file} does not know the folder ${quoteSome([...unknown])}. Add it to the list, or take it out of the dataset`,
+    `cannot label ${source.url}: the class list ${file} does not know the folder ${quoteSome([...unknown])}. Add it to the list, or take it out of the dataset`,
     { context: { file, folders: [...unknown].slice(0, 100) } },
   );
 }
@@ -117,7 +117,7 @@ function atLeastTwo(classes: string[], dataset: string): string[] {
   if (classes.length >= 2) return classes;
   throw new TrommelError(
     "bad-dataset",
-    `failed to label ${dataset}: a classifier needs at least two classes, and the labels name only ${quoteSome(classes)}. Label images of other classes too`,
+    `cannot label ${dataset}: a classifier needs at least two classes, and the labels name only ${quoteSome(classes)}. Label images of other classes too`,
     { context: { dataset } },
   );
 }

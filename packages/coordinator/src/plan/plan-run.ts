@@ -158,7 +158,7 @@ function countClasses(
   if (unknown.length > 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to list ${config.dataset}: the class list does not know the class ${unknown.map((label) => JSON.stringify(label)).join(", ")}. Add it to the list, or take it out of the dataset`,
+      `cannot list ${config.dataset}: the class list does not know the class ${unknown.map((label) => JSON.stringify(label)).join(", ")}. Add it to the list, or take it out of the dataset`,
       { context: { classes: unknown } },
     );
   }
@@ -170,7 +170,7 @@ function countClasses(
 function unlabelled(id: string, shard: number, key: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to plan ${id}: shard ${shard} holds ${JSON.stringify(key)}, which has no label. Train again under another id (--run)`,
+    `cannot plan ${id}: shard ${shard} holds ${JSON.stringify(key)}, which has no label. Train again under another id (--run)`,
     { context: { key, shard } },
   );
 }
@@ -185,7 +185,7 @@ function emptyDataset({ dataset, recipe }: RunConfig, skipped: number): TrommelE
   const { type } = recipe.labels.source;
   const without = type === "folders" ? "is in a class folder" : "has a label";
   const files = skipped === 0 ? "it holds no object" : `none of its ${skipped} objects ${without}`;
-  return new TrommelError("bad-dataset", `failed to list ${dataset}: ${files}. ${neededLabels[type]}`, {
+  return new TrommelError("bad-dataset", `cannot list ${dataset}: ${files}. ${neededLabels[type]}`, {
     context: { dataset },
   });
 }

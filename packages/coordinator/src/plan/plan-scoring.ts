@@ -47,7 +47,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   if (totals.images === 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to list ${config.source}: it holds nothing to score. Check the prefix`,
+      `cannot list ${config.source}: it holds nothing to score. Check the prefix`,
       { context: { source: config.source } },
     );
   }

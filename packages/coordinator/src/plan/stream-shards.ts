@@ -133,7 +133,7 @@ export async function writeShard(
     if (other === undefined || canonicalJson(other) !== canonicalJson(shard)) {
       throw new TrommelError(
         "conflict",
-        `failed to write ${key}: another coordinator cut this shard from another listing. The next try continues from its shards`,
+        `cannot write ${key}: another coordinator cut this shard from another listing. The next try continues from its shards`,
         { retryable: true, context: { key } },
       );
     }
@@ -177,7 +177,7 @@ export async function writeListing(store: ObjectStore, key: string, summary: Lis
   if (existing !== undefined && canonicalJson(existing) === canonicalJson(summary)) return;
   throw new TrommelError(
     "conflict",
-    `failed to write ${key}: another coordinator has listed the prefix meanwhile. The next try continues from its shards`,
+    `cannot write ${key}: another coordinator has listed the prefix meanwhile. The next try continues from its shards`,
     { retryable: true, context: { key } },
   );
 }

@@ -85,7 +85,7 @@ function unknownKind(
 ): TrommelError {
   return new TrommelError(
     "invalid-argument",
-    `failed to read ${what}: ${path.join(".")}.type is ${JSON.stringify(type)}, which is no ${noun}. Choose one of ${[...options.keys()].join(", ")}`,
+    `cannot read ${what}: ${path.join(".")}.type is ${JSON.stringify(type)}, which is no ${noun}. Choose one of ${[...options.keys()].join(", ")}`,
   );
 }
 
@@ -106,7 +106,7 @@ function misfit(fault: {
   const takes = legal.length === 0 ? "takes no options" : `takes ${legal.join(", ")}`;
   return new TrommelError(
     "invalid-argument",
-    `failed to read ${what}: ${unfit.join(", ")} does not fit the ${noun} ${type}, which ${takes}. Leave it out, or choose another ${noun}`,
+    `cannot read ${what}: ${unfit.join(", ")} does not fit the ${noun} ${type}, which ${takes}. Leave it out, or choose another ${noun}`,
     { context: { type, misfits } },
   );
 }

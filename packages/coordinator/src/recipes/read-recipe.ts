@@ -48,14 +48,14 @@ export async function readRecipeText(reference: string, folder = process.cwd()):
     text = await readFile(file, "utf8");
     ({ value, lineOf } = parseYamlLines(text));
   } catch (cause) {
-    throw new TrommelError("invalid-argument", `failed to read the recipe ${source}: ${whyUnread(cause)}`, {
+    throw new TrommelError("invalid-argument", `cannot read the recipe ${source}: ${whyUnread(cause)}`, {
       cause,
     });
   }
   if (!isMapping(value)) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to read the recipe ${source}: it is not a mapping of fields`,
+      `cannot read the recipe ${source}: it is not a mapping of fields`,
     );
   }
   const { variants, ...base } = value;
@@ -97,7 +97,7 @@ async function builtInFile(name: string): Promise<string> {
   if (names.includes(name)) return `${builtInFolder}${name}.yaml`;
   throw new TrommelError(
     "invalid-argument",
-    `failed to find the recipe ${JSON.stringify(name)}: the built-in ones are ${names.join(", ")}. Give one of them, or a file as ./${name}.yaml`,
+    `cannot find the recipe ${JSON.stringify(name)}: the built-in ones are ${names.join(", ")}. Give one of them, or a file as ./${name}.yaml`,
     { context: { name, names } },
   );
 }
@@ -107,7 +107,7 @@ function readVariants(value: unknown, source: string): Map<string, WrittenRecipe
   const refused = (why: string): TrommelError =>
     new TrommelError(
       "invalid-argument",
-      `failed to read the variants of the recipe ${source}: ${why}. Write 'variants: {name: {field: value}}'`,
+      `cannot read the variants of the recipe ${source}: ${why}. Write 'variants: {name: {field: value}}'`,
     );
   if (!isMapping(value)) throw refused("they are not a mapping of names");
   return new Map(
@@ -122,7 +122,7 @@ function unknownVariant(source: string, variant: string, variants: readonly stri
   const legal = variants.length === 0 ? "it has none" : `it has ${variants.join(", ")}`;
   return new TrommelError(
     "invalid-argument",
-    `failed to find the variant ${JSON.stringify(variant)} of the recipe ${source}: ${legal}. 'trommel recipe ls' lists them`,
+    `cannot find the variant ${JSON.stringify(variant)} of the recipe ${source}: ${legal}. 'trommel recipe ls' lists them`,
     { context: { variant, variants: [...variants] } },
   );
 }

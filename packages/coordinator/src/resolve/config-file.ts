@@ -27,7 +27,7 @@ export async function checkConfig<T extends { readonly id: string }>(
   const fields = differingFields(existing, config);
   throw new TrommelError(
     "conflict",
-    `failed to use the id ${config.id}: it belongs to another configuration (they differ in ${fields.join(", ")}). Choose another id with --run`,
+    `cannot use the id ${config.id}: it belongs to another configuration (they differ in ${fields.join(", ")}). Choose another id with --run`,
     { context: { id: config.id, fields } },
   );
 }

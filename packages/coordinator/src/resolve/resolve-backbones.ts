@@ -53,7 +53,7 @@ function absent(
     first === undefined ? "" : ` --name ${first.reference.name.split("@")[0]}${importFlags(first.reference)}`;
   return new TrommelError(
     "not-found",
-    `failed to find the backbone ${names.join(", ")} in ${store.url}: ${held}. ` +
+    `cannot find the backbone ${names.join(", ")} in ${store.url}: ${held}. ` +
       `Get it with 'trommel backbone import <file>${flags}', or with 'backbone pull' (public weights) or 'backbone random' (to try things out) ` +
       `and the same flags; or name another with --backbone`,
     { context: { names } },
@@ -74,7 +74,7 @@ function checkSpec(spec: BackboneSpec, reference: Reference): void {
   const asItIs = `to use it as it is, name all of the recipe's backbones with --backbone, this one as ${backboneId(spec)}`;
   throw new TrommelError(
     "invalid-argument",
-    `failed to use the backbone ${backboneId(spec)}: ${faults.join(", and ")}. ` +
+    `cannot use the backbone ${backboneId(spec)}: ${faults.join(", and ")}. ` +
       `Import it again with${importFlags(reference)} --name <another name> and name that with --backbone; ${asItIs}`,
     { context: { id: backboneId(spec), faults } },
   );
@@ -99,7 +99,7 @@ function checkScale(spec: BackboneSpec, asked: Recipe["normalization"]): void {
   if (apart <= scalesApart) return;
   throw new TrommelError(
     "invalid-argument",
-    `failed to use the backbone ${backboneId(spec)}: it was imported to divide its pixels by ${own.join(", ")}, and the recipe's normalization divides them by about ${given.join(", ")}. ` +
+    `cannot use the backbone ${backboneId(spec)}: it was imported to divide its pixels by ${own.join(", ")}, and the recipe's normalization divides them by about ${given.join(", ")}. ` +
       `Give --normalization backbone if the import is right for its weights, or import it again with the recipe's --normalize (and --channels)`,
     { context: { id: backboneId(spec), own: own.map(String), given: given.map(String) } },
   );

@@ -25,7 +25,7 @@ export function resolveExport(options: {
   if (options.output === undefined) return null;
   const location = resolveLocation(options.output);
   const refused = (why: string): TrommelError =>
-    new TrommelError("invalid-argument", `failed to export to ${location}: ${why}. Choose another --output`, {
+    new TrommelError("invalid-argument", `cannot export to ${location}: ${why}. Choose another --output`, {
       context: { location },
     });
   if (location === options.storeUrl.replace(/\/$/, "")) throw refused("it is the root of the store");
@@ -45,7 +45,7 @@ export async function takeExport(config: RunConfig): Promise<void> {
     if (error.code === "conflict" && error.context["key"] !== undefined) throw error;
     throw new TrommelError(
       error.code,
-      `failed to export to ${config.export}: ${error.message}. Give --output a folder or prefix that can be written`,
+      `cannot export to ${config.export}: ${error.message}. Give --output a folder or prefix that can be written`,
       { cause: thrown, context: { location: config.export } },
     );
   } finally {
@@ -67,7 +67,7 @@ export async function checkExport(config: RunConfig): Promise<void> {
     if (owner.run === config.id && canonicalJson(owner.recipe) === canonicalJson(config.recipe)) return;
     throw new TrommelError(
       "conflict",
-      `failed to export to ${config.export}: it holds the bundle of another run, ${owner.run} (recipe ${owner.recipe.name}). Choose another --output`,
+      `cannot export to ${config.export}: it holds the bundle of another run, ${owner.run} (recipe ${owner.recipe.name}). Choose another --output`,
       { context: { location: config.export, owner: owner.run } },
     );
   } finally {

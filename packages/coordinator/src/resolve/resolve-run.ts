@@ -116,7 +116,7 @@ async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTa
   if (sha256Hex(await store.get(key, readBounds.dataset)) === config.labels.tableSha256) return;
   throw new TrommelError(
     "conflict",
-    `failed to use the id ${config.id}: other labels stand under it (${key}). Choose another id with --run`,
+    `cannot use the id ${config.id}: other labels stand under it (${key}). Choose another id with --run`,
     { context: { id: config.id, key } },
   );
 }
@@ -172,7 +172,7 @@ function refuseStoreInside(dataset: string, store: string): void {
   if (!`${store}/`.startsWith(root) || store.slice(root.length).startsWith(".")) return;
   throw new TrommelError(
     "invalid-argument",
-    `failed to train on ${dataset}: the store ${store} is inside it and would be taken for a class. Choose a --store outside it`,
+    `cannot train on ${dataset}: the store ${store} is inside it and would be taken for a class. Choose a --store outside it`,
   );
 }
 
@@ -181,7 +181,7 @@ function refuseNested(source: string, output: string): void {
   if (output !== source && !output.startsWith(`${source.replace(/\/$/, "")}/`)) return;
   throw new TrommelError(
     "invalid-argument",
-    `failed to score ${source} into ${output}: the output is inside what is scored. Choose an --output outside it`,
+    `cannot score ${source} into ${output}: the output is inside what is scored. Choose an --output outside it`,
   );
 }
 
@@ -225,7 +225,7 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
     if (modelSha256 === undefined) {
       throw new TrommelError(
         "corrupt",
-        `failed to read ${location}/bundle.json: it names no hash of model.onnx`,
+        `cannot read ${location}/bundle.json: it names no hash of model.onnx`,
       );
     }
     const { labels, recipe } = manifest;
@@ -234,7 +234,7 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
     throw new TrommelError(
       "not-found",
-      `failed to open the model ${location}: ${ifAbsent}. Give --model a finished run's id or a bundle's folder`,
+      `cannot open the model ${location}: ${ifAbsent}. Give --model a finished run's id or a bundle's folder`,
       { cause: thrown, context: { location } },
     );
   } finally {
@@ -281,7 +281,7 @@ function requireOwner(config: ScoringConfig, body: Uint8Array): void {
   if (owner.id === config.id) return;
   throw new TrommelError(
     "conflict",
-    `failed to score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
+    `cannot score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
     { context: { output: config.output, owner: owner.id } },
   );
 }

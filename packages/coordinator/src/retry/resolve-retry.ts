@@ -34,7 +34,7 @@ export async function resolveRunRetry(options: {
   if (id === of.id) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to use the id ${id}: it is that of the run whose files are tried again. Choose another with --run`,
+      `cannot use the id ${id}: it is that of the run whose files are tried again. Choose another with --run`,
     );
   }
   const config: RunConfig = {

@@ -71,7 +71,7 @@ function requireSame(id: string, request: RetryRequest | undefined, reasons: Ret
       : `its files are being tried again (${request.reasons === null ? "whatever the reason" : request.reasons.join(", ")})`;
   throw new TrommelError(
     "conflict",
-    `failed to try the failed files of ${id} again: ${why}. 'trommel resume ${id}' first brings it to its end`,
+    `cannot try the failed files of ${id} again: ${why}. 'trommel resume ${id}' first brings it to its end`,
     { context: { id } },
   );
 }

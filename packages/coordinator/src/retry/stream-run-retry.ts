@@ -25,7 +25,7 @@ async function readListingOfRetried(
   if (listing !== undefined) return listing;
   throw new TrommelError(
     "missing-input",
-    `failed to plan ${config.id}: ${run}, whose failed files it tries again, is not listed to its end. Resume ${run}, then ${config.id}`,
+    `cannot plan ${config.id}: ${run}, whose failed files it tries again, is not listed to its end. Resume ${run}, then ${config.id}`,
     { context: { run } },
   );
 }
@@ -46,11 +46,9 @@ export async function* streamRunRetry(config: RetryRun, context: PlanContext): A
     signal.throwIfAborted();
     const shard = await readShard(store, from.shard(index));
     if (shard === undefined)
-      throw new TrommelError(
-        "missing-input",
-        `failed to plan ${config.id}: ${from.shard(index)} is missing`,
-        { context: { key: from.shard(index) } },
-      );
+      throw new TrommelError("missing-input", `cannot plan ${config.id}: ${from.shard(index)} is missing`, {
+        context: { key: from.shard(index) },
+      });
     await putJsonOnce(store, to.shard(index), jsonBytes(shard));
     return shard;
   });

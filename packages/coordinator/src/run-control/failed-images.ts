@@ -119,7 +119,7 @@ async function readErrorLines(store: ObjectStore, subject: Subject, failed: numb
   const unlike = (found: string): TrommelError =>
     new TrommelError(
       "corrupt",
-      `failed to read ${key}: ${found}, and ${ledger} counts ${failed} failed. Remove ${ledger} and give 'trommel resume ${subject.id}', which adds up and writes both again`,
+      `cannot read ${key}: ${found}, and ${ledger} counts ${failed} failed. Remove ${ledger} and give 'trommel resume ${subject.id}', which adds up and writes both again`,
       { context: { key } },
     );
   try {

@@ -121,7 +121,7 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
   const known = (await listSubjects(store)).map((subject) => subject.id);
   throw new TrommelError(
     "not-found",
-    `failed to find the run ${id} in ${store.url}: ${known.length === 0 ? "the store has no run yet" : `it has ${known.join(", ")}`}. Check the id and --store`,
+    `cannot find the run ${id} in ${store.url}: ${known.length === 0 ? "the store has no run yet" : `it has ${known.join(", ")}`}. Check the id and --store`,
     { context: { id } },
   );
 }
@@ -165,7 +165,7 @@ async function readScoringResult(store: ObjectStore, config: ScoringConfig): Pro
 async function readPart(store: ObjectStore, key: string): Promise<Uint8Array> {
   const body = await readIfThere(store, key);
   if (body !== undefined) return body;
-  throw new TrommelError("corrupt", `failed to read ${key}: it belongs to a result and is missing`, {
+  throw new TrommelError("corrupt", `cannot read ${key}: it belongs to a result and is missing`, {
     context: { key },
   });
 }

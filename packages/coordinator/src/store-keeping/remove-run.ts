@@ -35,7 +35,7 @@ export async function checkDependents(store: ObjectStore, { kind, id }: StoredRu
     if (need === "unfinished") {
       throw new TrommelError(
         "conflict",
-        `failed to remove ${id}: ${other.id}, which needs it, is not complete. Let it end ('trommel resume ${other.id}') or remove it first`,
+        `cannot remove ${id}: ${other.id}, which needs it, is not complete. Let it end ('trommel resume ${other.id}') or remove it first`,
         { context: { id, dependent: other.id } },
       );
     }

@@ -147,7 +147,7 @@ async function refuseOtherStore(
 ): Promise<void> {
   if (theirs === undefined || theirs === store.url) return;
   log.error(
-    `failed to take ${job.id ?? "a job"}: its run is in ${theirs}, and this worker's store is ${store.url}. Start it with --store ${theirs}`,
+    `cannot take ${job.id ?? "a job"}: its run is in ${theirs}, and this worker's store is ${store.url}. Start it with --store ${theirs}`,
   );
   await stepBack(job, token, otherStoreDelayMs);
 }

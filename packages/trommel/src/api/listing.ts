@@ -20,7 +20,7 @@ import type { Connections } from "./connections.js";
 export interface WorkTimes {
   /** When its configuration was written: ISO 8601 in UTC, to the second. Absent where the store does not say. */
   readonly startedAt?: string;
-  /** When its result was written; absent while there is none. */
+  /** When its result was written; absent until then. */
   readonly endedAt?: string;
 }
 

@@ -13,7 +13,7 @@ export interface WorkerSettings {
   readonly workers?: number | undefined;
   /** Threads of the device's runtime in each worker. @default the cores, shared out */
   readonly threads?: number | undefined;
-  /** Where backbones run. @default "cpu" */
+  /** The device that backbones run on. @default "cpu" */
   readonly device?: Device | undefined;
   /** What runs them. @default "onnx" */
   readonly engine?: EngineName | undefined;

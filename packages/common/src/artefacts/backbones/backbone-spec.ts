@@ -71,11 +71,11 @@ export const backboneSpec = z
          * quantised copy of another backbone, which `url` names by its id.
          */
         kind: z.enum(["layers", "onnx", "h5", "safetensors", "random", "int8"]),
-        /** Where it came from, without credentials. */
+        /** Its origin, without credentials. */
         url: z.string(),
-        /** Of the file that was named (model.json, the ONNX file, the weights), or of the random weights themselves. */
+        /** sha256 of the named file (model.json, the ONNX file, the weights), or of the random weights themselves. */
         sha256: sha256,
-        /** Of the zoo, for the kinds that need one. */
+        /** An architecture of the zoo, for the kinds that need one. */
         architecture: z.string().optional(),
         /** Layer or tensor at which the network was cut. */
         output: z.string(),
@@ -83,7 +83,7 @@ export const backboneSpec = z
       })
       .strict(),
     /**
-     * The check against TensorFlow.js at import, of a quantised backbone against what it was made of; null for ONNX encoders,
+     * The check against TensorFlow.js at import, for a quantised backbone against its original; null for ONNX encoders,
      * which have no second implementation here.
      */
     parity: z

@@ -7,8 +7,8 @@ import { backboneId, backboneSpec, type BackboneSpec } from "./backbone-spec.js"
 import { backboneKeys } from "../store-keys.js";
 
 /**
- * The backbones of a store: whole ones only, those whose spec.json stands. In order of their ids.
- * @param onDamaged told of those whose spec.json is none, which are left out; without it they are thrown
+ * The complete backbones of a store, those that have a spec.json, in order of their ids.
+ * @param onDamaged called for those with an invalid spec.json, which are skipped; without it the error is thrown
  */
 export async function listBackbones(
   store: ObjectStore,
@@ -35,14 +35,14 @@ async function listIds(store: ObjectStore): Promise<string[]> {
       if (id !== undefined) ids.push(id);
     }
   } catch (thrown) {
-    // A store that nothing was ever written to has no folder yet.
+    // A new store has no folder yet.
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found" || store.url.startsWith("s3:"))
       throw thrown;
   }
   return ids;
 }
 
-/** @throws TrommelError `corrupt` where its spec.json is none, saying what to do */
+/** @throws TrommelError `corrupt` if spec.json is invalid */
 async function readSpec(store: ObjectStore, id: string): Promise<BackboneSpec> {
   const key = backboneKeys(id).spec;
   const body = await store.get(key, readBounds.document);
@@ -51,7 +51,7 @@ async function readSpec(store: ObjectStore, id: string): Promise<BackboneSpec> {
   } catch (thrown) {
     throw new TrommelError(
       "corrupt",
-      `${messageOf(thrown)}. Import the backbone again, which mends it, or remove ${backboneKeys(id).root}`,
+      `${messageOf(thrown)}. Import the backbone again, which repairs it, or remove ${backboneKeys(id).root}`,
       { cause: thrown, context: { key } },
     );
   }
@@ -59,8 +59,8 @@ async function readSpec(store: ObjectStore, id: string): Promise<BackboneSpec> {
 
 /**
  * A backbone by `name`, or by `name@` and the first digits of its hash. No other backbone's spec is read.
- * @throws TrommelError `not-found` listing what is there, `invalid-argument` where a name is ambiguous, `corrupt` for its own
- *   spec
+ * @throws TrommelError `not-found` listing what exists, `invalid-argument` for an ambiguous name, `corrupt` for an
+ *   invalid spec
  */
 export async function resolveBackbone(store: ObjectStore, reference: string): Promise<BackboneSpec> {
   const all = await listIds(store);
@@ -81,13 +81,13 @@ export async function resolveBackbone(store: ObjectStore, reference: string): Pr
   if (matches.length > 1) {
     throw new TrommelError(
       "invalid-argument",
-      `failed to find the backbone ${reference}: the name has several, ${ids.join(", ")}. Name one with its hash`,
+      `cannot find the backbone ${reference}: the name has several, ${ids.join(", ")}. Name one with its hash`,
       { context: { reference, ids } },
     );
   }
   throw new TrommelError(
     "not-found",
-    `failed to find the backbone ${reference} in ${store.url}: ${ids.length === 0 ? "it holds none" : `it holds ${ids.join(", ")}`}. Import it with 'trommel backbone import'`,
+    `cannot find the backbone ${reference} in ${store.url}: ${ids.length === 0 ? "it holds none" : `it holds ${ids.join(", ")}`}. Import it with 'trommel backbone import'`,
     { context: { reference, ids } },
   );
 }
@@ -100,7 +100,7 @@ export async function readBackboneModel(store: ObjectStore, spec: BackboneSpec):
   if (found !== spec.modelSha256) {
     throw new TrommelError(
       "corrupt",
-      `failed to load the backbone ${backboneId(spec)}: its model.onnx has sha256 ${found}, and its spec says ${spec.modelSha256}. Import it again`,
+      `cannot load the backbone ${backboneId(spec)}: its model.onnx has sha256 ${found}, and its spec says ${spec.modelSha256}. Import it again`,
       { context: { key, found, expected: spec.modelSha256 } },
     );
   }

@@ -20,10 +20,10 @@ export const catalogueEntry = z
     name: backboneName,
     /** https, or http on this machine. */
     url: z.url({ protocol: /^https?$/ }),
-    /** Of the whole file, in lower case. */
+    /** sha256 of the whole file, in lower case. */
     sha256,
     licence: z.string().min(1),
-    /** Of the zoo. */
+    /** An architecture of the zoo. */
     architecture: z.string().min(1),
     /** Side of the square input in pixels. */
     inputSize: z.int().min(8).max(4096),
@@ -37,7 +37,4 @@ export const weightCatalogue = z
   .array(catalogueEntry)
   .min(1)
   .max(10_000)
-  .refine(
-    (entries) => new Set(entries.map(({ name }) => name)).size === entries.length,
-    "every name is there once",
-  );
+  .refine((entries) => new Set(entries.map(({ name }) => name)).size === entries.length, "names are unique");

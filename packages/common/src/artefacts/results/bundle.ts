@@ -84,6 +84,6 @@ export function chooseTopK(asked: number | undefined, classes: number): number {
   if (asked <= classes) return asked;
   throw new TrommelError(
     "invalid-argument",
-    `failed to give ${asked} labels a row (--top): the model has ${classes}. Give at most that many`,
+    `cannot give ${asked} labels a row (--top): the model has ${classes}. Give at most that many`,
   );
 }

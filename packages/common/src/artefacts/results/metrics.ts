@@ -8,9 +8,9 @@ const perClass = z
     label: z.string(),
     /** Validation rows of this class. */
     support: z.int().nonnegative(),
-    /** Null where nothing was predicted as this class. */
+    /** Null if nothing was predicted as this class. */
     precision: z.number().nullable(),
-    /** Null where the class has no validation row. */
+    /** Null if the class has no validation row. */
     recall: z.number().nullable(),
     f1: z.number(),
   })
@@ -32,15 +32,15 @@ export const evaluation = z
 export type Evaluation = z.infer<typeof evaluation>;
 
 /**
- * Whose figures these are: the head's own or, where the head was trained again on all images, those of the head before that,
- * for then nothing is left to measure the last one on.
+ * The head that was measured: the final one or, if it was trained again on all images, the one before that, since then no
+ * images are left to measure the final one on.
  */
 export const measuredHead = z.enum(["head", "head-before-refit"]);
 
 export const epochRecord = z
   .object({
     epoch: z.int().positive(),
-    /** Of the epoch's last step. */
+    /** The rate of the epoch's last step. */
     learningRate: z.number(),
     trainLoss: z.number(),
     trainAccuracy: z.number(),

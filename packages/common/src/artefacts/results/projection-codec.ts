@@ -35,7 +35,7 @@ export function decodeGram(bytes: Uint8Array, name: string): Gram {
   ) {
     throw new TrommelError(
       "corrupt",
-      `failed to read the gram ${name}: its shapes, its row count or its rounding error do not fit`,
+      `cannot read the gram ${name}: its shapes, its row count or its rounding error do not fit`,
     );
   }
   const gram = { dimension, rowCount, products: products.data, columnSum };
@@ -69,7 +69,7 @@ export function decodeProjection(bytes: Uint8Array, name: string): Projection {
     scale === undefined ||
     energyKept === undefined
   ) {
-    throw new TrommelError("corrupt", `failed to read the projection ${name}: its shapes do not fit`);
+    throw new TrommelError("corrupt", `cannot read the projection ${name}: its shapes do not fit`);
   }
   return { dimension, components, mean, basis: basis.data, singularValues, scale, energyKept };
 }
@@ -90,7 +90,7 @@ export function decodeHeadWeights(bytes: Uint8Array, name: string): HeadWeights 
     if (tensor.dtype !== "F32") {
       throw new TrommelError(
         "corrupt",
-        `failed to read the head ${name}: '${tensorName}' is ${tensor.dtype}, not F32`,
+        `cannot read the head ${name}: '${tensorName}' is ${tensor.dtype}, not F32`,
       );
     }
     return [tensorName, { shape: tensor.shape, data: tensor.data }];

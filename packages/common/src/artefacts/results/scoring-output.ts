@@ -3,7 +3,7 @@ import { scoreFormat } from "../../recipe/recipe.js";
 import { sha256 } from "../backbones/backbone-spec.js";
 import { runId } from "../store-keys.js";
 
-/** What closing a scoring writes beside its ledger. */
+/** What closing a scoring writes in addition to its ledger. */
 
 const images = z.int().nonnegative();
 
@@ -24,7 +24,7 @@ export const scoreCounts = z
   .strict();
 export type ScoreCounts = z.infer<typeof scoreCounts>;
 
-/** What became of a scoring's `submission.csv`. Where it is not merged the parts hold its rows all the same. */
+/** The outcome of a scoring's `submission.csv`. If it is not merged, the parts still hold its rows. */
 export const submissionOutcome = z.discriminatedUnion("merged", [
   z
     .object({

@@ -8,9 +8,9 @@ import { putJsonOnce } from "../../codec/json-artefact.js";
 const key = "_trommel/run.json";
 
 /**
- * Takes the place that a run's bundle is copied to: one run has it. Of two that want it at the same moment, the second finds
- * the first one's claim. Safe to repeat.
- * @throws TrommelError `conflict` where another run has the place; what the store throws where it cannot be written
+ * Claims the location that a run's bundle is copied to for one run. If two runs claim it at the same moment, the second finds
+ * the claim of the first. Safe to repeat.
+ * @throws TrommelError `conflict` if another run has the location; what the store throws if it cannot be written
  */
 export async function claimExport(target: ObjectStore, config: RunConfig): Promise<void> {
   const { id, dataset, recipe, labels } = config;
@@ -22,7 +22,7 @@ export async function claimExport(target: ObjectStore, config: RunConfig): Promi
   if (body.equals(await target.get(key, readBounds.document))) return;
   throw new TrommelError(
     "conflict",
-    `failed to export to ${target.url}: another run has taken the place (${key}). Empty it, or train with another --output`,
+    `cannot export to ${target.url}: another run has taken the place (${key}). Empty it, or train with another --output`,
     { context: { location: target.url, key } },
   );
 }

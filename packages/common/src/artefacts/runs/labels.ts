@@ -44,7 +44,7 @@ export async function readLabelLookup(
   if (found === tableSha256) return labelLookup(parseJsonAs(labelTable, bytes, key));
   throw new TrommelError(
     "corrupt",
-    `failed to read ${key}: it has sha256 ${found}, and run.json says ${tableSha256}. Train again under another id (--run)`,
+    `cannot read ${key}: it has sha256 ${found}, and run.json says ${tableSha256}. Train again under another id (--run)`,
     { context: { key, found, expected: tableSha256 } },
   );
 }

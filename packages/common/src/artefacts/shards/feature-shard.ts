@@ -58,7 +58,7 @@ export function decodeFeatureShard(bytes: Uint8Array, name: string, dimension: n
   if (stored.shape[1] !== dimension || stored.shape[0] !== image.length || view.length !== image.length) {
     throw new TrommelError(
       "corrupt",
-      `failed to read the feature shard ${name}: its shape is [${stored.shape.join(", ")}] and ${dimension} numbers a row are expected`,
+      `cannot read the feature shard ${name}: its shape is [${stored.shape.join(", ")}] and ${dimension} numbers a row are expected`,
     );
   }
   const features = stored.dtype === "F16" ? fromFloat16(stored.data) : stored.data;

@@ -171,11 +171,11 @@ function listedTwice(shard: Shard, key: string): TrommelError {
 }
 
 function unbalanced(shard: Shard, why: string, remedy: string): TrommelError {
-  return new TrommelError("corrupt", `failed to balance shard ${shard.index}: ${why}. ${remedy}`, {
+  return new TrommelError("corrupt", `cannot balance shard ${shard.index}: ${why}. ${remedy}`, {
     context: { shard: shard.index },
   });
 }
 
 function unbalancedSum(why: string): TrommelError {
-  return new TrommelError("corrupt", `failed to balance the ledger: ${why}. Resume it`);
+  return new TrommelError("corrupt", `cannot balance the ledger: ${why}. Resume it`);
 }

@@ -15,7 +15,7 @@ export function parseShard(bytes: Uint8Array, key: string): Shard {
   if (found === shard.hash) return shard;
   throw new TrommelError(
     "corrupt",
-    `failed to read ${key}: it says that its entries have the hash ${shard.hash}, and they have ${found}. ` +
+    `cannot read ${key}: it says that its entries have the hash ${shard.hash}, and they have ${found}. ` +
       `Put it back from a copy, or start a new run`,
     { context: { key, stated: shard.hash, found } },
   );

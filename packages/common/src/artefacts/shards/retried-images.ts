@@ -65,7 +65,7 @@ export class RetriedImages {
 function notARetry(index: number, why: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to count shard ${index}: ${why}. Its shard file is damaged; try again under another name`,
+    `cannot count shard ${index}: ${why}. Its shard file is damaged; try again under another name`,
     { context: { shard: index } },
   );
 }

@@ -81,7 +81,7 @@ export async function readScoringSpan(
     if (request.firstShard !== shards) {
       throw new TrommelError(
         "corrupt",
-        `failed to read ${scoringKeys(scoringId).retry(request.index)}: it begins at shard ${request.firstShard}, and ${shards} are before it. Score into another --output`,
+        `cannot read ${scoringKeys(scoringId).retry(request.index)}: it begins at shard ${request.firstShard}, and ${shards} are before it. Score into another --output`,
       );
     }
     shards += listing.shards;
@@ -92,7 +92,7 @@ export async function readScoringSpan(
 function unplanned(key: string): TrommelError {
   return new TrommelError(
     "missing-input",
-    `failed to read ${key}: the plan that writes it did not finish. Resume the scoring`,
+    `cannot read ${key}: the plan that writes it did not finish. Resume the scoring`,
     { context: { key } },
   );
 }

@@ -29,7 +29,7 @@ const codes: Readonly<Record<string, { code: ErrorCode; retryable?: boolean; adv
   },
   ELOOP: { code: "invalid-argument", advice: "Its symbolic links form a circle: remove one" },
   EIO: { code: "unavailable", advice: "The disk or network share fails: check it" },
-  ESTALE: { code: "unavailable", advice: "The network share went away: check it" },
+  ESTALE: { code: "unavailable", advice: "The network share disappeared: check it" },
   ETIMEDOUT: { code: "unavailable", advice: "The network share does not answer: check it" },
 };
 
@@ -39,7 +39,7 @@ export function systemCode(thrown: unknown): string | undefined {
   return typeof thrown.code === "string" ? thrown.code : undefined;
 }
 
-/** Whether nothing is there: the file or one of its folders is missing, or a file stands where a folder would be. */
+/** Whether nothing is there: the file or one of its folders is missing, or a file is in the place of a folder. */
 export function isAbsent(thrown: unknown): boolean {
   const code = systemCode(thrown);
   return code === "ENOENT" || code === "ENOTDIR";
@@ -52,6 +52,6 @@ export function fileError(doing: string, thrown: unknown): TrommelError {
   const known = code === undefined ? undefined : codes[code];
   const reason = thrown instanceof Error ? thrown.message : String(thrown);
   if (known === undefined)
-    return new TrommelError("internal", `failed to ${doing}: ${reason}`, { cause: thrown });
-  return new TrommelError(known.code, `failed to ${doing}: ${reason}. ${known.advice}`, { cause: thrown });
+    return new TrommelError("internal", `cannot ${doing}: ${reason}`, { cause: thrown });
+  return new TrommelError(known.code, `cannot ${doing}: ${reason}. ${known.advice}`, { cause: thrown });
 }

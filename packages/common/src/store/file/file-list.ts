@@ -27,7 +27,7 @@ export interface FileListing {
   readonly onNotice: (notice: string) => void;
 }
 
-/** What a name in a folder stands for; `illegal-folder` is a folder that no key can name, nor anything in it. */
+/** The kind of a name in a folder; `illegal-folder` is a folder that no key can name, nor anything in it. */
 type Kind = "file" | "folder" | "illegal-folder" | UnusableReason;
 
 interface Entry {
@@ -177,7 +177,7 @@ const whyUnusable: Readonly<Record<UnusableReason, string>> = {
   "forbidden-folder": "it may not be looked at",
 };
 
-/** `undefined` for folders, and where the file went away after its folder was read. */
+/** `undefined` for folders, and if the file disappeared after its folder was read. */
 async function describe(listing: FileListing, { key, path, kind }: Entry): Promise<ObjectInfo | undefined> {
   if (kind === "folder" || kind === "illegal-folder") return undefined;
   if (kind !== "file") return unusable(key, kind);

@@ -13,7 +13,7 @@ import { partialFilePrefix } from "../key.js";
 
 /** Older ones of other hosts, and those whose name tells nothing, are dead: nobody writes one object for a day. */
 const longestWriteMs = 24 * 60 * 60 * 1000;
-/** A look into a very full folder ends after so many of them; the next writer goes on. */
+/** Reading a very full folder ends after so many of them; the next writer continues. */
 const partialsAtOnce = 1000;
 
 /** A name for a new partial file of this process. */

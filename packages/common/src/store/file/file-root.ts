@@ -26,7 +26,7 @@ export class FileRoot {
     if (!isWithin(this.realRoot, real)) {
       throw new TrommelError(
         "forbidden",
-        `failed to follow ${path}: it is a link out of the store ${this.path}, to ${real}. ` +
+        `cannot follow ${path}: it is a link out of the store ${this.path}, to ${real}. ` +
           `Copy the target into the store, or open the folder that holds both`,
         { context: { path, target: real } },
       );
@@ -66,7 +66,7 @@ export class FileRoot {
 
 /**
  * Makes a folder and those above it, where they are missing. Not by `recursive`: where mkdir(2) says ENOENT below a
- * folder that is there (as in /proc) that tries for ever on a thread of the pool, and it hides that a mount is read-only.
+ * folder that is there (as in /proc) that retries without end on a thread of the pool, and it hides that a mount is read-only.
  * @throws the system's own error of the folder that it cannot make
  */
 async function makeOneByOne(folder: string): Promise<void> {

@@ -139,7 +139,7 @@ export class FileStore implements ObjectStore {
 
   close(): void {}
 
-  /** Removes what killed writers left in a folder. That is no part of the write, which goes on where it fails. */
+  /** Removes what killed writers left in a folder. The write itself continues if that fails. */
   private async sweepFolder(folder: string): Promise<void> {
     if (this.swept.has(folder)) return;
     this.swept.add(folder);
@@ -197,12 +197,12 @@ async function requireFolder(path: string): Promise<void> {
   if (stats.isDirectory()) return;
   throw new TrommelError(
     "invalid-argument",
-    `failed to list ${path}: it is a file. Give the folder that holds it`,
+    `cannot list ${path}: it is a file. Give the folder that holds it`,
   );
 }
 
 /**
- * The size is that of the open file: what stands under the name may be another one since it was looked at.
+ * The size is that of the open file: the name may belong to another file by now.
  * @param check throws where the open file is not the wanted one; asked before the first byte and after the last
  */
 async function readWhole(path: string, check: (stats: BigIntStats) => void): Promise<Uint8Array> {
@@ -228,7 +228,7 @@ async function readWhole(path: string, check: (stats: BigIntStats) => void): Pro
 function changedWhileRead(path: string, sizeBytes: number, filled: number): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read ${path}: it had ${sizeBytes} bytes and ended after ${filled}. Somebody is rewriting it: try again`,
+    `cannot read ${path}: it had ${sizeBytes} bytes and ended after ${filled}. Somebody is rewriting it: try again`,
     { retryable: true },
   );
 }

@@ -112,7 +112,7 @@ async function readUnstatedBody(body: AsyncIterable<Uint8Array>, maxBytes: numbe
   return bytes;
 }
 
-/** An etag as listings and headers have it, without its quotes; empty where there is none. */
+/** An etag as listings and headers have it, without its quotes; empty if there is none. */
 export function bareEtag(etag: string | undefined): string {
   return (etag ?? "").replace(/^"|"$/g, "");
 }
@@ -120,7 +120,7 @@ export function bareEtag(etag: string | undefined): string {
 function wrongHash(name: string, etag: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read ${name}: each time the body came with another MD5 than the server states (${etag}). ` +
+    `cannot read ${name}: each time the body came with another MD5 than the server states (${etag}). ` +
       `Try again, and look for what changes it on the way`,
     { retryable: true },
   );
@@ -129,7 +129,7 @@ function wrongHash(name: string, etag: string): TrommelError {
 function wrongLength(name: string, statedBytes: number, got: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to read ${name}: the server stated ${statedBytes} bytes and sent ${got}. Try again`,
+    `cannot read ${name}: the server stated ${statedBytes} bytes and sent ${got}. Try again`,
     { retryable: true },
   );
 }

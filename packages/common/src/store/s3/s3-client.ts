@@ -37,7 +37,7 @@ const pathStyleVariable = "TROMMEL_S3_FORCE_PATH_STYLE";
  */
 export function configureS3(options: S3Options = {}): ConfiguredS3 {
   const endpoint = process.env["AWS_ENDPOINT_URL_S3"] || process.env["AWS_ENDPOINT_URL"];
-  // Node.js 20 is supported here; what the SDK will need one day is for whoever upgrades it, not for each command's user.
+  // Node.js 20 is supported here; the SDK's future needs concern those who upgrade it, not the users of each command.
   process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
   const { S3Client } = s3Sdk();
   const client = new S3Client({
@@ -69,7 +69,7 @@ function attemptsOfEnvironment(): number | undefined {
   if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
   throw new TrommelError(
     "invalid-argument",
-    `failed to read AWS_MAX_ATTEMPTS: '${value}' is no number of tries. Set one from 1 to 9999 or unset it`,
+    `cannot read AWS_MAX_ATTEMPTS: '${value}' is no number of tries. Set one from 1 to 9999 or unset it`,
   );
 }
 
@@ -80,7 +80,7 @@ function forcesPathStyle(): boolean | undefined {
   if (value === "false" || value === "0") return false;
   throw new TrommelError(
     "invalid-argument",
-    `failed to read ${pathStyleVariable}: '${value}' is neither true nor false. Set one of them or unset it`,
+    `cannot read ${pathStyleVariable}: '${value}' is neither true nor false. Set one of them or unset it`,
   );
 }
 
@@ -94,7 +94,7 @@ function nameOf(endpoint: string): string {
   } catch {
     throw new TrommelError(
       "invalid-argument",
-      "failed to read AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL: it is not a URL. Give one such as http://host:9000",
+      "cannot read AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL: it is not a URL. Give one such as http://host:9000",
     );
   }
 }

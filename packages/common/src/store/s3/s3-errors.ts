@@ -28,7 +28,7 @@ export function s3Error(call: S3Call, thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
   const failure = failureOf(thrown);
   const { code, because, advice } = judge(call, failure);
-  return new TrommelError(code, `failed to ${call.doing}: ${because}. ${advice}`, {
+  return new TrommelError(code, `cannot ${call.doing}: ${because}. ${advice}`, {
     // What came damaged once more may come whole when the job is tried again.
     ...(code === "corrupt" ? { retryable: true } : {}),
     context: {

@@ -5,7 +5,7 @@ import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
  * Most servers' etag of an object that was written in one piece is the MD5 of its bytes: a checksum where the server sends
  * no other. It is not where the object was written in parts (the etag then has a `-`) or encrypted with a key of the
  * bucket's owner, and some servers give any 32 digits. So a body that does not fit is read a second time: the same
- * bytes twice were not changed on the way. Where no body ever fitted, this server's etags are not believed any more.
+ * bytes twice were not changed on the way. If no body ever matched, this server's etags are no longer trusted.
  */
 export class EtagCheck {
   private someFitted = false;

@@ -51,7 +51,7 @@ export function decodeListedKey(encoded: string): string {
 
 interface Page {
   readonly objects: readonly ObjectInfo[];
-  /** Where the next page begins; undefined on the last. */
+  /** The start of the next page; undefined on the last. */
   readonly next: string | undefined;
 }
 
@@ -117,7 +117,7 @@ function keyOf(bucket: string, text: string, isEncoded: boolean): string {
 function notWhole(bucket: string, why: string): TrommelError {
   return new TrommelError(
     "corrupt",
-    `failed to list bucket '${bucket}': each time a page of the listing ${why}. ` +
+    `cannot list bucket '${bucket}': each time a page of the listing ${why}. ` +
       `Try again, and look for what cuts answers short on the way`,
     { retryable: true, context: { bucket } },
   );
@@ -126,7 +126,7 @@ function notWhole(bucket: string, why: string): TrommelError {
 function endless(bucket: string): TrommelError {
   return new TrommelError(
     "unsupported",
-    `failed to list bucket '${bucket}': the server says there is more and does not say where. ` +
+    `cannot list bucket '${bucket}': the server says there is more and does not say where. ` +
       `Use a server that pages ListObjectsV2`,
     { context: { bucket } },
   );
@@ -135,7 +135,7 @@ function endless(bucket: string): TrommelError {
 function outOfOrder(bucket: string, last: string, key: string): TrommelError {
   return new TrommelError(
     "unsupported",
-    `failed to list bucket '${bucket}': the server lists ${JSON.stringify(key)} after ${JSON.stringify(last)}, ` +
+    `cannot list bucket '${bucket}': the server lists ${JSON.stringify(key)} after ${JSON.stringify(last)}, ` +
       `which is not the order of their bytes. Use a general-purpose bucket on a server that sorts`,
     { context: { bucket, key, after: last } },
   );

@@ -13,7 +13,7 @@ import { s3Sdk } from "./s3-sdk.js";
 
 /** What is held at a time. Every server takes parts from 5 MiB on. */
 export const partBytes = 8 * 1024 * 1024;
-/** Of every server. */
+/** The limit of every server. */
 const partsAtMost = 10_000;
 
 export interface UploadTarget {
@@ -94,7 +94,7 @@ export async function* inPieces(
 function tooMany(key: string): TrommelError {
   return new TrommelError(
     "too-large",
-    `failed to write ${key}: it has more than ${partsAtMost} parts of ${partBytes} bytes`,
+    `cannot write ${key}: it has more than ${partsAtMost} parts of ${partBytes} bytes`,
     { context: { key } },
   );
 }

@@ -39,7 +39,7 @@ export class S3Retries {
 
   /**
    * Tries until it succeeds, until the failure is one that stays, or until a bound is reached.
-   * @param attempt one request with all that belongs to it; told which try it is, from 1
+   * @param attempt one request with all that belongs to it; receives the number of the try, from 1
    * @throws what the last try threw, also where the signal ends the waiting
    */
   async run<T>(attempt: (tries: number) => Promise<T>, signal?: AbortSignal): Promise<T> {

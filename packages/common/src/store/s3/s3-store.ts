@@ -65,7 +65,7 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  /** A 404 whose words were lost or spoilt on the way, or are another server's, speaks of the key where the bucket stands. */
+  /** A 404 whose words were lost or spoilt on the way, or are another server's, names the key instead of the bucket. */
   private async isMissing(thrown: unknown): Promise<boolean> {
     const { name, status } = failureOf(thrown);
     if (name === "NoSuchKey") return true;
@@ -260,7 +260,7 @@ async function* startingWith(first: Uint8Array, rest: AsyncIterable<Uint8Array>)
 function conditionalConflict(url: string, key: string): TrommelError {
   return new TrommelError(
     "conflict",
-    `failed to write ${url}/${key}: somebody else is writing it at this moment. Try again`,
+    `cannot write ${url}/${key}: somebody else is writing it at this moment. Try again`,
     { retryable: true },
   );
 }

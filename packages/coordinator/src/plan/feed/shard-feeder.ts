@@ -36,7 +36,7 @@ export function feedShards(
   let soFar: ListedSoFar = { shards: 0, images: 0 };
   const check = async (): Promise<void> => {
     if ((await liveRun.isOver(attempt)) || (await store.head(options.cancelledKey)) !== undefined)
-      throw new TrommelError("cancelled", `failed to plan ${id}: it is over`);
+      throw new TrommelError("cancelled", `cannot plan ${id}: it is over`);
   };
   const feeder = new JobFeeder({
     unit,

@@ -156,7 +156,7 @@ function isWithin(bound: RankBound | undefined, rank: number): boolean {
 function nothingToTrain(label: string, images: number): TrommelError {
   return new TrommelError(
     "bad-dataset",
-    `failed to split the dataset: earlier runs validated on every one of the ${images} images that class ${JSON.stringify(label)} has left, so none may train. Add images, or choose another --seed`,
+    `cannot split the dataset: earlier runs validated on every one of the ${images} images that class ${JSON.stringify(label)} has left, so none may train. Add images, or choose another --seed`,
     { context: { label, images } },
   );
 }
@@ -170,7 +170,7 @@ export function checkClasses(labels: readonly string[], counts: readonly number[
   if (labels.length < 2) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to split the dataset: a classifier needs pictures of at least two classes, and there is ${labels.join(", ") || "none"}. Add pictures of others, or point train at the folder that holds the class folders`,
+      `cannot split the dataset: a classifier needs pictures of at least two classes, and there is ${labels.join(", ") || "none"}. Add pictures of others, or point train at the folder that holds the class folders`,
       { context: { classes: labels } },
     );
   }
@@ -178,7 +178,7 @@ export function checkClasses(labels: readonly string[], counts: readonly number[
   if (single.length > 0) {
     throw new TrommelError(
       "bad-dataset",
-      `failed to split the dataset: class ${single.map((label) => JSON.stringify(label)).join(", ")} has one image, and training and validation need one each. Add images or remove the class`,
+      `cannot split the dataset: class ${single.map((label) => JSON.stringify(label)).join(", ")} has one image, and training and validation need one each. Add images or remove the class`,
       { context: { classes: single } },
     );
   }

@@ -85,10 +85,10 @@ class ThreadSource implements BlockSource {
   }
 
   #ask(epoch: number, begins: boolean): Pending {
-    // Of the two, the one that came back longer ago: the other is still being used.
+    // The one of the two that came back earlier: the other is still in use.
     const [memory, ...rest] = this.#spare;
     if (memory === undefined)
-      throw new TrommelError("internal", "failed to prepare a block of steps: no memory is free.");
+      throw new TrommelError("internal", "cannot prepare a block of steps: no memory is free");
     this.#spare = rest;
     const block = this.#prepare({ epoch, begins, memory });
     // It may fail while nobody waits for it yet.
@@ -100,7 +100,7 @@ class ThreadSource implements BlockSource {
     try {
       return await this.#thread.call("prepare", request, { transfer: buffersOf(request.memory) });
     } catch (cause) {
-      throw new TrommelError("internal", `failed to prepare a block of training steps: ${messageOf(cause)}`, {
+      throw new TrommelError("internal", `cannot prepare a block of training steps: ${messageOf(cause)}`, {
         cause,
       });
     }

@@ -29,10 +29,10 @@ export interface BlockMemory {
 
 /** Consecutive steps of the same number of rows, as the training graph takes them. */
 export interface StepBlock {
-  /** Of the epoch, from 0. */
+  /** Its number in the epoch, from 0. */
   readonly firstStep: number;
   readonly steps: number;
-  /** Of each step. */
+  /** Rows of each step. */
   readonly rows: number;
   /** Its beginning holds features [steps, rows, features], labels [steps · rows], targets and factors likewise. */
   readonly memory: BlockMemory;
