@@ -135,7 +135,7 @@ describe("the same run gives the same bytes", () => {
     process.kill(server.pid, "SIGKILL");
     const { code, stderr } = await cli.end(90_000);
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /the embedded redis-server ended \(SIGKILL\); it is started again/);
+    assert.match(stderr, /the embedded redis-server ended \(SIGKILL\); restarting it/);
     assert.match(stderr, /Redis had lost it; it is queued again/);
     assertSameFiles(await resultsOf(store), undisturbed);
   });

@@ -13,8 +13,11 @@ import {
 } from "@trommel/common";
 import { startLocalCluster, type LocalCluster } from "#trommel/cluster/local-cluster";
 import { JobProducer } from "#coordinator/run-control/job-producer";
-import { resolveRun, resolveScoring } from "#coordinator/resolve/resolve-run";
-import { readResult, startAttempt, type Subject } from "#coordinator/run-control/run-state";
+import { resolveRun } from "#coordinator/resolve/run";
+import { resolveScoring } from "#coordinator/resolve/scoring";
+import { startAttempt } from "#coordinator/run-control/attempts";
+import { readResult } from "#coordinator/run-control/result";
+import type { Subject } from "#coordinator/run-control/subject";
 import { pino } from "pino";
 import { z } from "zod";
 import { machineBusySeconds, processCpuSeconds } from "../measure/process-usage.js";

@@ -10,7 +10,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import type { JobProducer } from "#coordinator/run-control/job-producer";
-import { startAttempt } from "#coordinator/run-control/run-state";
+import { startAttempt } from "#coordinator/run-control/attempts";
 
 /**
  * Runs and scorings whose pictures and models nobody looks at. Their configurations are written as `resolveRun` and `resolveScoring`

@@ -2,6 +2,13 @@ import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
 import { putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { readBounds } from "@trommel/common/store";
 
+/** A run or scoring that is resolved and checked. Nothing is written until it is claimed. */
+export interface Resolved<Config> {
+  readonly config: Config;
+  /** Writes the configuration. @throws TrommelError `conflict` if another run has the id or the output */
+  readonly claim: () => Promise<void>;
+}
+
 /** Writes a configuration once; if the key exists, it must hold the same one. */
 export async function writeConfig<T extends { readonly id: string }>(
   store: ObjectStore,

@@ -1,2 +1,4 @@
 export { resolveExport } from "./resolve-export.js";
-export { resolveBundle, resolveRun, resolveScoring } from "./resolve-run.js";
+export { resolveBundle } from "./bundle.js";
+export { resolveRun } from "./run.js";
+export { resolveScoring } from "./scoring.js";

@@ -13,7 +13,7 @@ import type { RetryReasons } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import { checkConfig, writeConfig } from "../resolve/config-file.js";
 import { checkExport, resolveExport } from "../resolve/resolve-export.js";
-import type { Resolved } from "../resolve/resolve-run.js";
+import type { Resolved } from "../resolve/config-file.js";
 import { nextRetryId } from "./retry-chain.js";
 
 /**

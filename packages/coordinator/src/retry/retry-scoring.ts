@@ -17,7 +17,8 @@ import {
   type RetryRequest,
 } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
-import { readResult, type Subject } from "../run-control/run-state.js";
+import { readResult } from "../run-control/result.js";
+import type { Subject } from "../run-control/subject.js";
 
 type Scoring = Extract<Subject, { readonly kind: "scoring" }>;
 

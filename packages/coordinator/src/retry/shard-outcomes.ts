@@ -18,7 +18,7 @@ import {
   type ShardSpan,
 } from "@trommel/common/artefacts";
 import { range, readAhead, readBounds, readIfThere } from "@trommel/common/store";
-import type { Subject } from "../run-control/run-state.js";
+import type { Subject } from "../run-control/subject.js";
 
 /** Shards whose small files are read at once. */
 export const shardsReadAtOnce = 16;

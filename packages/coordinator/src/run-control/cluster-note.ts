@@ -2,7 +2,7 @@ import { parseJsonAs, runKeys, scoringKeys, type ObjectStore } from "@trommel/co
 import { checkRedis } from "@trommel/common/redis";
 import { readIfThere } from "@trommel/common/store";
 import { z } from "zod";
-import type { Subject } from "./run-state.js";
+import type { Subject } from "./subject.js";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 
 /** The address of an embedded cluster, in the store as long as the cluster works on a run. */

@@ -12,7 +12,8 @@ import {
 } from "@trommel/common";
 import { errorLine, LedgerBuilder, RetriedImages } from "@trommel/common/artefacts";
 import { range, readAhead, readBounds } from "@trommel/common/store";
-import { readResult, type Subject } from "./run-state.js";
+import { readResult } from "./result.js";
+import type { Subject } from "./subject.js";
 import { ShardOutcomes, shardsReadAtOnce } from "../retry/shard-outcomes.js";
 
 export interface SkippedKey {

@@ -11,7 +11,7 @@ import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
 import { readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
-import { readResult } from "../run-control/run-state.js";
+import { readResult } from "../run-control/result.js";
 import type { GarbageSum } from "./garbage.js";
 
 const keysAtOnce = 500;

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, recipe as recipeSchema, resolveLocation, sha256Hex } from "@trommel/common";
 import { resolveExport } from "#coordinator/resolve/resolve-export";
-import { resolveRun } from "#coordinator/resolve/resolve-run";
+import { resolveRun } from "#coordinator/resolve/run";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { filesBelow } from "../../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 
-const folder = await temporaryFolder("resolve-run");
+const folder = await temporaryFolder("run");
 const dataset = join(folder, "pictures");
 const table = join(folder, "labels.csv");
 let store = "";

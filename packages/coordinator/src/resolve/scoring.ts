@@ -1,0 +1,107 @@
+import {
+  canonicalJson,
+  chooseTopK,
+  openStore,
+  resolveLocation,
+  scoreFormat,
+  scoringConfig,
+  scoringKeys,
+  sha256Hex,
+  TrommelError,
+  type ObjectStore,
+  type ScoreFormat,
+  type ScoringConfig,
+} from "@trommel/common";
+import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { readBounds } from "@trommel/common/store";
+import { resolveBundle } from "./bundle.js";
+import { checkPrefix } from "./check-prefix.js";
+import { writeConfig, type Resolved } from "./config-file.js";
+
+/**
+ * Resolves a scoring. Its id comes from what it is, so that the same command continues the same scoring.
+ * @throws TrommelError `not-found` for the model, `conflict` if the output prefix holds another scoring
+ */
+export async function resolveScoring(options: {
+  readonly store: ObjectStore;
+  readonly source: string;
+  readonly model: string;
+  /** The start of a relative path of a model. @default the process's own folder */
+  readonly folder?: string;
+  readonly output: string;
+  /** Labels per image; by default five, or all if there are fewer. */
+  readonly topK: number | undefined;
+  /** What is written; by default what the model's recipe says. `jsonl` is always among it. */
+  readonly formats: readonly ScoreFormat[] | undefined;
+  readonly shardSize: number;
+}): Promise<Resolved<ScoringConfig>> {
+  const bundle = await resolveBundle(options.store, options.model, options.folder);
+  const core = {
+    source: resolveLocation(options.source),
+    output: resolveLocation(options.output),
+    bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
+    topK: chooseTopK(options.topK, bundle.labels.length),
+    formats: chooseFormats(options.formats ?? bundle.formats),
+    shardSize: options.shardSize,
+  };
+  const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
+  const config: ScoringConfig = { formatVersion: 1, id, ...core };
+  refuseNested(config.source, config.output);
+  await checkPrefix(config.source);
+  await checkOutput(config);
+  const key = scoringKeys(id).config;
+  const parse = (body: Uint8Array): ScoringConfig => parseSealedAs(scoringConfig, body, key);
+  const claim = async (): Promise<void> => {
+    await claimOutput(config);
+    await writeConfig(options.store, key, config, parse);
+  };
+  return { config, claim };
+}
+
+/** In the schema's order and each once, so that however they are asked for they give the same scoring. */
+function chooseFormats(asked: readonly ScoreFormat[]): ScoreFormat[] {
+  return scoreFormat.options.filter((format) => format === "jsonl" || asked.includes(format));
+}
+
+/** Scores under the prefix that is being listed would be listed as pictures. */
+function refuseNested(source: string, output: string): void {
+  if (output !== source && !output.startsWith(`${source.replace(/\/$/, "")}/`)) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot score ${source} into ${output}: the output is inside what is scored. Choose an --output outside it`,
+  );
+}
+
+const ownerKey = "_trommel/scoring.json";
+
+async function claimOutput(config: ScoringConfig): Promise<void> {
+  const output = openStore(config.output);
+  const body = sealedJson(config);
+  try {
+    if ((await putJsonOnce(output, ownerKey, body)) === "exists")
+      requireOwner(config, await output.get(ownerKey, readBounds.document));
+  } finally {
+    output.close();
+  }
+}
+
+/** Refuses a taken output before anything is started for it. */
+async function checkOutput(config: ScoringConfig): Promise<void> {
+  const output = openStore(config.output);
+  try {
+    if ((await output.head(ownerKey)) !== undefined)
+      requireOwner(config, await output.get(ownerKey, readBounds.document));
+  } finally {
+    output.close();
+  }
+}
+
+function requireOwner(config: ScoringConfig, body: Uint8Array): void {
+  const owner = parseSealedAs(scoringConfig, body, `${config.output}/${ownerKey}`);
+  if (owner.id === config.id) return;
+  throw new TrommelError(
+    "conflict",
+    `cannot score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
+    { context: { output: config.output, owner: owner.id } },
+  );
+}

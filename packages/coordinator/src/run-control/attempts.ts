@@ -1,0 +1,43 @@
+import { LiveRun, type ObjectStore } from "@trommel/common";
+import { stopReasonKey } from "@trommel/common/artefacts";
+import { jsonBytes, putJson } from "@trommel/common/codec";
+import { flowOf } from "@trommel/common/jobs";
+import { rootJobId, type JobProducer } from "./job-producer.js";
+import { cancelKey, traitsOf, type Subject } from "./subject.js";
+
+/**
+ * Writes a mark that survives Redis; workers see it at their next shard, and at once if Redis has it too. Redis gets it
+ * first: a resume removes the mark from the store and then from Redis, so in whichever order the four steps happen, a run
+ * without the mark in the store is not cancelled in Redis either.
+ */
+export async function cancelSubject(
+  store: ObjectStore,
+  subject: Subject,
+  producer: JobProducer | undefined,
+): Promise<void> {
+  const body = jsonBytes({ formatVersion: 1, id: subject.id });
+  if (producer !== undefined) await new LiveRun(producer.redis, subject.id).cancel();
+  await putJson(store, cancelKey(subject), body);
+}
+
+/**
+ * Opens the next attempt and queues it. Jobs whose marker is there end at once, so nothing is done twice.
+ * @param seen the attempt that was seen to have ended, undefined for none
+ * @returns the attempt's number, undefined if another command has opened one since
+ */
+export async function startAttempt(
+  store: ObjectStore,
+  subject: Subject,
+  producer: JobProducer,
+  seen: number | undefined,
+): Promise<number | undefined> {
+  await store.delete([cancelKey(subject), stopReasonKey(subject)]);
+  const liveRun = new LiveRun(producer.redis, subject.id);
+  const flow = flowOf(subject.kind, traitsOf(subject));
+  const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);
+  const attempt = await liveRun.open(rootOf, store.url, seen);
+  if (attempt === undefined) return undefined;
+  await producer.addFlow(flow, subject.id, attempt);
+  await liveRun.opened();
+  return attempt;
+}

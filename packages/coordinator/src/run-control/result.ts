@@ -1,0 +1,113 @@
+import {
+  bundleFiles,
+  bundleManifest,
+  ledger as ledgerSchema,
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  runKeys,
+  scoringKeys,
+  TrommelError,
+  type BundleManifest,
+  type Ledger,
+  type ObjectStore,
+  type ScoringConfig,
+  type StopReason,
+} from "@trommel/common";
+import {
+  scoreCounts,
+  scoringSuccess,
+  type ScoreCounts,
+  type SubmissionOutcome,
+} from "@trommel/common/artefacts";
+import { readIfThere } from "@trommel/common/store";
+import { z } from "zod";
+import type { Subject } from "./subject.js";
+
+/** What a finished run or scoring has to show. */
+export interface RunResult {
+  readonly ledger: Ledger;
+  /** Location of the bundle or of the scores. */
+  readonly location: string;
+  readonly accuracy?: number;
+  readonly macroF1?: number;
+  readonly logLoss?: number;
+  /** Which head the figures are of: after a refit, the one before it. */
+  readonly measured?: BundleManifest["metrics"]["measured"];
+  readonly labels?: readonly string[];
+  /** For a run, as long as Redis knows its last attempt: where its features came from. */
+  readonly extraction?: ExtractionCounts;
+  /** For a scoring: images by likeliest label. */
+  readonly counts?: ScoreCounts;
+  /** For a scoring with the format `kaggle`. */
+  readonly submission?: SubmissionOutcome;
+}
+
+export interface ExtractionCounts {
+  /** Pictures that went through the backbones. */
+  readonly extracted: number;
+  /** Pictures whose features stood in the store. */
+  readonly reused: number;
+}
+
+/** What tells whose `_SUCCESS.json` it is. */
+const successOwner = z.looseObject({ scoring: z.string() });
+
+/** The result, or undefined as long as it is missing: only the store says whether a run is complete. */
+export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
+  if (subject.kind === "scoring") return readScoringResult(store, subject.config);
+  const keys = runKeys(subject.id);
+  const manifestKey = `${keys.bundle}/${bundleFiles.manifest}`;
+  const body = await readIfThere(store, manifestKey);
+  if (body === undefined) return undefined;
+  const manifest = parseJsonAs(bundleManifest, body, manifestKey);
+  const ledger = parseJsonAs(ledgerSchema, await readPart(store, keys.ledger), keys.ledger);
+  const { accuracy, macroF1, logLoss, measured } = manifest.metrics;
+  const location = `${store.url.replace(/\/$/, "")}/${keys.bundle}`;
+  return { ledger, location, accuracy, macroF1, logLoss, measured, labels: manifest.labels };
+}
+
+async function readScoringResult(store: ObjectStore, config: ScoringConfig): Promise<RunResult | undefined> {
+  const output = openStore(config.output);
+  try {
+    const body = await readIfThere(output, outputKeys.success);
+    if (body === undefined) return undefined;
+    // The prefix may hold another scoring, which is not this one's result.
+    if (parseJsonAs(successOwner, body, outputKeys.success).scoring !== config.id) return undefined;
+    const { submission, retries } = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    // A later retry makes it unfinished, even if this file has not been removed yet.
+    if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
+    return {
+      ledger: parseJsonAs(ledgerSchema, await readPart(output, outputKeys.ledger), outputKeys.ledger),
+      location: config.output,
+      counts: parseJsonAs(scoreCounts, await readPart(output, outputKeys.counts), outputKeys.counts),
+      ...(submission === null ? {} : { submission }),
+    };
+  } finally {
+    output.close();
+  }
+}
+
+/** @throws TrommelError `corrupt` if a file that belongs to a result is missing */
+async function readPart(store: ObjectStore, key: string): Promise<Uint8Array> {
+  const body = await readIfThere(store, key);
+  if (body !== undefined) return body;
+  throw new TrommelError("corrupt", `cannot read ${key}: it belongs to a result and is missing`, {
+    context: { key },
+  });
+}
+
+/** A ledger that does not balance, or a result that cannot be read, is no completion: the next attempt writes it again. */
+export async function readResultOrFault(
+  store: ObjectStore,
+  subject: Subject,
+): Promise<{ readonly result: RunResult | undefined; readonly fault: StopReason | undefined }> {
+  try {
+    return { result: await readResult(store, subject), fault: undefined };
+  } catch (thrown) {
+    if (!(thrown instanceof TrommelError) || thrown.code !== "corrupt") throw thrown;
+    const stage = subject.kind === "run" ? "bundle" : "close";
+    const message = `${thrown.message}. 'trommel resume ${subject.id}' adds up and writes it again`;
+    return { result: undefined, fault: { code: thrown.code, message, stage } };
+  }
+}

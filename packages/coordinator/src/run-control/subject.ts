@@ -1,0 +1,46 @@
+import {
+  runConfig,
+  runKeys,
+  scoringConfig,
+  scoringKeys,
+  TrommelError,
+  type ObjectStore,
+  type RunConfig,
+  type ScoringConfig,
+} from "@trommel/common";
+import { parseSealedAs } from "@trommel/common/codec";
+import type { SubjectTraits } from "@trommel/common/jobs";
+import { readIfThere } from "@trommel/common/store";
+import { listSubjects } from "./list-subjects.js";
+
+/** A run or scoring by its id, as the store knows it. */
+export type Subject =
+  | { readonly kind: "run"; readonly id: string; readonly config: RunConfig }
+  | { readonly kind: "scoring"; readonly id: string; readonly config: ScoringConfig };
+
+/** @throws TrommelError `not-found` naming the ids that exist */
+export async function findSubject(store: ObjectStore, id: string): Promise<Subject> {
+  const run = await readIfThere(store, runKeys(id).config);
+  if (run !== undefined)
+    return { kind: "run", id, config: parseSealedAs(runConfig, run, runKeys(id).config) };
+  const scoring = await readIfThere(store, scoringKeys(id).config);
+  if (scoring !== undefined) {
+    return { kind: "scoring", id, config: parseSealedAs(scoringConfig, scoring, scoringKeys(id).config) };
+  }
+  const known = (await listSubjects(store)).map((subject) => subject.id);
+  throw new TrommelError(
+    "not-found",
+    `cannot find the run ${id} in ${store.url}: ${known.length === 0 ? "the store has no run yet" : `it has ${known.join(", ")}`}. Check the id and --store`,
+    { context: { id } },
+  );
+}
+
+/** What decides which stages a subject has. */
+export function traitsOf(subject: Subject): SubjectTraits {
+  return { measured: subject.kind === "run" && subject.config.recipe.normalization === "dataset" };
+}
+
+/** The key of the mark that a subject is cancelled. */
+export function cancelKey(subject: Subject): string {
+  return subject.kind === "run" ? runKeys(subject.id).cancelled : scoringKeys(subject.id).cancelled;
+}
