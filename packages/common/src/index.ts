@@ -16,12 +16,19 @@ export {
   backboneId,
   backboneName,
   backboneSpec,
+  channelOrders,
   namedNormalizations,
   normalization,
   normalizationName,
   normalizationNamed,
+  poolings,
 } from "./artefacts/backbones/backbone-spec.js";
-export type { BackboneSpec, Normalization } from "./artefacts/backbones/backbone-spec.js";
+export type {
+  BackboneSpec,
+  ChannelOrder,
+  Normalization,
+  Pooling,
+} from "./artefacts/backbones/backbone-spec.js";
 export { catalogueEntry, weightCatalogue } from "./artefacts/backbones/weight-catalogue.js";
 export type { CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
 export { bundleFiles, bundleManifest, chooseTopK } from "./artefacts/results/bundle.js";

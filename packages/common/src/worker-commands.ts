@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { BackboneSpec } from "./artefacts/backbones/backbone-spec.js";
-import { normalization } from "./artefacts/backbones/backbone-spec.js";
+import { normalization, channelOrders, poolings } from "./artefacts/backbones/backbone-spec.js";
 import { weightCatalogue, type CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
 import type { ScoreRow } from "./artefacts/results/bundle.js";
 import { workerQueues } from "./jobs/pipeline.js";
@@ -60,8 +60,8 @@ const backboneChoices = {
   storeUrl: z.string(),
   inputSize: z.int().min(8).max(backboneOptionsAtMost.inputSize).optional(),
   normalization: normalization.optional(),
-  channelOrder: z.enum(["rgb", "bgr"]).optional(),
-  pooling: z.enum(["average", "max"]).optional(),
+  channelOrder: z.enum(channelOrders).optional(),
+  pooling: z.enum(poolings).optional(),
 };
 
 export const importOptions = z

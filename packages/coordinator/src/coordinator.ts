@@ -35,6 +35,7 @@ import {
 } from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
+import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { defaultOutstandingShards } from "./outstanding-shards.js";
 import type { PlanContext } from "./plan/plan-context.js";
@@ -70,42 +71,24 @@ export async function startCoordinator(options: {
   const producer = new JobProducer(options.redisUrl);
   releases.add("producer", () => producer.close());
   const stopping = new AbortController();
-  // Logged once until there is room again: BullMQ fails at every poll.
-  let reportedFull = false;
-  const reportFull = (): void => {
-    if (!reportedFull) log.warn("Redis is full (maxmemory): jobs are queued as it has room again");
-    reportedFull = true;
-  };
+  const full = fullRedisReport(log);
   const worker = new Worker(
     "plan",
-    async (job, token) => {
-      const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
-      const liveRun = new LiveRun(connection, payload.id);
-      try {
-        if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
-          throw tooManyDeaths(payload.stage, job.stalledCounter);
-        }
-        await plan(payload, plannerOf(payload.stage), {
-          attempt: payload.attempt,
-          store,
-          producer,
-          liveRun,
-          openSource: options.openSource ?? openStore,
-          outstandingAtMost: options.outstandingShards ?? defaultOutstandingShards,
-          signal: stopping.signal,
-          onNotice: (notice) => log.warn(notice),
-          onFull: reportFull,
-        });
-        log.info({ run: payload.id }, "planned");
-      } catch (thrown) {
-        if (stopping.signal.aborted) {
-          await job.moveToWait(token);
-          throw new WaitingError();
-        }
-        const held = await holdsLock(connection, payload, token);
-        throw await planFailure({ payload, job, held, liveRun, store, error: toTrommelError(thrown), log });
-      }
-    },
+    planProcessor({
+      connection,
+      log,
+      stopping: stopping.signal,
+      plannerOf,
+      shared: {
+        store,
+        producer,
+        openSource: options.openSource ?? openStore,
+        outstandingAtMost: options.outstandingShards ?? defaultOutstandingShards,
+        signal: stopping.signal,
+        onNotice: (notice) => log.warn(notice),
+        onFull: full.report,
+      },
+    }),
     {
       connection,
       prefix: queuePrefix,
@@ -117,10 +100,10 @@ export async function startCoordinator(options: {
     },
   );
   worker.on("error", (error) => {
-    if (isRedisFull(error)) reportFull();
+    if (isRedisFull(error)) full.report();
     else log.warn({ reason: error.message }, "error of the plan queue");
   });
-  worker.on("completed", () => (reportedFull = false));
+  worker.on("completed", full.reset);
   try {
     await withTimeout({ timeoutMs: 10_000, doing: "reach Redis" }, worker.waitUntilReady());
   } catch (thrown) {
@@ -140,6 +123,49 @@ export async function startCoordinator(options: {
       );
       for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
     },
+  };
+}
+
+/** Logs that Redis is full once until there is room again: BullMQ fails at every poll. */
+function fullRedisReport(log: Logger): { readonly report: () => void; readonly reset: () => void } {
+  let reported = false;
+  return {
+    report: () => {
+      if (!reported) log.warn("Redis is full (maxmemory): jobs are queued as it has room again");
+      reported = true;
+    },
+    reset: () => (reported = false),
+  };
+}
+
+/** Does one job of the plan queue. A plan that is interrupted by the coordinator's stop goes back to the queue. */
+function planProcessor(options: {
+  readonly connection: Redis;
+  readonly log: Logger;
+  readonly stopping: AbortSignal;
+  readonly plannerOf: (stage: JobPayload["stage"]) => StageFunction;
+  readonly shared: Omit<PlanContext, "attempt" | "liveRun">;
+}): (job: Job, token?: string) => Promise<void> {
+  const { connection, log, stopping, plannerOf, shared } = options;
+  return async (job, token) => {
+    const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
+    const liveRun = new LiveRun(connection, payload.id);
+    try {
+      if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
+        throw tooManyDeaths(payload.stage, job.stalledCounter);
+      }
+      const context = { ...shared, attempt: payload.attempt, liveRun };
+      await plan(payload, plannerOf(payload.stage), context);
+      log.info({ run: payload.id }, "planned");
+    } catch (thrown) {
+      if (stopping.aborted) {
+        await job.moveToWait(token);
+        throw new WaitingError();
+      }
+      const held = await holdsLock(connection, payload, token);
+      const error = toTrommelError(thrown);
+      throw await planFailure({ payload, job, held, liveRun, store: shared.store, error, log });
+    }
   };
 }
 

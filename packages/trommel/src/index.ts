@@ -130,7 +130,8 @@ export {
   inFlightDefaults,
   workerOptionsAtMost,
 } from "@trommel/common";
-export type { Device, EngineName } from "@trommel/common";
+export { channelOrders, poolings } from "@trommel/common";
+export type { ChannelOrder, Device, EngineName, Pooling } from "@trommel/common";
 export { imagesPerShardAtMost } from "@trommel/common/recipe";
 export { defaultOutstandingShards } from "@trommel/coordinator";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { TrommelError } from "@trommel/common";
+import { TrommelError, type Device } from "@trommel/common";
 import { viewsRecipe } from "#common/recipe/views-recipe";
-import type { DeviceName, EngineBackbone, ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import type { EngineBackbone, ViewBatch } from "#gpu-worker/backbone/engines/engine";
 import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
 import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
@@ -38,13 +38,13 @@ async function whyAbsent(): Promise<string | false> {
   }
 }
 
-async function open(device: DeviceName) {
+async function open(device: Device) {
   const onNotice = (line: string): void => assert.fail(line);
   return await createEngine({ engine: "onnx", device, threads: 1, onNotice });
 }
 
 async function features(
-  device: DeviceName,
+  device: Device,
   backbones: readonly EngineBackbone[],
   recipe: Parameters<typeof viewsRecipe.parse>[0],
 ): Promise<Float32Array> {

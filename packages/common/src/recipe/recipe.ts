@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { normalization, normalizationName } from "../artefacts/backbones/backbone-spec.js";
+import { normalization, normalizationName, poolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
 import { headRecipe } from "./head-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";
@@ -88,7 +88,7 @@ const backboneReference = z
     /** What the backbone must have been imported with; null accepts any. */
     inputSize: z.int().positive().nullable().default(null),
     /** What its spatial output must be pooled by; null accepts any. */
-    pooling: z.enum(["average", "max"]).nullable().default(null),
+    pooling: z.enum(poolings).nullable().default(null),
   })
   .strict();
 

@@ -5,6 +5,7 @@ import {
   type HeadRecipe,
   type HeadWeights,
   type TrainingRecipe,
+  type EngineName,
 } from "@trommel/common";
 import { checkFinite, checkRows, checkSignal } from "./check-training.js";
 import { createCompiledLearner } from "./compiled/compiled-learner.js";
@@ -36,7 +37,7 @@ export interface TrainHeadInputs {
    * `tfjs`, TensorFlow.js, is the reference: equal up to rounding, several times slower.
    * @default "onnx"
    */
-  readonly engine?: "onnx" | "tfjs";
+  readonly engine?: EngineName;
   /** CPU threads; the bytes do not depend on them. @default 1 */
   readonly threads?: number;
   /** The storage to continue from and to save to after every epoch. */

@@ -3,17 +3,17 @@ import { sha256Hex } from "@trommel/common/codec";
 import { TrommelError } from "@trommel/common/errors";
 import { parseJsonAs } from "@trommel/common/parse";
 import { bundleFiles, bundleManifest, chooseTopK } from "@trommel/common/artefacts";
-import type { BundleManifest, FailureReason, ObjectStore } from "@trommel/common";
+import type { BundleManifest, FailureReason, ObjectStore, Device } from "@trommel/common";
 import { openStore, readBounds, resolveLocation } from "@trommel/common/store";
 import { createEngine } from "../backbone/engines/create-engine.js";
-import type { Classifier, DeviceName } from "../backbone/engines/engine.js";
+import type { Classifier } from "../backbone/engines/engine.js";
 import { decodeImage } from "../image/decode/decode-image.js";
 import { scoreRowOf } from "../stages/scoring/score-rows.js";
 
 /** How a bundle is loaded. */
 export interface LoadClassifierOptions {
   /** What runs `model.onnx`. @default "cpu" */
-  readonly device?: DeviceName;
+  readonly device?: Device;
   /** Threads within an operator. @default the machine's cores */
   readonly threads?: number;
   /** Gives up loading when it aborts. */

@@ -1,4 +1,4 @@
-import type { HeadRecipe, HeadWeights, ObjectStore, Projection } from "@trommel/common";
+import type { HeadRecipe, HeadWeights, ObjectStore, Projection, EngineName } from "@trommel/common";
 import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
 import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
@@ -12,7 +12,7 @@ export interface StageContext {
   readonly store: ObjectStore;
   readonly threads: number;
   /** What backbones and heads are computed with: `tfjs` is TensorFlow.js, the second opinion. */
-  readonly engine: "onnx" | "tfjs";
+  readonly engine: EngineName;
   readonly log: Logger;
   /** Aborts when the run is cancelled or the worker has to go. */
   readonly signal: AbortSignal;

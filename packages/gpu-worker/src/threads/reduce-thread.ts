@@ -1,4 +1,4 @@
-import { openStore, type Stage } from "@trommel/common";
+import { openStore, type Stage, type EngineName } from "@trommel/common";
 import { loadStage, type argumentsOf } from "@trommel/common/jobs";
 import { pino } from "pino";
 import type { StageContext, StageOutcome } from "../stages/context.js";
@@ -10,7 +10,7 @@ import type { ThreadClient } from "../rpc/thread-client.js";
 export interface ReduceThreadData {
   readonly storeUrl: string;
   readonly threads: number;
-  readonly engine: "onnx" | "tfjs";
+  readonly engine: EngineName;
   readonly logLevel: string;
 }
 

@@ -10,6 +10,8 @@ import {
   type CatalogueEntry,
   type Normalization,
   type WorkerCommands,
+  type ChannelOrder,
+  type Pooling,
 } from "@trommel/common";
 import { loadWorkerCommands } from "../worker-package.js";
 import { abortable, type CallOptions } from "./abortable.js";
@@ -26,9 +28,9 @@ export interface BackboneChoices extends CallOptions {
   /** `tf`, `torch`, `unit`, `none`, six numbers as a text (means, deviations), or means and deviations in 0..255 units. */
   readonly normalize?: string | Normalization | undefined;
   /** The order that the network wants. */
-  readonly channels?: "rgb" | "bgr" | undefined;
+  readonly channels?: ChannelOrder | undefined;
   /** Pooling of a spatial output. */
-  readonly pooling?: "average" | "max" | undefined;
+  readonly pooling?: Pooling | undefined;
   /** Called with each step of the work, for people. */
   readonly onStep?: ((line: string) => void) | undefined;
 }

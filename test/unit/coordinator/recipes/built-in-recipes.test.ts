@@ -189,7 +189,8 @@ describe("trommel recipe", () => {
   it("lists names, variants, backbones and descriptions", async () => {
     const { recipes } = (await trommelJson(["recipe", "ls"])) as { recipes: { name: string }[] };
     const { stdout } = await trommel(["recipe", "ls"]);
-    const lines = stdout.trimEnd().split("\n");
+    const [header, ...lines] = stdout.trimEnd().split("\n");
+    assert.match(header ?? "", /^recipe +backbones +what it is$/);
     assert.equal(lines.length, recipes.length);
     for (const [index, { name }] of recipes.entries()) {
       const { description, backbones } = await recipeOf(name);

@@ -10,6 +10,14 @@ import { z } from "zod";
  * (output `embedding`); pixel order, scaling and view sampling are put before it by the graph that embeds it.
  */
 
+/** The orders of colour channels that networks expect. */
+export const channelOrders = ["rgb", "bgr"] as const;
+export type ChannelOrder = (typeof channelOrders)[number];
+
+/** Global pooling of a feature map [H, W, C] to an embedding [C]. */
+export const poolings = ["average", "max"] as const;
+export type Pooling = (typeof poolings)[number];
+
 const name = z
   .string()
   .regex(
@@ -61,7 +69,7 @@ export const backboneSpec = z
     inputSize: z.int().positive().max(4096),
     normalization,
     /** Order in which the network wants the channels; `bgr` is swapped inside the graph that embeds it. */
-    channelOrder: z.enum(["rgb", "bgr"]),
+    channelOrder: z.enum(channelOrders),
     opset: z.int(),
     parameterCount: z.int().nonnegative(),
     source: z
@@ -79,7 +87,7 @@ export const backboneSpec = z
         architecture: z.string().optional(),
         /** Layer or tensor at which the network was cut. */
         output: z.string(),
-        pooling: z.enum(["average", "max", "none"]),
+        pooling: z.enum([...poolings, "none"]),
       })
       .strict(),
     /**

@@ -5,6 +5,7 @@ import {
   normalizationName,
   normalizationNamed,
   sha256,
+  channelOrders,
 } from "./backbone-spec.js";
 
 /**
@@ -28,7 +29,7 @@ export const catalogueEntry = z
     /** Side of the square input in pixels. */
     inputSize: z.int().min(8).max(4096),
     normalization: statedNormalization,
-    channelOrder: z.enum(["rgb", "bgr"]),
+    channelOrder: z.enum(channelOrders),
   })
   .strict();
 export type CatalogueEntry = z.output<typeof catalogueEntry>;

@@ -1,3 +1,4 @@
+import type { Pooling } from "@trommel/common";
 import { checkChannelsLast, edgesOf, layerError, noPads, pairOf, textOf } from "../layers/layer-config.js";
 import { placeWindow } from "./emit-convolution.js";
 import {
@@ -37,7 +38,7 @@ export const emitMaxPooling = pooling("MaxPool");
 export const emitAveragePooling = pooling("AveragePool");
 
 const globalPooling =
-  (kind: "average" | "max"): Emitter =>
+  (kind: Pooling): Emitter =>
   (context) => {
     checkChannelsLast(context.layer);
     return poolGlobally(context, soleInput(context), kind);
@@ -47,7 +48,7 @@ export const emitGlobalAveragePooling = globalPooling("average");
 export const emitGlobalMaxPooling = globalPooling("max");
 
 /** [N, C, H, W] to [N, C]. */
-export function poolGlobally(context: LayerContext, input: Value, kind: "average" | "max"): Value {
+export function poolGlobally(context: LayerContext, input: Value, kind: Pooling): Value {
   const [, , channels] = spatialShape(context, input);
   const pooled = context.graph.node(kind === "average" ? "GlobalAveragePool" : "GlobalMaxPool", [input.name]);
   return { name: reshapeTo(context, pooled, [channels]), shape: [channels] };

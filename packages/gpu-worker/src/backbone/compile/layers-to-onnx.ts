@@ -1,4 +1,4 @@
-import { TrommelError } from "@trommel/common";
+import { TrommelError, type Pooling } from "@trommel/common";
 import { GraphBuilder } from "../../graph/graph-builder.js";
 import { materialise, type Emitter, type LayerContext, type Value } from "./compile-context.js";
 import { cutAt, type CutLayers } from "../layers/cut-layers.js";
@@ -17,7 +17,7 @@ export interface CompileOptions {
   /** Layer whose output is the embedding. @default the model's own output */
   readonly output?: string;
   /** Used if that output is spatial. @default "average" */
-  readonly pooling?: "average" | "max";
+  readonly pooling?: Pooling;
 }
 
 export interface CompiledLayers {
@@ -27,7 +27,7 @@ export interface CompiledLayers {
   readonly opset: number;
   /** The part of the layers model that was compiled. */
   readonly cut: CutLayers;
-  readonly pooling: "average" | "max" | "none";
+  readonly pooling: Pooling | "none";
 }
 
 /** Every supported layer type, after canonical-layers.ts. */
@@ -178,7 +178,7 @@ function toEmbedding(
   graph: GraphBuilder,
   cut: CutLayers,
   value: Value,
-  kind: "average" | "max",
+  kind: Pooling,
 ): { embedding: Value; pooling: CompiledLayers["pooling"] } {
   const layer = cut.layers.at(-1) ?? cut.input;
   const context: LayerContext = { graph, layer, inputs: [value], folded: undefined };

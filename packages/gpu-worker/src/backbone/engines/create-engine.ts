@@ -1,4 +1,5 @@
-import type { Engine, EngineName, EngineOptions } from "./engine.js";
+import type { EngineName } from "@trommel/common";
+import type { Engine, EngineOptions } from "./engine.js";
 import { createOnnxEngine } from "./onnx-engine.js";
 
 /**

@@ -1,4 +1,4 @@
-import type { BackboneSpec, Projection } from "@trommel/common";
+import type { BackboneSpec, Projection, Device, EngineName } from "@trommel/common";
 import type { LayersFiles } from "../layers/layers-to-json.js";
 
 /**
@@ -6,12 +6,9 @@ import type { LayersFiles } from "../layers/layers-to-json.js";
  * implementation, which shares neither sampling nor network code with it.
  */
 
-export type EngineName = "onnx" | "tfjs";
-export type DeviceName = "cpu" | "webgpu" | "cuda";
-
 /** The device report that a worker prints. */
 export interface DeviceReport {
-  readonly requested: DeviceName;
+  readonly requested: Device;
   /** The provider that computes: an execution provider of ONNX Runtime, or a backend of TensorFlow.js. */
   readonly provider: string;
   /** Threads within an operator. */
@@ -100,7 +97,7 @@ export interface Engine {
 }
 
 export interface EngineOptions {
-  readonly device: DeviceName;
+  readonly device: Device;
   /** Threads within an operator, at least 1. */
   readonly threads: number;
   /** Called with what a user should know about a working session. @default a line on stderr */

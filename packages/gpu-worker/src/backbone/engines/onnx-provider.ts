@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor, env, listSupportedBackends } from "../../graph/onnx/onnx-runtime.js";
-import { TrommelError, messageOf } from "@trommel/common";
+import { TrommelError, messageOf, type Device } from "@trommel/common";
 import { GraphBuilder } from "../../graph/graph-builder.js";
-import type { DeviceName, DeviceReport, EngineOptions } from "./engine.js";
+import type { DeviceReport, EngineOptions } from "./engine.js";
 
 /** ONNX Runtime's errors arrive as exceptions; its log would print them on stderr a second time. */
 env.logLevel = "fatal";
@@ -94,7 +94,7 @@ function probeModel(): Uint8Array {
   return builder.encode();
 }
 
-function unavailable(device: DeviceName, why: string, cause: unknown): TrommelError {
+function unavailable(device: Device, why: string, cause: unknown): TrommelError {
   const backends = listSupportedBackends();
   const names = backends.map(({ name, bundled }) => (bundled ? name : `${name} (needs extra files)`));
   return new TrommelError(

@@ -8,6 +8,8 @@ import {
   type BackboneSpec,
   type Normalization,
   type ObjectStore,
+  type ChannelOrder,
+  type Pooling,
 } from "@trommel/common";
 import { kerasPackages, requirePackages, tensorflowPackages } from "../../graph/optional-packages.js";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
@@ -33,9 +35,9 @@ export interface ImportBackboneOptions {
   /** @default the architecture's, else Keras's `tf` */
   readonly normalization?: Normalization;
   /** @default the architecture's, else "rgb" */
-  readonly channelOrder?: "rgb" | "bgr";
+  readonly channelOrder?: ChannelOrder;
   /** Used if the output is spatial. @default "average" */
-  readonly pooling?: "average" | "max";
+  readonly pooling?: Pooling;
   readonly store: ObjectStore;
   /** Called with what is done, one line each. @default silence */
   readonly log?: (line: string) => void;
@@ -51,7 +53,7 @@ type Log = (line: string) => void;
 interface Imported {
   readonly prepared: PreparedBackbone;
   readonly normalization: Normalization;
-  readonly channelOrder: "rgb" | "bgr";
+  readonly channelOrder: ChannelOrder;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Normalization } from "@trommel/common";
+import type { Normalization, ChannelOrder, Pooling } from "@trommel/common";
 import { readLayersModel } from "../layers/layers-model.js";
 import { prepareLayers, type PreparedBackbone } from "./prepared-backbone.js";
 import { architectureDefaults, zooNetwork, type ZooNetwork } from "../zoo/architectures.js";
@@ -10,11 +10,11 @@ export interface ZooChoices {
   /** @default the architecture's */
   readonly inputSize?: number;
   /** @default "average" */
-  readonly pooling?: "average" | "max";
+  readonly pooling?: Pooling;
   /** @default the architecture's */
   readonly normalization?: Normalization;
   /** @default the architecture's */
-  readonly channelOrder?: "rgb" | "bgr";
+  readonly channelOrder?: ChannelOrder;
   /** Layer at which the network is cut. @default after its pooling */
   readonly output?: string;
 }
@@ -24,9 +24,9 @@ export interface ZooBackbone {
   readonly architecture: string;
   readonly network: ZooNetwork;
   readonly inputSize: number;
-  readonly pooling: "average" | "max";
+  readonly pooling: Pooling;
   readonly normalization: Normalization;
-  readonly channelOrder: "rgb" | "bgr";
+  readonly channelOrder: ChannelOrder;
   readonly output: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-import { TrommelError, type BackboneSpec, type Normalization } from "@trommel/common";
+import { TrommelError, type BackboneSpec, type Normalization, type Pooling } from "@trommel/common";
 import { checkParity, type Parity } from "./check-parity.js";
 import { cutAt } from "../layers/cut-layers.js";
 import { layersToJson, type LayersFiles } from "../layers/layers-to-json.js";
@@ -25,7 +25,7 @@ export interface PrepareLayersOptions {
   /** Side of the square input in pixels. @default the side that the model declares */
   readonly inputSize?: number;
   /** Used if the output is spatial. @default "average" */
-  readonly pooling?: "average" | "max";
+  readonly pooling?: Pooling;
   readonly normalization: Normalization;
   readonly log: (line: string) => void;
 }

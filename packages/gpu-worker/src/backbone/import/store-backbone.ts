@@ -10,6 +10,7 @@ import {
   type BackboneSpec,
   type Normalization,
   type ObjectStore,
+  type ChannelOrder,
 } from "@trommel/common";
 import { readBounds } from "@trommel/common/store";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
@@ -20,7 +21,7 @@ import { putJsonOnce } from "@trommel/common/codec";
 export interface StoredAs {
   readonly name: string;
   readonly normalization: Normalization;
-  readonly channelOrder: "rgb" | "bgr";
+  readonly channelOrder: ChannelOrder;
   /** The origin of the backbone; output and pooling come from the prepared backbone. */
   readonly source: Pick<BackboneSpec["source"], "kind" | "url" | "sha256" | "architecture">;
 }

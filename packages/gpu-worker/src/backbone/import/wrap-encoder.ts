@@ -1,4 +1,4 @@
-import { TrommelError, namedNormalizations, type Normalization } from "@trommel/common";
+import { TrommelError, namedNormalizations, type Normalization, type Pooling } from "@trommel/common";
 import { GraphBuilder } from "../../graph/graph-builder.js";
 import { commonOpset, feedNames, inlineModel } from "../../graph/onnx/inline-model.js";
 import { pruneTo, valueNames } from "../../graph/onnx/onnx-prune.js";
@@ -17,7 +17,7 @@ export interface EncoderOptions {
   /** Tensor that holds the embedding. @default the model's only output */
   readonly output?: string;
   /** Used if that tensor is spatial. @default "average" */
-  readonly pooling?: "average" | "max";
+  readonly pooling?: Pooling;
 }
 
 export interface WrappedEncoder {
@@ -27,7 +27,7 @@ export interface WrappedEncoder {
   readonly inputSize: number;
   readonly opset: number;
   readonly output: string;
-  readonly pooling: "average" | "max" | "none";
+  readonly pooling: Pooling | "none";
 }
 
 /** The form of the encoder's image input. */
@@ -142,7 +142,7 @@ function sizeOf([height, width]: readonly (number | undefined)[], inputSize: num
 
 type OutputForm =
   | { readonly rank: undefined }
-  | { readonly rank: 2 | 4; readonly dimension: number; readonly pooling: "average" | "max" | "none" };
+  | { readonly rank: 2 | 4; readonly dimension: number; readonly pooling: Pooling | "none" };
 
 /** `image` → the encoder → `embedding`; if the rank is unknown, the encoder's own output unchanged. */
 function encode(model: ModelProto, input: ImageInput, output: string, form: OutputForm): Uint8Array {
@@ -165,7 +165,7 @@ function pool(
   graph: GraphBuilder,
   raw: string,
   channelsLast: boolean,
-  { pooling, dimension }: { pooling: "average" | "max" | "none"; dimension: number },
+  { pooling, dimension }: { pooling: Pooling | "none"; dimension: number },
 ): string {
   const planes = channelsLast ? graph.node("Transpose", [raw], { perm: [0, 3, 1, 2] }) : raw;
   const pooled = graph.node(pooling === "max" ? "GlobalMaxPool" : "GlobalAveragePool", [planes]);

@@ -1,3 +1,4 @@
+import type { Pooling } from "@trommel/common";
 import type { CutLayers } from "./cut-layers.js";
 import type { BoundLayer } from "./bound-layer.js";
 import { weightValues } from "./layers-weights.js";
@@ -10,7 +11,7 @@ export interface LayersFiles {
 
 export interface LayersToJsonOptions {
   readonly inputSize: number;
-  readonly pooling: "average" | "max" | "none";
+  readonly pooling: Pooling | "none";
 }
 
 /**

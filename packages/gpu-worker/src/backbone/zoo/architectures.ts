@@ -1,4 +1,10 @@
-import { TrommelError, namedNormalizations, type Normalization } from "@trommel/common";
+import {
+  TrommelError,
+  namedNormalizations,
+  type Normalization,
+  type ChannelOrder,
+  type Pooling,
+} from "@trommel/common";
 import { efficientNetScales, stackEfficientNet } from "./efficientnet.js";
 import { stackInceptionV3 } from "./inception-v3.js";
 import { LayerStack, type FeatureMap, type ZooWeight } from "./layer-stack.js";
@@ -23,7 +29,7 @@ export interface ZooNetwork {
 export interface ZooOptions {
   /** Side of the square input in pixels. */
   readonly inputSize: number;
-  readonly pooling: "average" | "max";
+  readonly pooling: Pooling;
 }
 
 export interface ArchitectureDefaults {
@@ -31,7 +37,7 @@ export interface ArchitectureDefaults {
   readonly inputSize: number;
   /** What Keras's `preprocess_input` does for the published weights. */
   readonly normalization: Normalization;
-  readonly channelOrder: "rgb" | "bgr";
+  readonly channelOrder: ChannelOrder;
 }
 
 interface Architecture extends ArchitectureDefaults {

@@ -1,3 +1,4 @@
+import type { Pooling } from "@trommel/common";
 import { kerasOrder, type GraphLayer } from "./keras-order.js";
 
 /** One weight of a network. */
@@ -152,7 +153,7 @@ export class LayerStack {
   }
 
   /** One value per channel, as a feature map of one pixel whose layer returns [N, C]. */
-  globalPooling(input: FeatureMap, options: Named & { readonly pooling: "average" | "max" }): FeatureMap {
+  globalPooling(input: FeatureMap, options: Named & { readonly pooling: Pooling }): FeatureMap {
     const className = options.pooling === "average" ? "GlobalAveragePooling2D" : "GlobalMaxPooling2D";
     const layer = this.#add(className, options, [input], { data_format: "channels_last" });
     return { layer, size: 1, channels: input.channels };

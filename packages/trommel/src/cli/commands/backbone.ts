@@ -1,4 +1,4 @@
-import type { Backbones, BackboneSpec } from "../../index.js";
+import type { Backbones, BackboneSpec, ChannelOrder, Pooling } from "../../index.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import { tableOf } from "../table.js";
 import { exitCodes, type Terminal } from "../terminal.js";
@@ -8,8 +8,8 @@ type ChoiceFlags = GlobalFlags & {
   readonly name?: string;
   readonly size?: number;
   readonly normalize?: string;
-  readonly channels?: "rgb" | "bgr";
-  readonly pooling?: "average" | "max";
+  readonly channels?: ChannelOrder;
+  readonly pooling?: Pooling;
 };
 
 type ImportFlags = ChoiceFlags & {

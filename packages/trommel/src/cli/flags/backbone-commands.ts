@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { backboneOptionsAtMost } from "../../index.js";
+import { backboneOptionsAtMost, channelOrders, poolings } from "../../index.js";
 import { globals, loaded, upTo, wholeNumber } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
@@ -62,12 +62,9 @@ function choiceFlags(command: Command): Command {
       new Option(
         "--channels <order>",
         "order the network wants (default: the catalogue's or architecture's, else rgb)",
-      ).choices(["rgb", "bgr"]),
+      ).choices([...channelOrders]),
     )
     .addOption(
-      new Option("--pooling <how>", "pooling of a spatial output (default: average)").choices([
-        "average",
-        "max",
-      ]),
+      new Option("--pooling <how>", "pooling of a spatial output (default: average)").choices([...poolings]),
     );
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { TrommelError } from "@trommel/common";
+import { TrommelError, type Device } from "@trommel/common";
 import { viewsRecipe } from "#common/recipe/views-recipe";
-import type { DeviceName, ViewBatch } from "#gpu-worker/backbone/engines/engine";
+import type { ViewBatch } from "#gpu-worker/backbone/engines/engine";
 import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import { drawViews } from "#gpu-worker/image/views/view";
 import { convolutionBackbone, testPictures } from "../../../../support/models/small-backbones.js";
@@ -27,12 +27,12 @@ function batchOf(first: number, imageCount: number): ViewBatch {
   return { pixels, imageCount, affine, colour };
 }
 
-async function open(threads: number, device: DeviceName = "cpu") {
+async function open(threads: number, device: Device = "cpu") {
   const engine = await createEngine({ engine: "onnx", device, threads });
   return { engine, extractor: await engine.createExtractor({ backbones, side, viewCount, colour: true }) };
 }
 
-async function refusal(device: DeviceName): Promise<TrommelError | null> {
+async function refusal(device: Device): Promise<TrommelError | null> {
   try {
     await createEngine({ engine: "onnx", device, threads: 1 });
     return null;
