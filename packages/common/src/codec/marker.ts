@@ -289,7 +289,7 @@ function differs(store: ObjectStore, existing: Marker, sha256: string): TrommelE
     "conflict",
     `cannot write ${store.url}/${existing.key}: it already exists with sha256 ${existing.sha256} (new content has ${sha256}). ` +
       `Use another name, or remove it and its marker`,
-    { context: { store: store.url, key: existing.key, existing: existing.sha256, given: sha256 } },
+    { context: { store: store.url, key: existing.key, standing: existing.sha256, given: sha256 } },
   );
 }
 

@@ -10,13 +10,13 @@ import {
   trommel,
   trommelJson,
   type CliResult,
-} from "../support/process/cli.js";
-import { drawDataset, writeFiles } from "../support/images/dataset.js";
-import { assertSameFiles, fileHashes, filesBelow } from "../support/files/file-hashes.js";
-import { freePort, startRedisServer, type TestRedis } from "../support/servers/redis-server.js";
-import { startS3Server, type S3Server } from "../support/servers/s3-server.js";
-import { temporaryFolder } from "../support/files/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/models/tiny-backbone.js";
+} from "../../support/process/cli.js";
+import { drawDataset, writeFiles } from "../../support/images/dataset.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
+import { freePort, startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
+import { startS3Server, type S3Server } from "../../support/servers/s3-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 
 /** A command that must be refused because of a person's mistake. */
 interface Refusal {

@@ -6,10 +6,10 @@ import { encodeSafetensors } from "#common/codec/safetensors";
 import { toFloat16 } from "#common/codec/float16";
 import { openKerasH5 } from "#gpu-worker/backbone/weights/keras-h5";
 import { readZooWeights } from "#gpu-worker/backbone/weights/zoo-weights";
-import { tinyArchitecture, tinyValues, tinyWeights } from "../../../support/models/tiny-architecture.js";
+import { tinyArchitecture, tinyValues, tinyWeights } from "../../support/models/tiny-architecture.js";
 
 /** Files that h5py wrote: see test/golden/h5/write-keras-h5.py. */
-const golden = (name: string) => readFile(new URL(`../../../../golden/h5/${name}.h5`, import.meta.url));
+const golden = (name: string) => readFile(new URL(`../../../golden/h5/${name}.h5`, import.meta.url));
 
 const corrupt = (pattern: RegExp) => (thrown: unknown) => {
   assert.ok(thrown instanceof TrommelError);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { afterFailure, flowOf, phaseOf } from "#common/jobs/run-rules";
-import type { ModelRules } from "./run-model-state.js";
+import type { ModelRules } from "../../model/run-model-state.js";
 import fc from "fast-check";
-import { calmScript, playCalmRun, playRun, runScript } from "./run-model-properties.js";
+import { calmScript, playCalmRun, playRun, runScript } from "../../model/run-model-properties.js";
 
 const seed = 20261122;
 
