@@ -18,13 +18,6 @@ export class SeededRandom {
     return this.#generator.next() >>> 0;
   }
 
-  /** The generator's two words of 64 bits, for one that goes on elsewhere: xoroshiro128+ with the constants 24, 16 and 37. */
-  get state(): readonly [s0: bigint, s1: bigint] {
-    const [high0 = 0, low0 = 0, high1 = 0, low1 = 0] = this.#generator.getState();
-    const word = (high: number, low: number) => (BigInt(high) << 32n) | BigInt(low >>> 0);
-    return [word(high0, low0), word(high1, low1)];
-  }
-
   /** Uniform in [0, 1), 53 bits. */
   unit(): number {
     return SeededRandom.unitFrom(() => this.bits());

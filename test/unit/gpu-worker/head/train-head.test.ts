@@ -5,7 +5,6 @@ import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
 import { lossFigures, smoothedTargets } from "#gpu-worker/head/model/cross-entropy";
 import { factorLayers, type FactorLayer } from "#gpu-worker/head/noise/dropout-factors";
 import { NoiseGenerator } from "#gpu-worker/head/noise/noise-generator";
-import { NormalNoise } from "#gpu-worker/head/noise/normal-noise";
 import { predictLogits } from "#gpu-worker/head/model/predict-head";
 import { trainHead } from "#gpu-worker/head/train-head";
 import { factorsOf, short, toyProblem } from "../../../support/runs/toy-problem.js";
@@ -121,39 +120,61 @@ describe("loss", () => {
 });
 
 describe("noise", () => {
-  it("is made in bulk as one by one, to the bit, whatever is drawn in turn with it", () => {
-    for (const seed of [0, 1, -5, 0x7fffffff]) {
-      const random = new SeededRandom(seed);
-      const noise = new NormalNoise(random);
+  it("draws the bits of xoshiro128++, in bulk as one by one", () => {
+    // Made by the published C code (Blackman & Vigna, xoshiro128plusplus.c) from the first four draws of SeededRandom.
+    for (const [seed, expected] of [
+      [0, [921341, 2350070551, 606418163, 3235707552, 2628784153, 3076243382]],
+      [-5, [818381324, 2706481407, 4140347916, 2719485022, 3676997355, 2870160754]],
+    ] as const) {
+      const single = new NoiseGenerator(seed);
+      assert.deepEqual(
+        expected.map(() => single.bits() >>> 0),
+        [...expected],
+      );
       const bulk = new NoiseGenerator(seed);
-      // Past the ends of the generator's own memory, and back to a few.
-      for (const [count, rate] of [
-        [3, 0.5],
-        [40_000, 0.25],
-        [1, 0.999],
-        [2000, 0],
-      ] as const) {
-        const normal = new Float32Array(count);
-        bulk.fillNormal(normal, 0.7);
-        assert.deepEqual(
-          normal,
-          Float32Array.from({ length: count }, () => 1 + 0.7 * noise.next()),
-        );
+      for (const count of [3, 40_000, 1, 2000]) {
         const mask = new Float32Array(count);
-        bulk.fillMask(mask, rate);
-        const kept = () => random.bits() >= Math.round(rate * 2 ** 32);
+        bulk.fillMask(mask, 0.25);
+        if (count === 3) {
+          assert.deepEqual(
+            [...mask],
+            expected.slice(0, 3).map((bits) => (bits >= 0.25 * 2 ** 32 ? Math.fround(4 / 3) : 0)),
+          );
+          for (let i = 3; i < 6; i += 1) assert.equal(bulk.bits() >>> 0, expected[i]);
+          for (let i = 0; i < 3; i += 1) bulk.bits();
+          for (let i = 0; i < 3; i += 1) single.bits();
+          continue;
+        }
         assert.deepEqual(
           mask,
-          Float32Array.from({ length: count }, () => (kept() ? 1 / (1 - rate) : 0)),
+          Float32Array.from({ length: count }, () => (single.bits() >>> 0 >= 2 ** 30 ? 4 / 3 : 0)),
         );
       }
     }
   });
 
+  it("makes normal numbers by the ziggurat's rule from those bits, whatever is drawn between", () => {
+    for (const seed of [0, 1, -5, 0x7fffffff]) {
+      const single = new NoiseGenerator(seed);
+      const bulk = new NoiseGenerator(seed);
+      for (const count of [3, 40_000, 1, 2000]) {
+        const normal = new Float32Array(count);
+        bulk.fillNormal(normal, 0.7);
+        assert.deepEqual(
+          normal,
+          Float32Array.from({ length: count }, () => 1 + 0.7 * ziggurat(() => single.bits())),
+        );
+        assert.equal(bulk.bits(), single.bits());
+      }
+    }
+  });
+
   it("is standard normal in its moments, its tail and its distribution", () => {
-    const noise = new NormalNoise(new SeededRandom(17));
     const count = 400_000;
-    const values = Float64Array.from({ length: count }, () => noise.next()).sort();
+    const drawn = new Float32Array(count);
+    // Factors are 1 + deviation · x: at this deviation the 1 is smaller than the rounding of float32.
+    new NoiseGenerator(17).fillNormal(drawn, 2 ** 40);
+    const values = Float64Array.from(drawn, (value) => value / 2 ** 40).sort();
     const moment = (power: number) => values.reduce((sum, value) => sum + value ** power, 0) / count;
     const expected: readonly (readonly [power: number, value: number, deviation: number])[] = [
       [1, 0, 1],
@@ -207,6 +228,40 @@ describe("noise", () => {
     assert.deepEqual(new Set(factorsOf(both[1] as FactorLayer, 100)), new Set([0, 4]));
   });
 });
+
+/**
+ * A standard normal number by the ziggurat of Marsaglia & Tsang (2000), section 2, written from the paper: the layers'
+ * right edges x from the tail's start inwards, each layer of the same area.
+ */
+function ziggurat(bits: () => number): number {
+  const [r, v] = [3.442619855899, 9.91256303526217e-3];
+  const f = (x: number) => Math.exp(-0.5 * x * x);
+  const edges = [v / f(r), r];
+  while (edges.length < 128) {
+    const x = edges.at(-1) as number;
+    edges.push(Math.sqrt(-2 * Math.log(v / x + f(x))));
+  }
+  edges.push(0);
+  // The paper numbers the layers from the bottom (0, with the tail), then from the top of the curve (1) downwards.
+  const unit = () => SeededRandom.unitFrom(bits);
+  for (;;) {
+    const drawn = bits();
+    const layer = drawn & 127;
+    const at = layer === 0 ? 0 : 128 - layer;
+    const x = (drawn * (edges[at] as number)) / 2 ** 31;
+    if (Math.abs(x) < (edges[at + 1] as number)) return x;
+    if (layer === 0) {
+      for (;;) {
+        const tail = -Math.log(1 - unit()) / r;
+        const y = -Math.log(1 - unit());
+        if (y + y >= tail * tail) return drawn > 0 ? r + tail : -r - tail;
+      }
+    }
+    const low = f(edges[at] as number);
+    const high = layer === 1 ? 1 : f(edges[at + 1] as number);
+    if (low + unit() * (high - low) < f(x)) return x;
+  }
+}
 
 function bestAccuracy(history: readonly EpochRecord[]): number {
   return Math.max(...history.map(({ validationAccuracy }) => validationAccuracy));
