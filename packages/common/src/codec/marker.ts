@@ -1,10 +1,10 @@
-import { createHash, randomInt } from "node:crypto";
-import { setTimeout } from "node:timers/promises";
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore, PutOptions } from "../store/object-store.js";
 import { objectBytesAtMost } from "../store/read-bounds.js";
 import { canonicalJson, sha256Hex } from "./canonical-json.js";
+import { pause, rereading, unlessDamaged } from "./damage.js";
 import { putJsonOnce } from "./json-artefact.js";
 
 /**
@@ -40,9 +40,6 @@ export function markerKeyOf(key: string): string {
  * complete.
  */
 const writeRounds = 8;
-/** Readings of an artefact that seems damaged: most damage happens on the way. */
-const readings = 3;
-const firstRereadDelayMs = 100;
 
 /**
  * Writes an artefact, then its marker with `extra` added (JSON values; it cannot replace the marker's own fields), and
@@ -199,33 +196,6 @@ export async function readWithMarker(
   });
 }
 
-/** Repeats a reading that found damage, which may be from the transfer or from a writer that is about to correct it. */
-export async function rereading<T>(read: () => Promise<T>): Promise<T> {
-  for (let reading = 1; ; reading += 1) {
-    try {
-      return await read();
-    } catch (thrown) {
-      if (!isDamage(thrown) || reading === readings) throw thrown;
-      await pause(reading);
-    }
-  }
-}
-
-/** Waits longer each time, with a random part. */
-async function pause(time: number): Promise<void> {
-  const wholeMs = firstRereadDelayMs * 2 ** (time - 1);
-  await setTimeout(wholeMs / 2 + randomInt(Math.ceil(wholeMs / 2)));
-}
-
-export async function unlessDamaged<T>(reading: Promise<T>): Promise<T | "damaged"> {
-  try {
-    return await reading;
-  } catch (thrown) {
-    if (isDamage(thrown)) return "damaged";
-    throw thrown;
-  }
-}
-
 /** @throws TrommelError `too-large` for an object above `sizeBytes`, or above what is read whole */
 async function getUnlessMissing(
   store: ObjectStore,
@@ -251,13 +221,8 @@ async function unlessTooLarge(reading: Promise<Uint8Array | undefined>): Promise
   }
 }
 
-/** Wrong bytes that the store itself returned as complete. */
-export function isDamage(thrown: unknown): thrown is TrommelError {
-  return thrown instanceof TrommelError && thrown.code === "corrupt" && thrown.context["damaged"] === true;
-}
-
 /** Whether an artefact could not be written because another complete one with other bytes exists there. */
-export function standsOtherwise(thrown: unknown): boolean {
+export function isOtherContent(thrown: unknown): boolean {
   return (
     thrown instanceof TrommelError && thrown.code === "conflict" && thrown.context["standing"] !== undefined
   );

@@ -1,17 +1,8 @@
 import type { z } from "zod";
 import { TrommelError } from "../errors.js";
 import type { ObjectStore } from "../store/object-store.js";
-import {
-  isDamage,
-  markerKeyOf,
-  markerSchema,
-  findMarker,
-  readMarker,
-  readWithMarker,
-  rereading,
-  unlessDamaged,
-  type Marker,
-} from "./marker.js";
+import { isDamage, rereading, unlessDamaged } from "./damage.js";
+import { markerKeyOf, markerSchema, findMarker, readMarker, readWithMarker, type Marker } from "./marker.js";
 
 /**
  * Artefacts between stages. The stage that makes one asks {@link findCommitted} whether it has to; the stages that read

@@ -1,4 +1,4 @@
-import { standsOtherwise } from "@trommel/common/codec";
+import { isOtherContent } from "@trommel/common/codec";
 
 /**
  * Commits what another worker may have committed meanwhile. On other hardware its bytes may differ in rounding; the first
@@ -8,6 +8,6 @@ export async function commitOnce(commit: () => Promise<unknown>): Promise<void> 
   try {
     await commit();
   } catch (thrown) {
-    if (!standsOtherwise(thrown)) throw thrown;
+    if (!isOtherContent(thrown)) throw thrown;
   }
 }

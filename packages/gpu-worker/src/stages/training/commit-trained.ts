@@ -1,5 +1,5 @@
 import { runKeys, TrommelError, writeWithMarker, type ObjectStore } from "@trommel/common";
-import { findMarker, removeArtefact, standsOtherwise, type Marker } from "@trommel/common/codec";
+import { findMarker, removeArtefact, isOtherContent, type Marker } from "@trommel/common/codec";
 import { isTrained, namedHead, replacing, type MetricsMarker } from "../inputs/trained-head.js";
 
 /** A second round is needed only if another worker's bytes are there, a third only if two workers write at the same time. */
@@ -56,7 +56,7 @@ async function writeUnlessOther(
   try {
     return { kind: "ours", marker: await writeWithMarker(store, key, bytes, extra) };
   } catch (thrown) {
-    if (!standsOtherwise(thrown)) throw thrown;
+    if (!isOtherContent(thrown)) throw thrown;
     return { kind: "other", sha256: String((thrown as TrommelError).context["standing"]) };
   }
 }
