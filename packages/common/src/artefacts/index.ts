@@ -10,6 +10,7 @@ export {
   stopReasonKey,
   stopReasonOf,
 } from "./runs/stop-reason.js";
+export { findListing, findShard } from "./shards/find-shard.js";
 export { ImageIdentities, contentIdentity, isListedAs } from "./shards/image-identities.js";
 export { errorLine, outcomeMarker } from "./shards/ledger.js";
 export type { ShardOutcome } from "./shards/ledger.js";

@@ -17,8 +17,9 @@ import { RankedImages } from "./split/ranked-images.js";
 import { feedShards, numbersFrom, type ListedSoFar } from "./feed/shard-feeder.js";
 import { SplitMemory } from "./split/split-memory.js";
 import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
-import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
+import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
+import { findListing } from "@trommel/common/artefacts";
 
 /**
  * Plans a training run.
@@ -73,7 +74,7 @@ export async function listDataset(
   const memory = new SplitMemory(store, config);
   const remembered = await memory.read();
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
-  const existing = await readListing(store, keys.listing);
+  const existing = await findListing(store, keys.listing);
   let tried = 0;
   let retriedFrom: number | undefined;
   const triedAgain: Shard[] = [];

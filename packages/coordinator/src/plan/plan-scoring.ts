@@ -1,9 +1,9 @@
 import { scoringKeys, TrommelError, type ListingSummary, type ScoringConfig } from "@trommel/common";
-import { readRetries } from "@trommel/common/artefacts";
+import { findListing, readRetries } from "@trommel/common/artefacts";
 import type { PlanContext } from "./plan-context.js";
 import { planScoringRetry } from "../retry/plan-retry.js";
 import { feedSingleShards } from "./feed/shard-feeder.js";
-import { readListing, skipHidden, streamShards, writeListing } from "./stream-shards.js";
+import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
 
 /**
  * Plans a scoring.
@@ -24,7 +24,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
     stage: "score",
     cancelledKey: keys.cancelled,
   });
-  const complete = (await readListing(store, keys.listing))?.shards;
+  const complete = (await findListing(store, keys.listing))?.shards;
   try {
     for await (const shard of streamShards({
       source,

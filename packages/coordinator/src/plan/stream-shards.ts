@@ -1,7 +1,6 @@
 import {
   canonicalJson,
   compareUtf8,
-  listingSummary,
   shardHash,
   TrommelError,
   type ListingSummary,
@@ -10,9 +9,8 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import { jsonBytes, parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { parseShard } from "@trommel/common/artefacts";
-import { readBounds, readIfThere } from "@trommel/common/store";
+import { jsonBytes, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { findListing, findShard } from "@trommel/common/artefacts";
 
 export interface StreamOptions {
   readonly source: ObjectStore;
@@ -38,7 +36,7 @@ export async function* streamShards(options: StreamOptions): AsyncGenerator<Shar
   let startAfter: string | undefined;
   for (;;) {
     if (index === options.complete) return;
-    const written = await readShard(options.store, options.shardKey(index));
+    const written = await findShard(options.store, options.shardKey(index));
     if (written === undefined) break;
     options.signal.throwIfAborted();
     startAfter = lastKeyOf(written) ?? startAfter;
@@ -129,7 +127,7 @@ export async function writeShard(
   const body = jsonBytes(shard);
   const outcome = await putJsonOnce(store, key, body);
   if (outcome === "exists") {
-    const other = await readShard(store, key);
+    const other = await findShard(store, key);
     if (other === undefined || canonicalJson(other) !== canonicalJson(shard)) {
       throw new TrommelError(
         "conflict",
@@ -139,12 +137,6 @@ export async function writeShard(
     }
   }
   return shard;
-}
-
-/** @returns undefined if there is no such shard file */
-export async function readShard(store: ObjectStore, key: string): Promise<Shard | undefined> {
-  const body = await readIfThere(store, key, readBounds.dataset);
-  return body === undefined ? undefined : parseShard(body, key);
 }
 
 function lastKeyOf(shard: Shard): string | undefined {
@@ -159,12 +151,6 @@ export function skipHidden(key: string): SkipReason | undefined {
   return key.startsWith(".") || key.includes("/.") ? "hidden" : undefined;
 }
 
-/** The listing of a run or scoring, or undefined while it is incomplete. */
-export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
-  if ((await store.head(key)) === undefined) return undefined;
-  return parseSealedAs(listingSummary, await store.get(key, readBounds.document), key);
-}
-
 /**
  * Writes a listing once: a coordinator that was paused and saw an older state of the prefix must not overwrite the listing
  * of another, whose shards are being processed.
@@ -173,7 +159,7 @@ export async function readListing(store: ObjectStore, key: string): Promise<List
 export async function writeListing(store: ObjectStore, key: string, summary: ListingSummary): Promise<void> {
   const body = sealedJson(summary);
   if ((await putJsonOnce(store, key, body)) === "written") return;
-  const existing = await readListing(store, key);
+  const existing = await findListing(store, key);
   if (existing !== undefined && canonicalJson(existing) === canonicalJson(summary)) return;
   throw new TrommelError(
     "conflict",

@@ -1,8 +1,7 @@
 import { runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
-import { readStopReason } from "@trommel/common/artefacts";
+import { findListing, readStopReason } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { readIfThere } from "@trommel/common/store";
-import { readListing } from "../plan/stream-shards.js";
 import { readFailedImages, type FailedImages } from "../run-control/failed-images.js";
 
 /** The runs that retry a run's failed images: `<run>-retry1`, `-retry2` and so on, each those of the run before it. */
@@ -42,7 +41,7 @@ export async function readTried(store: ObjectStore, config: RunConfig): Promise<
   const subject = { kind: "run", id: config.id, config } as const;
   const failures = await readFailedImages(store, subject, 0);
   if (failures.complete) return { failures, isTried: true, isOver: true };
-  const listing = await readListing(store, runKeys(config.id).listing);
+  const listing = await findListing(store, runKeys(config.id).listing);
   const isTried = failures.sums.shards === listing?.shards;
   // Its images stay failed however often it is resumed; only a retry reads the files again.
   const isOver = isTried && (await readStopReason(store, subject))?.code === "bad-dataset";

@@ -7,6 +7,7 @@ import {
   type ShardEntry,
 } from "@trommel/common";
 import {
+  findShard,
   checkOutcome,
   isRetried,
   type ImagePlace,
@@ -15,7 +16,7 @@ import {
 } from "@trommel/common/artefacts";
 import { range, readAhead } from "@trommel/common/store";
 import { shardsReadAtOnce, type ShardOutcomes } from "./shard-outcomes.js";
-import { readShard, writeShard } from "../plan/stream-shards.js";
+import { writeShard } from "../plan/stream-shards.js";
 
 /** Objects that are looked up at once. */
 const headsAtOnce = 16;
@@ -47,7 +48,7 @@ export async function* streamRetryShards(options: {
   let index = span.shards;
   let last: ImagePlace | undefined;
   for (;;) {
-    const written = await readShard(store, shardKey(index));
+    const written = await findShard(store, shardKey(index));
     if (written === undefined) break;
     last = written.supersedes?.rows.at(-1) ?? last;
     index += 1;

@@ -2,9 +2,9 @@ import { runKeys, TrommelError, type ListingSummary, type RunConfig, type Shard 
 import { range, readAhead } from "@trommel/common/store";
 import { ShardOutcomes, shardsReadAtOnce } from "./shard-outcomes.js";
 import type { PlanContext } from "../plan/plan-context.js";
-import { readListing, readShard } from "../plan/stream-shards.js";
 import { streamRetryShards } from "./stream-retry-shards.js";
 import { jsonBytes, putJsonOnce } from "@trommel/common/codec";
+import { findListing, findShard } from "@trommel/common/artefacts";
 
 type RetryRun = RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> };
 
@@ -21,7 +21,7 @@ async function readListingOfRetried(
   { store }: Pick<PlanContext, "store">,
 ): Promise<ListingSummary> {
   const { run } = config.retryOf;
-  const listing = await readListing(store, runKeys(run).listing);
+  const listing = await findListing(store, runKeys(run).listing);
   if (listing !== undefined) return listing;
   throw new TrommelError(
     "missing-input",
@@ -44,7 +44,7 @@ export async function* streamRunRetry(config: RetryRun, context: PlanContext): A
   const to = runKeys(config.id);
   yield* readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
     signal.throwIfAborted();
-    const shard = await readShard(store, from.shard(index));
+    const shard = await findShard(store, from.shard(index));
     if (shard === undefined)
       throw new TrommelError("missing-input", `cannot plan ${config.id}: ${from.shard(index)} is missing`, {
         context: { key: from.shard(index) },

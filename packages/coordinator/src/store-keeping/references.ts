@@ -7,9 +7,8 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec";
-import { parseShard, resolveRunFeatures } from "@trommel/common/artefacts";
+import { findListing, parseShard, resolveRunFeatures } from "@trommel/common/artefacts";
 import { range, readAhead, readIfThere } from "@trommel/common/store";
-import { readListing } from "../plan/stream-shards.js";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { shardsReadAtOnce } from "../retry/shard-outcomes.js";
 
@@ -72,7 +71,7 @@ export class References {
   async #addShards(id: string, hashes: Set<string>): Promise<boolean> {
     const keys = runKeys(id);
     if ((await this.#store.head(`${keys.bundle}/${bundleFiles.manifest}`)) === undefined) return false;
-    const listing = await readListing(this.#store, keys.listing);
+    const listing = await findListing(this.#store, keys.listing);
     if (listing === undefined) return false;
     const indices = range(0, listing.shards);
     for await (const hash of readAhead(indices, shardsReadAtOnce, (index) =>

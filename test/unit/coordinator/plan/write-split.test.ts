@@ -15,7 +15,8 @@ import { sealedJson } from "#common/codec/sealed-json";
 import { chooseSplit, splitRank } from "#coordinator/plan/split/choose-split";
 import { RankedImages } from "#coordinator/plan/split/ranked-images";
 import { SplitMemory } from "#coordinator/plan/split/split-memory";
-import { readShard, skipHidden, streamShards, writeShard } from "#coordinator/plan/stream-shards";
+import { skipHidden, streamShards, writeShard } from "#coordinator/plan/stream-shards";
+import { findShard } from "#common/artefacts/shards/find-shard";
 import { extendSplit, writeSplit } from "#coordinator/plan/split/write-split";
 import { SyntheticSource } from "../../../bench/synthetic/synthetic-source.js";
 import { readValidationKeys } from "../../../support/runs/read-split.js";
@@ -77,11 +78,11 @@ describe("extendSplit", () => {
     const expected = await readValidationKeys(root, "r");
     let shards = 0;
     for (; ; shards += 1) {
-      const shard = await readShard(store, runKeys("r").shard(shards));
+      const shard = await findShard(store, runKeys("r").shard(shards));
       if (shard === undefined) break;
       await writeShard(store, runKeys(again.id).shard(shards), shards, shard);
     }
-    const first = await readShard(store, runKeys("r").shard(0));
+    const first = await findShard(store, runKeys("r").shard(0));
     assert.ok(first !== undefined && shards > 1);
     const supersedes = { by: again.id, rows: first.entries.map((_, position) => ({ shard: 0, position })) };
     const last = { entries: first.entries, skipped: [], supersedes };
@@ -104,7 +105,7 @@ describe("extendSplit", () => {
 
 async function* shardsOf(store: ObjectStore, count: number): AsyncGenerator<Shard> {
   for (let index = 0; index < count; index += 1) {
-    const shard = await readShard(store, runKeys("r").shard(index));
+    const shard = await findShard(store, runKeys("r").shard(index));
     if (shard !== undefined) yield shard;
   }
 }

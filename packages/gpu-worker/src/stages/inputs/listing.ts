@@ -1,13 +1,13 @@
-import { listingSummary, type ListingSummary, type ObjectStore, type Shard } from "@trommel/common";
-import { parseShard } from "@trommel/common/artefacts";
-import { parseSealedAs } from "@trommel/common/codec";
-import { readBounds } from "@trommel/common/store";
-import { readRequired } from "./read-required.js";
+import type { ListingSummary, ObjectStore, Shard } from "@trommel/common";
+import { findListing, findShard } from "@trommel/common/artefacts";
+import { required } from "./read-required.js";
 
+/** @throws TrommelError `missing-input` while the listing is incomplete */
 export async function readListing(store: ObjectStore, key: string): Promise<ListingSummary> {
-  return parseSealedAs(listingSummary, await readRequired(store, key), key);
+  return required(key, await findListing(store, key));
 }
 
+/** @throws TrommelError `missing-input` if the shard's file does not exist */
 export async function readShard(store: ObjectStore, key: string): Promise<Shard> {
-  return parseShard(await readRequired(store, key, readBounds.dataset), key);
+  return required(key, await findShard(store, key));
 }

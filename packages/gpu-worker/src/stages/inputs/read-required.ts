@@ -1,5 +1,5 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
-import { readBounds, type GetOptions } from "@trommel/common/store";
+import { readBounds, readIfThere, type GetOptions } from "@trommel/common/store";
 
 /**
  * A small object that an earlier step writes without a marker.
@@ -11,14 +11,15 @@ export async function readRequired(
   key: string,
   bound: GetOptions = readBounds.document,
 ): Promise<Uint8Array> {
-  try {
-    return await store.get(key, bound);
-  } catch (thrown) {
-    if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
-    throw new TrommelError(
-      "missing-input",
-      `cannot read ${key}: the stage that writes it did not finish. Resume the run`,
-      { cause: thrown, context: { key } },
-    );
-  }
+  return required(key, await readIfThere(store, key, bound));
+}
+
+/** @throws TrommelError `missing-input` if what was looked for under the key does not exist */
+export function required<T>(key: string, found: T | undefined): T {
+  if (found !== undefined) return found;
+  throw new TrommelError(
+    "missing-input",
+    `cannot read ${key}: the stage that writes it did not finish. Resume the run`,
+    { context: { key } },
+  );
 }
