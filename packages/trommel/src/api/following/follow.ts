@@ -7,7 +7,7 @@ import {
   type ObjectStore,
   type StageProgress,
 } from "@trommel/common";
-import { withTimeout } from "@trommel/common/waiting";
+import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import {
   readStatus,
   type JobProducer,
@@ -46,7 +46,10 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   const { store, subject, producer, cluster, signal } = options;
   const say = (line: string): void => options.notice(`${subject.id}: ${line}`);
   const transientErrors = new TransientErrors(say);
-  const left = untilLeft(signal, () => interrupted(options));
+  const unlessLeft = <T>(work: Promise<T>): Promise<T> =>
+    unlessAborted(signal, work).catch((thrown: unknown) => {
+      throw signal.aborted ? interrupted(options) : thrown;
+    });
   let requeues = 0;
   const look = async (): Promise<RunResult | undefined> => {
     const looking = readStatus(store, subject, producer).then((seen) =>
@@ -82,9 +85,9 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
       transientErrors.note(thrown);
       return undefined;
     });
-    const result = await Promise.race([looked, left]);
+    const result = await unlessLeft(looked);
     if (result !== undefined) return result;
-    await Promise.race([sleep(pollMs), left]);
+    await unlessLeft(sleep(pollMs));
   }
 }
 
@@ -93,18 +96,6 @@ function whyAgain({ phase, error }: RunStatus): string | undefined {
   if (phase === "stopped") return "Redis had lost it";
   if (phase !== "failed" || error?.removed !== true) return undefined;
   return error.message.replace(/(has been removed).*$/s, "$1");
-}
-
-/** Rejects when the follower shall leave, at once if it already shall. */
-function untilLeft(signal: AbortSignal, reason: () => TrommelError): Promise<never> {
-  const left = new Promise<never>((_, reject) => {
-    const leave = (): void => reject(reason());
-    if (signal.aborted) leave();
-    else signal.addEventListener("abort", leave, { once: true });
-  });
-  // It is waited for in races alone, and may lose each of them.
-  left.catch(() => undefined);
-  return left;
 }
 
 /** What a follower ends with whose handle was closed or aborted; `interrupted` says by what. */
