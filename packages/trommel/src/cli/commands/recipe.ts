@@ -13,7 +13,7 @@ export async function recipeList(terminal: Terminal, flags: GlobalFlags): Promis
   });
 }
 
-/** `trommel recipe show <name>`: the file as it is shipped; with --json the recipe with every default filled in. */
+/** `trommel recipe show <name>`: the file as it is; with --json the recipe with every default filled in. */
 export async function recipeShow(terminal: Terminal, reference: string, flags: GlobalFlags): Promise<void> {
   await withTrommel(terminal, flags, async ({ recipes }) => {
     const { text, recipe } = await recipes.show(reference);

@@ -8,6 +8,6 @@ export function addRecipeCommands(program: Command, terminal: Terminal): void {
     .description("list them with their variants and backbones")
     .action(loaded(terminal, async () => (await import("../commands/recipe.js")).recipeList));
   globals(recipe.command("show <name>"), terminal)
-    .description("print one as it is shipped; with --json, with every default filled in")
+    .description("print the file of one; with --json the recipe with every default filled in")
     .action(loaded(terminal, async () => (await import("../commands/recipe.js")).recipeShow));
 }
