@@ -106,7 +106,7 @@ describe("a dataset that is trained on again and again", () => {
     assert.deepEqual(await filesBelow(join(store, "runs/grown")), []);
     const { stdout } = await trommel(["status", "--store", store]);
     assert.doesNotMatch(stdout, /grown/);
-    assert.match(stdout, /relabelled \(run\): complete/);
+    assert.match(stdout, /relabelled \(run\) +complete/);
 
     const before = (await filesBelow(join(store, "features"))).length;
     const found = await trommel(gc);

@@ -104,7 +104,7 @@ describe("a MobileNet in other precisions, on photographs", { skip }, () => {
     assert.equal(made.name, "mobilenet-int8");
     assert.equal(made.source.kind, "int8");
     assert.equal(made.parity?.inputs, 18);
-    assert.match(lines.join("\n"), /quantised 26 convolutions.*18 pictures/);
+    assert.match(lines.join("\n"), /quantised 26 convolutions.*18 images/);
     const spec = await resolveBackbone(store, "mobilenet-int8");
     const model = await readBackboneModel(store, spec);
     const plain = await readBackboneModel(store, await resolveBackbone(store, "mobilenet"));
