@@ -97,6 +97,7 @@ export type { OptimizerRecipe, ScheduleRecipe, TrainingRecipe } from "./recipe/t
 export type { ViewsRecipe } from "./recipe/views-recipe.js";
 export {
   backboneOptionsAtMost,
+  defaultOutstandingShards,
   devices,
   engines,
   importOptions,

@@ -18,6 +18,9 @@ export type EngineName = (typeof engines)[number];
 /** The default memory for a worker's images, in MiB. */
 export const inFlightDefaults = { bytesInFlightMib: 128, pixelsInFlightMib: 512 } as const;
 
+/** The default of the largest number of queued, unfinished shards of one run. */
+export const defaultOutstandingShards = 2000;
+
 /** The largest values of a worker's options. */
 export const workerOptionsAtMost = {
   concurrency: 64,

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import {
+  defaultOutstandingShards,
   isRedisFull,
   messageOf,
   openStore,
@@ -37,7 +38,6 @@ import { readBounds } from "@trommel/common/store";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import { defaultOutstandingShards } from "./outstanding-shards.js";
 import type { PlanContext } from "./plan/plan-context.js";
 import { JobProducer } from "./run-control/job-producer.js";
 

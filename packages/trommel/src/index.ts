@@ -125,6 +125,7 @@ export { failureReason, recipe, scoreFormat, stageTable, workerQueues } from "@t
 export type { FailureReason, Recipe, RecipeInput, ScoreFormat, WorkerQueue } from "@trommel/common";
 export {
   backboneOptionsAtMost,
+  defaultOutstandingShards,
   devices,
   engines,
   inFlightDefaults,
@@ -133,7 +134,6 @@ export {
 export { channelOrders, poolings } from "@trommel/common";
 export type { ChannelOrder, Device, EngineName, Pooling } from "@trommel/common";
 export { imagesPerShardAtMost } from "@trommel/common/recipe";
-export { defaultOutstandingShards } from "@trommel/coordinator";
 
 export { decodeFeatureShard, decodeProjection } from "@trommel/common";
 export type {

@@ -9,7 +9,7 @@ import {
 } from "./pipeline.js";
 
 /**
- * The decisions of run control as pure functions, without Redis and store. Coordinators, workers and followers decide by these; so does the model that their properties are tested on (coordinator/run-control/run-model).
+ * The decisions of run control as pure functions, without Redis and store. Coordinators, workers and followers decide by these; so does the model that their properties are tested on (test/model/run-model.ts).
  */
 
 /** A job and the jobs that it waits for. */

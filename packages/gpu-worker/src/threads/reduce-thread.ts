@@ -1,6 +1,6 @@
 import { openStore, type Stage, type EngineName } from "@trommel/common";
 import { loadStage, type argumentsOf } from "@trommel/common/jobs";
-import { pino } from "pino";
+import { createLogger } from "@trommel/common/logging";
 import type { StageContext, StageOutcome } from "../stages/context.js";
 import { serveThread } from "../rpc/serve.js";
 import type { ThreadClient } from "../rpc/thread-client.js";
@@ -50,7 +50,11 @@ function endThread(thrown: unknown): Promise<never> {
 
 serveThread<ReduceRequests, ReduceThreadData>(({ storeUrl, threads, engine, logLevel }) => {
   const store = openStore(storeUrl);
-  const log = pino({ level: logLevel, base: null }, process.stderr);
+  const log = createLogger({
+    level: logLevel,
+    base: { worker: process.pid },
+    stream: process.stderr,
+  });
   return {
     run: async (request, { note, signal }) => {
       const context: StageContext = {
