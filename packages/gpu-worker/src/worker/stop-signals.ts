@@ -1,12 +1,12 @@
 /**
  * SIGTERM and SIGINT, from the moment that it is made: the first asks to finish what is under way, the second to hand it
- * back at once. Both exit codes are 0: nothing is lost.
+ * back at once. Nothing is lost either way; `drain` decides the exit code.
  */
 export class StopSignals {
   readonly #drain = new AbortController();
   readonly #handBack = new AbortController();
 
-  /** @param quiet says nothing: of a local cluster the command tells what happens */
+  /** @param quiet writes nothing: the command that started a local cluster says what happens */
   constructor(quiet: boolean) {
     const stop = (): void => {
       if (this.#drain.signal.aborted) this.handBack();

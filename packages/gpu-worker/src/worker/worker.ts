@@ -90,7 +90,7 @@ async function startServing(
   const report = await unlessAborted(stop.drain, device.report());
   const batchViews = options.viewsPerBatch ?? viewsPerBatch[options.device];
   process.stderr.write(
-    `worker ${process.pid}: ${engine} on ${report.description}, ${batchViews} views a batch, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
+    `worker ${process.pid}: ${engine} on ${report.description}, ${batchViews} views a batch, ${options.bytesInFlightMib} + ${options.pixelsInFlightMib} MiB in flight, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
   );
   const reduceEntry = new URL("../threads/reduce-thread.js", import.meta.url);
   const { logLevel } = options;
