@@ -41,7 +41,7 @@ export const workerOptions = z
     viewsPerBatch: z.int().min(1).max(workerOptionsAtMost.viewsPerBatch).optional(),
     /** MiB of files that are fetched and not decoded yet, over all shards in flight. */
     bytesInFlightMib: z.int().min(1).max(workerOptionsAtMost.mebibytes),
-    /** MiB that decoding and decoded pictures which wait for the device take, over all shards in flight. */
+    /** MiB that decoding and decoded images which wait for the device take, over all shards in flight. */
     pixelsInFlightMib: z.int().min(1).max(workerOptionsAtMost.mebibytes),
     device: z.enum(devices),
     engine: z.enum(engines),
@@ -107,7 +107,7 @@ export const quantizeOptions = z
     backbone: z.string(),
     /** The name of the int8 copy. @default the backbone's with `-int8` */
     name: z.string().optional(),
-    /** Absolute location of the pictures that ranges are measured on. */
+    /** Absolute location of the images that ranges are measured on. */
     pictures: z.string(),
     /** How many of them. */
     count: z.int().min(1).max(backboneOptionsAtMost.pictures),

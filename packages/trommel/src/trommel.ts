@@ -22,7 +22,7 @@ import type { StartOptions, Work, WorkHost } from "./api/work.js";
 import { Run, Scoring, workOf } from "./run.js";
 import { loadWorkerCommands } from "./worker-package.js";
 
-/** What {@link Trommel.train} takes besides pictures and recipe. */
+/** What {@link Trommel.train} takes besides images and recipe. */
 export interface TrainOptions extends StartOptions {
   /** Id of the run. @default one that comes from what it is */
   readonly id?: string | undefined;
@@ -30,7 +30,7 @@ export interface TrainOptions extends StartOptions {
   readonly output?: string | undefined;
 }
 
-/** What {@link Trommel.score} takes besides pictures. */
+/** What {@link Trommel.score} takes besides images. */
 export interface ScoreOptions extends StartOptions {
   /** A finished run, its id, or the location of a bundle. */
   readonly model: Run | string;
@@ -106,8 +106,8 @@ export class Trommel implements AsyncDisposable {
   }
 
   /**
-   * Trains a classifier. The same pictures, recipe and id are the same run: it is continued, or found complete.
-   * @param prefix a folder or `s3://bucket/prefix` of labelled pictures; undefined takes the value of the recipe's
+   * Trains a classifier. The same images, recipe and id are the same run: it is continued, or found complete.
+   * @param prefix a folder or `s3://bucket/prefix` of labelled images; undefined takes the value of the recipe's
    *   `environment.input`
    * @param recipe fields of a recipe, or a built-in recipe's name or a file
    * @throws TrommelError `invalid-argument`, `not-found` for a backbone or a label file, `bad-dataset` for the labels,
@@ -136,7 +136,7 @@ export class Trommel implements AsyncDisposable {
   }
 
   /**
-   * Scores every picture under a prefix.
+   * Scores every image under a prefix.
    * @param prefix a folder or `s3://bucket/prefix`
    * @throws TrommelError `not-found` for the model, `conflict` where the output holds another scoring, `invalid-argument`
    */
@@ -212,7 +212,7 @@ export class Trommel implements AsyncDisposable {
     return resolveLocation(location, this.#connections.options.folder);
   }
 
-  /** The pictures where the call names none. @throws TrommelError `invalid-argument` naming the variable */
+  /** The images where the call names none. @throws TrommelError `invalid-argument` naming the variable */
   #datasetOf(recipe: Recipe): string {
     const name = recipe.environment.input;
     const dataset = this.#variable(name);

@@ -17,7 +17,7 @@ import { createRouter } from "#gpu-worker/worker/job-router";
 import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { ThreadClient } from "#gpu-worker/rpc/thread-client";
-import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
+import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { pino } from "pino";
 import { syntheticBackbone } from "./synthetic-subject.js";
 import { TimerDevice } from "./timer-device.js";

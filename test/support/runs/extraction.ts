@@ -18,7 +18,7 @@ import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { extract } from "#gpu-worker/stages/extract";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { DeviceClient } from "#gpu-worker/threads/device-client";
-import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
+import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { convolutionBackbone } from "../models/small-backbones.js";
 
 const side = 32;

@@ -1,8 +1,8 @@
 import { recipe } from "@trommel/common";
 import { ShardTrial } from "#common/jobs/shard-trial";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
-import { runBatches } from "#gpu-worker/stages/pictures/run-batches";
-import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
+import { runBatches } from "#gpu-worker/stages/images/run-batches";
+import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { Redis } from "ioredis";
 import { shardEntries } from "./shard-entries.js";
 

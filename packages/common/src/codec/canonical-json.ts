@@ -25,7 +25,7 @@ export function sha256Hex(content: Uint8Array | string): string {
 
 /**
  * sha256 of bytes, or of a text's UTF-8, as a text of 32 Latin-1 characters, one per byte. A worker takes
- * several for each picture: written on into a buffer, such a text costs a third of a buffer of the hash's own, and a quarter of a
+ * several for each image: written on into a buffer, such a text costs a third of a buffer of the hash's own, and a quarter of a
  * hash object.
  */
 export function sha256Latin1(content: Uint8Array | string): string {

@@ -32,13 +32,13 @@ export function partsOfKey(key: string): {
   };
 }
 
-const pictureExtensions = new Set(
+const imageExtensions = new Set(
   ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .avif .bmp .heic .heif .jp2 .jxl".split(" "),
 );
 
 /** Whether an id without an extension may mean this file. The decoder decides later by the content. */
-export function looksLikePicture(extension: string): boolean {
-  return pictureExtensions.has(extension);
+export function looksLikeImage(extension: string): boolean {
+  return imageExtensions.has(extension);
 }
 
 /** The first few items of a list, quoted, and the number of the others. */

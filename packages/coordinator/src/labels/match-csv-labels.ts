@@ -1,7 +1,7 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
 import { skipHidden } from "../plan/stream-shards.js";
 import { placeIn } from "./label-file.js";
-import { looksLikePicture, partsOfKey, type LabelsByKey } from "./labelled-images.js";
+import { looksLikeImage, partsOfKey, type LabelsByKey } from "./labelled-images.js";
 import type { CsvRow } from "./read-csv-labels.js";
 
 /** How closely an id names an image: its whole key, or only its file name, with or without the extension. */
@@ -42,7 +42,7 @@ export async function matchCsvLabels(
     const { fileName, stem, extension } = partsOfKey(key);
     note(key, { key, closeness: "key" });
     if (fileName !== key) note(fileName, { key, closeness: "name" });
-    if (stem !== fileName && looksLikePicture(extension)) note(stem, { key, closeness: "name" });
+    if (stem !== fileName && looksLikeImage(extension)) note(stem, { key, closeness: "name" });
   }
   return labelsOf({ rows, matches, ambiguous, file, dataset: source.url });
 }

@@ -80,7 +80,7 @@ export async function resolveRun(options: {
   return { config, claim };
 }
 
-/** Artefacts under the dataset would be listed as pictures of a class; hidden folders such as .trommel are not. */
+/** Artefacts under the dataset would be listed as images of a class; hidden folders such as .trommel are not. */
 function refuseStoreInside(dataset: string, store: string): void {
   const root = `${dataset.replace(/\/$/, "")}/`;
   if (!`${store}/`.startsWith(root) || store.slice(root.length).startsWith(".")) return;

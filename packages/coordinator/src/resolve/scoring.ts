@@ -63,7 +63,7 @@ function chooseFormats(asked: readonly ScoreFormat[]): ScoreFormat[] {
   return scoreFormat.options.filter((format) => format === "jsonl" || asked.includes(format));
 }
 
-/** Scores under the prefix that is being listed would be listed as pictures. */
+/** Scores under the prefix that is being listed would be listed as images. */
 function refuseNested(source: string, output: string): void {
   if (output !== source && !output.startsWith(`${source.replace(/\/$/, "")}/`)) return;
   throw new TrommelError(

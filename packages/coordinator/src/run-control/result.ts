@@ -44,9 +44,9 @@ export interface RunResult {
 }
 
 export interface ExtractionCounts {
-  /** Pictures that went through the backbones. */
+  /** Images that went through the backbones. */
   readonly extracted: number;
-  /** Pictures whose features stood in the store. */
+  /** Images whose features stood in the store. */
   readonly reused: number;
 }
 

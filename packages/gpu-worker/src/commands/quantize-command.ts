@@ -12,7 +12,7 @@ import type { QuantizeOptions } from "@trommel/common/worker-commands";
 import { quantizeBackbone } from "../backbone/import/quantize-backbone.js";
 import { decodeImage } from "../image/decode/decode-image.js";
 
-/** `trommel backbone quantize`: an int8 copy of a stored backbone, by ranges measured on pictures. */
+/** `trommel backbone quantize`: an int8 copy of a stored backbone, by ranges measured on images. */
 export async function quantizeStored(
   options: QuantizeOptions,
   say: (line: string) => void,
@@ -22,9 +22,9 @@ export async function quantizeStored(
   try {
     const spec = await resolveBackbone(store, options.backbone);
     const model = await readBackboneModel(store, spec);
-    const pictures = await readPictures(source, spec.inputSize, options.count, say);
+    const images = await readImages(source, spec.inputSize, options.count, say);
     const name = options.name ?? `${spec.name}-int8`;
-    return await quantizeBackbone({ store, spec, model, name, images: pictures, log: say });
+    return await quantizeBackbone({ store, spec, model, name, images, log: say });
   } finally {
     source.close();
     store.close();
@@ -32,26 +32,26 @@ export async function quantizeStored(
 }
 
 /**
- * As many pictures as were asked for, or all there are, as base images. Which of them is decided by the hashes of their keys, so
+ * As many images as were asked for, or all there are, as base images. Which of them is decided by the hashes of their keys, so
  * that they are spread over the prefix and the same every time.
  */
-async function readPictures(
+async function readImages(
   source: ObjectStore,
   side: number,
   count: number,
   say: (line: string) => void,
 ): Promise<Uint8Array[]> {
   const decode = { ...decodeRecipe.parse({}), side };
-  const pictures: Uint8Array[] = [];
+  const images: Uint8Array[] = [];
   let unreadable = 0;
   for (const key of await chooseKeys(source, 2 * count)) {
-    if (pictures.length === count) break;
-    const picture = await decodeImage(await source.get(key, { maxBytes: decode.maxBytes }), decode);
-    if (picture.ok) pictures.push(picture.pixels);
+    if (images.length === count) break;
+    const image = await decodeImage(await source.get(key, { maxBytes: decode.maxBytes }), decode);
+    if (image.ok) images.push(image.pixels);
     else unreadable += 1;
   }
   if (unreadable > 0) say(`left out ${unreadable} files that are no readable pictures`);
-  if (pictures.length > 0) return pictures;
+  if (images.length > 0) return images;
   throw new TrommelError(
     "bad-dataset",
     `cannot measure ranges: ${source.url} has no readable picture. Name a prefix of pictures with --pictures`,

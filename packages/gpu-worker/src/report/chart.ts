@@ -18,13 +18,13 @@ export const chartColors = {
 } as const;
 
 export interface RenderChartInputs {
-  /** Starts the ids inside the picture; one of its own for each chart of a page. */
+  /** Starts the ids inside the chart; one of its own for each chart of a page. */
   readonly name: string;
   readonly option: ChartOption;
   /** Pixels. */
   readonly width: number;
   readonly height: number;
-  /** What the picture shows, for readers who do not see it. */
+  /** What the chart shows, for readers who do not see it. */
   readonly label: string;
 }
 

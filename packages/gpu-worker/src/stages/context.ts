@@ -5,7 +5,7 @@ import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/en
 import type { ImageBudgets } from "../image/budgets/image-budgets.js";
 import type { streamImages } from "../image/read/image-stream.js";
 import type { FeatureIndexes } from "./reuse/feature-index.js";
-import type { SourceStores } from "./pictures/source-stores.js";
+import type { SourceStores } from "./images/source-stores.js";
 
 /** What every stage is given besides its payload. */
 export interface StageContext {
@@ -28,7 +28,7 @@ export interface StageContext {
 export interface StageDevice {
   /** How many batches run at once. */
   readonly sessionCount: number;
-  /** Time that lanes were without work since they were made, all of them together. */
+  /** Time that sessions were without work since they were made, all of them together. */
   readonly idleMs: number;
   /** @param options called only if the model is not loaded */
   ensureExtractor(key: string, options: () => Promise<ExtractorOptions>): Promise<void>;
@@ -71,9 +71,9 @@ export interface DeviceStageContext extends StageContext {
   readonly trial: ShardTrial | undefined;
   /** The place of this job among those that the worker has begun: of several shards under way, the oldest goes first. */
   readonly order: number;
-  /** What the pictures of all shards under way may take together. */
+  /** What the images of all shards under way may take together. */
   readonly budgets: ImageBudgets;
-  /** Gives a shard's pictures. @default {@link streamImages}, which fetches and decodes its files */
+  /** Gives a shard's images. @default {@link streamImages}, which fetches and decodes its files */
   readonly streamImages?: typeof streamImages | undefined;
   /** The stores that images are read from. */
   readonly sources: SourceStores;

@@ -17,18 +17,18 @@ import { checkOrigin } from "./reuse/check-origin.js";
 import { MadeElsewhere, type DeviceStageContext, type StageOutcome } from "./context.js";
 import { ReusedFeatures } from "./reuse/reused-features.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
-import type { PictureBatch } from "./pictures/picture-batches.js";
+import type { ImageBatch } from "./images/image-batches.js";
 import { readShard } from "./inputs/listing.js";
 import { backbonesOfRun, readRunConfig, type ResolvedRun } from "./inputs/run.js";
 import { commitOnce } from "./inputs/commit-once.js";
-import { runBatches } from "./pictures/run-batches.js";
-import { ShardFeatures } from "./pictures/shard-features.js";
+import { runBatches } from "./images/run-batches.js";
+import { ShardFeatures } from "./images/shard-features.js";
 import { unlessAborted } from "@trommel/common/waiting";
 
 /**
  * Extract: shard → feature shard.
  *
- * In: the shard's files, and the rows that other shards of the fingerprint have of the same pictures. Out:
+ * In: the shard's files, and the rows that other shards of the fingerprint have of the same images. Out:
  * `features/<fingerprint>/<shard hash>.safetensors`, one row per view of every readable image, and its marker with a
  * typed reason for each other one. Rows are the same whether they were copied or computed.
  * A retry finds the marker and does nothing, or does the whole shard again and writes the same bytes.
@@ -127,7 +127,7 @@ async function computeRows(
   if (skip.size === shard.entries.length) return [];
   const { recipe, side } = config;
   const { viewCount } = rows;
-  // Not before a picture needs it: where all rows stand, no model is loaded.
+  // Not before an image needs it: where all rows stand, no model is loaded.
   let ready: Promise<void> | undefined;
   return runBatches({
     entries: shard.entries,
@@ -149,7 +149,7 @@ async function computeRows(
   });
 }
 
-function withViews(views: ShardViews, viewCount: number, batch: PictureBatch) {
+function withViews(views: ShardViews, viewCount: number, batch: ImageBatch) {
   const affine = new Float32Array(batch.positions.length * viewCount * 6);
   const colour = new Float32Array(batch.positions.length * viewCount * 12);
   for (const [b, position] of batch.positions.entries()) {

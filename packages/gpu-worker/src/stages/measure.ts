@@ -6,19 +6,19 @@ import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readShard } from "./inputs/listing.js";
 import { readUnresolvedConfig } from "./inputs/run.js";
-import { runBatches } from "./pictures/run-batches.js";
+import { runBatches } from "./images/run-batches.js";
 
-/** Pictures that are summed up at a time: few, for they wait for nothing. */
-const picturesPerBatch = 4;
+/** Images that are summed up at a time: few, for they wait for nothing. */
+const imagesPerBatch = 4;
 
-/** Counts alone: why a picture could not be read is extraction's to say. */
+/** Counts alone: why an image could not be read is extraction's to say. */
 const statisticsMarker = markerSchema.extend({ ok: z.int().nonnegative(), failed: z.int().nonnegative() });
 
 /**
  * Measure: shard → pixel statistics.
  *
- * In: the shard's files, decoded as extraction does. Out: `statistics/<n>.json`, exact sums over the pictures that can be
- * read, and its marker. Pictures of both sides of the split count: pixels tell no label.
+ * In: the shard's files, decoded as extraction does. Out: `statistics/<n>.json`, exact sums over the images that can be
+ * read, and its marker. Images of both sides of the split count: pixels tell no label.
  * A retry finds the marker, or sums again to the same bytes. What cannot be read is left to extraction's ledger.
  */
 export async function measure(
@@ -38,7 +38,7 @@ export async function measure(
     entries,
     source: dataset,
     decode: { ...recipe.decode, side },
-    batchSize: picturesPerBatch,
+    batchSize: imagesPerBatch,
     context,
     run: (batch) => {
       sums.add(batch.pixels);

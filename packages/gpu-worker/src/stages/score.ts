@@ -24,7 +24,7 @@ import { countLabels } from "./scoring/label-counts.js";
 import { readShard } from "./inputs/listing.js";
 import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
 import { commitOnce } from "./inputs/commit-once.js";
-import { runBatches } from "./pictures/run-batches.js";
+import { runBatches } from "./images/run-batches.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
 import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "./scoring/score-rows.js";
 

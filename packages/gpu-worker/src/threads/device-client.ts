@@ -6,15 +6,15 @@ import { ThreadClient } from "../rpc/thread-client.js";
 
 /** Sessions that a CPU runs side by side, at most: each has its own weights and activations in memory. */
 const sessionsAtMost = 4;
-/** Batches that a lane has been given: one is computed, the next is there when it ends. */
+/** Batches that a session has been given: one is computed, the next is there when it ends. */
 const batchesPerSession = 2;
 
 /**
  * The device, as the stages see it: models are loaded by key, batches are moved there and back.
  *
- * On the CPU the threads are shared out over several lanes, each a thread with sessions of its own, and batches run
- * side by side: two sessions of one thread did 60 images a second where one session of two threads did 50 (MobileNetV1
- * 0.75, six views, two cores), for no operator waits for its slowest thread. Which lane computes a batch changes
+ * On the CPU the threads are shared out over several sessions, each in a thread of its own, and batches run
+ * side by side: two sessions of one thread each did 60 images a second where one session of two threads did 50 (MobileNetV1
+ * 0.75, six views, two cores), for no operator waits for its slowest thread. Which session computes a batch changes
  * nothing in it.
  */
 export class DeviceClient implements StageDevice {
@@ -83,7 +83,7 @@ export class DeviceClient implements StageDevice {
   }
 }
 
-/** Threads of each lane. Only ONNX Runtime's CPU provider gains from several. */
+/** Threads of each session. Only ONNX Runtime's CPU provider gains from several. */
 function shareOutThreads({ engine, device, threads }: DeviceThreadData): number[] {
   const count = engine === "onnx" && device === "cpu" ? Math.max(1, Math.min(threads, sessionsAtMost)) : 1;
   return Array.from({ length: count }, (_, session) => Math.floor((threads + session) / count));
@@ -94,7 +94,7 @@ function once<T>(read: () => Promise<T>): () => Promise<T> {
   return () => (reading ??= read());
 }
 
-/** One thread with its sessions; it computes one batch at a time. */
+/** A thread with a copy of its own of each loaded model; it computes one batch at a time. */
 class DeviceSession {
   readonly #thread: ThreadClient<DeviceRequests, DeviceThreadData>;
   #waiting = 0;

@@ -23,7 +23,7 @@ import { createProcessor } from "./job-processor.js";
 import { createRouter } from "./job-router.js";
 import { startQueueWorker } from "./queue-worker.js";
 import { FeatureIndexes } from "../stages/reuse/feature-index.js";
-import { SourceStores } from "../stages/pictures/source-stores.js";
+import { SourceStores } from "../stages/images/source-stores.js";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "../threads/device-client.js";
 import { ThreadClient } from "../rpc/thread-client.js";

@@ -63,7 +63,7 @@ export interface RandomBackboneOptions extends BackboneChoices {
 
 /** How {@link Backbones.quantize} measures ranges. */
 export interface QuantizeBackboneOptions extends CallOptions {
-  /** Location of pictures like those that it will see. */
+  /** Location of images like those that it will see. */
   readonly pictures: string;
   /** How many of them. @default 64 */
   readonly count?: number | undefined;
@@ -143,7 +143,7 @@ export class Backbones {
     );
   }
 
-  /** An int8 copy of a convolutional backbone, by ranges measured on pictures. */
+  /** An int8 copy of a convolutional backbone, by ranges measured on images. */
   async quantize(backbone: string, options: QuantizeBackboneOptions): Promise<BackboneSpec> {
     const { pictures, count = 64, name } = options;
     const given = {

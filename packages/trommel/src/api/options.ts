@@ -23,7 +23,7 @@ export interface WorkerSettings {
   readonly viewsPerBatch?: number | undefined;
   /** MiB of files that a worker has fetched and not decoded. @default 128 */
   readonly bytesInFlightMib?: number | undefined;
-  /** MiB that a worker's decoding and decoded pictures take. @default 512 */
+  /** MiB that a worker's decoding and decoded images take. @default 512 */
   readonly pixelsInFlightMib?: number | undefined;
 }
 

@@ -9,7 +9,7 @@ interface Counted {
   readonly images: number;
 }
 
-/** What a finished scoring says of its pictures: the most frequent groups and labels, and its submission. */
+/** What a finished scoring says of its images: the most frequent groups and labels, and its submission. */
 export function describeScores({ ledger, counts, submission }: RunResult): string[] {
   const lines: string[] = [];
   if (counts?.groups != null)

@@ -118,7 +118,7 @@ export class WorkerProcesses {
       stdio: ["ignore", stream, stream, "ipc"],
       execArgv: process.execArgv.filter((argument) => !foreignArguments.test(argument)),
       // The Redis URL travels by environment: argument lists are public on a machine, and it may hold a password.
-      // glibc's per-thread arenas keep freed picture buffers; two of them keep memory flat.
+      // glibc's per-thread arenas keep freed image buffers; two of them keep memory flat.
       // libvips decodes on libuv's threads, four by default.
       env: {
         MALLOC_ARENA_MAX: "2",

@@ -39,7 +39,7 @@ function joined(batches: readonly ViewBatch[]): ViewBatch {
 
 const pictures = Array.from({ length: pictureCount }, (_, picture) => picture);
 
-describe("the device's lanes", () => {
+describe("the device's sessions", () => {
   const clients: DeviceClient[] = [];
   function open(threads: number): DeviceClient {
     const client = new DeviceClient({ engine: "onnx", device: "cpu", threads, modelsAtMost: 2 });
@@ -50,7 +50,7 @@ describe("the device's lanes", () => {
     await Promise.all(clients.map((client) => client.stop()));
   });
 
-  it("share out the threads, four lanes at most, none lost", async () => {
+  it("share out the threads, four sessions at most, none lost", async () => {
     for (const [threads, sessions] of [
       [1, 1],
       [3, 3],

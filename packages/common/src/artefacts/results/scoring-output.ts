@@ -7,13 +7,13 @@ import { runId } from "../store-keys.js";
 
 const images = z.int().nonnegative();
 
-/** `counts.json`: for how many pictures each label is the likeliest. */
+/** `counts.json`: for how many images each label is the likeliest. */
 export const scoreCounts = z
   .object({
     formatVersion: z.literal(1),
-    /** Every scored picture: the sum over the labels. */
+    /** Every scored image: the sum over the labels. */
     images,
-    /** All labels of the model in output order, those of no picture too. */
+    /** All labels of the model in output order, those of no image too. */
     labels: z.array(z.object({ label: z.string(), images }).strict()),
     /**
      * The same by group, in order of each group's first label, where labels are written `group/name`, such as
@@ -41,7 +41,7 @@ export const submissionOutcome = z.discriminatedUnion("merged", [
       reason: z.enum([
         /** It would pass the bound under which it is put together in memory. */
         "too-large",
-        /** Two pictures have the same key but for their extension, so an id would stand for both. */
+        /** Two images have the same key but for their extension, so an id would stand for both. */
         "repeated-ids",
       ]),
       /** For people: what was found and what to do. */
@@ -63,7 +63,7 @@ export const scoringSuccess = z
     formats: z.array(scoreFormat).min(1),
     /** The first and the last part of each format, in the order of `formats`; those between are numbered through. */
     files: z.array(z.object({ format: scoreFormat, first: z.string(), last: z.string() }).strict()),
-    /** Scored pictures. */
+    /** Scored images. */
     rows: images,
     model: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
     /** Null where the format `kaggle` was not asked for. */

@@ -9,7 +9,7 @@ export const runConfig = z
   .object({
     formatVersion: z.literal(1),
     id: runId,
-    /** Absolute location of the labelled pictures, without credentials. */
+    /** Absolute location of the labelled images, without credentials. */
     dataset: z.string(),
     recipe,
     labels: z
@@ -62,7 +62,7 @@ export const scoringConfig = z
   .object({
     formatVersion: z.literal(1),
     id: runId,
-    /** Absolute location of the pictures. */
+    /** Absolute location of the images. */
     source: z.string(),
     /** Absolute location of the output prefix. */
     output: z.string(),

@@ -16,7 +16,7 @@ export interface FeatureShard {
   readonly features: Float32Array;
   /** [rows]: position of the image in the shard. */
   readonly image: Int32Array;
-  /** [rows]: index of the view; 0 is the picture itself. */
+  /** [rows]: index of the view; 0 is the image itself. */
   readonly view: Uint8Array;
 }
 

@@ -11,7 +11,7 @@ const channelSums = z.tuple([z.int().nonnegative(), z.int().nonnegative(), z.int
 export const pixelStatistics = z
   .object({
     formatVersion: z.literal(1),
-    /** Pictures that could be read. */
+    /** Images that could be read. */
     images: z.int().nonnegative(),
     /** Their pixels: what each channel's sums are over. */
     pixels: z.int().nonnegative(),

@@ -51,7 +51,7 @@ interface WeightScale {
 
 function weightScales(
   layers: readonly TopologyLayer[],
-  picturePower: number,
+  imagePower: number,
 ): ReadonlyMap<string, WeightScale> {
   const outputs = new Map<string, Power>();
   const scales = new Map<string, WeightScale>();
@@ -64,10 +64,7 @@ function weightScales(
     const share = readBySwish.has(layer.name) ? 3 : isGate ? 0.2 : 1;
     const scale = { inputPower: inputs[0]?.whole ?? NaN, share };
     scales.set(layer.name, scale);
-    outputs.set(
-      layer.name,
-      inputs.length === 0 ? symmetric(picturePower) : outputPower(layer, inputs, scale),
-    );
+    outputs.set(layer.name, inputs.length === 0 ? symmetric(imagePower) : outputPower(layer, inputs, scale));
   }
   return scales;
 }

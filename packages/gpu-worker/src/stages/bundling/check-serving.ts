@@ -16,8 +16,8 @@ import { RowProjector } from "../../linalg/project-rows.js";
 import { readFeatures } from "../inputs/features.js";
 import { readListing, readShard } from "../inputs/listing.js";
 
-/** Pictures that are put through the compiled model. */
-const checkedPictures = 8;
+/** Images that are put through the compiled model. */
+const checkedImages = 8;
 /**
  * Largest difference of a probability. Half-precision features alone move them by a few thousandths, and so does a network in
  * half precision on another device than the one that extracted.
@@ -36,16 +36,16 @@ interface CheckServingOptions {
 }
 
 /**
- * Holds the compiled model against training: the first readable pictures of the run, decoded again and put through
+ * Holds the compiled model against training: the first readable images of the run, decoded again and put through
  * `model.onnx`, must get the probabilities that the head gives their stored identity-view features.
  * @throws TrommelError `parity-failed`: training and serving would differ, so there is no bundle
  */
 export async function checkServing(options: CheckServingOptions): Promise<void> {
   const { config } = options;
-  const sample = await samplePictures(options);
+  const sample = await sampleImages(options);
   const expected = await fromFeatures(options, sample);
-  const served = await fromPictures(options, sample.entries);
-  // A picture that has gone since it was extracted cannot be compared.
+  const served = await fromImages(options, sample.entries);
+  // An image that has gone since it was extracted cannot be compared.
   if (served === undefined) return;
   let largest = 0;
   for (const [i, value] of expected.entries())
@@ -56,7 +56,7 @@ export async function checkServing(options: CheckServingOptions): Promise<void> 
   throw new TrommelError(
     "parity-failed",
     `cannot compile the bundle of ${config.id}: its model differs from the trained head by ${largest} in a probability, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
-    { context: { largest, bound, pictures: sample.entries.length } },
+    { context: { largest, bound, images: sample.entries.length } },
   );
 }
 
@@ -66,19 +66,19 @@ interface Sample {
   readonly features: Float32Array;
 }
 
-/** The first readable pictures of the run, in listing order. */
-async function samplePictures(options: CheckServingOptions): Promise<Sample> {
+/** The first readable images of the run, in listing order. */
+async function sampleImages(options: CheckServingOptions): Promise<Sample> {
   const { store, config } = options;
   const keys = runKeys(config.id);
   const { shards } = await readListing(store, keys.listing);
   const entries: ShardEntry[] = [];
   const picked: Float32Array[] = [];
-  for (let index = 0; index < shards && entries.length < checkedPictures; index += 1) {
+  for (let index = 0; index < shards && entries.length < checkedImages; index += 1) {
     const shard = await readShard(store, keys.shard(index));
     const { dimension, features, image, view } = await readFeatures(store, config, shard);
     for (const [row, position] of image.entries()) {
       const entry = shard.entries[position];
-      if (view[row] !== 0 || entry === undefined || entries.length === checkedPictures) continue;
+      if (view[row] !== 0 || entry === undefined || entries.length === checkedImages) continue;
       entries.push(entry);
       picked.push(features.subarray(row * dimension, (row + 1) * dimension));
     }
@@ -101,7 +101,7 @@ async function fromFeatures(options: CheckServingOptions, sample: Sample): Promi
   }
 }
 
-async function fromPictures(
+async function fromImages(
   options: CheckServingOptions,
   entries: readonly ShardEntry[],
 ): Promise<Float32Array | undefined> {
@@ -110,15 +110,15 @@ async function fromPictures(
   const source = openStore(config.dataset);
   const pixels = new Uint8Array(entries.length * side * side * 3);
   try {
-    for await (const picture of streamImages({
+    for await (const image of streamImages({
       entries,
       ...imageSource(source),
       decode: { ...config.recipe.decode, side },
-      window: checkedPictures,
+      window: checkedImages,
       signal: options.signal,
     })) {
-      if (!picture.ok) return undefined;
-      pixels.set(picture.pixels, picture.position * side * side * 3);
+      if (!image.ok) return undefined;
+      pixels.set(image.pixels, image.position * side * side * 3);
     }
   } finally {
     source.close();

@@ -4,14 +4,14 @@ import { sha256OfFile } from "../../image/decode/file-hash.js";
 import { ShardViews } from "../../image/views/shard-views.js";
 import type { DeviceStageContext } from "../context.js";
 import type { ResolvedRun } from "../inputs/run.js";
-import { runBatches } from "../pictures/run-batches.js";
+import { runBatches } from "../images/run-batches.js";
 
 /**
  * Checks an existing feature shard against the images of a run that found it by its hash. The hash knows keys, sizes and
- * etags, and the etags of a folder are sizes and times: a folder elsewhere may have the same ones and other pictures. What
+ * etags, and the etags of a folder are sizes and times: a folder elsewhere may have the same ones and other images. What
  * was listed in the same place is believed; of another folder's the files are read. A bucket's etags tell contents apart.
  * @param marker that of the standing shard; one of an earlier version does not say what its rows are of, and is believed
- * @throws TrommelError `conflict` where the rows are of other pictures
+ * @throws TrommelError `conflict` where the rows are of other images
  */
 export async function checkOrigin(
   config: ResolvedRun,
@@ -36,7 +36,7 @@ export async function checkOrigin(
     recognise: async (position, bytes) => {
       const content = contentIdentity(await sha256OfFile(bytes), views.of(position));
       if (Buffer.compare(content, foreign.get(position)!) !== 0)
-        throw otherPicture(config, shard.entries[position]!.key);
+        throw otherImage(config, shard.entries[position]!.key);
       return true;
     },
     run: () => Promise.resolve(),
@@ -60,7 +60,7 @@ function fromElsewhere(
   return foreign;
 }
 
-function otherPicture({ dataset }: RunConfig, key: string): TrommelError {
+function otherImage({ dataset }: RunConfig, key: string): TrommelError {
   return new TrommelError(
     "conflict",
     `cannot reuse the features of a shard of ${dataset}: they come from another folder, where ${JSON.stringify(key)} has ` +

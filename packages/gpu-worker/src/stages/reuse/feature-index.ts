@@ -7,7 +7,7 @@ import { TokenIndex } from "./token-index.js";
 const markersReadAtOnce = 16;
 /**
  * A look at what others have committed since takes at most this share of the time, and is not repeated soon: every worker
- * reads what all others wrote, and it is of use only where two runs on the same pictures are under way at once.
+ * reads what all others wrote, and it is of use only where two runs on the same images are under way at once.
  */
 const lookingShare = 1 / 20;
 const shortestPauseMs = 600_000;
@@ -67,7 +67,7 @@ export class FeatureIndex {
   /** Hashes of the shards that may have the rows of an image, by the token of either of its identities. */
   shardsWith(token: number): string[] {
     const found = this.#index.find(token);
-    // As of nearly every picture that is new.
+    // As of nearly every image that is new.
     if (found.length === 0) return [];
     return [...new Set(found)]
       .filter((number) => !this.#gone.has(number))

@@ -15,7 +15,7 @@ import { isDamage, readInput } from "@trommel/common/codec";
 import { sha256OfFile } from "../../image/decode/file-hash.js";
 import type { ShardViews } from "../../image/views/shard-views.js";
 import type { FeatureIndex } from "./feature-index.js";
-import type { ShardFeatures } from "../pictures/shard-features.js";
+import type { ShardFeatures } from "../images/shard-features.js";
 
 /**
  * The rows of a shard's images that stand in other feature shards of the fingerprint, whatever run made them.

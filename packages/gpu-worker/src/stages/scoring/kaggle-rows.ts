@@ -2,8 +2,8 @@ import { stringify } from "csv-stringify/sync";
 import { csvOptions, rounded } from "./score-rows.js";
 
 /**
- * Kaggle's submission: `id,<classes in output order>`, a row per picture with its probability of every class. The id is
- * the picture's key without its extension, by a rule that looks at nothing but the key, so that it depends on no shard.
+ * Kaggle's submission: `id,<classes in output order>`, a row per image with its probability of every class. The id is
+ * the image's key without its extension, by a rule that looks at nothing but the key, so that it depends on no shard.
  */
 
 /** The key up to the last dot of its last segment, or all of it where that segment has none after its first character. */

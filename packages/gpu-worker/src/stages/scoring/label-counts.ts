@@ -2,7 +2,7 @@ import { TrommelError, type ScoreRow } from "@trommel/common";
 import type { ScoreCounts } from "@trommel/common/artefacts";
 import { z } from "zod";
 
-/** In a part's marker: pictures by likeliest label, in output order. Labels of no picture are left out. */
+/** In a part's marker: images by likeliest label, in output order. Labels of no image are left out. */
 export const partCounts = z.array(z.object({ label: z.string(), images: z.int().positive() }).strict());
 type PartCounts = z.infer<typeof partCounts>;
 

@@ -10,7 +10,7 @@ export function rounded(probability: number): number {
 export const csvOptions = { quoted_match: /\r/ } as const;
 
 /**
- * The row of one picture: its labels by falling probability, the earlier label first on a tie.
+ * The row of one image: its labels by falling probability, the earlier label first on a tie.
  * @param probabilities [labels.length]
  */
 export function scoreRowOf(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { PictureBatches, type PictureBatch } from "#gpu-worker/stages/pictures/picture-batches";
+import { ImageBatches, type ImageBatch } from "#gpu-worker/stages/images/image-batches";
 
 const side = 2;
 const pictureOf = (position: number) => ({
@@ -10,13 +10,13 @@ const pictureOf = (position: number) => ({
   pixels: new Uint8Array(side * side * 3).fill(position + 1),
 });
 
-function pack(positions: readonly number[], size: number): PictureBatch[] {
-  const batches = new PictureBatches(side, size);
+function pack(positions: readonly number[], size: number): ImageBatch[] {
+  const batches = new ImageBatches(side, size);
   const full = positions.map((position) => batches.add(pictureOf(position)));
   return [...full, batches.rest()].filter((batch) => batch !== undefined);
 }
 
-describe("PictureBatches", () => {
+describe("ImageBatches", () => {
   it("packs in order, the last one short", () => {
     const batches = pack([0, 2, 3, 7, 9], 2);
     assert.deepEqual(
@@ -35,14 +35,14 @@ describe("PictureBatches", () => {
   });
 
   it("does not write into a batch that it has given away", () => {
-    const batches = new PictureBatches(side, 1);
+    const batches = new ImageBatches(side, 1);
     const first = batches.add(pictureOf(0));
     batches.add(pictureOf(1));
     assert.ok(first?.pixels.every((value) => value === 1));
   });
 
   it("has no rest where nothing came, or a batch was just filled", () => {
-    assert.equal(new PictureBatches(side, 3).rest(), undefined);
+    assert.equal(new ImageBatches(side, 3).rest(), undefined);
     assert.equal(pack([0, 1], 2).length, 1);
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ObjectStore } from "@trommel/common";
-import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
+import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 
 /** Notes what is opened and closed, in order. */
 function watched(): { readonly sources: SourceStores; readonly events: string[] } {

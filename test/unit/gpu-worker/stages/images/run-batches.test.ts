@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openStore, recipe, TrommelError, type FailedImage, type ShardEntry } from "@trommel/common";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
-import { runBatches } from "#gpu-worker/stages/pictures/run-batches";
-import type { PictureBatch } from "#gpu-worker/stages/pictures/picture-batches";
-import { SourceStores } from "#gpu-worker/stages/pictures/source-stores";
+import { runBatches } from "#gpu-worker/stages/images/run-batches";
+import type { ImageBatch } from "#gpu-worker/stages/images/image-batches";
+import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import sharp from "sharp";
 import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
@@ -30,7 +30,7 @@ function contextOf(sessionCount: number): DeviceStageContext {
 async function through(
   source: string,
   keys: readonly string[],
-  run: (batch: PictureBatch) => Promise<void> = () => Promise.resolve(),
+  run: (batch: ImageBatch) => Promise<void> = () => Promise.resolve(),
 ): Promise<FailedImage[]> {
   const store = openStore(source);
   const entries = await Promise.all(

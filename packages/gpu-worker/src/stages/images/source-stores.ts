@@ -11,7 +11,7 @@ interface Source {
 }
 
 /**
- * The stores that a worker reads pictures from, each opened once and not for each shard: a bucket's client reads its
+ * The stores that a worker reads images from, each opened once and not for each shard: a bucket's client reads its
  * configuration from files and makes connections of its own.
  */
 export class SourceStores {

@@ -4,11 +4,11 @@ import { streamImages, type ImageStreamOptions, type ImageBounds } from "../../i
 import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
 import type { DeviceStageContext } from "../context.js";
 import { OneByOne } from "./one-by-one.js";
-import { PictureBatches, type PictureBatch } from "./picture-batches.js";
+import { ImageBatches, type ImageBatch } from "./image-batches.js";
 
 /** Batches of a shard for each one that the device computes at once: one runs, one waits. */
 const batchesPerSession = 2;
-/** Decoded pictures that wait for the device, in batches. */
+/** Decoded images that wait for the device, in batches. */
 const windowBatches = 4;
 
 /**
@@ -28,12 +28,12 @@ interface BatchOptions {
   /** Location of the files. */
   readonly source: string;
   readonly decode: ResolvedDecodeRecipe;
-  /** Pictures per batch. */
+  /** Images per batch. */
   readonly batchSize: number;
   readonly context: DeviceStageContext;
   /** @default those of streamImages */
   readonly bounds?: ImageBounds;
-  readonly run: (batch: PictureBatch) => Promise<void>;
+  readonly run: (batch: ImageBatch) => Promise<void>;
   /** Positions of the entries that are left alone. @default none */
   readonly skip?: ReadonlySet<number>;
   /** Gets every other file's bytes, twice if it is decoded alone first. @returns whether it need not be in a batch */
@@ -45,7 +45,7 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
   const failed: FailedImage[] = [];
   const running: Promise<void>[] = [];
   let finished = skip.size;
-  const submit = (batch: PictureBatch): void => {
+  const submit = (batch: ImageBatch): void => {
     const result = options.run(batch).then(() => {
       finished += batch.positions.length;
       context.onImages(finished + failed.length);
@@ -57,10 +57,10 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
   const { trial, signal } = context;
   const oneByOne =
     trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
-  const pictures = imageSource(source);
+  const imageFiles = imageSource(source);
   try {
     const files = {
-      ...pictures,
+      ...imageFiles,
       ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
       decode: options.decode,
       skip,
@@ -68,10 +68,10 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
       signal,
     };
     if (oneByOne !== undefined) await trySuspects(oneByOne, options.entries, files);
-    const batches = new PictureBatches(options.decode.side, batchSize);
+    const batches = new ImageBatches(options.decode.side, batchSize);
     const stream = context.streamImages ?? streamImages;
     const { recognise } = options;
-    for await (const picture of stream({
+    for await (const image of stream({
       ...files,
       entries: options.entries,
       recognise:
@@ -88,12 +88,12 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
       budgets: context.budgets,
       order: context.order,
     })) {
-      if (!picture.ok) {
-        const { position, key, reason, detail, tries } = picture;
+      if (!image.ok) {
+        const { position, key, reason, detail, tries } = image;
         failed.push({ position, key, reason, detail, tries });
         continue;
       }
-      const full = batches.add(picture);
+      const full = batches.add(image);
       if (full === undefined) continue;
       submit(full);
       if (running.length >= batchesPerSession * context.device.sessionCount) await running.shift();
@@ -101,7 +101,8 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);
     await Promise.all(running);
-    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden")) await pictures.probe();
+    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
+      await imageFiles.probe();
   } finally {
     await oneByOne?.stop();
     await Promise.allSettled(running);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { viewsRecipe } from "#common/recipe/views-recipe";
 import { ShardViews } from "#gpu-worker/image/views/shard-views";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { ShardFeatures } from "#gpu-worker/stages/pictures/shard-features";
+import { ShardFeatures } from "#gpu-worker/stages/images/shard-features";
 import fc from "fast-check";
 
 /** Two views of one number: position and view, so that a row says where it belongs. */
