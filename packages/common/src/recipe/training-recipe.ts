@@ -23,6 +23,19 @@ export const optimizerRecipe = z.discriminatedUnion("type", [
       weightDecay,
     })
     .strict(),
+  /** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch computes it. */
+  z
+    .object({
+      type: z.literal("adamw"),
+      learningRate: z.number().positive().default(1e-3),
+      beta1,
+      beta2,
+      /** Added to the root of the second moment after its correction. */
+      epsilon: z.number().positive().default(1e-8),
+      /** In each step a kernel's weights lose this times the learning rate of their value. Biases do not decay. */
+      weightDecay: z.number().min(0).default(0.05),
+    })
+    .strict(),
   /** Adam with Nesterov momentum (Dozat 2016), as Keras 2 computes it. */
   z
     .object({

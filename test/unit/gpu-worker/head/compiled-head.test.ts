@@ -43,6 +43,8 @@ const heads: readonly HeadRecipe[] = [
 const optimizers: readonly OptimizerRecipe[] = [
   { type: "adam" },
   { type: "adam", weightDecay: 0.01, beta1: 0.8, beta2: 0.99, epsilon: 1e-3 },
+  { type: "adamw" },
+  { type: "adamw", weightDecay: 0.5, beta1: 0.8, beta2: 0.99, epsilon: 1e-3 },
   { type: "nadam" },
   { type: "nadam", weightDecay: 0.01, scheduleDecay: 0 },
   { type: "sgd" },
@@ -283,6 +285,7 @@ async function stepThrough(
     gradient: builder.input("gradient", "float32", [length]),
     moments: kinds.map((kind) => builder.input(kind, "float32", [length])),
     rates: rateNames,
+    decays: true,
   });
   builder.output("next_weight", "float32", [length], updated.weight);
   for (const [i, kind] of kinds.entries()) {

@@ -51,7 +51,7 @@ describe("optimisers", () => {
   it("go on from a state as if they had not stopped", () => {
     const random = new SeededRandom(5);
     const draw = () => Float32Array.from({ length: 7 }, () => random.normal());
-    for (const type of ["adam", "nadam", "sgd"] as const) {
+    for (const type of ["adam", "adamw", "nadam", "sgd"] as const) {
       const recipe = optimizerOf({ type, weightDecay: 0.01 });
       const names = ["kernel", "bias"];
       const weights = new Map(names.map((name) => [name, draw()]));

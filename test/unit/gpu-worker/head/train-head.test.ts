@@ -28,6 +28,7 @@ describe("head training", () => {
 
   for (const optimizer of [
     { type: "adam", learningRate: 0.01, weightDecay: 1e-4 },
+    { type: "adamw", learningRate: 0.01 },
     { type: "nadam", learningRate: 0.01 },
     { type: "sgd", learningRate: 0.1, weightDecay: 1e-4 },
     { type: "sgd", learningRate: 0.1, nesterov: true },

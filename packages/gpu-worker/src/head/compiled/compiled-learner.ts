@@ -213,7 +213,7 @@ function graphSetting(setting: EpochSetting, weights: HeadWeights): TrainingGrap
     featureCount,
     classCount,
     shapes,
-    groups: groupWeights(shapes),
+    groups: groupWeights(shapes, training.optimizer),
     factors: factorShapes(head, featureCount),
   };
 }

@@ -6,7 +6,7 @@ export type StepRates = readonly number[];
 
 /** How many rates a step of that optimiser has. */
 export function rateCount({ type }: OptimizerRecipe): number {
-  return type === "nadam" ? 3 : 1;
+  return type === "nadam" || type === "adamw" ? 3 : 1;
 }
 
 /**
@@ -26,6 +26,15 @@ export function createStepRates(
       return (learningRate) => {
         step += 1;
         return [(scale * learningRate * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step)];
+      };
+    }
+    case "adamw": {
+      const { beta1, beta2, epsilon, weightDecay } = recipe;
+      return (learningRate) => {
+        step += 1;
+        const root = Math.sqrt((1 - beta2) / (1 - beta2 ** step));
+        const rate = (learningRate * (1 - beta1)) / (1 - beta1 ** step) / root;
+        return [rate, epsilon / root, 1 - learningRate * weightDecay];
       };
     }
     case "nadam": {

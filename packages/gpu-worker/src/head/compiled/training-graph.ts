@@ -1,6 +1,7 @@
 import type { HeadRecipe, OptimizerRecipe } from "@trommel/common";
 import { GraphBuilder } from "../../graph/graph-builder.js";
 import type { FactorPlace, FactorShape } from "../noise/dropout-factors.js";
+import { isBias } from "../model/head-model.js";
 import { emitHeadSteps } from "./emit-head-steps.js";
 import { emitUpdate, momentKinds, momentScale } from "./emit-optimizer.js";
 import { rateCount } from "./step-rates.js";
@@ -138,6 +139,7 @@ function stepGraph(setting: TrainingGraphSetting): GraphBuilder {
       gradient: joinGradients(body, group, gradients),
       moments: kinds.map((kind) => own(graphNames.moment(kind, index))),
       rates: Array.from({ length: rateCount(optimizer) }, (_, rate) => own(graphNames.rate(rate))),
+      decays: group.decays,
     });
     for (const name of [updated.weight, ...updated.moments]) body.output(name, "float32", [group.length]);
   }
@@ -180,7 +182,7 @@ function joinGradients(
 ): string {
   const flat = names.map((name, index) => {
     const gradient = gradients.get(name) as string;
-    return name.endsWith(".bias") ? gradient : reshape(builder, gradient, [lengths[index] as number]);
+    return isBias(name) ? gradient : reshape(builder, gradient, [lengths[index] as number]);
   });
   return flat.length === 1 ? (flat[0] as string) : builder.node("Concat", flat, { axis: 0 });
 }

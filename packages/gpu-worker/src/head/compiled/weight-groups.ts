@@ -1,20 +1,33 @@
+import type { OptimizerRecipe } from "@trommel/common";
+import { isBias } from "../model/head-model.js";
+
 /** Weights that an optimiser updates as one vector, in order. */
 export interface WeightGroup {
   readonly names: readonly string[];
   readonly lengths: readonly number[];
   readonly length: number;
+  /** Whether AdamW's decay applies to it. */
+  readonly decays: boolean;
 }
 
 /** Weights from this length on are updated alone: packing and unpacking them costs more than further nodes. */
 const aloneFrom = 16_384;
 
-/** Weights in their groups: each large one alone, all small ones together. */
-export function groupWeights(shapes: ReadonlyMap<string, readonly number[]>): WeightGroup[] {
+/** Weights in their groups: each large one alone, all small ones together; for AdamW small kernels apart from biases. */
+export function groupWeights(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  { type }: Pick<OptimizerRecipe, "type">,
+): WeightGroup[] {
   const sizes = [...shapes].map(([name, shape]) => [name, sizeOf(shape)] as const);
   const small = sizes.filter(([, size]) => size < aloneFrom);
   const alone = sizes.filter(([, size]) => size >= aloneFrom).map((entry) => [entry]);
-  const groups = small.length === 0 ? alone : [...alone, small];
+  const kinds =
+    type === "adamw"
+      ? [small.filter(([name]) => !isBias(name)), small.filter(([name]) => isBias(name))]
+      : [small];
+  const groups = [...alone, ...kinds.filter(({ length }) => length > 0)];
   return groups.map((entries) => ({
+    decays: !entries.some(([name]) => isBias(name)),
     names: entries.map(([name]) => name),
     lengths: entries.map(([, size]) => size),
     length: entries.reduce((sum, [, size]) => sum + size, 0),

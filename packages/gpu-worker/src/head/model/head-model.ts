@@ -109,6 +109,11 @@ export function checkHeadWeights(head: HeadRecipe, weights: HeadWeights): HeadSi
   return { featureCount, classCount };
 }
 
+/** Biases are what AdamW's decay leaves out; every other weight is a kernel. */
+export function isBias(name: string): boolean {
+  return name.endsWith(".bias");
+}
+
 /** The tensor of that name; checked weights have it. */
 export function weightData(weights: HeadWeights, name: string): Float32Array {
   const tensor = weights[name];

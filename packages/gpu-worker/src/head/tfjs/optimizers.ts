@@ -1,11 +1,12 @@
 import type { OptimizerRecipe } from "@trommel/common";
 import type { OptimizerState } from "../head-learner.js";
+import { isBias } from "../model/head-model.js";
 import { NadamMomentum } from "../nadam-momentum.js";
 
 /**
  * Updates a head's weights in place. It works on plain arrays because a head is small: with operations of TensorFlow.js an
- * update would cost more than the forward and backward pass. Weight decay is an L2 penalty in all of them, as `weight_decay` in
- * PyTorch, MXNet and MindSpore: the decay times the weight is added to the gradient, also for biases.
+ * update would cost more than the forward and backward pass. Weight decay is an L2 penalty in all of them but AdamW, as `weight_decay`
+ * in PyTorch, MXNet and MindSpore: the decay times the weight is added to the gradient, also for biases.
  */
 export interface Optimizer {
   /** One step along the gradients, which must be given for every weight. */
@@ -24,6 +25,8 @@ export function createOptimizer(recipe: OptimizerRecipe, state?: OptimizerState)
   switch (recipe.type) {
     case "adam":
       return new Adam(recipe, state);
+    case "adamw":
+      return new AdamW(recipe, state);
     case "nadam":
       return new Nadam(recipe, state);
     case "sgd":
@@ -128,6 +131,41 @@ class Adam extends WeightOptimizer<AdamRecipe> {
         first[i] = m;
         second[i] = v;
         weight[i] = (weight[i] as number) - (stepSize * m) / (Math.sqrt(v) + epsilon);
+      }
+    }
+  }
+}
+
+type AdamWRecipe = Extract<OptimizerRecipe, { type: "adamw" }>;
+
+/**
+ * AdamW (Loshchilov & Hutter 2019, algorithm 2) as PyTorch computes it, with both moments divided by (1 − β): the decay takes
+ * learningRate · weightDecay of a kernel off itself before the step, and epsilon is added to the corrected root. Biases
+ * do not decay.
+ */
+class AdamW extends WeightOptimizer<AdamWRecipe> {
+  apply(
+    weights: ReadonlyMap<string, Float32Array>,
+    gradients: Readonly<Record<string, Float32Array>>,
+    learningRate: number,
+  ): void {
+    this.step += 1;
+    const { beta1, beta2, epsilon, weightDecay } = this.recipe;
+    const firstShare = (1 - beta1) / (1 - beta1 ** this.step);
+    const secondShare = (1 - beta2) / (1 - beta2 ** this.step);
+    for (const [name, weight] of weights) {
+      const gradient = gradients[name] as Float32Array;
+      const first = this.moments.of("first", name, weight.length);
+      const second = this.moments.of("second", name, weight.length);
+      const kept = isBias(name) ? 1 : 1 - learningRate * weightDecay;
+      for (let i = 0; i < weight.length; i += 1) {
+        const slope = gradient[i] as number;
+        const m = beta1 * (first[i] as number) + slope;
+        const v = beta2 * (second[i] as number) + slope * slope;
+        first[i] = m;
+        second[i] = v;
+        const change = (learningRate * firstShare * m) / (Math.sqrt(secondShare * v) + epsilon);
+        weight[i] = kept * (weight[i] as number) - change;
       }
     }
   }

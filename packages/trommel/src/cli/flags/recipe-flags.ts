@@ -88,7 +88,7 @@ const recipeFlags: readonly RecipeFlag[] = [
   {
     flag: "--optimizer <type>",
     path: ["training", "optimizer", "type"],
-    help: "adam, nadam or sgd",
+    help: "adam, adamw, nadam or sgd",
     read: text,
   },
   {
