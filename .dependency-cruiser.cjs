@@ -1,5 +1,5 @@
 /** Imports go one way: trommel -> coordinator -> common <- gpu-worker, and inside the worker main -> worker -> stages -> the rest. */
-const inner = "image|graph|backbone|linalg|head|report";
+const inner = "image|graph|backbone|linalg|measure|head|report";
 // Another package is reached by its name, which resolves to what its sources are compiled to.
 const source = "(src|dist)";
 module.exports = {
@@ -53,12 +53,30 @@ module.exports = {
       to: { path: `^packages/gpu-worker/${source}/`, pathNot: `^packages/gpu-worker/${source}/rpc/` },
     },
     {
-      name: "head-backbone-and-linalg-import-only-graph",
+      name: "backbone-and-linalg-import-only-graph",
       severity: "error",
-      from: { path: "^packages/gpu-worker/src/(head|backbone|linalg)/" },
+      from: { path: "^packages/gpu-worker/src/(backbone|linalg)/" },
       to: {
         path: `^packages/gpu-worker/${source}/(${inner})/`,
         pathNot: `^packages/gpu-worker/${source}/($1|graph)/`,
+      },
+    },
+    {
+      name: "measure-imports-only-graph-and-linalg",
+      severity: "error",
+      from: { path: "^packages/gpu-worker/src/measure/" },
+      to: {
+        path: `^packages/gpu-worker/${source}/(${inner})/`,
+        pathNot: `^packages/gpu-worker/${source}/(measure|graph|linalg)/`,
+      },
+    },
+    {
+      name: "head-imports-only-graph-and-measure",
+      severity: "error",
+      from: { path: "^packages/gpu-worker/src/head/" },
+      to: {
+        path: `^packages/gpu-worker/${source}/(${inner})/`,
+        pathNot: `^packages/gpu-worker/${source}/(head|graph|measure)/`,
       },
     },
     {

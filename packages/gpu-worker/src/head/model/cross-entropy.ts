@@ -1,6 +1,6 @@
 import type { GradSaveFunc, Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import type { Tensorflow } from "../../graph/tensorflow.js";
-import { argmax } from "./evaluate.js";
+import { argmax } from "../../measure/classes.js";
 
 type Core = Tensorflow["tf"];
 

@@ -1,0 +1,54 @@
+import { binsOfEqualMass, calibrationError, type ReliabilityBin } from "./calibration-error.js";
+import { checkPredictions } from "./check-predictions.js";
+import {
+  confusionFigures,
+  confusionOf,
+  confusionRows,
+  predictedClasses,
+  type ConfusionFigures,
+} from "./classes.js";
+import { rowLosses } from "./softmax.js";
+
+export interface Figures extends ConfusionFigures {
+  readonly images: number;
+  /** Mean negative natural logarithm of the true class's probability, clipped at 1e-15. */
+  readonly logLoss: number;
+  /** How far the largest probability is from the accuracy, over 15 bins of equal mass: see `calibrationError`. */
+  readonly expectedCalibrationError: number;
+  /** confusion[i][j]: images of true class i predicted as class j. */
+  readonly confusion: readonly (readonly number[])[];
+  readonly reliability: readonly ReliabilityBin[];
+}
+
+/**
+ * Figures of a classifier's probabilities. The predicted class is the one of highest probability, the first on a tie.
+ * @param probabilities [images, classCount], row-major; from logits by `applyTemperature`
+ * @param labels the true class of each image
+ * @throws TrommelError `bad-dataset` without images, `internal` when lengths, labels or probabilities do not fit
+ */
+export function figures(probabilities: Float64Array, labels: Int32Array, classCount: number): Figures {
+  checkPredictions(probabilities, labels, classCount);
+  const predicted = predictedClasses(probabilities, classCount);
+  const confusion = confusionOf(predicted, labels, classCount);
+  const confidences = confidencesOf(probabilities, predicted, classCount);
+  const reliability = binsOfEqualMass(confidences, hitsOf(predicted, labels));
+  const losses = rowLosses(probabilities, labels, classCount);
+  return {
+    images: labels.length,
+    ...confusionFigures(confusion, classCount),
+    logLoss: losses.reduce((sum, loss) => sum + loss, 0) / labels.length,
+    expectedCalibrationError: calibrationError(reliability),
+    confusion: confusionRows(confusion, classCount),
+    reliability,
+  };
+}
+
+/** 1 where the predicted class is the true one, else 0. */
+function hitsOf(predicted: Int32Array, labels: Int32Array): Uint8Array {
+  return Uint8Array.from(labels, (label, row) => (predicted[row] === label ? 1 : 0));
+}
+
+/** The probability of every row's predicted class. */
+function confidencesOf(probabilities: Float64Array, predicted: Int32Array, classCount: number): Float64Array {
+  return Float64Array.from(predicted, (index, row) => probabilities[row * classCount + index] as number);
+}
