@@ -57,7 +57,10 @@ export function createProcessor(options: ProcessorOptions) {
     try {
       const { isOver, storeUrl } = await liveRun.attemptState(payload.attempt);
       if (isOver || (await isCancelled(payload, options.store))) {
-        throw new TrommelError("cancelled", `${payload.id} is over`);
+        throw new TrommelError(
+          "cancelled",
+          `cannot do ${payload.stage} of ${payload.id}: it was cancelled, or a newer attempt has replaced this one`,
+        );
       }
       await refuseOtherStore(job, token, storeUrl, options);
       await waitForNeeded(payload, job, token, options);

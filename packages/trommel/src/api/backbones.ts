@@ -99,7 +99,7 @@ export class Backbones {
     if (name === undefined) {
       throw new TrommelError(
         "invalid-argument",
-        `cannot import ${source}: the backbone needs a name. Add --name, or for a file of weights --arch <architecture>, which is then the name too`,
+        `cannot import ${source}: the backbone needs a name. Give it one (name, --name), or for a file of weights its architecture (--arch), which is then the name too`,
       );
     }
     const isWeb = /^https?:\/\//i.test(source);
@@ -232,7 +232,7 @@ function parseNormalization(given: string | Normalization): Normalization {
   ) {
     throw new TrommelError(
       "invalid-argument",
-      `cannot read --normalize ${JSON.stringify(given)}: legal are ${normalizationName.options.join(", ")}, or six numbers in 0..255 units (three means, three deviations above zero)`,
+      `cannot read the normalization (normalize, --normalize) ${JSON.stringify(given)}: legal are ${normalizationName.options.join(", ")}, or six numbers in 0..255 units (three means, three deviations above zero)`,
     );
   }
   return { mean: [a ?? 0, b ?? 0, c ?? 0], deviation: [d ?? 1, e ?? 1, f ?? 1] };

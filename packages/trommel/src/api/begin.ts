@@ -54,7 +54,7 @@ export async function begin(
   if (detach && options.redis === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      "--no-follow needs --redis: without it the cluster lives inside this process and stops with it. Give --redis, or leave --no-follow out",
+      "cannot leave the work to its cluster (detach, --no-follow): without a Redis the cluster lives inside this process and stops with it. Give a Redis (redis, --redis), or wait for the work",
     );
   }
   if (options.redis === undefined) {

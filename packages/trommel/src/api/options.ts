@@ -41,13 +41,13 @@ export interface TrommelOptions extends WorkerSettings {
   /** The folder that relative paths start from. @default the process's own */
   readonly folder?: string | undefined;
   /**
-   * Where recipes' variables, `TROMMEL_CACHE`, `XDG_CACHE_HOME` and `TROMMEL_REDIS_SERVER` are looked up. @default
+   * The environment that has recipes' variables, `TROMMEL_CACHE`, `XDG_CACHE_HOME` and `TROMMEL_REDIS_SERVER`. @default
    * `process.env`
    */
   readonly env?: Variables | undefined;
   /** Called with each remark for people, such as that a run was queued again because Redis had lost it. */
   readonly onNotice?: ((line: string) => void) | undefined;
-  /** Where the log goes, as lines of JSON, readable ones on a terminal. @default nowhere */
+  /** The log's stream: lines of JSON, readable ones on a terminal. @default no log */
   readonly log?:
     | { readonly to: NodeJS.WritableStream & { readonly isTTY?: boolean }; readonly level: LogLevel }
     | undefined;
@@ -105,7 +105,7 @@ const flagOf = {
  */
 export function refuseWorkerSettings(settings: WorkerSettings): void {
   const given = Object.entries(flagOf).flatMap(([name, flag]) =>
-    settings[name as keyof typeof flagOf] === undefined ? [] : [flag],
+    settings[name as keyof typeof flagOf] === undefined ? [] : [`${name} (${flag})`],
   );
   if (given.length === 0) return;
   throw new TrommelError(

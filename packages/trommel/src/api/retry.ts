@@ -39,7 +39,8 @@ export async function retryScoring(
   subject: Subject,
   asked: readonly FailureReason[] | undefined,
 ): Promise<{ readonly claim?: () => Promise<void> }> {
-  if (subject.kind !== "scoring") throw new TrommelError("internal", `${subject.id} is no scoring`);
+  if (subject.kind !== "scoring")
+    throw new TrommelError("internal", `cannot retry ${subject.id} as a scoring: it is a run`);
   const reasons = reasonsOf(asked);
   if ((await checkScoringRetry(store, subject, reasons)) === 0) return {};
   return { claim: () => requestScoringRetry(store, subject, reasons) };
@@ -58,7 +59,8 @@ export async function retryRun(
     readonly output?: string | undefined;
   },
 ): Promise<ResolvedRetry> {
-  if (subject.kind !== "run") throw new TrommelError("internal", `${subject.id} is no run`);
+  if (subject.kind !== "run")
+    throw new TrommelError("internal", `cannot retry ${subject.id} as a run: it is a scoring`);
   const { config: first } = subject;
   const reasons = reasonsOf(options.reasons);
   const { id } = options;

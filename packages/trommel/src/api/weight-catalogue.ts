@@ -36,7 +36,7 @@ export async function readCatalogue(path: string): Promise<CatalogueEntry[]> {
   return parseAs(weightCatalogue, parsed, `the catalogue ${path}`);
 }
 
-/** Where downloads are kept: `TROMMEL_CACHE`, else as the XDG base directory specification says. */
+/** The folder of downloads: `TROMMEL_CACHE`, else as the XDG base directory specification says. */
 export function cacheFolder(environment: Readonly<Record<string, string | undefined>>): string {
   const { TROMMEL_CACHE: own = "", XDG_CACHE_HOME: shared = "" } = environment;
   if (own !== "") return resolve(own);

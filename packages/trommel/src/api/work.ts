@@ -148,7 +148,7 @@ export abstract class Work {
   }
 
   /**
-   * Stops it, whoever works on it; what is done is kept.
+   * Stops it, whichever process works on it; what is done is kept.
    * @throws TrommelError `conflict` where it is complete
    */
   async cancel(options: CallOptions = {}): Promise<void> {
