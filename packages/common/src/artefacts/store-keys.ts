@@ -2,7 +2,7 @@ import { z } from "zod";
 import { TrommelError } from "../errors.js";
 import type { ScoreFormat } from "../recipe/recipe.js";
 
-/** Where each artefact lives in the store. The only place that spells these keys. */
+/** The key of each artefact in the store. Only this file spells them. */
 
 export const runId = z
   .string()

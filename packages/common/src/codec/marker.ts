@@ -123,7 +123,7 @@ async function holds(
 
 /**
  * The marker of an artefact, checked against the schema of its kind.
- * @throws TrommelError `missing-input` if there is none, `corrupt` if it is invalid
+ * @throws TrommelError `missing-input` if the marker does not exist, `corrupt` if it is invalid
  */
 export async function readMarker(store: ObjectStore, key: string): Promise<Marker>;
 export async function readMarker<Extended extends Marker>(

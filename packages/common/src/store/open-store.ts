@@ -6,7 +6,7 @@ import { S3Store } from "./s3/s3-store.js";
 
 export interface OpenStoreOptions {
   /**
-   * Told once per store about each thing that the server lacks and how it is done without, and once per listed
+   * Called once per store for each thing that the server lacks, with what replaces it, and once per listed
    * file or key that is left out because no key can name it. @default silence
    */
   readonly onNotice?: (notice: string) => void;

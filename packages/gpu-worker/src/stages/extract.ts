@@ -127,7 +127,7 @@ async function computeRows(
   if (skip.size === shard.entries.length) return [];
   const { recipe, side } = config;
   const { viewCount } = rows;
-  // Not before an image needs it: where all rows stand, no model is loaded.
+  // Load the model lazily: if every row is reused it is never needed.
   let ready: Promise<void> | undefined;
   return runBatches({
     entries: shard.entries,

@@ -38,8 +38,8 @@ export interface ReduceRequests {
 export type ReduceThread = ThreadClient<ReduceRequests, ReduceThreadData>;
 
 /**
- * What could not be loaded stays so for this thread's life. So it dies of it, which its caller takes for a reason to try again
- * in another one.
+ * Ends the thread: a module that failed to load fails for the rest of its thread's life. The caller tries again in a new
+ * thread.
  */
 function endThread(thrown: unknown): Promise<never> {
   setImmediate(() => {

@@ -12,8 +12,8 @@ const lookMs = 100;
 
 /**
  * Ends the queues: what is under way may finish for `drainMs`, then it is handed back, which takes a few seconds at most.
- * Without Redis jobs cannot be handed back; then their locks lapse, and other workers take over.
- * @returns the exit code: 1 where something could not be handed back though Redis was there all the time
+ * Without Redis jobs cannot be handed back; then their locks expire, and other workers take over.
+ * @returns the exit code: 1 if something could not be handed back although Redis answered all the time
  */
 export async function drain(options: {
   readonly workers: readonly Worker[];
@@ -40,7 +40,7 @@ export async function drain(options: {
   try {
     await withTimeout({ timeoutMs: handBackMs, doing: "hand the shards back" }, closing);
   } catch (thrown) {
-    process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks lapse by themselves\n`);
+    process.stderr.write(`worker ${process.pid}: ${messageOf(thrown)}; their locks expire by themselves\n`);
     return wasAway ? 0 : 1;
   }
   // What was handed back may be in the middle of a write, which must not be left half done.

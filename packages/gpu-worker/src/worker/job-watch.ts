@@ -74,7 +74,7 @@ export class JobWatch {
     await this.#beating;
     const claim = this.#claimed;
     this.#claimed = undefined;
-    // If that fails, the claim lapses.
+    // If that fails, the claim expires.
     if (claim !== undefined) await releaseFeature(this.#redis, claim).catch(() => undefined);
     if (done && this.#note === "" && this.#units === undefined) return;
     await this.#beat().catch(() => undefined);

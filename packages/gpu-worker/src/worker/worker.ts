@@ -30,7 +30,7 @@ import { ThreadClient } from "../rpc/thread-client.js";
 import type { ReduceThread } from "../threads/reduce-thread.js";
 
 /**
- * Base images times views per batch on the device, where `--batch` says nothing. On a CPU no result depends on it, and time hardly
+ * Base images times views per batch on the device, if `--batch` is not given. On a CPU no result depends on it, and time hardly does
  * (docs/decisions/2026-11-22-device-settings.md).
  */
 export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfies Record<Device, number>;
@@ -140,7 +140,7 @@ async function startServing(
 }
 
 /**
- * The command that called has found Redis, which may have been lost since. The one of a local cluster is there or never will be.
+ * The calling command has reached Redis, which may have been lost since. The Redis of a local cluster answers at once or never.
  * @throws the signal's reason where it aborts; TrommelError as checkRedis and awaitRedis say
  */
 async function findRedis(

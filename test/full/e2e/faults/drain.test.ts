@@ -113,6 +113,6 @@ describe("a worker that is told to go", () => {
     await untilTaken();
     await server.stop();
     const stderr = await tellTwice(worker);
-    assert.match(stderr, /locks lapse by themselves/);
+    assert.match(stderr, /locks expire by themselves/);
   });
 });

@@ -39,7 +39,7 @@ export const runConfig = z
     /** Side of the base image in pixels. */
     side: z.int().positive(),
     /**
-     * Folder of the feature shards: everything that decides an embedding. Where the dataset's own figures normalise,
+     * Folder of the feature shards: everything that decides an embedding. If the dataset's own figures normalise,
      * the worker's `readRunConfig` replaces it by one that covers them.
      */
     fingerprint: sha256,

@@ -7,7 +7,7 @@ import { runKeys, scoringKeys } from "../store-keys.js";
 import { jsonBytes, putJsonOnce } from "../../codec/json-artefact.js";
 
 /**
- * Why a run or scoring stopped: in Redis, and in `error.json` beside its configuration, for Redis is
+ * Why a run or scoring stopped: in Redis, and in `error.json` next to its configuration, for Redis is
  * disposable. The next attempt removes it; it tells people and decides nothing about what has been done.
  */
 
@@ -21,7 +21,7 @@ export const stopReason = z.object({
 });
 export type StopReason = z.infer<typeof stopReason>;
 
-/** Not an error of the run's own: its command was told to stop, or was killed. */
+/** Not an error of the run's own: its command received a signal to stop, or was killed. */
 export const interruptedCode = "interrupted";
 
 const stopReasonFile = stopReason.extend({ formatVersion: z.literal(1), id: z.string() });

@@ -5,9 +5,9 @@ import type { ShardEntry } from "./listing.js";
 /**
  * What the rows of a feature shard are of, so that another shard or run with the same fingerprint finds them.
  *
- * Two identities an image. That of its rows covers all that decides them beside the fingerprint: the file's bytes and
- * the views' numbers; no key and no place, so that copies, moved and touched files have it too. That of its listing,
- * place, key, size and etag, tells the same without reading the file, where it is just as it was when the rows were made.
+ * Each image has two identities. The identity of its rows covers all that decides them except the fingerprint: the file's
+ * bytes and the views' numbers; no key and no place, so that copies, moved and touched files have it too. The identity of
+ * its listing (place, key, size and etag) finds the same rows without reading the file, if the file has not changed.
  */
 
 const listedBytes = 16;
@@ -129,7 +129,7 @@ interface Hashed {
   readonly floats: Float32Array;
 }
 
-/** Written anew for each image, for most have as many views as the one before. */
+/** Overwritten by each image: most have as many views as the one before. */
 let hashed = hashedOf(0);
 
 function hashedOf(numbers: number): Hashed {

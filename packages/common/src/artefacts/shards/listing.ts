@@ -47,8 +47,8 @@ export const shard = z
     formatVersion: z.literal(1),
     index: z.int().nonnegative(),
     /**
-     * Of the entries alone, so that equal slices share their features whatever run they belong to. Of a shard that tries
-     * files again also of `supersedes`: the features of the first try must not pass for those of the second.
+     * Hash of the entries alone, so that equal slices share their features whatever run they belong to. If the shard tries
+     * files again, it covers `supersedes` too: the features of the first try must not pass for those of the second.
      */
     hash: sha256,
     /** In listing order; a row's position here is its `image` number in the feature shard. */
@@ -56,7 +56,7 @@ export const shard = z
     /** Objects that were listed between the entries and are not processed. */
     skipped: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
     /**
-     * Of a shard that tries failed files again: for each entry the row that it stands for now, in an earlier shard of the
+     * Present if the shard tries failed files again: for each entry the row that it replaces, in an earlier shard of the
      * same run or scoring. Such rows are counted by their last try alone.
      */
     supersedes: superseded.optional(),
@@ -81,8 +81,8 @@ export const listingSummary = z
     skipped: z.int().nonnegative(),
     sizeBytes: z.int().nonnegative(),
     /**
-     * Of a run that tries another's failed files again: the first shard that does. Those before it are the other run's; the
-     * counts beside `shards` are of files, each of them once.
+     * Present if the run tries another's failed files again: the first shard that does. Those before it are the other run's;
+     * the other counts are of files, each of them once.
      */
     retriedFrom: z.int().nonnegative().optional(),
     /** Images per label in output order; absent for scorings. A class of the class list may have none. */

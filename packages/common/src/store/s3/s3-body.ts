@@ -112,7 +112,7 @@ async function readUnstatedBody(body: AsyncIterable<Uint8Array>, maxBytes: numbe
   return bytes;
 }
 
-/** An etag as listings and headers have it, without its quotes; empty if there is none. */
+/** An etag as listings and headers have it, without its quotes; empty if the answer has no etag. */
 export function bareEtag(etag: string | undefined): string {
   return (etag ?? "").replace(/^"|"$/g, "");
 }

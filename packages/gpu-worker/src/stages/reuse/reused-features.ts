@@ -18,10 +18,10 @@ import type { FeatureIndex } from "./feature-index.js";
 import type { ShardFeatures } from "../images/shard-features.js";
 
 /**
- * The rows of a shard's images that stand in other feature shards of the fingerprint, whatever run made them.
+ * The rows of a shard's images that exist in other feature shards of the fingerprint, whatever run made them.
  *
  * An image is matched by its listing before its file is read, and by its bytes once they are there; its rows are copied at
- * the end, each shard that has some read once. What is not there any more by then, or is damaged, is to be extracted.
+ * the end, each shard that has some read once. Rows that are missing or damaged by then are extracted.
  */
 export class ReusedFeatures {
   readonly #store: ObjectStore;
@@ -53,7 +53,7 @@ export class ReusedFeatures {
       this.#identities.setListed(position, options.config.dataset, entry);
   }
 
-  /** Positions of the images whose rows stand somewhere. */
+  /** Positions of the images whose rows exist in another shard. */
   get positions(): ReadonlySet<number> {
     return new Set(this.#places.keys());
   }
@@ -78,7 +78,7 @@ export class ReusedFeatures {
     this.#identities.setContent(position, await sha256OfFile(bytes), this.#views.of(position));
   }
 
-  /** Matches an image by its bytes. @returns whether its rows stand somewhere, so that it need not be decoded */
+  /** Matches an image by its bytes. @returns whether its rows exist in another shard, so that it need not be decoded */
   matchContent(position: number, bytes: Uint8Array): Promise<boolean> {
     const content = sha256OfFile(bytes);
     // Nearly every file is hashed at once, and a wait for what is there costs more than the hash.
