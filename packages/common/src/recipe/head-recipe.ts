@@ -1,11 +1,14 @@
 import { z } from "zod";
 
 const dropoutRate = z.number().min(0).lt(1);
+/** Dropout on the input, in training only. */
+const inputDropout = dropoutRate.default(0);
 
 export const headRecipe = z.discriminatedUnion("type", [
   z
     .object({
       type: z.literal("se"),
+      inputDropout,
       /** Rate r of Gaussian dropout: multiplicative noise N(1, r / (1 - r)) on the gate's input, in training only. */
       dropout: dropoutRate.default(0.5),
       /** The gate's hidden width is features / reduction. */
@@ -32,6 +35,7 @@ export const headRecipe = z.discriminatedUnion("type", [
       hidden: z.array(z.int().positive()).min(1).default([256]),
       /** Activation of the hidden layers. */
       activation: z.enum(["relu", "swish", "tanh"]).default("relu"),
+      inputDropout,
       /** Dropout after each hidden layer, in training only. */
       dropout: dropoutRate.default(0.5),
     })

@@ -12,7 +12,7 @@ import {
 import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
 import { allocateBlock, EpochBlocks } from "#gpu-worker/head/compiled/step-block";
-import { epochOrder, noiseSeed } from "#gpu-worker/head/epoch-order";
+import { epochOrder, noiseSeed } from "#gpu-worker/head/batches/epoch-order";
 import { createCompiledLearner } from "#gpu-worker/head/compiled/compiled-learner";
 import { createOptimizer } from "#gpu-worker/head/tfjs/optimizers";
 import { figuresOfLogarithms, lossFigures, smoothedTargets } from "#gpu-worker/head/model/cross-entropy";
@@ -38,6 +38,8 @@ const heads: readonly HeadRecipe[] = [
   headRecipe.parse({ type: "mlp", hidden: [9, 5], activation: "swish" }),
   headRecipe.parse({ type: "mlp", hidden: [9, 8, 7], activation: "relu" }),
   headRecipe.parse({ type: "mlp", hidden: [8], activation: "tanh", dropout: 0 }),
+  headRecipe.parse({ type: "mlp", hidden: [9], inputDropout: 0.3 }),
+  headRecipe.parse({ type: "se", reduction: 4, inputDropout: 0.2 }),
 ];
 
 const optimizers: readonly OptimizerRecipe[] = [
@@ -235,7 +237,7 @@ describe("compiled training", () => {
   });
 
   it("gives the same bytes whether one thread prepares the batches or another beside it, to the last epoch", async () => {
-    for (const head of heads.slice(0, 5)) {
+    for (const head of [...heads.slice(0, 5), ...heads.slice(-2)]) {
       const inputs = {
         ...toyProblem(head),
         training: trainingRecipe.parse({ epochs: 3, batchSize: 32, refit: true }),

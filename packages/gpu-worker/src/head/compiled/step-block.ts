@@ -1,6 +1,5 @@
-import type { HeadRecipe, TrainingRecipe } from "@trommel/common";
-import { epochOrder, noiseSeed } from "../epoch-order.js";
-import { fillTargets } from "../model/cross-entropy.js";
+import { EpochBatches, type BatchMemory, type BatchSetting } from "../batches/epoch-batches.js";
+import { noiseSeed } from "../batches/epoch-order.js";
 import { factorLayers, factorShapes, type FactorLayer, type FactorPlace } from "../noise/dropout-factors.js";
 import type { JoinedRows } from "../model/row-set.js";
 
@@ -10,17 +9,8 @@ import type { JoinedRows } from "../model/row-set.js";
  */
 const blockBytes = 4 * 2 ** 20;
 
-/** What blocks depend on besides rows and epoch. */
-export interface BlockSetting {
-  readonly head: HeadRecipe;
-  readonly training: Pick<TrainingRecipe, "batchSize" | "labelSmoothing">;
-  readonly featureCount: number;
-  readonly classCount: number;
-  readonly seed: number;
-}
-
 /** Memory for one block. It is used again and again: the pages of fresh memory would cost as much as filling them. */
-export interface BlockMemory {
+export interface BlockMemory extends BatchMemory {
   readonly features: Float32Array<ArrayBuffer>;
   readonly labels: Int32Array<ArrayBuffer>;
   readonly targets: Float32Array<ArrayBuffer>;
@@ -34,11 +24,11 @@ export interface StepBlock {
   readonly steps: number;
   /** Rows of each step. */
   readonly rows: number;
-  /** Its beginning holds features [steps, rows, features], labels [steps · rows], targets and factors likewise. */
+  /** Its beginning holds features [steps, rows, features], labels [steps, rows], targets and factors likewise. */
   readonly memory: BlockMemory;
 }
 
-export function allocateBlock(setting: BlockSetting): BlockMemory {
+export function allocateBlock(setting: BatchSetting): BlockMemory {
   const { featureCount, classCount, training } = setting;
   const rows = stepsAtMost(setting) * training.batchSize;
   const layers = factorShapes(setting.head, featureCount);
@@ -55,7 +45,7 @@ export function buffersOf({ features, labels, targets, factors }: BlockMemory): 
   return [features, labels, targets, ...factors.values()].map(({ buffer }) => buffer);
 }
 
-function stepsAtMost({ head, training, featureCount, classCount }: BlockSetting): number {
+function stepsAtMost({ head, training, featureCount, classCount }: BatchSetting): number {
   const layers = factorShapes(head, featureCount);
   const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);
   return Math.max(1, Math.floor(blockBytes / (4 * width * training.batchSize)));
@@ -63,35 +53,27 @@ function stepsAtMost({ head, training, featureCount, classCount }: BlockSetting)
 
 /** An epoch's batches in order, some dozens to a block; a smaller last batch is a block of its own. */
 export class EpochBlocks {
-  readonly #setting: BlockSetting;
-  readonly #rows: JoinedRows;
-  readonly #order: Int32Array;
+  readonly #batchSize: number;
+  readonly #batches: EpochBatches;
   readonly #layers: readonly FactorLayer[];
   readonly #stepsAtMost: number;
   #step = 0;
 
-  constructor(setting: BlockSetting, rows: JoinedRows, epoch: number) {
-    this.#setting = setting;
-    this.#rows = rows;
-    this.#order = epochOrder(setting.seed, epoch, rows.count);
+  constructor(setting: BatchSetting, rows: JoinedRows, epoch: number) {
+    this.#batchSize = setting.training.batchSize;
+    this.#batches = new EpochBatches(setting, rows, epoch);
     this.#layers = factorLayers(setting.head, setting.featureCount, noiseSeed(setting.seed, epoch));
     this.#stepsAtMost = stepsAtMost(setting);
   }
 
   /** @returns undefined after the last */
   next(memory: BlockMemory): StepBlock | undefined {
-    const { classCount, training } = this.#setting;
-    const { batchSize, labelSmoothing } = training;
     const firstStep = this.#step;
-    const from = firstStep * batchSize;
-    const left = this.#order.length - from;
+    const left = this.#batches.rowsLeft;
     if (left <= 0) return undefined;
-    const rows = Math.min(batchSize, left);
+    const rows = Math.min(this.#batchSize, left);
     const steps = Math.min(this.#stepsAtMost, Math.floor(left / rows));
-    const chosen = this.#order.subarray(from, from + steps * rows);
-    this.#rows.gatherInto(chosen, memory.features, memory.labels);
-    const targets = memory.targets.subarray(0, chosen.length * classCount);
-    fillTargets(targets, memory.labels.subarray(0, chosen.length), classCount, labelSmoothing);
+    this.#batches.take(steps * rows, memory);
     // The layers share one generator, which serves them in turn, step by step.
     for (let step = 0; step < steps; step += 1) {
       for (const { place, width, fill } of this.#layers) {

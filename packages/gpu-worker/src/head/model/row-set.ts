@@ -18,15 +18,7 @@ export class JoinedRows {
     this.count = parts.reduce((sum, { labels }) => sum + labels.length, 0);
   }
 
-  /** The given rows, in that order. */
-  gather(rows: Int32Array): RowSet {
-    const features = new Float32Array(rows.length * this.#width);
-    const labels = new Int32Array(rows.length);
-    this.gatherInto(rows, features, labels);
-    return { features, labels };
-  }
-
-  /** Like {@link gather}, into the caller's memory. */
+  /** Copies the given rows, in that order, into the caller's memory. */
   gatherInto(rows: Int32Array, features: Float32Array, labels: Int32Array): void {
     const width = this.#width;
     for (let i = 0; i < rows.length; i += 1) {

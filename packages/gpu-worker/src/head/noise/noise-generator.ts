@@ -1,6 +1,9 @@
 import { SeededRandom } from "@trommel/common";
 import { sampleOutside, thresholds, widths } from "./ziggurat.js";
 
+/** A mask of this length stays in the processor's first cache. */
+const maskLength = 2048;
+
 /**
  * Dropout factors in bulk. The bits come from xoshiro128++ (Blackman & Vigna 2021, "Scrambled linear pseudorandom number
  * generators"), whose words have 32 bits, the only integers that JavaScript computes with directly. A training needs up to a
@@ -84,6 +87,18 @@ export class NoiseGenerator {
       words[i] = factorBits & -Number((bits ^ 0x80000000) >= keptFrom);
     }
     this.#save(s0, s1, s2, s3);
+  }
+
+  /** Multiplies by 0 at that rate, and by 1 / (1 − rate) otherwise: what {@link fillMask} would fill in. */
+  applyMask(values: Float32Array, rate: number): void {
+    const mask = new Float32Array(Math.min(values.length, maskLength));
+    for (let start = 0; start < values.length; start += mask.length) {
+      const count = Math.min(mask.length, values.length - start);
+      this.fillMask(mask.subarray(0, count), rate);
+      for (let i = 0; i < count; i += 1) {
+        values[start + i] = (values[start + i] as number) * (mask[i] as number);
+      }
+    }
   }
 
   #save(s0: number, s1: number, s2: number, s3: number): void {

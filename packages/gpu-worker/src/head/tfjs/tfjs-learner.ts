@@ -1,7 +1,8 @@
 import { loadTensorflow } from "../../graph/tensorflow.js";
-import { epochOrder, noiseSeed } from "../epoch-order.js";
+import { EpochBatches } from "../batches/epoch-batches.js";
+import { noiseSeed } from "../batches/epoch-order.js";
 import { createOptimizer, type Optimizer } from "./optimizers.js";
-import { lossFigures, smoothedTargets } from "../model/cross-entropy.js";
+import { lossFigures } from "../model/cross-entropy.js";
 import { factorLayers } from "../noise/dropout-factors.js";
 import type { CreateLearner, EpochSetting, TrainedEpoch, ValidatedEpoch } from "../head-learner.js";
 import { HeadNetwork } from "./head-network.js";
@@ -34,14 +35,17 @@ interface Parts {
 function trainEpoch(setting: EpochSetting, parts: Parts, rows: JoinedRows, epoch: number): TrainedEpoch {
   const { head, training, featureCount, classCount, seed } = setting;
   const { batchSize, labelSmoothing } = training;
-  const order = epochOrder(seed, epoch, rows.count);
+  const batches = new EpochBatches(setting, rows, epoch);
   const noise = factorLayers(head, featureCount, noiseSeed(seed, epoch));
   const stepsPerEpoch = Math.ceil(rows.count / batchSize);
   let [loss, correct, learningRate] = [0, 0, 0];
   for (let step = 0; step < stepsPerEpoch; step += 1) {
-    const { features, labels } = rows.gather(order.subarray(step * batchSize, (step + 1) * batchSize));
-    const targets = smoothedTargets(labels, classCount, labelSmoothing);
-    const { logits, gradients } = parts.network.gradients({ features, targets, rows: labels.length }, noise);
+    const count = Math.min(batchSize, batches.rowsLeft);
+    const features = new Float32Array(count * featureCount);
+    const labels = new Int32Array(count);
+    const targets = new Float32Array(count * classCount);
+    batches.take(count, { features, labels, targets });
+    const { logits, gradients } = parts.network.gradients({ features, targets, rows: count }, noise);
     learningRate = parts.schedule.learningRate({ epoch, step, stepsPerEpoch });
     parts.optimizer.apply(parts.network.weights, gradients, learningRate);
     const figures = lossFigures(logits, labels, classCount, labelSmoothing);

@@ -10,3 +10,8 @@ export function epochOrder(seed: number, epoch: number, rowCount: number): Int32
 export function noiseSeed(seed: number, epoch: number): number {
   return seedFrom(seed, "noise", epoch);
 }
+
+/** The seed of an epoch's input dropout. */
+export function inputNoiseSeed(seed: number, epoch: number): number {
+  return seedFrom(seed, "input noise", epoch);
+}
