@@ -98,6 +98,11 @@ export const trainingRecipe = z
     batchSize: z.int().positive().default(64),
     /** Share of the target that is spread evenly over all classes. */
     labelSmoothing: z.number().min(0).lt(1).default(0),
+    /**
+     * Mixup (Zhang et al. 2018): every row is mixed with another of its batch, features and target alike, at a share that is
+     * drawn for each batch from Beta(mixup, mixup). 0 mixes nothing.
+     */
+    mixup: z.number().min(0).default(0),
     optimizer: defaultType("adam", optimizerRecipe).prefault({}),
     schedule: defaultType("plateau", scheduleRecipe).prefault({}),
     /** Which epoch's weights become the head: best validation accuracy, least validation loss (the later on a tie), or the last. */

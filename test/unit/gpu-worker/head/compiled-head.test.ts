@@ -166,7 +166,8 @@ describe("compiled training", () => {
     const optimizer = optimizers[index % optimizers.length] as OptimizerRecipe;
     it(`follows TensorFlow.js's through epochs: ${head.type}, ${optimizer.type}`, async () => {
       const { train, validation, classCount, seed } = toyProblem(head);
-      const training = trainingRecipe.parse({ batchSize: 64, labelSmoothing: 0.1 * (index % 2), optimizer });
+      const options = { labelSmoothing: 0.1 * (index % 2), mixup: 0.4 * (index % 3) };
+      const training = trainingRecipe.parse({ batchSize: 64, ...options, optimizer });
       const setting = { head, training, featureCount: 12, classCount, seed, threads: 1 };
       const start = { weights: initialWeights(head, 12, classCount, seed) };
       const rows = new JoinedRows([train, validation], 12);
@@ -204,7 +205,13 @@ describe("compiled training", () => {
     const [seed, epoch] = [3, 2];
     const order = epochOrder(seed, epoch, count);
     assert.deepEqual(order.toSorted(), Int32Array.from(labels.keys()));
-    const setting = { head, training: { batchSize, labelSmoothing: 0 }, featureCount, classCount, seed };
+    const setting = {
+      head,
+      training: { batchSize, labelSmoothing: 0, mixup: 0 },
+      featureCount,
+      classCount,
+      seed,
+    };
     const runs = new EpochBlocks(setting, rows, epoch);
     const memory = allocateBlock(setting);
     const expected = factorLayers(head, featureCount, noiseSeed(seed, epoch));

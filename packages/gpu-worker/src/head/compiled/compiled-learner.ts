@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
 import type { StepBlock } from "./step-block.js";
-import { figuresOfLogarithms } from "../model/cross-entropy.js";
+import { figuresOfLogarithms, figuresOfTargets } from "../model/cross-entropy.js";
 import { factorShapes } from "../noise/dropout-factors.js";
 import { momentKinds } from "./emit-optimizer.js";
 import type {
@@ -111,8 +111,12 @@ class CompiledLearner implements HeadLearner {
         return this.#nextRates(learningRate);
       });
       const logarithms = await this.#run(block, rates);
-      const labels = block.memory.labels.subarray(0, block.steps * block.rows);
-      const figures = figuresOfLogarithms(logarithms, labels, classCount, training.labelSmoothing);
+      const { targets, labels: room } = block.memory;
+      const labels = room.subarray(0, block.steps * block.rows);
+      const figures =
+        training.mixup > 0
+          ? figuresOfTargets(logarithms, targets, labels, classCount)
+          : figuresOfLogarithms(logarithms, labels, classCount, training.labelSmoothing);
       loss += figures.loss;
       correct += figures.correct;
     }

@@ -53,14 +53,12 @@ function stepsAtMost({ head, training, featureCount, classCount }: BatchSetting)
 
 /** An epoch's batches in order, some dozens to a block; a smaller last batch is a block of its own. */
 export class EpochBlocks {
-  readonly #batchSize: number;
   readonly #batches: EpochBatches;
   readonly #layers: readonly FactorLayer[];
   readonly #stepsAtMost: number;
   #step = 0;
 
   constructor(setting: BatchSetting, rows: JoinedRows, epoch: number) {
-    this.#batchSize = setting.training.batchSize;
     this.#batches = new EpochBatches(setting, rows, epoch);
     this.#layers = factorLayers(setting.head, setting.featureCount, noiseSeed(setting.seed, epoch));
     this.#stepsAtMost = stepsAtMost(setting);
@@ -69,11 +67,10 @@ export class EpochBlocks {
   /** @returns undefined after the last */
   next(memory: BlockMemory): StepBlock | undefined {
     const firstStep = this.#step;
-    const left = this.#batches.rowsLeft;
-    if (left <= 0) return undefined;
-    const rows = Math.min(this.#batchSize, left);
-    const steps = Math.min(this.#stepsAtMost, Math.floor(left / rows));
-    this.#batches.take(steps * rows, memory);
+    const rows = this.#batches.rowsOfNext;
+    if (rows === 0) return undefined;
+    const steps = Math.min(this.#stepsAtMost, Math.floor(this.#batches.rowsLeft / rows));
+    this.#batches.take(steps, memory);
     // The layers share one generator, which serves them in turn, step by step.
     for (let step = 0; step < steps; step += 1) {
       for (const { place, width, fill } of this.#layers) {

@@ -104,6 +104,37 @@ export function figuresOfLogarithms(
   return { loss, correct };
 }
 
+/**
+ * Loss and right answers of rows whose targets are mixed: the cross-entropy with their targets, in float64.
+ * @param logarithms log-probabilities [labels.length, classCount]
+ * @param targets [labels.length, classCount]
+ */
+export function figuresOfTargets(
+  logarithms: Float32Array,
+  targets: Float32Array,
+  labels: Int32Array,
+  classCount: number,
+): LossFigures {
+  let loss = 0;
+  for (let i = 0; i < labels.length * classCount; i += 1) {
+    loss -= (targets[i] as number) * (logarithms[i] as number);
+  }
+  return { loss, correct: figuresOfLogarithms(logarithms, labels, classCount, 0).correct };
+}
+
+/** @param logits [rows, classCount] @returns log-probabilities of the same shape */
+export function logarithmsOf(logits: Float32Array, classCount: number): Float32Array {
+  const logarithms = new Float32Array(logits.length);
+  for (let start = 0; start < logits.length; start += classCount) {
+    const row = logits.subarray(start, start + classCount);
+    const largest = row[argmax(row)] as number;
+    const powers = row.reduce((sum, value) => sum + Math.exp(value - largest), 0);
+    const normalizer = largest + Math.log(powers);
+    for (const [i, value] of row.entries()) logarithms[start + i] = value - normalizer;
+  }
+  return logarithms;
+}
+
 function sumOf(values: Float32Array, start: number, end: number): number {
   let sum = 0;
   for (let i = start; i < end; i += 1) sum += values[i] as number;

@@ -28,6 +28,13 @@ export class JoinedRows {
     }
   }
 
+  /** One row, not a copy. */
+  row(row: number): { readonly features: Float32Array; readonly label: number } {
+    const { part, at } = this.#find(row);
+    const features = part.features.subarray(at * this.#width, (at + 1) * this.#width);
+    return { features, label: part.labels[at] as number };
+  }
+
   #find(row: number): { part: RowSet; at: number } {
     let at = row;
     for (const part of this.parts) {

@@ -2,7 +2,7 @@ import { loadTensorflow } from "../../graph/tensorflow.js";
 import { EpochBatches } from "../batches/epoch-batches.js";
 import { noiseSeed } from "../batches/epoch-order.js";
 import { createOptimizer, type Optimizer } from "./optimizers.js";
-import { lossFigures } from "../model/cross-entropy.js";
+import { figuresOfTargets, logarithmsOf, lossFigures } from "../model/cross-entropy.js";
 import { factorLayers } from "../noise/dropout-factors.js";
 import type { CreateLearner, EpochSetting, TrainedEpoch, ValidatedEpoch } from "../head-learner.js";
 import { HeadNetwork } from "./head-network.js";
@@ -34,21 +34,24 @@ interface Parts {
 
 function trainEpoch(setting: EpochSetting, parts: Parts, rows: JoinedRows, epoch: number): TrainedEpoch {
   const { head, training, featureCount, classCount, seed } = setting;
-  const { batchSize, labelSmoothing } = training;
+  const { batchSize, labelSmoothing, mixup } = training;
   const batches = new EpochBatches(setting, rows, epoch);
   const noise = factorLayers(head, featureCount, noiseSeed(seed, epoch));
   const stepsPerEpoch = Math.ceil(rows.count / batchSize);
   let [loss, correct, learningRate] = [0, 0, 0];
   for (let step = 0; step < stepsPerEpoch; step += 1) {
-    const count = Math.min(batchSize, batches.rowsLeft);
+    const count = batches.rowsOfNext;
     const features = new Float32Array(count * featureCount);
     const labels = new Int32Array(count);
     const targets = new Float32Array(count * classCount);
-    batches.take(count, { features, labels, targets });
+    batches.take(1, { features, labels, targets });
     const { logits, gradients } = parts.network.gradients({ features, targets, rows: count }, noise);
     learningRate = parts.schedule.learningRate({ epoch, step, stepsPerEpoch });
     parts.optimizer.apply(parts.network.weights, gradients, learningRate);
-    const figures = lossFigures(logits, labels, classCount, labelSmoothing);
+    const figures =
+      mixup > 0
+        ? figuresOfTargets(logarithmsOf(logits, classCount), targets, labels, classCount)
+        : lossFigures(logits, labels, classCount, labelSmoothing);
     loss += figures.loss;
     correct += figures.correct;
   }
