@@ -49,7 +49,7 @@ export function failJob(state: RunModel, job: ModelJob, next: "retry" | "fail"):
 }
 
 /** A root stays for followers; other jobs are removed, and their parents told. */
-export function endJob(state: RunModel, job: ModelJob, end: "completed" | "failed"): RunModel {
+function endJob(state: RunModel, job: ModelJob, end: "completed" | "failed"): RunModel {
   const id = jobId(job.payload);
   const jobs = new Map(state.jobs);
   const stays = job.parent === undefined || (end === "failed" && !state.rules.removeOnFail);

@@ -1,15 +1,6 @@
 import { canonicalJson, jobId, toTrommelError, TrommelError, type JobPayload } from "@trommel/common";
 import { beginPlan, planOn } from "./run-model-plan.js";
-import {
-  completeJob,
-  delay,
-  endJob,
-  failed,
-  going,
-  jobOf,
-  refuseIfOver,
-  without,
-} from "./run-model-queue.js";
+import { completeJob, delay, failed, going, jobOf, refuseIfOver, without } from "./run-model-queue.js";
 import type { Holder, ModelShard, RunModel, Writing } from "./run-model-state.js";
 
 /** What each stage reads and writes, in steps between which a process may die, be paused, or lose its job. */
@@ -50,7 +41,8 @@ function begin(state: RunModel, holder: Holder): RunModel {
       const job = jobOf(state, holder);
       const after = without(state, holder);
       if (job === undefined) return after;
-      return may === "wait" ? delay(after, job) : endJob(after, job, "failed");
+      if (may === "wait") return delay(after, job);
+      return failed(state, holder, new TrommelError("missing-input", "the plan ended without a listing"));
     }
   }
   if (stage === "plan-run" || stage === "plan-measure" || stage === "plan-scoring")

@@ -69,6 +69,7 @@ export {
   outputKeys,
   runKeys,
   scoringKeys,
+  subjectKeys,
 } from "./artefacts/store-keys.js";
 export { featureDimension, runConfig, scoringConfig } from "./artefacts/runs/run.js";
 export type { RunConfig, ScoringConfig } from "./artefacts/runs/run.js";

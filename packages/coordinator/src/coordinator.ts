@@ -10,10 +10,8 @@ import {
   ReleaseStack,
   LiveRun,
   runConfig,
-  runKeys,
   scoringConfig,
-  scoringKeys,
-  toTrommelError,
+  subjectKeys,
   TrommelError,
   workerTimings,
   type JobPayload,
@@ -21,19 +19,11 @@ import {
   type RunConfig,
   type ScoringConfig,
 } from "@trommel/common";
-import { connectRedis, holdsLock, tooManyDeaths, treatmentAfter } from "@trommel/common/redis";
+import { concludeFailure, connectRedis, tooManyDeaths, treatmentAfter } from "@trommel/common/redis";
 
 import { withTimeout } from "@trommel/common/waiting";
 import { parseSealedAs } from "@trommel/common/codec";
-import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts";
-import {
-  afterFailure,
-  loadStages,
-  stages,
-  stageTable,
-  type StageFunction,
-  type SubjectKind,
-} from "@trommel/common/jobs";
+import { loadStages, stages, stageTable, type StageFunction, type SubjectKind } from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
 import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
@@ -162,9 +152,17 @@ function planProcessor(options: {
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      const held = await holdsLock(connection, payload, token);
-      const error = toTrommelError(thrown);
-      throw await planFailure({ payload, job, held, liveRun, store: shared.store, error, log });
+      throw await concludeFailure({
+        payload,
+        token,
+        attemptsMade: job.attemptsMade,
+        attempts: job.opts.attempts,
+        thrown,
+        redis: connection,
+        store: shared.store,
+        log,
+        unrecoverable: UnrecoverableError,
+      });
     }
   };
 }
@@ -189,42 +187,7 @@ async function readConfig(
   id: string,
   store: ObjectStore,
 ): Promise<RunConfig | ScoringConfig> {
-  const key = kind === "run" ? runKeys(id).config : scoringKeys(id).config;
+  const key = subjectKeys({ kind, id }).config;
   const body = await store.get(key, readBounds.document);
   return kind === "run" ? parseSealedAs(runConfig, body, key) : parseSealedAs(scoringConfig, body, key);
-}
-
-/** Records the run's error if there is no further try. @returns the error for BullMQ */
-async function planFailure(failed: {
-  readonly payload: JobPayload;
-  readonly job: Job;
-  /** Whether this coordinator still has the plan: while it was paused, another may have taken it. */
-  readonly held: boolean;
-  readonly liveRun: LiveRun;
-  readonly store: ObjectStore;
-  readonly error: TrommelError;
-  readonly log: Logger;
-}): Promise<Error> {
-  const { payload, job, held, liveRun, store, error, log } = failed;
-  const { next, tell } = afterFailure({
-    code: error.code,
-    retryable: error.retryable,
-    attemptsMade: job.attemptsMade,
-    attempts: job.opts.attempts ?? 1,
-    holdsLock: held,
-  });
-  const last = next === "fail";
-  // A follower of the run reports the final error; the log is the only place for an error before a further try.
-  log[last ? "info" : "warn"](
-    { run: payload.id, code: error.code, reason: error.message, last },
-    last ? "cannot plan" : "cannot plan yet, trying again",
-  );
-  if (tell && (await liveRun.fail(payload.attempt, payload.stage, error))) {
-    const kind = stageTable[payload.stage].subject;
-    const noted = noteStopReason(store, { kind, id: payload.id }, stopReasonOf(error, payload.stage));
-    await noted.catch((thrown: unknown) => {
-      log.warn({ run: payload.id, reason: messageOf(thrown) }, "cannot write the stop reason to the store");
-    });
-  }
-  return last ? new UnrecoverableError(error.message) : error;
 }

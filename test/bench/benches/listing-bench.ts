@@ -8,8 +8,7 @@ import {
   ReleaseStack,
   LiveRun,
   stopReasonToThrow,
-  runKeys,
-  scoringKeys,
+  subjectKeys,
   type ObjectStore,
 } from "@trommel/common";
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
@@ -146,7 +145,7 @@ async function follow(followed: {
 }): Promise<Omit<Listing, "firstJobSeconds" | "coordinatorMb">> {
   const { subject, store, redis, liveRun, attempt, startMs } = followed;
   const isTraining = subject === "training";
-  const listingKey = isTraining ? runKeys(subject).listing : scoringKeys(subject).listing;
+  const listingKey = subjectKeys({ kind: isTraining ? "run" : "scoring", id: subject }).listing;
   const seconds = (): number => (Date.now() - startMs) / 1000;
   let [redisUsedMb, redisResidentMb] = [0, 0];
   let listedSeconds: number | undefined;

@@ -3,13 +3,7 @@ export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
-export {
-  interruptedCode,
-  noteStopReason,
-  readStopReason,
-  stopReasonKey,
-  stopReasonOf,
-} from "./runs/stop-reason.js";
+export { interruptedCode, noteStopReason, readStopReason, stopReasonOf } from "./runs/stop-reason.js";
 export { findListing, findShard } from "./shards/find-shard.js";
 export { ImageIdentities, contentIdentity, isListedAs } from "./shards/image-identities.js";
 export { errorLine, outcomeMarker } from "./shards/ledger.js";

@@ -65,6 +65,11 @@ export function scoringKeys(id: string) {
   } as const;
 }
 
+/** The keys that runs and scorings both have. */
+export function subjectKeys({ kind, id }: { readonly kind: "run" | "scoring"; readonly id: string }) {
+  return kind === "run" ? runKeys(id) : scoringKeys(id);
+}
+
 /** How the parts of each format are called: two of them are JSON lines, and two CSV. */
 const partNames: Readonly<Record<ScoreFormat, { readonly stem: string; readonly extension: string }>> = {
   jsonl: { stem: "part", extension: "jsonl" },

@@ -10,6 +10,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import {
+  findShard,
   outcomeMarker,
   parseShard,
   resolveRunFeatures,
@@ -17,7 +18,7 @@ import {
   type ShardOutcome,
   type ShardSpan,
 } from "@trommel/common/artefacts";
-import { range, readAhead, readBounds, readIfThere } from "@trommel/common/store";
+import { range, readAhead, readBounds } from "@trommel/common/store";
 import type { Subject } from "../run-control/subject.js";
 
 /** Shards whose small files are read at once. */
@@ -65,9 +66,7 @@ export class ShardOutcomes {
 
   /** Undefined if the listing has not reached the shard yet. */
   async findShard(index: number): Promise<Shard | undefined> {
-    const key = this.#shardKey(index);
-    const body = await readIfThere(this.#store, key, readBounds.dataset);
-    return body === undefined ? undefined : parseShard(body, key);
+    return findShard(this.#store, this.#shardKey(index));
   }
 
   /** @throws TrommelError `missing-input` if the shard is not done */

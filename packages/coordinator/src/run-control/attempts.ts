@@ -1,9 +1,8 @@
-import { LiveRun, type ObjectStore } from "@trommel/common";
-import { stopReasonKey } from "@trommel/common/artefacts";
+import { LiveRun, subjectKeys, type ObjectStore } from "@trommel/common";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { flowOf } from "@trommel/common/jobs";
 import { rootJobId, type JobProducer } from "./job-producer.js";
-import { cancelKey, traitsOf, type Subject } from "./subject.js";
+import { traitsOf, type Subject } from "./subject.js";
 
 /**
  * Writes a mark that survives Redis; workers see it at their next shard, and at once if Redis has it too. Redis gets it
@@ -17,7 +16,7 @@ export async function cancelSubject(
 ): Promise<void> {
   const body = jsonBytes({ formatVersion: 1, id: subject.id });
   if (producer !== undefined) await new LiveRun(producer.redis, subject.id).cancel();
-  await putJson(store, cancelKey(subject), body);
+  await putJson(store, subjectKeys(subject).cancelled, body);
 }
 
 /**
@@ -31,7 +30,8 @@ export async function startAttempt(
   producer: JobProducer,
   seen: number | undefined,
 ): Promise<number | undefined> {
-  await store.delete([cancelKey(subject), stopReasonKey(subject)]);
+  const { cancelled, stopReason } = subjectKeys(subject);
+  await store.delete([cancelled, stopReason]);
   const liveRun = new LiveRun(producer.redis, subject.id);
   const flow = flowOf(subject.kind, traitsOf(subject));
   const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);

@@ -1,4 +1,4 @@
-import { parseJsonAs, runKeys, scoringKeys, type ObjectStore } from "@trommel/common";
+import { parseJsonAs, subjectKeys, type ObjectStore } from "@trommel/common";
 import { checkRedis } from "@trommel/common/redis";
 import { readIfThere } from "@trommel/common/store";
 import { z } from "zod";
@@ -10,26 +10,23 @@ const clusterNote = z.object({ redis: z.string() });
 
 export async function noteCluster(store: ObjectStore, subject: Subject, redisUrl: string): Promise<void> {
   const body = jsonBytes({ redis: redisUrl });
-  await putJson(store, clusterKey(subject), body);
+  await putJson(store, subjectKeys(subject).cluster, body);
 }
 
 export async function forgetCluster(store: ObjectStore, subject: Subject): Promise<void> {
-  await store.delete([clusterKey(subject)]);
+  await store.delete([subjectKeys(subject).cluster]);
 }
 
 /** The Redis of the embedded cluster that works on a run on this machine; undefined without one, or if it was killed. */
 export async function findCluster(store: ObjectStore, subject: Subject): Promise<string | undefined> {
-  const body = await readIfThere(store, clusterKey(subject));
+  const { cluster: key } = subjectKeys(subject);
+  const body = await readIfThere(store, key);
   if (body === undefined) return undefined;
-  const { redis } = parseJsonAs(clusterNote, body, clusterKey(subject));
+  const { redis } = parseJsonAs(clusterNote, body, key);
   // Only a socket of this machine: an address from a shared store is not trusted.
   if (!redis.startsWith("unix:")) return undefined;
   return checkRedis(redis, 1000).then(
     () => redis,
     () => undefined,
   );
-}
-
-function clusterKey(subject: Subject): string {
-  return subject.kind === "run" ? runKeys(subject.id).cluster : scoringKeys(subject.id).cluster;
 }

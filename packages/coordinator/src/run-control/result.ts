@@ -20,9 +20,10 @@ import {
   type ScoreCounts,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts";
+import { stagesOf } from "@trommel/common/jobs";
 import { readIfThere } from "@trommel/common/store";
 import { z } from "zod";
-import type { Subject } from "./subject.js";
+import { traitsOf, type Subject } from "./subject.js";
 
 /** What a finished run or scoring has to show. */
 export interface RunResult {
@@ -106,7 +107,7 @@ export async function readResultOrFault(
     return { result: await readResult(store, subject), fault: undefined };
   } catch (thrown) {
     if (!(thrown instanceof TrommelError) || thrown.code !== "corrupt") throw thrown;
-    const stage = subject.kind === "run" ? "bundle" : "close";
+    const stage = stagesOf(subject.kind, traitsOf(subject)).at(-1) ?? "";
     const message = `${thrown.message}. 'trommel resume ${subject.id}' adds up and writes it again`;
     return { result: undefined, fault: { code: thrown.code, message, stage } };
   }

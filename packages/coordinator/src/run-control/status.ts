@@ -1,7 +1,6 @@
 import {
   LiveRun,
-  runKeys,
-  scoringKeys,
+  subjectKeys,
   type ObjectStore,
   type Stage,
   type StageProgress,
@@ -12,7 +11,7 @@ import { isRootLive, phaseOf, stagesOf, stageTable, type RunPhase } from "@tromm
 import { withTimeout } from "@trommel/common/waiting";
 import type { JobProducer } from "./job-producer.js";
 import { readResultOrFault, type ExtractionCounts, type RunResult } from "./result.js";
-import { cancelKey, traitsOf, type Subject } from "./subject.js";
+import { traitsOf, type Subject } from "./subject.js";
 
 /** ioredis waits without a limit for a Redis that does not answer; a status does not. */
 const redisPatienceMs = 20_000;
@@ -88,7 +87,7 @@ function shownStages(subject: Subject): readonly Stage[] {
 async function whyStopped(store: ObjectStore, subject: Subject): Promise<StopReason | undefined> {
   const failure = await readStopReason(store, subject);
   if (failure !== undefined) return failure;
-  const { cluster } = subject.kind === "run" ? runKeys(subject.id) : scoringKeys(subject.id);
+  const { cluster } = subjectKeys(subject);
   if ((await store.head(cluster)) === undefined) return undefined;
   const message = `the command that worked on it does not answer here: it was killed, or runs on another machine. 'trommel resume ${subject.id}' continues it`;
   return { code: interruptedCode, message, stage: "" };
@@ -101,5 +100,5 @@ async function rootError(producer: JobProducer, root: string): Promise<StopReaso
 }
 
 async function isCancelled(store: ObjectStore, subject: Subject): Promise<boolean> {
-  return (await store.head(cancelKey(subject))) !== undefined;
+  return (await store.head(subjectKeys(subject).cancelled)) !== undefined;
 }

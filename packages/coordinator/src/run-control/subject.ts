@@ -39,8 +39,3 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
 export function traitsOf(subject: Subject): SubjectTraits {
   return { measured: subject.kind === "run" && subject.config.recipe.normalization === "dataset" };
 }
-
-/** The key of the mark that a subject is cancelled. */
-export function cancelKey(subject: Subject): string {
-  return subject.kind === "run" ? runKeys(subject.id).cancelled : scoringKeys(subject.id).cancelled;
-}

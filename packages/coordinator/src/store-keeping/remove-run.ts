@@ -3,7 +3,7 @@ import {
   runConfig,
   runKeys,
   scoringConfig,
-  scoringKeys,
+  subjectKeys,
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
@@ -49,7 +49,7 @@ async function needOf(
   other: StoredRun,
   id: string,
 ): Promise<"none" | "unfinished" | "finished"> {
-  const key = other.kind === "run" ? runKeys(other.id).config : scoringKeys(other.id).config;
+  const key = subjectKeys(other).config;
   const body = await readIfThere(store, key);
   if (body === undefined) return "none";
   if (other.kind === "run") {
@@ -69,7 +69,7 @@ async function needOf(
 export async function countRun(store: ObjectStore, run: StoredRun): Promise<GarbageSum> {
   let objects = 0;
   let sizeBytes = 0;
-  for await (const object of store.list(`${rootOf(run)}/`)) {
+  for await (const object of store.list(`${subjectKeys(run).root}/`)) {
     objects += 1;
     sizeBytes += object.sizeBytes;
   }
@@ -83,19 +83,15 @@ export async function countRun(store: ObjectStore, run: StoredRun): Promise<Garb
  * command continues an interrupted removal. Markers are removed before their data.
  */
 export async function removeRun(store: ObjectStore, run: StoredRun): Promise<void> {
-  const { config, cancelled } = run.kind === "run" ? runKeys(run.id) : scoringKeys(run.id);
+  const { root, config, cancelled } = subjectKeys(run);
   const mark = jsonBytes({ formatVersion: 1, id: run.id });
   await putJson(store, cancelled, mark);
   if (run.kind === "run") await store.delete([`${runKeys(run.id).bundle}/${bundleFiles.manifest}`]);
   const isLast = (key: string): boolean => key === config || key === cancelled;
-  await deleteWhere(store, rootOf(run), (key) => /\.\w+\.json$/.test(key) && !isLast(key));
-  await deleteWhere(store, rootOf(run), (key) => !isLast(key));
+  await deleteWhere(store, root, (key) => /\.\w+\.json$/.test(key) && !isLast(key));
+  await deleteWhere(store, root, (key) => !isLast(key));
   await store.delete([cancelled]);
   await store.delete([config]);
-}
-
-function rootOf({ kind, id }: StoredRun): string {
-  return kind === "run" ? runKeys(id).root : scoringKeys(id).root;
 }
 
 async function deleteWhere(

@@ -3,23 +3,13 @@ import {
   messageOf,
   parseAs,
   LiveRun,
-  runKeys,
-  scoringKeys,
+  subjectKeys,
   TrommelError,
-  toTrommelError,
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
-import { noteStopReason, stopReasonOf } from "@trommel/common/artefacts";
-import { holdsLock, isQueued } from "@trommel/common/redis";
-import {
-  afterFailure,
-  mayStart,
-  singleJob,
-  stageTable,
-  unitOf,
-  type SubjectKind,
-} from "@trommel/common/jobs";
+import { concludeFailure, isQueued } from "@trommel/common/redis";
+import { mayStart, singleJob, stageTable, unitOf } from "@trommel/common/jobs";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { JobWatch } from "./job-watch.js";
@@ -92,12 +82,22 @@ export function createProcessor(options: ProcessorOptions) {
       return outcome;
     } catch (thrown) {
       await watch.stop({ done: false });
-      if (thrown instanceof DelayedError || thrown instanceof UnrecoverableError) throw thrown;
+      if (thrown instanceof DelayedError) throw thrown;
       if (options.shutdown.aborted) {
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      throw await failure(toTrommelError(thrown), payload, job, token, liveRun, options);
+      throw await concludeFailure({
+        payload,
+        token,
+        attemptsMade: job.attemptsMade,
+        attempts: job.opts.attempts,
+        thrown,
+        redis: options.redis,
+        store: options.store,
+        log: options.log,
+        unrecoverable: UnrecoverableError,
+      });
     }
   };
 }
@@ -116,14 +116,9 @@ function watchDevice(device: StageDevice): () => number {
 }
 
 /** A cancellation that Redis does not know about: checked once per job, because it costs a request to the store. */
-async function isCancelled(payload: JobPayload, store: ObjectStore): Promise<boolean> {
-  const { kind, id } = subjectOf(payload);
-  const keys = kind === "scoring" ? scoringKeys(id) : runKeys(id);
-  return (await store.head(keys.cancelled)) !== undefined;
-}
-
-function subjectOf({ stage, id }: JobPayload): { readonly kind: SubjectKind; readonly id: string } {
-  return { kind: stageTable[stage].subject, id };
+async function isCancelled({ stage, id }: JobPayload, store: ObjectStore): Promise<boolean> {
+  const { cancelled } = subjectKeys({ kind: stageTable[stage].subject, id });
+  return (await store.head(cancelled)) !== undefined;
 }
 
 /** The plan announces how many jobs a stage of many has. */
@@ -170,48 +165,11 @@ async function waitForNeeded(
   const may = mayStart({ makerQueued, written });
   if (may === "start") return;
   if (may === "give-up") {
-    throw new UnrecoverableError(
-      `cannot start ${stage} of ${id}: ${needs.stage} ended without writing ${key}`,
+    throw new TrommelError(
+      "missing-input",
+      `cannot start ${stage} of ${id}: ${needs.stage} ended without writing ${key}. 'trommel resume ${id}' plans it again`,
+      { context: { key } },
     );
   }
   await stepBack(job, token, neededDelayMs);
-}
-
-/** Records the run's first error if there is no further try. @returns the error for BullMQ */
-async function failure(
-  error: TrommelError,
-  payload: JobPayload,
-  job: Job,
-  token: string | undefined,
-  liveRun: LiveRun,
-  { redis, store, log }: ProcessorOptions,
-): Promise<Error> {
-  const { next, tell } = afterFailure({
-    code: error.code,
-    retryable: error.retryable,
-    attemptsMade: job.attemptsMade,
-    attempts: job.opts.attempts ?? 1,
-    holdsLock: await holdsLock(redis, payload, token),
-  });
-  const last = next === "fail";
-  // A follower of the run reports the final error; the log is the only place for an error before a further try.
-  log[last ? "info" : "warn"](
-    {
-      job: job.id,
-      code: error.code,
-      reason: error.message,
-      last,
-      stack: error.code === "internal" ? error.stack : undefined,
-    },
-    "failed",
-  );
-  // What is missing because a child failed was said by that child.
-  if (tell && (await liveRun.fail(payload.attempt, payload.stage, error))) {
-    await noteStopReason(store, subjectOf(payload), stopReasonOf(error, payload.stage)).catch(
-      (thrown: unknown) => {
-        log.warn({ job: job.id, reason: messageOf(thrown) }, "cannot write the stop reason to the store");
-      },
-    );
-  }
-  return last ? new UnrecoverableError(error.message) : error;
 }

@@ -3,7 +3,7 @@ import {
   openStore,
   outputKeys,
   runKeys,
-  scoringKeys,
+  subjectKeys,
   TrommelError,
   type StopReason,
 } from "@trommel/common";
@@ -62,8 +62,7 @@ export async function statusWithTimes(
 }
 
 async function timesOf({ store }: Connections, subject: Subject, complete: boolean): Promise<WorkTimes> {
-  const isRun = subject.kind === "run";
-  const { config } = isRun ? runKeys(subject.id) : scoringKeys(subject.id);
+  const { config } = subjectKeys(subject);
   const startedAt = isoOf((await store.head(config))?.modifiedSeconds);
   const endedAt = complete ? isoOf(await endedSeconds(store, subject)) : undefined;
   return {

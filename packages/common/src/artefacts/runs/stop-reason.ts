@@ -3,7 +3,7 @@ import type { TrommelError } from "../../errors.js";
 import { parseJsonAs } from "../../parse.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { readBounds } from "../../store/read-bounds.js";
-import { runKeys, scoringKeys } from "../store-keys.js";
+import { subjectKeys } from "../store-keys.js";
 import { jsonBytes, putJsonOnce } from "../../codec/json-artefact.js";
 
 /**
@@ -43,11 +43,11 @@ export async function noteStopReason(
   error: StopReason,
 ): Promise<void> {
   const body = jsonBytes({ formatVersion: 1, id, ...error });
-  await putJsonOnce(store, stopReasonKey({ kind, id }), body);
+  await putJsonOnce(store, subjectKeys({ kind, id }).stopReason, body);
 }
 
 export async function readStopReason(store: ObjectStore, named: Named): Promise<StopReason | undefined> {
-  const key = stopReasonKey(named);
+  const key = subjectKeys(named).stopReason;
   if ((await store.head(key)) === undefined) return undefined;
   const {
     formatVersion: _,
@@ -55,8 +55,4 @@ export async function readStopReason(store: ObjectStore, named: Named): Promise<
     ...error
   } = parseJsonAs(stopReasonFile, await store.get(key, readBounds.document), key);
   return error;
-}
-
-export function stopReasonKey({ kind, id }: Named): string {
-  return (kind === "run" ? runKeys(id) : scoringKeys(id)).stopReason;
 }
