@@ -66,6 +66,7 @@ export {
   backboneKeys,
   checkRunId,
   featureShardKey,
+  listingKeyOf,
   outputKeys,
   runKeys,
   scoringKeys,

@@ -29,6 +29,7 @@ import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
+import { takeBackShards } from "./plan/take-back-shards.js";
 import { JobProducer } from "./run-control/job-producer.js";
 
 /** Runs that one coordinator plans at the same time: listing and queueing is mostly waiting. */
@@ -161,6 +162,10 @@ function planProcessor(options: {
         redis: connection,
         store: shared.store,
         log,
+        beforeTelling: async ({ code }) => {
+          if (code !== "bad-dataset" || (await liveRun.isOver(payload.attempt))) return;
+          await takeBackShards(shared.store, { kind: stageTable[payload.stage].subject, id: payload.id });
+        },
         unrecoverable: UnrecoverableError,
       });
     }

@@ -70,6 +70,11 @@ export function subjectKeys({ kind, id }: { readonly kind: "run" | "scoring"; re
   return kind === "run" ? runKeys(id) : scoringKeys(id);
 }
 
+/** The listing that the shard with this key belongs to. */
+export function listingKeyOf(shardKey: string): string {
+  return shardKey.replace(/shards\/\d+\.json$/, "listing.json");
+}
+
 /** How the parts of each format are called: two of them are JSON lines, and two CSV. */
 const partNames: Readonly<Record<ScoreFormat, { readonly stem: string; readonly extension: string }>> = {
   jsonl: { stem: "part", extension: "jsonl" },

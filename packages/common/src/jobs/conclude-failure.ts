@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { noteStopReason, stopReasonOf } from "../artefacts/runs/stop-reason.js";
-import { messageOf, toTrommelError } from "../errors.js";
+import { messageOf, toTrommelError, type TrommelError } from "../errors.js";
 import type { ObjectStore } from "../store/object-store.js";
 import { holdsLock } from "./job-lock.js";
 import { LiveRun } from "./live-run.js";
@@ -22,6 +22,8 @@ export interface FailedJob {
   readonly log: Logger;
   /** BullMQ's `UnrecoverableError`: what ends a job without a further try. */
   readonly unrecoverable: new (message: string) => Error;
+  /** Called if there is no further try, before the error is known: who hears of it may repeat the command at once. */
+  readonly beforeTelling?: (error: TrommelError) => Promise<void>;
 }
 
 /**
@@ -44,6 +46,11 @@ export async function concludeFailure(failed: FailedJob): Promise<Error> {
   const stack = error.code === "internal" ? error.stack : undefined;
   // A follower of the run reports the final error; the log is the only place for an error before a further try.
   log[last ? "info" : "warn"]({ job, code: error.code, reason: error.message, last, stack }, "failed");
+  if (tell) {
+    await failed.beforeTelling?.(error).catch((thrown: unknown) => {
+      log.warn({ job, reason: messageOf(thrown) }, "cannot clear away what the failed job left");
+    });
+  }
   if (tell && (await new LiveRun(redis, id).fail(attempt, stage, error))) {
     const subject = { kind: stageTable[stage].subject, id };
     await noteStopReason(store, subject, stopReasonOf(error, stage)).catch((thrown: unknown) => {

@@ -1,5 +1,5 @@
 import { markerSchema, runKeys, writeWithMarker } from "@trommel/common";
-import { findCommitted, jsonFile } from "@trommel/common/codec";
+import { findCommitted, jsonFile, markerKeyOf } from "@trommel/common/codec";
 import { z } from "zod";
 import { PixelSums } from "../image/statistics/pixel-sums.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
@@ -12,14 +12,20 @@ import { runBatches } from "./images/run-batches.js";
 const imagesPerBatch = 4;
 
 /** Counts alone: why an image could not be read is extraction's to say. */
-const statisticsMarker = markerSchema.extend({ ok: z.int().nonnegative(), failed: z.int().nonnegative() });
+const statisticsMarker = markerSchema.extend({
+  ok: z.int().nonnegative(),
+  failed: z.int().nonnegative(),
+  /** The hash of the shard. An older marker has none. */
+  shard: z.string().optional(),
+});
 
 /**
  * Measure: shard → pixel statistics.
  *
  * In: the shard's files, decoded as extraction does. Out: `statistics/<n>.json`, exact sums over the images that can be
  * read, and its marker. Images of both sides of the split count: pixels tell no label.
- * A retry finds the marker, or sums again to the same bytes. What cannot be read is left to extraction's ledger.
+ * A retry finds the marker, or sums again to the same bytes. Statistics of another shard with this number, from a listing
+ * that failed and was made again, are replaced. What cannot be read is left to extraction's ledger.
  */
 export async function measure(
   runId: string,
@@ -29,10 +35,15 @@ export async function measure(
   const { store } = context;
   const keys = runKeys(runId);
   const key = keys.statistics(shardIndex);
+  const { hash, entries } = await readShard(store, keys.shard(shardIndex));
   const existing = await findCommitted(store, key, statisticsMarker);
-  if (existing !== undefined) return { images: existing.ok + existing.failed, failed: existing.failed };
+  if (existing !== undefined) {
+    const { ok, failed, shard = hash } = existing;
+    if (shard === hash) return { images: ok + failed, failed };
+    await store.delete([markerKeyOf(key)]);
+    await store.delete([key]);
+  }
   const { dataset, recipe, side } = await readUnresolvedConfig(store, runId);
-  const { entries } = await readShard(store, keys.shard(shardIndex));
   const sums = new PixelSums();
   const { length: failed } = await runBatches({
     entries,
@@ -46,6 +57,8 @@ export async function measure(
     },
   });
   const ok = entries.length - failed;
-  await commitOnce(() => writeWithMarker(store, key, jsonFile(sums.statistics(ok)), { ok, failed }));
+  await commitOnce(() =>
+    writeWithMarker(store, key, jsonFile(sums.statistics(ok)), { ok, failed, shard: hash }),
+  );
   return { images: entries.length, failed };
 }

@@ -12,6 +12,8 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
+import { parseShard } from "#common/artefacts/shards/parse-shard";
+import { jsonBytes } from "#common/codec/json-artefact";
 import { readMarker } from "#common/codec/marker";
 import { bundle } from "#gpu-worker/stages/bundle";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
@@ -82,6 +84,18 @@ describe("a run whose stages find the bytes of a worker with other hardware", ()
     assert.notDeepEqual(ours.metrics.bytes, theirs.metrics.bytes);
   });
   after(() => Promise.all(workers.map((one) => one.stop())));
+
+  it("sums again where the statistics are of a listing that failed and was made again", async () => {
+    const name = await copyOf("planned");
+    const store = openStore(join(folder, name));
+    const context = worker(name).context();
+    await measure("r", 0, context);
+    const other = parseShard(await store.get(keys.shard(1)), keys.shard(1));
+    await store.put(keys.shard(0), jsonBytes({ ...other, index: 0 }));
+    await measure("r", 0, context);
+    const written = await store.get(keys.statistics(0));
+    assert.deepEqual(written, await openStore(join(folder, "extracted")).get(keys.statistics(1)));
+  });
 
   it("takes the statistics and the normalisation that were committed first", async () => {
     const undisturbed = openStore(join(folder, "extracted"));

@@ -1,4 +1,10 @@
-import type { ListingSummary, ObjectStore, Shard } from "@trommel/common";
+import {
+  listingKeyOf,
+  TrommelError,
+  type ListingSummary,
+  type ObjectStore,
+  type Shard,
+} from "@trommel/common";
 import { findListing, findShard } from "@trommel/common/artefacts";
 import { required } from "./read-required.js";
 
@@ -7,7 +13,16 @@ export async function readListing(store: ObjectStore, key: string): Promise<List
   return required(key, await findListing(store, key));
 }
 
-/** @throws TrommelError `missing-input` if the shard's file does not exist */
+/**
+ * @throws TrommelError `cancelled` if the shard's file does not exist and its listing is incomplete: the plan has failed and
+ *   removed its shards. `missing-input` if the listing is complete
+ */
 export async function readShard(store: ObjectStore, key: string): Promise<Shard> {
-  return required(key, await findShard(store, key));
+  const shard = await findShard(store, key);
+  if (shard === undefined && (await store.head(listingKeyOf(key))) === undefined) {
+    throw new TrommelError("cancelled", `cannot read ${key}: the plan that wrote it has failed`, {
+      context: { key },
+    });
+  }
+  return required(key, shard);
 }
