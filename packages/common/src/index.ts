@@ -82,6 +82,7 @@ export type { QueueName, Stage, WorkerQueue } from "./jobs/pipeline.js";
 export { LiveRun, stopReasonToThrow } from "./jobs/live-run.js";
 export type { StopReason, StageProgress } from "./jobs/live-run.js";
 
+export { resolveClassWeights } from "./recipe/class-weights.js";
 export { resolveNormalization } from "./recipe/resolve-normalization.js";
 export { headRecipe } from "./recipe/head-recipe.js";
 export type { HeadRecipe } from "./recipe/head-recipe.js";

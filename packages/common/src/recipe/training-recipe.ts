@@ -103,10 +103,25 @@ export const trainingRecipe = z
      * drawn for each batch from Beta(mixup, mixup). 0 mixes nothing.
      */
     mixup: z.number().min(0).default(0),
+    /**
+     * How much each row's loss weighs, by its class: all alike, `balanced` (rows / (classes · rows of the class)), its root
+     * `sqrt`, or a weight for each named class, 1 for the others. The loss is divided by the weights' sum.
+     */
+    classWeights: z
+      .union(
+        [z.enum(["none", "balanced", "sqrt"]), z.record(z.string().min(1), z.number().positive())],
+        "legal are balanced, sqrt, none, or a mapping of class names to weights above zero",
+      )
+      .default("none"),
+    /** The rows of an epoch: each once, or as many but equally many of each class. */
+    sampling: z.enum(["natural", "balanced"]).default("natural"),
     optimizer: defaultType("adam", optimizerRecipe).prefault({}),
     schedule: defaultType("plateau", scheduleRecipe).prefault({}),
-    /** Which epoch's weights become the head: best validation accuracy, least validation loss (the later on a tie), or the last. */
-    keep: z.enum(["accuracy", "loss", "last"]).default("accuracy"),
+    /**
+     * Which epoch's weights become the head: best validation accuracy, balanced accuracy (the mean of the classes' recalls) or
+     * macro F1, least validation loss (the later on a tie), or the last.
+     */
+    keep: z.enum(["accuracy", "balancedAccuracy", "macroF1", "loss", "last"]).default("accuracy"),
     /** A last training on all images, validation included, for as many epochs as were kept, at the same rates. */
     refit: z.boolean().default(false),
     /** Writes the state of training after every epoch, so that a retry continues from there; the best epoch's stays. */

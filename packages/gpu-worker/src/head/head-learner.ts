@@ -1,5 +1,6 @@
 import type { HeadRecipe, HeadWeights, TrainingRecipe } from "@trommel/common";
 import type { JoinedRows, RowSet } from "./model/row-set.js";
+import type { ValidationFigures } from "./keep-rule.js";
 import type { Schedule } from "./schedule.js";
 
 /** The number of steps and the moments: with the weights, all that an optimiser needs to continue. */
@@ -16,23 +17,22 @@ export interface EpochSetting {
   readonly featureCount: number;
   readonly classCount: number;
   readonly seed: number;
+  /** By class, see `batchClassWeights`; undefined if all rows weigh the same. */
+  readonly classWeights?: Float64Array | undefined;
   /** With two or more, the compiled learner prepares batches on a second thread. */
   readonly threads: number;
 }
 
 export interface TrainedEpoch {
-  /** Means over the epoch's batches during training, dropout included. */
+  /** Means over the epoch's batches during training, dropout, mixup and class weights included. */
   readonly trainLoss: number;
   readonly trainAccuracy: number;
   /** The rate of the last step. */
   readonly learningRate: number;
 }
 
-export interface ValidatedEpoch {
-  /** With label smoothing. */
-  readonly validationLoss: number;
-  readonly validationAccuracy: number;
-}
+/** Without class weights; the loss with label smoothing. */
+export type ValidatedEpoch = ValidationFigures;
 
 /** The state in which a learner starts. It copies the arrays. */
 export interface LearnerStart {
@@ -48,7 +48,7 @@ export interface LearnerStart {
 export interface HeadLearner {
   /** One pass over all its rows; their order and the noise come from (seed, epoch). The last batch may be smaller. */
   trainEpoch(epoch: number, schedule: Schedule): Promise<TrainedEpoch>;
-  /** Loss and accuracy on the validation rows, without noise. */
+  /** The figures on the validation rows, without noise. */
   validate(rows: RowSet): Promise<ValidatedEpoch>;
   /** A copy of the weights as they are now. */
   snapshot(): HeadWeights;

@@ -8,8 +8,10 @@ import {
   type EngineName,
 } from "@trommel/common";
 import { checkFinite, checkRows, checkSignal } from "./check-training.js";
+import { batchClassWeights } from "./batches/class-weights.js";
 import { createCompiledLearner } from "./compiled/compiled-learner.js";
 import type { CreateLearner, EpochSetting, HeadLearner } from "./head-learner.js";
+import { keepsLater } from "./keep-rule.js";
 import { initialWeights } from "./model/head-model.js";
 import { JoinedRows, type RowSet } from "./model/row-set.js";
 import { createSchedule, type Schedule } from "./schedule.js";
@@ -30,6 +32,8 @@ export interface TrainHeadInputs {
   /** Every view of the validation images, which a refit adds to the training rows. Required if the recipe refits. */
   readonly heldBack?: RowSet;
   readonly classCount: number;
+  /** In label order. Required if the recipe weights classes by their names. */
+  readonly classNames?: readonly string[];
   readonly head: HeadRecipe;
   readonly training: TrainingRecipe;
   readonly seed: number;
@@ -101,7 +105,7 @@ interface Setup {
   readonly inputs: TrainHeadInputs;
   readonly createLearner: CreateLearner;
   readonly initial: HeadWeights;
-  readonly setting: EpochSetting;
+  readonly setting: Omit<EpochSetting, "classWeights">;
 }
 
 /** The training with a validation after each epoch. A saved state that is past it is returned unchanged. */
@@ -172,11 +176,13 @@ async function withLearner<T>(
   seen: readonly EpochRecord[],
   work: (learner: HeadLearner, schedule: Schedule) => Promise<T>,
 ): Promise<T> {
-  const { optimizer, schedule: recipe, epochs } = inputs.training;
+  const { classNames, classCount, training } = inputs;
+  const { optimizer, schedule: recipe, epochs } = training;
   const schedule = createSchedule(recipe, optimizer.learningRate, epochs);
   for (const { validationLoss } of seen) schedule.epochEnded(validationLoss);
   const start = { weights: from?.weights ?? initial, optimizer: from?.optimizer };
-  const learner = await createLearner(setting, start, rows);
+  const classWeights = batchClassWeights(training, classNames, { rows, classCount });
+  const learner = await createLearner({ ...setting, classWeights }, start, rows);
   try {
     return await work(learner, schedule);
   } finally {
@@ -198,22 +204,4 @@ async function saveState(
   if (checkpoints === undefined) return;
   const state = { weights: learner.snapshot(), optimizer: learner.optimizerState, ...progress };
   await checkpoints.save(number, progress.best.epoch, encodeTrainingState(state));
-}
-
-type ValidationFigures = Pick<EpochRecord, "validationAccuracy" | "validationLoss">;
-
-/** Whether an epoch replaces the best one before it. On a tie the later one is kept. */
-export function keepsLater(
-  keep: TrainingRecipe["keep"],
-  later: ValidationFigures,
-  best: ValidationFigures,
-): boolean {
-  switch (keep) {
-    case "accuracy":
-      return later.validationAccuracy >= best.validationAccuracy;
-    case "loss":
-      return later.validationLoss <= best.validationLoss;
-    case "last":
-      return true;
-  }
 }

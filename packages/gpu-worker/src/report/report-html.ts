@@ -68,6 +68,8 @@ function normalisation({ recipe, backbones }: BundleManifest): string {
 
 const keepRules = {
   accuracy: "the one with the best validation accuracy, the later on a tie",
+  balancedAccuracy: "the one with the best validation balanced accuracy, the later on a tie",
+  macroF1: "the one with the best validation macro F1, the later on a tie",
   loss: "the one with the least validation loss, the later on a tie",
   last: "the last",
 };

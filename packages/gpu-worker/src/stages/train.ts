@@ -51,9 +51,10 @@ async function trainAndCommit(config: RunConfig, context: StageContext): Promise
 function headInputs({ recipe }: RunConfig, rows: LabelledRows): TrainHeadInputs {
   const { head, training, seed } = recipe;
   const { train: trainRows, validation, heldBack } = rows;
-  const classCount = rows.labels.length;
+  const classNames = rows.labels;
+  const classCount = classNames.length;
   const refitRows = heldBack === undefined ? {} : { heldBack };
-  return { train: trainRows, validation, ...refitRows, classCount, head, training, seed };
+  return { train: trainRows, validation, ...refitRows, classCount, classNames, head, training, seed };
 }
 
 /** A refit counts on from the epochs of the training. */

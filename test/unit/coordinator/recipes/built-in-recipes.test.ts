@@ -67,7 +67,7 @@ describe("built-in recipes", () => {
     assert.deepEqual(recipe.svd, { energy: 0.9, step: 100, centre: false });
     assertFields(
       recipe.head,
-      { type: "se", dropout: 0.5, reduction: 16, activation: "swish", outputDropout: 0 },
+      { type: "se", inputDropout: 0, dropout: 0.5, reduction: 16, activation: "swish", outputDropout: 0 },
       "head",
     );
     const { optimizer, schedule, ...training } = recipe.training;
@@ -113,7 +113,14 @@ describe("built-in recipes", () => {
 
   it("huawei-40 on each of its five backbones", async () => {
     const base = await recipeOf("huawei-40");
-    const gate = { type: "se", dropout: 0, reduction: 16, activation: "relu", outputDropout: 0.4 };
+    const gate = {
+      type: "se",
+      inputDropout: 0,
+      dropout: 0,
+      reduction: 16,
+      activation: "relu",
+      outputDropout: 0.4,
+    };
     for (const [variant, backbone, head] of [
       ["efficientnet-b5", average("efficientnet-b5", 456), base.head],
       ["resnet50", average("resnet50", 224), base.head],
@@ -171,7 +178,13 @@ describe("built-in recipes", () => {
       ...noColour,
     });
     assert.equal(recipe.svd, null);
-    assert.deepEqual(recipe.head, { type: "mlp", hidden: [256], activation: "relu", dropout: 0.7 });
+    assert.deepEqual(recipe.head, {
+      type: "mlp",
+      hidden: [256],
+      activation: "relu",
+      inputDropout: 0,
+      dropout: 0.7,
+    });
     const { optimizer, schedule, ...training } = recipe.training;
     assertFields(optimizer, { type: "adam", learningRate: 1e-4, weightDecay: 1e-4 }, "optimizer");
     assert.deepEqual(schedule, { type: "constant", warmupEpochs: 0 });

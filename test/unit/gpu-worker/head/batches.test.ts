@@ -44,7 +44,7 @@ describe("input dropout", () => {
 
   it("is that of a plain implementation, in any number of batches at once", () => {
     const rows = drawRows(50);
-    const order = epochOrder(seed, epoch, 50);
+    const order = orderOf(rows);
     const mask = new Float32Array(50 * featureCount);
     new NoiseGenerator(inputNoiseSeed(seed, epoch)).fillMask(mask, 0.4);
     const expected = mask.map((factor, i) => {
@@ -64,7 +64,7 @@ describe("input dropout", () => {
 
 describe("mixup", () => {
   const rows = drawRows(50);
-  const order = epochOrder(seed, epoch, 50);
+  const order = orderOf(rows);
 
   it("is that of a plain implementation, in any number of batches at once, with input dropout after it", () => {
     const training = { mixup: 0.4, labelSmoothing: 0.1 };
@@ -183,8 +183,12 @@ describe("Beta distribution", () => {
   });
 });
 
+function orderOf(rows: RowSet): Int32Array {
+  return epochOrder("natural", seed, { rows: new JoinedRows([rows], featureCount), epoch });
+}
+
 function settingOf(head: HeadRecipe, training: Partial<BatchSetting["training"]> = {}): BatchSetting {
-  const defaults = { batchSize, labelSmoothing: 0, mixup: 0 };
+  const defaults = { batchSize, labelSmoothing: 0, mixup: 0, sampling: "natural" } as const;
   return { head, training: { ...defaults, ...training }, featureCount, classCount, seed };
 }
 

@@ -203,11 +203,11 @@ describe("compiled training", () => {
     const rows = new JoinedRows([{ features, labels }], featureCount);
     const head = headRecipe.parse({ type: "se", outputDropout: 0.5 });
     const [seed, epoch] = [3, 2];
-    const order = epochOrder(seed, epoch, count);
+    const order = epochOrder("natural", seed, { rows, epoch });
     assert.deepEqual(order.toSorted(), Int32Array.from(labels.keys()));
     const setting = {
       head,
-      training: { batchSize, labelSmoothing: 0, mixup: 0 },
+      training: { batchSize, labelSmoothing: 0, mixup: 0, sampling: "natural" } as const,
       featureCount,
       classCount,
       seed,

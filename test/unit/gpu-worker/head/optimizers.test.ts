@@ -9,7 +9,7 @@ import {
   type TrainingRecipe,
 } from "@trommel/common";
 import { createOptimizer } from "#gpu-worker/head/tfjs/optimizers";
-import { keepsLater } from "#gpu-worker/head/train-head";
+import { keepsLater } from "#gpu-worker/head/keep-rule";
 import type { OptimizerState } from "#gpu-worker/head/head-learner";
 import { createSchedule, type Schedule } from "#gpu-worker/head/schedule";
 
@@ -145,24 +145,30 @@ describe("schedules", () => {
 });
 
 describe("the epoch to keep", () => {
-  // accuracy, loss
-  const epochs: readonly (readonly [number, number])[] = [
-    [0.5, 0.9],
-    [0.8, 0.5],
-    [0.7, 0.4],
-    [0.8, 0.6],
-    [0.6, 0.4],
-    [0.7, 0.7],
+  // accuracy, loss, balanced accuracy, macro F1
+  const epochs: readonly (readonly [number, number, number, number])[] = [
+    [0.5, 0.9, 0.7, 0.5],
+    [0.8, 0.5, 0.7, 0.3],
+    [0.7, 0.4, 0.6, 0.6],
+    [0.8, 0.6, 0.4, 0.2],
+    [0.6, 0.4, 0.5, 0.4],
+    [0.7, 0.7, 0.6, 0.5],
   ];
   for (const [keep, expected] of [
     ["accuracy", 4],
     ["loss", 5],
+    ["balancedAccuracy", 2],
+    ["macroF1", 3],
     ["last", 6],
   ] as const satisfies readonly [TrainingRecipe["keep"], number][]) {
     it(`is by ${keep}, the later on a tie`, () => {
-      const measured = epochs.map(([validationAccuracy, validationLoss], i) => {
-        return { epoch: i + 1, validationAccuracy, validationLoss };
-      });
+      const measured = epochs.map(([accuracy, loss, balancedAccuracy, macroF1], i) => ({
+        epoch: i + 1,
+        validationAccuracy: accuracy,
+        validationLoss: loss,
+        validationBalancedAccuracy: balancedAccuracy,
+        validationMacroF1: macroF1,
+      }));
       const best = measured.reduce((before, later) => (keepsLater(keep, later, before) ? later : before));
       assert.equal(best.epoch, expected);
     });

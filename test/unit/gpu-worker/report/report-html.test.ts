@@ -155,7 +155,7 @@ describe("report of a bundle", () => {
       backbone: "net@0123456789ab: 224 pixels to 1,280 numbers",
       "training images": "1,362, 8,172 rows with their views",
       components: "200 of 1,280, 90.3 % of the energy",
-      head: "se, dropout 0.5, reduction 16, activation swish, outputDropout 0",
+      head: "se, inputDropout 0, dropout 0.5, reduction 16, activation swish, outputDropout 0",
       optimiser: "adam, learningRate 0.005, beta1 0.9, beta2 0.999, epsilon 1e-7, weightDecay 0, batch 64",
       schedule: "plateau, factor 0.2, patience 5, minimum 0.00001, warmupEpochs 0",
       "kept epoch": "the one with the best validation accuracy, the later on a tie",

@@ -46,6 +46,10 @@ export const epochRecord = z
     trainAccuracy: z.number(),
     validationLoss: z.number(),
     validationAccuracy: z.number(),
+    /** Mean of the classes' recalls; recorded if the recipe keeps the epoch by it. */
+    validationBalancedAccuracy: z.number().optional(),
+    /** Recorded if the recipe keeps the epoch by it. */
+    validationMacroF1: z.number().optional(),
   })
   .strict();
 export type EpochRecord = z.infer<typeof epochRecord>;
@@ -62,7 +66,14 @@ export const metrics = evaluation.extend({
     .object({
       /** Rows it was trained on, views and all. */
       rows: z.int().positive(),
-      history: z.array(epochRecord.omit({ validationLoss: true, validationAccuracy: true })),
+      history: z.array(
+        epochRecord.omit({
+          validationLoss: true,
+          validationAccuracy: true,
+          validationBalancedAccuracy: true,
+          validationMacroF1: true,
+        }),
+      ),
     })
     .strict()
     .nullable(),

@@ -1,5 +1,7 @@
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
+import { predictedClasses } from "../../measure/classes.js";
+import { figuresOfRule } from "../keep-rule.js";
 import type { StepBlock } from "./step-block.js";
 import { figuresOfLogarithms, figuresOfTargets } from "../model/cross-entropy.js";
 import { factorShapes } from "../noise/dropout-factors.js";
@@ -111,11 +113,11 @@ class CompiledLearner implements HeadLearner {
         return this.#nextRates(learningRate);
       });
       const logarithms = await this.#run(block, rates);
-      const { targets, labels: room } = block.memory;
+      const { targets, rowWeights, labels: room } = block.memory;
       const labels = room.subarray(0, block.steps * block.rows);
       const figures =
-        training.mixup > 0
-          ? figuresOfTargets(logarithms, targets, labels, classCount)
+        training.mixup > 0 || rowWeights !== undefined
+          ? figuresOfTargets(logarithms, { labels, targets, rowWeights }, classCount)
           : figuresOfLogarithms(logarithms, labels, classCount, training.labelSmoothing);
       loss += figures.loss;
       correct += figures.correct;
@@ -126,21 +128,25 @@ class CompiledLearner implements HeadLearner {
   async validate({ features, labels }: RowSet): Promise<ValidatedEpoch> {
     const { classCount, featureCount, training } = this.#setting;
     let [loss, correct] = [0, 0];
+    const parts: Float32Array[] = [];
     for (let start = 0; start < labels.length; start += chunkRows) {
       const chunk = labels.subarray(start, start + chunkRows);
       const rows = features.subarray(start * featureCount, (start + chunk.length) * featureCount);
       const feeds = { features: new Tensor("float32", unshared(rows), [chunk.length, featureCount]) };
       const outputs = await this.#parts.validation.run({ ...this.#weightTensors(), ...feeds });
-      const figures = figuresOfLogarithms(
-        takeData(outputs["log_probabilities"]),
-        chunk,
-        classCount,
-        training.labelSmoothing,
-      );
+      const logarithms = takeData(outputs["log_probabilities"]);
+      const figures = figuresOfLogarithms(logarithms, chunk, classCount, training.labelSmoothing);
+      parts.push(logarithms);
       loss += figures.loss;
       correct += figures.correct;
     }
-    return { validationLoss: loss / labels.length, validationAccuracy: correct / labels.length };
+    const predicted = () =>
+      predictedClasses(Float64Array.from(parts.flatMap((part) => [...part])), classCount);
+    return {
+      validationLoss: loss / labels.length,
+      validationAccuracy: correct / labels.length,
+      ...figuresOfRule(training.keep, predicted, labels, classCount),
+    };
   }
 
   snapshot(): HeadWeights {
@@ -181,7 +187,13 @@ class CompiledLearner implements HeadLearner {
     const feeds: Record<string, Tensor> = {
       features: slices(memory.features, featureCount),
       targets: slices(memory.targets, classCount),
-      row_share: scalars(new Float32Array(steps).fill(1 / rows)),
+      row_share:
+        memory.rowWeights === undefined
+          ? scalars(new Float32Array(steps).fill(1 / rows))
+          : slices(
+              memory.rowWeights.map((weight) => weight / rows),
+              1,
+            ),
     };
     for (const [name, data] of this.#state) feeds[name] = vector(data);
     for (const { place, width } of this.#graph.factors) {
@@ -218,6 +230,7 @@ function graphSetting(setting: EpochSetting, weights: HeadWeights): TrainingGrap
     classCount,
     shapes,
     groups: groupWeights(shapes, training.optimizer),
+    isWeighted: setting.classWeights !== undefined,
     factors: factorShapes(head, featureCount),
   };
 }

@@ -14,6 +14,7 @@ export interface BlockMemory extends BatchMemory {
   readonly features: Float32Array<ArrayBuffer>;
   readonly labels: Int32Array<ArrayBuffer>;
   readonly targets: Float32Array<ArrayBuffer>;
+  readonly rowWeights: Float32Array<ArrayBuffer> | undefined;
   readonly factors: ReadonlyMap<FactorPlace, Float32Array<ArrayBuffer>>;
 }
 
@@ -36,13 +37,15 @@ export function allocateBlock(setting: BatchSetting): BlockMemory {
     features: new Float32Array(rows * featureCount),
     labels: new Int32Array(rows),
     targets: new Float32Array(rows * classCount),
+    rowWeights: setting.classWeights === undefined ? undefined : new Float32Array(rows),
     factors: new Map(layers.map(({ place, width }) => [place, new Float32Array(rows * width)])),
   };
 }
 
 /** What has to be moved to hand a block's memory to another thread. */
-export function buffersOf({ features, labels, targets, factors }: BlockMemory): ArrayBuffer[] {
-  return [features, labels, targets, ...factors.values()].map(({ buffer }) => buffer);
+export function buffersOf({ features, labels, targets, rowWeights, factors }: BlockMemory): ArrayBuffer[] {
+  const weights = rowWeights === undefined ? [] : [rowWeights];
+  return [features, labels, targets, ...weights, ...factors.values()].map(({ buffer }) => buffer);
 }
 
 function stepsAtMost({ head, training, featureCount, classCount }: BatchSetting): number {

@@ -15,6 +15,8 @@ export interface TrainingGraphSetting {
   readonly classCount: number;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly groups: readonly WeightGroup[];
+  /** Whether each row's loss has a factor of its own. */
+  readonly isWeighted: boolean;
   /** The places at which training multiplies by factors. */
   readonly factors: readonly FactorShape[];
 }
@@ -27,7 +29,7 @@ export interface TrainingGraphSetting {
  * | `weights<g>`, `<moment><g>` | [group's length] | before the first step; as outputs, with `next_` before them, after the last |
  * | `features` | [S, B, features] | |
  * | `targets` | [S, B, classes] | smoothed |
- * | `row_share` | [S] | 1 / B |
+ * | `row_share` | [S], or [S, B, 1] with weighted rows | 1 / B, or weight / B |
  * | `factors_<place>` | [S, B, width] | |
  * | `rate<i>` | [S] | see `step-rates.ts` |
  *
@@ -96,7 +98,7 @@ interface ScannedInput {
 }
 
 function trainingInputs(setting: TrainingGraphSetting): { states: StateInput[]; scanned: ScannedInput[] } {
-  const { optimizer, groups, featureCount, classCount, factors } = setting;
+  const { optimizer, groups, featureCount, classCount, isWeighted, factors } = setting;
   const states = groups.flatMap(({ length }, group) => [
     { name: graphNames.weights(group), length, scale: 1 },
     ...momentKinds(optimizer).map((kind) => {
@@ -106,7 +108,7 @@ function trainingInputs(setting: TrainingGraphSetting): { states: StateInput[]; 
   const scanned = [
     { name: "features", dims: ["rows", featureCount] },
     { name: "targets", dims: ["rows", classCount] },
-    { name: "row_share", dims: [] },
+    { name: "row_share", dims: isWeighted ? ["rows", 1] : [] },
     ...factors.map(({ place, width }) => ({ name: graphNames.factors(place), dims: ["rows", width] })),
     ...Array.from({ length: rateCount(optimizer) }, (_, index) => {
       return { name: graphNames.rate(index), dims: [] };

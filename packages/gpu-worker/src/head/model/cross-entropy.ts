@@ -27,15 +27,25 @@ export function fillTargets(
   }
 }
 
-/** Mean cross-entropy as a differentiable scalar, with its gradient (softmax − target) / rows in closed form. */
-export function meanCrossEntropy(tf: Core, logits: Tensor2D, targets: Tensor2D): Tensor {
+/**
+ * Mean of weight times cross-entropy as a differentiable scalar, with its gradient weight · (softmax − target) / rows in closed
+ * form.
+ * @param rowWeights [rows, 1]; without them the weights are one
+ */
+export function meanCrossEntropy(
+  tf: Core,
+  logits: Tensor2D,
+  targets: Tensor2D,
+  rowWeights?: Tensor2D,
+): Tensor {
   const rows = logits.shape[0];
+  const weighted = (values: Tensor) => (rowWeights === undefined ? values : tf.mul(values, rowWeights));
   const loss = tf.customGrad((input, save) => {
     const logProbabilities = tf.logSoftmax(input as Tensor2D);
     (save as GradSaveFunc)([logProbabilities, targets]);
-    const value = tf.neg(tf.div(tf.sum(tf.mul(logProbabilities, targets)), rows));
+    const value = tf.neg(tf.div(tf.sum(weighted(tf.mul(logProbabilities, targets))), rows));
     const gradFunc = (dy: Tensor, [saved, wanted]: Tensor[]) =>
-      tf.mul(tf.div(tf.sub(tf.exp(saved as Tensor), wanted as Tensor), rows), dy);
+      tf.mul(tf.div(weighted(tf.sub(tf.exp(saved as Tensor), wanted as Tensor)), rows), dy);
     return { value, gradFunc };
   });
   return loss(logits);
@@ -104,20 +114,29 @@ export function figuresOfLogarithms(
   return { loss, correct };
 }
 
+export interface WeightedTargets {
+  readonly labels: Int32Array;
+  readonly targets: Float32Array;
+  readonly rowWeights: Float32Array | undefined;
+}
+
 /**
- * Loss and right answers of rows whose targets are mixed: the cross-entropy with their targets, in float64.
+ * Loss and right answers of rows that are mixed or weighted: weight times the cross-entropy with the target, in float64.
  * @param logarithms log-probabilities [labels.length, classCount]
  * @param targets [labels.length, classCount]
  */
 export function figuresOfTargets(
   logarithms: Float32Array,
-  targets: Float32Array,
-  labels: Int32Array,
+  { labels, targets, rowWeights }: WeightedTargets,
   classCount: number,
 ): LossFigures {
   let loss = 0;
-  for (let i = 0; i < labels.length * classCount; i += 1) {
-    loss -= (targets[i] as number) * (logarithms[i] as number);
+  for (let row = 0; row < labels.length; row += 1) {
+    let own = 0;
+    for (let i = row * classCount; i < (row + 1) * classCount; i += 1) {
+      own -= (targets[i] as number) * (logarithms[i] as number);
+    }
+    loss += rowWeights === undefined ? own : own * (rowWeights[row] as number);
   }
   return { loss, correct: figuresOfLogarithms(logarithms, labels, classCount, 0).correct };
 }

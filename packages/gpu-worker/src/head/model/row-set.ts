@@ -35,6 +35,27 @@ export class JoinedRows {
     return { features, label: part.labels[at] as number };
   }
 
+  /** Rows of each class. */
+  classCounts(classCount: number): Float64Array {
+    const counts = new Float64Array(classCount);
+    for (const { labels } of this.parts) for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+    return counts;
+  }
+
+  /** The row numbers of each class that has rows, in label order. */
+  byClass(): number[][] {
+    const members: number[][] = [];
+    let row = 0;
+    for (const { labels } of this.parts) {
+      for (const label of labels) {
+        (members[label] ??= []).push(row);
+        row += 1;
+      }
+    }
+    // Labels without rows are holes of the array.
+    return members.filter(() => true);
+  }
+
   #find(row: number): { part: RowSet; at: number } {
     let at = row;
     for (const part of this.parts) {

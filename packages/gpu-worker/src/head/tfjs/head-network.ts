@@ -15,6 +15,8 @@ export interface Batch {
   readonly features: Float32Array;
   /** [rows, classes] */
   readonly targets: Float32Array;
+  /** The factor of each row's loss. @default 1 */
+  readonly rowWeights?: Float32Array | undefined;
   readonly rows: number;
 }
 
@@ -59,11 +61,13 @@ export class HeadNetwork {
     tf.tidy(() => {
       const inputs = this.#trainingInputs(batch, factorLayers);
       const targets = tf.tensor2d(batch.targets, [batch.rows, batch.targets.length / batch.rows]);
+      const rowWeights =
+        batch.rowWeights === undefined ? undefined : tf.tensor2d(batch.rowWeights, [batch.rows, 1]);
       const forward = (...tensors: Tensor[]) => {
         const weights = Object.fromEntries(names.map((name, i) => [name, tensors[i] as Tensor]));
         const output = headLogits(tf, this.#head, { weights, ...inputs });
         logits = output.dataSync<"float32">();
-        return meanCrossEntropy(tf, output, targets);
+        return meanCrossEntropy(tf, output, targets, rowWeights);
       };
       const { grads } = tf.valueAndGrads(forward)(names.map((name) => this.#weightTensor(name)));
       for (const [i, name] of names.entries()) gradients[name] = (grads[i] as Tensor).dataSync<"float32">();

@@ -1,10 +1,12 @@
 import { loadTensorflow } from "../../graph/tensorflow.js";
+import { predictedClasses } from "../../measure/classes.js";
 import { EpochBatches } from "../batches/epoch-batches.js";
 import { noiseSeed } from "../batches/epoch-order.js";
 import { createOptimizer, type Optimizer } from "./optimizers.js";
 import { figuresOfTargets, logarithmsOf, lossFigures } from "../model/cross-entropy.js";
 import { factorLayers } from "../noise/dropout-factors.js";
 import type { CreateLearner, EpochSetting, TrainedEpoch, ValidatedEpoch } from "../head-learner.js";
+import { figuresOfRule } from "../keep-rule.js";
 import { HeadNetwork } from "./head-network.js";
 import type { JoinedRows, RowSet } from "../model/row-set.js";
 import type { Schedule } from "../schedule.js";
@@ -35,6 +37,7 @@ interface Parts {
 function trainEpoch(setting: EpochSetting, parts: Parts, rows: JoinedRows, epoch: number): TrainedEpoch {
   const { head, training, featureCount, classCount, seed } = setting;
   const { batchSize, labelSmoothing, mixup } = training;
+  const isWeighted = setting.classWeights !== undefined;
   const batches = new EpochBatches(setting, rows, epoch);
   const noise = factorLayers(head, featureCount, noiseSeed(seed, epoch));
   const stepsPerEpoch = Math.ceil(rows.count / batchSize);
@@ -44,13 +47,15 @@ function trainEpoch(setting: EpochSetting, parts: Parts, rows: JoinedRows, epoch
     const features = new Float32Array(count * featureCount);
     const labels = new Int32Array(count);
     const targets = new Float32Array(count * classCount);
-    batches.take(1, { features, labels, targets });
-    const { logits, gradients } = parts.network.gradients({ features, targets, rows: count }, noise);
+    const rowWeights = isWeighted ? new Float32Array(count) : undefined;
+    batches.take(1, { features, labels, targets, rowWeights });
+    const batch = { features, targets, rowWeights, rows: count };
+    const { logits, gradients } = parts.network.gradients(batch, noise);
     learningRate = parts.schedule.learningRate({ epoch, step, stepsPerEpoch });
     parts.optimizer.apply(parts.network.weights, gradients, learningRate);
     const figures =
-      mixup > 0
-        ? figuresOfTargets(logarithmsOf(logits, classCount), targets, labels, classCount)
+      mixup > 0 || isWeighted
+        ? figuresOfTargets(logarithmsOf(logits, classCount), { labels, targets, rowWeights }, classCount)
         : lossFigures(logits, labels, classCount, labelSmoothing);
     loss += figures.loss;
     correct += figures.correct;
@@ -62,5 +67,10 @@ function validate(setting: EpochSetting, network: HeadNetwork, { features, label
   const { classCount, training } = setting;
   const logits = network.logits(features, labels.length);
   const { loss, correct } = lossFigures(logits, labels, classCount, training.labelSmoothing);
-  return { validationLoss: loss / labels.length, validationAccuracy: correct / labels.length };
+  const predicted = () => predictedClasses(Float64Array.from(logits), classCount);
+  return {
+    validationLoss: loss / labels.length,
+    validationAccuracy: correct / labels.length,
+    ...figuresOfRule(training.keep, predicted, labels, classCount),
+  };
 }

@@ -106,7 +106,7 @@ const recipeFlags: readonly RecipeFlag[] = [
   {
     flag: "--keep <epoch>",
     path: ["training", "keep"],
-    help: "the epoch whose weights are kept: accuracy, loss or last",
+    help: "the epoch that is kept: accuracy, balancedAccuracy, macroF1, loss or last",
     read: text,
   },
   { flag: "--seed <number>", path: ["seed"], help: "decides views, split, weights and order", read: number },
