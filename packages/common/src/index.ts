@@ -104,10 +104,10 @@ export {
   devices,
   engines,
   importOptions,
-  inFlightDefaults,
   predictOptions,
   pullOptions,
   randomOptions,
+  workerDefaults,
   workerOptions,
   workerOptionsAtMost,
 } from "./worker-commands.js";

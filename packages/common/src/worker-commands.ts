@@ -15,8 +15,18 @@ export type Device = (typeof devices)[number];
 export const engines = ["onnx", "tfjs"] as const;
 export type EngineName = (typeof engines)[number];
 
-/** The default memory for a worker's images, in MiB. */
-export const inFlightDefaults = { bytesInFlightMib: 128, pixelsInFlightMib: 512 } as const;
+/** What a worker uses for the options that it is not given. */
+export const workerDefaults = Object.freeze({
+  concurrency: 2,
+  bytesInFlightMib: 128,
+  pixelsInFlightMib: 512,
+  /**
+   * Base images times views per batch on the device. On a CPU no result depends on it, and time hardly does
+   * (docs/decisions/2026-11-22-device-settings.md).
+   */
+  viewsPerBatch: Object.freeze({ cpu: 12, webgpu: 24, cuda: 24 }) satisfies Record<Device, number>,
+  drainMs: 100_000,
+});
 
 /** The default of the largest number of queued, unfinished shards of one run. */
 export const defaultOutstandingShards = 2000;

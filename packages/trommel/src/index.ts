@@ -128,7 +128,7 @@ export {
   defaultOutstandingShards,
   devices,
   engines,
-  inFlightDefaults,
+  workerDefaults,
   workerOptionsAtMost,
 } from "@trommel/common";
 export { channelOrders, poolings } from "@trommel/common";

@@ -6,7 +6,7 @@ import { buildExtractionGraph } from "#gpu-worker/graph/extraction-graph";
 import { imagesPerRun } from "#gpu-worker/graph/slices";
 import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
 import { drawViews } from "#gpu-worker/image/views/view";
-import { viewsPerBatch } from "#gpu-worker/worker/worker";
+import { workerDefaults } from "@trommel/common";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { labelledFiles } from "../material/material.js";
 import { readExtraction, type ModelWork } from "./model-work.js";
@@ -100,7 +100,7 @@ async function decodeBatches(): Promise<Batch[]> {
   const viewCount = subject.recipe?.views.count ?? 1;
   const imagesPerBatch =
     options.session === "default"
-      ? Math.max(1, Math.round(viewsPerBatch.cpu / viewCount))
+      ? Math.max(1, Math.round(workerDefaults.viewsPerBatch.cpu / viewCount))
       : imagesPerRun(subject.decode.side, viewCount);
   const all = await labelledFiles(options.pictures);
   const files = all.filter((_, index) => index % share.of === share.index);

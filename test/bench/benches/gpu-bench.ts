@@ -5,10 +5,10 @@ import {
   runKeys,
   TrommelError,
   type Device,
+  workerDefaults,
   type RecipeInput,
 } from "@trommel/common";
 import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
-import { viewsPerBatch } from "#gpu-worker/worker/worker";
 import { BenchCluster, type Throughput } from "../material/bench-cluster.js";
 import { comparisonRow } from "../compare/comparison-row.js";
 import { gpuName, whileWatched, type GpuUsage } from "../measure/gpu-usage.js";
@@ -200,7 +200,10 @@ async function measureAlone(
   const rates: Record<number, number[]> = {};
   try {
     for (const factor of batchFactors) {
-      const images = Math.max(1, Math.round((factor * viewsPerBatch[device]) / alone.viewCount));
+      const images = Math.max(
+        1,
+        Math.round((factor * workerDefaults.viewsPerBatch[device]) / alone.viewCount),
+      );
       rates[images] = [];
       for (let turn = 0; turn < repetitions; turn += 1)
         rates[images].push(await alone.imagesPerSecond(images, setting.gpu.images));

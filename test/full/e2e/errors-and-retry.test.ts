@@ -30,7 +30,7 @@ interface Counts {
 interface Errors extends Counts {
   readonly complete: boolean;
   readonly errors: string;
-  readonly failedRows: { readonly key: string; readonly reason: string; readonly shard: number }[];
+  readonly failedImages: { readonly key: string; readonly reason: string; readonly shard: number }[];
   readonly skippedKeys: { readonly key: string; readonly reason: string }[];
 }
 interface Row {
@@ -142,7 +142,7 @@ describe("a run whose files are mended afterwards", () => {
     const errors = await json<Errors>("errors", "first");
     assert.deepEqual([errors.listed, errors.ok, errors.failed, errors.skipped], [16, 14, 2, 0]);
     assert.deepEqual(
-      errors.failedRows.map(({ key, reason }) => [reason, key]),
+      errors.failedImages.map(({ key, reason }) => [reason, key]),
       [
         ["not-found", "metal/006.png"],
         ["truncated", "glass/003.png"],
@@ -299,7 +299,7 @@ describe("a scoring whose files are mended afterwards", () => {
     assert.ok(!stdout.includes("\u001b"));
     const one = await json<Errors>("errors", id, "--reason", "empty", "--limit", "1");
     assert.deepEqual(
-      one.failedRows.map(({ key }) => key),
+      one.failedImages.map(({ key }) => key),
       ["in/0017.png"],
     );
     parts = await committed(output, existing);

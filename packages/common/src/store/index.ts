@@ -1,5 +1,5 @@
 export { fileError } from "./file/file-errors.js";
-export { resolveLocation } from "./location.js";
+export { locationOf, partInside, resolveLocation } from "./location.js";
 export type { GetOptions } from "./object-store.js";
 export { openStore } from "./open-store.js";
 export { range, readAhead } from "./read-ahead.js";

@@ -32,6 +32,21 @@ export function resolveLocation(text: string, folder?: string): string {
   return parseLocation(text, folder).url;
 }
 
+/** The location of a store's key, or of what lies under it. @param url the store's location */
+export function locationOf(url: string, key: string): string {
+  return `${url.replace(/\/$/, "")}/${key}`;
+}
+
+/**
+ * The other way round: the part of a location that follows a store's.
+ * @returns an empty text for the store's own location, undefined for a location outside it
+ */
+export function partInside(url: string, location: string): string | undefined {
+  if (location === url) return "";
+  const root = locationOf(url, "");
+  return location.startsWith(root) ? location.slice(root.length) : undefined;
+}
+
 function parseFileUrl(text: string): Location {
   if (!/^file:\/\/(localhost)?\//i.test(text))
     throw illegal("a file: URL needs an absolute path and no host", text);

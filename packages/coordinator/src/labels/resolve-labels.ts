@@ -11,6 +11,7 @@ import {
   type Recipe,
   type RunConfig,
 } from "@trommel/common";
+import { partInside } from "@trommel/common/store";
 import { skipHidden } from "../plan/stream-shards.js";
 import { quoteSome, sortedClasses, tableOf, type LabelsByKey } from "./labelled-images.js";
 import { matchCsvLabels } from "./match-csv-labels.js";
@@ -106,11 +107,9 @@ async function refuseUnknownFolders(
 
 /** A file of the labels may lie in the dataset. */
 function keysInside(dataset: string, file: string | null): Set<string> {
-  const root = `${dataset.replace(/\/$/, "")}/`;
-  const url = file === null ? "" : resolveLocation(file);
-  if (!url.startsWith(root)) return new Set();
-  const rest = url.slice(root.length);
-  return new Set([root.startsWith("file:") ? decodeURIComponent(rest) : rest]);
+  const inside = file === null ? undefined : partInside(dataset, resolveLocation(file));
+  if (inside === undefined) return new Set();
+  return new Set([dataset.startsWith("file:") ? decodeURIComponent(inside) : inside]);
 }
 
 function atLeastTwo(classes: string[], dataset: string): string[] {

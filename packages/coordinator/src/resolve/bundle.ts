@@ -9,7 +9,7 @@ import {
   type ObjectStore,
   type ScoreFormat,
 } from "@trommel/common";
-import { readBounds } from "@trommel/common/store";
+import { locationOf, readBounds } from "@trommel/common/store";
 
 export interface ResolvedBundle {
   readonly location: string;
@@ -30,7 +30,7 @@ export async function resolveBundle(
 ): Promise<ResolvedBundle> {
   const isId = /^[a-z0-9][a-z0-9._-]{0,62}$/.test(model);
   if (isId && (await store.head(runKeys(model).config)) !== undefined) {
-    const location = `${store.url.replace(/\/$/, "")}/${runKeys(model).bundle}`;
+    const location = locationOf(store.url, runKeys(model).bundle);
     return readBundle(location, `run ${model} is not complete: see 'trommel status ${model}'`);
   }
   const what = isId

@@ -10,7 +10,7 @@ import {
   TrommelError,
   type RunConfig,
 } from "@trommel/common";
-import { readIfThere } from "@trommel/common/store";
+import { partInside, readIfThere } from "@trommel/common/store";
 
 /**
  * The location that a run's bundle is copied to.
@@ -28,8 +28,8 @@ export function resolveExport(options: {
     new TrommelError("invalid-argument", `cannot export to ${location}: ${why}. Choose another --output`, {
       context: { location },
     });
-  if (location === options.storeUrl.replace(/\/$/, "")) throw refused("it is the root of the store");
-  if (`${location}/`.startsWith(`${options.dataset.replace(/\/$/, "")}/`))
+  if (location === options.storeUrl) throw refused("it is the root of the store");
+  if (partInside(options.dataset, location) !== undefined)
     throw refused("it is inside the dataset, whose listing would hold the bundle's files");
   return location;
 }

@@ -13,7 +13,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { jsonBytes, parseSealedAs, putJsonOnce } from "@trommel/common/codec";
-import { readBounds } from "@trommel/common/store";
+import { partInside, readBounds } from "@trommel/common/store";
 import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
 import { checkClasses } from "../plan/split/choose-split.js";
 import { checkPrefix } from "./check-prefix.js";
@@ -82,8 +82,8 @@ export async function resolveRun(options: {
 
 /** Artefacts under the dataset would be listed as images of a class; hidden folders such as .trommel are not. */
 function refuseStoreInside(dataset: string, store: string): void {
-  const root = `${dataset.replace(/\/$/, "")}/`;
-  if (!`${store}/`.startsWith(root) || store.slice(root.length).startsWith(".")) return;
+  const inside = partInside(dataset, store);
+  if (inside === undefined || inside.startsWith(".")) return;
   throw new TrommelError(
     "invalid-argument",
     `cannot train on ${dataset}: the store ${store} is inside it and would be taken for a class. Choose a --store outside it`,

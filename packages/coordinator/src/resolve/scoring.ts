@@ -13,7 +13,7 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { readBounds } from "@trommel/common/store";
+import { partInside, readBounds } from "@trommel/common/store";
 import { resolveBundle } from "./bundle.js";
 import { checkPrefix } from "./check-prefix.js";
 import { writeConfig, type Resolved } from "./config-file.js";
@@ -65,7 +65,7 @@ function chooseFormats(asked: readonly ScoreFormat[]): ScoreFormat[] {
 
 /** Scores under the prefix that is being listed would be listed as images. */
 function refuseNested(source: string, output: string): void {
-  if (output !== source && !output.startsWith(`${source.replace(/\/$/, "")}/`)) return;
+  if (partInside(source, output) === undefined) return;
   throw new TrommelError(
     "invalid-argument",
     `cannot score ${source} into ${output}: the output is inside what is scored. Choose an --output outside it`,

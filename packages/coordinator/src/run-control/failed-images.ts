@@ -11,7 +11,7 @@ import {
   type SkipReason,
 } from "@trommel/common";
 import { errorLine, LedgerBuilder, RetriedImages } from "@trommel/common/artefacts";
-import { range, readAhead, readBounds } from "@trommel/common/store";
+import { locationOf, range, readAhead, readBounds } from "@trommel/common/store";
 import { readResult } from "./result.js";
 import type { Subject } from "./subject.js";
 import { ShardOutcomes, shardsReadAtOnce } from "../retry/shard-outcomes.js";
@@ -110,7 +110,7 @@ async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
 function errorsOf(store: ObjectStore, subject: Subject): string {
   const root = subject.kind === "run" ? store.url : subject.config.output;
   const key = subject.kind === "run" ? runKeys(subject.id).failedImages : outputKeys.failedImages;
-  return `${root.replace(/\/$/, "")}/${key}`;
+  return locationOf(root, key);
 }
 
 /** @throws TrommelError `corrupt` if the file is missing, or does not have one line for each failed image */

@@ -21,7 +21,7 @@ import {
   type SubmissionOutcome,
 } from "@trommel/common/artefacts";
 import { stagesOf } from "@trommel/common/jobs";
-import { readIfThere } from "@trommel/common/store";
+import { locationOf, readIfThere } from "@trommel/common/store";
 import { z } from "zod";
 import { traitsOf, type Subject } from "./subject.js";
 
@@ -64,7 +64,7 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   const manifest = parseJsonAs(bundleManifest, body, manifestKey);
   const ledger = parseJsonAs(ledgerSchema, await readPart(store, keys.ledger), keys.ledger);
   const { accuracy, macroF1, logLoss, measured } = manifest.metrics;
-  const location = `${store.url.replace(/\/$/, "")}/${keys.bundle}`;
+  const location = locationOf(store.url, keys.bundle);
   return { ledger, location, accuracy, macroF1, logLoss, measured, labels: manifest.labels };
 }
 

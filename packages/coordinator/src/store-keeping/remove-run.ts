@@ -9,7 +9,7 @@ import {
 } from "@trommel/common";
 import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
-import { readIfThere } from "@trommel/common/store";
+import { locationOf, readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { readResult } from "../run-control/result.js";
 import type { GarbageSum } from "./garbage.js";
@@ -59,8 +59,7 @@ async function needOf(
     return result === undefined ? "unfinished" : "finished";
   }
   const config = parseSealedAs(scoringConfig, body, key);
-  const bundle = `${store.url.replace(/\/$/, "")}/${runKeys(id).bundle}`;
-  if (config.bundle.location.replace(/\/$/, "") !== bundle) return "none";
+  if (config.bundle.location !== locationOf(store.url, runKeys(id).bundle)) return "none";
   const result = await readResult(store, { kind: "scoring", id: other.id, config });
   return result === undefined ? "unfinished" : "finished";
 }

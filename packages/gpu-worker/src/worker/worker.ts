@@ -6,7 +6,7 @@ import {
   openStore,
   ReleaseStack,
   TrommelError,
-  type Device,
+  workerDefaults,
   type WorkerOptions,
 } from "@trommel/common";
 import { awaitRedis, checkRedis, connectRedis, describeRedis } from "@trommel/common/redis";
@@ -28,12 +28,6 @@ import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "../threads/device-client.js";
 import { ThreadClient } from "../rpc/thread-client.js";
 import type { ReduceThread } from "../threads/reduce-thread.js";
-
-/**
- * Base images times views per batch on the device, if `--batch` is not given. On a CPU no result depends on it, and time hardly does
- * (docs/decisions/2026-11-22-device-settings.md).
- */
-export const viewsPerBatch = { cpu: 12, webgpu: 24, cuda: 24 } as const satisfies Record<Device, number>;
 
 /**
  * Serves the queues until SIGTERM or SIGINT, at any time from the call on.
@@ -88,7 +82,7 @@ async function startServing(
   });
   releases.add("device", () => device.stop());
   const report = await unlessAborted(stop.drain, device.report());
-  const batchViews = options.viewsPerBatch ?? viewsPerBatch[options.device];
+  const batchViews = options.viewsPerBatch ?? workerDefaults.viewsPerBatch[options.device];
   process.stderr.write(
     `worker ${process.pid}: ${engine} on ${report.description}, ${batchViews} views a batch, ${options.bytesInFlightMib} + ${options.pixelsInFlightMib} MiB in flight, ${options.queues.join(" ")} from ${describeRedis(redisUrl)}\n`,
   );

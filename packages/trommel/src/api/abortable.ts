@@ -22,7 +22,8 @@ export async function abortable<T>({ signal }: CallOptions, work: () => Promise<
   }
 }
 
-function cancelled(signal: AbortSignal): TrommelError {
+/** The error of a call whose signal has aborted. */
+export function cancelled(signal: AbortSignal): TrommelError {
   if (signal.reason instanceof TrommelError) return signal.reason;
   return new TrommelError("cancelled", "stopped waiting: the signal was aborted", { cause: signal.reason });
 }

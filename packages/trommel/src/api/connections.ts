@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { openStore, ReleaseStack, type ObjectStore } from "@trommel/common";
+import { openStore, ReleaseStack, workerDefaults, type ObjectStore } from "@trommel/common";
 import { checkRedis } from "@trommel/common/redis";
 import { findCluster, JobProducer, type Subject } from "@trommel/coordinator/run-control";
 import type { Logger } from "pino";
@@ -108,7 +108,7 @@ function localWorkers(
   settings: WorkerSettings,
   logLevel: string,
 ): { workers: number; workerFlags: string[] } {
-  const { device = "cpu", engine = "onnx", concurrency = 2 } = settings;
+  const { device = "cpu", engine = "onnx", concurrency = workerDefaults.concurrency } = settings;
   const byDefault = device === "cpu" ? Math.min(availableParallelism(), defaultWorkersAtMost) : 1;
   const workers = settings.workers ?? byDefault;
   const threads = settings.threads ?? Math.max(1, Math.floor(availableParallelism() / workers));

@@ -1,9 +1,10 @@
 import { availableParallelism } from "node:os";
-import { inFlightDefaults, TrommelError, workerQueues, type WorkerQueue } from "@trommel/common";
+import { TrommelError, workerDefaults, workerQueues, type WorkerQueue } from "@trommel/common";
 import { awaitRedis, checkRedis, describeRedis } from "@trommel/common/redis";
 import { startCoordinator as servePlans } from "@trommel/coordinator";
 import { loadWorkerCommands } from "../worker-package.js";
 import { Connections } from "./connections.js";
+import { createLogger } from "./logger.js";
 import { resolveOptions, type TrommelOptions } from "./options.js";
 
 /** A part of a cluster that runs until it is closed. */
@@ -88,10 +89,9 @@ export async function startWorker(options: WorkerServerOptions): Promise<number>
   const early = (): void => told.abort();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, early);
   const { embedded = false, threads = availableParallelism(), device = "cpu", engine = "onnx" } = options;
-  const { viewsPerBatch, drainMs = 100_000, queues = workerQueues } = options;
-  const connections = new Connections(resolveOptions(options));
-  const { log, store } = connections;
-  await connections.close();
+  const { viewsPerBatch, drainMs = workerDefaults.drainMs, queues = workerQueues } = options;
+  const { storeUrl } = resolveOptions(options);
+  const log = createLogger(options.log);
   const redisUrl = requireRedis(options.redis, "worker");
   // The Redis of a local cluster is up before its workers start.
   if (embedded) await checkRedis(redisUrl);
@@ -101,12 +101,12 @@ export async function startWorker(options: WorkerServerOptions): Promise<number>
   if (told.signal.aborted) return 0;
   return worker.runWorker({
     redisUrl,
-    storeUrl: store.url,
-    concurrency: options.concurrency ?? 2,
+    storeUrl,
+    concurrency: options.concurrency ?? workerDefaults.concurrency,
     threads,
     ...(viewsPerBatch === undefined ? {} : { viewsPerBatch }),
-    bytesInFlightMib: options.bytesInFlightMib ?? inFlightDefaults.bytesInFlightMib,
-    pixelsInFlightMib: options.pixelsInFlightMib ?? inFlightDefaults.pixelsInFlightMib,
+    bytesInFlightMib: options.bytesInFlightMib ?? workerDefaults.bytesInFlightMib,
+    pixelsInFlightMib: options.pixelsInFlightMib ?? workerDefaults.pixelsInFlightMib,
     device,
     engine,
     queues: [...queues],

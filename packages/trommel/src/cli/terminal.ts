@@ -1,12 +1,10 @@
 import { CommanderError } from "commander";
-import { printable, type TrommelError } from "../index.js";
+import { printable, type TrommelError, type Variables } from "../index.js";
 
 /** Everything that a command prints and every exit code is decided here. */
 
 /** A stream that a command writes to: `process.stdout`, or one that a test reads. */
 export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean };
-
-export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** What a command uses of the process that it runs in. */
 export interface CommandIo {

@@ -1,5 +1,7 @@
-import { toTrommelError, TrommelError } from "@trommel/common";
+import type { TrommelError } from "@trommel/common";
+import { toTrommelError } from "@trommel/common";
 import type { RunResult, RunStatus } from "@trommel/coordinator/run-control";
+import { cancelled } from "../abortable.js";
 import { follow, type FollowOptions } from "./follow.js";
 
 /** One watch over a run that any number of readers share: its result, and each status as it comes. */
@@ -71,10 +73,7 @@ export class Follower {
 /** Rejects with `cancelled` once the signal aborts. */
 function untilAborted(signal: AbortSignal): Promise<never> {
   const aborted = new Promise<never>((_, reject) => {
-    const leave = (): void =>
-      reject(
-        new TrommelError("cancelled", "stopped waiting: the signal was aborted", { cause: signal.reason }),
-      );
+    const leave = (): void => reject(cancelled(signal));
     if (signal.aborted) leave();
     else signal.addEventListener("abort", leave, { once: true });
   });

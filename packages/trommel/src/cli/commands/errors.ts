@@ -21,7 +21,7 @@ export async function errors(terminal: Terminal, id: string, flags: ErrorsFlags)
       complete,
       ...sums,
       errors: failures.errors,
-      failedRows: (flags.reason ?? shown).flatMap((reason) =>
+      failedImages: (flags.reason ?? shown).flatMap((reason) =>
         failed.filter((image) => image.reason === reason).slice(0, flags.limit),
       ),
       skippedKeys: skipped,

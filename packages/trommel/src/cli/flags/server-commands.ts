@@ -1,6 +1,5 @@
 import { Option, type Command } from "commander";
-import { workerOptionsAtMost, workerQueues } from "../../index.js";
-import { defaultOutstandingShards } from "../../index.js";
+import { defaultOutstandingShards, workerDefaults, workerOptionsAtMost, workerQueues } from "../../index.js";
 import { clusterFlags, globals, loaded, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
@@ -16,7 +15,12 @@ export function addServers(program: Command, terminal: Terminal): void {
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).coordinator));
   workerFlags(globals(program.command("worker"), terminal, "info"))
     .description("serve the work queues")
-    .option("--concurrency <shards>", "shards in flight", upTo(workerOptionsAtMost.concurrency), 2)
+    .option(
+      "--concurrency <shards>",
+      "shards in flight",
+      upTo(workerOptionsAtMost.concurrency),
+      workerDefaults.concurrency,
+    )
     .addOption(
       new Option("--queues <names...>", "queues to serve").choices(workerQueues).default([...workerQueues]),
     )
@@ -24,7 +28,7 @@ export function addServers(program: Command, terminal: Terminal): void {
       "--drain-seconds <seconds>",
       "how long shards under way may finish after SIGTERM",
       positiveInteger,
-      100,
+      workerDefaults.drainMs / 1000,
     )
     .addOption(new Option("--embedded").hideHelp())
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).worker));

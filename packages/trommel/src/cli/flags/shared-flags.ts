@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { Terminal } from "../terminal.js";
-import { devices, engines, inFlightDefaults, workerOptionsAtMost as atMost } from "../../index.js";
+import { devices, engines, workerDefaults, workerOptionsAtMost as atMost } from "../../index.js";
 
 /** Flags that several commands share, declared once. */
 
@@ -38,12 +38,16 @@ export function clusterFlags(command: Command): Command {
       "workers of the embedded cluster (default: one a core, at most 4)",
       upTo(workersAtMost, " on one machine; 'trommel worker' adds more from others"),
     ),
-  ).option("--concurrency <shards>", "shards in flight per worker (default: 2)", upTo(atMost.concurrency));
+  ).option(
+    "--concurrency <shards>",
+    `shards in flight per worker (default: ${workerDefaults.concurrency})`,
+    upTo(atMost.concurrency),
+  );
 }
 
 /** Flags of whatever runs workers. */
 export function workerFlags(command: Command): Command {
-  const { bytesInFlightMib, pixelsInFlightMib } = inFlightDefaults;
+  const { bytesInFlightMib, pixelsInFlightMib, viewsPerBatch } = workerDefaults;
   return deviceFlags(command)
     .option(
       "--bytes-in-flight <MiB>",
@@ -52,7 +56,7 @@ export function workerFlags(command: Command): Command {
     )
     .option(
       "--batch <views>",
-      "views that the device computes at once (default: 12, 24 on a GPU)",
+      `views that the device computes at once (default: ${viewsPerBatch.cpu}, ${viewsPerBatch.cuda} on a GPU)`,
       upTo(atMost.viewsPerBatch),
     )
     .option(
