@@ -48,7 +48,7 @@ export async function concludeFailure(failed: FailedJob): Promise<Error> {
   log[last ? "info" : "warn"]({ job, code: error.code, reason: error.message, last, stack }, "failed");
   if (tell) {
     await failed.beforeTelling?.(error).catch((thrown: unknown) => {
-      log.warn({ job, reason: messageOf(thrown) }, "cannot clear away what the failed job left");
+      log.warn({ job, reason: messageOf(thrown) }, "cannot remove what the failed job left");
     });
   }
   if (tell && (await new LiveRun(redis, id).fail(attempt, stage, error))) {
