@@ -10,7 +10,12 @@ import { loadClassifier } from "trommel";
 const [bundle = ".trommel/runs/first/bundle", port = "8080"] = process.argv.slice(2);
 const bytesAtMost = 64 * 1024 * 1024;
 
-const classifier = await loadClassifier(bundle);
+function fail({ message }) {
+  console.error(`serve: ${message}`);
+  process.exit(1);
+}
+
+const classifier = await loadClassifier(bundle).catch(fail);
 const server = createServer((request, response) => {
   answer(request)
     .then(({ status, body }) => {
@@ -33,6 +38,7 @@ async function answer(request) {
   return { status: result.error === undefined ? 200 : 422, body: result };
 }
 
+server.once("error", fail);
 server.listen(Number(port), "127.0.0.1", () => {
   console.log(`http://127.0.0.1:${server.address().port}/ serves ${classifier.labels.join(", ")}`);
 });
