@@ -14,6 +14,7 @@ import { findSubject } from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
 import { Connections } from "./api/connections.js";
+import { filesGiven, modelGiven, optionsGiven, textGiven } from "./api/given.js";
 import { listWorks, type ListedWork } from "./api/listing.js";
 import { pathFrom, resolveOptions, type TrommelOptions } from "./api/options.js";
 import { Recipes } from "./api/recipes.js";
@@ -125,7 +126,9 @@ export class Trommel implements AsyncDisposable {
       const { config, claim } = await resolveRun({
         store: this.store,
         id: options.id,
-        dataset: this.#locate(prefix ?? this.#datasetOf(written)),
+        dataset: this.#locate(
+          textGiven(prefix ?? this.#datasetOf(written), "train", "prefix", placeExpected),
+        ),
         recipe: this.recipes.withLocatedLabels(written),
         output: output === undefined ? undefined : this.#locate(output),
       });
@@ -141,13 +144,14 @@ export class Trommel implements AsyncDisposable {
    * @throws TrommelError `not-found` for the model, `conflict` where the output holds another scoring, `invalid-argument`
    */
   async score(prefix: string, options: ScoreOptions): Promise<Scoring> {
+    optionsGiven(options, "score", "model and output");
     return abortable(options, async () => {
       const { config, claim } = await resolveScoring({
         store: this.store,
-        source: this.#locate(prefix),
-        model: nameOf(options.model),
+        source: this.#locate(textGiven(prefix, "score", "prefix", placeExpected)),
+        model: modelGiven(options.model, "score"),
         folder: this.#connections.options.folder,
-        output: this.#locate(options.output),
+        output: this.#locate(textGiven(options.output, "score", "output", placeExpected)),
         topK: options.topK,
         formats: options.formats,
         shardSize: options.shardSize ?? 256,
@@ -163,9 +167,11 @@ export class Trommel implements AsyncDisposable {
    * @throws TrommelError `not-found` for the model, `device-unavailable`
    */
   async predict(files: readonly string[], options: PredictFilesOptions): Promise<Prediction> {
+    optionsGiven(options, "predict", "model");
+    filesGiven(files, "predict");
     return abortable(options, async () => {
       const { folder } = this.#connections.options;
-      const { location } = await resolveBundle(this.store, nameOf(options.model), folder);
+      const { location } = await resolveBundle(this.store, modelGiven(options.model, "predict"), folder);
       const worker = await loadWorkerCommands();
       const rows = await worker.predict({
         bundle: location,
@@ -180,7 +186,8 @@ export class Trommel implements AsyncDisposable {
 
   /** A run or scoring by its id. @throws TrommelError `not-found` naming the ids that exist */
   async run(id: string, options: CallOptions = {}): Promise<Run | Scoring> {
-    return abortable(options, async () => workOf(this.#host, await findSubject(this.store, id)));
+    const known = textGiven(id, "look up a run", "id", "the id of a run or scoring");
+    return abortable(options, async () => workOf(this.#host, await findSubject(this.store, known)));
   }
 
   /** Every run and scoring of the store, in order of their ids, and how each is. */
@@ -232,6 +239,4 @@ export class Trommel implements AsyncDisposable {
   }
 }
 
-function nameOf(model: Run | string): string {
-  return typeof model === "string" ? model : model.id;
-}
+const placeExpected = "a folder or s3://bucket/prefix";

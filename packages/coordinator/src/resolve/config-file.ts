@@ -34,7 +34,7 @@ export async function checkConfig<T extends { readonly id: string }>(
   const fields = differingFields(existing, config);
   throw new TrommelError(
     "conflict",
-    `cannot use the id ${config.id}: it belongs to another configuration (they differ in ${fields.join(", ")}). Choose another id with --run`,
+    `cannot use the id ${config.id}: it belongs to another configuration (they differ in ${fields.join(", ")}). Choose another id with --run, or remove the old one ('trommel store remove ${config.id}')`,
     { context: { id: config.id, fields } },
   );
 }

@@ -11,11 +11,12 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { partInside, readIfThere } from "@trommel/common/store";
+import { whyStoreItself } from "./inside-store.js";
 
 /**
  * The location that a run's bundle is copied to.
  * @returns the absolute location, null if the bundle is not copied
- * @throws TrommelError `invalid-argument` for the store's own root or a location inside the dataset
+ * @throws TrommelError `invalid-argument` for the store's own root or folders, or a location inside the dataset
  */
 export function resolveExport(options: {
   readonly output: string | undefined;
@@ -28,7 +29,8 @@ export function resolveExport(options: {
     new TrommelError("invalid-argument", `cannot export to ${location}: ${why}. Choose another --output`, {
       context: { location },
     });
-  if (location === options.storeUrl) throw refused("it is the root of the store");
+  const inStore = whyStoreItself(location, options.storeUrl);
+  if (inStore !== undefined) throw refused(inStore);
   if (partInside(options.dataset, location) !== undefined)
     throw refused("it is inside the dataset, whose listing would hold the bundle's files");
   return location;

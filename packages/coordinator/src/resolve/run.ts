@@ -109,7 +109,7 @@ async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTa
   if (sha256Hex(await store.get(key, readBounds.dataset)) === config.labels.tableSha256) return;
   throw new TrommelError(
     "conflict",
-    `cannot use the id ${config.id}: it already has other labels (${key}). Choose another id with --run`,
+    `cannot use the id ${config.id}: it already has other labels (${key}). Choose another id with --run, or remove the old one ('trommel store remove ${config.id}')`,
     { context: { id: config.id, key } },
   );
 }

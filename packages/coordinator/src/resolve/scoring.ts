@@ -13,14 +13,16 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { partInside, readBounds } from "@trommel/common/store";
+import { locationOf, partInside, readBounds } from "@trommel/common/store";
 import { resolveBundle } from "./bundle.js";
 import { checkPrefix } from "./check-prefix.js";
 import { writeConfig, type Resolved } from "./config-file.js";
+import { whyStoreItself } from "./inside-store.js";
 
 /**
  * Resolves a scoring. Its id comes from what it is, so that the same command continues the same scoring.
- * @throws TrommelError `not-found` for the model, `conflict` if the output prefix holds another scoring
+ * @throws TrommelError `not-found` for the model, `conflict` if the output prefix holds another scoring, `invalid-argument`
+ *   for an output inside the source, or among the store's own files
  */
 export async function resolveScoring(options: {
   readonly store: ObjectStore;
@@ -47,6 +49,7 @@ export async function resolveScoring(options: {
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core };
   refuseNested(config.source, config.output);
+  refuseStoreItself(config.output, options.store.url);
   await checkPrefix(config.source);
   await checkOutput(config);
   const key = scoringKeys(id).config;
@@ -69,6 +72,16 @@ function refuseNested(source: string, output: string): void {
   throw new TrommelError(
     "invalid-argument",
     `cannot score ${source} into ${output}: the output is inside what is scored. Choose an --output outside it`,
+  );
+}
+
+function refuseStoreItself(output: string, storeUrl: string): void {
+  const why = whyStoreItself(output, storeUrl);
+  if (why === undefined) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot score into ${output}: ${why}. Choose another --output, such as ${locationOf(storeUrl, "scores")}`,
+    { context: { output } },
   );
 }
 

@@ -33,6 +33,8 @@ export interface RunResult {
   readonly accuracy?: number;
   readonly macroF1?: number;
   readonly logLoss?: number;
+  /** How many images the figures are measured on. */
+  readonly validationImages?: number;
   /** Which head the figures are of: after a refit, the one before it. */
   readonly measured?: BundleManifest["metrics"]["measured"];
   readonly labels?: readonly string[];
@@ -63,9 +65,10 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   if (body === undefined) return undefined;
   const manifest = parseJsonAs(bundleManifest, body, manifestKey);
   const ledger = parseJsonAs(ledgerSchema, await readPart(store, keys.ledger), keys.ledger);
-  const { accuracy, macroF1, logLoss, measured } = manifest.metrics;
+  const { accuracy, macroF1, logLoss, measured, rows: validationImages } = manifest.metrics;
   const location = locationOf(store.url, keys.bundle);
-  return { ledger, location, accuracy, macroF1, logLoss, measured, labels: manifest.labels };
+  const figures = { accuracy, macroF1, logLoss, validationImages, measured };
+  return { ledger, location, ...figures, labels: manifest.labels };
 }
 
 async function readScoringResult(store: ObjectStore, config: ScoringConfig): Promise<RunResult | undefined> {

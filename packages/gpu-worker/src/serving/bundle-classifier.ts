@@ -67,7 +67,7 @@ export interface BundleClassifier extends AsyncDisposable {
   /**
    * @param images whole files: JPEG, PNG, WebP and what else a scoring reads
    * @returns one answer for each image, in their order
-   * @throws TrommelError `invalid-argument` for a `topK` above the number of labels; `cancelled`, or the signal's reason
+   * @throws TrommelError `invalid-argument` for a `topK` above the number of labels and for what is no list of bytes; `cancelled`, or the signal's reason
    *   where that is a TrommelError, once `signal` is aborted; `conflict` after {@link close}
    */
   classify(images: readonly Uint8Array[], options?: ClassifyOptions): Promise<Classification[]>;
@@ -122,6 +122,14 @@ class LoadedBundle implements BundleClassifier {
   }
 
   async classify(images: readonly Uint8Array[], options: ClassifyOptions = {}): Promise<Classification[]> {
+    const given: unknown = images;
+    if (!Array.isArray(given)) {
+      throw new TrommelError(
+        "invalid-argument",
+        "cannot classify: the images are not a list. Give classify([bytes]), or classifyOne(bytes) for one",
+      );
+    }
+    for (const bytes of images) checkBytes(bytes);
     const answers: Classification[] = [];
     for (const bytes of images) answers.push(await this.classifyOne(bytes, options));
     return answers;
@@ -131,6 +139,7 @@ class LoadedBundle implements BundleClassifier {
     if (this.#closed !== undefined)
       throw new TrommelError("conflict", "cannot classify: the classifier is closed. Load the bundle again");
     throwIfAborted(signal);
+    checkBytes(bytes);
     const work = this.#answer(bytes, chooseTopK(topK, this.labels.length));
     this.#underWay.add(work);
     try {
@@ -158,6 +167,17 @@ class LoadedBundle implements BundleClassifier {
     const { label, probability, top } = scoreRowOf("", probabilities, this.labels, topK);
     return { label, probability, top };
   }
+}
+
+/** A program may give a path. Any view of bytes will do: that of another realm is no instance of this one's Uint8Array. */
+function checkBytes(image: unknown): void {
+  if (ArrayBuffer.isView(image)) return;
+  const what =
+    typeof image === "string" ? JSON.stringify(image.slice(0, 80)) : `a value of type ${typeof image}`;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot classify ${what}: an image is the bytes of its file. Give a Uint8Array, such as readFile returns`,
+  );
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

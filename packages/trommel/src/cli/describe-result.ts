@@ -6,7 +6,8 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   const { ledger, location } = result;
   if (result.accuracy !== undefined) {
     const of = result.measured === "head-before-refit" ? " of the head before the refit" : "";
-    yield `${id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}`;
+    const rows = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
+    yield `${id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${rows}`;
   }
   if (result.extraction !== undefined) {
     const { extracted, reused } = result.extraction;
@@ -15,6 +16,7 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   yield `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`;
   if (ledger.failed > 0)
     yield `'trommel errors ${id}' lists what failed, 'trommel retry ${id}' tries it again`;
+  if (ledger.skipped > 0) yield `'trommel errors ${id}' lists what was skipped`;
   yield* describeScores(result);
   yield `${kind === "run" ? "bundle" : "scores"}: ${location}`;
   if (kind === "run") yield `report: ${location}/report.html`;

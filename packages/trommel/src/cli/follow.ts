@@ -17,9 +17,11 @@ export function isDetached(terminal: Terminal, flags: FollowFlags & { readonly r
 export async function showWork(terminal: Terminal, work: Run | Scoring, detached: boolean): Promise<void> {
   const { id, kind } = work;
   if (work.begun === "complete") {
-    const other = kind === "run" ? "another --run" : "another --output";
+    // 'trommel resume' comes here too, and has no such flag.
+    const other =
+      kind === "run" ? "'trommel train' with another --run" : "'trommel score' with another --output";
     terminal.say(
-      `${id} is complete already, and nothing was listed again; for what has come since, give ${other}`,
+      `${id} is complete already, and nothing was listed again; ${other} takes in what has come since`,
     );
   } else if (detached) {
     terminal.say(`queued ${id}; 'trommel status ${id} --follow' watches it`);

@@ -117,8 +117,11 @@ describe("where a bundle is exported to", () => {
     assert.equal(at("/data/pictures-model"), "file:///data/pictures-model");
   });
 
-  it("is neither the store's root nor inside the dataset", () => {
+  it("is neither the store's root, nor in a folder of its own, nor inside the dataset", () => {
+    assert.equal(at("s3://bucket/store/runs-of-mine"), "s3://bucket/store/runs-of-mine");
     for (const [output, message] of [
+      ["s3://bucket/store/runs/first", /inside the folder runs\/ of the store/],
+      ["s3://bucket/store/features/", /inside the folder features\/ of the store/],
       ["s3://bucket/store/", /root of the store/],
       ["/data/pictures", /inside the dataset/],
       ["/data/pictures/out", /inside the dataset/],
