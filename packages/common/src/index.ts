@@ -1,6 +1,6 @@
 export { TrommelError, errorCodes, isRedisFull, messageOf, toTrommelError } from "./errors.js";
 export type { ErrorCode, ErrorContext, TrommelErrorOptions } from "./errors.js";
-export { parseAs, parseJsonAs } from "./parse.js";
+export { parseAs, parseJsonAs, placeOfFault } from "./parse.js";
 export { ReleaseStack } from "./release-stack.js";
 export { SeededRandom, seedFrom } from "./random/seeded-random.js";
 

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { TrommelError, type ErrorCode } from "./errors.js";
+import { unknownField } from "./unknown-field.js";
 
 /**
  * Parses what came over a boundary.
@@ -14,11 +15,19 @@ export function parseAs<S extends z.ZodType>(
 ): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const faults = result.error.issues.map((issue) => {
+  const faults = result.error.issues.flatMap((issue) => {
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((key) => unknownField(schema, issue.path, key));
     const path = issue.path.map(String).join(".");
     return path === "" ? issue.message : `${path}: ${issue.message}${given(value, issue.path)}`;
   });
   throw new TrommelError(code, `cannot read ${what}: ${faults.join("; ")}`, { context: { what, faults } });
+}
+
+/** Where a fault is: at an unknown field itself, and not at the object that has it. */
+export function placeOfFault(issue: z.core.$ZodIssue): readonly PropertyKey[] {
+  const [unknown] = issue.code === "unrecognized_keys" ? issue.keys : [];
+  return unknown === undefined ? issue.path : [...issue.path, unknown];
 }
 
 /** The value at a path, where it is short enough to be shown. */

@@ -90,6 +90,9 @@ function endsAbove(schedule: ScheduleRecipe, learningRate: number): boolean {
   return (schedule.type === "cosine" || schedule.type === "square") && schedule.minimum > learningRate;
 }
 
+/** Two fields are compared only if each of them is legal: otherwise the fault of one would be reported as two. */
+const when = ({ issues }: { readonly issues: readonly unknown[] }): boolean => issues.length === 0;
+
 export const trainingRecipe = z
   .object({
     /** Passes over the training images. */
@@ -129,11 +132,13 @@ export const trainingRecipe = z
   })
   .strict()
   .refine(({ epochs, schedule }) => schedule.warmupEpochs < epochs, {
+    when,
     path: ["schedule", "warmupEpochs"],
     error:
       "a warm-up has fewer epochs than training.epochs; lower it with --set training.schedule.warmupEpochs=<n>, or train longer",
   })
   .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer.learningRate), {
+    when,
     path: ["schedule", "minimum"],
     error: "the rate that a schedule falls to is at most the optimizer's learningRate",
   });

@@ -3,6 +3,7 @@ import {
   labelSource,
   optimizerRecipe,
   parseAs,
+  placeOfFault,
   recipe as recipeSchema,
   scheduleRecipe,
   TrommelError,
@@ -43,7 +44,9 @@ export function parseRecipe(written: unknown, what: string, lineOf: LineOf = () 
   const result = recipeSchema.safeParse(written);
   if (result.success) return result.data;
   // The first fault's line; the others are named by their paths.
-  return parseAs(recipeSchema, written, `${what}${lineText(lineOf(result.error.issues[0]?.path ?? []))}`);
+  const [fault] = result.error.issues;
+  const place = fault === undefined ? undefined : lineOf(placeOfFault(fault));
+  return parseAs(recipeSchema, written, `${what}${lineText(place)}`);
 }
 
 const lineText = (line: number | undefined): string => (line === undefined ? "" : `, line ${line}`);

@@ -45,7 +45,7 @@ export async function readRecipeText(reference: string, folder = process.cwd()):
   let value: unknown;
   let lineOf: LineOf;
   try {
-    text = await readFile(file, "utf8");
+    text = readText(await readFile(file));
     ({ value, lineOf } = parseYamlLines(text));
   } catch (cause) {
     throw new TrommelError("invalid-argument", `cannot read the recipe ${source}: ${whyUnread(cause)}`, {
@@ -55,7 +55,7 @@ export async function readRecipeText(reference: string, folder = process.cwd()):
   if (!isMapping(value)) {
     throw new TrommelError(
       "invalid-argument",
-      `cannot read the recipe ${source}: it is not a mapping of fields`,
+      `cannot read the recipe ${source}: ${text.trim() === "" ? "it is empty" : "it is not a mapping of fields"}. ${howToWrite}`,
     );
   }
   const { variants, ...base } = value;
@@ -73,6 +73,22 @@ export async function readRecipeText(reference: string, folder = process.cwd()):
     lineOf: (path) => lineOf(["variants", variant, ...path]) ?? lineOf(path),
   };
 }
+
+const howToWrite =
+  "Write YAML such as 'backbones: [mobilenetv2]'; 'trommel recipe show dog-breeds' prints one to start from";
+
+/** @throws Error if it is not text in UTF-8 */
+function readText(bytes: Uint8Array): string {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!text.includes("\0")) return text;
+  } catch (cause) {
+    throw new Error(notText, { cause });
+  }
+  throw new Error(notText);
+}
+
+const notText = `it is not text in UTF-8. ${howToWrite}`;
 
 function whyUnread(cause: unknown): string {
   const code = (cause as { code?: unknown }).code;
