@@ -75,5 +75,6 @@ function standard({ defaultValue, defaultValueDescription, long }) {
   if (long === "--log-level") return "`warn`, `info` for `coordinator`, `worker` and `up`";
   if (defaultValueDescription !== undefined) return defaultValueDescription;
   if (defaultValue === undefined || defaultValue === false || long?.startsWith("--no-")) return "";
+  if (Array.isArray(defaultValue) && defaultValue.length === 0) return "";
   return `\`${Array.isArray(defaultValue) ? defaultValue.join(" ") : defaultValue}\``;
 }

@@ -24,7 +24,7 @@ export function parseAs<S extends z.ZodType>(
   throw new TrommelError(code, `cannot read ${what}: ${faults.join("; ")}`, { context: { what, faults } });
 }
 
-/** Where a fault is: at an unknown field itself, and not at the object that has it. */
+/** The place of a fault: at an unknown field itself, and not at the object that has it. */
 export function placeOfFault(issue: z.core.$ZodIssue): readonly PropertyKey[] {
   const [unknown] = issue.code === "unrecognized_keys" ? issue.keys : [];
   return unknown === undefined ? issue.path : [...issue.path, unknown];

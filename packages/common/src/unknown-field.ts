@@ -27,7 +27,7 @@ function fieldsAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   return Object.keys(here.shape ?? {});
 }
 
-/** Without what stands around a type: defaults, null, a step before it. */
+/** The type itself, without its default, its null or a step before it. */
 function definitionOf(schema: z.ZodType): Definition {
   const definition = schema.def as Definition;
   const within = definition.innerType ?? definition.out;

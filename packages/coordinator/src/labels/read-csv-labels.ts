@@ -59,6 +59,16 @@ interface Header {
 function readHeader(record: readonly string[], columns: CsvColumns, file: string, line: number): Header {
   const positionOf = (name: string, flag: string): number => {
     const position = record.indexOf(name);
+    const separator =
+      record.length === 1 ? [";", "\t"].find((other) => record[0]?.includes(other)) : undefined;
+    if (position === -1 && separator !== undefined)
+      throw refused(
+        file,
+        line,
+        `the header is one column, ${JSON.stringify(record[0])}: the separator must be a comma, and here it is ${separator === ";" ? "a semicolon" : "a tab"}`,
+        undefined,
+        "Save the table as CSV with commas",
+      );
     const found = record.map((column) => JSON.stringify(column)).join(", ");
     if (position === -1)
       throw refused(
@@ -151,10 +161,15 @@ function* chunksOf(bytes: Uint8Array): Generator<Uint8Array> {
     yield bytes.subarray(start, start + chunkBytes);
 }
 
-function refused(file: string, line: number, why: string, cause?: unknown): TrommelError {
-  return new TrommelError(
-    "bad-dataset",
-    `cannot read ${what} ${placeIn(file, line)}: ${why}. Correct the line`,
-    { ...(cause === undefined ? {} : { cause }), context: { file, line } },
-  );
+function refused(
+  file: string,
+  line: number,
+  why: string,
+  cause?: unknown,
+  remedy = "Correct the line",
+): TrommelError {
+  return new TrommelError("bad-dataset", `cannot read ${what} ${placeIn(file, line)}: ${why}. ${remedy}`, {
+    ...(cause === undefined ? {} : { cause }),
+    context: { file, line },
+  });
 }

@@ -48,14 +48,15 @@ function absent(
   const names = missing.map(({ reference }) => reference.name);
   const ids = missing[0]?.error.context["ids"];
   const held = Array.isArray(ids) && ids.length > 0 ? `it holds ${ids.join(", ")}` : "it holds none";
-  const [first] = missing;
-  const flags =
-    first === undefined ? "" : ` --name ${first.reference.name.split("@")[0]}${importFlags(first.reference)}`;
+  const commands = missing.map(
+    ({ reference }) =>
+      `'trommel backbone import <file> --name ${reference.name.split("@")[0]}${importFlags(reference)}'`,
+  );
   return new TrommelError(
     "not-found",
     `cannot find the backbone ${names.join(", ")} in ${store.url}: ${held}. ` +
-      `Get it with 'trommel backbone import <file>${flags}', or with 'backbone pull' (public weights) or 'backbone random' (to try things out) ` +
-      `and the same flags; or name another with --backbone`,
+      `Get ${missing.length === 1 ? "it" : "them"} with ${commands.join(" and ")}, or with 'backbone pull' (public weights) or 'backbone random' (to try things out) ` +
+      `and the same flags; or name ${missing.length === 1 ? "another" : "others"} with --backbone`,
     { context: { names } },
   );
 }

@@ -37,6 +37,17 @@ async function resolve({ files, csv, classes, source }: Given) {
 }
 
 describe("labels from a CSV file", () => {
+  it("need commas, which is said where the separator is another", async () => {
+    for (const [csv, separator] of [
+      ["id;label\na;x\nb;y\n", "a semicolon"],
+      ["id\tlabel\na\tx\n", "a tab"],
+    ] as const)
+      await assert.rejects(resolve({ files: ["a.jpg", "b.jpg"], csv }), {
+        code: "bad-dataset",
+        message: new RegExp(`line 1: .*must be a comma, and here it is ${separator}. Save the table`),
+      });
+  });
+
   it("match whole keys, file names, and file names without extension, of the images that have a row", async () => {
     const { classes, table } = await resolve({
       files: ["a/one.jpg", "b/two.png", "b/d.e.JPEG", "unnamed.jpg", "labels.csv", ".hidden/one.jpg"],

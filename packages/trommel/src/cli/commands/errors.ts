@@ -5,7 +5,7 @@ import type { Terminal } from "../terminal.js";
 
 type ErrorsFlags = GlobalFlags & { readonly reason?: readonly FailureReason[]; readonly limit: number };
 
-/** `trommel errors <run>` */
+/** `trommel errors <id>` */
 export async function errors(terminal: Terminal, id: string, flags: ErrorsFlags): Promise<void> {
   await withTrommel(terminal, flags, async (trommel) => {
     const work = await trommel.run(id);

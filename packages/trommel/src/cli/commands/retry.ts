@@ -12,7 +12,7 @@ type RetryFlags = GlobalFlags &
     readonly output?: string;
   };
 
-/** `trommel retry <run>` */
+/** `trommel retry <id>` */
 export async function retry(terminal: Terminal, id: string, flags: RetryFlags): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const work = await trommel.run(id);

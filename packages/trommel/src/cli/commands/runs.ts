@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { printable, stageTable } from "../../index.js";
 import type { Run, StopReason, Scoring } from "../../index.js";
 import { followToEnd, isDetached, showResult, showWork, type FollowFlags } from "../follow.js";
@@ -5,7 +7,7 @@ import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from
 import { describeStages, statusTable } from "../status-table.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
-/** `trommel status [run]` */
+/** `trommel status [id]` */
 export async function status(
   terminal: Terminal,
   id: string | undefined,
@@ -25,10 +27,18 @@ async function listAll(terminal: Terminal, flags: GlobalFlags): Promise<void> {
       if (run.phase === "damaged") terminal.say(describeDamaged(run));
       else if (run.error !== undefined) terminal.say(`${run.id}: ${describeError(run.error)}`);
     }
-    if (runs.length === 0) terminal.say(`no run in ${trommel.store.url} yet`);
+    if (runs.length === 0) terminal.say(describeEmpty(trommel.store.url));
     if (runs.some(({ phase }) => phase === "damaged")) terminal.exitCode = exitCodes.failed;
     terminal.result({ runs });
   });
+}
+
+/** A bucket's prefix exists as soon as something is written below it, so only a folder can be missing. */
+function describeEmpty(url: string): string {
+  const isMissing = url.startsWith("file:") && !existsSync(fileURLToPath(url));
+  return isMissing
+    ? `the store ${url} does not exist yet: the first command that writes makes it. If you expected runs here, check --store`
+    : `no run in ${url} yet`;
 }
 
 async function showOne(terminal: Terminal, work: Run | Scoring, following: boolean): Promise<void> {
@@ -62,7 +72,7 @@ function describeDamaged({ id, kind, error }: { id: string; kind: string; error:
   );
 }
 
-/** `trommel cancel <run>` */
+/** `trommel cancel <id>` */
 export async function cancel(terminal: Terminal, id: string, flags: GlobalFlags): Promise<void> {
   await withTrommel(terminal, flags, async (trommel) => {
     const work = await trommel.run(id);
@@ -72,7 +82,7 @@ export async function cancel(terminal: Terminal, id: string, flags: GlobalFlags)
   });
 }
 
-/** `trommel resume <run>` */
+/** `trommel resume <id>` */
 export async function resume(
   terminal: Terminal,
   id: string,

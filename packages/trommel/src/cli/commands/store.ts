@@ -29,7 +29,7 @@ export async function storeGc(terminal: Terminal, flags: CollectFlags): Promise<
   });
 }
 
-/** `trommel store remove <run>` */
+/** `trommel store remove <id>` */
 export async function storeRemove(
   terminal: Terminal,
   id: string,

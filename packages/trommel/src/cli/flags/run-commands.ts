@@ -4,25 +4,25 @@ import { clusterFlags, followFlags, globals, loaded, positiveInteger } from "./s
 import type { Terminal } from "../terminal.js";
 
 export function addRunCommands(program: Command, terminal: Terminal): void {
-  globals(program.command("status [run]"), terminal)
-    .description("what a run has done, or a list of all")
+  globals(program.command("status [id]"), terminal)
+    .description("what a run or scoring has done, or a list of all")
     .option("--follow", "show progress until it ends")
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).status));
-  globals(program.command("cancel <run>"), terminal)
-    .description("stop a run; what is done is kept")
+  globals(program.command("cancel <id>"), terminal)
+    .description("stop a run or scoring; what is done is kept")
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).cancel));
-  followFlags(clusterFlags(globals(program.command("resume <run>"), terminal)))
-    .description("continue a run from what the store holds")
+  followFlags(clusterFlags(globals(program.command("resume <id>"), terminal)))
+    .description("continue a run or scoring from what the store holds")
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).resume));
-  globals(program.command("errors <run>"), terminal)
+  globals(program.command("errors <id>"), terminal)
     .description("list the files that failed, by reason, and those that were left out")
     .option("--reason <reasons>", "only these; several by commas or by repeating it", failureReasons)
     .option("--limit <files>", "files shown of each reason", positiveInteger, 20)
     .action(loaded(terminal, async () => (await import("../commands/errors.js")).errors));
-  followFlags(clusterFlags(globals(program.command("retry <run>"), terminal)))
+  followFlags(clusterFlags(globals(program.command("retry <id>"), terminal)))
     .description("try only the failed files again: of a scoring in place, of a run as a new run")
     .option("--reason <reasons>", "only these; several by commas or by repeating it", failureReasons)
-    .option("--run <id>", "id of the new run (default: <run>-retry1)")
+    .option("--run <id>", "id of the new run (default: <id>-retry1)")
     .option("--output <location>", "where the new run's bundle is copied to, besides the store")
     .action(loaded(terminal, async () => (await import("../commands/retry.js")).retry));
 }

@@ -18,7 +18,7 @@ export function addStoreCommands(program: Command, terminal: Terminal): void {
     )
     .option("--backbones", "also backbones that no run uses, imported by hand or not")
     .action(loaded(terminal, async () => (await import("../commands/store.js")).storeGc));
-  globals(store.command("remove <run>"), terminal)
+  globals(store.command("remove <id>"), terminal)
     .description("say what a run or scoring takes in the store; with --yes, remove it")
     .option("--yes", "remove it")
     .action(loaded(terminal, async () => (await import("../commands/store.js")).storeRemove));
