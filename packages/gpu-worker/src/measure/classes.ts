@@ -10,10 +10,11 @@ export function argmax(values: ArrayLike<number>): number {
  * @param scores [rows, classCount], row-major: probabilities or logits
  */
 export function predictedClasses(scores: Float64Array, classCount: number): Int32Array {
-  const rows = scores.length / classCount;
-  return Int32Array.from({ length: rows }, (_, row) =>
-    argmax(scores.subarray(row * classCount, (row + 1) * classCount)),
-  );
+  const predicted = new Int32Array(scores.length / classCount);
+  for (let row = 0; row < predicted.length; row += 1) {
+    predicted[row] = argmax(scores.subarray(row * classCount, (row + 1) * classCount));
+  }
+  return predicted;
 }
 
 /**

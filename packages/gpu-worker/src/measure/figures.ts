@@ -44,11 +44,15 @@ export function figures(probabilities: Float64Array, labels: Int32Array, classCo
 }
 
 /** 1 where the predicted class is the true one, else 0. */
-function hitsOf(predicted: Int32Array, labels: Int32Array): Uint8Array {
+export function hitsOf(predicted: Int32Array, labels: Int32Array): Uint8Array {
   return Uint8Array.from(labels, (label, row) => (predicted[row] === label ? 1 : 0));
 }
 
 /** The probability of every row's predicted class. */
-function confidencesOf(probabilities: Float64Array, predicted: Int32Array, classCount: number): Float64Array {
+export function confidencesOf(
+  probabilities: Float64Array,
+  predicted: Int32Array,
+  classCount: number,
+): Float64Array {
   return Float64Array.from(predicted, (index, row) => probabilities[row * classCount + index] as number);
 }

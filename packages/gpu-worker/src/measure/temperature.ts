@@ -1,7 +1,7 @@
 import { largestOf } from "./softmax.js";
 
 /** A temperature outside of these says that the logits are useless, or right without exception. */
-const temperatureBounds = { least: 0.05, most: 20 };
+export const temperatureBounds = { least: 0.05, most: 20 };
 
 /** Relative change of the temperature at which the search ends. */
 const tolerance = 1e-10;
@@ -43,6 +43,14 @@ export function crossFittedTemperatures(
     const others = Float64Array.from(foldOf, (own, row) => (own === fold ? 0 : (weights?.[row] ?? 1)));
     return fitTemperature(logits, labels, classCount, others);
   });
+}
+
+/** The temperature of each row: that of its fold. */
+export function temperatureOfRows(temperatures: Float64Array, foldOf: Int32Array): Float64Array {
+  const ofRows = new Float64Array(foldOf.length);
+  for (let row = 0; row < ofRows.length; row += 1)
+    ofRows[row] = temperatures[foldOf[row] as number] as number;
+  return ofRows;
 }
 
 /** A function's value and derivative. */
