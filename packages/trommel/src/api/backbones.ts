@@ -13,6 +13,7 @@ import {
   type ChannelOrder,
   type Pooling,
 } from "@trommel/common";
+import { removeBackbone, type StoredBackbone } from "@trommel/coordinator/store-keeping";
 import { loadWorkerCommands } from "../worker-package.js";
 import { abortable, type CallOptions } from "./abortable.js";
 import type { Connections } from "./connections.js";
@@ -184,16 +185,38 @@ export class Backbones {
     return abortable(options, () => resolveBackbone(this.#connections.store, name));
   }
 
+  /**
+   * What a backbone takes in the store; with `remove` it is removed.
+   * @param reference `name@hash12`
+   * @throws TrommelError `not-found`, `invalid-argument` for a plain name, `conflict` naming the runs that use it
+   */
+  async remove(
+    reference: string,
+    options: CallOptions & { readonly remove?: boolean | undefined } = {},
+  ): Promise<StoredBackbone & { readonly removed: boolean }> {
+    const { remove = false } = options;
+    return abortable(options, async () => {
+      const stored = await removeBackbone(this.#connections.store, reference, remove);
+      return { ...stored, removed: remove };
+    });
+  }
+
   /** `name@hash12`, by which a recipe names one backbone for good. */
   idOf(spec: BackboneSpec): string {
     return backboneId(spec);
   }
 
   async #make(
-    options: CallOptions,
+    options: CallOptions & { readonly onStep?: ((line: string) => void) | undefined },
     make: (worker: WorkerCommands) => Promise<BackboneSpec>,
   ): Promise<BackboneSpec> {
-    return abortable(options, async () => make(await loadWorkerCommands()));
+    return abortable(options, async () => {
+      const spec = await make(await loadWorkerCommands());
+      const all = await listBackbones(this.#connections.store, () => undefined);
+      const warning = warnOfSameName(spec, all.filter(({ name }) => name === spec.name).map(backboneId));
+      if (warning !== undefined) say(options.onStep)(warning);
+      return spec;
+    });
   }
 
   #locate(location: string): string {
@@ -209,6 +232,12 @@ export class Backbones {
       ...(pooling === undefined ? {} : { pooling }),
     };
   }
+}
+
+function warnOfSameName(spec: BackboneSpec, ids: readonly string[]): string | undefined {
+  const others = ids.filter((id) => id !== backboneId(spec));
+  if (others.length === 0) return undefined;
+  return `warning: the name ${spec.name} is ambiguous now, for the store also holds ${others.join(", ")}: name one with its hash, such as --backbone ${backboneId(spec)}, or remove one with 'trommel backbone remove ${others[0]}'`;
 }
 
 function say(line: ((line: string) => void) | undefined): (line: string) => void {

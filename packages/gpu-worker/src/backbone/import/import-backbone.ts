@@ -14,6 +14,7 @@ import {
 import { kerasPackages, requirePackages, tensorflowPackages } from "../../graph/optional-packages.js";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
 import type { BackboneSource } from "../download/backbone-source.js";
+import { classifierEnd } from "../layers/classifier-end.js";
 import { readLayersModel } from "../layers/layers-model.js";
 import { prepareZoo, resolveZoo } from "./prepare-zoo.js";
 import { prepareLayers, type PreparedBackbone } from "./prepared-backbone.js";
@@ -113,6 +114,12 @@ async function importLayers(
   }
   const model = await readLayersModel(modelJson, (path) => options.source.read(path, maxNamedFileBytes));
   const { normalization, channelOrder } = ownPixels(options);
+  const end = options.output === undefined ? classifierEnd(model) : undefined;
+  if (end !== undefined) {
+    log(
+      `warning: the output ${end.output} looks like a classifier's, with ${end.units} classes: an embedding comes from a layer before it. Import it again with --output ${end.before}`,
+    );
+  }
   const prepared = await prepareLayers(model, { ...cutOptions(options), normalization, log });
   return { prepared, normalization, channelOrder };
 }

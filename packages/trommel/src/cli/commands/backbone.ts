@@ -1,4 +1,5 @@
 import type { Backbones, BackboneSpec, ChannelOrder, Pooling } from "../../index.js";
+import { describeSum } from "../describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import { tableOf } from "../table.js";
 import { exitCodes, type Terminal } from "../terminal.js";
@@ -124,5 +125,23 @@ export async function backboneShow(terminal: Terminal, name: string, flags: Glob
     const shown = { id: backbones.idOf(spec), ...spec };
     terminal.say(JSON.stringify(shown, null, 2));
     terminal.result(shown);
+  });
+}
+
+/** `trommel backbone remove <name@hash>` */
+export async function backboneRemove(
+  terminal: Terminal,
+  reference: string,
+  flags: GlobalFlags & { readonly yes?: boolean },
+): Promise<void> {
+  await withTrommel(terminal, flags, async ({ backbones }) => {
+    const stored = await backbones.remove(reference, { remove: flags.yes });
+    terminal.say(`backbone ${stored.id}: ${describeSum(stored)}`);
+    terminal.say(
+      stored.removed
+        ? `removed ${stored.id}`
+        : "the same command with --yes removes it; nothing was removed yet",
+    );
+    terminal.result(stored);
   });
 }

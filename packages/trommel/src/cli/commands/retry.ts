@@ -1,5 +1,5 @@
 import { TrommelError } from "../../index.js";
-import type { FailureReason, Run, Scoring } from "../../index.js";
+import type { FailureReason, Ledger, Run, Scoring } from "../../index.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
@@ -24,12 +24,33 @@ export async function retry(terminal: Terminal, id: string, flags: RetryFlags): 
       : await work.retry({ reasons, detach, signal });
     if (retried !== undefined) {
       await showWork(terminal, retried, detach);
+      if (!isRun(work)) return;
+      const [before, after] = await Promise.all([(await trommel.run(of)).status(), retried.status()]);
+      if (before.result === undefined || after.result === undefined) return;
+      const nothing = describeNothingRecovered(before.result.ledger, after.result.ledger, reasons);
+      if (nothing !== undefined)
+        terminal.say(`${nothing}: ${retried.id} is trained on the same images as ${of}`);
       return;
     }
     const why = reasons === undefined ? "" : ` for ${reasons.join(", ")}`;
     terminal.say(`${of}: no file failed${why}, so there is nothing to try again`);
     terminal.result({ id: of, kind: work.kind, phase: "complete", retried: 0 });
   });
+}
+
+/** @returns undefined if a file was recovered */
+export function describeNothingRecovered(
+  before: Pick<Ledger, "ok" | "failedByReason">,
+  after: Pick<Ledger, "ok">,
+  reasons: readonly FailureReason[] | undefined,
+): string | undefined {
+  if (after.ok > before.ok) return undefined;
+  const tried = Object.entries(before.failedByReason)
+    .filter(([reason]) => reasons === undefined || (reasons as readonly string[]).includes(reason))
+    .reduce((sum, [, files]) => sum + files, 0);
+  return tried === 1
+    ? "the file could not be read this time either"
+    : `none of the ${tried} files could be read this time`;
 }
 
 function isRun(work: Run | Scoring): work is Run {

@@ -1,5 +1,6 @@
 import { garbageKinds } from "../../index.js";
-import type { GarbageKind, GarbageSum } from "../../index.js";
+import type { GarbageKind } from "../../index.js";
+import { describeSum } from "../describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
 
@@ -16,15 +17,15 @@ export async function storeGc(terminal: Terminal, flags: CollectFlags): Promise<
     const options = { backbones: flags.backbones, olderThanMs: flags.olderThan };
     const found = await storeKeeping.gc(options);
     for (const [kind, sum] of Object.entries(found.byKind))
-      terminal.say(`${garbageKinds[kind as GarbageKind]}: ${describe(sum)}`);
+      terminal.say(`${garbageKinds[kind as GarbageKind]}: ${describeSum(sum)}`);
     if (found.young > 0)
       terminal.say(`left for now, for they are younger than --older-than: ${found.young} objects`);
     if (found.objects === 0) terminal.say("there is nothing to remove");
     else if (flags.yes !== true)
-      terminal.say(`the same command with --yes removes ${describe(found)}; nothing was removed yet`);
+      terminal.say(`the same command with --yes removes ${describeSum(found)}; nothing was removed yet`);
     const removes = flags.yes === true && found.objects > 0;
     const done = removes ? await storeKeeping.gc({ ...options, remove: true }) : found;
-    if (done.removed) terminal.say(`removed ${describe(done)}`);
+    if (done.removed) terminal.say(`removed ${describeSum(done)}`);
     terminal.result(done);
   });
 }
@@ -37,7 +38,7 @@ export async function storeRemove(
 ): Promise<void> {
   await withTrommel(terminal, flags, async ({ storeKeeping }) => {
     const stored = await storeKeeping.remove(id, { remove: flags.yes });
-    terminal.say(`${stored.kind} ${id}: ${describe(stored)}`);
+    terminal.say(`${stored.kind} ${id}: ${describeSum(stored)}`);
     if (stored.kind === "scoring") terminal.say("its scores stay where they are");
     else
       terminal.say(
@@ -52,16 +53,4 @@ export async function storeRemove(
     );
     terminal.result(stored);
   });
-}
-
-function describe({ objects, sizeBytes }: GarbageSum): string {
-  return `${objects} ${objects === 1 ? "object" : "objects"}, ${formatBytes(sizeBytes)}`;
-}
-
-function formatBytes(sizeBytes: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  let value = sizeBytes;
-  let unit = 0;
-  for (; value >= 1024 && unit < units.length - 1; unit += 1) value /= 1024;
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

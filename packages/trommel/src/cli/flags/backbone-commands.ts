@@ -43,6 +43,10 @@ export function addBackboneCommands(program: Command, terminal: Terminal): void 
   globals(backbone.command("show <name>"), terminal)
     .description("show one backbone's spec")
     .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneShow));
+  globals(backbone.command("remove <name@hash>"), terminal)
+    .description("say what a backbone takes in the store; with --yes, remove it unless a run uses it")
+    .option("--yes", "remove it")
+    .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneRemove));
 }
 
 /** What may be said of every new backbone. */

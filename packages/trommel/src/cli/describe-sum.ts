@@ -1,0 +1,14 @@
+import type { GarbageSum } from "../index.js";
+
+/** Objects and what they take, for people. */
+export function describeSum({ objects, sizeBytes }: GarbageSum): string {
+  return `${objects} ${objects === 1 ? "object" : "objects"}, ${formatBytes(sizeBytes)}`;
+}
+
+function formatBytes(sizeBytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let value = sizeBytes;
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit += 1) value /= 1024;
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
