@@ -1,9 +1,10 @@
 import { checkPredictions } from "../check-predictions.js";
 import { numberGroups } from "../groups.js";
+import { rowsOf } from "../rows-of.js";
 import { defaultDraws, drawCounts } from "./draw-counts.js";
 import { FigureDraws, scalarsOf, type FigureIntervals, type ScalarName } from "./drawn-figures.js";
 import { figureColumns, predictionRows, predictionsOf, type Predictions } from "./figure-columns.js";
-import { defaultMostGroups, rowsOf, sampleGroups } from "./sample-groups.js";
+import { defaultMostGroups, sampleGroups } from "./sample-groups.js";
 import { interval95, type Interval } from "./percentiles.js";
 
 export interface BootstrapOptions {

@@ -1,8 +1,8 @@
 import { binsOfEqualMass, calibrationError } from "../calibration-error.js";
 import { confusionFigures, confusionOf, predictedClasses } from "../classes.js";
 import { confidencesOf, hitsOf } from "../figures.js";
+import { rowsOf } from "../rows-of.js";
 import { rowLosses } from "../softmax.js";
-import { rowsOf } from "./sample-groups.js";
 
 /** What fixed predictions say of every image. */
 export interface Predictions {
