@@ -96,7 +96,12 @@ export type {
   SvdRecipe,
 } from "./recipe/recipe.js";
 export { optimizerRecipe, scheduleRecipe, trainingRecipe } from "./recipe/training-recipe.js";
-export type { OptimizerRecipe, ScheduleRecipe, TrainingRecipe } from "./recipe/training-recipe.js";
+export type {
+  OptimizerRecipe,
+  ScheduleRecipe,
+  StepOptimizerRecipe,
+  TrainingRecipe,
+} from "./recipe/training-recipe.js";
 export type { ViewsRecipe } from "./recipe/views-recipe.js";
 export {
   backboneOptionsAtMost,

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { normalization, normalizationName, poolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
 import { headRecipe } from "./head-recipe.js";
+import { refuseUnsolvableHead } from "./solver-rules.js";
 import { trainingRecipe } from "./training-recipe.js";
 import { viewsRecipe } from "./views-recipe.js";
 
@@ -180,7 +181,8 @@ export const recipe = z
     /** Type of the embeddings in the feature shards. */
     featureType: z.enum(["f16", "f32"]).default("f32"),
   })
-  .strict();
+  .strict()
+  .superRefine(refuseUnsolvableHead);
 
 /** A recipe with every default filled in. */
 export type Recipe = z.infer<typeof recipe>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { defaultType } from "./default-type.js";
+import { refuseUnsolvableTraining } from "./solver-rules.js";
 
 const openFraction = z.number().gt(0).lt(1);
 
@@ -49,6 +50,21 @@ export const optimizerRecipe = z.discriminatedUnion("type", [
       weightDecay,
     })
     .strict(),
+  /**
+   * Solves a linear head to its optimum instead of training it, by L-BFGS (Nocedal & Wright 2006) over all rows. Epochs, batches,
+   * schedule and `keep` do not apply.
+   */
+  z
+    .object({
+      type: z.literal("lbfgs"),
+      /** Penalty λ of the objective: mean weighted loss + (λ / 2) · sum of the kernel's squares. Biases have none. */
+      l2: z.number().min(0).default(1e-3),
+      /** The search ends where no entry of the gradient is larger. */
+      tolerance: z.number().positive().default(1e-6),
+      /** It is an error if the tolerance is not reached by then. */
+      maxIterations: z.int().positive().default(2000),
+    })
+    .strict(),
   z
     .object({
       type: z.literal("sgd"),
@@ -62,6 +78,8 @@ export const optimizerRecipe = z.discriminatedUnion("type", [
     .strict(),
 ]);
 export type OptimizerRecipe = z.infer<typeof optimizerRecipe>;
+/** The optimisers that train step by step. */
+export type StepOptimizerRecipe = Exclude<OptimizerRecipe, { type: "lbfgs" }>;
 
 /** Epochs in which the rate rises linearly, step by step, from zero to the learning rate. */
 const warmupEpochs = z.int().min(0).default(0);
@@ -86,7 +104,9 @@ export const scheduleRecipe = z.discriminatedUnion("type", [
 export type ScheduleRecipe = z.infer<typeof scheduleRecipe>;
 
 /** Whether the end of a cosine or square decay lies above its beginning. A plateau below its minimum stays where it is. */
-function endsAbove(schedule: ScheduleRecipe, learningRate: number): boolean {
+function endsAbove(schedule: ScheduleRecipe, optimizer: OptimizerRecipe): boolean {
+  if (optimizer.type === "lbfgs") return false;
+  const { learningRate } = optimizer;
   return (schedule.type === "cosine" || schedule.type === "square") && schedule.minimum > learningRate;
 }
 
@@ -137,9 +157,10 @@ export const trainingRecipe = z
     error:
       "a warm-up has fewer epochs than training.epochs; lower it with --set training.schedule.warmupEpochs=<n>, or train longer",
   })
-  .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer.learningRate), {
+  .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer), {
     when,
     path: ["schedule", "minimum"],
     error: "the rate that a schedule falls to is at most the optimizer's learningRate",
-  });
+  })
+  .superRefine(refuseUnsolvableTraining);
 export type TrainingRecipe = z.infer<typeof trainingRecipe>;

@@ -24,19 +24,41 @@ export function checkRows({ train, validation, heldBack, classCount, training }:
   if (training.refit && heldBack === undefined) {
     throw new TrommelError("internal", "cannot refit the head: the validation rows are missing");
   }
-  const featureCount = train.features.length / train.labels.length;
-  let fits = Number.isInteger(featureCount) && featureCount > 0;
-  for (const { features, labels } of [train, validation, ...(heldBack === undefined ? [] : [heldBack])]) {
-    fits &&= features.length === labels.length * featureCount;
-    fits &&= labels.every((label) => label >= 0 && label < classCount);
+  const named = { training: train, validation, "more validation": heldBack };
+  return featuresOf(named, classCount);
+}
+
+/**
+ * Like {@link checkRows}, for a training without validation.
+ * @throws TrommelError `bad-dataset` without rows, `internal` when lengths or labels do not fit
+ */
+export function checkTrainRows(train: RowSet, classCount: number): number {
+  if (train.labels.length === 0) {
+    throw new TrommelError(
+      "bad-dataset",
+      "cannot train the head: there are no training rows. Give more readable images",
+    );
   }
-  if (fits) return featureCount;
+  return featuresOf({ training: train }, classCount);
+}
+
+function featuresOf(named: Readonly<Record<string, RowSet | undefined>>, classCount: number): number {
+  const sets = Object.entries(named).flatMap(([name, rows]) => (rows === undefined ? [] : [{ name, rows }]));
+  const [first] = sets;
+  const featureCount = first === undefined ? 0 : first.rows.features.length / first.rows.labels.length;
+  const fits = sets.every(({ rows: { features, labels } }) => {
+    return (
+      features.length === labels.length * featureCount &&
+      labels.every((label) => label >= 0 && label < classCount)
+    );
+  });
+  if (Number.isInteger(featureCount) && featureCount > 0 && fits) return featureCount;
+  const listed = sets.map(({ name, rows: { features, labels } }) => {
+    return `${features.length} values of ${labels.length} ${name} rows`;
+  });
   throw new TrommelError(
     "internal",
-    `cannot train the head: ${train.features.length} values of ${train.labels.length} training rows, ` +
-      `${validation.features.length} of ${validation.labels.length} validation rows, ` +
-      `${heldBack?.features.length ?? 0} of ${heldBack?.labels.length ?? 0} more validation rows and ` +
-      `${classCount} classes do not fit together`,
+    `cannot train the head: ${[...listed, `${classCount} classes`].join(", ")} do not fit together`,
   );
 }
 

@@ -1,4 +1,4 @@
-import type { HeadRecipe, HeadWeights, TrainingRecipe } from "@trommel/common";
+import type { HeadRecipe, HeadWeights, StepOptimizerRecipe, TrainingRecipe } from "@trommel/common";
 import type { JoinedRows, RowSet } from "./model/row-set.js";
 import type { ValidationFigures } from "./keep-rule.js";
 import type { Schedule } from "./schedule.js";
@@ -10,10 +10,13 @@ export interface OptimizerState {
   readonly moments: ReadonlyMap<string, Float32Array>;
 }
 
+/** A training by an optimiser that steps. */
+export type StepTraining = TrainingRecipe & { readonly optimizer: StepOptimizerRecipe };
+
 /** What stays the same from epoch to epoch. */
 export interface EpochSetting {
   readonly head: HeadRecipe;
-  readonly training: TrainingRecipe;
+  readonly training: StepTraining;
   readonly featureCount: number;
   readonly classCount: number;
   readonly seed: number;

@@ -1,21 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import {
-  TrommelError,
-  type EpochRecord,
-  type HeadRecipe,
-  type HeadWeights,
-  type TrainingRecipe,
-  type EngineName,
-} from "@trommel/common";
+import { TrommelError, type EpochRecord, type HeadWeights } from "@trommel/common";
 import { checkFinite, checkRows, checkSignal } from "./check-training.js";
-import { batchClassWeights } from "./batches/class-weights.js";
-import { createCompiledLearner } from "./compiled/compiled-learner.js";
-import type { CreateLearner, EpochSetting, HeadLearner } from "./head-learner.js";
+import type { HeadLearner } from "./head-learner.js";
 import { keepsLater } from "./keep-rule.js";
-import { initialWeights } from "./model/head-model.js";
+import { setUpLearner, withLearner, type LearnerSetup, type TrainingInputs } from "./learner-setup.js";
 import { JoinedRows, type RowSet } from "./model/row-set.js";
-import { createSchedule, type Schedule } from "./schedule.js";
-import { createTfjsLearner } from "./tfjs/tfjs-learner.js";
+import { solveOnRows, stepTraining } from "./solver/solved-training.js";
 import {
   decodeTrainingState,
   encodeTrainingState,
@@ -24,30 +14,15 @@ import {
   type TrainingState,
 } from "./training-state.js";
 
-export interface TrainHeadInputs {
+export interface TrainHeadInputs extends TrainingInputs {
   /** Every view of the training images; classes are 0..classCount − 1. */
   readonly train: RowSet;
   /** The identity views of the validation images. */
   readonly validation: RowSet;
   /** Every view of the validation images, which a refit adds to the training rows. Required if the recipe refits. */
   readonly heldBack?: RowSet;
-  readonly classCount: number;
-  /** In label order. Required if the recipe weights classes by their names. */
-  readonly classNames?: readonly string[];
-  readonly head: HeadRecipe;
-  readonly training: TrainingRecipe;
-  readonly seed: number;
-  /**
-   * `tfjs`, TensorFlow.js, is the reference: equal up to rounding, several times slower.
-   * @default "onnx"
-   */
-  readonly engine?: EngineName;
-  /** CPU threads; the bytes do not depend on them. @default 1 */
-  readonly threads?: number;
   /** The storage to continue from and to save to after every epoch. */
   readonly checkpoints?: Checkpoints;
-  /** Checked between epochs. */
-  readonly signal?: AbortSignal;
   readonly onEpoch?: (record: EpochRecord) => void;
   readonly onRefitEpoch?: (record: RefitRecord, bestEpoch: number) => void;
 }
@@ -69,7 +44,8 @@ export interface TrainedHead {
  * rows and the noise of an epoch come from (seed, epoch). The two engines give different bytes.
  *
  * As in Keras, the training figures are means over the epoch's batches during training, dropout included, and the loss of
- * both splits includes label smoothing. The recipe's rule decides which epoch's weights are kept.
+ * both splits includes label smoothing. The recipe's rule decides which epoch's weights are kept. A head that is solved
+ * (optimiser `lbfgs`) has one epoch.
  *
  * A refit starts again from the same initial weights, on training and validation rows together, and ends after the kept
  * epoch's number. Its rates are the same function of the epoch: the schedule spans the recipe's epochs (not the kept
@@ -77,17 +53,15 @@ export interface TrainedHead {
  * losses, so that it reduces the rate after the same epochs.
  *
  * @throws TrommelError `bad-dataset` without training or validation rows or when the loss stops being finite,
- *   `cancelled` when the signal aborts, `corrupt` if a checkpoint belongs to another training, `internal` when lengths or
- *   labels do not fit
+ *   `invalid-argument` if the recipe weights a class that does not exist, `cancelled` when the signal aborts, `corrupt` if a
+ *   checkpoint belongs to another training, `internal` when lengths or labels do not fit
  */
 export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
-  const { head, training, classCount, seed } = inputs;
   const featureCount = checkRows(inputs);
-  const initial = initialWeights(head, featureCount, classCount, seed);
-  const { threads = 1 } = inputs;
-  const setting = { head, training, featureCount, classCount, seed, threads };
-  const createLearner = learners[inputs.engine ?? "onnx"];
-  const setup: Setup = { inputs, createLearner, initial, setting };
+  const { training } = inputs;
+  const stepped = stepTraining(training);
+  if (stepped === undefined) return await solveHead(inputs, featureCount);
+  const setup: Setup = { ...setUpLearner(inputs, stepped, featureCount), inputs };
   const saved = await loadState(setup);
   const trained = await trainMeasured(setup, saved);
   const { epoch: bestEpoch, weights: measuredWeights } = trained.best;
@@ -99,13 +73,8 @@ export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
   return { weights, measuredWeights, bestEpoch, history, refit };
 }
 
-const learners = { onnx: createCompiledLearner, tfjs: createTfjsLearner };
-
-interface Setup {
+interface Setup extends LearnerSetup {
   readonly inputs: TrainHeadInputs;
-  readonly createLearner: CreateLearner;
-  readonly initial: HeadWeights;
-  readonly setting: Omit<EpochSetting, "classWeights">;
 }
 
 /** The training with a validation after each epoch. A saved state that is past it is returned unchanged. */
@@ -113,12 +82,13 @@ async function trainMeasured(
   setup: Setup,
   saved: TrainingState | undefined,
 ): Promise<Pick<TrainingState, "best" | "history">> {
-  const { inputs, setting } = setup;
+  const { inputs, featureCount } = setup;
   const { epochs, keep } = inputs.training;
-  const rows = new JoinedRows([inputs.train], setting.featureCount);
+  const rows = new JoinedRows([inputs.train], featureCount);
   const history = [...(saved?.history ?? [])];
   let best = saved?.best;
-  await withLearner(setup, rows, saved, history, async (learner, schedule) => {
+  const begun = { from: saved, seenLosses: lossesOf(history) };
+  await withLearner(setup, rows, begun, async (learner, schedule) => {
     for (let epoch = history.length + 1; epoch <= epochs; epoch += 1) {
       checkSignal(inputs.signal, `before epoch ${epoch}`);
       const record: EpochRecord = {
@@ -147,13 +117,12 @@ async function refitOnAll(
   trained: Pick<TrainingState, "best" | "history">,
   saved: TrainingState | undefined,
 ): Promise<{ weights: HeadWeights; refit: RefitRecord[] }> {
-  const { inputs, setting } = setup;
+  const { inputs, featureCount } = setup;
   const { best, history } = trained;
   const refit = [...(saved?.refit ?? [])];
-  const begun = saved === undefined || saved.refit === null ? undefined : saved;
-  const heldBack = inputs.heldBack === undefined ? [] : [inputs.heldBack];
-  const rows = new JoinedRows([inputs.train, ...heldBack], setting.featureCount);
-  return await withLearner(setup, rows, begun, history.slice(0, refit.length), async (learner, schedule) => {
+  const from = saved === undefined || saved.refit === null ? undefined : saved;
+  const begun = { from, seenLosses: lossesOf(history.slice(0, refit.length)) };
+  return await withLearner(setup, allRows(inputs, featureCount), begun, async (learner, schedule) => {
     for (let epoch = refit.length + 1; epoch <= best.epoch; epoch += 1) {
       checkSignal(inputs.signal, `before epoch ${epoch} of the refit`);
       const record: RefitRecord = { epoch, ...(await learner.trainEpoch(epoch, schedule)) };
@@ -168,26 +137,24 @@ async function refitOnAll(
   });
 }
 
-/** @param seen the epochs whose losses the schedule receives first */
-async function withLearner<T>(
-  { createLearner, setting, inputs, initial }: Setup,
-  rows: JoinedRows,
-  from: TrainingState | undefined,
-  seen: readonly EpochRecord[],
-  work: (learner: HeadLearner, schedule: Schedule) => Promise<T>,
-): Promise<T> {
-  const { classNames, classCount, training } = inputs;
-  const { optimizer, schedule: recipe, epochs } = training;
-  const schedule = createSchedule(recipe, optimizer.learningRate, epochs);
-  for (const { validationLoss } of seen) schedule.epochEnded(validationLoss);
-  const start = { weights: from?.weights ?? initial, optimizer: from?.optimizer };
-  const classWeights = batchClassWeights(training, classNames, { rows, classCount });
-  const learner = await createLearner({ ...setting, classWeights }, start, rows);
-  try {
-    return await work(learner, schedule);
-  } finally {
-    await learner.release();
-  }
+function lossesOf(history: readonly EpochRecord[]): number[] {
+  return history.map(({ validationLoss }) => validationLoss);
+}
+
+function allRows({ train, heldBack }: TrainHeadInputs, featureCount: number): JoinedRows {
+  return new JoinedRows(heldBack === undefined ? [train] : [train, heldBack], featureCount);
+}
+
+async function solveHead(inputs: TrainHeadInputs, featureCount: number): Promise<TrainedHead> {
+  const { train, validation, training } = inputs;
+  const solved = await solveOnRows(inputs, new JoinedRows([train], featureCount));
+  const record = { ...solved.record, ...(await solved.validate(validation)) };
+  inputs.onEpoch?.(record);
+  const measured = { measuredWeights: solved.weights, bestEpoch: 1, history: [record] };
+  if (!training.refit) return { ...measured, weights: solved.weights, refit: null };
+  const refitted = await solveOnRows(inputs, allRows(inputs, featureCount));
+  inputs.onRefitEpoch?.(refitted.record, 1);
+  return { ...measured, weights: refitted.weights, refit: [refitted.record] };
 }
 
 async function loadState({ inputs, initial }: Setup): Promise<TrainingState | undefined> {

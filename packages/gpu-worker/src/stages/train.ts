@@ -38,7 +38,7 @@ async function trainAndCommit(config: RunConfig, context: StageContext): Promise
     engine: context.engine,
     threads: context.threads,
     ...(training.checkpoints ? { checkpoints: storedCheckpoints(store, config.id) } : {}),
-    ...followers(context, training.epochs),
+    ...followers(context, training.optimizer.type === "lbfgs" ? 1 : training.epochs),
     signal,
   });
   await commitTrained(store, config.id, {

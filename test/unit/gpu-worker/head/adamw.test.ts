@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { headRecipe, trainingRecipe, type HeadWeights, type OptimizerRecipe } from "@trommel/common";
+import { headRecipe, type HeadWeights, type StepOptimizerRecipe } from "@trommel/common";
 import { createCompiledLearner } from "#gpu-worker/head/compiled/compiled-learner";
 import { JoinedRows } from "#gpu-worker/head/model/row-set";
 import { createSchedule } from "#gpu-worker/head/schedule";
 import { createTfjsLearner } from "#gpu-worker/head/tfjs/tfjs-learner";
+import { parseSteps } from "../../../support/runs/step-training.js";
 
 type ListedWeights = Readonly<Record<string, { readonly shape: number[]; readonly data: number[] }>>;
 
@@ -19,7 +20,7 @@ interface AdamWGolden {
   readonly labels: number[];
   readonly start: ListedWeights;
   readonly cases: readonly {
-    readonly optimizer: OptimizerRecipe;
+    readonly optimizer: StepOptimizerRecipe;
     readonly losses: number[];
     readonly end: ListedWeights;
   }[];
@@ -40,7 +41,7 @@ describe("AdamW", () => {
         const labels = Int32Array.from(golden.labels);
         const features = Float32Array.from(golden.features);
         const head = headRecipe.parse({ type: "mlp", hidden, activation, dropout: 0 });
-        const training = trainingRecipe.parse({
+        const training = parseSteps({
           epochs: steps,
           batchSize: labels.length,
           labelSmoothing,

@@ -7,7 +7,7 @@ import {
   headRecipe,
   trainingRecipe,
   type HeadRecipe,
-  type OptimizerRecipe,
+  type StepOptimizerRecipe,
 } from "@trommel/common";
 import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { loadTensorflow } from "#gpu-worker/graph/tensorflow";
@@ -27,6 +27,7 @@ import { createSchedule } from "#gpu-worker/head/schedule";
 import { createStepRates, rateCount } from "#gpu-worker/head/compiled/step-rates";
 import { trainHead } from "#gpu-worker/head/train-head";
 import { createTfjsLearner } from "#gpu-worker/head/tfjs/tfjs-learner";
+import { parseSteps } from "../../../support/runs/step-training.js";
 import { factorsOf, toyProblem } from "../../../support/runs/toy-problem.js";
 
 const heads: readonly HeadRecipe[] = [
@@ -42,7 +43,7 @@ const heads: readonly HeadRecipe[] = [
   headRecipe.parse({ type: "se", reduction: 4, inputDropout: 0.2 }),
 ];
 
-const optimizers: readonly OptimizerRecipe[] = [
+const optimizers: readonly StepOptimizerRecipe[] = [
   { type: "adam" },
   { type: "adam", weightDecay: 0.01, beta1: 0.8, beta2: 0.99, epsilon: 1e-3 },
   { type: "adamw" },
@@ -52,14 +53,14 @@ const optimizers: readonly OptimizerRecipe[] = [
   { type: "sgd" },
   { type: "sgd", weightDecay: 0.01, nesterov: true },
   { type: "sgd", momentum: 0 },
-].map((optimizer) => trainingRecipe.parse({ optimizer }).optimizer);
+].map((optimizer) => parseSteps({ optimizer }).optimizer);
 
 interface OptimizerGolden {
   readonly optimizers: {
     readonly start: number[];
     readonly gradients: number[][];
     readonly rates: number[];
-    readonly cases: readonly { readonly recipe: Partial<OptimizerRecipe>; readonly end: number[] }[];
+    readonly cases: readonly { readonly recipe: Partial<StepOptimizerRecipe>; readonly end: number[] }[];
   };
 }
 
@@ -129,7 +130,7 @@ describe("compiled optimisers", () => {
 
   for (const { recipe: options, end } of cases) {
     it(`step as PyTorch's or Keras's do: ${JSON.stringify(options)}`, async () => {
-      const recipe = trainingRecipe.parse({ optimizer: options }).optimizer;
+      const recipe = parseSteps({ optimizer: options }).optimizer;
       const states = await stepThrough(
         recipe,
         Float32Array.from(start),
@@ -163,11 +164,11 @@ describe("compiled optimisers", () => {
 
 describe("compiled training", () => {
   for (const [index, head] of heads.entries()) {
-    const optimizer = optimizers[index % optimizers.length] as OptimizerRecipe;
+    const optimizer = optimizers[index % optimizers.length] as StepOptimizerRecipe;
     it(`follows TensorFlow.js's through epochs: ${head.type}, ${optimizer.type}`, async () => {
       const { train, validation, classCount, seed } = toyProblem(head);
       const options = { labelSmoothing: 0.1 * (index % 2), mixup: 0.4 * (index % 3) };
-      const training = trainingRecipe.parse({ batchSize: 64, ...options, optimizer });
+      const training = parseSteps({ batchSize: 64, ...options, optimizer });
       const setting = { head, training, featureCount: 12, classCount, seed, threads: 1 };
       const start = { weights: initialWeights(head, 12, classCount, seed) };
       const rows = new JoinedRows([train, validation], 12);
@@ -278,7 +279,7 @@ describe("compiled training", () => {
 
 /** Weight and moments after each step of the emitted update, fed back from run to run. */
 async function stepThrough(
-  recipe: OptimizerRecipe,
+  recipe: StepOptimizerRecipe,
   start: Float32Array,
   gradients: readonly Float32Array[],
   rates: readonly number[],

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import {
   SeededRandom,
   trainingRecipe,
-  type OptimizerRecipe,
+  type StepOptimizerRecipe,
   type ScheduleRecipe,
   type TrainingRecipe,
 } from "@trommel/common";
@@ -12,13 +12,14 @@ import { createOptimizer } from "#gpu-worker/head/tfjs/optimizers";
 import { keepsLater } from "#gpu-worker/head/keep-rule";
 import type { OptimizerState } from "#gpu-worker/head/head-learner";
 import { createSchedule, type Schedule } from "#gpu-worker/head/schedule";
+import { parseSteps } from "../../../support/runs/step-training.js";
 
 interface TrainingGolden {
   readonly optimizers: {
     readonly start: number[];
     readonly gradients: number[][];
     readonly rates: number[];
-    readonly cases: readonly { readonly recipe: Partial<OptimizerRecipe>; readonly end: number[] }[];
+    readonly cases: readonly { readonly recipe: Partial<StepOptimizerRecipe>; readonly end: number[] }[];
   };
   readonly schedules: {
     readonly learningRate: number;
@@ -175,8 +176,8 @@ describe("the epoch to keep", () => {
   }
 });
 
-function optimizerOf(recipe: Partial<OptimizerRecipe>): OptimizerRecipe {
-  return trainingRecipe.parse({ optimizer: recipe }).optimizer;
+function optimizerOf(recipe: Partial<StepOptimizerRecipe>): StepOptimizerRecipe {
+  return parseSteps({ optimizer: recipe }).optimizer;
 }
 
 function scheduleOf(recipe: Partial<ScheduleRecipe>, epochs: number): ScheduleRecipe {

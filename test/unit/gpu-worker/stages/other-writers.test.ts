@@ -23,6 +23,7 @@ import { normalize } from "#gpu-worker/stages/normalize";
 import { train } from "#gpu-worker/stages/train";
 import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
 import { ExtractingWorker, storeWithSmallBackbone } from "../../../support/runs/extraction.js";
+import { stepsOf } from "../../../support/runs/step-training.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("other-writers");
@@ -71,7 +72,7 @@ describe("a run whose stages find the bytes of a worker with other hardware", ()
     const config = JSON.parse(
       Buffer.from(await openStore(join(folder, other)).get(keys.config)).toString(),
     ) as RunConfig;
-    const { optimizer, ...rest } = config.recipe.training;
+    const { optimizer, ...rest } = stepsOf(config.recipe.training);
     const changed = { ...optimizer, learningRate: 2 * optimizer.learningRate };
     await openStore(join(folder, other)).put(
       keys.config,

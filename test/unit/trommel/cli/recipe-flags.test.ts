@@ -6,6 +6,7 @@ import { recipe as recipeSchema, type Recipe } from "@trommel/common";
 import { Recipes } from "#trommel/api/recipes";
 import { addRecipeFlags, readRecipe } from "#trommel/cli/flags/recipe-flags";
 import { Command } from "commander";
+import { stepsOf } from "../../../support/runs/step-training.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("recipe-flags");
@@ -35,7 +36,7 @@ describe("recipe flags", () => {
     assert.equal(read.views.count, 9);
     assert.equal(read.views.rotation, 5);
     assert.equal(read.training.epochs, 7);
-    assert.equal(read.training.optimizer.learningRate, 0.25);
+    assert.equal(stepsOf(read.training).optimizer.learningRate, 0.25);
     assert.deepEqual(namesOf(read), ["small", "large"]);
   });
 
@@ -99,7 +100,7 @@ describe("recipe flags", () => {
     // A kind that is not written down is the default one.
     const untyped = "backbones: [a]\ntraining: { optimizer: { learningRate: 0.5 } }\n";
     const rates = async (type: string) =>
-      (await recipeOf(["--optimizer", type], untyped)).training.optimizer.learningRate;
+      stepsOf((await recipeOf(["--optimizer", type], untyped)).training).optimizer.learningRate;
     assert.deepEqual([await rates("adam"), await rates("sgd")], [0.5, 0.01]);
   });
 

@@ -2,7 +2,7 @@ import { resolveClassWeights, type TrainingRecipe } from "@trommel/common";
 import type { JoinedRows } from "../model/row-set.js";
 
 /**
- * The weights of a training's rows by class, divided so that an epoch's rows weigh one in the mean. The mean of weight times
+ * The weights of a training's rows by class, so that an epoch's rows weigh one in the mean. The mean of weight times
  * loss over an epoch is then the objective (1 / Σw) · Σ w · loss, and that of a batch an estimate of it without bias.
  * @param classNames as `resolveClassWeights` needs them
  * @returns undefined if all rows weigh the same
@@ -15,9 +15,12 @@ export function batchClassWeights(
   if (classWeights === "none") return undefined;
   const counts = rows.classCounts(classCount);
   const weights = resolveClassWeights(classWeights, classNames, counts);
-  const frequencies = sampling === "balanced" ? counts.map((count) => Math.sign(count)) : counts;
-  const total = frequencies.reduce((sum, count) => sum + count, 0);
-  const mean =
-    weights.reduce((sum, weight, index) => sum + weight * (frequencies[index] as number), 0) / total;
-  return weights.map((weight) => weight / mean);
+  return meanOneWeights(weights, sampling === "balanced" ? counts.map((count) => Math.sign(count)) : counts);
+}
+
+/** The weights divided by their mean over rows, of which each class has so many. */
+export function meanOneWeights(weights: Float64Array, counts: Float64Array): Float64Array {
+  const rows = counts.reduce((sum, count) => sum + count, 0);
+  const sum = weights.reduce((total, weight, index) => total + weight * (counts[index] as number), 0);
+  return weights.map((weight) => (weight * rows) / sum);
 }

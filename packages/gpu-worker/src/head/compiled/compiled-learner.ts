@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
+import { Tensor, type InferenceSession } from "../../graph/onnx/onnx-runtime.js";
 import { ReleaseStack, TrommelError, type HeadWeights } from "@trommel/common";
 import { predictedClasses } from "../../measure/classes.js";
 import { figuresOfRule } from "../keep-rule.js";
@@ -18,6 +18,7 @@ import type { OptimizerState } from "../head-learner.js";
 import type { RowSet } from "../model/row-set.js";
 import { createInlineSource, createThreadSource, type BlockSource } from "./block-source.js";
 import type { Schedule } from "../schedule.js";
+import { openHeadSession, takeData, unshared } from "./head-session.js";
 import { createStepRates, rateCount } from "./step-rates.js";
 import {
   buildTrainingGraph,
@@ -40,7 +41,7 @@ export const createCompiledLearner: CreateLearner = async (setting, start, rows)
   const releases = new ReleaseStack();
   try {
     const open = async (name: string, model: Uint8Array): Promise<InferenceSession> => {
-      const session = await openSession(model);
+      const session = await openHeadSession(model);
       releases.add(name, () => session.release());
       return session;
     };
@@ -235,28 +236,6 @@ function graphSetting(setting: EpochSetting, weights: HeadWeights): TrainingGrap
   };
 }
 
-async function openSession(model: Uint8Array): Promise<InferenceSession> {
-  return await InferenceSession.create(model, {
-    executionProviders: ["cpu"],
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-    executionMode: "sequential",
-    enableMemPattern: false,
-    graphOptimizationLevel: "all",
-    logSeverityLevel: 3,
-  });
-}
-
 function vector(data: Float32Array): Tensor {
   return new Tensor("float32", data, [data.length]);
-}
-
-/** The values, without keeping a reference in the runtime. */
-function takeData(tensor: InferenceSession.OnnxValueMapType[string] | undefined): Float32Array {
-  return (tensor as Tensor).data as Float32Array;
-}
-
-/** ONNX Runtime's binding refuses shared memory. */
-function unshared(data: Float32Array): Float32Array {
-  return data.buffer instanceof SharedArrayBuffer ? new Float32Array(data) : data;
 }

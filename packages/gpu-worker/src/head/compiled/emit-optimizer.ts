@@ -1,10 +1,10 @@
-import type { OptimizerRecipe } from "@trommel/common";
+import type { StepOptimizerRecipe } from "@trommel/common";
 import type { GraphBuilder } from "../../graph/graph-builder.js";
 
 export type MomentKind = "first" | "second" | "velocity";
 
 /** The moments of an optimiser, in the order of a checkpoint. */
-export function momentKinds({ type }: OptimizerRecipe): readonly MomentKind[] {
+export function momentKinds({ type }: StepOptimizerRecipe): readonly MomentKind[] {
   return type === "sgd" ? ["velocity"] : ["first", "second"];
 }
 
@@ -12,7 +12,7 @@ export function momentKinds({ type }: OptimizerRecipe): readonly MomentKind[] {
  * The factor of a moment outside a block of steps. Inside it is kept divided by (1 − β), so that M = β · M + g needs
  * one product less, which saves a tenth of an update's time. AdamW's moments are kept so everywhere.
  */
-export function momentScale(recipe: OptimizerRecipe, kind: MomentKind): number {
+export function momentScale(recipe: StepOptimizerRecipe, kind: MomentKind): number {
   if (recipe.type === "sgd" || recipe.type === "adamw") return 1;
   return 1 - (kind === "first" ? recipe.beta1 : recipe.beta2);
 }
@@ -36,7 +36,7 @@ export interface UpdateValues {
  */
 export function emitUpdate(
   builder: GraphBuilder,
-  recipe: OptimizerRecipe,
+  recipe: StepOptimizerRecipe,
   values: UpdateValues,
 ): { readonly weight: string; readonly moments: readonly string[] } {
   const scalar = (value: number) => builder.constant("scalar", "float32", [], Float32Array.of(value));

@@ -1,11 +1,11 @@
-import type { OptimizerRecipe } from "@trommel/common";
+import type { StepOptimizerRecipe } from "@trommel/common";
 import { NadamMomentum } from "../nadam-momentum.js";
 
 /** What a compiled optimiser needs for each step besides weights and gradients, in the order of its graph's rate inputs. */
 export type StepRates = readonly number[];
 
 /** How many rates a step of that optimiser has. */
-export function rateCount({ type }: OptimizerRecipe): number {
+export function rateCount({ type }: StepOptimizerRecipe): number {
   return type === "nadam" || type === "adamw" ? 3 : 1;
 }
 
@@ -15,7 +15,7 @@ export function rateCount({ type }: OptimizerRecipe): number {
  * @param stepsTaken before the first call
  */
 export function createStepRates(
-  recipe: OptimizerRecipe,
+  recipe: StepOptimizerRecipe,
   stepsTaken: number,
 ): (learningRate: number) => StepRates {
   let step = stepsTaken;

@@ -1,4 +1,4 @@
-import type { HeadRecipe, OptimizerRecipe } from "@trommel/common";
+import type { HeadRecipe, StepOptimizerRecipe } from "@trommel/common";
 import { GraphBuilder } from "../../graph/graph-builder.js";
 import type { FactorPlace, FactorShape } from "../noise/dropout-factors.js";
 import { isBias } from "../model/head-model.js";
@@ -10,7 +10,7 @@ import type { WeightGroup } from "./weight-groups.js";
 /** All that the graphs of a head's training depend on. */
 export interface TrainingGraphSetting {
   readonly head: HeadRecipe;
-  readonly optimizer: OptimizerRecipe;
+  readonly optimizer: StepOptimizerRecipe;
   readonly featureCount: number;
   readonly classCount: number;
   readonly shapes: ReadonlyMap<string, readonly number[]>;

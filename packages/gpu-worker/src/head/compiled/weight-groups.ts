@@ -1,4 +1,4 @@
-import type { OptimizerRecipe } from "@trommel/common";
+import type { StepOptimizerRecipe } from "@trommel/common";
 import { isBias } from "../model/head-model.js";
 
 /** Weights that an optimiser updates as one vector, in order. */
@@ -16,7 +16,7 @@ const aloneFrom = 16_384;
 /** Weights in their groups: each large one alone, all small ones together; for AdamW small kernels apart from biases. */
 export function groupWeights(
   shapes: ReadonlyMap<string, readonly number[]>,
-  { type }: Pick<OptimizerRecipe, "type">,
+  { type }: Pick<StepOptimizerRecipe, "type">,
 ): WeightGroup[] {
   const sizes = [...shapes].map(([name, shape]) => [name, sizeOf(shape)] as const);
   const small = sizes.filter(([, size]) => size < aloneFrom);

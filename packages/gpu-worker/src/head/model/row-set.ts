@@ -8,19 +8,19 @@ export interface RowSet {
 /** Several sets as one, with consecutive row numbers; only the rows of a batch are copied. */
 export class JoinedRows {
   readonly parts: readonly RowSet[];
-  readonly #width: number;
+  /** Features of a row. */
+  readonly width: number;
   readonly count: number;
 
-  /** @param width features of a row */
   constructor(parts: readonly RowSet[], width: number) {
     this.parts = parts;
-    this.#width = width;
+    this.width = width;
     this.count = parts.reduce((sum, { labels }) => sum + labels.length, 0);
   }
 
   /** Copies the given rows, in that order, into the caller's memory. */
   gatherInto(rows: Int32Array, features: Float32Array, labels: Int32Array): void {
-    const width = this.#width;
+    const width = this.width;
     for (let i = 0; i < rows.length; i += 1) {
       const { part, at } = this.#find(rows[i] as number);
       features.set(part.features.subarray(at * width, (at + 1) * width), i * width);
@@ -31,7 +31,7 @@ export class JoinedRows {
   /** One row, not a copy. */
   row(row: number): { readonly features: Float32Array; readonly label: number } {
     const { part, at } = this.#find(row);
-    const features = part.features.subarray(at * this.#width, (at + 1) * this.#width);
+    const features = part.features.subarray(at * this.width, (at + 1) * this.width);
     return { features, label: part.labels[at] as number };
   }
 

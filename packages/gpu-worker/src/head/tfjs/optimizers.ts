@@ -1,4 +1,4 @@
-import type { OptimizerRecipe } from "@trommel/common";
+import type { StepOptimizerRecipe } from "@trommel/common";
 import type { OptimizerState } from "../head-learner.js";
 import { isBias } from "../model/head-model.js";
 import { NadamMomentum } from "../nadam-momentum.js";
@@ -21,7 +21,7 @@ export interface Optimizer {
 }
 
 /** @param state the state of an optimiser of the same recipe to continue from; it is used, not copied */
-export function createOptimizer(recipe: OptimizerRecipe, state?: OptimizerState): Optimizer {
+export function createOptimizer(recipe: StepOptimizerRecipe, state?: OptimizerState): Optimizer {
   switch (recipe.type) {
     case "adam":
       return new Adam(recipe, state);
@@ -77,7 +77,7 @@ class Moments {
   }
 }
 
-type SgdRecipe = Extract<OptimizerRecipe, { type: "sgd" }>;
+type SgdRecipe = Extract<StepOptimizerRecipe, { type: "sgd" }>;
 
 /**
  * Stochastic gradient descent with momentum as PyTorch and MindSpore compute it: v = momentum · v + g, w −= rate · v; with
@@ -105,7 +105,7 @@ class Sgd extends WeightOptimizer<SgdRecipe> {
   }
 }
 
-type AdamRecipe = Extract<OptimizerRecipe, { type: "adam" }>;
+type AdamRecipe = Extract<StepOptimizerRecipe, { type: "adam" }>;
 
 /**
  * Adam (Kingma & Ba 2015) as Keras computes it: the step size is learningRate · √(1 − β₂ᵗ) / (1 − β₁ᵗ), and epsilon is added
@@ -136,7 +136,7 @@ class Adam extends WeightOptimizer<AdamRecipe> {
   }
 }
 
-type AdamWRecipe = Extract<OptimizerRecipe, { type: "adamw" }>;
+type AdamWRecipe = Extract<StepOptimizerRecipe, { type: "adamw" }>;
 
 /**
  * AdamW (Loshchilov & Hutter 2019, algorithm 2) as PyTorch computes it, with both moments divided by (1 − β): the decay takes
@@ -171,7 +171,7 @@ class AdamW extends WeightOptimizer<AdamWRecipe> {
   }
 }
 
-type NadamRecipe = Extract<OptimizerRecipe, { type: "nadam" }>;
+type NadamRecipe = Extract<StepOptimizerRecipe, { type: "nadam" }>;
 
 /**
  * Nadam (Dozat 2016) as `keras.optimizers.Nadam` of Keras 2.2 computes it; `torch.optim.NAdam` has the same formula with

@@ -88,7 +88,7 @@ const recipeFlags: readonly RecipeFlag[] = [
   {
     flag: "--optimizer <type>",
     path: ["training", "optimizer", "type"],
-    help: "adam, adamw, nadam or sgd",
+    help: "adam, adamw, nadam, sgd or lbfgs",
     read: text,
   },
   {
