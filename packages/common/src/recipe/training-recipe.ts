@@ -162,5 +162,5 @@ export const trainingRecipe = z
     path: ["schedule", "minimum"],
     error: "the rate that a schedule falls to is at most the optimizer's learningRate",
   })
-  .superRefine(refuseUnsolvableTraining);
+  .superRefine(refuseUnsolvableTraining, { when });
 export type TrainingRecipe = z.infer<typeof trainingRecipe>;
