@@ -82,7 +82,20 @@ export class DidNotEnd extends Error {}
 export async function finishRound(names: RoundNames, slot: CommandSlot): Promise<GivenUp[]> {
   const train = [
     ...["train", "s3://pictures/labelled", "--run", names.run, "--backbone", tinyBackbone.name],
-    ...["--shard-size", "4", "--views", "4", "--epochs", "8", "--step", "8", "--validation", "0.2"],
+    ...[
+      "--shard-size",
+      "4",
+      "--views",
+      "4",
+      "--head",
+      "se",
+      "--epochs",
+      "8",
+      "--step",
+      "8",
+      "--validation",
+      "0.2",
+    ],
   ];
   const score = [
     ...["score", "s3://pictures/unlabelled", "--model", names.run, "--output", names.output],

@@ -18,6 +18,7 @@ const pathOf = (name: string): string => join(folder, name);
 const recipe = {
   backbones: [tinyBackbone.name],
   views: { count: 1 },
+  head: { type: "se" },
   svd: { step: 8 },
   training: { epochs: 3 },
 };

@@ -30,7 +30,7 @@ function trainArgs(store: string, workers: number): string[] {
   return [
     ...["train", dataset, "--store", store, "--workers", String(workers), "--run", "same"],
     ...["--backbone", tinyBackbone.name, "--shard-size", String(shardSize), "--views", "4"],
-    ...["--epochs", "10", "--step", "8", "--validation", "0.2", "--follow", "--json"],
+    ...["--head", "se", "--epochs", "10", "--step", "8", "--validation", "0.2", "--follow", "--json"],
   ];
 }
 

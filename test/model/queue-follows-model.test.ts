@@ -62,7 +62,11 @@ class Both {
 
   async start(): Promise<void> {
     const { kind } = this.#state;
-    await this.producer.addFlow(flowOf(kind, { measured: false }), "r", 1);
+    await this.producer.addFlow(
+      flowOf(kind, { measured: false, folded: false, validated: kind === "run" }),
+      "r",
+      1,
+    );
     await this.#now(step(this.#state, { type: "resume" }));
   }
 

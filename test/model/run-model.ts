@@ -102,7 +102,11 @@ function resume(state: RunModel, queues: boolean): RunModel {
   const store = new Map(state.store);
   store.delete("cancelled");
   const attempt = (state.liveRun?.attempt ?? 0) + 1;
-  const flow = state.rules.flowOf(state.kind, { measured: state.measured });
+  const flow = state.rules.flowOf(state.kind, {
+    measured: state.measured,
+    folded: false,
+    validated: state.kind === "run",
+  });
   const root = jobId({ stage: flow.stage, id: "r", attempt } as JobPayload);
   const liveRun = { attempt, cancelled: false, root, error: undefined };
   const opened = { ...state, store, liveRun };

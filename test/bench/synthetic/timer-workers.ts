@@ -16,6 +16,8 @@ import { createProcessor } from "#gpu-worker/worker/job-processor";
 import { createRouter } from "#gpu-worker/worker/job-router";
 import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
+import { ThreadPool } from "#gpu-worker/threads/thread-pool";
+import type { ReduceThread } from "#gpu-worker/threads/reduce-thread";
 import { ThreadClient } from "#gpu-worker/rpc/thread-client";
 import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { pino } from "pino";
@@ -53,6 +55,12 @@ async function* readyPictures(stream: ImageStreamOptions): AsyncGenerator<ShardI
 // process does it for its workers, or the last of 64 would keep both cores busy with nothing else.
 const featureIndexes = new FeatureIndexes(openStore(options.store));
 
+/** A thread is started by its first call, which no extraction makes. */
+function neverStarted(): ReduceThread {
+  const data = { storeUrl: "", threads: 1, engine: "onnx", logLevel: "silent" } as const;
+  return new ThreadClient(new URL("file:///nowhere"), data);
+}
+
 async function startWorker(): Promise<void> {
   const device = new TimerDevice(options.imagesPerSecond, syntheticBackbone.dimension);
   const redis = connectRedis(options.redisUrl);
@@ -63,16 +71,10 @@ async function startWorker(): Promise<void> {
     featureIndexes,
     redis,
     device,
-    // Started by its first call, which no extraction makes.
-    route: await createRouter(
-      ["extract"],
-      new ThreadClient(new URL("file:///nowhere"), {
-        storeUrl: "",
-        threads: 1,
-        engine: "onnx",
-        logLevel: "silent",
-      }),
-    ),
+    route: await createRouter(["extract"], {
+      reduce: neverStarted(),
+      folds: new ThreadPool(1, neverStarted),
+    }),
     engine: "onnx",
     threads: 1,
     viewsPerBatch: options.viewsPerBatch,

@@ -40,7 +40,7 @@ const folder = await temporaryFolder("bad-input");
 const pathOf = (name: string): string => join(folder, name);
 const dataset = pathOf("labelled");
 const backbone = ["--backbone", tinyBackbone.name];
-const quick = [...backbone, "--views", "1", "--epochs", "2", "--step", "8", "--workers", "1"];
+const quick = [...backbone, "--views", "1", "--head", "se", "--epochs", "2", "--step", "8", "--workers", "1"];
 let store = "";
 let redis: TestRedis;
 let s3: S3Server;

@@ -98,7 +98,18 @@ describe("credentials", () => {
   it("are in no argument, log, job or artefact of a run and a scoring, and nothing of ours listens", async () => {
     const debug = ["--log-level", "debug"];
     await start(["coordinator", ...debug]).says("coordinator: redis");
-    const queued = ["--shard-size", "4", "--epochs", "2", "--step", "2", "--validation", "0.3"];
+    const queued = [
+      "--shard-size",
+      "4",
+      "--head",
+      "se",
+      "--epochs",
+      "2",
+      "--step",
+      "2",
+      "--validation",
+      "0.3",
+    ];
     const training = ["train", "s3://pictures", "--run", "first", "--backbone", tinyBackbone.name, ...queued];
     const trained = start([...training, "--follow", ...debug]);
     // There is no worker yet, so that its jobs wait to be looked at.

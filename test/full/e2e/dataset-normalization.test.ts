@@ -53,7 +53,18 @@ interface Asked {
 function trainArgs({ run, normalization, shardSize = 2, backbone = tinyBackbone.name }: Asked): string[] {
   return [
     ...["train", dataset, "--run", run, "--backbone", backbone, "--set", `normalization=${normalization}`],
-    ...["--shard-size", String(shardSize), "--views", "2", "--validation", "0.2", "--epochs", "3"],
+    ...[
+      "--shard-size",
+      String(shardSize),
+      "--views",
+      "2",
+      "--validation",
+      "0.2",
+      "--head",
+      "se",
+      "--epochs",
+      "3",
+    ],
     ...["--step", "8", "--follow", "--json"],
   ];
 }

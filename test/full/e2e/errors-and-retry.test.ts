@@ -58,7 +58,7 @@ const follow = (id: string): Promise<Answer> => json("status", id, "--follow");
 const readJson = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, "utf8")) as T;
 const trainFlags = [
   ...["--backbone", tinyBackbone.name, "--shard-size", "5", "--views", "2"],
-  ...["--epochs", "2", "--step", "8", "--validation", "0.2"],
+  ...["--head", "se", "--epochs", "2", "--step", "8", "--validation", "0.2"],
 ];
 const scoreFlags = ["--shard-size", "6", "--format", "kaggle"];
 

@@ -39,7 +39,7 @@ const json = async (...args: string[]): Promise<Status> => (await trommelJson(ar
 function trainArgs(id: string, seed: number): string[] {
   return [
     ...["train", "s3://pictures/labelled", "--run", id, "--backbone", tinyBackbone.name, "--no-follow"],
-    ...["--shard-size", String(shardSize), "--views", "4", "--epochs", "8", "--step", "8"],
+    ...["--shard-size", String(shardSize), "--views", "4", "--head", "se", "--epochs", "8", "--step", "8"],
     ...["--validation", "0.2", "--seed", String(seed)],
   ];
 }

@@ -126,7 +126,18 @@ describe("keys that mean something to somebody", () => {
     await trommelJson(
       [
         ...["train", "s3://odd/a prefix+é/v1", "--store", store, "--run", "odd", "--workers", "1"],
-        ...["--backbone", tinyBackbone.name, "--views", "1", "--epochs", "60", "--learning-rate", "0.02"],
+        ...[
+          "--backbone",
+          tinyBackbone.name,
+          "--views",
+          "1",
+          "--head",
+          "se",
+          "--epochs",
+          "60",
+          "--learning-rate",
+          "0.02",
+        ],
         ...["--step", "8", "--shard-size", "40"],
       ],
       { env: s3.env },

@@ -130,7 +130,18 @@ for (const { name, makeRoot } of places) {
     });
 
     it("gives its features to a training with another head, which extracts nothing", async () => {
-      const recipe = ["--shard-size", "16", "--views", "3", "--epochs", "3", "--learning-rate", "0.02"];
+      const recipe = [
+        "--shard-size",
+        "16",
+        "--views",
+        "3",
+        "--head",
+        "se",
+        "--epochs",
+        "3",
+        "--learning-rate",
+        "0.02",
+      ];
       const svd = ["--energy", "0.999", "--step", "8", "--validation", "0.2", "--head", "linear"];
       const train = ["train", `${root}/pictures/labelled`, "--backbone", "tiny", "--run", "again"];
       const again = await run(...train, ...recipe, ...svd, "--workers", "1");

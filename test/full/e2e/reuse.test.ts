@@ -31,7 +31,18 @@ async function train(run: string, ...more: string[]): Promise<Trained> {
   const trained = (await trommelJson(
     [
       ...["train", dataset, "--store", store, "--workers", "1", "--follow", "--run", run],
-      ...["--backbone", tinyBackbone.name, "--shard-size", "5", "--views", "3", "--epochs", "2"],
+      ...[
+        "--backbone",
+        tinyBackbone.name,
+        "--shard-size",
+        "5",
+        "--views",
+        "3",
+        "--head",
+        "se",
+        "--epochs",
+        "2",
+      ],
       ...["--step", "8", "--validation", "0.2", ...more],
     ],
     { timeoutMs: 90_000 },

@@ -31,7 +31,7 @@ const json = async (...args: string[]): Promise<Trained> => (await trommelJson(a
 async function queue(run: string, head: string): Promise<void> {
   await json(
     ...["train", dataset, "--run", run, "--head", head, "--backbone", tinyBackbone.name, "--no-follow"],
-    ...["--views", "3", "--epochs", "2", "--step", "8"],
+    ...["--views", "3", "--head", "se", "--epochs", "2", "--step", "8"],
   );
 }
 

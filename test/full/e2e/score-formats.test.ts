@@ -61,7 +61,18 @@ before(async () => {
   store = await storeWithTinyBackbone(folder);
   await trommelJson([
     ...["train", dataset, "--store", store, "--run", "grouped", "--workers", "1"],
-    ...["--backbone", tinyBackbone.name, "--views", "1", "--epochs", "40", "--learning-rate", "0.02"],
+    ...[
+      "--backbone",
+      tinyBackbone.name,
+      "--views",
+      "1",
+      "--head",
+      "se",
+      "--epochs",
+      "40",
+      "--learning-rate",
+      "0.02",
+    ],
     ...["--step", "8", "--validation", "0.25", "--set", "scores.formats=[kaggle, result]"],
   ]);
   // Class folders cannot have a slash in their names, so the model's labels are named afterwards.

@@ -26,7 +26,20 @@ const clusterOf = (engine: Engine): string[] => [
 const train = (engine: Engine): Promise<unknown> =>
   trommelJson([
     ...["train", dataset, "--run", "both", "--backbone", tinyBackbone.name, ...clusterOf(engine)],
-    ...["--views", "4", "--shard-size", "8", "--epochs", "8", "--step", "8", "--validation", "0.2"],
+    ...[
+      "--views",
+      "4",
+      "--shard-size",
+      "8",
+      "--head",
+      "se",
+      "--epochs",
+      "8",
+      "--step",
+      "8",
+      "--validation",
+      "0.2",
+    ],
     ...["--set", "views.brightness=0.2", "--set", "views.saturation=0.3", "--set", "views.quarterTurns=true"],
   ]);
 

@@ -28,7 +28,20 @@ let undisturbed: Map<string, string>;
 function trainArgs(place: string, run: string, ...more: string[]): string[] {
   return [
     ...["train", dataset, "--store", place, "--run", run, "--backbone", tinyBackbone.name, "--views", "2"],
-    ...["--shard-size", "4", "--epochs", "3", "--step", "8", "--validation", "0.2", "--json", ...more],
+    ...[
+      "--shard-size",
+      "4",
+      "--head",
+      "se",
+      "--epochs",
+      "3",
+      "--step",
+      "8",
+      "--validation",
+      "0.2",
+      "--json",
+      ...more,
+    ],
   ];
 }
 

@@ -57,7 +57,11 @@ async function place(id: string, normalization: "backbone" | "dataset" = "backbo
   const plan = async (): Promise<string> => {
     const seen = attempt === 0 ? undefined : attempt;
     attempt = (await liveRun.open((number) => `${id}.${number}.bundle`, store.url, seen)) ?? 0;
-    await producer.addFlow(flowOf("run", { measured: normalization === "dataset" }), id, attempt);
+    await producer.addFlow(
+      flowOf("run", { measured: normalization === "dataset", folded: false, validated: true }),
+      id,
+      attempt,
+    );
     return waitUntil("it is planned", async () => {
       const error = (await liveRun.state())?.error;
       if (error !== undefined) return `${error.code}: ${error.message}`;

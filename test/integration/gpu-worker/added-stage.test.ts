@@ -70,7 +70,7 @@ describe("a stage that is added", () => {
     const store = await storeWithTinyBackbone(folder);
     await writeFiles(join(folder, "labelled"), await drawDataset(["a", "b"], { to: 8 }));
     const train = ["train", join(folder, "labelled"), "--backbone", tinyBackbone.name, "--run", "surveyed"];
-    const options = ["--store", store, "--workers", "1", "--epochs", "2", "--views", "1"];
+    const options = ["--store", store, "--workers", "1", "--head", "se", "--epochs", "2", "--views", "1"];
     const { code, stderr } = await trommel([...train, ...options], { bin });
 
     assert.equal(code, 0, stderr);

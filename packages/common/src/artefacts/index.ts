@@ -1,6 +1,19 @@
 export { bundleFiles, bundleManifest, chooseTopK } from "./results/bundle.js";
 export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
+export { choice } from "./results/choice.js";
+export type { Choice, Estimate, MeasuredFigures } from "./results/choice.js";
+export { decodeFoldResult, encodeFoldResult } from "./results/fold-result.js";
+export type { FoldResult, PredictedImages } from "./results/fold-result.js";
+export {
+  decodeMoments,
+  decodeStandardization,
+  encodeMoments,
+  encodeStandardization,
+} from "./results/standardization.js";
+export type { Moments, Standardization } from "./results/standardization.js";
+export { curveVariant, foldUnits, unitsOf, variantsOf } from "./runs/fold-units.js";
+export type { FoldUnit } from "./runs/fold-units.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
 export { interruptedCode, noteStopReason, readStopReason, stopReasonOf } from "./runs/stop-reason.js";
@@ -9,7 +22,8 @@ export { ImageIdentities, contentIdentity, isListedAs } from "./shards/image-ide
 export { errorLine, outcomeMarker } from "./shards/ledger.js";
 export type { ShardOutcome } from "./shards/ledger.js";
 export { LedgerBuilder, checkOutcome, errorLines, okKeys } from "./shards/ledger-builder.js";
-export type { ImagePlace } from "./shards/listing.js";
+export { foldSplit, noFold, testPart } from "./shards/listing.js";
+export type { FoldSplit, ImagePlace } from "./shards/listing.js";
 export { parseShard } from "./shards/parse-shard.js";
 export { RetriedImages } from "./shards/retried-images.js";
 export { isRetried, readRetries, readScoringSpan, retryRequest } from "./shards/retry.js";

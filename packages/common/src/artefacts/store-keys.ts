@@ -32,6 +32,14 @@ export function runKeys(id: string) {
     normalization: `${root}/normalization.json`,
     gram: (index: number) => `${root}/grams/${ordinal(index)}.safetensors`,
     projection: `${root}/projection.safetensors`,
+    /** With `head: auto`: sums over all rows; mean and deviation of every dimension without the test part. */
+    moments: `${root}/moments.safetensors`,
+    standardization: `${root}/standardization.safetensors`,
+    fold: (index: number) => `${root}/folds/${ordinal(index)}.safetensors`,
+    choice: `${root}/choice.json`,
+    /** The heads that were chosen, and what travels with them into the bundle. */
+    ensemble: `${root}/ensemble.safetensors`,
+    predictions: `${root}/predictions.safetensors`,
     head: `${root}/head/weights.safetensors`,
     metrics: `${root}/head/metrics.json`,
     checkpoints: `${root}/head/checkpoints/`,

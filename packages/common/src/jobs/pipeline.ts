@@ -9,7 +9,7 @@ import { runKeys } from "../artefacts/store-keys.js";
  */
 
 /** Queues that workers serve; `plan` is served by coordinators. */
-export const workerQueues = ["extract", "score", "reduce"] as const;
+export const workerQueues = ["extract", "score", "reduce", "fold"] as const;
 export type WorkerQueue = (typeof workerQueues)[number];
 export type QueueName = WorkerQueue | "plan";
 
@@ -19,13 +19,17 @@ export type SubjectKind = "run" | "scoring";
 export interface SubjectTraits {
   /** The dataset's own pixels normalise the run, so that they are measured first. */
   readonly measured: boolean;
+  /** `head: auto`: candidates are tried on folds. */
+  readonly folded: boolean;
+  /** Every other head: its epoch is kept by a validation part. */
+  readonly validated: boolean;
 }
 
 /** Shards that one gram covers: a slice of the merge tree's leaves. */
 export const shardsPerGram = 16;
 
-/** How many shards a job of each unit covers; a stage of the unit `one` has a single job. */
-export const shardsPerUnit = { shard: 1, gram: shardsPerGram } as const;
+/** How many shards a job of each unit covers; a stage of the unit `one` has a single job, and one of `fold` needs them all. */
+const shardsPerUnit = { shard: 1, gram: shardsPerGram, fold: 0 } as const;
 export type ManyUnit = keyof typeof shardsPerUnit;
 
 interface StageEntry {
@@ -35,9 +39,10 @@ interface StageEntry {
   readonly subject: SubjectKind;
   /**
    * `coordinator`; `decoding`: the worker's main thread, which decodes images; `device`: the same, and the device computes;
-   * `reduce`: the worker's thread for long computations on the CPU.
+   * `reduce`: the worker's thread for long computations on the CPU; `fold`: one of as many such threads as it may use, each of
+   * which computes with a single thread.
    */
-  readonly runsOn: "coordinator" | "decoding" | "device" | "reduce";
+  readonly runsOn: "coordinator" | "decoding" | "device" | "reduce" | "fold";
   /** Present if the stage belongs only to subjects with this trait. */
   readonly onlyIf?: keyof SubjectTraits;
   /**
@@ -150,7 +155,8 @@ const table = {
     consumes: "feature shards, split",
     produces: "gram",
     waitsFor: "its own group of shards",
-    about: "Multiplies the training embeddings of a group of shards into one gram",
+    about:
+      "Multiplies the training embeddings of a group of shards into one gram; for `head: auto` only sums them and their squares",
   },
   solve: {
     queue: "reduce",
@@ -161,18 +167,82 @@ const table = {
     consumes: "grams",
     produces: "projection",
     waitsFor: "every gram",
-    about: "Merges the grams and computes the projection from their eigenpairs",
+    about:
+      "Merges the grams and computes the projection from their eigenpairs; for `head: auto` only merges them",
+  },
+  divide: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    onlyIf: "folded",
+    counts: null,
+    consumes: "markers of the feature shards, labels",
+    produces: "split",
+    waitsFor: "every feature shard",
+    about:
+      "Divides the labelled images into folds and a test part; images with the same bytes and the images of a group stay together",
+  },
+  standardize: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    onlyIf: "folded",
+    counts: null,
+    consumes: "grams, split, feature shards of the test part",
+    produces: "standardization",
+    waitsFor: "split",
+    about: "Computes the mean and deviation of every dimension, without the test part",
+  },
+  "plan-folds": {
+    queue: "plan",
+    unit: "one",
+    subject: "run",
+    runsOn: "coordinator",
+    onlyIf: "folded",
+    counts: null,
+    consumes: "split",
+    produces: "nothing in the store",
+    waitsFor: "standardization",
+    about: "Queues a job for every candidate and fold",
+  },
+  fold: {
+    queue: "fold",
+    unit: "fold",
+    subject: "run",
+    runsOn: "fold",
+    onlyIf: "folded",
+    barrier: "choose",
+    counts: "jobs",
+    consumes: "feature shards, labels, split, standardization",
+    produces: "heads, out-of-fold logits",
+    waitsFor: "standardization",
+    about: "Trains one candidate without one fold, and predicts that fold",
+  },
+  choose: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    onlyIf: "folded",
+    counts: "jobs",
+    consumes: "out-of-fold logits",
+    produces: "choice, heads, metrics",
+    waitsFor: "every fold",
+    about: "Chooses the candidate by its out-of-fold predictions, calibrates it, and measures it",
   },
   train: {
     queue: "reduce",
     unit: "one",
     subject: "run",
     runsOn: "reduce",
+    onlyIf: "validated",
     counts: "epochs",
     consumes: "feature shards, split, projection",
     produces: "head, metrics",
     waitsFor: "projection",
-    about: "Trains the head on projected embeddings and measures it on the validation images",
+    about: "Trains a head other than `auto` on projected embeddings and measures it on the validation images",
   },
   bundle: {
     queue: "reduce",
@@ -180,11 +250,11 @@ const table = {
     subject: "run",
     runsOn: "reduce",
     counts: "jobs",
-    consumes: "backbones, projection, head",
+    consumes: "backbones, projection or standardization, heads",
     produces: "bundle, ledger",
     waitsFor: "head",
     about:
-      "Writes the ledger, joins backbones, projection and head into one graph, checks it and writes the report",
+      "Writes the ledger, joins backbones, projection and heads into one graph, checks it and writes the report",
   },
   score: {
     queue: "score",

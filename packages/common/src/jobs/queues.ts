@@ -16,6 +16,7 @@ const unitFields = {
   one: {},
   shard: { shard: index },
   gram: { gram: index },
+  fold: { fold: index },
 } as const satisfies Record<ManyUnit | "one", object>;
 
 type PayloadOf<S extends Stage> = {
@@ -51,7 +52,9 @@ export function unitJob(stage: Stage, id: string, attempt: number, unit: number)
 
 /** Which of a stage's many jobs it is; undefined for a stage's only job. */
 export function unitOf(payload: JobPayload): number | undefined {
-  return "shard" in payload ? payload.shard : "gram" in payload ? payload.gram : undefined;
+  const fields: Readonly<Record<string, unknown>> = payload;
+  const unit = fields[stageTable[payload.stage].unit];
+  return typeof unit === "number" ? unit : undefined;
 }
 
 /** What a stage's function gets before its context: the id, and of a stage of many jobs the number of this one. */

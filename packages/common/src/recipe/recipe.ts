@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { normalization, normalizationName, poolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
-import { headRecipe } from "./head-recipe.js";
+import { recipeHead } from "./auto-head.js";
 import { refuseUnsolvableHead } from "./solver-rules.js";
+import { splitRecipe } from "./split-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";
 import { viewsRecipe } from "./views-recipe.js";
 
@@ -148,6 +149,9 @@ export const recipe = z
       })
       .strict()
       .prefault({}),
+    /** The folds and the test part of `head: auto`. */
+    split: splitRecipe.prefault({}),
+    /** The validation part of every other head: it chooses the epoch that is kept. */
     validation: z
       .object({
         /** Share of the images that validates. */
@@ -157,10 +161,21 @@ export const recipe = z
       })
       .strict()
       .prefault({}),
-    /** `null` leaves the embeddings as they are. */
+    /** The projection of every head but `auto`, which standardises the embeddings instead; null leaves them as they are. */
     svd: svdRecipe.nullable().prefault({}),
-    head: defaultType("se", headRecipe).prefault({}),
+    head: defaultType("auto", recipeHead).prefault({}),
+    /** How every head but `auto` is trained. */
     training: trainingRecipe.prefault({}),
+    serving: z
+      .object({
+        /**
+         * The views whose logits the model averages: the image alone, or with its mirror image, which costs twice the time and needs
+         * `views.mirror` and `head: auto`.
+         */
+        views: z.enum(["identity", "mirrored"]).default("identity"),
+      })
+      .strict()
+      .prefault({}),
     /** What a scoring by this model writes by default; `jsonl` is always written. */
     scores: z
       .object({ formats: z.array(scoreFormat).default(["jsonl"]) })
@@ -182,7 +197,15 @@ export const recipe = z
     featureType: z.enum(["f16", "f32"]).default("f32"),
   })
   .strict()
-  .superRefine(refuseUnsolvableHead);
+  .superRefine(refuseUnsolvableHead)
+  .refine(
+    ({ serving, views, head }) => serving.views === "identity" || (views.mirror && head.type === "auto"),
+    {
+      path: ["serving", "views"],
+      error:
+        "mirrored needs views.mirror: true, so that what it gains can be measured, and head: auto; add --set views.mirror=true",
+    },
+  );
 
 /** A recipe with every default filled in. */
 export type Recipe = z.infer<typeof recipe>;

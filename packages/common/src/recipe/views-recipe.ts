@@ -11,6 +11,8 @@ export const viewsRecipe = z
   .object({
     /** Views per image. View 0 is always the identity; the others are drawn. */
     count: z.int().min(1).max(64).default(6),
+    /** View 1 is the image mirrored left and right and nothing else, so that a model can be measured that averages over both. */
+    mirror: z.boolean().default(false),
     /** Degrees: uniform in [-rotation, rotation]. */
     rotation: z.number().min(0).max(180).default(20),
     /** Shift as a fraction of the side: uniform in [-shift, shift]. */
@@ -51,5 +53,9 @@ export const viewsRecipe = z
     /** The same for saturation. */
     saturation: z.number().min(0).max(1).default(0),
   })
-  .strict();
+  .strict()
+  .refine(({ mirror, count }) => !mirror || count > 1, {
+    path: ["count"],
+    error: "with a mirror image there are at least two views",
+  });
 export type ViewsRecipe = z.infer<typeof viewsRecipe>;

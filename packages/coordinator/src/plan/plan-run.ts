@@ -11,7 +11,7 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { chooseSplit, splitRank } from "./split/choose-split.js";
+import { checkClasses, chooseSplit, splitRank } from "./split/choose-split.js";
 import type { PlanContext } from "./plan-context.js";
 import { RankedImages } from "./split/ranked-images.js";
 import { feedShards, numbersFrom, type ListedSoFar } from "./feed/shard-feeder.js";
@@ -20,6 +20,7 @@ import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
 import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
 import { findListing } from "@trommel/common/artefacts";
+import { isAuto } from "@trommel/common/recipe";
 
 /**
  * Plans a training run.
@@ -55,7 +56,8 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
 /**
  * Lists a labelled prefix into shards.
  *
- * In: the prefix. Out: shard files, the split, and last `listing.json`. A retry finds the shard files and continues
+ * In: the prefix. Out: shard files, the split unless the head is `auto`, whose images are divided once they were read, and last
+ * `listing.json`. A retry finds the shard files and continues
  * after them; if the listing is complete, nothing is listed again and the same bytes are written. It holds eight bytes per
  * image, and the labels that their source needs.
  * @param onShard called with every shard in order, once its file is written
@@ -71,8 +73,9 @@ export async function listDataset(
   const labelOf = await readLabelLookup(store, config);
   const source = context.openSource(config.dataset, { onNotice: context.onNotice });
   const ranked = new RankedImages();
+  const isValidated = !isAuto(config.recipe);
   const memory = new SplitMemory(store, config);
-  const remembered = await memory.read();
+  const remembered = isValidated ? await memory.read() : undefined;
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const existing = await findListing(store, keys.listing);
   let tried = 0;
@@ -97,7 +100,11 @@ export async function listDataset(
         totals.sizeBytes += entry.sizeBytes;
         const label = labelOf(entry.key);
         if (label === undefined) throw unlabelled(config.id, shard.index, entry.key);
-        ranked.add(label, splitRank(config.recipe.seed, entry.key), await remembered.has(entry.key));
+        ranked.add(
+          label,
+          splitRank(config.recipe.seed, entry.key),
+          (await remembered?.has(entry.key)) ?? false,
+        );
       }
       ranked.endShard();
       await onShard(shard, soFar);
@@ -107,7 +114,9 @@ export async function listDataset(
   }
   if (totals.images === 0) throw emptyDataset(config, totals.skipped);
   const classes = countClasses(config, ranked);
-  if (isRetryRun(config)) {
+  if (!isValidated) {
+    checkClasses(ranked.labels, ranked.counts);
+  } else if (isRetryRun(config)) {
     await extendSplit(store, config, triedAgain, memory);
   } else {
     const chosen = chooseSplit(ranked, config.recipe.validation);

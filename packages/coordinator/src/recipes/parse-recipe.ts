@@ -1,5 +1,5 @@
 import {
-  headRecipe,
+  canonicalJson,
   labelSource,
   optimizerRecipe,
   parseAs,
@@ -9,12 +9,13 @@ import {
   TrommelError,
   type Recipe,
 } from "@trommel/common";
+import { recipeHead } from "@trommel/common/recipe";
 import type { LineOf } from "./parse-yaml.js";
 import { isMapping } from "./recipe-path.js";
 
 /** The fields in which a recipe chooses one of several kinds, each with its own options. */
 const choices = [
-  { path: ["head"], noun: "head", options: optionsOf(headRecipe) },
+  { path: ["head"], noun: "head", options: optionsOf(recipeHead) },
   { path: ["training", "optimizer"], noun: "optimizer", options: optionsOf(optimizerRecipe) },
   { path: ["training", "schedule"], noun: "schedule", options: optionsOf(scheduleRecipe) },
   { path: ["labels", "source"], noun: "label source", options: optionsOf(labelSource) },
@@ -42,11 +43,52 @@ export function parseRecipe(written: unknown, what: string, lineOf: LineOf = () 
     if (misfits.length > 0) throw misfit({ what: place, path, noun, type, misfits, legal, options });
   }
   const result = recipeSchema.safeParse(written);
-  if (result.success) return result.data;
+  if (result.success) {
+    refuseUnused(written, what, lineOf);
+    return result.data;
+  }
   // The first fault's line; the others are named by their paths.
   const [fault] = result.error.issues;
   const place = fault === undefined ? undefined : lineOf(placeOfFault(fault));
   return parseAs(recipeSchema, written, `${what}${lineText(place)}`);
+}
+
+/** What trains with `head: auto`; everything else of `training` is its candidates' own. */
+const ofEveryCandidate: ReadonlySet<string> = new Set(["classWeights", "sampling"]);
+
+/**
+ * Refuses what the recipe's head does not use: nobody writes it to have it ignored.
+ * @throws TrommelError `invalid-argument`
+ */
+function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
+  const type = at(written, ["head", "type"]) ?? at(defaults, ["head", "type"]);
+  const training = at(written, ["training"]);
+  const ofTraining = isMapping(training) ? Object.keys(training) : [];
+  const paths =
+    type === "auto"
+      ? [
+          ["svd"],
+          ["validation"],
+          ...ofTraining.filter((name) => !ofEveryCandidate.has(name)).map((name) => ["training", name]),
+        ]
+      : [["split"]];
+  // A recipe that was parsed before has every default.
+  const unused = paths.filter((path) => {
+    const value = at(written, path);
+    return value !== undefined && canonicalJson(value) !== canonicalJson(at(defaults, path));
+  });
+  const [first] = unused;
+  if (first === undefined) return;
+  const names = unused.map((path) => path.join(".")).join(", ");
+  const advice =
+    type === "auto"
+      ? "Leave it out, write it into head.candidates, or choose another head, such as --head se"
+      : "Leave it out, or choose head: auto";
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot read ${what}${lineText(lineOf(first))}: ${names} ${unused.length === 1 ? "has" : "have"} no effect with the head ${String(type)}. ${advice}`,
+    { context: { unused: names } },
+  );
 }
 
 const lineText = (line: number | undefined): string => (line === undefined ? "" : `, line ${line}`);

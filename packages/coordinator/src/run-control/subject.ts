@@ -9,6 +9,7 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec";
+import { isAuto } from "@trommel/common/recipe";
 import type { SubjectTraits } from "@trommel/common/jobs";
 import { readIfThere } from "@trommel/common/store";
 import { listSubjects } from "./list-subjects.js";
@@ -37,5 +38,8 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
 
 /** What decides which stages a subject has. */
 export function traitsOf(subject: Subject): SubjectTraits {
-  return { measured: subject.kind === "run" && subject.config.recipe.normalization === "dataset" };
+  if (subject.kind === "scoring") return { measured: false, folded: false, validated: false };
+  const { recipe } = subject.config;
+  const folded = isAuto(recipe);
+  return { measured: recipe.normalization === "dataset", folded, validated: !folded };
 }

@@ -17,11 +17,14 @@ export interface ServingGraphOptions {
   readonly projection: Projection | null;
   readonly classCount: number;
   readonly emitHead: EmitHead;
+  /** Averages the logits of the image and of its mirror image. @default false */
+  readonly mirrored?: boolean;
 }
 
 /**
  * The bundle's one ONNX model: `pixels` uint8 [N, side, side, 3] RGB → `probabilities` float32 [N, classes].
- * It uses the identity view, and equals the extraction graph with identity matrices up to rounding.
+ * It uses the identity view, and its mirror image where the recipe says so, and equals the extraction graph with the matrices of
+ * those views up to rounding.
  */
 export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   const { backbones, side, projection } = options;
@@ -31,7 +34,7 @@ export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   const inputs = new Map<string, string>();
   const inputOf = (spec: BackboneSpec): string => {
     const key = inputKey(spec);
-    const input = inputs.get(key) ?? identityInput(builder, pixels, side, spec);
+    const input = inputs.get(key) ?? servedInput(builder, pixels, spec, options);
     inputs.set(key, input);
     return input;
   };
@@ -43,9 +46,31 @@ export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   const dimension = dimensionOf(backbones);
   const features = projection === null ? embeddings : projected(builder, embeddings, dimension, projection);
   const logits = options.emitHead(builder, features, projection?.components ?? dimension);
-  const probabilities = builder.node("Softmax", [logits], { axis: 1 });
+  const averaged = options.mirrored === true ? meanOfBoth(builder, logits, options.classCount) : logits;
+  const probabilities = builder.node("Softmax", [averaged], { axis: 1 });
   builder.output("probabilities", "float32", ["images", options.classCount], probabilities);
   return builder.encode();
+}
+
+/** The images, and behind them their mirror images if both are averaged. */
+function servedInput(
+  builder: GraphBuilder,
+  pixels: string,
+  spec: BackboneSpec,
+  { side, mirrored = false }: ServingGraphOptions,
+): string {
+  const input = identityInput(builder, pixels, side, spec);
+  if (!mirrored) return input;
+  const columns = Array.from({ length: spec.inputSize }, (_, column) => spec.inputSize - 1 - column);
+  const mirror = builder.node("Gather", [input, builder.int64s(columns)], { axis: 3 });
+  return builder.node("Concat", [input, mirror], { axis: 0 });
+}
+
+/** @param logits [2N, classes] @returns [N, classes] */
+function meanOfBoth(builder: GraphBuilder, logits: string, classCount: number): string {
+  const both = builder.reshape(logits, [2, -1, classCount]);
+  const sum = builder.node("ReduceSum", [both, builder.int64s([0])], { keepdims: 0 });
+  return builder.node("Mul", [sum, builder.constant("half", "float32", [1, 1], Float32Array.of(0.5))]);
 }
 
 /** z = (x - mean) · basis · scale, with the scale folded into the basis. */

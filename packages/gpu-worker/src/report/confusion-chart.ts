@@ -5,7 +5,10 @@ import { chartColors, renderChart, type ChartOption } from "./chart.js";
 const mostClassesWithCounts = 40;
 
 /** The confusion matrix as a heat map in SVG: true classes down, predicted ones across, colour by the share of the row. */
-export function confusionChart(evaluation: Pick<Evaluation, "confusion" | "perClass">): string {
+export function confusionChart(evaluation: {
+  readonly confusion: Evaluation["confusion"];
+  readonly perClass: readonly { readonly label: string }[];
+}): string {
   const { confusion, perClass } = evaluation;
   const count = perClass.length;
   const labels = perClass.map(({ label }) => label);

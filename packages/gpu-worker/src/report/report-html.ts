@@ -20,8 +20,8 @@ export function renderReport({ manifest, metrics, ledger, misclassified }: Repor
   });
 }
 
-function bundleFacts(manifest: BundleManifest): ReportFact[] {
-  const { backbones, data, input, recipe, versions } = manifest;
+export function bundleFacts(manifest: BundleManifest): ReportFact[] {
+  const { backbones, input, recipe, versions } = manifest;
   return [
     { name: "run", value: manifest.run },
     { name: "recipe", value: `${recipe.name}, seed ${recipe.seed}` },
@@ -31,12 +31,35 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
     })),
     { name: "normalisation", value: normalisation(manifest) },
     { name: "input", value: `${input.side} × ${input.side} pixels, ${input.decode.fit}` },
+    ...trainingFacts(manifest),
+    ...Object.entries(manifest.hashes).map(([name, hash]) => ({ name: `sha256 of ${name}`, value: hash })),
     {
-      name: "training images",
-      value: `${grouped(data.trainImages)}, ${grouped(data.trainRows)} rows with their views`,
+      name: "versions",
+      value: Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(", "),
     },
+  ];
+}
+
+/** How the head was trained. */
+function trainingFacts(manifest: BundleManifest): ReportFact[] {
+  const { data, recipe, ensemble } = manifest;
+  const images = `${grouped(data.trainImages)}, ${grouped(data.trainRows)} rows with their views`;
+  const unreadable = { name: "unreadable images", value: grouped(data.failedImages) };
+  if (ensemble !== null) {
+    const { head, heads, temperature } = ensemble;
+    return [
+      { name: "labelled images", value: images },
+      unreadable,
+      { name: "head", value: `${settings(head)}; ${heads} of them, their logits averaged` },
+      { name: "temperature", value: temperature.toFixed(3) },
+    ];
+  }
+  return [
+    { name: "training images", value: images },
     { name: "validation images", value: grouped(data.validationImages) },
-    { name: "unreadable images", value: grouped(data.failedImages) },
+    unreadable,
     { name: "components", value: components(manifest) },
     { name: "head", value: settings(recipe.head) },
     {
@@ -45,13 +68,6 @@ function bundleFacts(manifest: BundleManifest): ReportFact[] {
     },
     { name: "schedule", value: settings(recipe.training.schedule) },
     { name: "kept epoch", value: keepRules[recipe.training.keep] },
-    ...Object.entries(manifest.hashes).map(([name, hash]) => ({ name: `sha256 of ${name}`, value: hash })),
-    {
-      name: "versions",
-      value: Object.entries(versions)
-        .map(([name, version]) => `${name} ${version}`)
-        .join(", "),
-    },
   ];
 }
 
@@ -92,7 +108,7 @@ function settings(recipe: { readonly type: string }): string {
   return [recipe.type, ...others.map(([name, value]) => `${name} ${String(value)}`)].join(", ");
 }
 
-function ledgerCounts(ledger: Ledger): Record<string, number> {
+export function ledgerCounts(ledger: Ledger): Record<string, number> {
   const { listed, ok, failed, skipped } = ledger;
   const reasons = (kind: string, counts: Readonly<Record<string, number>>) =>
     Object.entries(counts).map(([reason, count]) => [`${kind}: ${reason}`, count] as const);

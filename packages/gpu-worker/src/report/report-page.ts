@@ -45,6 +45,11 @@ export function renderReportPage(inputs: ReportPageInputs): string {
     section("Misclassified images", misclassifiedTable(inputs.misclassified ?? [])),
     section("Ledger", inputs.ledger === undefined ? "" : ledgerTable(inputs.ledger)),
   ];
+  return page(title, sections);
+}
+
+/** A page of sections, of which empty ones are left out. */
+export function page(title: string, sections: readonly string[]): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -64,18 +69,22 @@ ${sections.filter((part) => part !== "").join("\n")}
 `;
 }
 
-function section(heading: string, content: string): string {
+export function section(heading: string, content: string): string {
   return content === "" ? "" : `<section>\n<h2>${escapeHtml(heading)}</h2>\n${content}\n</section>`;
 }
 
 function headline(metrics: Metrics): string {
-  const figures: readonly (readonly [name: string, value: string])[] = [
+  return figureList([
     ["accuracy", percent(metrics.accuracy)],
     ["macro F1", metrics.macroF1.toFixed(3)],
     ["log loss", metrics.logLoss.toFixed(3)],
     ["validation images", String(metrics.rows)],
     ["kept epoch", `${metrics.bestEpoch} of ${metrics.history.length}`],
-  ];
+  ]);
+}
+
+/** The figures that a page begins with. */
+export function figureList(figures: readonly (readonly [name: string, value: string])[]): string {
   const items = figures.map(
     ([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`,
   );
@@ -155,21 +164,21 @@ function ledgerTable(ledger: Readonly<Record<string, number>>): string {
   return pairTable(Object.entries(ledger).map(([name, count]) => [name, String(count)]));
 }
 
-function pairTable(pairs: readonly (readonly [string, string])[]): string {
+export function pairTable(pairs: readonly (readonly [string, string])[]): string {
   return htmlTable(
     [],
     pairs.map(([name, value]) => [text(name), text(value)]),
   );
 }
 
-function text(value: string): Cell {
+export function text(value: string): Cell {
   return { text: value };
 }
 
-function number(value: string): Cell {
+export function number(value: string): Cell {
   return { text: value, numeric: true };
 }
 
-function percent(share: number): string {
+export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }

@@ -1,6 +1,5 @@
 import {
   bundleFiles,
-  encodeProjection,
   featureShardKey,
   featureShardMarker,
   runKeys,
@@ -13,24 +12,20 @@ import {
 import { errorLines, LedgerBuilder } from "@trommel/common/artefacts";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
-import { emitHead } from "../head/model/head-to-onnx.js";
-import { renderReport } from "../report/report-html.js";
-import { trainingChartPng } from "../report/training-chart.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./bundling/check-serving.js";
 import { describeBundle } from "./bundling/describe-bundle.js";
 import { exportBundle } from "./bundling/export-bundle.js";
+import { readTrainedModel } from "./bundling/trained-model.js";
 import { readListing } from "./inputs/listing.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
-import { readProjection } from "./inputs/projection.js";
 import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
 import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
-import { readTrained } from "./inputs/trained-head.js";
 import { SpilledText } from "./scoring/spilled-text.js";
 import { jsonFile, putJson } from "@trommel/common/codec";
 
 /**
- * Bundle: backbones, projection, head → bundle.
+ * Bundle: backbones, what was trained → bundle.
  *
  * In: everything that training wrote. Out: the ledger, then the bundle's files, `bundle.json` last; with it the run is
  * complete. The compiled model is held against the features that the head was trained on before anything is written.
@@ -41,30 +36,19 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const keys = runKeys(runId);
   const config = await readRunConfig(store, runId);
   const ledger = await writeLedger(store, config, signal);
-  const projection = await readProjection(store, config);
-  const { weights, weightBytes, metrics, metricsBytes, marker: trained } = await readTrained(store, runId);
+  const trained = await readTrainedModel(store, config, threads);
   const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
-  const model = buildServingGraph({
-    backbones,
-    side: config.side,
-    projection,
-    classCount,
-    emitHead: (builder, input) => emitHead(builder, input, weights, config.recipe.head),
-  });
+  const { projection, emitHead, mirrored } = trained;
+  const { side } = config;
+  const model = buildServingGraph({ backbones, side, projection, classCount, emitHead, mirrored });
   context.onNote("checking the model against the features");
-  await checkServing({ store, config, model, classCount, projection, weights, threads, signal });
+  await checkServing({ store, config, model, trained, threads, signal });
 
-  const files: Record<string, Uint8Array> = {
-    [bundleFiles.model]: model,
-    [bundleFiles.metrics]: metricsBytes,
-    [bundleFiles.lossCurves]: await trainingChartPng(metrics),
-    [bundleFiles.head]: weightBytes,
-    ...(projection === null ? {} : { [bundleFiles.projection]: encodeProjection(projection) }),
-  };
+  const files: Record<string, Uint8Array> = { [bundleFiles.model]: model, ...trained.files };
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
-  const manifest = describeBundle({ config, backbones, projection, metrics, trained, ledger, hashes });
-  files[bundleFiles.report] = Buffer.from(renderReport({ manifest, metrics, ledger }), "utf8");
+  const manifest = describeBundle({ config, backbones, trained, ledger, hashes });
+  files[bundleFiles.report] = Buffer.from(trained.report(manifest, ledger), "utf8");
   for (const [name, bytes] of Object.entries(files)) {
     signal.throwIfAborted();
     await store.put(`${keys.bundle}/${name}`, bytes);

@@ -1,7 +1,9 @@
-import type { HeadRecipe, HeadWeights, ObjectStore, Projection, EngineName } from "@trommel/common";
+import type { ObjectStore, Projection, EngineName } from "@trommel/common";
+import type { Standardization } from "@trommel/common/artefacts";
 import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
 import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
+import type { Ensemble } from "../head/model/ensemble.js";
 import type { ImageBudgets } from "../image/budgets/image-budgets.js";
 import type { streamImages } from "../image/read/image-stream.js";
 import type { FeatureIndexes } from "./reuse/feature-index.js";
@@ -57,8 +59,9 @@ export interface ClassifierModel {
   readonly parts: {
     readonly backbones: readonly EngineBackbone[];
     readonly projection: Projection | null;
-    readonly head: HeadRecipe;
-    readonly weights: HeadWeights;
+    /** With `head: auto`, in the place of a projection. */
+    readonly standardization: Standardization | null;
+    readonly ensemble: Ensemble;
   } | null;
 }
 

@@ -16,7 +16,9 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
+import { decodeStandardization } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
+import { decodeEnsemble, type Ensemble } from "../head/model/ensemble.js";
 import type { ClassifierModel, DeviceStageContext, StageOutcome } from "./context.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
 import { kaggleHeader, kaggleRecords } from "./scoring/kaggle-rows.js";
@@ -180,11 +182,28 @@ async function readParts(
     manifest.svd === null
       ? null
       : decodeProjection(await read(bundleFiles.projection), bundleFiles.projection);
-  const weights = decodeHeadWeights(await read(bundleFiles.head), bundleFiles.head);
+  const head = await read(bundleFiles.head);
   return {
     backbones: await loadBackbones(store, uses, true),
     projection,
-    head: manifest.recipe.head,
-    weights,
+    ...(manifest.ensemble === null
+      ? { standardization: null, ensemble: single(manifest, head) }
+      : {
+          standardization: decodeStandardization(
+            await read(bundleFiles.standardization),
+            bundleFiles.standardization,
+          ),
+          ensemble: decodeEnsemble(head, bundleFiles.head, manifest.ensemble.head),
+        }),
   };
+}
+
+/** The head of a bundle that has one, as an ensemble. */
+function single({ recipe, run }: BundleManifest, bytes: Uint8Array): Ensemble {
+  if (recipe.head.type === "auto")
+    throw new TrommelError(
+      "corrupt",
+      `cannot read the bundle of ${run}: ${bundleFiles.manifest} does not say which heads it has`,
+    );
+  return { head: recipe.head, heads: [decodeHeadWeights(bytes, bundleFiles.head)], temperature: 1 };
 }

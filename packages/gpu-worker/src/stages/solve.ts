@@ -7,7 +7,9 @@ import {
   writeWithMarker,
   type Gram,
 } from "@trommel/common";
+import { encodeMoments } from "@trommel/common/artefacts";
 import { findCommitted, readInput } from "@trommel/common/codec";
+import { isAuto } from "@trommel/common/recipe";
 import { mergeGrams } from "../linalg/gram/gram.js";
 import { isSettled, solveProjection } from "../linalg/gram-to-projection.js";
 import { MatrixProduct } from "../linalg/matrix-product.js";
@@ -16,12 +18,14 @@ import type { StageContext, StageOutcome } from "./context.js";
 import { adviceOnFailedFiles } from "./inputs/features.js";
 import { sumGroup } from "./inputs/group-gram.js";
 import { readListing } from "./inputs/listing.js";
+import { mergeGroupMoments } from "./folding/moments.js";
 import { readRunConfig } from "./inputs/run.js";
 
 /**
  * Solve: grams → projection.
  *
- * In: every gram of the run. Out: `projection.safetensors`; nothing if the recipe has no SVD.
+ * In: every gram of the run. Out: `projection.safetensors`; nothing if the recipe has no SVD; for `head: auto` the merged sums,
+ * `moments.safetensors`.
  * If the grams' float32 products leave the rank or a component in doubt, the feature shards are summed again, in float64.
  * A retry finds the marker, or merges and solves again to the same bytes.
  */
@@ -29,6 +33,13 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   const { store } = context;
   const keys = runKeys(runId);
   const config = await readRunConfig(store, runId);
+  if (isAuto(config.recipe)) {
+    if ((await findCommitted(store, keys.moments)) === undefined) {
+      const moments = encodeMoments(await mergeGroupMoments(config, context));
+      await commitOnce(() => writeWithMarker(store, keys.moments, moments));
+    }
+    return { images: 0, failed: 0 };
+  }
   const { svd, seed } = config.recipe;
   if (svd === null || (await findCommitted(store, keys.projection)) !== undefined) {
     return { images: 0, failed: 0 };

@@ -4,7 +4,7 @@ import { predictProbabilities } from "../head/model/predict-head.js";
 import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { readProjection } from "./inputs/projection.js";
-import { readRunConfig } from "./inputs/run.js";
+import { publishedHead, readRunConfig } from "./inputs/run.js";
 import { isTrained, readTrained } from "./inputs/trained-head.js";
 import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import { commitTrained } from "./training/commit-trained.js";
@@ -30,7 +30,8 @@ export async function train(runId: string, context: StageContext): Promise<Stage
 
 async function trainAndCommit(config: RunConfig, context: StageContext): Promise<void> {
   const { store, signal } = context;
-  const { head, training } = config.recipe;
+  const { training } = config.recipe;
+  const head = publishedHead(config);
   const projection = await readProjection(store, config);
   const rows = await readLabelledRows({ store, config, projection, threads: context.threads, signal });
   const trained = await trainHead({
@@ -48,8 +49,9 @@ async function trainAndCommit(config: RunConfig, context: StageContext): Promise
   });
 }
 
-function headInputs({ recipe }: RunConfig, rows: LabelledRows): TrainHeadInputs {
-  const { head, training, seed } = recipe;
+function headInputs(config: RunConfig, rows: LabelledRows): TrainHeadInputs {
+  const { training, seed } = config.recipe;
+  const head = publishedHead(config);
   const { train: trainRows, validation, heldBack } = rows;
   const classNames = rows.labels;
   const classCount = classNames.length;
@@ -74,9 +76,15 @@ function followers(context: StageContext, epochs: number): Pick<TrainHeadInputs,
 }
 
 /** The figures of the kept epoch's weights; those of a refit have nothing left to be measured on. */
-function measure({ recipe }: RunConfig, rows: LabelledRows, trained: TrainedHead): Metrics {
+function measure(config: RunConfig, rows: LabelledRows, trained: TrainedHead): Metrics {
+  const { recipe } = config;
   const { features, labels } = rows.validation;
-  const probabilities = predictProbabilities(recipe.head, trained.measuredWeights, features, labels.length);
+  const probabilities = predictProbabilities(
+    publishedHead(config),
+    trained.measuredWeights,
+    features,
+    labels.length,
+  );
   const refitRows = rows.train.labels.length + (rows.heldBack?.labels.length ?? 0);
   return {
     ...evaluate(probabilities, labels, rows.labels),

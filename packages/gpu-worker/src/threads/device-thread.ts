@@ -9,7 +9,7 @@ import type {
   FeatureExtractor,
   ViewBatch,
 } from "../backbone/engines/engine.js";
-import { predictLogits } from "../head/model/predict-head.js";
+import { ensembleLogits, standardized } from "../head/model/ensemble.js";
 import type { ClassifierModel } from "../stages/context.js";
 import type { Answer, Handlers } from "../rpc/protocol.js";
 import { serveThread } from "../rpc/serve.js";
@@ -116,8 +116,13 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
 function classifierOptions(request: ClassifierModel): ClassifierOptions {
   const { side, classCount, model, parts } = request;
   if (parts === null) return { side, classCount, model, parts };
+  const { standardization, ensemble } = parts;
   const headLogits = (features: Float32Array, rows: number): Float32Array =>
-    predictLogits(parts.head, parts.weights, features, rows);
+    ensembleLogits(
+      ensemble,
+      standardization === null ? features : standardized(features, standardization),
+      rows,
+    );
   return {
     side,
     classCount,

@@ -27,6 +27,7 @@ import { SourceStores } from "../stages/images/source-stores.js";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "../threads/device-client.js";
 import { ThreadClient } from "../rpc/thread-client.js";
+import { ThreadPool } from "../threads/thread-pool.js";
 import type { ReduceThread } from "../threads/reduce-thread.js";
 
 /**
@@ -90,6 +91,12 @@ async function startServing(
   const { logLevel } = options;
   const reduce: ReduceThread = new ThreadClient(reduceEntry, { storeUrl, threads, engine, logLevel });
   releases.add("reduce thread", () => reduce.stop());
+  // A fold computes with one thread, so that its bytes do not depend on how many the worker has.
+  const folds = new ThreadPool<ReduceThread>(
+    threads,
+    () => new ThreadClient(reduceEntry, { storeUrl, threads: 1, engine, logLevel }),
+  );
+  releases.add("fold threads", () => folds.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
   releases.add("store", () => store.close());
   const sources = new SourceStores();
@@ -101,7 +108,7 @@ async function startServing(
     store,
     redis,
     device,
-    route: await createRouter(options.queues, reduce),
+    route: await createRouter(options.queues, { reduce, folds }),
     engine,
     threads,
     viewsPerBatch: batchViews,
@@ -113,7 +120,12 @@ async function startServing(
     underWay,
   });
   const workers = options.queues.map((queue) => {
-    const concurrency = queue === "reduce" ? 1 : options.concurrency;
+    const concurrency = {
+      extract: options.concurrency,
+      score: options.concurrency,
+      reduce: 1,
+      fold: threads,
+    }[queue];
     const worker = startQueueWorker(queue, processor, { redis, concurrency });
     worker.on("error", (error) => log.debug({ queue, reason: error.message }, "queue error"));
     if (options.embedded) worker.once("active", () => tellCluster({ tookJob: true }));

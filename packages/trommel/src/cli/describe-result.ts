@@ -6,8 +6,9 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   const { ledger, location } = result;
   if (result.accuracy !== undefined) {
     const of = result.measured === "head-before-refit" ? " of the head before the refit" : "";
-    const rows = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
-    yield `${id}: validation accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${rows}`;
+    const how = result.measured === "out-of-fold" ? "out-of-fold" : "validation";
+    const images = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
+    yield `${id}: ${how} accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${images}`;
   }
   if (result.extraction !== undefined) {
     const { extracted, reused } = result.extraction;

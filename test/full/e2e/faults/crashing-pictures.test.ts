@@ -36,7 +36,7 @@ const train = async (store: string, env: Readonly<Record<string, string>>): Prom
     [
       ...["train", dataset, "--store", store, "--workers", "2", "--run", "crash", "--seed", "3"],
       ...["--backbone", tinyBackbone.name, "--shard-size", "100", "--views", String(views)],
-      ...["--epochs", "3", "--step", "8", "--validation", "0.25", "--follow"],
+      ...["--head", "se", "--epochs", "3", "--step", "8", "--validation", "0.25", "--follow"],
     ],
     { env, timeoutMs: 120_000 },
   )) as Result;

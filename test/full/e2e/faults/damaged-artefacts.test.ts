@@ -56,6 +56,8 @@ before(async () => {
       tinyBackbone.name,
       "--views",
       "2",
+      "--head",
+      "se",
       "--epochs",
       "3",
       "--step",

@@ -70,7 +70,17 @@ before(async () => {
   const coordinator = new RunningCli(["coordinator"], { env });
   releases.add("coordinator", () => coordinator.stop());
   await coordinator.says("coordinator: redis");
-  const args = ["--backbone", tinyBackbone.name, "--run", "drain", "--validation", "0.25", "--no-follow"];
+  const args = [
+    "--backbone",
+    tinyBackbone.name,
+    "--run",
+    "drain",
+    "--head",
+    "se",
+    "--validation",
+    "0.25",
+    "--no-follow",
+  ];
   await trommelJson(["train", join(folder, "labelled"), ...args], { env });
   await waitUntil("the shard is queued", async () => (await list("wait")).length === 1);
 });

@@ -56,7 +56,19 @@ before(async () => {
   await writeFiles(join(folder, "unlabelled"), new Map(many));
   const store = await storeWithTinyBackbone(folder);
   const train = ["train", join(folder, "labelled"), "--run", "r", "--backbone", tinyBackbone.name];
-  await trommelJson([...train, "--epochs", "2", "--step", "8", "--store", store, "--workers", "1"]);
+  await trommelJson([
+    ...train,
+    "--head",
+    "se",
+    "--epochs",
+    "2",
+    "--step",
+    "8",
+    "--store",
+    store,
+    "--workers",
+    "1",
+  ]);
   model = join(store, "runs/r/bundle");
   await trommelJson([...scoreArgs(), "--store", store, "--workers", "1"], { timeoutMs: 120_000 });
   await cp(output, peaceful, { recursive: true });

@@ -19,7 +19,7 @@ const releases = new ReleaseStack();
 const page = 4096;
 const trainArgs = [
   ...["train", dataset, "--run", "r", "--backbone", tinyBackbone.name, "--shard-size", "4", "--views", "2"],
-  ...["--epochs", "2", "--step", "8", "--validation", "0.25", "--workers", "1"],
+  ...["--head", "se", "--epochs", "2", "--step", "8", "--validation", "0.25", "--workers", "1"],
 ];
 /** In which a command must have given up. */
 const boundMs = 60_000;

@@ -33,7 +33,19 @@ before(async () => {
 describe("a run that was stopped", () => {
   it("says so by its exit code, and keeps it until it goes on", async () => {
     const running = new RunningCli([
-      ...["train", dataset, "--run", "stopped", "--store", store, "--epochs", "20000", ...flags],
+      ...[
+        "train",
+        dataset,
+        "--run",
+        "stopped",
+        "--store",
+        store,
+        "--head",
+        "se",
+        "--epochs",
+        "20000",
+        ...flags,
+      ],
     ]);
     await waitUntil("it works", async () =>
       (await filesBelow(join(store, "runs"))).includes("stopped/split.json") ? true : undefined,

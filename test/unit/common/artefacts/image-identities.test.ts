@@ -49,7 +49,7 @@ describe("what rows are of", () => {
     const identities = ImageIdentities.blank(entries.length);
     for (const [image, entry] of entries.entries()) {
       identities.setListed(image, source, entry);
-      identities.copyContent(image, sha256(entry.key));
+      identities.copyContent(image, sha256(entry.key), undefined);
     }
     const kept = identities.without(new Set([1]));
     const read = ImageIdentities.unpack({ ok: 2, images: kept.pack() });

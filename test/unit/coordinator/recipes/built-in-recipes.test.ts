@@ -16,7 +16,14 @@ function assertFields<T extends object>(found: T, expected: Partial<T>, what: st
   assert.deepEqual(named, expected, what);
 }
 
-const still = { rotation: 0, shiftX: 0, shiftY: 0, shear: 0, zoom: 0 } as const;
+const still = {
+  mirror: false,
+  rotation: 0,
+  shiftX: 0,
+  shiftY: 0,
+  shear: 0,
+  zoom: 0,
+} as const;
 const noColour = { brightness: 0, contrast: 0, saturation: 0 } as const;
 const noCrop = { crop: null, resizedCrop: null } as const;
 const average = (name: string, inputSize: number) => ({ name, inputSize, pooling: "average" as const });
@@ -60,6 +67,7 @@ describe("built-in recipes", () => {
     assert.deepEqual(recipe.views, {
       ...{ count: 6, rotation: 20, shiftX: 0.05, shiftY: 0.05, shear: 0, zoom: 0.05 },
       ...{ horizontalFlip: true, verticalFlip: false, quarterTurns: false, order: "fixed" },
+      mirror: false,
       ...noCrop,
       ...noColour,
     });

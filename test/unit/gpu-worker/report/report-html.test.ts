@@ -211,7 +211,7 @@ const manifest: BundleManifest = {
     decode: recipe.parse({ backbones: ["net"] }).decode,
   },
   output: { name: "probabilities", type: "float32", classes: 3 },
-  recipe: recipe.parse({ backbones: ["net"], seed: 7 }),
+  recipe: recipe.parse({ backbones: ["net"], head: { type: "se" }, seed: 7 }),
   backbones: [
     {
       formatVersion: 1,
@@ -228,6 +228,7 @@ const manifest: BundleManifest = {
       parity: null,
     },
   ],
+  ensemble: null,
   svd: { components: 200, energyKept: 0.9031, scale: 1 },
   hashes: { "model.onnx": "f".repeat(64) },
   versions: { node: "20.1.0", trommel: "0.1.0" },

@@ -30,7 +30,12 @@ const shardCount = 17;
 const validating = [3, 11];
 
 const config = extractedRun(
-  recipe.parse({ backbones: ["net"], views: { count: views }, svd: { energy: 0.9, step: 6 } }),
+  recipe.parse({
+    backbones: ["net"],
+    views: { count: views },
+    head: { type: "se" },
+    svd: { energy: 0.9, step: 6 },
+  }),
   dimension,
   { classes: ["a", "b"], tableSha256: "0".repeat(64) },
 );

@@ -27,6 +27,7 @@ const yaml = `
 name: from-file
 backbones: [small, large]
 views: { count: 2, rotation: 5 }
+head: { type: se }
 training: { epochs: 7, optimizer: { learningRate: 0.5 } }
 `;
 
@@ -47,17 +48,17 @@ describe("recipe flags", () => {
 
   it("need no file, and every other field is reached by --set", async () => {
     const args = ["--backbone", "a", "--set", "views.shear=5", "--set", "decode.background=[0, 1, 2]"];
-    const read = await recipeOf([...args, "--centre"]);
+    const read = await recipeOf([...args, "--head", "se", "--centre"]);
     assert.equal(read.views.shear, 5);
     assert.deepEqual(read.decode.background, [0, 1, 2]);
     assert.equal(read.svd?.centre, true);
-    assert.equal((await recipeOf(["--backbone", "a", "--no-svd"])).svd, null);
+    assert.equal((await recipeOf(["--backbone", "a", "--head", "se", "--no-svd"])).svd, null);
   });
 
   it("let a head's flag alone adjust the default head", async () => {
-    const read = await recipeOf(["--backbone", "a", "--dropout", "0.125"]);
+    const read = await recipeOf(["--backbone", "a", "--effort", "quick"]);
     const standard = recipeSchema.parse({ backbones: ["a"] }).head;
-    assert.deepEqual(read.head, { ...standard, dropout: 0.125 });
+    assert.deepEqual(read.head, { ...standard, effort: "quick" });
   });
 
   it("refuse fields that are none, also those of every object", async () => {
@@ -98,7 +99,7 @@ describe("recipe flags", () => {
     const same = (await recipeOf(["--head", "se", "--dropout", "0.125"], base)).head;
     assert.deepEqual(same, { ...same, type: "se", reduction: 8, dropout: 0.125 });
     // A kind that is not written down is the default one.
-    const untyped = "backbones: [a]\ntraining: { optimizer: { learningRate: 0.5 } }\n";
+    const untyped = "backbones: [a]\nhead: { type: se }\ntraining: { optimizer: { learningRate: 0.5 } }\n";
     const rates = async (type: string) =>
       stepsOf((await recipeOf(["--optimizer", type], untyped)).training).optimizer.learningRate;
     assert.deepEqual([await rates("adam"), await rates("sgd")], [0.5, 0.01]);
@@ -107,7 +108,9 @@ describe("recipe flags", () => {
   it("refuse an option of another kind, naming the kind and its own options", async () => {
     const refusals = [
       [["--head", "linear", "--set", "head.reduction=8"], /head\.reduction.*the head linear.*dropout, bias/],
-      [["--set", "head.hidden=[9]"], /head\.hidden \(an option of mlp\).*the head se.*reduction/],
+      [["--set", "head.hidden=[9]"], /head\.hidden \(an option of mlp\).*the head auto.*effort/],
+      [["--epochs", "3"], /training\.epochs has no effect with the head auto.*--head se/],
+      [["--head", "se", "--set", "split.test=0.2"], /split has no effect with the head se.*head: auto/],
       [
         ["--optimizer", "adam", "--set", "training.optimizer.momentum=0.9"],
         /training\.optimizer\.momentum \(an option of sgd\).*the optimizer adam.*beta1/,
@@ -120,7 +123,7 @@ describe("recipe flags", () => {
         ["--id-column", "id"],
         /labels\.source\.idColumn \(an option of csv\).*folders, which takes no options/,
       ],
-      [["--head", "forest"], /"forest".*no head.*se, linear, mlp/],
+      [["--head", "forest"], /"forest".*no head.*auto, se, linear, mlp/],
       [["--no-svd", "--energy", "0.8"], /--energy with --no-svd/],
       [["--set", "views.shear=[1"], /no YAML/],
     ] as const;
@@ -145,13 +148,13 @@ describe("recipe flags", () => {
 
   it("set the schedule, the kept epoch, the refit and the normalisation", async () => {
     const args = ["--schedule", "cosine", "--keep", "loss", "--refit", "--normalization", "dataset"];
-    const read = await recipeOf(["--backbone", "a", ...args]);
+    const read = await recipeOf(["--backbone", "a", "--head", "se", ...args]);
     assert.deepEqual(read.training.schedule, { type: "cosine", minimum: 0, warmupEpochs: 0 });
     assert.deepEqual(
       [read.training.keep, read.training.refit, read.normalization],
       ["loss", true, "dataset"],
     );
-    const refit = "backbones: [a]\ntraining: { refit: true }\n";
+    const refit = "backbones: [a]\nhead: { type: se }\ntraining: { refit: true }\n";
     assert.equal((await recipeOf([], refit)).training.refit, true);
     assert.equal((await recipeOf(["--no-refit"], refit)).training.refit, false);
   });

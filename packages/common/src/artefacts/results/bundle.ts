@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { TrommelError } from "../../errors.js";
+import { headRecipe } from "../../recipe/head-recipe.js";
 import { recipe } from "../../recipe/recipe.js";
 import { backboneSpec, sha256 } from "../backbones/backbone-spec.js";
 import { evaluation, measuredHead } from "./metrics.js";
@@ -13,6 +14,8 @@ export const bundleFiles = {
   /** Loss and accuracy over the epochs. */
   lossCurves: "loss.png",
   projection: "projection.safetensors",
+  /** Only with `head: auto`. */
+  standardization: "standardization.safetensors",
   head: "head.safetensors",
 } as const;
 
@@ -45,6 +48,12 @@ export const bundleManifest = z
       .object({ components: z.int().positive(), energyKept: z.number(), scale: z.number() })
       .strict()
       .nullable(),
+    /** The heads of `head: auto`, whose logits are averaged and divided by the temperature. */
+    ensemble: z
+      .object({ head: headRecipe, heads: z.int().positive(), temperature: z.number().positive() })
+      .strict()
+      .nullable()
+      .default(null),
     hashes: z.record(z.string(), sha256),
     versions: z.record(z.string(), z.string()),
     data: z
@@ -54,7 +63,12 @@ export const bundleManifest = z
         validationImages: z.int(),
         failedImages: z.int(),
         trainRows: z.int(),
-        classes: z.array(z.object({ label: z.string(), train: z.int(), validation: z.int() }).strict()),
+        /** With `head: auto` every image trains and validates, except those of the test part. */
+        classes: z.array(
+          z
+            .object({ label: z.string(), train: z.int(), validation: z.int(), test: z.int().default(0) })
+            .strict(),
+        ),
       })
       .strict(),
     metrics: evaluation

@@ -33,9 +33,9 @@ export type Evaluation = z.infer<typeof evaluation>;
 
 /**
  * The head that was measured: the final one or, if it was trained again on all images, the one before that, since then no
- * images are left to measure the final one on.
+ * images are left to measure the final one on. `out-of-fold`: heads that never saw the image that they are measured on.
  */
-export const measuredHead = z.enum(["head", "head-before-refit"]);
+export const measuredHead = z.enum(["head", "head-before-refit", "out-of-fold"]);
 
 export const epochRecord = z
   .object({

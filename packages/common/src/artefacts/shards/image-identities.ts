@@ -13,8 +13,15 @@ import type { ShardEntry } from "./listing.js";
 const listedBytes = 16;
 const contentBytes = 32;
 
-/** In the marker of a feature shard: of every image that could be read, in shard order, one after another. */
-export const packedIdentities = z.object({ listed: z.base64(), rows: z.base64() }).strict();
+const fileBytes = 16;
+
+/**
+ * In the marker of a feature shard: of every image that could be read, in shard order, one after another. `files`, the first
+ * half of each file's sha256, is missing in markers of earlier versions and of images that were copied from such a shard.
+ */
+export const packedIdentities = z
+  .object({ listed: z.base64(), rows: z.base64(), files: z.base64().optional() })
+  .strict();
 type PackedIdentities = z.infer<typeof packedIdentities>;
 
 /** Every view of an image, as it is drawn: float32 [V, 2, 3] and [V, 3, 4]. */
@@ -31,11 +38,14 @@ export class ImageIdentities {
   readonly count: number;
   readonly #listed: Buffer;
   readonly #content: Buffer;
+  /** Zeros where it is not known. */
+  readonly #files: Buffer;
 
-  private constructor(listed: Buffer, content: Buffer) {
+  private constructor(listed: Buffer, content: Buffer, files?: Buffer) {
     this.count = content.length / contentBytes;
     this.#listed = listed;
     this.#content = content;
+    this.#files = files ?? Buffer.alloc(this.count * fileBytes);
   }
 
   /** All zero, to be set. */
@@ -53,11 +63,18 @@ export class ImageIdentities {
     const content = Buffer.from(marker.images.rows, "base64");
     if (listed.length !== marker.ok * listedBytes || content.length !== marker.ok * contentBytes)
       return undefined;
-    return new ImageIdentities(listed, content);
+    const files = marker.images.files === undefined ? undefined : Buffer.from(marker.images.files, "base64");
+    if (files !== undefined && files.length !== marker.ok * fileBytes) return undefined;
+    return new ImageIdentities(listed, content, files);
   }
 
   pack(): PackedIdentities {
-    return { listed: this.#listed.toString("base64"), rows: this.#content.toString("base64") };
+    const isKnown = Array.from({ length: this.count }).every((_, image) => this.file(image) !== undefined);
+    return {
+      listed: this.#listed.toString("base64"),
+      rows: this.#content.toString("base64"),
+      ...(isKnown && this.count > 0 ? { files: this.#files.toString("base64") } : {}),
+    };
   }
 
   /** 16 bytes. */
@@ -68,6 +85,12 @@ export class ImageIdentities {
   /** 32 bytes. */
   content(image: number): Buffer {
     return this.#content.subarray(image * contentBytes, (image + 1) * contentBytes);
+  }
+
+  /** 16 bytes of the sha256 of the image's file, whatever its key and views; undefined where it is not known. */
+  file(image: number): Buffer | undefined {
+    const hash = this.#files.subarray(image * fileBytes, (image + 1) * fileBytes);
+    return hash.some((byte) => byte !== 0) ? hash : undefined;
   }
 
   /** 32 bits that stand for the whole: identities are hashes, and any of their bits are as good as others. */
@@ -87,11 +110,15 @@ export class ImageIdentities {
   /** @param contentSha256 of the file's bytes, see {@link sha256Latin1} */
   setContent(image: number, contentSha256: string, views: ViewNumbers): void {
     this.#content.write(contentDigest(contentSha256, views), image * contentBytes, contentBytes, "latin1");
+    this.#files.write(contentSha256, image * fileBytes, fileBytes, "latin1");
   }
 
-  /** Takes over what another says of an image's rows. */
-  copyContent(image: number, content: Uint8Array): void {
+  /** Takes over what another says of an image's rows. @param file as {@link file} gives it */
+  copyContent(image: number, content: Uint8Array, file: Uint8Array | undefined): void {
     this.#content.set(content, image * contentBytes);
+    const files = this.#files.subarray(image * fileBytes, (image + 1) * fileBytes);
+    if (file === undefined) files.fill(0);
+    else files.set(file);
   }
 
   /** Those of every other image, in order. */
@@ -103,6 +130,7 @@ export class ImageIdentities {
     return new ImageIdentities(
       Buffer.concat(kept.map((image) => this.listed(image))),
       Buffer.concat(kept.map((image) => this.content(image))),
+      Buffer.concat(kept.map((image) => this.#files.subarray(image * fileBytes, (image + 1) * fileBytes))),
     );
   }
 }

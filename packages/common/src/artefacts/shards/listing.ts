@@ -103,6 +103,30 @@ export const split = z
   .strict();
 export type Split = z.infer<typeof split>;
 
+/** The parts of a {@link foldSplit} that are no folds: an image that could not be read, and the test part. */
+export const noFold = -1;
+export const testPart = -2;
+
+/** The folds and the test part of a run with `head: auto`, in the place of {@link split}. */
+export const foldSplit = z
+  .object({
+    formatVersion: z.literal(3),
+    seed: z.int(),
+    /** Number of folds; fewer than the recipe's if a class has fewer images. */
+    folds: z.int().min(2),
+    /** By shard and position: the fold from 0, {@link testPart}, or {@link noFold}. */
+    parts: z.array(z.array(z.int().min(testPart))),
+    /**
+     * By shard and position: the number of its group, for images with the same bytes and the members of a group are drawn
+     * together where figures get their intervals; null if every image is alone in its group.
+     */
+    groups: z.array(z.array(z.int().nonnegative())).nullable(),
+    /** What a person should know of how it came about, in sentences. */
+    notes: z.array(z.string()),
+  })
+  .strict();
+export type FoldSplit = z.infer<typeof foldSplit>;
+
 /** The label of an image in a dataset of class folders: the first segment of its key. */
 export function labelOfKey(key: string): string | undefined {
   const slash = key.indexOf("/");

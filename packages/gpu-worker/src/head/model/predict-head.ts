@@ -41,7 +41,7 @@ export function predictProbabilities(
 }
 
 /** @param logits [rows, classCount], row-major */
-function softmaxRows(logits: Float32Array, classCount: number): Float32Array {
+export function softmaxRows(logits: Float32Array, classCount: number): Float32Array {
   const probabilities = new Float32Array(logits.length);
   for (let start = 0; start < logits.length; start += classCount) {
     const row = logits.subarray(start, start + classCount);

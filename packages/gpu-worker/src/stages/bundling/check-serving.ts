@@ -1,20 +1,18 @@
 import {
   runKeys,
   TrommelError,
-  type HeadWeights,
   type ObjectStore,
-  type Projection,
   type RunConfig,
   type ShardEntry,
   openStore,
 } from "@trommel/common";
 import { createEngine } from "../../backbone/engines/create-engine.js";
-import { predictProbabilities } from "../../head/model/predict-head.js";
 import { imageSource } from "../../image/read/image-source.js";
 import { streamImages } from "../../image/read/image-stream.js";
-import { RowProjector } from "../../linalg/project-rows.js";
 import { readFeatures } from "../inputs/features.js";
 import { readListing, readShard } from "../inputs/listing.js";
+import { servedViews } from "../folding/predict-part.js";
+import type { TrainedModel } from "./trained-model.js";
 
 /** Images that are put through the compiled model. */
 const checkedImages = 8;
@@ -28,22 +26,20 @@ interface CheckServingOptions {
   readonly store: ObjectStore;
   readonly config: RunConfig;
   readonly model: Uint8Array;
-  readonly classCount: number;
-  readonly projection: Projection | null;
-  readonly weights: HeadWeights;
+  readonly trained: TrainedModel;
   readonly threads: number;
   readonly signal: AbortSignal;
 }
 
 /**
  * Holds the compiled model against training: the first readable images of the run, decoded again and put through
- * `model.onnx`, must get the probabilities that the head gives their stored identity-view features.
+ * `model.onnx`, must get the probabilities that the head gives their stored features.
  * @throws TrommelError `parity-failed`: training and serving would differ, so there is no bundle
  */
 export async function checkServing(options: CheckServingOptions): Promise<void> {
   const { config } = options;
   const sample = await sampleImages(options);
-  const expected = await fromFeatures(options, sample);
+  const expected = await options.trained.probabilities(sample.features, sample.entries.length);
   const served = await fromImages(options, sample.entries);
   // An image that has gone since it was extracted cannot be compared.
   if (served === undefined) return;
@@ -62,7 +58,7 @@ export async function checkServing(options: CheckServingOptions): Promise<void> 
 
 interface Sample {
   readonly entries: readonly ShardEntry[];
-  /** [entries.length, dimension]: the identity view of each. */
+  /** [entries.length · views, dimension]: the views of each that the model serves with. */
   readonly features: Float32Array;
 }
 
@@ -78,8 +74,9 @@ async function sampleImages(options: CheckServingOptions): Promise<Sample> {
     const { dimension, features, image, view } = await readFeatures(store, config, shard);
     for (const [row, position] of image.entries()) {
       const entry = shard.entries[position];
-      if (view[row] !== 0 || entry === undefined || entries.length === checkedImages) continue;
-      entries.push(entry);
+      if ((view[row] as number) >= servedViews(config.recipe) || entry === undefined) continue;
+      if (view[row] === 0 && entries.length === checkedImages) break;
+      if (view[row] === 0) entries.push(entry);
       picked.push(features.subarray(row * dimension, (row + 1) * dimension));
     }
   }
@@ -87,26 +84,13 @@ async function sampleImages(options: CheckServingOptions): Promise<Sample> {
   return { entries, features: values };
 }
 
-async function fromFeatures(options: CheckServingOptions, sample: Sample): Promise<Float32Array> {
-  const picked = sample.features;
-  const count = sample.entries.length;
-  const { projection, config, weights } = options;
-  if (projection === null) return predictProbabilities(config.recipe.head, weights, picked, count);
-  const projector = await RowProjector.create(projection, { threads: options.threads });
-  try {
-    const projected = await projector.project(picked, count);
-    return predictProbabilities(config.recipe.head, weights, projected, count);
-  } finally {
-    await projector.release();
-  }
-}
-
 async function fromImages(
   options: CheckServingOptions,
   entries: readonly ShardEntry[],
 ): Promise<Float32Array | undefined> {
-  const { config, model, classCount } = options;
+  const { config, model, trained } = options;
   const { side } = config;
+  const classCount = trained.labels.length;
   const source = openStore(config.dataset);
   const pixels = new Uint8Array(entries.length * side * side * 3);
   try {

@@ -1,23 +1,20 @@
 import { createRequire } from "node:module";
-import type { BundleManifest, Ledger, Metrics, Projection, RunConfig } from "@trommel/common";
+import type { BundleManifest, Ledger, RunConfig } from "@trommel/common";
 import sharp from "sharp";
 import type { EngineBackbone } from "../../backbone/engines/engine.js";
 import { installedVersion } from "../../graph/optional-packages.js";
-import type { MetricsMarker } from "../inputs/trained-head.js";
+import type { TrainedModel } from "./trained-model.js";
 
 /** `bundle.json`, from what made the bundle. */
 export function describeBundle(options: {
   readonly config: RunConfig;
   readonly backbones: readonly EngineBackbone[];
-  readonly projection: Projection | null;
-  readonly metrics: Metrics;
-  readonly trained: MetricsMarker;
+  readonly trained: TrainedModel;
   readonly ledger: Ledger;
   readonly hashes: Readonly<Record<string, string>>;
 }): BundleManifest {
-  const { config, projection, metrics, trained, ledger } = options;
-  const sum = (of: "train" | "validation"): number =>
-    trained.counts.reduce((total, row) => total + row[of], 0);
+  const { config, trained, ledger } = options;
+  const { data, ...rest } = trained.manifest;
   return {
     formatVersion: 1,
     run: config.id,
@@ -32,27 +29,10 @@ export function describeBundle(options: {
     output: { name: "probabilities", type: "float32", classes: trained.labels.length },
     recipe: config.recipe,
     backbones: options.backbones.map(({ spec }) => spec),
-    svd:
-      projection === null
-        ? null
-        : { components: projection.components, energyKept: projection.energyKept, scale: projection.scale },
+    ...rest,
     hashes: { ...options.hashes },
     versions: versions(),
-    data: {
-      images: ledger.ok + ledger.failed,
-      trainImages: sum("train"),
-      validationImages: sum("validation"),
-      failedImages: ledger.failed,
-      trainRows: trained.trainRows,
-      classes: trained.counts.map((row) => ({ ...row })),
-    },
-    metrics: {
-      rows: metrics.rows,
-      accuracy: metrics.accuracy,
-      macroF1: metrics.macroF1,
-      logLoss: metrics.logLoss,
-      measured: metrics.measured,
-    },
+    data: { images: ledger.ok + ledger.failed, failedImages: ledger.failed, ...data },
   };
 }
 

@@ -4,6 +4,7 @@ import {
   runKeys,
   TrommelError,
   type ObjectStore,
+  type HeadRecipe,
   type RunConfig,
 } from "@trommel/common";
 import { resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts";
@@ -46,4 +47,13 @@ function checkFingerprint({ id, recipe, backbones, side, fingerprint }: RunConfi
 /** The backbones of a run, as it uses them. */
 export function backbonesOfRun({ backbones, normalization, recipe }: ResolvedRun): BackboneUse[] {
   return backbones.map(({ id }) => ({ id, normalization, precision: recipe.precision }));
+}
+
+/** The head of a run whose epoch is kept by a validation part. @throws TrommelError `internal` for `head: auto` */
+export function publishedHead({ id, recipe }: RunConfig): HeadRecipe {
+  if (recipe.head.type !== "auto") return recipe.head;
+  throw new TrommelError(
+    "internal",
+    `cannot train the head of ${id}: it is auto, which has stages of its own`,
+  );
 }

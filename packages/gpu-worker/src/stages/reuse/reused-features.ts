@@ -64,9 +64,11 @@ export class ReusedFeatures {
       // A store that states no etags does not tell a file from another of its size.
       if (entry.etag === "") continue;
       for (const hash of this.#index.shardsWith(this.#identities.listedToken(position))) {
-        const rows = (await this.#open(hash))?.contentOfListed(this.#identities.listed(position));
-        if (rows === undefined) continue;
-        this.#identities.copyContent(position, rows);
+        const marked = await this.#open(hash);
+        const image = marked?.imageListedAs(this.#identities.listed(position));
+        if (marked === undefined || image === undefined) continue;
+        const { identities } = marked;
+        this.#identities.copyContent(position, identities.content(image), identities.file(image));
         this.#places.set(position, hash);
         break;
       }
@@ -170,15 +172,16 @@ export class ReusedFeatures {
 
 /** What a marker says that the rows of its shard are of. */
 class MarkedIdentities {
+  readonly identities: ImageIdentities;
   /** Place among the images that could be read, by the identity of its rows. */
   readonly #ordinals = new Map<string, number>();
-  readonly #rows = new Map<string, Buffer>();
+  readonly #listed = new Map<string, number>();
 
   constructor(identities: ImageIdentities) {
+    this.identities = identities;
     for (let ordinal = 0; ordinal < identities.count; ordinal += 1) {
-      const rows = identities.content(ordinal);
-      this.#ordinals.set(rows.toString("latin1"), ordinal);
-      this.#rows.set(identities.listed(ordinal).toString("latin1"), rows);
+      this.#ordinals.set(identities.content(ordinal).toString("latin1"), ordinal);
+      this.#listed.set(identities.listed(ordinal).toString("latin1"), ordinal);
     }
   }
 
@@ -186,7 +189,7 @@ class MarkedIdentities {
     return this.#ordinals.get(rows.toString("latin1"));
   }
 
-  contentOfListed(listed: Buffer): Buffer | undefined {
-    return this.#rows.get(listed.toString("latin1"));
+  imageListedAs(listed: Buffer): number | undefined {
+    return this.#listed.get(listed.toString("latin1"));
   }
 }

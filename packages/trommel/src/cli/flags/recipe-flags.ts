@@ -76,7 +76,18 @@ const recipeFlags: readonly RecipeFlag[] = [
     help: "components are a multiple of this",
     read: number,
   },
-  { flag: "--head <type>", path: ["head", "type"], help: "se, linear or mlp", read: text },
+  {
+    flag: "--head <type>",
+    path: ["head", "type"],
+    help: "auto, or a single head: se, linear or mlp",
+    read: text,
+  },
+  {
+    flag: "--effort <effort>",
+    path: ["head", "effort"],
+    help: "how much --head auto tries: quick, default or best",
+    read: text,
+  },
   { flag: "--dropout <rate>", path: ["head", "dropout"], help: "dropout of the head", read: number },
   {
     flag: "--epochs <count>",

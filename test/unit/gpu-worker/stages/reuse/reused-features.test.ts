@@ -25,7 +25,7 @@ describe("rows known by their listing", () => {
     const identities = ImageIdentities.blank(entries.length);
     for (const [image, entry] of entries.entries()) {
       identities.setListed(image, dataset, entry);
-      identities.copyContent(image, Buffer.from(sha256Hex(entry.key), "hex"));
+      identities.copyContent(image, Buffer.from(sha256Hex(entry.key), "hex"), undefined);
     }
     const marker = { rows: 2, ok: 2, failed: [], images: identities.pack() };
     await writeWithMarker(store, featureShardKey(fingerprint, hash), Buffer.from("rows"), marker);

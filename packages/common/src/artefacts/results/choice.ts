@@ -1,0 +1,91 @@
+import { z } from "zod";
+import { headRecipe } from "../../recipe/head-recipe.js";
+
+/**
+ * What a run with `head: auto` chose, and how good it is: `choice.json` of the run and `metrics.json` of its bundle. No figure
+ * here was chosen, fitted or calibrated on the images that it was measured on.
+ */
+
+/** A figure with its 95 % interval, by bootstrap over images. */
+const estimate = z.object({ value: z.number(), low: z.number(), high: z.number() }).strict();
+export type Estimate = z.infer<typeof estimate>;
+
+const measuredFigures = z
+  .object({
+    images: z.int().positive(),
+    accuracy: estimate,
+    /** Mean of the recalls of the classes that have images. */
+    balancedAccuracy: estimate,
+    /** Mean of the F1 of the classes that have images. */
+    macroF1: estimate,
+    /** Mean negative natural logarithm of the true class's probability, clipped at 1e-15. */
+    logLoss: estimate,
+    /** The largest probability against how often it is right, over 15 bins of equal mass. */
+    expectedCalibrationError: estimate,
+    perClass: z.array(
+      z
+        .object({
+          label: z.string(),
+          /** Images of this class. */
+          support: z.int().nonnegative(),
+          /** Null if nothing was predicted as this class. */
+          precision: estimate.nullable(),
+          /** Null if the class has no image. */
+          recall: estimate.nullable(),
+        })
+        .strict(),
+    ),
+    /** confusion[i][j]: images of true class i predicted as class j. */
+    confusion: z.array(z.array(z.number().nonnegative())),
+    /** Images in order of their largest probability, in bins of equal mass. */
+    reliability: z.array(
+      z.object({ images: z.number(), confidence: z.number(), accuracy: z.number() }).strict(),
+    ),
+  })
+  .strict();
+export type MeasuredFigures = z.infer<typeof measuredFigures>;
+
+export const choice = z
+  .object({
+    formatVersion: z.literal(1),
+    /** In output order. */
+    labels: z.array(z.string()).min(2),
+    folds: z.int().min(2),
+    /** Every candidate's out-of-fold figures, each at its cross-fitted temperature, simplest first. */
+    candidates: z.array(
+      z
+        .object({
+          name: z.string(),
+          /** The L2 penalty of a linear candidate. */
+          penalty: z.number().nullable(),
+          accuracy: z.number(),
+          balancedAccuracy: z.number(),
+          macroF1: z.number(),
+          logLoss: z.number(),
+          chosen: z.boolean(),
+        })
+        .strict(),
+    ),
+    /** The chosen candidate's head, and whether the bundle holds those of all folds or one that was trained on all images. */
+    head: headRecipe,
+    heads: z.enum(["folds", "refit"]),
+    temperature: z.number().positive(),
+    outOfFold: measuredFigures,
+    /** The figures of the test part; null without one. */
+    test: measuredFigures.nullable(),
+    learningCurve: z
+      .object({
+        candidate: z.string(),
+        /** `images` trained on, on average over the folds. */
+        points: z.array(z.object({ share: z.number(), images: z.number(), accuracy: z.number() }).strict()),
+        /** Would more photographs help. */
+        sentence: z.string(),
+      })
+      .strict()
+      .nullable(),
+    /** What chose the model, in a sentence. */
+    chosenBy: z.string(),
+    notes: z.array(z.string()),
+  })
+  .strict();
+export type Choice = z.infer<typeof choice>;

@@ -1,0 +1,118 @@
+import { z } from "zod";
+import { headRecipe, type HeadRecipe } from "./head-recipe.js";
+import { trainingRecipe } from "./training-recipe.js";
+
+/** A head with its hyper-parameters, tried on every fold: trained by steps, or solved to the optimum. */
+export const candidateRecipe = z
+  .object({
+    /** Names it in reports. */
+    name: z.string().min(1).max(40),
+    head: headRecipe,
+    /** How it is trained, for a fixed number of epochs; null for a linear head that is solved. */
+    training: trainingRecipe.nullable().default(null),
+    /**
+     * L2 penalties of a linear head that is solved to its optimum, the largest first, each of them one choice; null for every
+     * other head.
+     */
+    penalties: z
+      .array(z.number().min(0))
+      .min(1)
+      .refine(
+        (values) => values.every((value, at) => at === 0 || value < (values[at - 1] ?? 0)),
+        "they descend",
+      )
+      .nullable()
+      .default(null),
+  })
+  .strict()
+  .refine(({ training, penalties }) => (training === null) !== (penalties === null), {
+    path: ["training"],
+    error: "a candidate has either training or penalties",
+  })
+  .refine(({ head, penalties }) => penalties === null || (head.type === "linear" && head.dropout === 0), {
+    path: ["penalties"],
+    error: "only a linear head without dropout is solved to its optimum",
+  })
+  .refine(({ training }) => training?.optimizer.type !== "lbfgs", {
+    path: ["training", "optimizer"],
+    error: "a candidate that is solved has penalties in the place of training",
+  })
+  .refine(({ training }) => training?.schedule.type !== "plateau", {
+    path: ["training", "schedule"],
+    error: "a candidate has no validation part, which plateau needs; choose constant, cosine or square",
+  });
+export type CandidateRecipe = z.infer<typeof candidateRecipe>;
+
+const autoHead = z
+  .object({
+    type: z.literal("auto"),
+    /** How many candidates are tried: a linear head; a few heads; or all that are worth their time. */
+    effort: z.enum(["quick", "default", "best"]).default("default"),
+    /** Parts that the labelled images are divided into. Each is predicted by heads that were trained on the others. */
+    folds: z.int().min(2).max(20).default(5),
+    /**
+     * What the bundle holds: the heads of all folds, whose logits are averaged, or one head that is trained once more on all
+     * images (smaller, and measured only through the others).
+     */
+    heads: z.enum(["folds", "refit"]).default("folds"),
+    /** The out-of-fold figure that chooses the candidate. Within one standard error of the best, the simplest wins. */
+    choose: z.enum(["logLoss", "balancedAccuracy", "macroF1"]).default("logLoss"),
+    /** Trains the same head on a quarter, half and three quarters of the images too, to tell whether more would help. */
+    learningCurve: z.boolean().default(true),
+    /** The candidates, simplest first, instead of those of `effort`. */
+    candidates: z.array(candidateRecipe).min(1).max(50).nullable().default(null),
+    /** Training rows that a fold holds at most in memory, about; of more images a sample is trained on. */
+    rowsAtMost: z.int().positive().default(400_000),
+  })
+  .strict();
+export type AutoHead = z.infer<typeof autoHead>;
+
+/** What a recipe's `head` may be. */
+export const recipeHead = z.discriminatedUnion("type", [autoHead, ...headRecipe.options]);
+export type RecipeHead = HeadRecipe | AutoHead;
+
+export function isAuto<R extends { readonly head: RecipeHead }>(
+  recipe: R,
+): recipe is R & { readonly head: AutoHead } {
+  return recipe.head.type === "auto";
+}
+
+/** By steps, with what keeps a head from learning its images by heart. */
+function trained(name: string, head: z.input<typeof headRecipe>, epochs: number): CandidateRecipe {
+  return candidateRecipe.parse({
+    name,
+    head,
+    training: {
+      epochs,
+      mixup: 0.4,
+      optimizer: { type: "adamw", learningRate: 1e-3, weightDecay: 0.05 },
+      schedule: { type: "cosine" },
+      keep: "last",
+    },
+  });
+}
+
+function perceptron(width: number, epochs: number): CandidateRecipe {
+  return trained(`mlp-${width}`, { type: "mlp", hidden: [width], inputDropout: 0.4, dropout: 0.5 }, epochs);
+}
+
+function linear(penalties: readonly number[]): CandidateRecipe {
+  return candidateRecipe.parse({ name: "linear", head: { type: "linear" }, penalties });
+}
+
+const portfolios: Readonly<Record<AutoHead["effort"], readonly CandidateRecipe[]>> = {
+  quick: [linear([0.3, 0.1, 0.03])],
+  default: [linear([0.3, 0.1, 0.03, 0.01]), perceptron(512, 15)],
+  best: [
+    linear([1, 0.3, 0.1, 0.03, 0.01, 0.003]),
+    trained("se", { type: "se", inputDropout: 0.4, dropout: 0.5, outputDropout: 0.2 }, 15),
+    perceptron(256, 15),
+    perceptron(512, 15),
+    perceptron(1024, 20),
+  ],
+};
+
+/** The candidates of a recipe, simplest first. */
+export function candidatesOf({ candidates, effort }: AutoHead): readonly CandidateRecipe[] {
+  return candidates ?? portfolios[effort];
+}

@@ -1,0 +1,160 @@
+import {
+  bundleFiles,
+  encodeProjection,
+  type BundleManifest,
+  type Ledger,
+  type ObjectStore,
+  type Projection,
+  type RunConfig,
+} from "@trommel/common";
+import { encodeStandardization } from "@trommel/common/artefacts";
+import { isAuto } from "@trommel/common/recipe";
+import type { EmitHead } from "../../graph/serving-graph.js";
+import {
+  emitEnsemble,
+  emitStandardization,
+  ensembleLogits,
+  standardized,
+} from "../../head/model/ensemble.js";
+import { emitHead } from "../../head/model/head-to-onnx.js";
+import { predictProbabilities, softmaxRows } from "../../head/model/predict-head.js";
+import { RowProjector } from "../../linalg/project-rows.js";
+import { renderFoldReport } from "../../report/fold-report.js";
+import { renderReport } from "../../report/report-html.js";
+import { trainingChartPng } from "../../report/training-chart.js";
+import { readChoice } from "../folding/choice.js";
+import { readFoldSplit } from "../folding/fold-split.js";
+import { meanOfViews, servedViews } from "../folding/predict-part.js";
+import { readStandardization } from "../folding/standardization.js";
+import { readProjection } from "../inputs/projection.js";
+import { publishedHead } from "../inputs/run.js";
+import { readTrained } from "../inputs/trained-head.js";
+import { countParts } from "../folding/count-parts.js";
+
+/** What a run trained: all that a bundle has between the embeddings and the probabilities, and what is said of it. */
+export interface TrainedModel {
+  /** In output order. */
+  readonly labels: readonly string[];
+  /** Null if the heads take the embeddings unprojected, or standardise them. */
+  readonly projection: Projection | null;
+  /** Adds what comes after the projection to a graph. */
+  readonly emitHead: EmitHead;
+  /** Whether the model averages over the image and its mirror image. */
+  readonly mirrored: boolean;
+  /**
+   * The same in plain TypeScript, to check the graph by.
+   * @param embeddings of the views that the model serves with, [count · views, dimension]
+   * @returns [count, classes]
+   */
+  readonly probabilities: (embeddings: Float32Array, count: number) => Promise<Float32Array>;
+  /** The files of the bundle that hold it, by name. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+  readonly manifest: Pick<BundleManifest, "svd" | "ensemble" | "metrics"> & {
+    readonly data: Omit<BundleManifest["data"], "images" | "failedImages">;
+  };
+  readonly report: (manifest: BundleManifest, ledger: Ledger) => string;
+}
+
+/** @throws TrommelError `missing-input`, `corrupt` */
+export function readTrainedModel(
+  store: ObjectStore,
+  config: RunConfig,
+  threads: number,
+): Promise<TrainedModel> {
+  return isAuto(config.recipe) ? readFolded(store, config) : readValidated(store, config, threads);
+}
+
+/** A head whose epoch was kept by a validation part, on projected embeddings. */
+async function readValidated(store: ObjectStore, config: RunConfig, threads: number): Promise<TrainedModel> {
+  const projection = await readProjection(store, config);
+  const { weights, weightBytes, metrics, metricsBytes, marker } = await readTrained(store, config.id);
+  const head = publishedHead(config);
+  const { labels, counts, trainRows } = marker;
+  const sum = (of: "train" | "validation"): number => counts.reduce((total, row) => total + row[of], 0);
+  const { rows, accuracy, macroF1, logLoss, measured } = metrics;
+  return {
+    labels,
+    projection,
+    emitHead: (builder, features) => emitHead(builder, features, weights, head),
+    mirrored: false,
+    probabilities: async (embeddings, count) => {
+      if (projection === null) return predictProbabilities(head, weights, embeddings, count);
+      const projector = await RowProjector.create(projection, { threads });
+      try {
+        return predictProbabilities(head, weights, await projector.project(embeddings, count), count);
+      } finally {
+        await projector.release();
+      }
+    },
+    files: {
+      [bundleFiles.metrics]: metricsBytes,
+      [bundleFiles.lossCurves]: await trainingChartPng(metrics),
+      [bundleFiles.head]: weightBytes,
+      ...(projection === null ? {} : { [bundleFiles.projection]: encodeProjection(projection) }),
+    },
+    manifest: {
+      svd:
+        projection === null
+          ? null
+          : { components: projection.components, energyKept: projection.energyKept, scale: projection.scale },
+      ensemble: null,
+      metrics: { rows, accuracy, macroF1, logLoss, measured },
+      data: {
+        trainImages: sum("train"),
+        validationImages: sum("validation"),
+        trainRows,
+        classes: counts.map((row) => ({ ...row, test: 0 })),
+      },
+    },
+    report: (manifest, ledger) => renderReport({ manifest, metrics, ledger }),
+  };
+}
+
+/** The chosen candidate's heads, on standardised embeddings. */
+async function readFolded(store: ObjectStore, config: RunConfig): Promise<TrainedModel> {
+  const standardization = await readStandardization(store, config.id);
+  const { choice, choiceBytes, ensemble, ensembleBytes } = await readChoice(store, config.id);
+  const { labels, outOfFold } = choice;
+  const counts = await countParts(store, config, await readFoldSplit(store, config.id), labels);
+  const trained = counts.reduce((total, row) => total + row.train, 0);
+  const views = servedViews(config.recipe);
+  return {
+    labels,
+    projection: null,
+    emitHead: (builder, embeddings) =>
+      emitEnsemble(builder, emitStandardization(builder, embeddings, standardization), ensemble),
+    mirrored: views > 1,
+    probabilities: (embeddings, count) => {
+      const logits = ensembleLogits(ensemble, standardized(embeddings, standardization), count * views);
+      const averaged = new Float32Array(count * labels.length);
+      for (let image = 0; image < count; image += 1) {
+        const ofViews = logits.subarray(image * views * labels.length, (image + 1) * views * labels.length);
+        averaged.set(meanOfViews(ofViews, views), image * labels.length);
+      }
+      return Promise.resolve(softmaxRows(averaged, labels.length));
+    },
+    files: {
+      [bundleFiles.metrics]: choiceBytes,
+      [bundleFiles.head]: ensembleBytes,
+      [bundleFiles.standardization]: encodeStandardization(standardization),
+    },
+    manifest: {
+      svd: null,
+      ensemble: { head: ensemble.head, heads: ensemble.heads.length, temperature: ensemble.temperature },
+      metrics: {
+        rows: outOfFold.images,
+        accuracy: outOfFold.accuracy.value,
+        macroF1: outOfFold.macroF1.value,
+        logLoss: outOfFold.logLoss.value,
+        measured: "out-of-fold",
+      },
+      data: {
+        trainImages: trained,
+        validationImages: outOfFold.images,
+        trainRows: trained * config.recipe.views.count,
+        classes: counts,
+      },
+    },
+    report: (manifest, ledger) => renderFoldReport({ manifest, choice, ledger }),
+  };
+}

@@ -1,0 +1,150 @@
+import type { Choice, Estimate, MeasuredFigures } from "@trommel/common/artefacts";
+import type { AutoHead, CandidateRecipe } from "@trommel/common/recipe";
+import { bootstrapFigures } from "../../measure/bootstrap/bootstrap-figures.js";
+import { bootstrapIntervals } from "../../measure/bootstrap/bootstrap-intervals.js";
+import type { FigureIntervals } from "../../measure/bootstrap/drawn-figures.js";
+import type { Interval } from "../../measure/bootstrap/percentiles.js";
+import { figures, type Figures } from "../../measure/figures.js";
+import { applyTemperature } from "../../measure/softmax.js";
+import { crossFittedTemperatures, fitTemperature, temperatureOfRows } from "../../measure/temperature.js";
+import type { OutOfFold } from "./out-of-fold.js";
+
+/** What was chosen, and how good it is on images that chose nothing of it. */
+export interface Chosen {
+  readonly candidate: CandidateRecipe;
+  readonly at: OutOfFold["at"];
+  /** Fitted on all out-of-fold logits: the bundle has it, and nothing is measured with it. */
+  readonly temperature: number;
+  readonly figures: MeasuredFigures;
+  readonly candidates: Choice["candidates"];
+  /** What chose the model. */
+  readonly sentence: string;
+}
+
+export interface FoldedPredictions {
+  /** Simplest first. */
+  readonly choices: readonly OutOfFold[];
+  readonly labels: Int32Array;
+  readonly classNames: readonly string[];
+  readonly foldOf: Int32Array;
+  readonly folds: number;
+  /** Images with the same bytes or of one group have the same number. */
+  readonly groupOf: Int32Array;
+  readonly by: AutoHead["choose"];
+  readonly seed: number;
+}
+
+/**
+ * Chooses among candidates and measures the choice: every figure at temperatures that were fitted on the other folds, and
+ * intervals in whose draws the choice and the temperatures are made again.
+ */
+export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
+  const { choices, labels, classNames, foldOf, folds, groupOf, by, seed } = predictions;
+  const classCount = classNames.length;
+  const candidates = choices.map(({ logits }) => logits);
+  const measured = candidates.map((logits) => {
+    const temperatures = crossFittedTemperatures(logits, labels, classCount, foldOf, folds);
+    return figures(
+      applyTemperature(logits, classCount, temperatureOfRows(temperatures, foldOf)),
+      labels,
+      classCount,
+    );
+  });
+  const input = { candidates, labels, classCount, foldOf, folds, groupOf, criterion: by, seed };
+  const { chosen, intervals } = bootstrapIntervals(input);
+  const { candidate, at, penalty, logits } = choices[chosen] as OutOfFold;
+  return {
+    candidate,
+    at,
+    temperature: fitTemperature(logits, labels, classCount),
+    figures: withIntervals(measured[chosen] as Figures, intervals, classNames),
+    candidates: choices.map((choice, index) =>
+      describeCandidate(choice, measured[index] as Figures, index === chosen),
+    ),
+    sentence: sentenceOf({ candidate, penalty, by, tried: choices.length, folds }),
+  };
+}
+
+function describeCandidate(
+  { candidate, penalty }: OutOfFold,
+  { accuracy, balancedAccuracy, macroF1, logLoss }: Figures,
+  chosen: boolean,
+): Choice["candidates"][number] {
+  return { name: candidate.name, penalty, accuracy, balancedAccuracy, macroF1, logLoss, chosen };
+}
+
+const criteria = {
+  logLoss: "log loss",
+  balancedAccuracy: "balanced accuracy",
+  macroF1: "macro F1",
+} as const;
+
+function sentenceOf(of: {
+  readonly candidate: CandidateRecipe;
+  readonly penalty: number | null;
+  readonly by: AutoHead["choose"];
+  readonly tried: number;
+  readonly folds: number;
+}): string {
+  const name = of.penalty === null ? of.candidate.name : `${of.candidate.name} with penalty ${of.penalty}`;
+  if (of.tried === 1) return `${name} was the only candidate, so nothing was chosen.`;
+  return `${name} was chosen among ${of.tried} candidates: the simplest whose ${criteria[of.by]} on the images of ${of.folds} folds is within one standard error of the best.`;
+}
+
+/** The figures of a part on which nothing was fitted or chosen, with the temperature of the bundle. */
+export function measureTest(test: {
+  /** [images, classes], averaged over the heads. */
+  readonly logits: Float64Array;
+  readonly temperature: number;
+  readonly labels: Int32Array;
+  readonly classNames: readonly string[];
+  readonly groupOf: Int32Array;
+  readonly seed: number;
+}): MeasuredFigures {
+  const { logits, temperature, labels, classNames, groupOf, seed } = test;
+  const classCount = classNames.length;
+  const probabilities = applyTemperature(logits, classCount, temperature);
+  const { intervals } = bootstrapFigures(probabilities, labels, classCount, { seed, groupOf });
+  return withIntervals(figures(probabilities, labels, classCount), intervals, classNames);
+}
+
+/** A point of the learning curve. @param logits [images, classes] */
+export function accuracyOf(logits: Float64Array, labels: Int32Array): number {
+  const classCount = logits.length / labels.length;
+  return figures(applyTemperature(logits, classCount), labels, classCount).accuracy;
+}
+
+function withIntervals(
+  of: Figures,
+  intervals: FigureIntervals,
+  classNames: readonly string[],
+): MeasuredFigures {
+  return {
+    images: of.images,
+    accuracy: estimateOf(of.accuracy, intervals.accuracy),
+    balancedAccuracy: estimateOf(of.balancedAccuracy, intervals.balancedAccuracy),
+    macroF1: estimateOf(of.macroF1, intervals.macroF1),
+    logLoss: estimateOf(of.logLoss, intervals.logLoss),
+    expectedCalibrationError: estimateOf(of.expectedCalibrationError, intervals.expectedCalibrationError),
+    perClass: of.perClass.map(({ support, precision, recall }, index) => ({
+      label: classNames[index] ?? "",
+      support,
+      precision: estimateIf(precision, intervals.perClass[index]?.precision),
+      recall: estimateIf(recall, intervals.perClass[index]?.recall),
+    })),
+    confusion: of.confusion.map((row) => [...row]),
+    reliability: of.reliability.map(({ count, confidence, accuracy }) => ({
+      images: count,
+      confidence,
+      accuracy,
+    })),
+  };
+}
+
+function estimateOf(value: number, [low, high]: Interval): Estimate {
+  return { value, low, high };
+}
+
+function estimateIf(value: number | null, interval: Interval | null | undefined): Estimate | null {
+  return value === null || interval === null || interval === undefined ? null : estimateOf(value, interval);
+}

@@ -1,0 +1,112 @@
+import { runKeys, TrommelError, type RunConfig } from "@trommel/common";
+import {
+  decodeFoldResult,
+  foldUnits,
+  unitsOf,
+  variantsOf,
+  type FoldSplit,
+  type FoldUnit,
+  type PredictedImages,
+} from "@trommel/common/artefacts";
+import { readInput } from "@trommel/common/codec";
+import { candidatesOf, type AutoHead, type CandidateRecipe } from "@trommel/common/recipe";
+import type { StageContext } from "../context.js";
+
+/** A choice: a candidate and one of its variants, with what was predicted of every image by heads that never saw it. */
+export interface OutOfFold {
+  readonly candidate: CandidateRecipe;
+  /** Its place among the candidates, and the variant's among its own. */
+  readonly at: { readonly candidate: number; readonly variant: number };
+  /** The L2 penalty of a linear candidate. */
+  readonly penalty: number | null;
+  /** [images, classes], in listing order. */
+  readonly logits: Float64Array;
+}
+
+/** The images of all folds in listing order. */
+export interface FoldedImages {
+  readonly shard: Int32Array;
+  readonly position: Int32Array;
+  readonly fold: Int32Array;
+}
+
+/** Out-of-fold predictions of every candidate and variant, simplest first. @throws TrommelError `missing-input` */
+export async function readOutOfFold(
+  config: RunConfig,
+  head: AutoHead,
+  split: FoldSplit,
+  context: StageContext,
+): Promise<{ readonly images: FoldedImages; readonly choices: readonly OutOfFold[] }> {
+  const units = foldUnits(head, split.folds);
+  const choices: OutOfFold[] = [];
+  let images: FoldedImages | undefined;
+  for (const [index, candidate] of candidatesOf(head).entries()) {
+    const jobs = unitsOf(units, index, 1);
+    const results = await readHeldOut(config, jobs, context);
+    images ??= foldedImages(results);
+    for (const [variant, penalty] of variantsOf(candidate).entries()) {
+      const logits = inListingOrder(images, results, variant);
+      choices.push({ candidate, at: { candidate: index, variant }, penalty, logits });
+    }
+  }
+  if (images === undefined)
+    throw new TrommelError("internal", `cannot choose for ${config.id}: it has no candidate`);
+  return { images, choices };
+}
+
+/** Out-of-fold predictions of the learning curve's candidate at a share of the images, by variant. */
+export async function readCurvePoint(
+  config: RunConfig,
+  units: readonly FoldUnit[],
+  point: { readonly candidate: number; readonly share: number; readonly variant: number },
+  context: StageContext,
+): Promise<Float64Array> {
+  const results = await readHeldOut(config, unitsOf(units, point.candidate, point.share), context);
+  return inListingOrder(foldedImages(results), results, point.variant);
+}
+
+async function readHeldOut(
+  { id }: RunConfig,
+  jobs: readonly number[],
+  { store, signal }: StageContext,
+): Promise<PredictedImages[]> {
+  const results: PredictedImages[] = [];
+  for (const job of jobs) {
+    signal.throwIfAborted();
+    const key = runKeys(id).fold(job);
+    results.push(decodeFoldResult((await readInput(store, key)).bytes, key).heldOut);
+  }
+  return results;
+}
+
+/** @param results by fold */
+function foldedImages(results: readonly PredictedImages[]): FoldedImages {
+  const rows = results.flatMap(({ shard, position }, fold) =>
+    [...shard].map((of, row) => ({ shard: of, position: position[row] as number, fold })),
+  );
+  rows.sort((a, b) => a.shard - b.shard || a.position - b.position);
+  return {
+    shard: Int32Array.from(rows, (row) => row.shard),
+    position: Int32Array.from(rows, (row) => row.position),
+    fold: Int32Array.from(rows, (row) => row.fold),
+  };
+}
+
+function inListingOrder(
+  images: FoldedImages,
+  results: readonly PredictedImages[],
+  variant: number,
+): Float64Array {
+  const count = images.fold.length;
+  const classCount = results.reduce((sum, { logits }) => sum + (logits[variant]?.length ?? 0), 0) / count;
+  const logits = new Float64Array(count * classCount);
+  const taken = new Int32Array(results.length);
+  for (let image = 0; image < count; image += 1) {
+    const fold = images.fold[image] as number;
+    const row = taken[fold] as number;
+    const from = results[fold]?.logits[variant]?.subarray(row * classCount, (row + 1) * classCount);
+    logits.set(from ?? [], image * classCount);
+    taken[fold] = row + 1;
+  }
+  return logits;
+}

@@ -1,0 +1,64 @@
+import { resolveClassWeights, TrommelError, type HeadWeights, type RunConfig } from "@trommel/common";
+import type { CandidateRecipe } from "@trommel/common/recipe";
+import type { RowSet } from "../../head/model/row-set.js";
+import { solveLinear } from "../../head/solver/solve-linear.js";
+import { trainForEpochs } from "../../head/train-for-epochs.js";
+import type { StageContext } from "../context.js";
+
+/** Below it the largest entry of the gradient has to come: what is left moves no out-of-fold figure in its first four digits. */
+const tolerance = 1e-4;
+
+/**
+ * Trains a candidate on rows, to the same bytes whatever the worker's threads. The recipe's class weights and sampling hold for
+ * every candidate.
+ * @returns a head for each variant: of a linear candidate one for each penalty, in their order, otherwise one
+ */
+export async function trainCandidate(
+  { name, head, training, penalties }: CandidateRecipe,
+  options: {
+    readonly train: RowSet;
+    readonly config: RunConfig;
+    readonly labels: readonly string[];
+    readonly context: StageContext;
+  },
+): Promise<readonly HeadWeights[]> {
+  const { train, config, labels, context } = options;
+  const { classWeights, sampling } = config.recipe.training;
+  const { seed } = config.recipe;
+  const classCount = labels.length;
+  if (penalties !== null) {
+    const weights = resolveClassWeights(classWeights, labels, countLabels(train.labels, classCount));
+    const { engine, signal } = context;
+    return await solveLinear({
+      train,
+      classCount,
+      penalties,
+      classWeights: weights,
+      tolerance,
+      engine,
+      signal,
+    });
+  }
+  if (training === null)
+    throw new TrommelError("internal", `cannot train ${name}: it has neither training nor penalties`);
+  const { epochs } = training;
+  const weights = await trainForEpochs({
+    train,
+    classCount,
+    head,
+    classNames: labels,
+    training: { ...training, classWeights, sampling },
+    seed,
+    engine: context.engine,
+    signal: context.signal,
+    onEpoch: ({ epoch, trainLoss }) =>
+      context.onNote(`epoch ${epoch} of ${epochs}, loss ${trainLoss.toFixed(4)}`),
+  });
+  return [weights];
+}
+
+function countLabels(labels: Int32Array, classCount: number): number[] {
+  const counts = new Array<number>(classCount).fill(0);
+  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  return counts;
+}
