@@ -99,6 +99,41 @@ describe("the serving graph", () => {
     });
   }
 
+  it("averages the logits of the image and of its mirror image where both are served", async () => {
+    const { emit } = head(dimension);
+    const options = { backbones, side, projection: null, classCount, emitHead: emit };
+    const open = async (mirrored: boolean) =>
+      engine.createClassifier({
+        ...{ side, classCount, parts: null },
+        model: buildServingGraph({ ...options, mirrored }),
+      });
+    const [alone, both] = [await open(false), await open(true)];
+    const pixels = testPictures(images, side);
+    const mirror = pixels.map((_, i) => {
+      const [channel, column, row] = [i % 3, Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
+      return pixels[(row * side + side - 1 - column) * 3 + channel] ?? 0;
+    });
+    const [own, mirrored, found] = [
+      await alone.classify(pixels, images),
+      await alone.classify(mirror, images),
+      await both.classify(pixels, images),
+    ];
+    for (let image = 0; image < images; image += 1) {
+      // Means of logits are geometric means of probabilities, up to their sum.
+      const means = Array.from({ length: classCount }, (_, k) =>
+        Math.sqrt((own[image * classCount + k] ?? 0) * (mirrored[image * classCount + k] ?? 0)),
+      );
+      const sum = means.reduce((a, b) => a + b, 0);
+      for (const [k, mean] of means.entries())
+        assert.ok(Math.abs((found[image * classCount + k] ?? NaN) - mean / sum) < 1e-5);
+    }
+    assert.ok(
+      own.some((value, i) => Math.abs(value - (mirrored[i] ?? 0)) > 1e-3),
+      "the mirror image is another",
+    );
+    for (const classifier of [alone, both]) await classifier.release();
+  });
+
   it("refuses a projection of other backbones", () => {
     const emitHead = head(10).emit;
     assert.throws(

@@ -103,6 +103,14 @@ describe("views: draws beside one another", () => {
     assert.notDeepEqual(drawView(shuffled, 4, "k", 2), first);
   });
 
+  it("view 1 is the exact mirror image where the recipe says so, and the others are what they are without it", () => {
+    const mirrored = { ...shuffled, mirror: true };
+    assert.deepEqual(drawView(mirrored, 4, "k", 1).affine, [-1, 0, 0, 0, 1, 0]);
+    assert.deepEqual(drawView(mirrored, 4, "k", 1).colour, drawView(shuffled, 4, "k", 0).colour);
+    assert.deepEqual(drawView(mirrored, 4, "k", 2), drawView(shuffled, 4, "k", 2));
+    assert.throws(() => viewsRecipe.parse({ mirror: true, count: 1 }), /at least two views/);
+  });
+
   it("views of earlier recipes are what they were: features that are stored stay valid", () => {
     // By the first version of these draws, before crops and orders.
     const recipe = viewsRecipe.parse({ shear: 10, verticalFlip: true, quarterTurns: true });
