@@ -1,6 +1,7 @@
 import type { BundleManifest, Ledger } from "@trommel/common";
 import type { Choice, Estimate, MeasuredFigures } from "@trommel/common/artefacts";
 import { confusionChart } from "./confusion-chart.js";
+import { learningCurveChart, recallChart, reliabilityChart } from "./fold-charts.js";
 import { escapeHtml, htmlTable, type Cell } from "./html.js";
 import { bundleFacts, ledgerCounts } from "./report-html.js";
 import { figureList, number, page, pairTable, percent, section, text } from "./report-page.js";
@@ -22,7 +23,8 @@ export function renderFoldReport({ manifest, choice, ledger }: FoldReportInputs)
       ...choice.notes,
     ]),
     section("Figures", figureTable(outOfFold, test)),
-    section("Classes", classTable(outOfFold)),
+    section("Are the probabilities right?", reliabilitySection(outOfFold)),
+    section("Classes", recallChart(outOfFold) + classTable(outOfFold)),
     section("Confusion matrix", `<div class="scroll">${confusionChart(outOfFold)}</div>`),
     section("Would more photographs help?", curveSection(choice)),
     section("Candidates", candidateTable(choice)),
@@ -91,6 +93,12 @@ function classTable({ perClass }: MeasuredFigures): string {
   );
 }
 
+function reliabilitySection(figures: MeasuredFigures): string {
+  const note =
+    "Images in order of the probability that the model gives its answer, in groups of the same size. On the dashed line an answer with 80 % is right in 80 of 100 cases; below it the model is too sure of itself.";
+  return reliabilityChart(figures) + paragraphs([note]);
+}
+
 function curveSection({ learningCurve }: Choice): string {
   if (learningCurve === null) return "";
   const rows = learningCurve.points.map(({ images, accuracy }) => [
@@ -101,7 +109,7 @@ function curveSection({ learningCurve }: Choice): string {
     [number("images trained on"), number(`accuracy of ${learningCurve.candidate}`)],
     rows,
   );
-  return paragraphs([learningCurve.sentence]) + table;
+  return paragraphs([learningCurve.sentence]) + learningCurveChart(learningCurve) + table;
 }
 
 function candidateTable({ candidates }: Choice): string {

@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { recipe, type BundleManifest, type Ledger } from "@trommel/common";
+import type { Choice, MeasuredFigures } from "@trommel/common/artefacts";
+import { renderFoldReport } from "#gpu-worker/report/fold-report";
+
+const hostile = `<script>alert("x")</script>&'`;
+const e = (value: number) => ({ value, low: value - 0.02, high: value + 0.02 });
+
+const figures = (labels: readonly string[]): MeasuredFigures => ({
+  images: 200,
+  accuracy: e(0.9),
+  balancedAccuracy: e(0.88),
+  macroF1: e(0.87),
+  logLoss: e(0.31),
+  expectedCalibrationError: e(0.03),
+  perClass: labels.map((label, at) => ({
+    label,
+    support: at === 2 ? 0 : 100,
+    precision: at === 1 ? null : e(0.8),
+    recall: at === 2 ? null : e(0.7 + at / 10),
+  })),
+  confusion: labels.map((_, i) => labels.map((_, j) => (i === j ? 90 : 5))),
+  reliability: [
+    { images: 100, confidence: 0.6, accuracy: 0.55 },
+    { images: 100, confidence: 0.95, accuracy: 0.97 },
+  ],
+});
+
+function choiceOf(labels: string[], test: boolean): Choice {
+  return {
+    formatVersion: 1,
+    labels,
+    folds: 5,
+    candidates: [
+      {
+        name: "linear",
+        penalty: 0.1,
+        accuracy: 0.86,
+        balancedAccuracy: 0.84,
+        macroF1: 0.84,
+        logLoss: 0.4,
+        chosen: false,
+      },
+      {
+        name: "mlp",
+        penalty: null,
+        accuracy: 0.9,
+        balancedAccuracy: 0.88,
+        macroF1: 0.87,
+        logLoss: 0.31,
+        chosen: true,
+      },
+    ],
+    head: { type: "linear", dropout: 0, bias: true },
+    heads: "folds",
+    temperature: 1.25,
+    outOfFold: figures(labels),
+    test: test ? figures(labels) : null,
+    learningCurve: {
+      candidate: "mlp",
+      points: [
+        { share: 0.5, images: 80, accuracy: 0.85 },
+        { share: 1, images: 160, accuracy: 0.9 },
+      ],
+      sentence: "More photographs may help.",
+    },
+    chosenBy: "mlp was chosen among 2 candidates.",
+    notes: ["There are 3 folds instead of 5."],
+  };
+}
+
+const ledger: Ledger = {
+  formatVersion: 1,
+  listed: 201,
+  ok: 200,
+  failed: 1,
+  skipped: 0,
+  balanced: true,
+  failedByReason: { truncated: 1 },
+  skippedByReason: {},
+  shards: 1,
+};
+
+function manifestOf(labels: string[]): BundleManifest {
+  const written = recipe.parse({ backbones: ["net"] });
+  return {
+    formatVersion: 1,
+    run: "first",
+    labels,
+    input: { name: "pixels", type: "uint8", side: 224, channelOrder: "rgb", decode: written.decode },
+    output: { name: "probabilities", type: "float32", classes: labels.length },
+    recipe: written,
+    backbones: [],
+    svd: null,
+    ensemble: { head: { type: "linear", dropout: 0, bias: true }, heads: 5, temperature: 1.25 },
+    hashes: {},
+    versions: {},
+    data: {
+      images: 201,
+      trainImages: 200,
+      validationImages: 200,
+      failedImages: 1,
+      trainRows: 1200,
+      classes: [],
+    },
+    metrics: { rows: 200, accuracy: 0.9, macroF1: 0.87, logLoss: 0.31, measured: "out-of-fold" },
+  };
+}
+
+function pageOf(labels: string[], test = false): string {
+  return renderFoldReport({ manifest: manifestOf(labels), choice: choiceOf(labels, test), ledger });
+}
+
+describe("the report of a run on folds", () => {
+  const labels = ["glass", "metal", "paper"];
+
+  it("gives every figure with its interval, and what chose the model", () => {
+    const page = pageOf(labels);
+    for (const words of [
+      "90.0 % (88.0 to 92.0)",
+      "0.310 (0.290 to 0.330)",
+      "mlp was chosen among 2 candidates.",
+      "There are 3 folds instead of 5.",
+      "More photographs may help.",
+      "linear, penalty 0.1",
+      "5 of them, their logits averaged",
+    ])
+      assert.ok(page.includes(words), words);
+    assert.ok(!page.includes("test part</th>"));
+    assert.match(pageOf(labels, true), />test part</);
+  });
+
+  it("draws calibration, classes and the learning curve, without anything from elsewhere", () => {
+    const page = pageOf(labels);
+    for (const name of [
+      "Stated probability against",
+      "Recall of 2 classes",
+      "Accuracy with 80, 160 training images",
+    ])
+      assert.ok(page.includes(`aria-label="${name}`), name);
+    assert.doesNotMatch(page, /<script|<link|<img|src="http/);
+    assert.equal(pageOf(labels), page);
+  });
+
+  it("escapes every name", () => {
+    const page = pageOf([hostile, "metal", "paper"]);
+    assert.ok(!page.includes("<script"));
+    assert.ok(page.includes("&#60;script&#62;"));
+  });
+});
