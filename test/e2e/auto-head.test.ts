@@ -156,6 +156,18 @@ describe("head: auto", () => {
     assert.ok(Math.abs((choice.test?.accuracy.value ?? 0) - right / keys.length) < 1e-9);
   });
 
+  it("keeps folds and test part in a retry, and gives the repaired image a part", async () => {
+    const before = await partsOf("first");
+    const [repaired] = (await drawDataset(["metal"], { from: 90, to: 91 })).values();
+    await writeFiles(dataset, new Map([["metal/broken.png", repaired ?? Buffer.alloc(0)]]));
+    const args = ["retry", "first", "--run", "retried", "--store", store, "--workers", "1", "--json"];
+    const answer = (await trommelJson(args)) as Answer;
+    assert.deepEqual([answer.ledger.ok, answer.ledger.failed], [63, 0]);
+    const after = await partsOf("retried");
+    for (const [key, part] of before) if (part !== noFold) assert.equal(after.get(key), part, key);
+    assert.ok((after.get("metal/broken.png") ?? noFold) >= 0);
+  });
+
   it("keeps the test part when the dataset grows, with a copy of its images, and says so", async () => {
     const before = await partsOf("first");
     const [kept] = [...before].find(([, part]) => part === testPart) ?? [];
