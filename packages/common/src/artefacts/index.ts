@@ -12,7 +12,7 @@ export {
   encodeStandardization,
 } from "./results/standardization.js";
 export type { Moments, Standardization } from "./results/standardization.js";
-export { curveVariant, foldUnits, unitsOf, variantsOf } from "./runs/fold-units.js";
+export { curveCandidate, curveVariant, foldUnits, unitsOf, variantsOf } from "./runs/fold-units.js";
 export type { FoldUnit } from "./runs/fold-units.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";

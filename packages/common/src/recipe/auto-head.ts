@@ -57,7 +57,7 @@ const autoHead = z
     heads: z.enum(["folds", "refit"]).default("folds"),
     /** The out-of-fold figure that chooses the candidate. Within one standard error of the best, the simplest wins. */
     choose: z.enum(["logLoss", "balancedAccuracy", "macroF1"]).default("logLoss"),
-    /** Trains the same head on a quarter, half and three quarters of the images too, to tell whether more would help. */
+    /** Trains the simplest candidate on a quarter, half and three quarters of the images too, to tell whether more would help. */
     learningCurve: z.boolean().default(true),
     /** The candidates, simplest first, instead of those of `effort`. */
     candidates: z.array(candidateRecipe).min(1).max(50).nullable().default(null),

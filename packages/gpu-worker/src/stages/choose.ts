@@ -7,6 +7,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import {
+  curveCandidate,
   curveVariant,
   decodeFoldResult,
   foldUnits,
@@ -177,14 +178,14 @@ async function measureTestPart(run: ChosenRun & { readonly ensemble: Ensemble })
   });
 }
 
-/** The curve ends at the last candidate's own figures, which are trained on all images of the other folds. */
+/** The curve ends at its candidate's own figures, which are trained on all images of the other folds. */
 async function measureCurve(
   run: Omit<ChosenRun, "rows" | "chosen"> & { readonly labels: Int32Array },
 ): Promise<Choice["learningCurve"]> {
   const { config, head, split, labels, context } = run;
   if (!head.learningCurve) return null;
   const units = foldUnits(head, split.folds);
-  const candidate = candidatesOf(head).length - 1;
+  const candidate = curveCandidate;
   const of = candidatesOf(head)[candidate] as CandidateRecipe;
   const shares = [...new Set(units.filter((unit) => unit.candidate === candidate).map(({ share }) => share))];
   const trainedOn = (labels.length * (split.folds - 1)) / split.folds;

@@ -12,13 +12,15 @@ export interface FoldUnit {
   readonly share: number;
 }
 
-/** A run's fold jobs by number. The last candidate, which takes longest, comes first; it is that of the learning curve too. */
+/** The candidate that the learning curve is measured with: the simplest, since its jobs are many and take the least time. */
+export const curveCandidate = 0;
+
+/** A run's fold jobs by number. The last candidate, which takes longest, comes first. */
 export function foldUnits(head: AutoHead, folds: number): readonly FoldUnit[] {
-  const last = candidatesOf(head).length - 1;
   const everyFold = (candidate: number, share: number): FoldUnit[] =>
     Array.from({ length: folds }, (_, fold) => ({ candidate, fold, share }));
   const candidates = [...candidatesOf(head).keys()].reverse().flatMap((candidate) => everyFold(candidate, 1));
-  const curve = head.learningCurve ? curveShares.flatMap((share) => everyFold(last, share)) : [];
+  const curve = head.learningCurve ? curveShares.flatMap((share) => everyFold(curveCandidate, share)) : [];
   return [...candidates, ...curve];
 }
 
