@@ -317,6 +317,7 @@ describe("the ledger", () => {
           damaged += 1;
           assert.throws(() => addUp(stored), { code: "corrupt" });
         }),
+        { numRuns: 400 },
       );
       assert.ok(damaged > 5, `${damaged} were damaged`);
     });
