@@ -33,6 +33,8 @@ export { catalogueEntry, weightCatalogue } from "./artefacts/backbones/weight-ca
 export type { CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
 export { bundleFiles, bundleManifest, chooseTopK } from "./artefacts/results/bundle.js";
 export type { BundleManifest, ScoreRow } from "./artefacts/results/bundle.js";
+export { decodeNovelty, encodeNovelty } from "./artefacts/results/novelty.js";
+export type { Novelty } from "./artefacts/results/novelty.js";
 export { claimExport } from "./artefacts/runs/export-claim.js";
 export { failureReason } from "./artefacts/shards/failure-reason.js";
 export type { FailureReason } from "./artefacts/shards/failure-reason.js";
