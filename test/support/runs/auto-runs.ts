@@ -16,7 +16,7 @@ export interface AutoAnswer {
 }
 
 /** What every training by {@link AutoRuns} is given, besides dataset, backbone, id and store. */
-export const autoSettings = [
+const autoSettings = [
   ...["--views", "2", "--shard-size", "16", "--workers", "1"],
   ...["--effort", "quick", "--set", "split.test=0.2"],
 ];
