@@ -55,7 +55,11 @@ export async function benchMemory(
   async function peakOfRun(id: string, pictures: string, images: number): Promise<Peak> {
     const recipe = { backbones: [material.backbone] };
     const { threads } = setting;
-    const cluster = await BenchCluster.start({ store, threads, queues: ["extract", "score", "reduce"] });
+    const cluster = await BenchCluster.start({
+      store,
+      threads,
+      queues: ["extract", "score", "reduce", "fold"],
+    });
     try {
       const pid = cluster.workerPid;
       await cluster.extract(id, pictures, recipe);
