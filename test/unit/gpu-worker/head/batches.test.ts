@@ -9,24 +9,32 @@ import { smoothedTargets } from "#gpu-worker/head/model/cross-entropy";
 import { JoinedRows, type RowSet } from "#gpu-worker/head/model/row-set";
 import { NoiseGenerator } from "#gpu-worker/head/noise/noise-generator";
 
-const [featureCount, classCount, batchSize, seed, epoch] = [37, 3, 16, 9, 4];
+const [featureCount, classCount, batchSize, seed, epoch] = [37, 3, 15, 9, 4];
 const plain = headRecipe.parse({ type: "mlp", hidden: [4] });
 const perceptron = headRecipe.parse({ type: "mlp", hidden: [4], inputDropout: 0.4 });
 
 describe("input dropout", () => {
-  it("multiplies by the factors that a mask would hold, however long the values", () => {
-    for (const count of [1, 2047, 2048, 5000]) {
+  it("decides about two values by the halves of each draw, at a rate in steps of 2⁻¹⁶", () => {
+    for (const [count, rate, keptFrom] of [
+      [1, 0.3, 19_661],
+      [2048, 0.3, 19_661],
+      [4999, 0.5, 32_768],
+      [300, 0.999999, 65_535],
+    ] as const) {
       const random = new SeededRandom(count);
       const values = Float32Array.from({ length: count }, () => random.normal());
-      const mask = new Float32Array(count);
-      new NoiseGenerator(3).fillMask(mask, 0.3);
-      const masked = values.slice();
-      new NoiseGenerator(3).applyMask(masked, 0.3);
-      // A product with 0 may be -0, which deepEqual tells from 0.
-      assert.deepEqual(
-        masked,
-        Float32Array.from(values, (value, i) => value * (mask[i] ?? 9)),
-      );
+      const dropped = values.slice();
+      const generator = new NoiseGenerator(3);
+      generator.dropValues(dropped, rate);
+      const single = new NoiseGenerator(3);
+      const draws = Array.from({ length: Math.ceil(count / 2) }, () => single.bits() >>> 0);
+      const factor = Math.fround(65_536 / (65_536 - keptFrom));
+      const expected = values.map((value, i) => {
+        const half = Math.floor((draws[i >> 1] ?? 0) / (i % 2 === 0 ? 1 : 65_536)) % 65_536;
+        return half >= keptFrom ? value * factor : 0;
+      });
+      assert.deepEqual(dropped, expected);
+      assert.equal(generator.bits(), single.bits());
     }
   });
 
@@ -35,7 +43,8 @@ describe("input dropout", () => {
     rows.features.fill(1);
     for (const head of [perceptron, headRecipe.parse({ type: "se", inputDropout: 0.4 })]) {
       const { features } = batchesOf(settingOf(head), rows, 30);
-      const kept = Math.fround(1 / 0.6);
+      // 0.4 is 26,214 steps of 2⁻¹⁶.
+      const kept = Math.fround(65_536 / (65_536 - 26_214));
       assert.deepEqual(new Set(features), new Set([0, kept]));
       const share = features.reduce((sum, value) => sum + value, 0) / features.length / kept;
       assert.ok(Math.abs(share - 0.6) < 0.02, `${share}`);
@@ -45,12 +54,12 @@ describe("input dropout", () => {
   it("is that of a plain implementation, in any number of batches at once", () => {
     const rows = drawRows(50);
     const order = orderOf(rows);
-    const mask = new Float32Array(50 * featureCount);
-    new NoiseGenerator(inputNoiseSeed(seed, epoch)).fillMask(mask, 0.4);
-    const expected = mask.map((factor, i) => {
-      const row = order[Math.floor(i / featureCount)] ?? 0;
-      return factor * (rows.features[row * featureCount + (i % featureCount)] ?? 9);
-    });
+    const expected = new Float32Array(50 * featureCount);
+    for (const [at, row] of order.entries()) {
+      const own = rows.features.subarray(row * featureCount, (row + 1) * featureCount);
+      expected.set(own, at * featureCount);
+    }
+    dropInBatches(expected);
     for (const atOnce of [1, 2, 3]) {
       assert.deepEqual(batchesOf(settingOf(perceptron), rows, atOnce).features, expected);
     }
@@ -87,13 +96,9 @@ describe("mixup", () => {
     }
     for (const atOnce of [1, 2, 3])
       assert.deepEqual(batchesOf(settingOf(plain, training), rows, atOnce), expected);
-    const mask = new Float32Array(50 * featureCount);
-    new NoiseGenerator(inputNoiseSeed(seed, epoch)).fillMask(mask, 0.4);
     const { features } = batchesOf(settingOf(perceptron, training), rows, 2);
-    assert.deepEqual(
-      features,
-      mask.map((factor, i) => factor * (expected.features[i] ?? 9)),
-    );
+    dropInBatches(expected.features);
+    assert.deepEqual(features, expected.features);
   });
 
   it("keeps a batch's sum of features and targets, and every target a distribution", () => {
@@ -182,6 +187,14 @@ describe("Beta distribution", () => {
     }
   });
 });
+
+/** Input dropout at 0.4, batch by batch; these have an odd number of values. */
+function dropInBatches(features: Float32Array): void {
+  const noise = new NoiseGenerator(inputNoiseSeed(seed, epoch));
+  const length = batchSize * featureCount;
+  for (let start = 0; start < features.length; start += length)
+    noise.dropValues(features.subarray(start, start + length), 0.4);
+}
 
 function orderOf(rows: RowSet): Int32Array {
   return epochOrder("natural", seed, { rows: new JoinedRows([rows], featureCount), epoch });

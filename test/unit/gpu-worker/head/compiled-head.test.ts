@@ -195,54 +195,65 @@ describe("compiled training", () => {
     });
   }
 
-  it("meets each batch of an epoch once, in runs of bounded size, with the noise of its own steps", () => {
-    const [featureCount, classCount, count, batchSize] = [5000, 3, 500, 32];
-    const labels = Int32Array.from({ length: count }, (_, row) => row % classCount);
-    const features = Float32Array.from({ length: count * featureCount }, (_, i) =>
-      Math.floor(i / featureCount),
-    );
-    const rows = new JoinedRows([{ features, labels }], featureCount);
-    const head = headRecipe.parse({ type: "se", outputDropout: 0.5 });
-    const [seed, epoch] = [3, 2];
-    const order = epochOrder("natural", seed, { rows, epoch });
-    assert.deepEqual(order.toSorted(), Int32Array.from(labels.keys()));
-    const setting = {
-      head,
-      training: { batchSize, labelSmoothing: 0, mixup: 0, sampling: "natural" } as const,
-      featureCount,
-      classCount,
-      seed,
-    };
-    const runs = new EpochBlocks(setting, rows, epoch);
-    const memory = allocateBlock(setting);
-    const expected = factorLayers(head, featureCount, noiseSeed(seed, epoch));
-    const sizes: [steps: number, rows: number][] = [];
-    let at = 0;
-    for (;;) {
-      const run = runs.next(memory);
-      if (run === undefined) break;
-      sizes.push([run.steps, run.rows]);
-      assert.equal(run.firstStep * batchSize, at);
-      const size = run.rows * featureCount;
-      for (let step = 0; step < run.steps; step += 1) {
-        for (const layer of expected) {
-          const found = memory.factors.get(layer.place)?.subarray(step * size, (step + 1) * size);
-          assert.deepEqual(found, factorsOf(layer, run.rows));
+  // 4 MiB hold two steps of 32 rows with 5000 features and as many factors twice, 16 MiB eight.
+  for (const [type, expectedSizes] of [
+    ["adam", [...Array.from({ length: 7 }, () => [2, 32]), [1, 32], [1, 20]]],
+    [
+      "adamw",
+      [
+        [8, 32],
+        [7, 32],
+        [1, 20],
+      ],
+    ],
+  ] as const)
+    it(`meets each batch of an epoch once, in runs of bounded size, with the noise of its own steps: ${type}`, () => {
+      const [featureCount, classCount, count, batchSize] = [5000, 3, 500, 32];
+      const labels = Int32Array.from({ length: count }, (_, row) => row % classCount);
+      const features = Float32Array.from({ length: count * featureCount }, (_, i) =>
+        Math.floor(i / featureCount),
+      );
+      const rows = new JoinedRows([{ features, labels }], featureCount);
+      const head = headRecipe.parse({ type: "se", outputDropout: 0.5 });
+      const [seed, epoch] = [3, 2];
+      const order = epochOrder("natural", seed, { rows, epoch });
+      assert.deepEqual(order.toSorted(), Int32Array.from(labels.keys()));
+      const setting = {
+        head,
+        training: parseSteps({ batchSize, optimizer: { type } }),
+        featureCount,
+        classCount,
+        seed,
+      };
+      const runs = new EpochBlocks(setting, rows, epoch);
+      const memory = allocateBlock(setting);
+      const expected = factorLayers(head, featureCount, noiseSeed(seed, epoch));
+      const sizes: [steps: number, rows: number][] = [];
+      let at = 0;
+      for (;;) {
+        const run = runs.next(memory);
+        if (run === undefined) break;
+        sizes.push([run.steps, run.rows]);
+        assert.equal(run.firstStep * batchSize, at);
+        const size = run.rows * featureCount;
+        for (let step = 0; step < run.steps; step += 1) {
+          for (const layer of expected) {
+            const found = memory.factors.get(layer.place)?.subarray(step * size, (step + 1) * size);
+            assert.deepEqual(found, factorsOf(layer, run.rows));
+          }
         }
+        for (let i = 0; i < run.steps * run.rows; i += 1) {
+          const row = order[at + i] ?? -1;
+          assert.equal(memory.labels[i], labels[row]);
+          assert.equal(memory.features[i * featureCount + 17], row);
+          const target = Float32Array.from({ length: classCount }, (_, j) => (j === labels[row] ? 1 : 0));
+          assert.deepEqual(memory.targets.subarray(i * classCount, (i + 1) * classCount), target);
+        }
+        at += run.steps * run.rows;
       }
-      for (let i = 0; i < run.steps * run.rows; i += 1) {
-        const row = order[at + i] ?? -1;
-        assert.equal(memory.labels[i], labels[row]);
-        assert.equal(memory.features[i * featureCount + 17], row);
-        const target = Float32Array.from({ length: classCount }, (_, j) => (j === labels[row] ? 1 : 0));
-        assert.deepEqual(memory.targets.subarray(i * classCount, (i + 1) * classCount), target);
-      }
-      at += run.steps * run.rows;
-    }
-    assert.equal(at, count);
-    // 4 MiB hold two steps of 32 rows with 5000 features and as many factors twice.
-    assert.deepEqual(sizes, [...Array.from({ length: 7 }, () => [2, 32]), [1, 32], [1, 20]]);
-  });
+      assert.equal(at, count);
+      assert.deepEqual(sizes, expectedSizes);
+    });
 
   it("gives the same bytes whether one thread prepares the batches or another beside it, to the last epoch", async () => {
     for (const head of [...heads.slice(0, 5), ...heads.slice(-2)]) {

@@ -79,7 +79,11 @@ export class EpochBatches {
       fillTargets(targets, labels, classCount, training.labelSmoothing);
       rowWeights?.set(Array.from(labels, (label) => this.#weightOf(label)));
     }
-    if (this.#inputDropout > 0) this.#inputNoise.applyMask(features, this.#inputDropout);
+    // Batch by batch: what is drawn does not depend on how many are taken at once.
+    for (let step = 0; this.#inputDropout > 0 && step < steps; step += 1) {
+      const batch = partOf(features, step, (count / steps) * featureCount);
+      this.#inputNoise.dropValues(batch, this.#inputDropout);
+    }
     this.#step += steps;
     this.#taken += count;
   }

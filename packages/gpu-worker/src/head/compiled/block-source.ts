@@ -1,6 +1,12 @@
 import { messageOf, TrommelError } from "@trommel/common";
-import type { BatchSetting } from "../batches/epoch-batches.js";
-import { allocateBlock, buffersOf, EpochBlocks, type StepBlock, type BlockMemory } from "./step-block.js";
+import {
+  allocateBlock,
+  buffersOf,
+  EpochBlocks,
+  type StepBlock,
+  type BlockMemory,
+  type BlockSetting,
+} from "./step-block.js";
 import type { PrepareData, PreparedBlock, PrepareRequest, PrepareRequests } from "./prepare-thread.js";
 import { startThread, type Peer } from "../../rpc/peer.js";
 import type { JoinedRows, RowSet } from "../model/row-set.js";
@@ -13,7 +19,7 @@ export interface BlockSource {
 }
 
 /** Makes a block on the calling thread when it is asked for. */
-export function createInlineSource(setting: BatchSetting, rows: JoinedRows): BlockSource {
+export function createInlineSource(setting: BlockSetting, rows: JoinedRows): BlockSource {
   const memory = allocateBlock(setting);
   return {
     // eslint-disable-next-line @typescript-eslint/require-await -- the other source has something to wait for
@@ -29,7 +35,7 @@ export function createInlineSource(setting: BatchSetting, rows: JoinedRows): Blo
  * Makes each block on a second thread while the one before is computed, which takes a quarter of the time off an epoch. The
  * first of the next epoch too, during the validation. Features in shared memory are not copied.
  */
-export async function createThreadSource(setting: BatchSetting, rows: JoinedRows): Promise<BlockSource> {
+export async function createThreadSource(setting: BlockSetting, rows: JoinedRows): Promise<BlockSource> {
   const data: PrepareData = { setting, width: setting.featureCount, parts: rows.parts.map(shared) };
   const entry = new URL("./prepare-thread.js", import.meta.url);
   const thread: Peer<PrepareRequests> = startThread(entry, data);
@@ -47,7 +53,7 @@ class ThreadSource implements BlockSource {
   #spare: BlockMemory[];
   #pending: Pending | undefined;
 
-  constructor(setting: BatchSetting, thread: Peer<PrepareRequests>) {
+  constructor(setting: BlockSetting, thread: Peer<PrepareRequests>) {
     this.#thread = thread;
     this.#spare = [allocateBlock(setting), allocateBlock(setting)];
   }

@@ -76,7 +76,9 @@ class CompiledLearner implements HeadLearner {
   readonly #graph: TrainingGraphSetting;
   readonly #parts: Parts;
   /** Weights and moments of each group, by their names in the graph. */
-  readonly #state = new Map<string, Float32Array<ArrayBuffer>>();
+  #state = new Map<string, Float32Array<ArrayBuffer>>();
+  /** The memory that the next run writes them to: pages of fresh memory would cost as much as a pass over the weights. */
+  #next = new Map<string, Float32Array<ArrayBuffer>>();
   readonly #nextRates: ReturnType<typeof createStepRates>;
   #step: number;
 
@@ -101,6 +103,7 @@ class CompiledLearner implements HeadLearner {
         this.#state.set(graphNames.moment(kind, index), moments);
       }
     }
+    for (const [name, data] of this.#state) this.#next.set(name, new Float32Array(data.length));
   }
 
   async trainEpoch(epoch: number, schedule: Schedule): Promise<TrainedEpoch> {
@@ -203,8 +206,10 @@ class CompiledLearner implements HeadLearner {
     for (let index = 0; index < rateCount(this.#graph.optimizer); index += 1) {
       feeds[graphNames.rate(index)] = scalars(Float32Array.from(rates, (step) => step[index] as number));
     }
-    const outputs = await this.#parts.training.run(feeds);
-    for (const [name, data] of this.#state) data.set(takeData(outputs[graphNames.next(name)]));
+    const fetches: Record<string, Tensor | null> = { log_probabilities: null };
+    for (const [name, data] of this.#next) fetches[graphNames.next(name)] = vector(data);
+    const outputs = await this.#parts.training.run(feeds, fetches);
+    [this.#state, this.#next] = [this.#next, this.#state];
     this.#step += steps;
     return takeData(outputs["log_probabilities"]);
   }

@@ -1,12 +1,11 @@
-import { buffersOf, EpochBlocks, type StepBlock, type BlockMemory } from "./step-block.js";
-import type { BatchSetting } from "../batches/epoch-batches.js";
+import { buffersOf, EpochBlocks, type StepBlock, type BlockMemory, type BlockSetting } from "./step-block.js";
 import { serveThread } from "../../rpc/serve.js";
 import { JoinedRows, type RowSet } from "../model/row-set.js";
 
 /** The thread of `block-source.ts`: answers each request with a block of steps in the request's memory. */
 
 export interface PrepareData {
-  readonly setting: BatchSetting;
+  readonly setting: BlockSetting;
   readonly parts: readonly RowSet[];
   /** Features of a row. */
   readonly width: number;

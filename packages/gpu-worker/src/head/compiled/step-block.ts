@@ -1,3 +1,4 @@
+import type { OptimizerRecipe, TrainingRecipe } from "@trommel/common";
 import { EpochBatches, type BatchMemory, type BatchSetting } from "../batches/epoch-batches.js";
 import { noiseSeed } from "../batches/epoch-order.js";
 import { factorLayers, factorShapes, type FactorLayer, type FactorPlace } from "../noise/dropout-factors.js";
@@ -5,9 +6,18 @@ import type { JoinedRows } from "../model/row-set.js";
 
 /**
  * Bytes of rows, targets and factors for one block of steps: small enough to stay in the processor's caches between writing
- * and reading, large enough that dozens of steps share the overhead of one session run.
+ * and reading, large enough that dozens of steps share the overhead of one session run. AdamW has larger ones, because the
+ * heads that need its decay are large, and a run passes over all weights and moments once more. The other optimisers round
+ * their moments after every block: another number of steps changes their bytes.
  */
-const blockBytes = 4 * 2 ** 20;
+function blockBytes({ type }: OptimizerRecipe): number {
+  return type === "adamw" ? 16 * 2 ** 20 : 4 * 2 ** 20;
+}
+
+/** What blocks depend on besides rows and epoch. */
+export interface BlockSetting extends BatchSetting {
+  readonly training: BatchSetting["training"] & Pick<TrainingRecipe, "optimizer">;
+}
 
 /** Memory for one block. It is used again and again: the pages of fresh memory would cost as much as filling them. */
 export interface BlockMemory extends BatchMemory {
@@ -29,7 +39,7 @@ export interface StepBlock {
   readonly memory: BlockMemory;
 }
 
-export function allocateBlock(setting: BatchSetting): BlockMemory {
+export function allocateBlock(setting: BlockSetting): BlockMemory {
   const { featureCount, classCount, training } = setting;
   const rows = stepsAtMost(setting) * training.batchSize;
   const layers = factorShapes(setting.head, featureCount);
@@ -48,10 +58,10 @@ export function buffersOf({ features, labels, targets, rowWeights, factors }: Bl
   return [features, labels, targets, ...weights, ...factors.values()].map(({ buffer }) => buffer);
 }
 
-function stepsAtMost({ head, training, featureCount, classCount }: BatchSetting): number {
+function stepsAtMost({ head, training, featureCount, classCount }: BlockSetting): number {
   const layers = factorShapes(head, featureCount);
   const width = layers.reduce((sum, layer) => sum + layer.width, featureCount + classCount);
-  return Math.max(1, Math.floor(blockBytes / (4 * width * training.batchSize)));
+  return Math.max(1, Math.floor(blockBytes(training.optimizer) / (4 * width * training.batchSize)));
 }
 
 /** An epoch's batches in order, some dozens to a block; a smaller last batch is a block of its own. */
@@ -61,7 +71,7 @@ export class EpochBlocks {
   readonly #stepsAtMost: number;
   #step = 0;
 
-  constructor(setting: BatchSetting, rows: JoinedRows, epoch: number) {
+  constructor(setting: BlockSetting, rows: JoinedRows, epoch: number) {
     this.#batches = new EpochBatches(setting, rows, epoch);
     this.#layers = factorLayers(setting.head, setting.featureCount, noiseSeed(setting.seed, epoch));
     this.#stepsAtMost = stepsAtMost(setting);

@@ -1,9 +1,6 @@
 import { SeededRandom } from "@trommel/common";
 import { sampleOutside, thresholds, widths } from "./ziggurat.js";
 
-/** A mask of this length stays in the processor's first cache. */
-const maskLength = 2048;
-
 /**
  * Dropout factors in bulk. The bits come from xoshiro128++ (Blackman & Vigna 2021, "Scrambled linear pseudorandom number
  * generators"), whose words have 32 bits, the only integers that JavaScript computes with directly. A training needs up to a
@@ -89,16 +86,33 @@ export class NoiseGenerator {
     this.#save(s0, s1, s2, s3);
   }
 
-  /** Multiplies by 0 at that rate, and by 1 / (1 − rate) otherwise: what {@link fillMask} would fill in. */
-  applyMask(values: Float32Array, rate: number): void {
-    const mask = new Float32Array(Math.min(values.length, maskLength));
-    for (let start = 0; start < values.length; start += mask.length) {
-      const count = Math.min(mask.length, values.length - start);
-      this.fillMask(mask.subarray(0, count), rate);
-      for (let i = 0; i < count; i += 1) {
-        values[start + i] = (values[start + i] as number) * (mask[i] as number);
-      }
+  /**
+   * Multiplies by 0 at that rate, and by 1 / (1 − rate) otherwise. Each draw decides about two values, so that the rate is
+   * rounded to a multiple of 2⁻¹⁶.
+   */
+  dropValues(values: Float32Array, rate: number): void {
+    const keptFrom = Math.min(65_535, Math.round(rate * 65_536));
+    const factor = Math.fround(1 / (1 - keptFrom / 65_536));
+    // As in a mask: all bits of the value or none.
+    const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+    let [s0 = 0, s1 = 0, s2 = 0, s3 = 0] = this.#state;
+    for (let i = 0; i < words.length; i += 2) {
+      const sum = (s0 + s3) | 0;
+      const bits = (((sum << 7) | (sum >>> 25)) + s0) | 0;
+      const shifted = s1 << 9;
+      s2 ^= s0;
+      s3 ^= s1;
+      s1 ^= s2;
+      s0 ^= s3;
+      s2 ^= shifted;
+      s3 = (s3 << 11) | (s3 >>> 21);
+      words[i] = (words[i] as number) & -Number((bits & 0xffff) >= keptFrom);
+      values[i] = (values[i] as number) * factor;
+      if (i + 1 === words.length) break;
+      words[i + 1] = (words[i + 1] as number) & -Number(bits >>> 16 >= keptFrom);
+      values[i + 1] = (values[i + 1] as number) * factor;
     }
+    this.#save(s0, s1, s2, s3);
   }
 
   #save(s0: number, s1: number, s2: number, s3: number): void {
