@@ -3,7 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { runKeys } from "@trommel/common";
-import { noFold, testPart, type FoldSplit } from "@trommel/common/artefacts";
+import { noFold, testPart, type Choice, type FoldSplit } from "@trommel/common/artefacts";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { drawDataset, writeFiles } from "../../support/images/dataset.js";
 import { trommelJson } from "../../support/process/cli.js";
@@ -20,6 +20,17 @@ before(async () => {
 });
 
 describe("a run on folds", () => {
+  it("serves the mirror image too, with its gain in the report, and the model gives what the folds gave", async () => {
+    const mirrored = ["--set", "views.mirror=true", "--set", "serving.views=mirrored", "--json"];
+    const answer = (await trommelJson([...runs.args("mirrored"), ...mirrored])) as AutoAnswer;
+    // The bundle is written only if its model reproduces the averaged features.
+    assert.equal(answer.phase, "complete");
+    const { alone, outOfFold } = await runs.readJson<Choice>(runKeys("mirrored").choice);
+    assert.ok(alone !== null && Math.abs(alone.logLoss - outOfFold.logLoss.value) > 1e-9);
+    const report = await readFile(join(runs.store, "runs/mirrored/bundle/report.html"), "utf8");
+    assert.match(report, /averages over each image and its mirror image/);
+  });
+
   it("trains the same heads again after a fold and the choice were lost", async () => {
     const files = ["choice.json", "choice.json.json", "ensemble.safetensors", "ensemble.safetensors.json"];
     const before = await readFile(join(runs.store, "runs/first/choice.json"), "utf8");

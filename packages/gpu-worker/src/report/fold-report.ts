@@ -20,6 +20,7 @@ export function renderFoldReport({ manifest, choice, ledger }: FoldReportInputs)
     paragraphs([
       choice.chosenBy,
       `Each of the ${outOfFold.images} images was predicted by heads that never saw it, a copy of it, or a member of its group. The range after a figure holds the true value in 95 of 100 cases.`,
+      ...mirrorNote(choice),
       ...choice.notes,
     ]),
     section("Figures", figureTable(outOfFold, test)),
@@ -34,6 +35,14 @@ export function renderFoldReport({ manifest, choice, ledger }: FoldReportInputs)
       pairTable(Object.entries(ledgerCounts(ledger)).map(([name, count]) => [name, String(count)])),
     ),
   ]);
+}
+
+function mirrorNote({ alone, outOfFold }: Choice): string[] {
+  if (alone === null) return [];
+  const { accuracy, logLoss } = outOfFold;
+  return [
+    `The model averages over each image and its mirror image, which takes twice the time. The image alone has accuracy ${percent(alone.accuracy)} and log loss ${alone.logLoss.toFixed(3)}, both together ${percent(accuracy.value)} and ${logLoss.value.toFixed(3)}.`,
+  ];
 }
 
 function headline({

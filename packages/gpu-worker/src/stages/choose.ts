@@ -75,6 +75,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     heads: head.heads,
     temperature: ensemble.temperature,
     outOfFold: chosen.figures,
+    alone: chosen.alone,
     test: await measureTestPart({ config, head, split, rows, chosen, ensemble, context }),
     learningCurve: await measureCurve({ config, head, split, labels, context }),
     chosenBy: chosen.sentence,

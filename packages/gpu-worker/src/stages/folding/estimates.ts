@@ -16,6 +16,8 @@ export interface Chosen {
   /** Fitted on all out-of-fold logits: the bundle has it, and nothing is measured with it. */
   readonly temperature: number;
   readonly figures: MeasuredFigures;
+  /** Where views are averaged: what the image alone comes to. */
+  readonly alone: Choice["alone"];
   readonly candidates: Choice["candidates"];
   /** What chose the model. */
   readonly sentence: string;
@@ -42,22 +44,25 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
   const { choices, labels, classNames, foldOf, folds, groupOf, by, seed } = predictions;
   const classCount = classNames.length;
   const candidates = choices.map(({ logits }) => logits);
-  const measured = candidates.map((logits) => {
+  const measure = (logits: Float64Array): Figures => {
     const temperatures = crossFittedTemperatures(logits, labels, classCount, foldOf, folds);
     return figures(
       applyTemperature(logits, classCount, temperatureOfRows(temperatures, foldOf)),
       labels,
       classCount,
     );
-  });
+  };
+  const measured = candidates.map(measure);
   const input = { candidates, labels, classCount, foldOf, folds, groupOf, criterion: by, seed };
   const { chosen, intervals } = bootstrapIntervals(input);
-  const { candidate, at, penalty, logits } = choices[chosen] as OutOfFold;
+  const { candidate, at, penalty, logits, alone } = choices[chosen] as OutOfFold;
+  const ofAlone = alone === undefined ? null : measure(alone);
   return {
     candidate,
     at,
     temperature: fitTemperature(logits, labels, classCount),
     figures: withIntervals(measured[chosen] as Figures, intervals, classNames),
+    alone: ofAlone === null ? null : { accuracy: ofAlone.accuracy, logLoss: ofAlone.logLoss },
     candidates: choices.map((choice, index) =>
       describeCandidate(choice, measured[index] as Figures, index === chosen),
     ),

@@ -21,6 +21,8 @@ export interface OutOfFold {
   readonly penalty: number | null;
   /** [images, classes], in listing order. */
   readonly logits: Float64Array;
+  /** The same of the image alone, where the others are averaged with its mirror image. */
+  readonly alone: Float64Array | undefined;
 }
 
 /** The images of all folds in listing order. */
@@ -45,8 +47,11 @@ export async function readOutOfFold(
     const results = await readHeldOut(config, jobs, context);
     images ??= foldedImages(results);
     for (const [variant, penalty] of variantsOf(candidate).entries()) {
-      const logits = inListingOrder(images, results, variant);
-      choices.push({ candidate, at: { candidate: index, variant }, penalty, logits });
+      const logits = inListingOrder(images, results, ({ logits: found }) => found[variant]);
+      const alone = results.every((result) => result.alone !== undefined)
+        ? inListingOrder(images, results, (result) => result.alone?.[variant])
+        : undefined;
+      choices.push({ candidate, at: { candidate: index, variant }, penalty, logits, alone });
     }
   }
   if (images === undefined)
@@ -62,7 +67,7 @@ export async function readCurvePoint(
   context: StageContext,
 ): Promise<Float64Array> {
   const results = await readHeldOut(config, unitsOf(units, point.candidate, point.share), context);
-  return inListingOrder(foldedImages(results), results, point.variant);
+  return inListingOrder(foldedImages(results), results, ({ logits }) => logits[point.variant]);
 }
 
 async function readHeldOut(
@@ -95,16 +100,17 @@ function foldedImages(results: readonly PredictedImages[]): FoldedImages {
 function inListingOrder(
   images: FoldedImages,
   results: readonly PredictedImages[],
-  variant: number,
+  logitsOf: (result: PredictedImages) => Float32Array | undefined,
 ): Float64Array {
   const count = images.fold.length;
-  const classCount = results.reduce((sum, { logits }) => sum + (logits[variant]?.length ?? 0), 0) / count;
+  const found = results.map((result) => logitsOf(result) ?? new Float32Array());
+  const classCount = found.reduce((sum, { length }) => sum + length, 0) / count;
   const logits = new Float64Array(count * classCount);
   const taken = new Int32Array(results.length);
   for (let image = 0; image < count; image += 1) {
     const fold = images.fold[image] as number;
     const row = taken[fold] as number;
-    const from = results[fold]?.logits[variant]?.subarray(row * classCount, (row + 1) * classCount);
+    const from = found[fold]?.subarray(row * classCount, (row + 1) * classCount);
     logits.set(from ?? [], image * classCount);
     taken[fold] = row + 1;
   }
