@@ -16,7 +16,7 @@ export interface Chosen {
   /** Fitted on all out-of-fold logits: the bundle has it, and nothing is measured with it. */
   readonly temperature: number;
   readonly figures: MeasuredFigures;
-  /** Where views are averaged: what the image alone comes to. */
+  /** What the image alone comes to, if views are averaged. */
   readonly alone: Choice["alone"];
   readonly candidates: Choice["candidates"];
   /** What chose the model. */
