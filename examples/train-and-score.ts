@@ -16,12 +16,15 @@ await trommel.backbones.import(`${data}/nsfwjs-mobilenet-v2/model.json`, {
   normalize: "unit",
 });
 
-const recipe = { backbones: ["mobilenetv2"], views: { count: 2 }, head: { type: "mlp" as const } };
+const recipe = { backbones: ["mobilenetv2"], views: { count: 2 }, head: { effort: "quick" as const } };
 const run = await trommel.train(`${data}/labelled`, recipe, { id: "example" });
 for await (const { stage, done, total, unit } of run.progress())
   console.error(stage, `${done}/${total} ${unit}`);
-const { bundle, metrics } = await run.result();
-console.log(`accuracy ${metrics.accuracy.toFixed(3)} on ${metrics.rows} images`);
+const { bundle, choice } = await run.result();
+const accuracy = choice?.outOfFold.accuracy;
+console.log(
+  `accuracy ${accuracy?.value.toFixed(3)} (${accuracy?.low.toFixed(3)} to ${accuracy?.high.toFixed(3)})`,
+);
 
 const scoring = await trommel.score(`${data}/unlabelled`, { model: run, output: ".trommel/example/scores" });
 const { ledger } = await scoring.result();

@@ -7,7 +7,7 @@
  * await using trommel = await openTrommel({ store: ".trommel", workers: 2 });
  * const run = await trommel.train("photos/", { backbones: ["mobilenet-075"] }, { id: "first" });
  * for await (const { stage, done, total } of run.progress()) console.log(stage, done, total);
- * const { bundle, metrics } = await run.result();
+ * const { bundle, accuracy } = await run.result();
  * await (await trommel.score("new/", { model: run, output: "scores/" })).result();
  * await using classifier = await loadClassifier(bundle);
  * const answers = await classifier.classify([bytes]);
@@ -153,6 +153,7 @@ export type {
   ScoringConfig,
   StageProgress,
 } from "@trommel/common";
+export type { Choice, Estimate, MeasuredFigures } from "@trommel/common/artefacts";
 export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";

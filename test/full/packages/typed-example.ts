@@ -10,8 +10,8 @@ await trommel.backbones.import("encoder.onnx", { name: "tiny" });
 const run = await trommel.train("photos/", recipe, { id: "first" });
 const stages = new Set<Progress["stage"]>();
 for await (const progress of run.progress()) stages.add(progress.stage);
-const { bundle, metrics, ledger } = await run.result();
-if (ledger.failed > 0 || metrics.accuracy < 0) throw new Error("the run failed images");
+const { bundle, choice, ledger } = await run.result();
+if (ledger.failed > 0 || choice === null || choice.outOfFold.accuracy.value < 0) throw new Error("the run failed images");
 
 const scoring = await trommel.score("new/", { model: run, output: "scores/" });
 const scored: number = (await scoring.result()).ledger.ok;

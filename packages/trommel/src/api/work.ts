@@ -9,6 +9,7 @@ import {
   type Ledger,
   type Metrics,
 } from "@trommel/common";
+import { choice as choiceSchema, type Choice } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import {
   cancelSubject,
@@ -41,8 +42,13 @@ export interface TrainingResult extends RunResult {
   readonly bundle: string;
   /** Location of the report, a page of HTML. */
   readonly report: string;
-  /** `metrics.json`: accuracy, log loss, confusion and the history of the training, on the validation images. */
-  readonly metrics: Metrics;
+  /**
+   * With `head: auto`: every figure with its 95 % interval, on images that the heads never saw, and what was chosen; null with
+   * any other head.
+   */
+  readonly choice: Choice | null;
+  /** With a single head: accuracy, log loss, confusion and history, on the images that chose its epoch; null with `head: auto`. */
+  readonly metrics: Metrics | null;
   /** listed = ok + failed + skipped. */
   readonly ledger: Ledger;
 }
@@ -237,7 +243,14 @@ export async function trainingResult(
   summary: RunResult,
 ): Promise<TrainingResult> {
   const key = `${runKeys(id).bundle}/${bundleFiles.metrics}`;
-  const metrics = parseJsonAs(metricsSchema, await store.get(key, readBounds.document), key);
-  const report = `${summary.location}/${bundleFiles.report}`;
-  return { ...summary, id, bundle: summary.location, report, metrics };
+  const body = await store.get(key, readBounds.document);
+  const isChoice = summary.measured === "out-of-fold";
+  return {
+    ...summary,
+    id,
+    bundle: summary.location,
+    report: `${summary.location}/${bundleFiles.report}`,
+    choice: isChoice ? parseJsonAs(choiceSchema, body, key) : null,
+    metrics: isChoice ? null : parseJsonAs(metricsSchema, body, key),
+  };
 }
