@@ -8,6 +8,7 @@ import { headRecipe } from "../../recipe/head-recipe.js";
 
 /** A figure with its 95 % interval, by bootstrap over images. */
 const estimate = z.object({ value: z.number(), low: z.number(), high: z.number() }).strict();
+/** A figure with its 95 % interval. */
 export type Estimate = z.infer<typeof estimate>;
 
 const measuredFigures = z
@@ -43,6 +44,7 @@ const measuredFigures = z
     ),
   })
   .strict();
+/** How good predictions are of images that chose nothing of what made them. */
 export type MeasuredFigures = z.infer<typeof measuredFigures>;
 
 export const choice = z
@@ -90,4 +92,5 @@ export const choice = z
     notes: z.array(z.string()),
   })
   .strict();
+/** What a run with `head: auto` chose, and how good it is. */
 export type Choice = z.infer<typeof choice>;
