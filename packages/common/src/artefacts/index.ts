@@ -5,6 +5,7 @@ export { choice } from "./results/choice.js";
 export type { Choice, Estimate, MeasuredFigures } from "./results/choice.js";
 export { decodeFoldResult, encodeFoldResult } from "./results/fold-result.js";
 export type { FoldResult, PredictedImages } from "./results/fold-result.js";
+export { headAt, headTensors } from "./results/projection-codec.js";
 export {
   decodeMoments,
   decodeStandardization,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TrommelError } from "../errors.js";
 import { headRecipe, type HeadRecipe } from "./head-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";
 
@@ -35,7 +36,7 @@ export const candidateRecipe = z
   })
   .refine(({ training }) => training?.optimizer.type !== "lbfgs", {
     path: ["training", "optimizer"],
-    error: "a candidate that is solved has penalties in the place of training",
+    error: "a candidate that is solved has penalties instead of training",
   })
   .refine(({ training }) => training?.schedule.type !== "plateau", {
     path: ["training", "schedule"],
@@ -70,6 +71,18 @@ export type AutoHead = z.infer<typeof autoHead>;
 /** What a recipe's `head` may be. */
 export const recipeHead = z.discriminatedUnion("type", [autoHead, ...headRecipe.options]);
 export type RecipeHead = HeadRecipe | AutoHead;
+
+/** What a run that is divided into folds has for a head. @throws TrommelError `internal` for any other head */
+export function autoHeadOf({
+  id,
+  recipe,
+}: {
+  readonly id: string;
+  readonly recipe: { readonly head: RecipeHead };
+}): AutoHead {
+  if (recipe.head.type === "auto") return recipe.head;
+  throw new TrommelError("internal", `cannot divide ${id} into folds: its head is ${recipe.head.type}`);
+}
 
 export function isAuto<R extends { readonly head: RecipeHead }>(
   recipe: R,

@@ -1,6 +1,7 @@
-import { runKeys, TrommelError, type RunConfig } from "@trommel/common";
+import { runKeys, type RunConfig } from "@trommel/common";
 import { foldSplit, foldUnits } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
+import { autoHeadOf } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
 import type { PlanContext } from "./plan-context.js";
 
@@ -12,9 +13,7 @@ import type { PlanContext } from "./plan-context.js";
  */
 export async function planFolds(config: RunConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer, liveRun } = context;
-  const { head } = config.recipe;
-  if (head.type !== "auto")
-    throw new TrommelError("internal", `cannot plan the folds of ${config.id}: its head is ${head.type}`);
+  const head = autoHeadOf(config);
   const key = runKeys(config.id).split;
   const { folds } = parseSealedAs(foldSplit, await store.get(key, readBounds.dataset), key);
   const units = foldUnits(head, folds);

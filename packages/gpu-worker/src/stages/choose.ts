@@ -17,7 +17,7 @@ import {
   type FoldSplit,
 } from "@trommel/common/artefacts";
 import { findCommitted, jsonBytes, readInput } from "@trommel/common/codec";
-import { candidatesOf, type AutoHead, type CandidateRecipe } from "@trommel/common/recipe";
+import { autoHeadOf, candidatesOf, type AutoHead, type CandidateRecipe } from "@trommel/common/recipe";
 import { decodeEnsemble, encodeEnsemble, meanLogits, type Ensemble } from "../head/model/ensemble.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { accuracyOf, chooseAndMeasure, measureTest, type Chosen } from "./folding/estimates.js";
@@ -46,9 +46,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
   const done = { images: 0, failed: 0 };
   if ((await findCommitted(store, keys.ensemble)) && (await findCommitted(store, keys.choice))) return done;
   const config = await readRunConfig(store, runId);
-  const { head } = config.recipe;
-  if (head.type !== "auto")
-    throw new TrommelError("internal", `cannot choose for ${runId}: its head is ${head.type}`);
+  const head = autoHeadOf(config);
   const split = await readFoldSplit(store, runId);
   const standardization = await readStandardization(store, runId);
   const rows = await FoldRows.open(config, split, standardization, context);

@@ -59,7 +59,7 @@ export interface ClassifierModel {
   readonly parts: {
     readonly backbones: readonly EngineBackbone[];
     readonly projection: Projection | null;
-    /** With `head: auto`, in the place of a projection. */
+    /** With `head: auto`, instead of a projection. */
     readonly standardization: Standardization | null;
     readonly ensemble: Ensemble;
   } | null;

@@ -11,9 +11,9 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { foldSplit, ImageIdentities, noFold, testPart, type FoldSplit } from "@trommel/common/artefacts";
-import { parseSealedAs, putJsonOnce, readInputMarker, sealedJson } from "@trommel/common/codec";
-import { readBounds } from "@trommel/common/store";
+import { ImageIdentities, noFold, testPart, type FoldSplit } from "@trommel/common/artefacts";
+import { putJsonOnce, readInputMarker, sealedJson } from "@trommel/common/codec";
+import { autoHeadOf } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
 import { assignParts, type ImageGroup } from "./folding/assign-parts.js";
 import { groupOf } from "./folding/group-of-key.js";
@@ -64,8 +64,9 @@ async function readImages(config: ResolvedRun, context: StageContext): Promise<D
   const keys = runKeys(config.id);
   const { shards } = await readListing(store, keys.listing);
   const labelOf = await readLabelLookup(store, config);
-  let contentsOf = fileHashes;
-  const read = async (): Promise<DividedImage[] | undefined> => {
+  const read = async (
+    contentsOf: (...of: Parameters<typeof fileHashes>) => Promise<Contents | undefined>,
+  ): Promise<DividedImage[] | undefined> => {
     const images: DividedImage[] = [];
     for (let index = 0; index < shards; index += 1) {
       signal.throwIfAborted();
@@ -77,11 +78,8 @@ async function readImages(config: ResolvedRun, context: StageContext): Promise<D
     }
     return images;
   };
-  const images = await read();
-  if (images !== undefined) return images;
   // A shard of an earlier version does not say what bytes its files have. Equal files have equal embeddings too.
-  contentsOf = embeddingHashes;
-  return (await read()) ?? [];
+  return (await read(fileHashes)) ?? (await read(embeddingHashes)) ?? [];
 }
 
 type Contents = ReadonlyMap<number, string>;
@@ -151,12 +149,11 @@ async function chooseParts(
   store: ObjectStore,
 ): Promise<FoldSplit> {
   const { recipe } = config;
-  if (recipe.head.type !== "auto")
-    throw new TrommelError("internal", `cannot divide ${config.id}: its head is ${recipe.head.type}`);
   const { classes = [], shards } = await readListing(store, runKeys(config.id).listing);
   const labels = classes.map(({ label }) => label);
   checkReadable(config.id, classes, images);
-  const before = await readRetriedSplit(config, store);
+  const { retryOf } = config;
+  const before = retryOf === undefined ? undefined : await readFoldSplit(store, retryOf.run);
   const together = new ImageGroups();
   for (const { tokens } of images) together.add(tokens);
   const members = together.groups();
@@ -169,7 +166,7 @@ async function chooseParts(
       fixed: fixedPart(own, before, remembered),
     };
   });
-  const { folds: asked } = recipe.head;
+  const { folds: asked } = autoHeadOf(config);
   const { folds, parts, notes } = assignParts(groups, labels, {
     folds: before?.folds ?? asked,
     test: before === undefined ? recipe.split.test : null,
@@ -201,7 +198,10 @@ async function chooseParts(
 
 /** From what the images are, whatever their keys: the least of the hashes of the seed and each image's content. */
 function rankOf(seed: number, images: readonly DividedImage[]): number {
-  return Math.min(...images.map(({ content }) => seedFrom("division", seed, content) >>> 0));
+  return images.reduce(
+    (least, { content }) => Math.min(least, seedFrom("division", seed, content) >>> 0),
+    2 ** 32,
+  );
 }
 
 /** The part of the first image that has one already. */
@@ -236,12 +236,6 @@ function followersNote(
   return [
     `${count} in the test part because a copy or a member of the same group was in it in an earlier run.`,
   ];
-}
-
-async function readRetriedSplit({ retryOf }: RunConfig, store: ObjectStore): Promise<FoldSplit | undefined> {
-  if (retryOf === undefined) return undefined;
-  const key = runKeys(retryOf.run).split;
-  return parseSealedAs(foldSplit, await store.get(key, readBounds.dataset), key);
 }
 
 /** @throws TrommelError `bad-dataset` if no image of a class could be read */

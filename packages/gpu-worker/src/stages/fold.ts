@@ -6,10 +6,9 @@ import {
   testPart,
   variantsOf,
   type FoldUnit,
-  type PredictedImages,
 } from "@trommel/common/artefacts";
 import { findCommitted } from "@trommel/common/codec";
-import { candidatesOf, type CandidateRecipe } from "@trommel/common/recipe";
+import { autoHeadOf, candidatesOf, type CandidateRecipe } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
 import { FoldRows, hashShare, type LabelledRow } from "./folding/fold-rows.js";
 import { predictPart, servedViews } from "./folding/predict-part.js";
@@ -23,8 +22,8 @@ import { readRunConfig } from "./inputs/run.js";
  * Fold: feature shards, labels, split, standardization → heads, out-of-fold logits.
  *
  * In: the rows of all images, the number of the candidate and fold. Out: `folds/<n>.safetensors`: the candidate's heads, trained
- * on every view of the images of the other folds, and their logits of the fold's own images and of the test part, of the views
- * that the model serves with. The number of epochs is the candidate's: nothing is chosen on what is predicted here.
+ * on every view of the images of the other folds, and their logits of the fold's own images, of the views that the model serves
+ * with. The number of epochs is the candidate's: nothing is chosen on what is predicted here.
  * A retry finds the marker, or trains again to the same bytes.
  */
 export async function fold(runId: string, index: number, context: StageContext): Promise<StageOutcome> {
@@ -32,9 +31,7 @@ export async function fold(runId: string, index: number, context: StageContext):
   const key = runKeys(runId).fold(index);
   if ((await findCommitted(store, key)) !== undefined) return { images: 0, failed: 0 };
   const config = await readRunConfig(store, runId);
-  const { head } = config.recipe;
-  if (head.type !== "auto")
-    throw new TrommelError("internal", `cannot train a fold of ${runId}: its head is ${head.type}`);
+  const head = autoHeadOf(config);
   const split = await readFoldSplit(store, runId);
   const unit = foldUnits(head, split.folds)[index];
   const tried = candidatesOf(head)[unit?.candidate ?? -1];
@@ -45,10 +42,9 @@ export async function fold(runId: string, index: number, context: StageContext):
   const rows = await FoldRows.open(config, split, await readStandardization(store, runId), context);
   const train = await rows.collect((row) => isTrainedOn(row, unit, config), head.rowsAtMost);
   const heads = await trainCandidate(candidate, { train, config, labels: rows.labels, context });
-  const predict = (part: number): Promise<PredictedImages> =>
-    predictPart(rows, part, { head: candidate.head, heads, views: servedViews(config.recipe) });
-  const result = { heads, heldOut: await predict(unit.fold), test: await predict(testPart) };
-  const bytes = encodeFoldResult(result, rows.labels.length);
+  const views = servedViews(config.recipe);
+  const heldOut = await predictPart(rows, unit.fold, { head: candidate.head, heads, views });
+  const bytes = encodeFoldResult({ heads, heldOut }, rows.labels.length);
   await commitOnce(() => writeWithMarker(store, key, bytes, { ...unit, candidate: candidate.name }));
   return { images: 0, failed: 0 };
 }

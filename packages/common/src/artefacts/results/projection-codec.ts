@@ -1,4 +1,10 @@
-import { decodeSafetensors, encodeSafetensors, requireTensor } from "../../codec/safetensors.js";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  requireTensor,
+  type Safetensors,
+} from "../../codec/safetensors.js";
+import type { Tensor } from "../../codec/tensor-dtype.js";
 import { TrommelError } from "../../errors.js";
 import type { Gram, HeadWeights, NamedTensor, Projection } from "./projection.js";
 
@@ -78,10 +84,23 @@ export function encodeHeadWeights(
   weights: HeadWeights,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const tensors = Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, data }]) => [name, { dtype: "F32" as const, shape, data }]),
+  return encodeSafetensors({ tensors: headTensors(weights, ""), metadata });
+}
+
+/** A head as tensors of a file that has others too. @param prefix before each weight's name */
+export function headTensors(weights: HeadWeights, prefix: string): Record<string, Tensor> {
+  const entries = Object.entries(weights).map(
+    ([name, { shape, data }]) => [`${prefix}${name}`, { dtype: "F32" as const, shape, data }] as const,
   );
-  return encodeSafetensors({ tensors, metadata });
+  return Object.fromEntries(entries);
+}
+
+/** The head whose weights have that prefix; without any weight if the file has none. */
+export function headAt({ tensors }: Safetensors, prefix: string): HeadWeights {
+  const weights = Object.entries(tensors).flatMap(([name, { dtype, shape, data }]) =>
+    name.startsWith(prefix) && dtype === "F32" ? [[name.slice(prefix.length), { shape, data }] as const] : [],
+  );
+  return Object.fromEntries(weights);
 }
 
 export function decodeHeadWeights(bytes: Uint8Array, name: string): HeadWeights {

@@ -107,7 +107,7 @@ export type Split = z.infer<typeof split>;
 export const noFold = -1;
 export const testPart = -2;
 
-/** The folds and the test part of a run with `head: auto`, in the place of {@link split}. */
+/** The folds and the test part of a run with `head: auto`, instead of {@link split}. */
 export const foldSplit = z
   .object({
     formatVersion: z.literal(3),

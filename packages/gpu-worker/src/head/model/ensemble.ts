@@ -1,5 +1,5 @@
 import { TrommelError, type HeadRecipe, type HeadWeights } from "@trommel/common";
-import type { Standardization } from "@trommel/common/artefacts";
+import { headAt, headTensors, type Standardization } from "@trommel/common/artefacts";
 import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec";
 import type { GraphBuilder } from "../../graph/graph-builder.js";
 import { emitHead } from "./head-to-onnx.js";
@@ -69,17 +69,13 @@ export function meanLogits(logits: readonly Float32Array[]): Float32Array {
 
 /** The heads as safetensors, `<number>/<weight>`; head and temperature as metadata. */
 export function encodeEnsemble({ head, heads, temperature }: Ensemble): Uint8Array {
-  const tensors = heads.flatMap((weights, index) =>
-    Object.entries(weights).map(
-      ([name, { shape, data }]) => [`${index}/${name}`, { dtype: "F32" as const, shape, data }] as const,
-    ),
-  );
+  const tensors = heads.map((weights, index) => headTensors(weights, `${index}/`));
   const metadata = {
     heads: String(heads.length),
     head: JSON.stringify(head),
     temperature: String(temperature),
   };
-  return encodeSafetensors({ tensors: Object.fromEntries(tensors), metadata });
+  return encodeSafetensors({ tensors: Object.assign({}, ...tensors) as (typeof tensors)[number], metadata });
 }
 
 /** @throws TrommelError `corrupt` if the heads are not of that kind */
@@ -93,13 +89,7 @@ export function decodeEnsemble(bytes: Uint8Array, name: string, head: HeadRecipe
       `cannot read the heads ${name}: their number or their temperature is missing`,
     );
   const heads = Array.from({ length: count }, (_, index) => {
-    const prefix = `${index}/`;
-    const weights = Object.entries(file.tensors).flatMap(([tensor, { dtype, shape, data }]) =>
-      tensor.startsWith(prefix) && dtype === "F32"
-        ? [[tensor.slice(prefix.length), { shape, data }] as const]
-        : [],
-    );
-    const found: HeadWeights = Object.fromEntries(weights);
+    const found = headAt(file, `${index}/`);
     checkHeadWeights(head, found);
     return found;
   });

@@ -1,6 +1,6 @@
 import { resolveClassWeights, TrommelError, type HeadWeights, type RunConfig } from "@trommel/common";
 import type { CandidateRecipe } from "@trommel/common/recipe";
-import type { RowSet } from "../../head/model/row-set.js";
+import { JoinedRows, type RowSet } from "../../head/model/row-set.js";
 import { solveLinear } from "../../head/solver/solve-linear.js";
 import { trainForEpochs } from "../../head/train-for-epochs.js";
 import type { StageContext } from "../context.js";
@@ -27,7 +27,8 @@ export async function trainCandidate(
   const { seed } = config.recipe;
   const classCount = labels.length;
   if (penalties !== null) {
-    const weights = resolveClassWeights(classWeights, labels, countLabels(train.labels, classCount));
+    const rows = new JoinedRows([train], train.features.length / train.labels.length);
+    const weights = resolveClassWeights(classWeights, labels, rows.classCounts(classCount));
     const { engine, signal } = context;
     return await solveLinear({
       train,
@@ -55,10 +56,4 @@ export async function trainCandidate(
       context.onNote(`epoch ${epoch} of ${epochs}, loss ${trainLoss.toFixed(4)}`),
   });
   return [weights];
-}
-
-function countLabels(labels: Int32Array, classCount: number): number[] {
-  const counts = new Array<number>(classCount).fill(0);
-  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
-  return counts;
 }
