@@ -1,13 +1,7 @@
 import { binsOfEqualMass, calibrationError, type ReliabilityBin } from "./calibration-error.js";
 import { checkPredictions } from "./check-predictions.js";
-import {
-  confusionFigures,
-  confusionOf,
-  confusionRows,
-  predictedClasses,
-  type ConfusionFigures,
-} from "./classes.js";
-import { rowLosses } from "./softmax.js";
+import { confusionFigures, confusionOf, confusionRows, type ConfusionFigures } from "./classes.js";
+import { predictionsOf, type Predictions } from "./predictions.js";
 
 export interface Figures extends ConfusionFigures {
   readonly images: number;
@@ -28,11 +22,20 @@ export interface Figures extends ConfusionFigures {
  */
 export function figures(probabilities: Float64Array, labels: Int32Array, classCount: number): Figures {
   checkPredictions(probabilities, labels, classCount);
-  const predicted = predictedClasses(probabilities, classCount);
+  return figuresOf(predictionsOf(probabilities, labels, classCount));
+}
+
+/** Figures of predictions: of at least one image. */
+export function figuresOf({
+  labels,
+  classCount,
+  predicted,
+  hits,
+  confidences,
+  losses,
+}: Predictions): Figures {
   const confusion = confusionOf(predicted, labels, classCount);
-  const confidences = confidencesOf(probabilities, predicted, classCount);
-  const reliability = binsOfEqualMass(confidences, hitsOf(predicted, labels));
-  const losses = rowLosses(probabilities, labels, classCount);
+  const reliability = binsOfEqualMass(confidences, hits);
   return {
     images: labels.length,
     ...confusionFigures(confusion, classCount),
@@ -41,18 +44,4 @@ export function figures(probabilities: Float64Array, labels: Int32Array, classCo
     confusion: confusionRows(confusion, classCount),
     reliability,
   };
-}
-
-/** 1 where the predicted class is the true one, else 0. */
-export function hitsOf(predicted: Int32Array, labels: Int32Array): Uint8Array {
-  return Uint8Array.from(labels, (label, row) => (predicted[row] === label ? 1 : 0));
-}
-
-/** The probability of every row's predicted class. */
-export function confidencesOf(
-  probabilities: Float64Array,
-  predicted: Int32Array,
-  classCount: number,
-): Float64Array {
-  return Float64Array.from(predicted, (index, row) => probabilities[row * classCount + index] as number);
 }

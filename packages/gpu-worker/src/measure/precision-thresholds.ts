@@ -1,6 +1,6 @@
 import { checkPredictions } from "./check-predictions.js";
 import { predictedClasses } from "./classes.js";
-import { confidencesOf } from "./figures.js";
+import { confidencesOf } from "./predictions.js";
 import { rowsOf } from "./rows-of.js";
 
 export interface ClassThreshold {

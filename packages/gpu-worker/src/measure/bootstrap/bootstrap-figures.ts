@@ -1,9 +1,10 @@
 import { checkPredictions } from "../check-predictions.js";
 import { numberGroups } from "../groups.js";
+import { predictionRows, predictionsOf, type Predictions } from "../predictions.js";
 import { rowsOf } from "../rows-of.js";
 import { defaultDraws, drawCounts } from "./draw-counts.js";
 import { FigureDraws, scalarsOf, type FigureIntervals, type ScalarName } from "./drawn-figures.js";
-import { figureColumns, predictionRows, predictionsOf, type Predictions } from "./figure-columns.js";
+import { figureColumns } from "./figure-columns.js";
 import { defaultMostGroups, sampleGroups } from "./sample-groups.js";
 import { interval95, type Interval } from "./percentiles.js";
 
@@ -41,7 +42,15 @@ export function bootstrapFigures(
   options: BootstrapOptions,
 ): BootstrappedFigures {
   checkPredictions(probabilities, labels, classCount);
-  const drawn = drawFigures(predictionsOf(probabilities, labels, classCount), options);
+  return bootstrapPredictions(predictionsOf(probabilities, labels, classCount), options);
+}
+
+/** The same of predictions without all their probabilities: of at least one image. */
+export function bootstrapPredictions(
+  predictions: Predictions,
+  options: BootstrapOptions,
+): BootstrappedFigures {
+  const drawn = drawFigures(predictions, options);
   return { intervals: drawn.intervals(), drawn: drawn.scalars() };
 }
 

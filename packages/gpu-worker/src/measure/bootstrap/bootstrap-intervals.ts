@@ -1,6 +1,7 @@
 import { checkPredictions } from "../check-predictions.js";
 import { chooseCandidate, type ChooseCandidateInput } from "../choice/choose-candidate.js";
 import { numberGroups } from "../groups.js";
+import { predictionsOf } from "../predictions.js";
 import { rowsOf } from "../rows-of.js";
 import { applyTemperature } from "../softmax.js";
 import { crossFittedTemperatures, temperatureOfRows } from "../temperature.js";
@@ -8,7 +9,7 @@ import type { BootstrapOptions, BootstrappedFigures } from "./bootstrap-figures.
 import { ChoiceDraws } from "./choice-draws.js";
 import { defaultDraws } from "./draw-counts.js";
 import { scalarsOf, type ScalarName } from "./drawn-figures.js";
-import { figureColumns, predictionsOf } from "./figure-columns.js";
+import { figureColumns } from "./figure-columns.js";
 import { defaultMostGroups, sampleGroups } from "./sample-groups.js";
 
 export interface BootstrapIntervalsInput extends ChooseCandidateInput, BootstrapOptions {}

@@ -1,9 +1,8 @@
 import type { Outcome } from "../choice/criterion.js";
 import { predictedClasses } from "../classes.js";
-import { hitsOf } from "../figures.js";
+import { hitsOf, type Predictions } from "../predictions.js";
 import { largestProbabilities } from "../softmax.js";
 import { temperatureOfRows } from "../temperature.js";
-import type { Predictions } from "./figure-columns.js";
 import { LossCurves } from "./loss-curves.js";
 import type { OutOfFold } from "./loss-window.js";
 

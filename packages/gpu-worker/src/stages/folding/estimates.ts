@@ -1,10 +1,9 @@
-import type { Choice, Estimate, MeasuredFigures } from "@trommel/common/artefacts";
+import type { Choice, MeasuredFigures } from "@trommel/common/artefacts";
 import type { AutoHead, CandidateRecipe } from "@trommel/common/recipe";
 import { bootstrapFigures } from "../../measure/bootstrap/bootstrap-figures.js";
 import { bootstrapIntervals } from "../../measure/bootstrap/bootstrap-intervals.js";
-import type { FigureIntervals } from "../../measure/bootstrap/drawn-figures.js";
-import type { Interval } from "../../measure/bootstrap/percentiles.js";
 import { figures, type Figures } from "../../measure/figures.js";
+import { measuredFigures } from "../../measure/measured-figures.js";
 import { applyTemperature } from "../../measure/softmax.js";
 import { crossFittedTemperatures, fitTemperature, temperatureOfRows } from "../../measure/temperature.js";
 import type { OutOfFold } from "./out-of-fold.js";
@@ -61,7 +60,7 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
     candidate,
     at,
     temperature: fitTemperature(logits, labels, classCount),
-    figures: withIntervals(measured[chosen] as Figures, intervals, classNames),
+    figures: measuredFigures(measured[chosen] as Figures, intervals, classNames),
     alone: ofAlone === null ? null : { accuracy: ofAlone.accuracy, logLoss: ofAlone.logLoss },
     candidates: choices.map((choice, index) =>
       describeCandidate(choice, measured[index] as Figures, index === chosen),
@@ -110,46 +109,11 @@ export function measureTest(test: {
   const classCount = classNames.length;
   const probabilities = applyTemperature(logits, classCount, temperature);
   const { intervals } = bootstrapFigures(probabilities, labels, classCount, { seed, groupOf });
-  return withIntervals(figures(probabilities, labels, classCount), intervals, classNames);
+  return measuredFigures(figures(probabilities, labels, classCount), intervals, classNames);
 }
 
 /** A point of the learning curve. @param logits [images, classes] */
 export function accuracyOf(logits: Float64Array, labels: Int32Array): number {
   const classCount = logits.length / labels.length;
   return figures(applyTemperature(logits, classCount), labels, classCount).accuracy;
-}
-
-function withIntervals(
-  of: Figures,
-  intervals: FigureIntervals,
-  classNames: readonly string[],
-): MeasuredFigures {
-  return {
-    images: of.images,
-    accuracy: estimateOf(of.accuracy, intervals.accuracy),
-    balancedAccuracy: estimateOf(of.balancedAccuracy, intervals.balancedAccuracy),
-    macroF1: estimateOf(of.macroF1, intervals.macroF1),
-    logLoss: estimateOf(of.logLoss, intervals.logLoss),
-    expectedCalibrationError: estimateOf(of.expectedCalibrationError, intervals.expectedCalibrationError),
-    perClass: of.perClass.map(({ support, precision, recall }, index) => ({
-      label: classNames[index] ?? "",
-      support,
-      precision: estimateIf(precision, intervals.perClass[index]?.precision),
-      recall: estimateIf(recall, intervals.perClass[index]?.recall),
-    })),
-    confusion: of.confusion.map((row) => [...row]),
-    reliability: of.reliability.map(({ count, confidence, accuracy }) => ({
-      images: count,
-      confidence,
-      accuracy,
-    })),
-  };
-}
-
-function estimateOf(value: number, [low, high]: Interval): Estimate {
-  return { value, low, high };
-}
-
-function estimateIf(value: number | null, interval: Interval | null | undefined): Estimate | null {
-  return value === null || interval === null || interval === undefined ? null : estimateOf(value, interval);
 }
