@@ -2,7 +2,7 @@ export { bundleFiles, bundleManifest, chooseTopK } from "./results/bundle.js";
 export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
 export { choice } from "./results/choice.js";
-export type { Choice, Estimate, MeasuredFigures } from "./results/choice.js";
+export type { Choice, Estimate, MeasuredFigures, Mistake } from "./results/choice.js";
 export { decodeFoldResult, encodeFoldResult } from "./results/fold-result.js";
 export type { FoldResult, PredictedImages } from "./results/fold-result.js";
 export { headAt, headTensors } from "./results/projection-codec.js";

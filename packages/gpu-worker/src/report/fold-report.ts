@@ -10,10 +10,12 @@ export interface FoldReportInputs {
   readonly manifest: BundleManifest;
   readonly choice: Choice;
   readonly ledger: Ledger;
+  /** The worst mistakes with their pictures; empty if there is none. */
+  readonly gallery: string;
 }
 
 /** `report.html` of a run with `head: auto`: how good it is on images that it never saw, and how sure that is. */
-export function renderFoldReport({ manifest, choice, ledger }: FoldReportInputs): string {
+export function renderFoldReport({ manifest, choice, ledger, gallery }: FoldReportInputs): string {
   const { outOfFold, test } = choice;
   return page(`Training ${manifest.run}`, [
     headline(outOfFold),
@@ -27,6 +29,7 @@ export function renderFoldReport({ manifest, choice, ledger }: FoldReportInputs)
     section("Are the probabilities right?", reliabilitySection(outOfFold)),
     section("Classes", recallChart(outOfFold) + classTable(outOfFold)),
     section("Confusion matrix", `<div class="scroll">${confusionChart(outOfFold)}</div>`),
+    section("The worst mistakes", gallery),
     section("Would more photographs help?", curveSection(choice)),
     section("Candidates", candidateTable(choice)),
     section("This run", pairTable(bundleFacts(manifest).map(({ name, value }) => [name, value]))),

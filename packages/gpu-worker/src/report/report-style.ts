@@ -13,6 +13,12 @@ h2 { font-size: 18px; margin: 40px 0 12px; }
 .figures div { background: var(--wash); border: 1px solid var(--line); border-radius: 8px; padding: 10px 18px; }
 .figures dt { color: var(--soft); font-size: 13px; }
 .figures dd { margin: 0; font-size: 24px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 16px; }
+.gallery figure { margin: 0; background: var(--wash); border: 1px solid var(--line); border-radius: 8px; padding: 8px; }
+.gallery img, .gallery .gone { display: block; width: 100%; aspect-ratio: 1; border-radius: 4px; }
+.gallery .gone { display: grid; place-content: center; color: var(--soft); border: 1px dashed var(--line); }
+.gallery figcaption { font-size: 13px; margin-top: 6px; overflow-wrap: anywhere; }
+.gallery .key { color: var(--soft); }
 .scroll { overflow-x: auto; }
 .chart svg { display: block; width: 100%; height: auto; }
 .note { color: var(--soft); font-size: 13px; margin: 8px 0 0; }
@@ -25,7 +31,7 @@ th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; wh
   body { font-size: 11px; }
   main { max-width: none; padding: 0; }
   .scroll { overflow: visible; }
-  .chart, tr, .figures { break-inside: avoid; }
+  .chart, tr, .figures, .gallery figure { break-inside: avoid; }
   h2 { break-after: avoid; }
 }
 `;

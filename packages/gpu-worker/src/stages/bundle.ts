@@ -12,6 +12,7 @@ import {
 import { errorLines, LedgerBuilder } from "@trommel/common/artefacts";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
+import { galleryFrom } from "../report/gallery/gallery.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./bundling/check-serving.js";
 import { describeBundle } from "./bundling/describe-bundle.js";
@@ -48,7 +49,8 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const files: Record<string, Uint8Array> = { [bundleFiles.model]: model, ...trained.files };
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
   const manifest = describeBundle({ config, backbones, trained, ledger, hashes });
-  files[bundleFiles.report] = Buffer.from(trained.report(manifest, ledger), "utf8");
+  const gallery = await galleryFrom(config.dataset, trained.mistakes, signal);
+  files[bundleFiles.report] = Buffer.from(trained.report(manifest, ledger, gallery), "utf8");
   for (const [name, bytes] of Object.entries(files)) {
     signal.throwIfAborted();
     await store.put(`${keys.bundle}/${name}`, bytes);

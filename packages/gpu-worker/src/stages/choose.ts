@@ -5,6 +5,7 @@ import {
   writeWithMarker,
   type HeadWeights,
   type RunConfig,
+  type Shard,
 } from "@trommel/common";
 import {
   curveCandidate,
@@ -76,6 +77,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     alone: chosen.alone,
     test: await measureTestPart({ config, head, split, rows, chosen, ensemble, context }),
     learningCurve: await measureCurve({ config, head, split, labels, context }),
+    mistakes: await withKeys(config, images, chosen.mistakes, context),
     chosenBy: chosen.sentence,
     notes: [...split.notes],
   };
@@ -120,6 +122,22 @@ async function readImageLabels(
     }
   }
   return labels;
+}
+
+/** Mistakes with the keys of their images. */
+async function withKeys(
+  { id }: RunConfig,
+  { shard, position }: Places,
+  mistakes: Chosen["mistakes"],
+  { store }: StageContext,
+): Promise<Choice["mistakes"]> {
+  const entries = new Map<number, Shard["entries"]>();
+  for (const index of new Set(mistakes.map(({ row }) => shard[row] as number)))
+    entries.set(index, (await readShard(store, runKeys(id).shard(index))).entries);
+  return mistakes.map(({ row, ...mistake }) => ({
+    key: entries.get(shard[row] as number)?.[position[row] as number]?.key ?? "",
+    ...mistake,
+  }));
 }
 
 /** The heads of the bundle. Those that another worker has committed stay. */

@@ -66,6 +66,7 @@ function choiceOf(labels: string[], test: boolean): Choice {
       ],
       sentence: "More photographs may help.",
     },
+    mistakes: [],
     chosenBy: "mlp was chosen among 2 candidates.",
     notes: ["There are 3 folds instead of 5."],
   };
@@ -109,8 +110,8 @@ function manifestOf(labels: string[]): BundleManifest {
   };
 }
 
-function pageOf(labels: string[], test = false): string {
-  return renderFoldReport({ manifest: manifestOf(labels), choice: choiceOf(labels, test), ledger });
+function pageOf(labels: string[], test = false, gallery = ""): string {
+  return renderFoldReport({ manifest: manifestOf(labels), choice: choiceOf(labels, test), ledger, gallery });
 }
 
 describe("the report of a run on folds", () => {
@@ -134,6 +135,11 @@ describe("the report of a run on folds", () => {
       pageOf(labels, true),
       /alone has accuracy 85\.0 % and log loss 0\.360, both together 90\.0 % and 0\.310/,
     );
+  });
+
+  it("has a section of mistakes where there are any", () => {
+    assert.match(pageOf(labels, false, "<p>pictures</p>"), /<h2>The worst mistakes<\/h2>\s*<p>pictures<\/p>/);
+    assert.ok(!pageOf(labels).includes("The worst mistakes"));
   });
 
   it("draws calibration, classes and the learning curve, without anything from elsewhere", () => {

@@ -47,6 +47,18 @@ const measuredFigures = z
 /** How good predictions are of images that chose nothing of what made them. */
 export type MeasuredFigures = z.infer<typeof measuredFigures>;
 
+/** An image that was taken for another class. */
+export const mistake = z
+  .object({
+    key: z.string(),
+    label: z.string(),
+    predicted: z.string(),
+    /** Of the predicted class. */
+    probability: z.number(),
+  })
+  .strict();
+export type Mistake = z.infer<typeof mistake>;
+
 export const choice = z
   .object({
     formatVersion: z.literal(1),
@@ -87,6 +99,8 @@ export const choice = z
       })
       .strict()
       .nullable(),
+    /** Out of fold, those with the highest probability of the wrong class first: as many as the report shows. */
+    mistakes: z.array(mistake).default([]),
     /** What chose the model, in a sentence. */
     chosenBy: z.string(),
     notes: z.array(z.string()),

@@ -7,7 +7,7 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
-import { encodeStandardization } from "@trommel/common/artefacts";
+import { encodeStandardization, type Mistake } from "@trommel/common/artefacts";
 import { isAuto } from "@trommel/common/recipe";
 import type { EmitHead } from "../../graph/serving-graph.js";
 import {
@@ -52,7 +52,10 @@ export interface TrainedModel {
   readonly manifest: Pick<BundleManifest, "svd" | "ensemble" | "metrics"> & {
     readonly data: Omit<BundleManifest["data"], "images" | "failedImages">;
   };
-  readonly report: (manifest: BundleManifest, ledger: Ledger) => string;
+  /** The worst mistakes on images that it never saw; none with a single head. */
+  readonly mistakes: readonly Mistake[];
+  /** @param gallery what shows those mistakes */
+  readonly report: (manifest: BundleManifest, ledger: Ledger, gallery: string) => string;
 }
 
 /** @throws TrommelError `missing-input`, `corrupt` */
@@ -106,6 +109,7 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
         classes: counts.map((row) => ({ ...row, test: 0 })),
       },
     },
+    mistakes: [],
     report: (manifest, ledger) => renderReport({ manifest, metrics, ledger }),
   };
 }
@@ -155,6 +159,7 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
         classes: counts,
       },
     },
-    report: (manifest, ledger) => renderFoldReport({ manifest, choice, ledger }),
+    mistakes: choice.mistakes,
+    report: (manifest, ledger, gallery) => renderFoldReport({ manifest, choice, ledger, gallery }),
   };
 }

@@ -1,11 +1,13 @@
-import type { Choice, MeasuredFigures } from "@trommel/common/artefacts";
+import type { Choice, MeasuredFigures, Mistake } from "@trommel/common/artefacts";
 import type { AutoHead, CandidateRecipe } from "@trommel/common/recipe";
 import { bootstrapFigures } from "../../measure/bootstrap/bootstrap-figures.js";
 import { bootstrapIntervals } from "../../measure/bootstrap/bootstrap-intervals.js";
 import { figures, type Figures } from "../../measure/figures.js";
 import { measuredFigures } from "../../measure/measured-figures.js";
+import { predictionsOf } from "../../measure/predictions.js";
 import { applyTemperature } from "../../measure/softmax.js";
 import { crossFittedTemperatures, fitTemperature, temperatureOfRows } from "../../measure/temperature.js";
+import { worstMistakes } from "../../measure/worst-mistakes.js";
 import type { OutOfFold } from "./out-of-fold.js";
 
 /** What was chosen, and how good it is on images that chose nothing of it. */
@@ -15,6 +17,8 @@ export interface Chosen {
   /** Fitted on all out-of-fold logits: the bundle has it, and nothing is measured with it. */
   readonly temperature: number;
   readonly figures: MeasuredFigures;
+  /** The worst mistakes, with the row of their images. */
+  readonly mistakes: readonly (Omit<Mistake, "key"> & { readonly row: number })[];
   /** What the image alone comes to, if views are averaged. */
   readonly alone: Choice["alone"];
   readonly candidates: Choice["candidates"];
@@ -43,24 +47,28 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
   const { choices, labels, classNames, foldOf, folds, groupOf, by, seed } = predictions;
   const classCount = classNames.length;
   const candidates = choices.map(({ logits }) => logits);
-  const measure = (logits: Float64Array): Figures => {
+  const probabilitiesOf = (logits: Float64Array): Float64Array => {
     const temperatures = crossFittedTemperatures(logits, labels, classCount, foldOf, folds);
-    return figures(
-      applyTemperature(logits, classCount, temperatureOfRows(temperatures, foldOf)),
-      labels,
-      classCount,
-    );
+    return applyTemperature(logits, classCount, temperatureOfRows(temperatures, foldOf));
   };
+  const measure = (logits: Float64Array): Figures => figures(probabilitiesOf(logits), labels, classCount);
   const measured = candidates.map(measure);
   const input = { candidates, labels, classCount, foldOf, folds, groupOf, criterion: by, seed };
   const { chosen, intervals } = bootstrapIntervals(input);
   const { candidate, at, penalty, logits, alone } = choices[chosen] as OutOfFold;
+  const predicted = predictionsOf(probabilitiesOf(logits), labels, classCount);
   const ofAlone = alone === undefined ? null : measure(alone);
   return {
     candidate,
     at,
     temperature: fitTemperature(logits, labels, classCount),
     figures: measuredFigures(measured[chosen] as Figures, intervals, classNames),
+    mistakes: worstMistakes(predicted).map((row) => ({
+      row,
+      label: classNames[labels[row] as number] ?? "",
+      predicted: classNames[predicted.predicted[row] as number] ?? "",
+      probability: predicted.confidences[row] as number,
+    })),
     alone: ofAlone === null ? null : { accuracy: ofAlone.accuracy, logLoss: ofAlone.logLoss },
     candidates: choices.map((choice, index) =>
       describeCandidate(choice, measured[index] as Figures, index === chosen),

@@ -1,0 +1,51 @@
+import { openStore } from "@trommel/common";
+import type { Mistake } from "@trommel/common/artefacts";
+import { escapeHtml } from "../html.js";
+import { percent } from "../report-page.js";
+import { readThumbnails } from "./thumbnails.js";
+
+/**
+ * The pictures of mistakes, each with what it is and what it was taken for. A picture that cannot be read has a frame without
+ * a picture. At most 24 mistakes; the pictures take at most 300 KB.
+ * @param readImage the bytes of the image with this key
+ */
+export async function gallery(
+  mistakes: readonly Mistake[],
+  readImage: (key: string) => Promise<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<string> {
+  const shown = mistakes.slice(0, 24);
+  if (shown.length === 0) return "";
+  const keys = shown.map(({ key }) => key);
+  const thumbnails = await readThumbnails(keys, readImage, signal);
+  const figures = shown.map((mistake, index) => figure(mistake, thumbnails[index]));
+  const note = "Those with the highest probability of the wrong class come first.";
+  return `<div class="gallery">${figures.join("\n")}</div><p class="note">${note}</p>`;
+}
+
+/** {@link gallery} with the images of a location. Nothing is read without mistakes. */
+export async function galleryFrom(
+  location: string,
+  mistakes: readonly Mistake[],
+  signal: AbortSignal,
+): Promise<string> {
+  if (mistakes.length === 0) return "";
+  const source = openStore(location);
+  try {
+    return await gallery(mistakes, (key) => source.get(key, { maxBytes: fileBytesAtMost, signal }), signal);
+  } finally {
+    source.close();
+  }
+}
+
+/** Larger files are shown without a picture. */
+const fileBytesAtMost = 64 * 1024 * 1024;
+
+function figure({ key, label, predicted, probability }: Mistake, thumbnail: string | undefined): string {
+  const picture =
+    thumbnail === undefined
+      ? '<div class="gone">no picture</div>'
+      : `<img src="${thumbnail}" alt="${escapeHtml(key)}">`;
+  const caption = `<b>${escapeHtml(label)}</b>, taken for <b>${escapeHtml(predicted)}</b> with ${percent(probability)}`;
+  return `<figure>${picture}<figcaption>${caption}<br><span class="key">${escapeHtml(key)}</span></figcaption></figure>`;
+}
