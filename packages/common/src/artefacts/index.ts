@@ -1,6 +1,14 @@
 export { bundleFiles, bundleManifest, chooseTopK } from "./results/bundle.js";
 export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
+export { boundedFigures, evaluationFiles, modelEvaluation } from "./results/model-evaluation.js";
+export type {
+  BoundedFigure,
+  Comparison,
+  EvaluatedFigures,
+  EvaluationRow,
+  ModelEvaluation,
+} from "./results/model-evaluation.js";
 export { choice } from "./results/choice.js";
 export type { Choice, Estimate, MeasuredFigures, Mistake } from "./results/choice.js";
 export { decodeFoldResult, encodeFoldResult } from "./results/fold-result.js";

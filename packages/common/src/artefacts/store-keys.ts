@@ -73,6 +73,22 @@ export function scoringKeys(id: string) {
   } as const;
 }
 
+/**
+ * Keys of the evaluations of a model on a listing.
+ * @param modelSha256 of its model.onnx
+ * @param listing sha256 of what was listed
+ */
+export function evaluationKeys(modelSha256: string, listing: string) {
+  const root = `evaluations/${modelSha256.slice(0, 12)}-${listing.slice(0, 12)}`;
+  return {
+    root,
+    /** Output of the scoring that an evaluation made for itself. */
+    scores: `${root}/scores`,
+    /** The files of one evaluation. @param question sha256 of scores, labels and what is compared */
+    evaluation: (question: string) => `${root}/${question.slice(0, 12)}`,
+  } as const;
+}
+
 /** The keys that runs and scorings both have. */
 export function subjectKeys({ kind, id }: { readonly kind: "run" | "scoring"; readonly id: string }) {
   return kind === "run" ? runKeys(id) : scoringKeys(id);

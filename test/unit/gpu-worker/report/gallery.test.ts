@@ -58,8 +58,8 @@ describe("the gallery of mistakes", () => {
   });
 
   it("says what a picture is, what it was taken for and how surely", async () => {
-    const html = await gallery([mistake("glass/1.png", 0.8765)], halves);
-    assert.match(html, /<b>glass<\/b>, taken for <b>paper<\/b> with 87\.7 %/);
+    const html = await gallery([mistake("glass/1.png", 0.876)], halves);
+    assert.match(html, /<b>glass<\/b>, taken for <b>paper<\/b> with 87\.6 %/);
     assert.match(html, /glass\/1\.png/);
   });
 

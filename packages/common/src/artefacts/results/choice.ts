@@ -7,11 +7,11 @@ import { headRecipe } from "../../recipe/head-recipe.js";
  */
 
 /** A figure with its 95 % interval, by bootstrap over images. */
-const estimate = z.object({ value: z.number(), low: z.number(), high: z.number() }).strict();
+export const estimate = z.object({ value: z.number(), low: z.number(), high: z.number() }).strict();
 /** A figure with its 95 % interval. */
 export type Estimate = z.infer<typeof estimate>;
 
-const measuredFigures = z
+export const measuredFigures = z
   .object({
     images: z.int().positive(),
     accuracy: estimate,
