@@ -12,7 +12,7 @@ import {
 import { errorLines, LedgerBuilder } from "@trommel/common/artefacts";
 import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
-import { galleryFrom } from "../report/gallery/gallery.js";
+import { galleryFrom } from "../gallery/gallery.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { checkServing } from "./bundling/check-serving.js";
 import { describeBundle } from "./bundling/describe-bundle.js";

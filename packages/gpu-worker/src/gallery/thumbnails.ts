@@ -1,7 +1,7 @@
 import { toTrommelError } from "@trommel/common";
 import { withTimeout } from "@trommel/common/waiting";
 import sharp from "sharp";
-import { decodeImage, type ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
+import { decodeImage, type ResolvedDecodeRecipe } from "../image/decode/decode-image.js";
 
 /** 24 of them in base64 take less than 300 KB. */
 const thumbnailBytesAtMost = 9000;

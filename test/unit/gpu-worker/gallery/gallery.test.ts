@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
 import type { Mistake } from "@trommel/common/artefacts";
 import sharp from "sharp";
-import { gallery } from "#gpu-worker/report/gallery/gallery";
+import { gallery } from "#gpu-worker/gallery/gallery";
 
 const width = 640;
 const height = 320;

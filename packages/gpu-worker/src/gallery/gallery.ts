@@ -1,7 +1,7 @@
 import { openStore } from "@trommel/common";
 import type { Mistake } from "@trommel/common/artefacts";
-import { escapeHtml } from "../html.js";
-import { percent } from "../report-page.js";
+import { escapeHtml } from "../report/html.js";
+import { percent } from "../report/report-page.js";
 import { readThumbnails } from "./thumbnails.js";
 
 /**
