@@ -2,8 +2,20 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { runKeys } from "@trommel/common";
-import { decodeFoldResult, noFold, testPart, type Choice } from "@trommel/common/artefacts";
+import { runKeys, type BundleManifest, type ScoreRow } from "@trommel/common";
+import {
+  decodeFoldResult,
+  noFold,
+  testPart,
+  type Choice,
+  type ScoreCounts,
+  type ScoringSuccess,
+} from "@trommel/common/artefacts";
+import { decodeSafetensors } from "@trommel/common/codec";
+import { requireTensor } from "#common/codec/safetensors";
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import sharp from "sharp";
+import { writeFiles } from "../support/images/dataset.js";
 import { temporaryFolder } from "../support/files/temp-folder.js";
 import { tinyBackbone } from "../support/models/tiny-backbone.js";
 import { trommel, trommelJson } from "../support/process/cli.js";
@@ -82,6 +94,69 @@ describe("head: auto", () => {
     ])) as { rows: { file?: string; key?: string; label: string }[] };
     const right = rows.filter(({ label }, at) => keys[at]?.includes(`/${label}/`)).length;
     assert.ok(Math.abs((choice.test?.accuracy.value ?? 0) - right / keys.length) < 1e-9);
+  });
+
+  it("travels with images and what the model must give for them, which ONNX Runtime gives by hand", async () => {
+    const bundle = join(runs.store, "runs/first/bundle");
+    const manifest = await runs.readJson<BundleManifest>("runs/first/bundle/bundle.json");
+    assert.deepEqual([manifest.golden?.images, manifest.input.decodeVersion], [2, 1]);
+    const golden = decodeSafetensors(await readFile(join(bundle, "golden.safetensors")), { name: "golden" });
+    const { shape, data } = requireTensor(golden, "pixels", "U8", 4);
+    const session = await InferenceSession.create(join(bundle, "model.onnx"));
+    const found = await session.run({ pixels: new Tensor("uint8", data, shape) });
+    for (const [name, rank] of [["probabilities", 2] as const, ["novelty", 1] as const]) {
+      const expected = requireTensor(golden, name, "F32", rank);
+      const values = found[name]?.data as Float32Array;
+      assert.deepEqual(found[name]?.dims, expected.shape);
+      for (const [at, value] of expected.data.entries())
+        assert.ok(Math.abs(value - (values[at] ?? NaN)) <= (manifest.golden?.tolerance ?? 0), name);
+    }
+    await session.release();
+  });
+
+  it("labels unknown what is too novel, and what is not probable enough for its class, and counts it", async () => {
+    const images = join(folder, "mixed");
+    const noise = await sharp(
+      new Uint8Array(3 * 64 * 64).map((_, at) => (at * at * 7919) % 251),
+      {
+        raw: { width: 64, height: 64, channels: 3 },
+      },
+    );
+    await writeFiles(
+      images,
+      new Map([
+        ["noise.png", await noise.png().toBuffer()],
+        ["seen.png", await readFile(join(runs.dataset, "glass/001.png"))],
+      ]),
+    );
+    const bundle = join(runs.store, "runs/first/bundle");
+    const output = join(folder, "judged");
+    await trommelJson([
+      ...["score", images, "--model", bundle, "--output", output, "--store", runs.store, "--workers", "1"],
+      ...["--format", "csv", "--unknown-above", "0.99", "--min-probability", "thresholds", "--json"],
+    ]);
+    const read = async (name: string) => readFile(join(output, name), "utf8");
+    const rows = (await read("part-00000.jsonl")).trim().split("\n");
+    const choice = await runs.readJson<Choice>(runKeys("first").choice);
+    const least = new Map(choice.thresholds?.perClass.map(({ label, threshold }) => [label, threshold]));
+    let unknown = 0;
+    for (const row of rows) {
+      const { key, label, probability, top, novelty = 0 } = JSON.parse(row) as ScoreRow;
+      if (key === "noise.png") assert.ok(novelty > 0.99, `${novelty}`);
+      else assert.ok(novelty < 0.99, `${novelty}`);
+      const likeliest = top[0]?.label ?? "";
+      const isKnown = novelty <= 0.99 && probability >= (least.get(likeliest) ?? Infinity);
+      assert.equal(label, isKnown ? likeliest : "unknown");
+      if (!isKnown) unknown += 1;
+    }
+    const success = JSON.parse(await read("_SUCCESS.json")) as ScoringSuccess;
+    const asked = { novelty: 0.99, minProbability: "thresholds", images: unknown };
+    assert.deepEqual([success.unknown, success.novelty, success.decodeVersion], [asked, true, 1]);
+    assert.equal((JSON.parse(await read("counts.json")) as ScoreCounts).unknown, unknown);
+    assert.match(
+      await read("part-00000.csv"),
+      /^key,label,probability,label_2.*,novelty,likeliest\nnoise.png,unknown,.*,(glass|metal|paper)\n/,
+    );
   });
 
   it("refuses settings that it does not use", async () => {

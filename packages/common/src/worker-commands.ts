@@ -131,6 +131,8 @@ export const predictOptions = z
     bundle: z.string(),
     files: z.array(z.string()).min(1),
     topK: z.int().positive().optional(),
+    unknownAbove: z.number().optional(),
+    minProbability: z.union([z.number(), z.literal("thresholds")]).optional(),
     device: z.enum(devices),
     threads: z.int().min(1).max(workerOptionsAtMost.threads),
   })

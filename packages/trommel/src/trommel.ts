@@ -43,6 +43,13 @@ export interface ScoreOptions extends StartOptions {
   readonly formats?: readonly ScoreFormat[] | undefined;
   /** Images per shard, at most 4096. @default 256 */
   readonly shardSize?: number | undefined;
+  /** Labels images `unknown` that are more novel than this share of the training images, such as 0.99. @default none */
+  readonly unknownAbove?: number | undefined;
+  /**
+   * Labels images `unknown` whose largest probability is below this, or with `thresholds` below what the model has for the class.
+   * @default none
+   */
+  readonly minProbability?: number | "thresholds" | undefined;
 }
 
 /** What {@link Trommel.predict} takes besides files. */
@@ -51,6 +58,10 @@ export interface PredictFilesOptions extends CallOptions {
   readonly model: Run | string;
   /** Labels of each image. @default 5, or all where the model has fewer */
   readonly topK?: number | undefined;
+  /** As {@link ScoreOptions.unknownAbove}. */
+  readonly unknownAbove?: number | undefined;
+  /** As {@link ScoreOptions.minProbability}. */
+  readonly minProbability?: number | "thresholds" | undefined;
   /** @default "cpu" */
   readonly device?: Device | undefined;
   /** Threads of the device's runtime. @default the machine's cores */
@@ -155,6 +166,7 @@ export class Trommel implements AsyncDisposable {
         topK: options.topK,
         formats: options.formats,
         shardSize: options.shardSize ?? 256,
+        asked: { unknownAbove: options.unknownAbove, minProbability: options.minProbability },
       });
       const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });
       await scoring.begin({ detach: options.detach, claim });
@@ -178,7 +190,7 @@ export class Trommel implements AsyncDisposable {
         files: files.map((file) => pathFrom(folder, file)),
         device: options.device ?? "cpu",
         threads: options.threads ?? availableParallelism(),
-        ...(options.topK === undefined ? {} : { topK: options.topK }),
+        ...{ topK: options.topK, unknownAbove: options.unknownAbove, minProbability: options.minProbability },
       });
       return { bundle: location, rows: rows.map((row, i) => ({ ...row, key: files[i] ?? row.key })) };
     });

@@ -138,7 +138,7 @@ describe("webgpu beside the CPU", { skip: await whyAbsent() }, () => {
         const classifier = await (
           await open(device)
         ).createClassifier({ side, classCount, model, parts: null });
-        const probabilities = await classifier.classify(pixels, images);
+        const { probabilities } = await classifier.classify(pixels, images);
         await classifier.release();
         return probabilities;
       }),

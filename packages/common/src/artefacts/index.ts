@@ -1,4 +1,6 @@
-export { bundleFiles, bundleManifest, chooseTopK } from "./results/bundle.js";
+export { acceptanceOf, unknownLabel } from "./results/acceptance.js";
+export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
+export { bundleFiles, bundleManifest, chooseTopK, decodeVersion } from "./results/bundle.js";
 export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
 export { boundedFigures, evaluationFiles, modelEvaluation } from "./results/model-evaluation.js";
@@ -11,6 +13,7 @@ export type {
 } from "./results/model-evaluation.js";
 export { choice } from "./results/choice.js";
 export type { Choice, Estimate, MeasuredFigures, Mistake } from "./results/choice.js";
+export type { Thresholds } from "./results/thresholds.js";
 export { decodeFoldResult, encodeFoldResult } from "./results/fold-result.js";
 export type { FoldResult, PredictedImages } from "./results/fold-result.js";
 export { headAt, headTensors } from "./results/projection-codec.js";

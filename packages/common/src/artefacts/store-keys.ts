@@ -39,7 +39,7 @@ export function runKeys(id: string) {
     choice: `${root}/choice.json`,
     /** The heads that were chosen, and what travels with them into the bundle. */
     ensemble: `${root}/ensemble.safetensors`,
-    predictions: `${root}/predictions.safetensors`,
+    novelty: `${root}/novelty.safetensors`,
     head: `${root}/head/weights.safetensors`,
     metrics: `${root}/head/metrics.json`,
     checkpoints: `${root}/head/checkpoints/`,

@@ -60,6 +60,10 @@ const autoHead = z
     choose: z.enum(["logLoss", "balancedAccuracy", "macroF1"]).default("logLoss"),
     /** Trains the simplest candidate on a quarter, half and three quarters of the images too, to tell whether more would help. */
     learningCurve: z.boolean().default(true),
+    /** Adds to the model how unlike the training images an image is. */
+    novelty: z.boolean().default(true),
+    /** The share of the accepted answers that should be right: gives every class the least probability from which on it is. */
+    precision: z.number().gt(0).lt(1).default(0.95),
     /** The candidates, simplest first, instead of those of `effort`. */
     candidates: z.array(candidateRecipe).min(1).max(50).nullable().default(null),
     /** Training rows that a fold holds at most in memory, about; of more images a sample is trained on. */

@@ -6,6 +6,7 @@ import {
   resolveLocation,
   runKeys,
   TrommelError,
+  type BundleManifest,
   type ObjectStore,
   type ScoreFormat,
 } from "@trommel/common";
@@ -15,6 +16,7 @@ export interface ResolvedBundle {
   readonly location: string;
   readonly modelSha256: string;
   readonly labels: readonly string[];
+  readonly manifest: BundleManifest;
   /** What its recipe has scorings write. */
   readonly formats: readonly ScoreFormat[];
 }
@@ -55,7 +57,7 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
       );
     }
     const { labels, recipe } = manifest;
-    return { location, modelSha256, labels, formats: recipe.scores.formats };
+    return { location, modelSha256, labels, manifest, formats: recipe.scores.formats };
   } catch (thrown) {
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
     throw new TrommelError(

@@ -12,6 +12,7 @@ import {
   type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
+import { acceptanceOf, type AskedAcceptance } from "@trommel/common/artefacts";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
 import { resolveBundle } from "./bundle.js";
@@ -36,8 +37,13 @@ export async function resolveScoring(options: {
   /** What is written; by default what the model's recipe says. `jsonl` is always among it. */
   readonly formats: readonly ScoreFormat[] | undefined;
   readonly shardSize: number;
+  /** What makes an image `unknown`. @default nothing */
+  readonly asked?: AskedAcceptance;
 }): Promise<Resolved<ScoringConfig>> {
   const bundle = await resolveBundle(options.store, options.model, options.folder);
+  const asked = options.asked ?? {};
+  const { unknownAbove, minProbability } = asked;
+  acceptanceOf(asked, bundle.manifest, bundle.location);
   const core = {
     source: resolveLocation(options.source),
     output: resolveLocation(options.output),
@@ -45,6 +51,9 @@ export async function resolveScoring(options: {
     topK: chooseTopK(options.topK, bundle.labels.length),
     formats: chooseFormats(options.formats ?? bundle.formats),
     shardSize: options.shardSize,
+    // Absent where nothing is asked: a scoring's id comes from all that is here.
+    ...(unknownAbove === undefined ? {} : { unknownAbove }),
+    ...(minProbability === undefined ? {} : { minProbability }),
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core };

@@ -1,14 +1,15 @@
 import { readFile, stat } from "node:fs/promises";
 import type { PredictedRow, PredictOptions } from "@trommel/common";
-import { loadClassifier, type BundleClassifier } from "../serving/bundle-classifier.js";
+import { loadClassifier, type BundleClassifier, type ClassifyOptions } from "../serving/bundle-classifier.js";
 
 /** `trommel predict`: a few files through a bundle's model.onnx, as a score job would, without a queue. */
 export async function predictFiles(options: PredictOptions): Promise<PredictedRow[]> {
-  const { bundle, files, topK, device, threads } = options;
+  const { bundle, files, topK, unknownAbove, minProbability, device, threads } = options;
+  const asked = { topK, unknownAbove, minProbability };
   const classifier = await loadClassifier(bundle, { device, threads });
   try {
     const rows: PredictedRow[] = [];
-    for (const file of files) rows.push(await predictFile(file, classifier, topK));
+    for (const file of files) rows.push(await predictFile(file, classifier, asked));
     return rows;
   } finally {
     await classifier.close();
@@ -18,7 +19,7 @@ export async function predictFiles(options: PredictOptions): Promise<PredictedRo
 async function predictFile(
   file: string,
   classifier: BundleClassifier,
-  topK: number | undefined,
+  asked: ClassifyOptions,
 ): Promise<PredictedRow> {
   let bytes: Uint8Array;
   try {
@@ -32,8 +33,9 @@ async function predictFile(
     const reason = code === "ENOENT" ? "not-found" : code === "EACCES" ? "forbidden" : "decode-failed";
     return { key: file, error: { reason, detail: code ?? "it cannot be read" } };
   }
-  const answer = await classifier.classifyOne(bytes, topK === undefined ? {} : { topK });
+  const answer = await classifier.classifyOne(bytes, asked);
   if (answer.error !== undefined)
     return { key: file, error: { reason: answer.error.reason, detail: answer.error.message } };
-  return { key: file, label: answer.label, probability: answer.probability, top: [...answer.top] };
+  const { label, probability, top, novelty } = answer;
+  return { key: file, label, probability, top: [...top], ...(novelty === undefined ? {} : { novelty }) };
 }

@@ -17,12 +17,15 @@ export interface ServingGraphOptions {
   readonly projection: Projection | null;
   readonly classCount: number;
   readonly emitHead: EmitHead;
+  /** Adds the second output: from the images' embeddings, float32 [N, D], to the name of a value float32 [N]. */
+  readonly emitNovelty?: (builder: GraphBuilder, embeddings: string) => string;
   /** Averages the logits of the image and of its mirror image. @default false */
   readonly mirrored?: boolean;
 }
 
 /**
- * The bundle's one ONNX model: `pixels` uint8 [N, side, side, 3] RGB → `probabilities` float32 [N, classes].
+ * The bundle's one ONNX model: `pixels` uint8 [N, side, side, 3] RGB → `probabilities` float32 [N, classes], and perhaps `novelty`
+ * float32 [N].
  * It uses the identity view, and its mirror image where the recipe says so, and equals the extraction graph with the matrices of
  * those views up to rounding.
  */
@@ -49,6 +52,10 @@ export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   const averaged = options.mirrored === true ? meanOfBoth(builder, logits, options.classCount) : logits;
   const probabilities = builder.node("Softmax", [averaged], { axis: 1 });
   builder.output("probabilities", "float32", ["images", options.classCount], probabilities);
+  if (options.emitNovelty !== undefined) {
+    const ofImages = options.mirrored === true ? firstHalf(builder, embeddings, dimension) : embeddings;
+    builder.output("novelty", "float32", ["images"], options.emitNovelty(builder, ofImages));
+  }
   return builder.encode();
 }
 
@@ -64,6 +71,13 @@ function servedInput(
   const columns = Array.from({ length: spec.inputSize }, (_, column) => spec.inputSize - 1 - column);
   const mirror = builder.node("Gather", [input, builder.int64s(columns)], { axis: 3 });
   return builder.node("Concat", [input, mirror], { axis: 0 });
+}
+
+/** @param rows [2N, dimension] @returns the first N */
+function firstHalf(builder: GraphBuilder, rows: string, dimension: number): string {
+  const halves = builder.reshape(rows, [2, -1, dimension]);
+  const first = builder.node("Gather", [halves, builder.int64s([0])], { axis: 0 });
+  return builder.reshape(first, [-1, dimension]);
 }
 
 /** @param logits [2N, classes] @returns [N, classes] */

@@ -12,6 +12,7 @@ import {
 import { learningCurveChart, recallChart } from "./fold-charts.js";
 import { htmlTable } from "./html.js";
 import { bundleFacts, ledgerCounts } from "./report-html.js";
+import { trustSection } from "./trust-section.js";
 import { number, page, pairTable, percent, section, text } from "./report-page.js";
 
 export interface FoldReportInputs {
@@ -36,6 +37,7 @@ export function renderFoldReport({ manifest, choice, ledger, gallery }: FoldRepo
     section("Figures", figureTable(columnsOf(choice))),
     section("Are the probabilities right?", reliabilitySection(outOfFold)),
     section("Classes", recallChart(outOfFold) + classTable(outOfFold)),
+    section("When to trust an answer", trustSection(choice)),
     section("Confusion matrix", `<div class="scroll">${confusionChart(outOfFold)}</div>`),
     section("The worst mistakes", gallery),
     section("Would more photographs help?", curveSection(choice)),

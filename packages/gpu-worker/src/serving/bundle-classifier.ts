@@ -2,7 +2,13 @@ import { availableParallelism } from "node:os";
 import { sha256Hex } from "@trommel/common/codec";
 import { TrommelError } from "@trommel/common/errors";
 import { parseJsonAs } from "@trommel/common/parse";
-import { bundleFiles, bundleManifest, chooseTopK } from "@trommel/common/artefacts";
+import {
+  acceptanceOf,
+  bundleFiles,
+  bundleManifest,
+  chooseTopK,
+  type Acceptance,
+} from "@trommel/common/artefacts";
 import type { BundleManifest, FailureReason, ObjectStore, Device } from "@trommel/common";
 import { openStore, readBounds, resolveLocation } from "@trommel/common/store";
 import { createEngine } from "../backbone/engines/create-engine.js";
@@ -23,19 +29,28 @@ export interface LoadClassifierOptions {
 /** How a batch is classified. */
 export interface ClassifyOptions {
   /** Labels in `top`. @default 5, or all where the model has fewer */
-  readonly topK?: number;
+  readonly topK?: number | undefined;
+  /** Labels images `unknown` that are more novel than this share of the training images, such as 0.99. @default none */
+  readonly unknownAbove?: number | undefined;
+  /**
+   * Labels images `unknown` whose largest probability is below this, or with `thresholds` below what the model has for the class.
+   * @default none
+   */
+  readonly minProbability?: number | "thresholds" | undefined;
   /** Gives up before the next image when it aborts. */
   readonly signal?: AbortSignal;
 }
 
 /** The answer for an image that could be read. */
 export interface ClassifiedImage {
-  /** The likeliest label. */
+  /** The likeliest label; `unknown` if the image is not accepted. */
   readonly label: string;
-  /** Its probability, 0 to 1, with seven digits. */
+  /** The largest probability, 0 to 1, with seven digits. */
   readonly probability: number;
   /** The likeliest labels by falling probability, the earlier of the model's labels first on a tie. */
   readonly top: readonly { readonly label: string; readonly probability: number }[];
+  /** The share of the training images that are less novel, 0 to 1; absent if the model does not tell. */
+  readonly novelty?: number;
   readonly error?: never;
 }
 
@@ -50,6 +65,7 @@ export interface UnreadableImage {
   readonly label?: never;
   readonly probability?: never;
   readonly top?: never;
+  readonly novelty?: never;
 }
 
 /** What {@link BundleClassifier.classify} says of one image: `"error" in answer` distinguishes the two. */
@@ -67,7 +83,7 @@ export interface BundleClassifier extends AsyncDisposable {
   /**
    * @param images whole files: JPEG, PNG, WebP and what else a scoring reads
    * @returns one answer for each image, in their order
-   * @throws TrommelError `invalid-argument` for a `topK` above the number of labels and for what is no list of bytes; `cancelled`, or the signal's reason
+   * @throws TrommelError `unsupported` for what the model cannot tell; `invalid-argument` for a `topK` above the number of labels and for what is no list of bytes; `cancelled`, or the signal's reason
    *   where that is a TrommelError, once `signal` is aborted; `conflict` after {@link close}
    */
   classify(images: readonly Uint8Array[], options?: ClassifyOptions): Promise<Classification[]>;
@@ -100,7 +116,7 @@ export async function loadClassifier(
       model,
       parts: null,
     });
-    return new LoadedBundle(manifest, network);
+    return new LoadedBundle(manifest, network, store.url);
   } finally {
     store.close();
   }
@@ -109,11 +125,13 @@ export async function loadClassifier(
 class LoadedBundle implements BundleClassifier {
   readonly manifest: BundleManifest;
   readonly #network: Classifier;
+  readonly #location: string;
   readonly #underWay = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
-  constructor(manifest: BundleManifest, network: Classifier) {
+  constructor(manifest: BundleManifest, network: Classifier, location: string) {
     this.manifest = manifest;
+    this.#location = location;
     this.#network = network;
   }
 
@@ -135,12 +153,14 @@ class LoadedBundle implements BundleClassifier {
     return answers;
   }
 
-  async classifyOne(bytes: Uint8Array, { topK, signal }: ClassifyOptions = {}): Promise<Classification> {
+  async classifyOne(bytes: Uint8Array, options: ClassifyOptions = {}): Promise<Classification> {
+    const { topK, signal, ...asked } = options;
     if (this.#closed !== undefined)
       throw new TrommelError("conflict", "cannot classify: the classifier is closed. Load the bundle again");
     throwIfAborted(signal);
     checkBytes(bytes);
-    const work = this.#answer(bytes, chooseTopK(topK, this.labels.length));
+    const accepts = acceptanceOf(asked, this.manifest, this.#location);
+    const work = this.#answer(bytes, { topK: chooseTopK(topK, this.labels.length), accepts });
     this.#underWay.add(work);
     try {
       return await work;
@@ -158,14 +178,18 @@ class LoadedBundle implements BundleClassifier {
     return this.close();
   }
 
-  async #answer(bytes: Uint8Array, topK: number): Promise<Classification> {
+  async #answer(
+    bytes: Uint8Array,
+    options: { readonly topK: number; readonly accepts: Acceptance },
+  ): Promise<Classification> {
     const { decode, side } = this.manifest.input;
     const decoded = await decodeImage(bytes, { ...decode, side });
     if (!decoded.ok) return { error: { reason: decoded.reason, message: decoded.detail } };
     // One by one, as `predict` does: a batch would round otherwise on some devices.
-    const probabilities = await this.#network.classify(decoded.pixels, 1);
-    const { label, probability, top } = scoreRowOf("", probabilities, this.labels, topK);
-    return { label, probability, top };
+    const { probabilities, novelty } = await this.#network.classify(decoded.pixels, 1);
+    const image = { probabilities, novelty: novelty?.[0] ?? null };
+    const { label, probability, top, ...told } = scoreRowOf("", image, this.labels, options);
+    return { label, probability, top, ...(told.novelty === undefined ? {} : { novelty: told.novelty }) };
   }
 }
 

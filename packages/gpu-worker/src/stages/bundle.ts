@@ -40,15 +40,19 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const trained = await readTrainedModel(store, config, threads);
   const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
-  const { projection, emitHead, mirrored } = trained;
+  const { projection, emitHead, mirrored, emitNovelty } = trained;
   const { side } = config;
-  const model = buildServingGraph({ backbones, side, projection, classCount, emitHead, mirrored });
+  const model = buildServingGraph({
+    ...{ backbones, side, projection, classCount, emitHead, mirrored },
+    ...(emitNovelty === undefined ? {} : { emitNovelty }),
+  });
   context.onNote("checking the model against the features");
-  await checkServing({ store, config, model, trained, threads, signal });
+  const golden = await checkServing({ store, config, model, trained, threads, signal });
 
   const files: Record<string, Uint8Array> = { [bundleFiles.model]: model, ...trained.files };
+  if (golden !== null) files[bundleFiles.golden] = golden.bytes;
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
-  const manifest = describeBundle({ config, backbones, trained, ledger, hashes });
+  const manifest = describeBundle({ config, backbones, trained, golden, ledger, hashes });
   const gallery = await galleryFrom(config.dataset, trained.mistakes, signal);
   files[bundleFiles.report] = Buffer.from(trained.report(manifest, ledger, gallery), "utf8");
   for (const [name, bytes] of Object.entries(files)) {

@@ -1,9 +1,12 @@
 import {
+  decodeNovelty,
+  encodeNovelty,
   readLabelLookup,
   runKeys,
   TrommelError,
   writeWithMarker,
   type HeadWeights,
+  type Novelty,
   type RunConfig,
   type Shard,
 } from "@trommel/common";
@@ -27,17 +30,20 @@ import { readFoldSplit } from "./folding/fold-split.js";
 import { readCurvePoint, readOutOfFold, type FoldedImages } from "./folding/out-of-fold.js";
 import { predictPart, servedViews } from "./folding/predict-part.js";
 import { readStandardization } from "./folding/standardization.js";
+import { fitRunNovelty } from "./folding/fit-run-novelty.js";
 import { trainCandidate } from "./folding/train-candidate.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readListing, readShard } from "./inputs/listing.js";
 import { readRunConfig } from "./inputs/run.js";
 import { learningCurveSentence } from "../measure/learning-curve.js";
+import { noveltyOf } from "../measure/novelty/novelty-distances.js";
+import { crossFittedThresholds } from "../measure/precision-thresholds.js";
 
 /**
  * Choose: out-of-fold logits → choice, heads, metrics.
  *
- * In: what every fold job wrote. Out: `ensemble.safetensors`, the chosen heads and their temperature, and `choice.json`, which
- * says how good they are. Nothing is measured on images that it was chosen, fitted or calibrated on: temperatures are cross-fitted,
+ * In: what every fold job wrote. Out: `ensemble.safetensors`, the chosen heads and their temperature, `novelty.safetensors`, and
+ * `choice.json`, which says how good they are. Nothing is measured on images that it was chosen, fitted or calibrated on: temperatures are cross-fitted,
  * and the intervals repeat choice and temperature in every draw. A retry finds both artefacts, keeps the heads that are
  * there, and measures those.
  */
@@ -65,6 +71,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     seed: config.recipe.seed,
   });
   const ensemble = await commitEnsemble({ config, head, split, rows, chosen, context });
+  const novelty = head.novelty ? await commitNovelty({ config, head, split, rows, context }) : null;
   const choice: Choice = {
     formatVersion: 1,
     labels: [...rows.labels],
@@ -78,11 +85,26 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     test: await measureTestPart({ config, head, split, rows, chosen, ensemble, context }),
     learningCurve: await measureCurve({ config, head, split, labels, context }),
     mistakes: await withKeys(config, images, chosen.mistakes, context),
+    thresholds: thresholdsOf({ chosen, labels, images, split, head, classNames: rows.labels }),
+    testNovelty: novelty === null ? null : await measureTestNovelty(rows, novelty),
     chosenBy: chosen.sentence,
     notes: [...split.notes],
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));
   return done;
+}
+
+/** The share of the test part that a scoring with this bound would label unknown. */
+const reportedNovelty = 0.99;
+
+async function measureTestNovelty(rows: FoldRows, novelty: Novelty): Promise<Choice["testNovelty"]> {
+  let [images, above] = [0, 0];
+  for await (const { part, view, values } of rows.each()) {
+    if (part !== testPart || view > 0) continue;
+    images += 1;
+    if ((noveltyOf(novelty, values)[0] ?? 0) > reportedNovelty) above += 1;
+  }
+  return images === 0 ? null : { above: reportedNovelty, share: above / images };
 }
 
 interface ChosenRun {
@@ -151,6 +173,38 @@ async function commitEnsemble(run: ChosenRun): Promise<Ensemble> {
     await commitOnce(() => writeWithMarker(context.store, key, bytes));
   }
   return decodeEnsemble((await readInput(context.store, key)).bytes, key, head);
+}
+
+/** The statistics of novelty. Those that another worker has committed stay. */
+async function commitNovelty(run: Omit<ChosenRun, "chosen">): Promise<Novelty> {
+  const { config, head, split, rows, context } = run;
+  const key = runKeys(config.id).novelty;
+  if ((await findCommitted(context.store, key)) === undefined) {
+    context.onNote("measuring how novel images are");
+    const { threads } = context;
+    const { novelty } = await fitRunNovelty(rows, { config, split, rowsAtMost: head.rowsAtMost, threads });
+    await commitOnce(() => writeWithMarker(context.store, key, encodeNovelty(novelty)));
+  }
+  return decodeNovelty((await readInput(context.store, key)).bytes, key);
+}
+
+/** The probability of every class from which on its answers are right often enough. */
+function thresholdsOf(of: {
+  readonly chosen: Chosen;
+  readonly labels: Int32Array;
+  readonly images: FoldedImages;
+  readonly split: FoldSplit;
+  readonly head: AutoHead;
+  readonly classNames: readonly string[];
+}): Choice["thresholds"] {
+  const { chosen, labels, images, split, head, classNames } = of;
+  const count = classNames.length;
+  const { fold } = images;
+  const found = crossFittedThresholds(chosen.probabilities, labels, count, fold, split.folds, head.precision);
+  return {
+    precision: head.precision,
+    perClass: found.map((threshold, index) => ({ label: classNames[index] ?? "", ...threshold })),
+  };
 }
 
 async function readHeads({ config, head, split, chosen, context }: ChosenRun): Promise<HeadWeights[]> {

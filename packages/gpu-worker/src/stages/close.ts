@@ -5,6 +5,7 @@ import {
   parseJsonAs,
   scoringKeys,
   TrommelError,
+  type BundleManifest,
   type FailedImage,
   type ObjectStore,
   type ScoringConfig,
@@ -15,6 +16,7 @@ import {
   LedgerBuilder,
   readScoringSpan,
   type RetriedImages,
+  type ScoreCounts,
   type ScoringSuccess,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts";
@@ -45,7 +47,8 @@ export async function close(scoringId: string, context: StageContext): Promise<S
   const config = await readScoringConfig(store, scoringId);
   const span = await readScoringSpan(store, scoringId);
   const { retries } = span;
-  const { labels } = await readBundleManifest(config);
+  const manifest = await readBundleManifest(config);
+  const { labels } = manifest;
   const output = openStore(config.output);
   const lines = new SpilledText();
   try {
@@ -91,8 +94,10 @@ export async function close(scoringId: string, context: StageContext): Promise<S
     const stream = { contentType: "application/jsonl" };
     await write(() => output.putStream(outputKeys.failedImages, lines.chunks(), stream));
     await write(() => putJson(output, outputKeys.ledger, jsonFile(ledger)));
-    await write(() => putJson(output, outputKeys.counts, jsonFile(counts.counts(ledger.ok))));
-    const success = describeScoring(config, { parts: span.shards, retries }, ledger.ok, submission);
+    const counted = counts.counts(ledger.ok);
+    await write(() => putJson(output, outputKeys.counts, jsonFile(counted)));
+    const shape = { parts: span.shards, retries };
+    const success = describeScoring({ config, manifest, counts: counted, submission }, shape);
     await write(() => putJson(output, outputKeys.success, jsonFile(success)));
     return { images: 0, failed: 0 };
   } finally {
@@ -173,11 +178,17 @@ function retriesOf(success: Uint8Array): number | undefined {
 }
 
 function describeScoring(
-  config: ScoringConfig,
+  scored: {
+    readonly config: ScoringConfig;
+    readonly manifest: BundleManifest;
+    readonly counts: ScoreCounts;
+    readonly submission: SubmissionOutcome | null;
+  },
   { parts, retries }: { readonly parts: number; readonly retries: number },
-  rows: number,
-  submission: SubmissionOutcome | null,
 ): ScoringSuccess {
+  const { config, manifest, counts, submission } = scored;
+  const { unknownAbove, minProbability } = config;
+  const mayBeUnknown = unknownAbove !== undefined || minProbability !== undefined;
   return {
     formatVersion: 1,
     scoring: config.id,
@@ -189,8 +200,13 @@ function describeScoring(
       first: outputKeys.part(0, format),
       last: outputKeys.part(parts - 1, format),
     })),
-    rows,
+    rows: counts.images,
     model: config.bundle,
+    decodeVersion: manifest.input.decodeVersion,
+    novelty: manifest.novelty !== null,
+    unknown: mayBeUnknown
+      ? { novelty: unknownAbove ?? null, minProbability: minProbability ?? null, images: counts.unknown }
+      : null,
     submission,
   };
 }

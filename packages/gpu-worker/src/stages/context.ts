@@ -1,8 +1,8 @@
-import type { ObjectStore, Projection, EngineName } from "@trommel/common";
+import type { ObjectStore, Projection, EngineName, Novelty } from "@trommel/common";
 import type { Standardization } from "@trommel/common/artefacts";
 import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
-import type { EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
+import type { Classified, EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
 import type { Ensemble } from "../head/model/ensemble.js";
 import type { ImageBudgets } from "../image/budgets/image-budgets.js";
 import type { streamImages } from "../image/read/image-stream.js";
@@ -44,9 +44,8 @@ export interface StageDevice {
   /**
    * The pixels are moved.
    * @param order as for {@link extract}
-   * @returns float32 [imageCount, classes]
    */
-  classify(key: string, pixels: Uint8Array, imageCount: number, order?: number): Promise<Float32Array>;
+  classify(key: string, pixels: Uint8Array, imageCount: number, order?: number): Promise<Classified>;
 }
 
 /** A bundle's model, as a thread can be sent it. */
@@ -62,6 +61,9 @@ export interface ClassifierModel {
     /** With `head: auto`, instead of a projection. */
     readonly standardization: Standardization | null;
     readonly ensemble: Ensemble;
+    /** With `head: auto`, if the model tells it. */
+    readonly novelty: Novelty | null;
+    readonly mirrored: boolean;
   } | null;
 }
 

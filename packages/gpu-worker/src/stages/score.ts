@@ -2,6 +2,7 @@ import {
   backboneId,
   bundleFiles,
   decodeHeadWeights,
+  decodeNovelty,
   decodeProjection,
   openStore,
   outputKeys,
@@ -16,7 +17,7 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { decodeStandardization } from "@trommel/common/artefacts";
+import { acceptanceOf, decodeStandardization } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import { decodeEnsemble, type Ensemble } from "../head/model/ensemble.js";
 import type { ClassifierModel, DeviceStageContext, StageOutcome } from "./context.js";
@@ -25,6 +26,7 @@ import { kaggleHeader, kaggleRecords } from "./scoring/kaggle-rows.js";
 import { countLabels } from "./scoring/label-counts.js";
 import { readShard } from "./inputs/listing.js";
 import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
+import { servedViews } from "./folding/predict-part.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./images/run-batches.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
@@ -60,7 +62,7 @@ export async function score(
     const shard = await readShard(context.store, scoringKeys(scoringId).shard(shardIndex));
     const manifest = await readBundleManifest(config);
     const { scores, failed } = await scoreShard(config, manifest, shard, context);
-    await commitOtherFormats(output, shardIndex, config, manifest.labels, scores);
+    await commitOtherFormats(output, shardIndex, config, manifest, scores);
     const { rows } = scores;
     checkImageKeys(
       key,
@@ -83,11 +85,13 @@ async function commitOtherFormats(
   output: ObjectStore,
   shardIndex: number,
   config: ScoringConfig,
-  labels: readonly string[],
+  { labels, novelty }: BundleManifest,
   { rows, kaggle }: Scores,
 ): Promise<void> {
+  const likeliest = config.unknownAbove !== undefined || config.minProbability !== undefined;
+  const columns = { topK: config.topK, novelty: novelty !== null, likeliest };
   const encode = {
-    csv: () => csvPart(rows, config.topK),
+    csv: () => csvPart(rows, columns),
     result: () => resultPart(rows),
     kaggle: () => Buffer.from(kaggleHeader(labels) + kaggle, "utf8"),
   };
@@ -112,6 +116,7 @@ async function scoreShard(
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));
   const { side, decode } = manifest.input;
   const classCount = manifest.labels.length;
+  const accepts = acceptanceOf(config, manifest, config.bundle.location);
   const forKaggle = config.formats.includes("kaggle");
   const scored: Scores[] = [];
   const failed = await runBatches({
@@ -124,10 +129,15 @@ async function scoreShard(
       // The place is taken before the first wait, so that rows stand in shard order whichever batch ends first.
       const place = scored.push({ rows: [], kaggle: "" }) - 1;
       const { pixels, positions } = batch;
-      const probabilities = await device.classify(modelKey, pixels, positions.length, context.order);
+      const { probabilities, novelty } = await device.classify(
+        ...([modelKey, pixels, positions.length, context.order] as const),
+      );
       const rows = batch.keys.map((key, i) => {
-        const row = probabilities.subarray(i * classCount, (i + 1) * classCount);
-        return scoreRowOf(key, row, manifest.labels, config.topK);
+        const image = {
+          probabilities: probabilities.subarray(i * classCount, (i + 1) * classCount),
+          novelty: novelty?.[i] ?? null,
+        };
+        return scoreRowOf(key, image, manifest.labels, { topK: config.topK, accepts });
       });
       scored[place] = { rows, kaggle: forKaggle ? kaggleRecords(batch.keys, probabilities, classCount) : "" };
     },
@@ -186,6 +196,9 @@ async function readParts(
   return {
     backbones: await loadBackbones(store, uses, true),
     projection,
+    novelty:
+      manifest.novelty === null ? null : decodeNovelty(await read(bundleFiles.novelty), bundleFiles.novelty),
+    mirrored: manifest.ensemble !== null && servedViews(manifest.recipe) > 1,
     ...(manifest.ensemble === null
       ? { standardization: null, ensemble: single(manifest, head) }
       : {

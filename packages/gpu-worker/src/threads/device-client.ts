@@ -1,4 +1,4 @@
-import type { DeviceReport, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
+import type { Classified, DeviceReport, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
 import type { DeviceRequests, DeviceThreadData } from "./device-thread.js";
 import { OrderedTurns } from "../image/budgets/ordered-turns.js";
 import type { ClassifierModel, StageDevice } from "../stages/context.js";
@@ -58,7 +58,7 @@ export class DeviceClient implements StageDevice {
     return await this.#inTurn(order, (session) => session.extract(key, batch));
   }
 
-  async classify(key: string, pixels: Uint8Array, imageCount: number, order = 0): Promise<Float32Array> {
+  async classify(key: string, pixels: Uint8Array, imageCount: number, order = 0): Promise<Classified> {
     return await this.#inTurn(order, (session) => session.classify(key, pixels, imageCount));
   }
 
@@ -66,10 +66,10 @@ export class DeviceClient implements StageDevice {
     await Promise.all(this.#sessions.map((session) => session.stop()));
   }
 
-  async #inTurn(
+  async #inTurn<Result>(
     order: number,
-    compute: (session: DeviceSession) => Promise<Float32Array>,
-  ): Promise<Float32Array> {
+    compute: (session: DeviceSession) => Promise<Result>,
+  ): Promise<Result> {
     const giveBack = await this.#turns.take(order);
     try {
       return await compute(this.#idlest());
@@ -138,7 +138,7 @@ class DeviceSession {
     return await this.#compute(this.#thread.call("extract", { key, batch }, { transfer }));
   }
 
-  async classify(key: string, pixels: Uint8Array, imageCount: number): Promise<Float32Array> {
+  async classify(key: string, pixels: Uint8Array, imageCount: number): Promise<Classified> {
     const transfer = [pixels.buffer as ArrayBuffer];
     return await this.#compute(this.#thread.call("classify", { key, pixels, imageCount }, { transfer }));
   }
@@ -147,7 +147,7 @@ class DeviceSession {
     await this.#thread.stop();
   }
 
-  async #compute(call: Promise<Float32Array>): Promise<Float32Array> {
+  async #compute<Result>(call: Promise<Result>): Promise<Result> {
     this.#idledMs = this.idleMs;
     this.#waiting += 1;
     try {

@@ -1,6 +1,7 @@
 import { TrommelError, type Device, type EngineName } from "@trommel/common";
 import { createEngine } from "../backbone/engines/create-engine.js";
 import type {
+  Classified,
   Classifier,
   ClassifierOptions,
   DeviceReport,
@@ -10,6 +11,7 @@ import type {
   ViewBatch,
 } from "../backbone/engines/engine.js";
 import { ensembleLogits, standardized } from "../head/model/ensemble.js";
+import { noveltyOf } from "../measure/novelty/novelty-distances.js";
 import type { ClassifierModel } from "../stages/context.js";
 import type { Answer, Handlers } from "../rpc/protocol.js";
 import { serveThread } from "../rpc/serve.js";
@@ -44,10 +46,9 @@ export interface DeviceRequests {
     readonly argument: { readonly key: string; readonly batch: ViewBatch };
     readonly result: Float32Array;
   };
-  /** Float32 [imageCount, classes]. */
   readonly classify: {
     readonly argument: { readonly key: string; readonly pixels: Uint8Array; readonly imageCount: number };
-    readonly result: Float32Array;
+    readonly result: Classified;
   };
 }
 
@@ -107,27 +108,30 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
       ),
     extract: ({ key, batch }) => inTurn(async () => moved(await use<FeatureExtractor>(key).extract(batch))),
     classify: (request) =>
-      inTurn(async () =>
-        moved(await use<Classifier>(request.key).classify(request.pixels, request.imageCount)),
-      ),
+      inTurn(async () => {
+        const value = await use<Classifier>(request.key).classify(request.pixels, request.imageCount);
+        const { probabilities, novelty } = value;
+        const arrays = novelty === null ? [probabilities] : [probabilities, novelty];
+        return { value, transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer) };
+      }),
   };
 }
 
 function classifierOptions(request: ClassifierModel): ClassifierOptions {
   const { side, classCount, model, parts } = request;
   if (parts === null) return { side, classCount, model, parts };
-  const { standardization, ensemble } = parts;
-  const headLogits = (features: Float32Array, rows: number): Float32Array =>
-    ensembleLogits(
-      ensemble,
-      standardization === null ? features : standardized(features, standardization),
-      rows,
-    );
+  const { backbones, projection, mirrored, standardization, ensemble, novelty } = parts;
+  const prepared = (features: Float32Array): Float32Array =>
+    standardization === null ? features : standardized(features, standardization);
   return {
     side,
     classCount,
     model,
-    parts: { backbones: parts.backbones, projection: parts.projection, headLogits },
+    parts: {
+      ...{ backbones, projection, mirrored },
+      headLogits: (features, rows) => ensembleLogits(ensemble, prepared(features), rows),
+      novelty: novelty === null ? null : (features) => noveltyOf(novelty, prepared(features)),
+    },
   };
 }
 

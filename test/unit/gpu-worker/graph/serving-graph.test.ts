@@ -3,6 +3,7 @@ import { before, describe, it } from "node:test";
 import { type Projection, SeededRandom, TrommelError } from "@trommel/common";
 import type { Engine } from "#gpu-worker/backbone/engines/engine";
 import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
+import type { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { type EmitHead, buildServingGraph } from "#gpu-worker/graph/serving-graph";
 import { convolutionBackbone, testPictures } from "../../../support/models/small-backbones.js";
 
@@ -50,19 +51,26 @@ before(async () => {
   engine = await createOnnxEngine({ device: "cpu", threads: 1 });
 });
 
+/** What the extraction graph yields at the identity, an image a row. */
+async function embeddingsOf(pixels: Uint8Array): Promise<number[][]> {
+  const extractor = await engine.createExtractor({ backbones, side, viewCount: 1, colour: false });
+  const affine = new Float32Array(images * 6).map((_, i) => (i % 6 === 0 || i % 6 === 4 ? 1 : 0));
+  const colour = new Float32Array(images * 12);
+  const features = await extractor.extract({ pixels, imageCount: images, affine, colour });
+  await extractor.release();
+  return Array.from({ length: images }, (_, row) => [
+    ...features.subarray(row * dimension, (row + 1) * dimension),
+  ]);
+}
+
 /** The extraction graph at the identity, then projection, head and softmax in float64. */
 async function expectedProbabilities(
   pixels: Uint8Array,
   given: Projection | null,
   weights: Float32Array,
 ): Promise<number[][]> {
-  const extractor = await engine.createExtractor({ backbones, side, viewCount: 1, colour: false });
-  const affine = new Float32Array(images * 6).map((_, i) => (i % 6 === 0 || i % 6 === 4 ? 1 : 0));
-  const colour = new Float32Array(images * 12);
-  const features = await extractor.extract({ pixels, imageCount: images, affine, colour });
-  await extractor.release();
-  return Array.from({ length: images }, (_, row) => {
-    let x = [...features.subarray(row * dimension, (row + 1) * dimension)];
+  return (await embeddingsOf(pixels)).map((embedding) => {
+    let x = embedding;
     if (given !== null) {
       const centred = x.map((value, i) => value - (given.mean[i] ?? NaN));
       x = Array.from({ length: given.components }, (_, j) =>
@@ -84,7 +92,8 @@ describe("the serving graph", () => {
       const model = buildServingGraph({ backbones, side, projection: given, classCount, emitHead: emit });
       const classifier = await engine.createClassifier({ side, classCount, model, parts: null });
       const pixels = testPictures(images, side);
-      const probabilities = await classifier.classify(pixels, images);
+      const { probabilities, novelty } = await classifier.classify(pixels, images);
+      assert.equal(novelty, null);
       const expected = await expectedProbabilities(pixels, given, weights);
       expected.flat().forEach((value, i) => {
         assert.ok(Math.abs((probabilities[i] ?? NaN) - value) < 1e-5, `${i}: ${probabilities[i]} ≠ ${value}`);
@@ -94,10 +103,32 @@ describe("the serving graph", () => {
         probabilities.join(),
       );
       const alone = await classifier.classify(pixels.subarray(side * side * 3, 2 * side * side * 3), 1);
-      assert.deepEqual(alone, probabilities.subarray(classCount, 2 * classCount));
+      assert.deepEqual(alone.probabilities, probabilities.subarray(classCount, 2 * classCount));
       await classifier.release();
     });
   }
+
+  it("tells the novelty of the images themselves as its second output, mirrored or not", async () => {
+    const { emit } = head(dimension);
+    const options = { backbones, side, projection: null, classCount, emitHead: emit };
+    // The sum of an embedding stands for its novelty.
+    const emitNovelty = (builder: GraphBuilder, embeddings: string) => {
+      const ones = builder.constant("ones", "float32", [dimension, 1], new Float32Array(dimension).fill(1));
+      return builder.reshape(builder.node("MatMul", [embeddings, ones]), [-1]);
+    };
+    const pixels = testPictures(images, side);
+    const expected = (await embeddingsOf(pixels)).map((row) => row.reduce((sum, value) => sum + value, 0));
+    assert.ok(new Set(expected.map((value) => value.toFixed(3))).size === images, expected.join());
+    for (const mirrored of [false, true]) {
+      const model = buildServingGraph({ ...options, emitNovelty, mirrored });
+      const classifier = await engine.createClassifier({ side, classCount, model, parts: null });
+      const { novelty } = await classifier.classify(pixels, images);
+      assert.equal(novelty?.length, images);
+      for (const [image, value] of expected.entries())
+        assert.ok(Math.abs((novelty?.[image] ?? NaN) - value) < 1e-4 * Math.max(1, Math.abs(value)));
+      await classifier.release();
+    }
+  });
 
   it("averages the logits of the image and of its mirror image where both are served", async () => {
     const { emit } = head(dimension);
@@ -114,9 +145,9 @@ describe("the serving graph", () => {
       return pixels[(row * side + side - 1 - column) * 3 + channel] ?? 0;
     });
     const [own, mirrored, found] = [
-      await alone.classify(pixels, images),
-      await alone.classify(mirror, images),
-      await both.classify(pixels, images),
+      (await alone.classify(pixels, images)).probabilities,
+      (await alone.classify(mirror, images)).probabilities,
+      (await both.classify(pixels, images)).probabilities,
     ];
     for (let image = 0; image < images; image += 1) {
       // Means of logits are geometric means of probabilities, up to their sum.

@@ -68,6 +68,17 @@ function choiceOf(labels: string[], test: boolean): Choice {
     },
     mistakes: [],
     chosenBy: "mlp was chosen among 2 candidates.",
+    thresholds: {
+      precision: 0.95,
+      perClass: labels.map((label, index) => ({
+        label,
+        threshold: index === 2 ? null : 0.625,
+        precision: index === 2 ? null : 0.9625,
+        coverage: index === 2 ? null : 0.5,
+        accepted: index === 2 ? 0 : 30,
+      })),
+    },
+    testNovelty: test ? { above: 0.99, share: 0.025 } : null,
     notes: ["There are 3 folds instead of 5."],
   };
 }
@@ -90,12 +101,18 @@ function manifestOf(labels: string[]): BundleManifest {
     formatVersion: 1,
     run: "first",
     labels,
-    input: { name: "pixels", type: "uint8", side: 224, channelOrder: "rgb", decode: written.decode },
+    input: {
+      ...{ name: "pixels", type: "uint8", side: 224, channelOrder: "rgb" },
+      ...{ decode: written.decode, decodeVersion: 1 },
+    },
     output: { name: "probabilities", type: "float32", classes: labels.length },
     recipe: written,
     backbones: [],
     svd: null,
     ensemble: { head: { type: "linear", dropout: 0, bias: true }, heads: 5, temperature: 1.25 },
+    novelty: null,
+    thresholds: null,
+    golden: null,
     hashes: {},
     versions: {},
     data: {
@@ -116,6 +133,13 @@ function pageOf(labels: string[], test = false, gallery = ""): string {
 
 describe("the report of a run on folds", () => {
   const labels = ["glass", "metal", "paper"];
+
+  it("tells when to trust an answer, and of which class there is no such probability", () => {
+    const page = pageOf(labels, true);
+    assert.match(page, /glass<\/td><td[^>]*>0.625<\/td><td[^>]*>96.3 %<\/td><td[^>]*>50.0 %/);
+    assert.match(page, /No probability of paper is right in 95 of 100 cases/);
+    assert.match(page, /2.5 % of the test part are more novel than 99 % of the training images/);
+  });
 
   it("gives every figure with its interval, and what chose the model", () => {
     const page = pageOf(labels);

@@ -21,6 +21,7 @@ describe("what a finished scoring says", () => {
   it("names the most frequent labels, the earlier first on a tie, and says how many more there are", () => {
     const counts = {
       formatVersion: 1 as const,
+      unknown: 0,
       images: 28,
       labels: labelled([1, 9, 0, 4, 9, 2, 1, 2]),
       groups: null,
@@ -33,6 +34,7 @@ describe("what a finished scoring says", () => {
   it("names groups, and says which pictures a submission lacks", () => {
     const counts = {
       formatVersion: 1 as const,
+      unknown: 0,
       images: 3,
       labels: labelled([1, 2]),
       groups: [
@@ -50,11 +52,22 @@ describe("what a finished scoring says", () => {
 
   it("says that a submission is not written, and why", () => {
     const submission = { merged: false as const, reason: "too-large" as const, detail: "it would be" };
-    const counts = { formatVersion: 1 as const, images: 0, labels: labelled([0, 0]), groups: null };
+    const counts = {
+      formatVersion: 1 as const,
+      unknown: 0,
+      images: 0,
+      labels: labelled([0, 0]),
+      groups: null,
+    };
     assert.deepEqual(describeScores({ ledger, location, counts, submission }), [
       "labels: none",
       "submission.csv is not written: it would be",
     ]);
+  });
+
+  it("says how many pictures are unknown", () => {
+    const counts = { formatVersion: 1 as const, images: 3, labels: labelled([1]), unknown: 2, groups: null };
+    assert.deepEqual(describeScores({ ledger, location, counts }), ["labels: l0 1", "unknown: 2"]);
   });
 
   it("says nothing of a training", () => {

@@ -4,6 +4,7 @@ import { headRecipe } from "../../recipe/head-recipe.js";
 import { recipe } from "../../recipe/recipe.js";
 import { backboneSpec, sha256 } from "../backbones/backbone-spec.js";
 import { evaluation, measuredHead } from "./metrics.js";
+import { thresholds } from "./thresholds.js";
 
 /** File names inside a bundle's folder. */
 export const bundleFiles = {
@@ -17,7 +18,14 @@ export const bundleFiles = {
   /** Only with `head: auto`. */
   standardization: "standardization.safetensors",
   head: "head.safetensors",
+  /** Statistics of how unlike the training images an image is. */
+  novelty: "novelty.safetensors",
+  /** Pixels, and what the model must give for them. */
+  golden: "golden.safetensors",
 } as const;
+
+/** How files become pixels: 1 is the rule of the first release. */
+export const decodeVersion = 1;
 
 /** `bundle.json`, written last: with it the bundle is whole. */
 export const bundleManifest = z
@@ -36,6 +44,8 @@ export const bundleManifest = z
         channelOrder: z.literal("rgb"),
         /** How a file becomes those pixels. */
         decode: recipe.shape.decode,
+        /** The rule by which it does; a bundle that does not say so is of the first one. */
+        decodeVersion: z.int().positive().default(1),
       })
       .strict(),
     output: z
@@ -51,6 +61,19 @@ export const bundleManifest = z
     /** The heads of `head: auto`, whose logits are averaged and divided by the temperature. */
     ensemble: z
       .object({ head: headRecipe, heads: z.int().positive(), temperature: z.number().positive() })
+      .strict()
+      .nullable()
+      .default(null),
+    /** The model's second output: [N], the share of the training images that are less novel. Null if it has none. */
+    novelty: z
+      .object({ name: z.literal("novelty"), type: z.literal("float32"), images: z.int().positive() })
+      .strict()
+      .nullable()
+      .default(null),
+    thresholds: thresholds.nullable().default(null),
+    /** `golden.safetensors`: images of the run as `pixels`, what the head gives them, and by how much a device may differ. */
+    golden: z
+      .object({ images: z.int().positive(), tolerance: z.number().positive() })
       .strict()
       .nullable()
       .default(null),
@@ -85,6 +108,8 @@ export const scoreRow = z
     label: z.string(),
     probability: z.number(),
     top: z.array(z.object({ label: z.string(), probability: z.number() }).strict()),
+    /** The share of the training images that are less novel; absent if the model does not tell. */
+    novelty: z.number().optional(),
   })
   .strict();
 export type ScoreRow = z.infer<typeof scoreRow>;

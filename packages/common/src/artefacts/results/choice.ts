@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { headRecipe } from "../../recipe/head-recipe.js";
+import { thresholds } from "./thresholds.js";
 
 /**
  * What a run with `head: auto` chose, and how good it is: `choice.json` of the run and `metrics.json` of its bundle. No figure
@@ -101,6 +102,10 @@ export const choice = z
       .nullable(),
     /** Out of fold, those with the highest probability of the wrong class first: as many as the report shows. */
     mistakes: z.array(mistake).default([]),
+    /** From which probability on an answer is right often enough. */
+    thresholds: thresholds.nullable().default(null),
+    /** How unlike the training images those of the test part are; null without one, or without statistics of novelty. */
+    testNovelty: z.object({ above: z.number(), share: z.number() }).strict().nullable().default(null),
     /** What chose the model, in a sentence. */
     chosenBy: z.string(),
     notes: z.array(z.string()),

@@ -11,10 +11,12 @@ const images = z.int().nonnegative();
 export const scoreCounts = z
   .object({
     formatVersion: z.literal(1),
-    /** Every scored image: the sum over the labels. */
+    /** Every scored image: the sum over the labels, and those that are unknown. */
     images,
     /** All labels of the model in output order, those of no image too. */
     labels: z.array(z.object({ label: z.string(), images }).strict()),
+    /** Images that are labelled `unknown`. */
+    unknown: images.default(0),
     /**
      * The same by group, in order of each group's first label, where labels are written `group/name`, such as
      * `可回收物/易拉罐`; a label without a `/` among them is a group of its own. Null where no label has one.
@@ -66,6 +68,20 @@ export const scoringSuccess = z
     /** Scored images. */
     rows: images,
     model: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
+    /** The rule by which files became pixels. */
+    decodeVersion: z.int().positive().default(1),
+    /** Whether rows have the novelty of their image. */
+    novelty: z.boolean().default(false),
+    /** What makes an image unknown, and how many are. */
+    unknown: z
+      .object({
+        novelty: z.number().nullable(),
+        minProbability: z.union([z.number(), z.literal("thresholds")]).nullable(),
+        images,
+      })
+      .strict()
+      .nullable()
+      .default(null),
     /** Null where the format `kaggle` was not asked for. */
     submission: submissionOutcome.nullable(),
   })

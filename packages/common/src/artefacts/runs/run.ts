@@ -71,6 +71,10 @@ export const scoringConfig = z
     topK: z.int().positive(),
     formats: z.array(scoreFormat).min(1),
     shardSize: imagesPerShard,
+    /** Images of a greater novelty are labelled `unknown`. */
+    unknownAbove: z.number().min(0).max(1).optional(),
+    /** So are images whose largest probability is smaller: than one number, or than the threshold of its class. */
+    minProbability: z.union([z.number().min(0).max(1), z.literal("thresholds")]).optional(),
   })
   .strict();
 export type ScoringConfig = z.infer<typeof scoringConfig>;

@@ -63,13 +63,18 @@ export interface ExtractorOptions {
   readonly identityFirst?: boolean;
 }
 
+/** What a bundle's model gives for images. The caller owns the arrays. */
+export interface Classified {
+  /** [imageCount, classCount], rows sum to one. */
+  readonly probabilities: Float32Array;
+  /** [imageCount], 0 to 1: the share of the training images that are less novel. Null if the model does not tell. */
+  readonly novelty: Float32Array | null;
+}
+
 export interface Classifier {
   readonly classCount: number;
-  /**
-   * @param pixels [imageCount, side, side, 3], RGB
-   * @returns float32 [imageCount, classCount], rows sum to one. The caller owns the array.
-   */
-  classify(pixels: Uint8Array, imageCount: number): Promise<Float32Array>;
+  /** @param pixels [imageCount, side, side, 3], RGB */
+  classify(pixels: Uint8Array, imageCount: number): Promise<Classified>;
   release(): Promise<void>;
 }
 
@@ -87,6 +92,10 @@ export interface ClassifierParts {
   readonly projection: Projection | null;
   /** From float32 [rows, features] to logits float32 [rows, classCount]. */
   readonly headLogits: (features: Float32Array, rows: number) => Float32Array | Promise<Float32Array>;
+  /** From float32 [rows, features] to float32 [rows]; null if the model does not tell. */
+  readonly novelty: ((features: Float32Array) => Float32Array) | null;
+  /** Whether the logits of an image and of its mirror image are averaged. */
+  readonly mirrored: boolean;
 }
 
 export interface Engine {

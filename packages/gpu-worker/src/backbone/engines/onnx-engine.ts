@@ -4,6 +4,7 @@ import { buildExtractionGraph, dimensionOf } from "../../graph/extraction-graph.
 import { imagesPerRun } from "../../graph/slices.js";
 import { checkBatch, checkPixels } from "./batch.js";
 import type {
+  Classified,
   Classifier,
   ClassifierOptions,
   Engine,
@@ -38,23 +39,20 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
   const perRun = imagesPerRun(largest, viewCount);
   const compute = async (batch: ViewBatch): Promise<Float32Array> => {
     const views = batch.imageCount * viewCount;
-    return await runSession(
-      session,
-      {
-        pixels: new Tensor("uint8", batch.pixels, [batch.imageCount, side, side, 3]),
-        affine: new Tensor("float32", batch.affine, [views, 2, 3]),
-        colour: new Tensor("float32", batch.colour, [views, 3, 4]),
-      },
-      "features",
-      [views, dimension],
-    );
+    const feeds = {
+      pixels: new Tensor("uint8", batch.pixels, [batch.imageCount, side, side, 3]),
+      affine: new Tensor("float32", batch.affine, [views, 2, 3]),
+      colour: new Tensor("float32", batch.colour, [views, 3, 4]),
+    };
+    const { features } = await runSession(session, feeds, { features: [views, dimension] });
+    return features;
   };
   return {
     dimension,
     async extract(batch) {
       checkBatch(batch, options);
       if (engine.device !== "cpu") return await compute(batch);
-      return await inParts(batch.imageCount, perRun, viewCount * dimension, (first, end) =>
+      const parts = await inParts(batch.imageCount, perRun, (first, end) =>
         compute({
           imageCount: end - first,
           pixels: batch.pixels.subarray(first * side * side * 3, end * side * side * 3),
@@ -62,6 +60,7 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
           colour: batch.colour.subarray(first * viewCount * 12, end * viewCount * 12),
         }),
       );
+      return joined(parts);
     },
     release: () => session.release(),
   };
@@ -70,41 +69,55 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
 async function createClassifier(engine: EngineOptions, options: ClassifierOptions): Promise<Classifier> {
   const { side, classCount } = options;
   const session = await openSession(options.model, engine, "the bundle's model.onnx");
-  const compute = async (pixels: Uint8Array, imageCount: number): Promise<Float32Array> =>
-    await runSession(
-      session,
-      { pixels: new Tensor("uint8", pixels, [imageCount, side, side, 3]) },
-      "probabilities",
-      [imageCount, classCount],
-    );
+  const tellsNovelty = session.outputNames.includes("novelty");
+  const compute = async (pixels: Uint8Array, imageCount: number): Promise<Classified> => {
+    const feeds = { pixels: new Tensor("uint8", pixels, [imageCount, side, side, 3]) };
+    const probabilities = [imageCount, classCount];
+    if (tellsNovelty) return await runSession(session, feeds, { probabilities, novelty: [imageCount] });
+    return { ...(await runSession(session, feeds, { probabilities })), novelty: null };
+  };
   return {
     classCount,
     async classify(pixels, imageCount) {
       checkPixels(pixels, imageCount, side);
       if (engine.device !== "cpu") return await compute(pixels, imageCount);
       // The base image is at least as large as the largest input.
-      return await inParts(imageCount, imagesPerRun(side, 1), classCount, (first, end) =>
+      const parts = await inParts(imageCount, imagesPerRun(side, 1), (first, end) =>
         compute(pixels.subarray(first * side * side * 3, end * side * side * 3), end - first),
       );
+      const novelty = parts.flatMap((part) => part.novelty ?? []);
+      return {
+        probabilities: joined(parts.map((part) => part.probabilities)),
+        novelty: novelty.length === 0 ? null : joined(novelty),
+      };
     },
     release: () => session.release(),
   };
 }
 
-/** On a CPU a batch runs a few images at a time, see graph/slices. @param length elements of one image's result */
-async function inParts(
+/** On a CPU a batch runs a few images at a time, see graph/slices. */
+async function inParts<Part>(
   imageCount: number,
   perRun: number,
-  length: number,
-  run: (first: number, end: number) => Promise<Float32Array>,
-): Promise<Float32Array> {
-  if (imageCount <= perRun) return await run(0, imageCount);
-  const results = new Float32Array(imageCount * length);
+  run: (first: number, end: number) => Promise<Part>,
+): Promise<Part[]> {
+  const parts: Part[] = [];
   for (let first = 0; first < imageCount; first += perRun) {
-    const end = Math.min(first + perRun, imageCount);
-    results.set(await run(first, end), first * length);
+    parts.push(await run(first, Math.min(first + perRun, imageCount)));
   }
-  return results;
+  return parts;
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const [first] = parts;
+  if (first !== undefined && parts.length === 1) return first;
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /**
@@ -150,16 +163,22 @@ async function createSession(
   }
 }
 
-async function runSession(
+/** @param shapes of the outputs that are computed, by name */
+async function runSession<Name extends string>(
   session: InferenceSession,
   feeds: Record<string, Tensor>,
-  output: string,
-  shape: readonly number[],
-): Promise<Float32Array> {
-  const results = await session.run(feeds, [output]).catch((cause: unknown) => {
+  shapes: Readonly<Record<Name, readonly number[]>>,
+): Promise<Record<Name, Float32Array>> {
+  const outputs = Object.entries(shapes) as [Name, readonly number[]][];
+  const names = outputs.map(([name]) => name);
+  const results = await session.run(feeds, names).catch((cause: unknown) => {
     throw needsHalf(cause) ? withoutHalf(cause) : cause;
   });
-  const tensor = results[output];
+  const read = outputs.map(([name, shape]) => [name, takeOutput(results[name], name, shape)]);
+  return Object.fromEntries(read) as Record<Name, Float32Array>;
+}
+
+function takeOutput(tensor: Tensor | undefined, output: string, shape: readonly number[]): Float32Array {
   if (tensor === undefined || tensor.type !== "float32" || tensor.dims.join() !== shape.join()) {
     throw new TrommelError(
       "corrupt",

@@ -69,29 +69,44 @@ async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptio
     );
   }
   const networks = await openNetworks(tensorflow, parts.backbones);
-  const affine = Float32Array.of(1, 0, 0, 0, 1, 0);
+  const affines = [[1, 0, 0, 0, 1, 0], ...(parts.mirrored ? [[-1, 0, 0, 0, 1, 0]] : [])].map((affine) =>
+    Float32Array.from(affine),
+  );
   return {
     classCount,
     async classify(pixels, imageCount) {
       checkPixels(pixels, imageCount, side);
-      const views = Array.from({ length: imageCount }, (_, image): SampledView => {
-        const bytes = pixels.subarray(image * side * side * 3, (image + 1) * side * side * 3);
-        return { pixels: bytes, side, affine, colour: null };
-      });
-      const logits = await headLogits(parts, await embed(networks, views), imageCount);
-      return softmax(logits, classCount);
+      // All images, and behind them their mirror images if both are averaged.
+      const views = affines.flatMap((affine) =>
+        Array.from({ length: imageCount }, (_, image): SampledView => {
+          const bytes = pixels.subarray(image * side * side * 3, (image + 1) * side * side * 3);
+          return { pixels: bytes, side, affine, colour: null };
+        }),
+      );
+      const features = projected(parts, await embed(networks, views), views.length);
+      const logits = await parts.headLogits(features, views.length);
+      const ofImages = features.subarray(0, (features.length / views.length) * imageCount);
+      return {
+        probabilities: softmax(meanOfParts(logits, affines.length), classCount),
+        novelty: parts.novelty?.(ofImages) ?? null,
+      };
     },
     release: () => releaseNetworks(networks),
   };
 }
 
-async function headLogits(
-  parts: ClassifierParts,
-  embeddings: Float32Array,
-  rows: number,
-): Promise<Float32Array> {
-  const features = parts.projection === null ? embeddings : project(embeddings, rows, parts.projection);
-  return await parts.headLogits(features, rows);
+function projected(parts: ClassifierParts, embeddings: Float32Array, rows: number): Float32Array {
+  return parts.projection === null ? embeddings : project(embeddings, rows, parts.projection);
+}
+
+/** The mean of as many equal parts. */
+function meanOfParts(values: Float32Array, parts: number): Float32Array {
+  const length = values.length / parts;
+  return Float32Array.from({ length }, (_, at) => {
+    let sum = 0;
+    for (let part = 0; part < parts; part += 1) sum += values[part * length + at]!;
+    return sum / parts;
+  });
 }
 
 /** z = (x - mean) · basis · scale, row by row in float64. */

@@ -25,6 +25,11 @@ export function noveltyDistances(novelty: Novelty, features: Float32Array): Floa
   });
 }
 
+/** How novel every row is: what the serving graph's second output is. @param features standardised, [rows, dimension] */
+export function noveltyOf(novelty: Novelty, features: Float32Array): Float32Array {
+  return Float32Array.from(noveltyPercentiles(novelty, noveltyDistances(novelty, features)));
+}
+
 /** Distances as shares of the training images that are less novel: linear between the quantiles, 0 and 1 outside of them. */
 export function noveltyPercentiles({ quantiles }: Novelty, distances: Float64Array): Float64Array {
   const steps = quantiles.length - 1;

@@ -6,7 +6,9 @@ import {
   type ShardEntry,
   openStore,
 } from "@trommel/common";
+import { encodeSafetensors } from "@trommel/common/codec";
 import { createEngine } from "../../backbone/engines/create-engine.js";
+import type { Classified } from "../../backbone/engines/engine.js";
 import { imageSource } from "../../image/read/image-source.js";
 import { streamImages } from "../../image/read/image-stream.js";
 import { readFeatures } from "../inputs/features.js";
@@ -31,29 +33,93 @@ interface CheckServingOptions {
   readonly signal: AbortSignal;
 }
 
+/** Images that travel with the bundle: each takes 3 · side² bytes. */
+const goldenImages = 2;
+
+/** `golden.safetensors`: pixels, and what the model must give for them. */
+export interface Golden {
+  readonly bytes: Uint8Array;
+  readonly images: number;
+  /** How far a probability, or a novelty, may be from it. */
+  readonly tolerance: number;
+}
+
 /**
  * Holds the compiled model against training: the first readable images of the run, decoded again and put through
- * `model.onnx`, must get the probabilities that the head gives their stored features.
+ * `model.onnx`, must get the probabilities, and the novelty, that training gives their stored features.
+ * @returns some of the images with what was expected, for those who serve the model; null if one has gone since
  * @throws TrommelError `parity-failed`: training and serving would differ, so there is no bundle
  */
-export async function checkServing(options: CheckServingOptions): Promise<void> {
-  const { config } = options;
+export async function checkServing(options: CheckServingOptions): Promise<Golden | null> {
+  const { config, trained } = options;
   const sample = await sampleImages(options);
-  const expected = await options.trained.probabilities(sample.features, sample.entries.length);
+  const images = sample.entries.length;
+  const expected: Classified = {
+    probabilities: await trained.probabilities(sample.features, images),
+    novelty: trained.novelty?.(firstViews(sample.features, images, servedViews(config.recipe))) ?? null,
+  };
   const served = await fromImages(options, sample.entries);
   // An image that has gone since it was extracted cannot be compared.
-  if (served === undefined) return;
-  let largest = 0;
-  for (const [i, value] of expected.entries())
-    largest = Math.max(largest, Math.abs(value - (served[i] ?? Number.NaN)));
+  if (served === undefined) return null;
+  const largest = Math.max(
+    largestDifference(expected.probabilities, served.probabilities),
+    expected.novelty === null ? 0 : largestDifference(expected.novelty, served.novelty),
+  );
   const { featureType, precision } = config.recipe;
   const bound = featureType === "f16" || precision === "fp16" ? tolerance.half : tolerance.full;
-  if (largest <= bound) return;
+  if (largest <= bound) return goldenOf(served.pixels, expected, { images, tolerance: bound });
   throw new TrommelError(
     "parity-failed",
-    `cannot compile the bundle of ${config.id}: its model differs from the trained head by ${largest} in a probability, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
+    `cannot compile the bundle of ${config.id}: its model differs from what was trained by ${largest} in a probability or a novelty, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
     { context: { largest, bound, images: sample.entries.length } },
   );
+}
+
+/** A missing value, or one that is not a number, differs beyond all bounds. */
+function largestDifference(expected: Float32Array, found: Float32Array | null): number {
+  let largest = 0;
+  for (const [i, value] of expected.entries()) {
+    const difference = Math.abs(value - (found?.[i] ?? Number.NaN));
+    largest = Math.max(largest, Number.isNaN(difference) ? Infinity : difference);
+  }
+  return largest;
+}
+
+/** @param features [images · views, dimension] @returns [images, dimension] */
+function firstViews(features: Float32Array, images: number, views: number): Float32Array {
+  const dimension = features.length / (images * views);
+  const first = new Float32Array(images * dimension);
+  for (let image = 0; image < images; image += 1) {
+    const from = image * views * dimension;
+    first.set(features.subarray(from, from + dimension), image * dimension);
+  }
+  return first;
+}
+
+function goldenOf(
+  pixels: Uint8Array,
+  { probabilities, novelty }: Classified,
+  of: { readonly images: number; readonly tolerance: number },
+): Golden {
+  const images = Math.min(goldenImages, of.images);
+  const side = Math.sqrt(pixels.length / (3 * of.images));
+  const classes = probabilities.length / of.images;
+  const tensors = {
+    pixels: {
+      dtype: "U8" as const,
+      shape: [images, side, side, 3],
+      data: pixels.subarray(0, images * side * side * 3),
+    },
+    probabilities: {
+      dtype: "F32" as const,
+      shape: [images, classes],
+      data: probabilities.subarray(0, images * classes),
+    },
+    ...(novelty === null
+      ? {}
+      : { novelty: { dtype: "F32" as const, shape: [images], data: novelty.subarray(0, images) } }),
+  };
+  return { bytes: encodeSafetensors({ tensors, metadata: {} }), images, tolerance: of.tolerance };
 }
 
 interface Sample {
@@ -87,7 +153,7 @@ async function sampleImages(options: CheckServingOptions): Promise<Sample> {
 async function fromImages(
   options: CheckServingOptions,
   entries: readonly ShardEntry[],
-): Promise<Float32Array | undefined> {
+): Promise<(Classified & { readonly pixels: Uint8Array }) | undefined> {
   const { config, model, trained } = options;
   const { side } = config;
   const classCount = trained.labels.length;
@@ -110,7 +176,7 @@ async function fromImages(
   const engine = await createEngine({ engine: "onnx", device: "cpu", threads: options.threads });
   const classifier = await engine.createClassifier({ side, classCount, model, parts: null });
   try {
-    return await classifier.classify(pixels, entries.length);
+    return { ...(await classifier.classify(pixels, entries.length)), pixels };
   } finally {
     await classifier.release();
   }

@@ -1,8 +1,10 @@
 import { createRequire } from "node:module";
+import { decodeVersion } from "@trommel/common/artefacts";
 import type { BundleManifest, Ledger, RunConfig } from "@trommel/common";
 import sharp from "sharp";
 import type { EngineBackbone } from "../../backbone/engines/engine.js";
 import { installedVersion } from "../../graph/optional-packages.js";
+import type { Golden } from "./check-serving.js";
 import type { TrainedModel } from "./trained-model.js";
 
 /** `bundle.json`, from what made the bundle. */
@@ -10,10 +12,11 @@ export function describeBundle(options: {
   readonly config: RunConfig;
   readonly backbones: readonly EngineBackbone[];
   readonly trained: TrainedModel;
+  readonly golden: Golden | null;
   readonly ledger: Ledger;
   readonly hashes: Readonly<Record<string, string>>;
 }): BundleManifest {
-  const { config, trained, ledger } = options;
+  const { config, trained, golden, ledger } = options;
   const { data, ...rest } = trained.manifest;
   return {
     formatVersion: 1,
@@ -25,11 +28,13 @@ export function describeBundle(options: {
       side: config.side,
       channelOrder: "rgb",
       decode: config.recipe.decode,
+      decodeVersion,
     },
     output: { name: "probabilities", type: "float32", classes: trained.labels.length },
     recipe: config.recipe,
     backbones: options.backbones.map(({ spec }) => spec),
     ...rest,
+    golden: golden === null ? null : { images: golden.images, tolerance: golden.tolerance },
     hashes: { ...options.hashes },
     versions: versions(),
     data: { images: ledger.ok + ledger.failed, failedImages: ledger.failed, ...data },

@@ -1,6 +1,8 @@
 import {
   bundleFiles,
+  decodeNovelty,
   encodeProjection,
+  runKeys,
   type BundleManifest,
   type Ledger,
   type ObjectStore,
@@ -8,8 +10,9 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { encodeStandardization, type Mistake } from "@trommel/common/artefacts";
-import { isAuto } from "@trommel/common/recipe";
-import type { EmitHead } from "../../graph/serving-graph.js";
+import { readInput } from "@trommel/common/codec";
+import { autoHeadOf, isAuto } from "@trommel/common/recipe";
+import type { EmitHead, ServingGraphOptions } from "../../graph/serving-graph.js";
 import {
   emitEnsemble,
   emitStandardization,
@@ -19,6 +22,8 @@ import {
 import { emitHead } from "../../head/model/head-to-onnx.js";
 import { predictProbabilities, softmaxRows } from "../../head/model/predict-head.js";
 import { RowProjector } from "../../linalg/project-rows.js";
+import { emitNovelty } from "../../measure/novelty/emit-novelty.js";
+import { noveltyOf } from "../../measure/novelty/novelty-distances.js";
 import { renderFoldReport } from "../../report/fold-report.js";
 import { renderReport } from "../../report/report-html.js";
 import { trainingChartPng } from "../../report/training-chart.js";
@@ -39,6 +44,10 @@ export interface TrainedModel {
   readonly projection: Projection | null;
   /** Adds what comes after the projection to a graph. */
   readonly emitHead: EmitHead;
+  /** Adds the model's second output; undefined if it has none. */
+  readonly emitNovelty: ServingGraphOptions["emitNovelty"];
+  /** The same in plain TypeScript. @param embeddings of the images themselves, [count, dimension] */
+  readonly novelty: ((embeddings: Float32Array) => Float32Array) | null;
   /** Whether the model averages over the image and its mirror image. */
   readonly mirrored: boolean;
   /**
@@ -49,7 +58,7 @@ export interface TrainedModel {
   readonly probabilities: (embeddings: Float32Array, count: number) => Promise<Float32Array>;
   /** The files of the bundle that hold it, by name. */
   readonly files: Readonly<Record<string, Uint8Array>>;
-  readonly manifest: Pick<BundleManifest, "svd" | "ensemble" | "metrics"> & {
+  readonly manifest: Pick<BundleManifest, "svd" | "ensemble" | "novelty" | "thresholds" | "metrics"> & {
     readonly data: Omit<BundleManifest["data"], "images" | "failedImages">;
   };
   /** The worst mistakes on images that it never saw; none with a single head. */
@@ -79,6 +88,8 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
     labels,
     projection,
     emitHead: (builder, features) => emitHead(builder, features, weights, head),
+    emitNovelty: undefined,
+    novelty: null,
     mirrored: false,
     probabilities: async (embeddings, count) => {
       if (projection === null) return predictProbabilities(head, weights, embeddings, count);
@@ -101,6 +112,8 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
           ? null
           : { components: projection.components, energyKept: projection.energyKept, scale: projection.scale },
       ensemble: null,
+      novelty: null,
+      thresholds: null,
       metrics: { rows, accuracy, macroF1, logLoss, measured },
       data: {
         trainImages: sum("train"),
@@ -118,6 +131,10 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
 async function readFolded(store: ObjectStore, config: RunConfig): Promise<TrainedModel> {
   const standardization = await readStandardization(store, config.id);
   const { choice, choiceBytes, ensemble, ensembleBytes } = await readChoice(store, config.id);
+  const noveltyBytes = autoHeadOf(config).novelty
+    ? (await readInput(store, runKeys(config.id).novelty)).bytes
+    : null;
+  const novelty = noveltyBytes === null ? null : decodeNovelty(noveltyBytes, runKeys(config.id).novelty);
   const { labels, outOfFold } = choice;
   const counts = await countParts(store, config, await readFoldSplit(store, config.id), labels);
   const trained = counts.reduce((total, row) => total + row.train, 0);
@@ -127,6 +144,13 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
     projection: null,
     emitHead: (builder, embeddings) =>
       emitEnsemble(builder, emitStandardization(builder, embeddings, standardization), ensemble),
+    emitNovelty:
+      novelty === null
+        ? undefined
+        : (builder, embeddings) =>
+            emitNovelty(builder, emitStandardization(builder, embeddings, standardization), novelty),
+    novelty:
+      novelty === null ? null : (embeddings) => noveltyOf(novelty, standardized(embeddings, standardization)),
     mirrored: views > 1,
     probabilities: (embeddings, count) => {
       const logits = ensembleLogits(ensemble, standardized(embeddings, standardization), count * views);
@@ -141,10 +165,13 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
       [bundleFiles.metrics]: choiceBytes,
       [bundleFiles.head]: ensembleBytes,
       [bundleFiles.standardization]: encodeStandardization(standardization),
+      ...(noveltyBytes === null ? {} : { [bundleFiles.novelty]: noveltyBytes }),
     },
     manifest: {
       svd: null,
       ensemble: { head: ensemble.head, heads: ensemble.heads.length, temperature: ensemble.temperature },
+      novelty: novelty === null ? null : { name: "novelty", type: "float32", images: trained },
+      thresholds: choice.thresholds,
       metrics: {
         rows: outOfFold.images,
         accuracy: outOfFold.accuracy.value,

@@ -19,6 +19,8 @@ export interface Chosen {
   readonly figures: MeasuredFigures;
   /** The worst mistakes, with the row of their images. */
   readonly mistakes: readonly (Omit<Mistake, "key"> & { readonly row: number })[];
+  /** [images, classes], each fold's at the temperature that was fitted on the others. */
+  readonly probabilities: Float64Array;
   /** What the image alone comes to, if views are averaged. */
   readonly alone: Choice["alone"];
   readonly candidates: Choice["candidates"];
@@ -56,12 +58,14 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
   const input = { candidates, labels, classCount, foldOf, folds, groupOf, criterion: by, seed };
   const { chosen, intervals } = bootstrapIntervals(input);
   const { candidate, at, penalty, logits, alone } = choices[chosen] as OutOfFold;
-  const predicted = predictionsOf(probabilitiesOf(logits), labels, classCount);
+  const probabilities = probabilitiesOf(logits);
+  const predicted = predictionsOf(probabilities, labels, classCount);
   const ofAlone = alone === undefined ? null : measure(alone);
   return {
     candidate,
     at,
     temperature: fitTemperature(logits, labels, classCount),
+    probabilities,
     figures: measuredFigures(measured[chosen] as Figures, intervals, classNames),
     mistakes: worstMistakes(predicted).map((row) => ({
       row,

@@ -97,9 +97,17 @@ export class FoldRows {
     }
   }
 
-  /** Every view of the images that a filter keeps, at most about as many rows as the recipe allows. */
-  async collect(keep: (row: LabelledRow) => boolean, rowsAtMost: number): Promise<RowSet> {
-    const bound = await this.#sampling(rowsAtMost);
+  /**
+   * Every view of the images that a filter keeps, at most about as many rows as the recipe allows.
+   * @param sample what is drawn above that bound: single rows, or images with all their views
+   */
+  async collect(
+    keep: (row: LabelledRow) => boolean,
+    rowsAtMost: number,
+    sample: "rows" | "images" = "rows",
+  ): Promise<RowSet & { readonly parts: Int32Array }> {
+    const bound = await this.#sampling(rowsAtMost, sample);
+    const parts: number[] = [];
     let features = new Float32Array(1024 * this.dimension);
     const labels: number[] = [];
     for await (const row of this.each()) {
@@ -112,20 +120,22 @@ export class FoldRows {
       }
       features.set(row.values, at);
       labels.push(row.label);
+      parts.push(row.part);
     }
     return {
       features: features.subarray(0, labels.length * this.dimension),
       labels: Int32Array.from(labels),
+      parts: Int32Array.from(parts),
     };
   }
 
-  /** Above the bound a seeded sample of the rows is trained on. */
-  async #sampling(rowsAtMost: number): Promise<(row: LabelledRow) => boolean> {
+  /** Above the bound a seeded sample is taken. */
+  async #sampling(rowsAtMost: number, sample: "rows" | "images"): Promise<(row: LabelledRow) => boolean> {
     const { images } = await readListing(this.#context.store, runKeys(this.#config.id).listing);
     const { views, seed } = this.#config.recipe;
     const share = rowsAtMost / (images * views.count);
     if (share >= 1) return () => true;
-    return ({ key, view }) => hashShare("row sample", seed, key, view) < share;
+    return ({ key, view }) => hashShare("row sample", seed, key, sample === "rows" ? view : 0) < share;
   }
 }
 

@@ -1,15 +1,16 @@
 import { TrommelError, type ScoreRow } from "@trommel/common";
-import type { ScoreCounts } from "@trommel/common/artefacts";
+import { unknownLabel, type ScoreCounts } from "@trommel/common/artefacts";
 import { z } from "zod";
 
-/** In a part's marker: images by likeliest label, in output order. Labels of no image are left out. */
+/** In a part's marker: images by label, in output order, and `unknown` last. Labels of no image are left out. */
 export const partCounts = z.array(z.object({ label: z.string(), images: z.int().positive() }).strict());
 type PartCounts = z.infer<typeof partCounts>;
 
 export function countLabels(rows: readonly Pick<ScoreRow, "label">[], labels: readonly string[]): PartCounts {
   const images = new Map<string, number>();
   for (const { label } of rows) images.set(label, (images.get(label) ?? 0) + 1);
-  return labels.flatMap((label) => {
+  const all = labels.includes(unknownLabel) ? labels : [...labels, unknownLabel];
+  return all.flatMap((label) => {
     const count = images.get(label);
     return count === undefined ? [] : [{ label, images: count }];
   });
@@ -18,6 +19,7 @@ export function countLabels(rows: readonly Pick<ScoreRow, "label">[], labels: re
 /** Adds up the parts' counts into `counts.json`. */
 export class LabelCounts {
   readonly #images: Map<string, number>;
+  #unknown = 0;
 
   /** @param labels in output order */
   constructor(labels: readonly string[]) {
@@ -28,6 +30,10 @@ export class LabelCounts {
   add(part: PartCounts): void {
     for (const { label, images } of part) {
       const before = this.#images.get(label);
+      if (before === undefined && label === unknownLabel) {
+        this.#unknown += images;
+        continue;
+      }
       if (before === undefined) {
         throw new TrommelError(
           "corrupt",
@@ -44,14 +50,14 @@ export class LabelCounts {
    */
   counts(images: number): ScoreCounts {
     const labels = [...this.#images].map(([label, count]) => ({ label, images: count }));
-    const sum = labels.reduce((total, row) => total + row.images, 0);
+    const sum = labels.reduce((total, row) => total + row.images, this.#unknown);
     if (sum !== images) {
       throw new TrommelError(
         "corrupt",
         `cannot count the labels: ${images} pictures were scored, and the parts' markers count ${sum}. Score into another --output`,
       );
     }
-    return { formatVersion: 1, images, labels, groups: groupsOf(labels) };
+    return { formatVersion: 1, images, labels, unknown: this.#unknown, groups: groupsOf(labels) };
   }
 }
 

@@ -1,4 +1,5 @@
 import { stringify } from "csv-stringify/sync";
+import { unknownLabel, type Acceptance } from "@trommel/common/artefacts";
 import type { ScoreRow } from "@trommel/common";
 
 /** Float32 probabilities carry seven digits; more would be noise that looks like precision. */
@@ -10,21 +11,33 @@ export function rounded(probability: number): number {
 export const csvOptions = { quoted_match: /\r/ } as const;
 
 /**
- * The row of one image: its labels by falling probability, the earlier label first on a tie.
- * @param probabilities [labels.length]
+ * The row of one image: its labels by falling probability, the earlier label first on a tie. An image that is not accepted has
+ * the label `unknown`, and the likeliest ones in `top` all the same.
+ * @param image.probabilities [labels.length]
+ * @param image.novelty null where the model does not tell
  */
 export function scoreRowOf(
   key: string,
-  probabilities: Float32Array,
+  { probabilities, novelty }: { readonly probabilities: Float32Array; readonly novelty: number | null },
   labels: readonly string[],
-  topK: number,
+  { topK, accepts }: { readonly topK: number; readonly accepts: Acceptance },
 ): ScoreRow {
   const order = [...labels.keys()].sort((a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0) || a - b);
   const top = order.slice(0, topK).map((index) => ({
     label: labels[index] ?? "",
     probability: rounded(probabilities[index] ?? 0),
   }));
-  return { key, label: top[0]?.label ?? "", probability: top[0]?.probability ?? 0, top };
+  const [first = 0] = order;
+  const tooNovel = accepts.novelty !== null && (novelty ?? 0) > accepts.novelty;
+  const least = accepts.probability === null ? 0 : (accepts.probability[first] ?? Infinity);
+  const isKnown = !tooNovel && (probabilities[first] ?? 0) >= least;
+  return {
+    key,
+    label: isKnown ? (labels[first] ?? "") : unknownLabel,
+    probability: rounded(probabilities[first] ?? 0),
+    top,
+    ...(novelty === null ? {} : { novelty: rounded(novelty) }),
+  };
 }
 
 export function jsonLinesPart(rows: readonly ScoreRow[]): Uint8Array {
@@ -33,16 +46,32 @@ export function jsonLinesPart(rows: readonly ScoreRow[]): Uint8Array {
 
 /** A row's likeliest label as ModelArts services answer it: `{"result": label}`, with the key to tell rows apart. */
 export function resultPart(rows: readonly ScoreRow[]): Uint8Array {
-  return linesOf(rows.map(({ key, label }) => ({ result: label, key })));
+  return linesOf(
+    rows.map(({ key, label, novelty }) => ({
+      result: label,
+      key,
+      ...(novelty === undefined ? {} : { novelty }),
+    })),
+  );
 }
 
-/** Columns: key, label, probability, then label_2, probability_2 and so on to the top k. With a header in every part. */
-export function csvPart(rows: readonly ScoreRow[], topK: number): Uint8Array {
+/**
+ * Columns: key, label, probability, then label_2, probability_2 and so on to the top k; novelty if the model tells it; and
+ * likeliest, the label before images became `unknown`, if the scoring asks that. With a header in every part.
+ */
+export function csvPart(
+  rows: readonly ScoreRow[],
+  columns: { readonly topK: number; readonly novelty: boolean; readonly likeliest: boolean },
+): Uint8Array {
   const header = ["key", "label", "probability"];
-  for (let rank = 2; rank <= topK; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
-  const records = rows.map(({ key, top }) => [
-    key,
-    ...top.flatMap(({ label, probability }) => [label, probability]),
+  for (let rank = 2; rank <= columns.topK; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
+  if (columns.novelty) header.push("novelty");
+  if (columns.likeliest) header.push("likeliest");
+  const records = rows.map(({ key, label, probability, top, novelty }) => [
+    ...[key, label, probability],
+    ...top.slice(1).flatMap((next) => [next.label, next.probability]),
+    ...(columns.novelty ? [novelty] : []),
+    ...(columns.likeliest ? [top[0]?.label] : []),
   ]);
   return Buffer.from(stringify([header, ...records], csvOptions), "utf8");
 }

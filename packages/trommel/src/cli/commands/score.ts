@@ -12,14 +12,18 @@ type ScoreFlags = GlobalFlags &
     readonly top?: number;
     readonly format?: readonly ScoreFormat[];
     readonly shardSize: number;
+    readonly unknownAbove?: number;
+    readonly minProbability?: number | "thresholds";
   };
 
 /** `trommel score <prefix> --model … --output …` */
 export async function score(terminal: Terminal, prefix: string, flags: ScoreFlags): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
-    const { model, output, top: topK, format: formats, shardSize } = flags;
-    const scoring = await trommel.score(prefix, { model, output, topK, formats, shardSize, detach, signal });
+    const { model, output, top: topK, format: formats, shardSize, unknownAbove, minProbability } = flags;
+    const asked = { unknownAbove, minProbability };
+    const options = { model, output, topK, formats, shardSize, ...asked, detach, signal };
+    const scoring = await trommel.score(prefix, options);
     await showWork(terminal, scoring, detach);
   });
 }
@@ -31,6 +35,8 @@ type PredictFlags = GlobalFlags & {
   readonly device?: Device;
   readonly engine?: EngineName;
   readonly threads?: number;
+  readonly unknownAbove?: number;
+  readonly minProbability?: number | "thresholds";
 };
 
 /** `trommel predict <files…> --model …` */
@@ -48,8 +54,9 @@ export async function predict(terminal: Terminal, files: string[], flags: Predic
         `cannot predict with --json and --format ${flags.format}: the one prints an object, the other a line per file. Leave one of them out`,
       );
     }
-    const { model, top: topK, device, threads } = flags;
-    const { bundle, rows } = await trommel.predict(files, { model, topK, device, threads });
+    const { model, top: topK, device, threads, unknownAbove, minProbability } = flags;
+    const options = { model, topK, device, threads, unknownAbove, minProbability };
+    const { bundle, rows } = await trommel.predict(files, options);
     for (const row of rows) showRow(terminal, row, flags.format);
     terminal.result({ model: bundle, rows });
     if (rows.some((row) => "error" in row)) terminal.exitCode = exitCodes.failed;
@@ -63,9 +70,12 @@ function showRow(terminal: Terminal, row: PredictedRow, format: "result" | undef
     if (format === "result") terminal.progress(line);
     else terminal.say(line);
   } else if (format === "result") {
-    terminal.say(JSON.stringify({ result: row.label, key: row.key }));
+    const { key, label, novelty } = row;
+    terminal.say(JSON.stringify({ result: label, key, ...(novelty === undefined ? {} : { novelty }) }));
   } else {
     const labels = row.top.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`);
-    terminal.say(printable(`${row.key}: ${labels.join(", ")}`));
+    const isKnown = row.label === row.top[0]?.label;
+    const unlike = row.novelty === undefined ? "" : `; novelty ${row.novelty.toFixed(3)}`;
+    terminal.say(printable(`${row.key}: ${isKnown ? "" : `${row.label}: `}${labels.join(", ")}${unlike}`));
   }
 }

@@ -9,6 +9,7 @@ import {
   globals,
   loaded,
   positiveInteger,
+  share,
   upTo,
 } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
@@ -25,6 +26,17 @@ export function addTrain(program: Command, terminal: Terminal): void {
     )
     .action(loaded(terminal, async () => (await import("../commands/train.js")).train));
 }
+
+const unknownAbove = [
+  "--unknown-above <share>",
+  "label images 'unknown' that are more novel than this share of the training images, such as 0.99",
+  share,
+] as const;
+const minProbability = [
+  "--min-probability <share|thresholds>",
+  "label images 'unknown' that are less probable than this, or than the model's threshold for their class",
+  (text: string) => (text === "thresholds" ? text : share(text)),
+] as const;
 
 export function addScore(program: Command, terminal: Terminal): void {
   followFlags(clusterFlags(globals(program.command("score <prefix>"), terminal)))
@@ -43,6 +55,8 @@ export function addScore(program: Command, terminal: Terminal): void {
       upTo(imagesPerShardAtMost, " go into a shard"),
       256,
     )
+    .option(...unknownAbove)
+    .option(...minProbability)
     .action(loaded(terminal, async () => (await import("../commands/score.js")).score));
   deviceFlags(globals(program.command("predict <files...>"), terminal))
     .description("classify a few files, without a queue")
@@ -51,6 +65,8 @@ export function addScore(program: Command, terminal: Terminal): void {
     .addOption(
       new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),
     )
+    .option(...unknownAbove)
+    .option(...minProbability)
     .action(loaded(terminal, async () => (await import("../commands/score.js")).predict));
 }
 

@@ -5,6 +5,7 @@ import { viewsRecipe } from "#common/recipe/views-recipe";
 import { createEngine } from "#gpu-worker/backbone/engines/create-engine";
 import type { Engine, EngineBackbone, ViewBatch } from "#gpu-worker/backbone/engines/engine";
 import { sampleView } from "#gpu-worker/backbone/engines/view-sampling";
+import type { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { buildServingGraph } from "#gpu-worker/graph/serving-graph";
 import { drawViews } from "#gpu-worker/image/views/view";
 import { bilinearAt } from "../../../../support/images/bilinear.js";
@@ -26,6 +27,20 @@ before(async () => {
     await twofoldBackbone(28, 20, { channelOrder: "bgr", normalization: namedNormalizations.torch }),
   ];
 });
+
+/** The sum of each image's projected features, from its embedding. */
+function emitProjectedSum(builder: GraphBuilder, embeddings: string, of: Projection): string {
+  const { dimension, components, mean, basis, scale } = of;
+  const sums = Float32Array.from({ length: dimension }, (_, i) =>
+    basis.subarray(i * components, (i + 1) * components).reduce((sum, value) => sum + scale * value, 0),
+  );
+  const centred = builder.node("Sub", [
+    embeddings,
+    builder.constant("centre", "float32", [1, dimension], mean),
+  ]);
+  const kernel = builder.constant("sums", "float32", [dimension, 1], sums);
+  return builder.reshape(builder.node("MatMul", [centred, kernel]), [-1]);
+}
 
 function batch(): ViewBatch {
   const recipe = viewsRecipe.parse({
@@ -97,14 +112,10 @@ describe("the tfjs engine", () => {
     };
     const classCount = 4;
     const weights = numbers(6 * classCount);
-    const model = buildServingGraph({
-      backbones,
-      side,
-      projection,
-      classCount,
-      emitHead: (builder, input) =>
-        builder.node("MatMul", [input, builder.constant("head", "float32", [6, classCount], weights)]),
-    });
+    const novelty = (features: Float32Array) =>
+      Float32Array.from({ length: features.length / 6 }, (_, row) =>
+        features.subarray(row * 6, row * 6 + 6).reduce((sum, value) => sum + value, 0),
+      );
     const headLogits = (features: Float32Array, rows: number) =>
       Float32Array.from({ length: rows * classCount }, (_, i) => {
         const row = features.subarray(Math.floor(i / classCount) * 6, Math.floor(i / classCount) * 6 + 6);
@@ -113,14 +124,26 @@ describe("the tfjs engine", () => {
           0,
         );
       });
-    const options = { side, classCount, model, parts: { backbones, projection, headLogits } };
-    const [first, second] = [await onnx.createClassifier(options), await tfjs.createClassifier(options)];
     const pixels = testPictures(images, side);
-    const expected = await first.classify(pixels, images);
-    assert.ok(relativeDifference(await second.classify(pixels, images), expected) < 1e-4);
-    assert.ok(new Set(expected).size > 4);
-    await first.release();
-    await second.release();
+    for (const mirrored of [false, true]) {
+      const parts = { backbones, projection, headLogits, novelty, mirrored };
+      const model = buildServingGraph({
+        ...{ backbones, side, projection, classCount, mirrored },
+        emitHead: (builder, input) =>
+          builder.node("MatMul", [input, builder.constant("head", "float32", [6, classCount], weights)]),
+        emitNovelty: (builder, embeddings) => emitProjectedSum(builder, embeddings, projection),
+      });
+      const options = { side, classCount, model, parts };
+      const [first, second] = [await onnx.createClassifier(options), await tfjs.createClassifier(options)];
+      const expected = await first.classify(pixels, images);
+      const found = await second.classify(pixels, images);
+      assert.ok(relativeDifference(found.probabilities, expected.probabilities) < 1e-4);
+      assert.ok(new Set(expected.probabilities).size > 4);
+      assert.ok(found.novelty !== null && expected.novelty !== null);
+      assert.ok(relativeDifference(found.novelty, expected.novelty) < 1e-4);
+      await first.release();
+      await second.release();
+    }
   });
 
   it("reports what computes, and refuses what it cannot have", async () => {

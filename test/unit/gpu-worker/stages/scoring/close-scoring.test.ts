@@ -20,9 +20,9 @@ describe("the counts of a scoring", () => {
   const rows = [0, 2, 2, 3].map((best) =>
     scoreRowOf(
       "a.jpg",
-      Float32Array.from(grouped, (_, i) => Number(i === best)),
+      { probabilities: Float32Array.from(grouped, (_, i) => Number(i === best)), novelty: null },
       grouped,
-      1,
+      { topK: 1, accepts: { novelty: null, probability: null } },
     ),
   );
 
@@ -33,6 +33,17 @@ describe("the counts of a scoring", () => {
       { label: "电池", images: 1 },
     ]);
     assert.deepEqual(countLabels([], grouped), []);
+  });
+
+  it("count the unknown apart, and balance with them", () => {
+    const unknown = [...rows, { label: "unknown" }, { label: "unknown" }];
+    const counts = new LabelCounts(grouped);
+    counts.add(countLabels(unknown, grouped));
+    counts.add(countLabels([{ label: "unknown" }], grouped));
+    const { images, unknown: found, labels } = counts.counts(7);
+    assert.deepEqual([images, found], [7, 3]);
+    assert.ok(labels.every(({ label }) => label !== "unknown"));
+    assert.throws(() => counts.counts(4), { code: "corrupt" });
   });
 
   it("have every label in output order, and groups in order of their first label", () => {
@@ -48,6 +59,7 @@ describe("the counts of a scoring", () => {
         { label: "可回收物/玻璃", images: 7 },
         { label: "电池", images: 1 },
       ],
+      unknown: 0,
       groups: [
         { group: "可回收物", images: 8 },
         { group: "其他垃圾", images: 0 },
