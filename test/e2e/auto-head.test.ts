@@ -116,7 +116,7 @@ describe("head: auto", () => {
 
   it("labels unknown what is too novel, and what is not probable enough for its class, and counts it", async () => {
     const images = join(folder, "mixed");
-    const noise = await sharp(
+    const noise = sharp(
       new Uint8Array(3 * 64 * 64).map((_, at) => (at * at * 7919) % 251),
       {
         raw: { width: 64, height: 64, channels: 3 },
