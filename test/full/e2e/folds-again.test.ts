@@ -21,14 +21,17 @@ before(async () => {
 
 describe("a run on folds", () => {
   it("serves the mirror image too, with its gain in the report, and the model gives what the folds gave", async () => {
-    const mirrored = ["--set", "views.mirror=true", "--set", "serving.views=mirrored", "--json"];
+    const mirrored = ["--set", "views.flips=[horizontal]", "--set", "serving.views=mirrored", "--json"];
     const answer = (await trommelJson([...runs.args("mirrored"), ...mirrored])) as AutoAnswer;
     // The bundle is written only if its model reproduces the averaged features.
     assert.equal(answer.phase, "complete");
     const { alone, outOfFold } = await runs.readJson<Choice>(runKeys("mirrored").choice);
     assert.ok(alone !== null && Math.abs(alone.logLoss - outOfFold.logLoss.value) > 1e-9);
     const report = await readFile(join(runs.store, "runs/mirrored/bundle/report.html"), "utf8");
-    assert.match(report, /averages over each image and its mirror image/);
+    assert.match(
+      report,
+      /averages over each image and a flip of it \(horizontal\), which takes 2 times the time/,
+    );
   });
 
   it("trains the same heads again after a fold and the choice were lost", async () => {

@@ -1,3 +1,5 @@
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";
+export { servedFlips } from "./serving-views.js";
+export type { Flip } from "./views-recipe.js";
 export { autoHeadOf, candidatesOf, isAuto, recipeHead } from "./auto-head.js";
 export type { AutoHead, CandidateRecipe, RecipeHead } from "./auto-head.js";

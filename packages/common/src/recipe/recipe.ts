@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { normalization, normalizationName, poolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
-import { recipeHead } from "./auto-head.js";
+import { recipeHead, type RecipeHead } from "./auto-head.js";
+import { servedFlips, servingViews, type ServingRecipe } from "./serving-views.js";
 import { refuseUnsolvableHead } from "./solver-rules.js";
 import { splitRecipe } from "./split-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";
-import { viewsRecipe } from "./views-recipe.js";
+import { viewsRecipe, type ViewsRecipe } from "./views-recipe.js";
 
 /**
  * A recipe is data, not code: backbones, input size, augmentation, SVD, head, optimiser. What a person writes
@@ -169,10 +170,11 @@ export const recipe = z
     serving: z
       .object({
         /**
-         * The views whose logits the model averages: the image alone, or with its mirror image, which costs twice the time and needs
-         * `views.mirror` and `head: auto`.
+         * The views whose logits the model averages: the image alone (`identity`); with its mirror image (`mirrored`), in twice the
+         * time; or a list such as `[identity, horizontal, vertical, both]`. The flips are the first of `views.flips`. Only with
+         * `head: auto`.
          */
-        views: z.enum(["identity", "mirrored"]).default("identity"),
+        views: servingViews.default("identity"),
       })
       .strict()
       .prefault({}),
@@ -198,14 +200,22 @@ export const recipe = z
   })
   .strict()
   .superRefine(refuseUnsolvableHead)
-  .refine(
-    ({ serving, views, head }) => serving.views === "identity" || (views.mirror && head.type === "auto"),
-    {
-      path: ["serving", "views"],
-      error:
-        "mirrored needs views.mirror: true, so that what it gains can be measured, and head: auto; add --set views.mirror=true",
-    },
-  );
+  .superRefine(refuseUnmeasuredViews);
+
+/** A model averages over views that every image has, so that what they gain can be measured. */
+function refuseUnmeasuredViews(
+  { serving, views, head }: { serving: ServingRecipe; views: ViewsRecipe; head: RecipeHead },
+  context: z.RefinementCtx,
+): void {
+  const flips = servedFlips({ serving });
+  const isMeasured = flips.every((name, at) => views.flips[at] === name);
+  if (flips.length === 0 || (isMeasured && head.type === "auto")) return;
+  context.addIssue({
+    code: "custom",
+    path: ["serving", "views"],
+    message: `views beyond the image itself need head: auto, and views.flips that begin with ${flips.join(", ")}, so that what they gain can be measured; add --set 'views.flips=[${flips.join(",")}]'`,
+  });
+}
 
 /** A recipe with every default filled in. */
 export type Recipe = z.infer<typeof recipe>;

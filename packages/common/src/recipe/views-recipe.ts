@@ -7,12 +7,22 @@ const positiveRange = z
   .tuple([z.number().positive(), z.number().positive()])
   .refine(([low, high]) => low <= high, "the smaller number comes first");
 
+/** How an image is flipped: left and right, top and bottom, or both, which turns it by 180 degrees. */
+export const flip = z.enum(["horizontal", "vertical", "both"]);
+export type Flip = z.infer<typeof flip>;
+
 export const viewsRecipe = z
   .object({
     /** Views per image. View 0 is always the identity; the others are drawn. */
     count: z.int().min(1).max(64).default(6),
-    /** View 1 is the image mirrored left and right and nothing else, so that a model can be measured that averages over both. */
-    mirror: z.boolean().default(false),
+    /**
+     * The views after the first are the image flipped and nothing else, in this order: left and right (`horizontal`), top and
+     * bottom (`vertical`), or `both`. A model that averages over them can then be measured.
+     */
+    flips: z
+      .array(flip)
+      .refine((flips) => new Set(flips).size === flips.length, "each flip stands once")
+      .default([]),
     /** Degrees: uniform in [-rotation, rotation]. */
     rotation: z.number().min(0).max(180).default(20),
     /** Shift as a fraction of the side: uniform in [-shift, shift]. */
@@ -54,8 +64,8 @@ export const viewsRecipe = z
     saturation: z.number().min(0).max(1).default(0),
   })
   .strict()
-  .refine(({ mirror, count }) => !mirror || count > 1, {
+  .refine(({ flips, count }) => flips.length < count, {
     path: ["count"],
-    error: "with a mirror image there are at least two views",
+    error: "the first view is the image itself, so there are more views than flips",
   });
 export type ViewsRecipe = z.infer<typeof viewsRecipe>;

@@ -1,4 +1,5 @@
 import { type BackboneSpec, type Projection, TrommelError } from "@trommel/common";
+import type { Flip } from "@trommel/common/recipe";
 import { type BackboneModel, dimensionOf, inlineBackbones } from "./extraction-graph.js";
 import { GraphBuilder } from "./graph-builder.js";
 import { commonOpset } from "./onnx/inline-model.js";
@@ -19,14 +20,14 @@ export interface ServingGraphOptions {
   readonly emitHead: EmitHead;
   /** Adds the second output: from the images' embeddings, float32 [N, D], to the name of a value float32 [N]. */
   readonly emitNovelty?: (builder: GraphBuilder, embeddings: string) => string;
-  /** Averages the logits of the image and of its mirror image. @default false */
-  readonly mirrored?: boolean;
+  /** Averages the logits of the image and of these flips of it. @default none */
+  readonly flips?: readonly Flip[];
 }
 
 /**
  * The bundle's one ONNX model: `pixels` uint8 [N, side, side, 3] RGB → `probabilities` float32 [N, classes], and perhaps `novelty`
  * float32 [N].
- * It uses the identity view, and its mirror image where the recipe says so, and equals the extraction graph with the matrices of
+ * It uses the identity view, and flips of it where the recipe says so, and equals the extraction graph with the matrices of
  * those views up to rounding.
  */
 export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
@@ -48,43 +49,62 @@ export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
   });
   const dimension = dimensionOf(backbones);
   const features = projection === null ? embeddings : projected(builder, embeddings, dimension, projection);
+  const count = 1 + (options.flips?.length ?? 0);
   const logits = options.emitHead(builder, features, projection?.components ?? dimension);
-  const averaged = options.mirrored === true ? meanOfBoth(builder, logits, options.classCount) : logits;
+  const averaged = meanOfViews(builder, logits, { count, classCount: options.classCount });
   const probabilities = builder.node("Softmax", [averaged], { axis: 1 });
   builder.output("probabilities", "float32", ["images", options.classCount], probabilities);
   if (options.emitNovelty !== undefined) {
-    const ofImages = options.mirrored === true ? firstHalf(builder, embeddings, dimension) : embeddings;
+    const ofImages = firstView(builder, embeddings, { count, dimension });
     builder.output("novelty", "float32", ["images"], options.emitNovelty(builder, ofImages));
   }
   return builder.encode();
 }
 
-/** The images, and behind them their mirror images if both are averaged. */
+/** The images, and behind them their flips, one kind after the other. */
 function servedInput(
   builder: GraphBuilder,
   pixels: string,
   spec: BackboneSpec,
-  { side, mirrored = false }: ServingGraphOptions,
+  { side, flips = [] }: ServingGraphOptions,
 ): string {
   const input = identityInput(builder, pixels, side, spec);
-  if (!mirrored) return input;
-  const columns = Array.from({ length: spec.inputSize }, (_, column) => spec.inputSize - 1 - column);
-  const mirror = builder.node("Gather", [input, builder.int64s(columns)], { axis: 3 });
-  return builder.node("Concat", [input, mirror], { axis: 0 });
+  if (flips.length === 0) return input;
+  const backwards = builder.int64s(
+    Array.from({ length: spec.inputSize }, (_, at) => spec.inputSize - 1 - at),
+  );
+  const [rows, columns] = [2, 3];
+  const flipped = (value: string, axis: number): string =>
+    builder.node("Gather", [value, backwards], { axis });
+  const views = flips.map((flip) => {
+    const leftRight = flip === "vertical" ? input : flipped(input, columns);
+    return flip === "horizontal" ? leftRight : flipped(leftRight, rows);
+  });
+  return builder.node("Concat", [input, ...views], { axis: 0 });
 }
 
-/** @param rows [2N, dimension] @returns the first N */
-function firstHalf(builder: GraphBuilder, rows: string, dimension: number): string {
-  const halves = builder.reshape(rows, [2, -1, dimension]);
-  const first = builder.node("Gather", [halves, builder.int64s([0])], { axis: 0 });
+/** @param rows [count · N, dimension] @returns the first N */
+function firstView(
+  builder: GraphBuilder,
+  rows: string,
+  { count, dimension }: { readonly count: number; readonly dimension: number },
+): string {
+  if (count === 1) return rows;
+  const views = builder.reshape(rows, [count, -1, dimension]);
+  const first = builder.node("Gather", [views, builder.int64s([0])], { axis: 0 });
   return builder.reshape(first, [-1, dimension]);
 }
 
-/** @param logits [2N, classes] @returns [N, classes] */
-function meanOfBoth(builder: GraphBuilder, logits: string, classCount: number): string {
-  const both = builder.reshape(logits, [2, -1, classCount]);
-  const sum = builder.node("ReduceSum", [both, builder.int64s([0])], { keepdims: 0 });
-  return builder.node("Mul", [sum, builder.constant("half", "float32", [1, 1], Float32Array.of(0.5))]);
+/** @param logits [count · N, classes] @returns [N, classes] */
+function meanOfViews(
+  builder: GraphBuilder,
+  logits: string,
+  { count, classCount }: { readonly count: number; readonly classCount: number },
+): string {
+  if (count === 1) return logits;
+  const views = builder.reshape(logits, [count, -1, classCount]);
+  const sum = builder.node("ReduceSum", [views, builder.int64s([0])], { keepdims: 0 });
+  return builder.node("Mul", [sum, builder.constant("share", "float32", [1, 1], Float32Array.of(1 / count))]);
 }
 
 /** z = (x - mean) · basis · scale, with the scale folded into the basis. */

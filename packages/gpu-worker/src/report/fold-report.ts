@@ -1,5 +1,6 @@
 import type { BundleManifest, Ledger } from "@trommel/common";
 import type { Choice } from "@trommel/common/artefacts";
+import { servedFlips } from "@trommel/common/recipe";
 import { confusionChart } from "./confusion-chart.js";
 import {
   classTable,
@@ -31,7 +32,7 @@ export function renderFoldReport({ manifest, choice, ledger, gallery }: FoldRepo
     paragraphs([
       choice.chosenBy,
       `Each of the ${outOfFold.images} images was predicted by heads that never saw it, a copy of it, or a member of its group. The range after a figure holds the true value in 95 of 100 cases.`,
-      ...mirrorNote(choice),
+      ...viewsNote(choice, manifest),
       ...choice.notes,
     ]),
     section("Figures", figureTable(columnsOf(choice))),
@@ -55,11 +56,12 @@ function columnsOf({ outOfFold, test }: Choice): FigureColumn[] {
   return test === null ? [held] : [held, { heading: "test part", figures: test }];
 }
 
-function mirrorNote({ alone, outOfFold }: Choice): string[] {
+function viewsNote({ alone, outOfFold }: Choice, { recipe }: BundleManifest): string[] {
   if (alone === null) return [];
   const { accuracy, logLoss } = outOfFold;
+  const flips = servedFlips(recipe);
   return [
-    `The model averages over each image and its mirror image, which takes twice the time. The image alone has accuracy ${percent(alone.accuracy)} and log loss ${alone.logLoss.toFixed(3)}, both together ${percent(accuracy.value)} and ${logLoss.value.toFixed(3)}.`,
+    `The model averages over each image and ${flips.length === 1 ? "a flip" : `${flips.length} flips`} of it (${flips.join(", ")}), which takes ${flips.length + 1} times the time. The image alone has accuracy ${percent(alone.accuracy)} and log loss ${alone.logLoss.toFixed(3)}, all together ${percent(accuracy.value)} and ${logLoss.value.toFixed(3)}.`,
   ];
 }
 

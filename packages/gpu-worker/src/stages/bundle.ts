@@ -40,10 +40,10 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const trained = await readTrainedModel(store, config, threads);
   const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
-  const { projection, emitHead, mirrored, emitNovelty } = trained;
+  const { projection, emitHead, flips, emitNovelty } = trained;
   const { side } = config;
   const model = buildServingGraph({
-    ...{ backbones, side, projection, classCount, emitHead, mirrored },
+    ...{ backbones, side, projection, classCount, emitHead, flips },
     ...(emitNovelty === undefined ? {} : { emitNovelty }),
   });
   context.onNote("checking the model against the features");

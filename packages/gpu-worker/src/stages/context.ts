@@ -1,5 +1,6 @@
 import type { ObjectStore, Projection, EngineName, Novelty } from "@trommel/common";
 import type { Standardization } from "@trommel/common/artefacts";
+import type { Flip } from "@trommel/common/recipe";
 import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
 import type { Classified, EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
@@ -63,7 +64,7 @@ export interface ClassifierModel {
     readonly ensemble: Ensemble;
     /** With `head: auto`, if the model tells it. */
     readonly novelty: Novelty | null;
-    readonly mirrored: boolean;
+    readonly flips: readonly Flip[];
   } | null;
 }
 

@@ -18,6 +18,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import { acceptanceOf, decodeStandardization } from "@trommel/common/artefacts";
+import { servedFlips } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
 import { decodeEnsemble, type Ensemble } from "../head/model/ensemble.js";
 import type { ClassifierModel, DeviceStageContext, StageOutcome } from "./context.js";
@@ -26,7 +27,6 @@ import { kaggleHeader, kaggleRecords } from "./scoring/kaggle-rows.js";
 import { countLabels } from "./scoring/label-counts.js";
 import { readShard } from "./inputs/listing.js";
 import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
-import { servedViews } from "./folding/predict-part.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./images/run-batches.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
@@ -198,7 +198,7 @@ async function readParts(
     projection,
     novelty:
       manifest.novelty === null ? null : decodeNovelty(await read(bundleFiles.novelty), bundleFiles.novelty),
-    mirrored: manifest.ensemble !== null && servedViews(manifest.recipe) > 1,
+    flips: servedFlips(manifest.recipe),
     ...(manifest.ensemble === null
       ? { standardization: null, ensemble: single(manifest, head) }
       : {

@@ -120,7 +120,7 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
 function classifierOptions(request: ClassifierModel): ClassifierOptions {
   const { side, classCount, model, parts } = request;
   if (parts === null) return { side, classCount, model, parts };
-  const { backbones, projection, mirrored, standardization, ensemble, novelty } = parts;
+  const { backbones, projection, flips, standardization, ensemble, novelty } = parts;
   const prepared = (features: Float32Array): Float32Array =>
     standardization === null ? features : standardized(features, standardization);
   return {
@@ -128,7 +128,7 @@ function classifierOptions(request: ClassifierModel): ClassifierOptions {
     classCount,
     model,
     parts: {
-      ...{ backbones, projection, mirrored },
+      ...{ backbones, projection, flips },
       headLogits: (features, rows) => ensembleLogits(ensemble, prepared(features), rows),
       novelty: novelty === null ? null : (features) => noveltyOf(novelty, prepared(features)),
     },

@@ -1,3 +1,4 @@
+import type { Flip } from "@trommel/common/recipe";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { namedNormalizations, type Recipe } from "@trommel/common";
@@ -17,7 +18,7 @@ function assertFields<T extends object>(found: T, expected: Partial<T>, what: st
 }
 
 const still = {
-  mirror: false,
+  flips: [] as Flip[],
   rotation: 0,
   shiftX: 0,
   shiftY: 0,
@@ -67,7 +68,7 @@ describe("built-in recipes", () => {
     assert.deepEqual(recipe.views, {
       ...{ count: 6, rotation: 20, shiftX: 0.05, shiftY: 0.05, shear: 0, zoom: 0.05 },
       ...{ horizontalFlip: true, verticalFlip: false, quarterTurns: false, order: "fixed" },
-      mirror: false,
+      flips: [],
       ...noCrop,
       ...noColour,
     });

@@ -4,6 +4,7 @@ import { type Projection, SeededRandom, TrommelError } from "@trommel/common";
 import type { Engine } from "#gpu-worker/backbone/engines/engine";
 import { createOnnxEngine } from "#gpu-worker/backbone/engines/onnx-engine";
 import type { GraphBuilder } from "#gpu-worker/graph/graph-builder";
+import type { Flip } from "@trommel/common/recipe";
 import { type EmitHead, buildServingGraph } from "#gpu-worker/graph/serving-graph";
 import { convolutionBackbone, testPictures } from "../../../support/models/small-backbones.js";
 
@@ -108,7 +109,7 @@ describe("the serving graph", () => {
     });
   }
 
-  it("tells the novelty of the images themselves as its second output, mirrored or not", async () => {
+  it("tells the novelty of the images themselves as its second output, with and without flips", async () => {
     const { emit } = head(dimension);
     const options = { backbones, side, projection: null, classCount, emitHead: emit };
     // The sum of an embedding stands for its novelty.
@@ -119,8 +120,8 @@ describe("the serving graph", () => {
     const pixels = testPictures(images, side);
     const expected = (await embeddingsOf(pixels)).map((row) => row.reduce((sum, value) => sum + value, 0));
     assert.ok(new Set(expected.map((value) => value.toFixed(3))).size === images, expected.join());
-    for (const mirrored of [false, true]) {
-      const model = buildServingGraph({ ...options, emitNovelty, mirrored });
+    for (const flips of [[], ["horizontal", "both"] as const]) {
+      const model = buildServingGraph({ ...options, emitNovelty, flips });
       const classifier = await engine.createClassifier({ side, classCount, model, parts: null });
       const { novelty } = await classifier.classify(pixels, images);
       assert.equal(novelty?.length, images);
@@ -130,39 +131,52 @@ describe("the serving graph", () => {
     }
   });
 
-  it("averages the logits of the image and of its mirror image where both are served", async () => {
+  it("averages the logits of the image and of the flips that are served", async () => {
     const { emit } = head(dimension);
     const options = { backbones, side, projection: null, classCount, emitHead: emit };
-    const open = async (mirrored: boolean) =>
+    const open = async (flips: readonly Flip[]) =>
       engine.createClassifier({
         ...{ side, classCount, parts: null },
-        model: buildServingGraph({ ...options, mirrored }),
+        model: buildServingGraph({ ...options, flips }),
       });
-    const [alone, both] = [await open(false), await open(true)];
+    const alone = await open([]);
     const pixels = testPictures(images, side);
-    const mirror = pixels.map((_, i) => {
-      const [channel, column, row] = [i % 3, Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
-      return pixels[(row * side + side - 1 - column) * 3 + channel] ?? 0;
-    });
-    const [own, mirrored, found] = [
-      (await alone.classify(pixels, images)).probabilities,
-      (await alone.classify(mirror, images)).probabilities,
-      (await both.classify(pixels, images)).probabilities,
-    ];
-    for (let image = 0; image < images; image += 1) {
-      // Means of logits are geometric means of probabilities, up to their sum.
-      const means = Array.from({ length: classCount }, (_, k) =>
-        Math.sqrt((own[image * classCount + k] ?? 0) * (mirrored[image * classCount + k] ?? 0)),
-      );
-      const sum = means.reduce((a, b) => a + b, 0);
-      for (const [k, mean] of means.entries())
-        assert.ok(Math.abs((found[image * classCount + k] ?? NaN) - mean / sum) < 1e-5);
+    const flipped = (leftRight: boolean, topBottom: boolean) =>
+      pixels.map((_, i) => {
+        const [channel, column, line] = [i % 3, Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
+        const [picture, row] = [Math.floor(line / side), line % side];
+        const [x, y] = [leftRight ? side - 1 - column : column, topBottom ? side - 1 - row : row];
+        return pixels[((picture * side + y) * side + x) * 3 + channel] ?? 0;
+      });
+    const own = (await alone.classify(pixels, images)).probabilities;
+    const ofFlips = {
+      horizontal: (await alone.classify(flipped(true, false), images)).probabilities,
+      vertical: (await alone.classify(flipped(false, true), images)).probabilities,
+      both: (await alone.classify(flipped(true, true), images)).probabilities,
+    };
+    for (const flips of [["horizontal"], ["vertical", "both"], ["both", "horizontal", "vertical"]] as const) {
+      const classifier = await open(flips);
+      const found = (await classifier.classify(pixels, images)).probabilities;
+      const views = [own, ...flips.map((name) => ofFlips[name])];
+      for (let image = 0; image < images; image += 1) {
+        // Means of logits are geometric means of probabilities, up to their sum.
+        const means = Array.from({ length: classCount }, (_, k) =>
+          views
+            .map((view) => view[image * classCount + k] ?? 0)
+            .reduce((product, value) => product * value ** (1 / views.length), 1),
+        );
+        const sum = means.reduce((a, b) => a + b, 0);
+        for (const [k, mean] of means.entries())
+          assert.ok(Math.abs((found[image * classCount + k] ?? NaN) - mean / sum) < 1e-5);
+      }
+      await classifier.release();
     }
-    assert.ok(
-      own.some((value, i) => Math.abs(value - (mirrored[i] ?? 0)) > 1e-3),
-      "the mirror image is another",
-    );
-    for (const classifier of [alone, both]) await classifier.release();
+    for (const flip of Object.values(ofFlips))
+      assert.ok(
+        own.some((value, i) => Math.abs(value - (flip[i] ?? 0)) > 1e-3),
+        "a flip is another image",
+      );
+    await alone.release();
   });
 
   it("refuses a projection of other backbones", () => {

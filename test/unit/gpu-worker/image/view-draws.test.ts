@@ -103,12 +103,18 @@ describe("views: draws beside one another", () => {
     assert.notDeepEqual(drawView(shuffled, 4, "k", 2), first);
   });
 
-  it("view 1 is the exact mirror image where the recipe says so, and the others are what they are without it", () => {
-    const mirrored = { ...shuffled, mirror: true };
-    assert.deepEqual(drawView(mirrored, 4, "k", 1).affine, [-1, 0, 0, 0, 1, 0]);
-    assert.deepEqual(drawView(mirrored, 4, "k", 1).colour, drawView(shuffled, 4, "k", 0).colour);
-    assert.deepEqual(drawView(mirrored, 4, "k", 2), drawView(shuffled, 4, "k", 2));
-    assert.throws(() => viewsRecipe.parse({ mirror: true, count: 1 }), /at least two views/);
+  it("after the first are the exact flips that the recipe names, and the others are what they are without them", () => {
+    const flipped: ViewsRecipe = { ...shuffled, flips: ["vertical", "horizontal", "both"] };
+    const affines = [1, 2, 3].map((view) => drawView(flipped, 4, "k", view).affine);
+    assert.deepEqual(affines, [
+      [1, 0, 0, 0, -1, 0],
+      [-1, 0, 0, 0, 1, 0],
+      [-1, 0, 0, 0, -1, 0],
+    ]);
+    assert.deepEqual(drawView(flipped, 4, "k", 1).colour, drawView(shuffled, 4, "k", 0).colour);
+    assert.deepEqual(drawView(flipped, 4, "k", 4), drawView(shuffled, 4, "k", 4));
+    assert.throws(() => viewsRecipe.parse({ flips: ["both"], count: 1 }), /more views than flips/);
+    assert.throws(() => viewsRecipe.parse({ flips: ["both", "both"] }), /each flip stands once/);
   });
 
   it("views of earlier recipes are what they were: features that are stored stay valid", () => {

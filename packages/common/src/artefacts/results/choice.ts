@@ -86,7 +86,7 @@ export const choice = z
     heads: z.enum(["folds", "refit"]),
     temperature: z.number().positive(),
     outOfFold: measuredFigures,
-    /** What the image alone comes to, out of fold, where the model averages over it and its mirror image; null where it does not. */
+    /** What the image alone comes to, out of fold, where the model averages over it and flips of it; null where it does not. */
     alone: z.object({ accuracy: z.number(), logLoss: z.number() }).strict().nullable(),
     /** The figures of the test part; null without one. */
     test: measuredFigures.nullable(),

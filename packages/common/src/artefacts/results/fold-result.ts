@@ -17,7 +17,7 @@ export interface PredictedImages {
   readonly position: Int32Array;
   /** By variant: float32 [images, classes]. */
   readonly logits: readonly Float32Array[];
-  /** The same of the image alone, where `logits` are averaged with its mirror image. */
+  /** The same of the image alone, where `logits` are averaged with flips of it. */
   readonly alone?: readonly Float32Array[];
 }
 

@@ -14,7 +14,7 @@ const featureFormatVersion = 4;
  */
 export function featureFingerprint(recipe: Recipe, backboneHashes: readonly string[], side: number): string {
   const normalization = resolveNormalization(recipe.normalization);
-  const { mirror, ...views } = recipe.views;
+  const { flips, ...views } = recipe.views;
   return sha256Hex(
     canonicalJson({
       featureFormatVersion,
@@ -22,7 +22,7 @@ export function featureFingerprint(recipe: Recipe, backboneHashes: readonly stri
       decode: { ...recipe.decode, side },
       ...(normalization === "backbone" ? {} : { normalization }),
       ...(recipe.precision === "fp32" ? {} : { precision: recipe.precision }),
-      views: mirror ? recipe.views : views,
+      views: flips.length > 0 ? recipe.views : views,
       seed: recipe.seed,
       featureType: recipe.featureType,
     }),

@@ -1,4 +1,5 @@
 import type { BackboneSpec, Projection, Device, EngineName } from "@trommel/common";
+import type { Flip } from "@trommel/common/recipe";
 import type { LayersFiles } from "../layers/layers-to-json.js";
 
 /**
@@ -94,8 +95,8 @@ export interface ClassifierParts {
   readonly headLogits: (features: Float32Array, rows: number) => Float32Array | Promise<Float32Array>;
   /** From float32 [rows, features] to float32 [rows]; null if the model does not tell. */
   readonly novelty: ((features: Float32Array) => Float32Array) | null;
-  /** Whether the logits of an image and of its mirror image are averaged. */
-  readonly mirrored: boolean;
+  /** The flips whose logits are averaged with those of the image itself. */
+  readonly flips: readonly Flip[];
 }
 
 export interface Engine {

@@ -69,14 +69,16 @@ async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptio
     );
   }
   const networks = await openNetworks(tensorflow, parts.backbones);
-  const affines = [[1, 0, 0, 0, 1, 0], ...(parts.mirrored ? [[-1, 0, 0, 0, 1, 0]] : [])].map((affine) =>
-    Float32Array.from(affine),
-  );
+  const flips = [undefined, ...parts.flips];
+  const affines = flips.map((flip) => {
+    const [x, y] = [flip === "horizontal" || flip === "both", flip === "vertical" || flip === "both"];
+    return Float32Array.of(x ? -1 : 1, 0, 0, 0, y ? -1 : 1, 0);
+  });
   return {
     classCount,
     async classify(pixels, imageCount) {
       checkPixels(pixels, imageCount, side);
-      // All images, and behind them their mirror images if both are averaged.
+      // All images, and behind them their flips, one kind after the other.
       const views = affines.flatMap((affine) =>
         Array.from({ length: imageCount }, (_, image): SampledView => {
           const bytes = pixels.subarray(image * side * side * 3, (image + 1) * side * side * 3);

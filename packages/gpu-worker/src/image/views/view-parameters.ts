@@ -62,7 +62,7 @@ export const identityParameters: ViewParameters = {
 };
 
 /**
- * Draws the parameters of one view of an image; view 0 is the identity, and view 1 may be its mirror image. Pure.
+ * Draws the parameters of one view of an image; view 0 is the identity, and the next ones may be flips of it. Pure.
  *
  * Every number is drawn whether the recipe uses it or not, so that switching one on does not change the others; a new number
  * is drawn after all earlier ones, so that existing views do not change. The order is drawn over all steps: steps that are off
@@ -75,7 +75,9 @@ export function viewParameters(
   viewIndex: number,
 ): ViewParameters {
   if (viewIndex === 0) return identityParameters;
-  if (viewIndex === 1 && recipe.mirror) return { ...identityParameters, flipX: true };
+  const flip = recipe.flips[viewIndex - 1];
+  if (flip !== undefined)
+    return { ...identityParameters, flipX: flip !== "vertical", flipY: flip !== "horizontal" };
   const random = new SeededRandom(seedFrom("view", seed, imageKey, viewIndex));
   const around = (centre: number, range: number) => random.uniform(centre - range, centre + range);
   return {

@@ -11,7 +11,7 @@ import {
 } from "@trommel/common";
 import { encodeStandardization, type Mistake } from "@trommel/common/artefacts";
 import { readInput } from "@trommel/common/codec";
-import { autoHeadOf, isAuto } from "@trommel/common/recipe";
+import { autoHeadOf, isAuto, servedFlips, type Flip } from "@trommel/common/recipe";
 import type { EmitHead, ServingGraphOptions } from "../../graph/serving-graph.js";
 import {
   emitEnsemble,
@@ -48,8 +48,8 @@ export interface TrainedModel {
   readonly emitNovelty: ServingGraphOptions["emitNovelty"];
   /** The same in plain TypeScript. @param embeddings of the images themselves, [count, dimension] */
   readonly novelty: ((embeddings: Float32Array) => Float32Array) | null;
-  /** Whether the model averages over the image and its mirror image. */
-  readonly mirrored: boolean;
+  /** The flips that the model averages over with the image itself. */
+  readonly flips: readonly Flip[];
   /**
    * The same in plain TypeScript, to check the graph by.
    * @param embeddings of the views that the model serves with, [count · views, dimension]
@@ -90,7 +90,7 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
     emitHead: (builder, features) => emitHead(builder, features, weights, head),
     emitNovelty: undefined,
     novelty: null,
-    mirrored: false,
+    flips: [],
     probabilities: async (embeddings, count) => {
       if (projection === null) return predictProbabilities(head, weights, embeddings, count);
       const projector = await RowProjector.create(projection, { threads });
@@ -151,7 +151,7 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
             emitNovelty(builder, emitStandardization(builder, embeddings, standardization), novelty),
     novelty:
       novelty === null ? null : (embeddings) => noveltyOf(novelty, standardized(embeddings, standardization)),
-    mirrored: views > 1,
+    flips: servedFlips(config.recipe),
     probabilities: (embeddings, count) => {
       const logits = ensembleLogits(ensemble, standardized(embeddings, standardization), count * views);
       const averaged = new Float32Array(count * labels.length);

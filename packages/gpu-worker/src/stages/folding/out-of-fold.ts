@@ -21,7 +21,7 @@ export interface OutOfFold {
   readonly penalty: number | null;
   /** [images, classes], in listing order. */
   readonly logits: Float64Array;
-  /** The same of the image alone, where the others are averaged with its mirror image. */
+  /** The same of the image alone, where the others are averaged with flips of it. */
   readonly alone: Float64Array | undefined;
 }
 

@@ -1,5 +1,6 @@
 import type { HeadRecipe, HeadWeights, Recipe } from "@trommel/common";
 import type { PredictedImages } from "@trommel/common/artefacts";
+import { servedFlips } from "@trommel/common/recipe";
 import { headLogits } from "../../head/compiled/head-logits.js";
 import type { FoldRows } from "./fold-rows.js";
 
@@ -8,7 +9,7 @@ const imagesAtOnce = 2048;
 
 /**
  * The logits of each head for the images of a fold or of the test part, in listing order: averaged over the views that the model
- * serves with, the image itself and perhaps its mirror image, which are its first views.
+ * serves with, the image itself and perhaps flips of it, which are its first views.
  */
 export async function predictPart(
   rows: FoldRows,
@@ -69,5 +70,5 @@ export function meanOfViews(logits: Float32Array, views: number): Float32Array {
 
 /** How many of an image's first views a model averages. */
 export function servedViews({ serving }: Pick<Recipe, "serving">): number {
-  return serving.views === "mirrored" ? 2 : 1;
+  return 1 + servedFlips({ serving }).length;
 }

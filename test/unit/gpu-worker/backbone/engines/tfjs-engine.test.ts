@@ -125,10 +125,10 @@ describe("the tfjs engine", () => {
         );
       });
     const pixels = testPictures(images, side);
-    for (const mirrored of [false, true]) {
-      const parts = { backbones, projection, headLogits, novelty, mirrored };
+    for (const flips of [[], ["horizontal", "vertical", "both"] as const]) {
+      const parts = { backbones, projection, headLogits, novelty, flips };
       const model = buildServingGraph({
-        ...{ backbones, side, projection, classCount, mirrored },
+        ...{ backbones, side, projection, classCount, flips },
         emitHead: (builder, input) =>
           builder.node("MatMul", [input, builder.constant("head", "float32", [6, classCount], weights)]),
         emitNovelty: (builder, embeddings) => emitProjectedSum(builder, embeddings, projection),
