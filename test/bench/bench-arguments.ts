@@ -19,6 +19,8 @@ export interface BenchArguments {
   readonly threads: number;
   /** What `gpu` is told. */
   readonly gpu: GpuArguments;
+  /** Divisions that `honesty` measures; half as many shuffles of the labels. */
+  readonly repetitions: number;
   /** `stdout` in the place of the table, or a file beside it. */
   readonly json: "stdout" | { readonly file: string } | undefined;
 }
@@ -40,6 +42,7 @@ export function parseArguments(args: readonly string[], known: readonly string[]
     names,
     threads: parseCount("threads", values.threads ?? String(availableParallelism())),
     gpu,
+    repetitions: parseCount("repetitions", values.repetitions),
     json,
   };
 }
@@ -53,12 +56,14 @@ function parseFlags(args: readonly string[], known: readonly string[]) {
         threads: { type: "string" },
         device: { type: "string" },
         images: { type: "string", default: "1500" },
+        repetitions: { type: "string", default: "20" },
         networks: { type: "string", default: "mobilenet-v1-0.75@224,efficientnet-b2@380" },
       },
     });
   } catch (thrown) {
     const [why = ""] = messageOf(thrown).split(". ");
-    const flags = "--threads N, --json [FILE], and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
+    const flags =
+      "--threads N, --json [FILE], of honesty --repetitions N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
     throw refusal(why, `Give names (${known.join(", ")}) or none for all, ${flags}`);
   }
 }

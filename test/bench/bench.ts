@@ -11,6 +11,8 @@ import { parseArguments, type BenchArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./measure/environment.js";
 import { benchExtract } from "./benches/extract-bench.js";
 import { benchHead } from "./benches/head-bench.js";
+import { benchHonesty } from "./benches/honesty-bench.js";
+import { benchLearn } from "./benches/learn-bench.js";
 import { benchListing } from "./benches/listing-bench.js";
 import { benchGpu } from "./benches/gpu-bench.js";
 import { benchMemory } from "./benches/memory-bench.js";
@@ -29,6 +31,8 @@ const benches: Readonly<Record<string, Bench>> = {
   extract: { material: true, measure: benchExtract },
   gpu: { material: true, measure: benchGpu },
   head: { material: false, measure: benchHead },
+  honesty: { material: true, measure: benchHonesty },
+  learn: { material: true, measure: benchLearn },
   memory: { material: true, measure: benchMemory },
   queue: { material: false, measure: benchQueue },
   listing: { material: false, measure: benchListing },
@@ -55,10 +59,10 @@ function material(): Promise<Material> {
   return (prepared ??= prepareMaterial(folder, store));
 }
 
-type Told = Pick<BenchArguments, "threads" | "gpu">;
+type Told = Pick<BenchArguments, "threads" | "gpu" | "repetitions">;
 
 async function measure(name: string, bench: Bench, told: Told): Promise<BenchResult> {
-  const setting = { folder: path.join(folder, name), threads: told.threads, gpu: told.gpu, say };
+  const setting = { folder: path.join(folder, name), ...told, say };
   if (!bench.material) {
     say(name);
     return await bench.measure(undefined, store, setting);
@@ -97,7 +101,7 @@ async function checkWritable(file: string): Promise<void> {
 }
 
 async function bench(): Promise<void> {
-  const { names, threads, gpu, json } = parseArguments(process.argv.slice(2), Object.keys(benches));
+  const { names, json, ...told } = parseArguments(process.argv.slice(2), Object.keys(benches));
   if (process.platform !== "linux") {
     throw new TrommelError(
       "unsupported",
@@ -107,13 +111,13 @@ async function bench(): Promise<void> {
   if (typeof json === "object") await checkWritable(json.file);
   await rm(folder, { recursive: true, force: true });
   await mkdir(store, { recursive: true });
-  const environment = await describeEnvironment(threads);
+  const environment = await describeEnvironment(told.threads);
   const rows: TableRow[] = [];
   const measured: Record<string, unknown> = {};
   for (const [name, one] of Object.entries(benches)) {
     if (!names.includes(name)) continue;
     const start = performance.now();
-    const result = await measureOrSayWhy(name, one, { threads, gpu });
+    const result = await measureOrSayWhy(name, one, told);
     say(`${name} took ${((performance.now() - start) / 1000).toFixed(0)} s`);
     rows.push(...result.rows.map((row) => ({ bench: name, ...row })));
     measured[name] = result.measured;

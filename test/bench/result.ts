@@ -36,6 +36,8 @@ export interface BenchSetting {
   /** Threads of the worker and of the anchor. */
   readonly threads: number;
   readonly gpu: GpuArguments;
+  /** Of `honesty`. */
+  readonly repetitions: number;
   /** Words about the progress, for stderr. */
   readonly say: (words: string) => void;
 }

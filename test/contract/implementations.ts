@@ -17,6 +17,8 @@ export interface Implementation {
   readonly takesThousands?: boolean;
   /** The location of an empty store. */
   makeEmpty(): string | Promise<string>;
+  /** Puts small objects into the store that was made last, past the protocol: thousands of requests take long. */
+  fill?(keys: readonly string[]): void;
   /** Why this machine cannot run it. */
   readonly skip?: string | undefined;
 }
@@ -62,10 +64,18 @@ export function s3({ name, server: serverOptions = {}, variables = {} }: S3Case)
     makeEmpty() {
       count += 1;
       server.createBucket(`bucket-${count}`);
-      return count % 2 === 0 ? `s3://bucket-${count}` : `s3://bucket-${count}/deep prefix+é/v1`;
+      return `s3://bucket-${count}${prefixOf(count)}`;
+    },
+    fill(keys) {
+      const prefix = prefixOf(count).replace(/^\//, "");
+      for (const key of keys)
+        server.putObject(`bucket-${count}`, prefix === "" ? key : `${prefix}/${key}`, Buffer.from("x"));
     },
   };
 }
+
+/** Every second store is below a prefix. */
+const prefixOf = (count: number): string => (count % 2 === 0 ? "" : "/deep prefix+é/v1");
 
 export const withoutChecksums = {
   AWS_REQUEST_CHECKSUM_CALCULATION: "WHEN_REQUIRED",
@@ -113,7 +123,7 @@ export function ceph({ name, variables = {} }: S3Case, lesser = false): Implemen
       radosgwBuckets += 1;
       const bucket = `bucket-${radosgwBuckets}`;
       await radosgw?.createBucket(bucket);
-      return radosgwBuckets % 2 === 0 ? `s3://${bucket}` : `s3://${bucket}/deep prefix+é/v1`;
+      return `s3://${bucket}${prefixOf(radosgwBuckets)}`;
     },
   };
 }

@@ -12,12 +12,28 @@ export interface Material {
   /** Names in the store: the one that `extract` and `memory` use, and those of the whole run. */
   readonly backbone: string;
   readonly runBackbones: readonly string[];
+  /** Where the run's backbones come from. */
+  readonly imports: readonly (ImportChoice & { readonly name: string })[];
   /** What the peers in PyTorch call the first one's network, or null where they do not have it. */
   readonly torchNetwork: string | null;
   /** All pictures, in class folders. */
   readonly pictures: string;
   /** How many there are. */
   readonly count: number;
+}
+
+/** The run's backbones at another side. @returns their names in the store */
+export async function importRunBackbonesAt(
+  store: string,
+  material: Material,
+  side: number,
+): Promise<string[]> {
+  const names: string[] = [];
+  for (const { name, ...choice } of material.imports) {
+    names.push(`${name}-${side}`);
+    await importBackbone(store, `${name}-${side}`, { ...choice, side });
+  }
+  return names;
 }
 
 /** What stands in for the photographs has as many pictures. */
@@ -30,25 +46,29 @@ export async function prepareMaterial(folder: string, store: string): Promise<Ma
 }
 
 async function realOnes(data: string, store: string): Promise<Material> {
-  const first = "mobilenet-075";
-  const second = "mobilenet-100-pw12";
   const backbones = path.join(data, "backbones");
-  await importBackbone(store, first, {
-    source: path.join(backbones, "mobilenet_v1_0.75_224/model.json"),
-    output: "global_average_pooling2d_1",
-    normalize: "tf",
-  });
-  await importBackbone(store, second, {
-    source: path.join(backbones, "mobilenet_v1_1.0_224_to_conv_pw_12/model.json"),
-    output: "conv_pw_12_relu",
-    normalize: "tf",
-  });
+  const imports = [
+    {
+      name: "mobilenet-075",
+      source: path.join(backbones, "mobilenet_v1_0.75_224/model.json"),
+      output: "global_average_pooling2d_1",
+      normalize: "tf",
+    },
+    {
+      name: "mobilenet-100-pw12",
+      source: path.join(backbones, "mobilenet_v1_1.0_224_to_conv_pw_12/model.json"),
+      output: "conv_pw_12_relu",
+      normalize: "tf",
+    },
+  ] as const;
+  for (const { name, ...choice } of imports) await importBackbone(store, name, choice);
   const pictures = path.join(data, "trashnet-dev");
   const count = (await labelledFiles(pictures)).length;
   return {
     description: `${count} photographs of trashnet-dev; MobileNetV1 0.75 at 224 (the run: with MobileNetV1 1.0 cut at conv_pw_12)`,
-    backbone: first,
-    runBackbones: [first, second],
+    backbone: imports[0].name,
+    runBackbones: imports.map(({ name }) => name),
+    imports,
     torchNetwork: "mobilenet-v1-0.75",
     pictures,
     count,
@@ -62,17 +82,15 @@ async function standIns(folder: string, store: string): Promise<Material> {
   await mkdir(modelFolder, { recursive: true });
   for (const file of paths) await writeFile(path.join(modelFolder, file), await readFile(file));
   await writeFile(path.join(modelFolder, "model.json"), modelJson);
-  await importBackbone(store, name, {
-    source: path.join(modelFolder, "model.json"),
-    output: "out_relu",
-    normalize: "unit",
-  });
+  const choice = { source: path.join(modelFolder, "model.json"), output: "out_relu", normalize: "unit" };
+  await importBackbone(store, name, choice);
   const pictures = path.join(folder, "drawn");
   await drawPictures(pictures, drawnCount);
   return {
     description: `${drawnCount} drawn pictures, for ../shared/data is absent; nsfwjs's MobileNetV2 at 224`,
     backbone: name,
     runBackbones: [name],
+    imports: [{ name, ...choice }],
     torchNetwork: null,
     pictures,
     count: drawnCount,
@@ -96,11 +114,13 @@ interface ImportChoice {
   readonly source: string;
   readonly output: string;
   readonly normalize: string;
+  /** @default 224 */
+  readonly side?: number;
 }
 
 async function importBackbone(store: string, name: string, choice: ImportChoice): Promise<void> {
-  const { source, output, normalize } = choice;
-  const flags = ["--name", name, "--output", output, "--size", "224", "--normalize", normalize];
+  const { source, output, normalize, side = 224 } = choice;
+  const flags = ["--name", name, "--output", output, "--size", String(side), "--normalize", normalize];
   await trommel("backbone", "import", source, ...flags, "--store", store);
 }
 

@@ -17,17 +17,22 @@ import { scoreRow } from "#common/artefacts/results/bundle";
 import { decodeSafetensors } from "#common/codec/safetensors";
 import * as ort from "onnxruntime-node";
 import sharp from "sharp";
-import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
+import { jsonInProcess, RunningCli, runInProcess, trommel, trommelJson } from "../../support/process/cli.js";
 import { drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
 import { descendantsOf, isRunning } from "../../support/process/processes.js";
 import { startRedisServer } from "../../support/servers/redis-server.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
-import { copyBackbones, storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
+import {
+  copyBackbones,
+  storeWithTinyBackbone,
+  tinyBackbone,
+  writeTinyBackbone,
+} from "../../support/models/tiny-backbone.js";
 import { waitUntil } from "../../support/process/wait-until.js";
 
 const labels = ["glass", "metal", "paper"];
-const perClass = 20;
+const perClass = 12;
 const side = tinyBackbone.inputSize;
 const unreadable = new Map([
   ["metal/empty.jpg", ""],
@@ -63,7 +68,7 @@ function trainArgs({ run, normalization, shardSize = 2, backbone = tinyBackbone.
       "--head",
       "se",
       "--epochs",
-      "3",
+      "1",
     ],
     ...["--step", "8", "--follow", "--json"],
   ];
@@ -76,7 +81,7 @@ const ownArgs = (of: string): string[] => [
 ];
 
 async function train(asked: Asked): Promise<BundleManifest> {
-  const { code, stderr } = await trommel(trainArgs(asked), cluster);
+  const { code, stderr } = await runInProcess(trainArgs(asked), cluster);
   assert.equal(code, 0, stderr);
   const file = join(store, "runs", asked.run, "bundle", bundleFiles.manifest);
   return bundleManifest.parse(JSON.parse(await readFile(file, "utf8")));
@@ -151,12 +156,12 @@ describe("a run that is normalised by its dataset's own pixels", () => {
   /** What predict says of some pictures, in their order. */
   const predicted = async () => {
     const files = [...some.keys()].map((key) => join(source, key));
-    asked ??= trommelJson(["predict", ...files, "--model", "own", "--store", store]) as Promise<Prediction>;
+    asked ??= jsonInProcess(["predict", ...files, "--model", "own", "--store", store]) as Promise<Prediction>;
     return (await asked).rows;
   };
 
   before(async () => {
-    some = new Map([...pictures].filter((_, index) => index % 16 === 0));
+    some = new Map([...pictures].filter((_, index) => index % 9 === 0));
     await writeFiles(source, some);
   });
 
@@ -274,7 +279,7 @@ describe("a run that is normalised by its dataset's own pixels", () => {
       await writeFiles(place, new Map([[key, flat]]));
     const args = trainArgs({ run: "flat", normalization: "dataset" });
     const earlier = await filesBelow(join(store, "features"));
-    const { code, stderr } = await trommel(
+    const { code, stderr } = await runInProcess(
       args.map((arg) => (arg === dataset ? place : arg)),
       cluster,
     );
@@ -286,7 +291,7 @@ describe("a run that is normalised by its dataset's own pixels", () => {
 
 describe("a run with a given normalisation", () => {
   it("has the features that its backbone has when it is imported so", async () => {
-    const model = join(folder, "tiny-backbone/model.json");
+    const model = await writeTinyBackbone(join(folder, "tiny-backbone"));
     await trommelJson([
       ...["backbone", "import", model, "--name", "tiny-torch", "--normalize", "torch", "--store", store],
     ]);

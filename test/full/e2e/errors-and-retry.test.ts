@@ -6,7 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { openStore, ReleaseStack, scoringKeys } from "@trommel/common";
 import { close } from "#gpu-worker/stages/close";
 import type { StageContext } from "#gpu-worker/stages/context";
-import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
+import { jsonInProcess, RunningCli, runInProcess, trommelJson } from "../../support/process/cli.js";
 import { drawDataset, drawUnlabelled, writeFiles } from "../../support/images/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
 import { startRedisServer } from "../../support/servers/redis-server.js";
@@ -53,7 +53,7 @@ let whole = new Map<string, Buffer>();
 let wholeInput = new Map<string, Buffer>();
 
 const json = async <T = Answer>(...args: string[]): Promise<T> =>
-  (await trommelJson([...args, "--store", store], { env })) as T;
+  (await jsonInProcess([...args, "--store", store], { env })) as T;
 const follow = (id: string): Promise<Answer> => json("status", id, "--follow");
 const readJson = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, "utf8")) as T;
 const trainFlags = [
@@ -197,7 +197,7 @@ describe("a run whose files are mended afterwards", () => {
   });
 
   it("has nothing more to try again, and says so", async () => {
-    const { code, stdout } = await trommel(["retry", "first-retry2", "--store", store], { env });
+    const { code, stdout } = await runInProcess(["retry", "first-retry2", "--store", store], { env });
     assert.equal(code, 0);
     assert.match(stdout, /no file failed/);
   });
@@ -212,7 +212,7 @@ describe("a run of which no file can be read", () => {
     await writeFiles(spoilt, new Map(keys.map((key) => [key, "no picture"])));
     await fails("train", spoilt, "--run", "all-bad", ...trainFlags);
     await fails("retry", "all-bad");
-    const status = await trommelJson(["status", "all-bad-retry1", "--store", store]);
+    const status = await jsonInProcess(["status", "all-bad-retry1", "--store", store]);
     const { phase, error } = status as { phase: string; error: { stage: string; message: string } };
     assert.deepEqual([phase, error.stage], ["failed", "solve"]);
     assert.match(error.message, /has no embeddings/);
@@ -226,14 +226,15 @@ describe("a run of which no file can be read", () => {
   });
 
   async function fails(...args: string[]): Promise<void> {
-    const { code, stderr } = await trommel([...args, "--store", store, "--follow"], { env });
+    const { code, stderr } = await runInProcess([...args, "--store", store, "--follow"], { env });
     assert.equal(code, 1, stderr);
     assert.match(stderr, /'trommel errors all-bad.*'trommel retry all-bad/);
   }
 });
 
 describe("a retry that is not finished", () => {
-  const retry = (...flags: string[]) => trommel(["retry", "halted", ...flags, "--store", store], { env });
+  const retry = (...flags: string[]) =>
+    runInProcess(["retry", "halted", ...flags, "--store", store], { env });
 
   it("is resumed by the same command, and by no other", async () => {
     const some = join(folder, "some-bad");
@@ -290,7 +291,7 @@ describe("a scoring whose files are mended afterwards", () => {
       "not-found": 1,
       truncated: 1,
     });
-    const { stdout } = await trommel(["errors", id, "--store", store], { env });
+    const { stdout } = await runInProcess(["errors", id, "--store", store], { env });
     assert.match(stdout, /22 listed = 17 ok \+ 4 failed \+ 1 skipped/);
     assert.match(stdout, /^failed: .*truncated 1$/m);
     assert.match(stdout, /^truncated +in\/0002\.png +\S/m);
@@ -310,7 +311,7 @@ describe("a scoring whose files are mended afterwards", () => {
     const path = join(output, "errors.jsonl");
     const whole = await readFile(path, "utf8");
     await writeFile(path, whole.slice(whole.indexOf("\n") + 1));
-    const { code, stderr } = await trommel(["errors", id, "--store", store], { env });
+    const { code, stderr } = await runInProcess(["errors", id, "--store", store], { env });
     assert.equal(code, 1);
     assert.match(stderr, /errors\.jsonl: it has 3 lines, and ledger\.json counts 4 failed/);
     await rm(join(output, "ledger.json"));
@@ -382,7 +383,9 @@ describe("a scoring whose files are mended afterwards", () => {
 
   it("is not tried again for a reason that nothing has", async () => {
     const before = await fileHashes(output);
-    const { code, stdout } = await trommel(["retry", id, "--reason", "too-large", "--store", store], { env });
+    const { code, stdout } = await runInProcess(["retry", id, "--reason", "too-large", "--store", store], {
+      env,
+    });
     assert.equal(code, 0);
     assert.match(stdout, /no file failed for too-large/);
     assertSameFiles(await fileHashes(output), before);
@@ -393,7 +396,7 @@ describe("a scoring whose files are mended afterwards", () => {
     await writeFiles(none, new Map([["a.png", "no picture"]]));
     const args = ["score", none, "--model", "first", "--output", join(folder, "no-scores"), "--follow"];
     for (let round = 1; round <= 2; round += 1) {
-      const { code, stdout } = await trommel([...args, "--store", store], { env });
+      const { code, stdout } = await runInProcess([...args, "--store", store], { env });
       assert.equal(code, 3);
       assert.match(stdout, /none of the 1 files could be read/);
     }

@@ -5,11 +5,17 @@ import { before, describe, it } from "node:test";
 import { runKeys } from "@trommel/common";
 import { noFold, testPart, type Choice, type FoldSplit } from "@trommel/common/artefacts";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
 import { drawDataset, writeFiles } from "../../support/images/dataset.js";
-import { trommelJson } from "../../support/process/cli.js";
+import { copyBackbones } from "../../support/models/tiny-backbone.js";
+import { RunningCli, trommelJson } from "../../support/process/cli.js";
+import { descendantsOf } from "../../support/process/processes.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 import { autoLabels, autoPerClass, AutoRuns, type AutoAnswer } from "../../support/runs/auto-runs.js";
 
-/** Runs on folds that come after another one: a resumed one, a retry, and one on more images. */
+/**
+ * Runs on folds that come after another one: the same one by other workers, a resumed one, a retry, and one on more images.
+ */
 
 const folder = await temporaryFolder("folds-again");
 let runs: AutoRuns;
@@ -17,6 +23,52 @@ let runs: AutoRuns;
 before(async () => {
   runs = await AutoRuns.create(folder);
   assert.equal((await runs.train("first")).phase, "complete");
+});
+
+/** Everything that a run leaves behind in a store. */
+async function resultsIn(store: string): Promise<Map<string, string>> {
+  const files = await fileHashes(store);
+  return new Map(
+    [...files].filter(
+      ([file]) => /^(features|runs|splits)\//.test(file) && !file.includes("/.trommel-partial-"),
+    ),
+  );
+}
+
+describe("the same run on folds gives the same bytes", () => {
+  let byOne: Map<string, string>;
+  before(async () => {
+    byOne = await resultsIn(runs.store);
+    for (const part of [
+      "folds/00000.safetensors",
+      "choice.json",
+      "ensemble.safetensors",
+      "bundle/model.onnx",
+    ])
+      assert.ok(byOne.has(`runs/first/${part}`), part);
+  });
+
+  it("with two workers", async () => {
+    const store = await copyBackbones(runs.store, join(folder, "two"));
+    await trommelJson(runs.args("first", { store, workers: 2 }));
+    assertSameFiles(await resultsIn(store), byOne);
+  });
+
+  it("with three workers that are killed between folds, and the run ends by itself", async () => {
+    const store = await copyBackbones(runs.store, join(folder, "three"));
+    const cli = new RunningCli([...runs.args("first", { store, workers: 3 }), "--json"]);
+    const folds = async (): Promise<number> =>
+      (await filesBelow(join(store, "runs/first"))).filter((file) => /^folds\/.*\.json$/.test(file)).length;
+    await waitUntil("a fold is committed", async () => (await folds()) > 0);
+    const workers = (await descendantsOf(cli.pid)).filter(({ args }) => args.includes("worker"));
+    assert.equal(workers.length, 3);
+    for (const { pid } of workers) process.kill(pid, "SIGKILL");
+    const [done, all] = [await folds(), [...byOne.keys()].filter((key) => /\/folds\/.*\.json$/.test(key))];
+    assert.ok(done < all.length, `${done} of ${all.length} folds stood: this is not between them`);
+    const { code, stderr } = await cli.end(90_000);
+    assert.equal(code, 0, stderr);
+    assertSameFiles(await resultsIn(store), byOne);
+  });
 });
 
 describe("a run on folds", () => {

@@ -13,7 +13,7 @@ import {
   type errorCodes,
 } from "@trommel/common";
 import { parseSealedAs } from "#common/codec/sealed-json";
-import { onlyJsonObject, trommel, trommelJson } from "../../support/process/cli.js";
+import { onlyJsonObject, runInProcess, trommelJson } from "../../support/process/cli.js";
 import { drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
@@ -175,7 +175,7 @@ interface Refusal {
 async function refused({ args, env, code, says }: Refusal): Promise<void> {
   const before = await fileHashes(store);
   const command = args[0] === "train" ? [...args] : ["train", dataset, ...quick, ...args];
-  const result = await trommel([...command, "--json"], { env: { TROMMEL_STORE: store, ...env } });
+  const result = await runInProcess([...command, "--json"], { env: { TROMMEL_STORE: store, ...env } });
   assert.ok(result.code === 1 || result.code === 2, `exit code ${result.code}: ${result.stderr}`);
   const { error } = onlyJsonObject(result.stdout) as { error: { code: string; message: string } };
   assert.equal(error.code, code, error.message);

@@ -7,7 +7,7 @@ import { bundleFiles, bundleManifest, type Ledger, openStore, sha256Hex } from "
 import { scoreRow } from "#common/artefacts/results/bundle";
 import { filesBelow } from "../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
-import { trommelJson } from "../../support/process/cli.js";
+import { jsonInProcess, trommelJson } from "../../support/process/cli.js";
 import { withVariables } from "../../support/process/variables.js";
 import { type S3Server, startS3Server } from "../../support/servers/s3-server.js";
 
@@ -63,6 +63,9 @@ for (const { name, makeRoot } of places) {
     });
     const run = async (...args: readonly string[]): Promise<Shown> =>
       (await trommelJson(args, { env: { ...server.env, TROMMEL_STORE: `${root}/store` } })) as Shown;
+    /** In this process, which has the AWS SDK's variables itself. */
+    const show = async (...args: readonly string[]): Promise<Shown> =>
+      (await jsonInProcess(args, { env: { TROMMEL_STORE: `${root}/store` } })) as Shown;
     const read = async (key: string): Promise<Buffer> => {
       const store = openStore(root);
       try {
@@ -73,7 +76,7 @@ for (const { name, makeRoot } of places) {
     };
 
     it("shows its run and its scoring, complete and with the ledgers that they had", async () => {
-      const { runs } = (await run("status")) as unknown as { runs: readonly Shown[] };
+      const { runs } = (await show("status")) as unknown as { runs: readonly Shown[] };
       assert.deepEqual(
         runs.map(({ id, phase }) => [id, phase]),
         [
@@ -81,7 +84,7 @@ for (const { name, makeRoot } of places) {
           [scoring, "complete"],
         ],
       );
-      const first = await run("status", "first");
+      const first = await show("status", "first");
       assert.deepEqual(first.labels, ["glass", "metal", "paper"]);
       const { listed, ok, failed, failedByReason } = first.ledger;
       const before = (await keptJson("store/runs/first/ledger.json")) as Ledger;
@@ -102,7 +105,7 @@ for (const { name, makeRoot } of places) {
         ["first", "glass"],
         [scoring, "in"],
       ] as const) {
-        const answer = JSON.stringify(await run("errors", id));
+        const answer = JSON.stringify(await show("errors", id));
         for (const file of [
           "bad-empty.jpg",
           "bad-half.jpg",
@@ -117,7 +120,7 @@ for (const { name, makeRoot } of places) {
     });
 
     it("has a backbone and a bundle whose files are those of their manifests", async () => {
-      const backbone = (await run("backbone", "show", "tiny")) as unknown as { modelSha256: string };
+      const backbone = (await show("backbone", "show", "tiny")) as unknown as { modelSha256: string };
       const id = "tiny@895caf472045";
       assert.equal(backbone.modelSha256, sha256Hex(await read(`store/backbones/${id}/model.onnx`)));
       const base = "store/runs/first/bundle";

@@ -11,7 +11,8 @@ import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 /**
  * The four built-in recipes and their variants as they are, with random weights in networks of full size: that they run, that shapes and
- * counts are those of the published systems, and that the bundle gives the same in both engines and in ONNX Runtime by hand.
+ * counts are those of the published systems, and that the bundle gives the same in ONNX Runtime by hand and, for one recipe of
+ * each way to prepare pixels, in TensorFlow.js. (`engine-parity` compares every network in both engines.)
  */
 
 const folder = await temporaryFolder("full-size");
@@ -20,6 +21,10 @@ const timeoutMs = 600_000;
 
 interface Case {
   readonly recipe: string;
+  /** Folder of its pictures: recipes that share it and the backbone extract once. */
+  readonly dataset: string;
+  /** Scored in TensorFlow.js too, which takes seconds for a picture. */
+  readonly inBothEngines: boolean;
   /** Architecture and side of its input. */
   readonly backbones: readonly (readonly [architecture: string, side: number, ...flags: string[]])[];
   /** Class names by hue. */
@@ -44,7 +49,7 @@ const flat = (pictures: ReadonlyMap<string, Buffer>): [name: string, label: stri
 const garbage = ["可回收物/易拉罐", "其他垃圾/一次性快餐盒"];
 const white = { r: 255, g: 255, b: 255 };
 
-/** Folder and run of a recipe. */
+/** The run of a recipe. */
 const slugOf = (recipe: string): string => recipe.replace(":", "-");
 const classFile = (recipe: string): string => join(folder, `${slugOf(recipe)}-classes.txt`);
 /** Recipes that normalise as PyTorch does take no weights that want Keras's pixels. */
@@ -58,6 +63,8 @@ const huawei = (
   headType: string,
 ): Case => ({
   recipe,
+  dataset: `huawei-${backbone[0]}`,
+  inBothEngines: recipe === "huawei-40:resnet50",
   backbones: [backbone],
   labels: garbage,
   files: (pictures) =>
@@ -79,6 +86,8 @@ const huawei = (
 
 const mobilenet = (recipe: string, flags: readonly string[]): Case => ({
   recipe,
+  dataset: slugOf(recipe),
+  inBothEngines: flags.length === 0,
   backbones: [["mobilenet-v2", 224, ...flags]],
   labels: ["zinc", "amber"],
   files: (pictures) => new Map<string, Buffer | string>(pictures),
@@ -95,6 +104,8 @@ const mobilenet = (recipe: string, flags: readonly string[]): Case => ({
 const cases: readonly Case[] = [
   {
     recipe: "tianchi-efficientnets",
+    dataset: "tianchi-efficientnets",
+    inBothEngines: false,
     backbones: [
       ["efficientnet-b2", 380],
       ["efficientnet-b3", 380],
@@ -125,6 +136,8 @@ const cases: readonly Case[] = [
   mobilenet("mobilenetv2-26:max", ["--pooling", "max", "--name", "mobilenet-v2-max"]),
   {
     recipe: "dog-breeds",
+    dataset: "dog-breeds",
+    inBothEngines: true,
     backbones: [
       ["resnet152", 224, ...rgb],
       ["inception-v3", 299],
@@ -149,13 +162,13 @@ const cases: readonly Case[] = [
   },
 ];
 
-const perClass = 3;
+const perClass = 2;
 /** Backbones that are in the store already. */
 const made = new Set<string>();
 
 for (const one of cases) {
   describe(`the recipe ${one.recipe} with random weights at full size`, () => {
-    const dataset = join(folder, slugOf(one.recipe));
+    const dataset = join(folder, one.dataset);
     const unlabelled = `${dataset}-unlabelled`;
     const run = slugOf(one.recipe);
     const bundle = join(store, "runs", run, "bundle");
@@ -165,7 +178,7 @@ for (const one of cases) {
     before(async () => {
       const pictures = await drawDataset(one.labels, { to: perClass });
       await writeFiles(dataset, one.files(pictures));
-      // The first of each class, for TensorFlow.js takes seconds for a picture.
+      // The first of each class.
       const scored = [...pictures].filter(([key]) => key.endsWith("/000.png"));
       await writeFiles(unlabelled, new Map(scored.map(([key, bytes]) => [key.replaceAll("/", "-"), bytes])));
       const classes = one.labels.map((label, index) => `${label} ${index}`).join("\n");
@@ -209,10 +222,10 @@ for (const one of cases) {
         );
     });
 
-    it("scores alike in both engines and in ONNX Runtime by hand", async () => {
+    it(`scores alike in ${one.inBothEngines ? "both engines and in " : ""}ONNX Runtime by hand`, async () => {
       const scores = new Map<string, readonly ScoreRow[]>();
-      for (const engine of ["onnx", "tfjs"]) {
-        const output = `${dataset}-${engine}`;
+      for (const engine of one.inBothEngines ? ["onnx", "tfjs"] : ["onnx"]) {
+        const output = join(folder, `${run}-${engine}`);
         const args = [
           "score",
           unlabelled,
@@ -235,6 +248,7 @@ for (const one of cases) {
       const rows = scores.get("onnx") ?? [];
       assert.equal(rows.length, one.labels.length);
       for (const [i, row] of rows.entries()) {
+        if (!one.inBothEngines) break;
         const other = scores.get("tfjs")?.[i];
         assert.equal(other?.key, row.key);
         assert.ok(probabilitiesDiffer(row, other, manifest.labels) < 1e-3, JSON.stringify([row, other]));

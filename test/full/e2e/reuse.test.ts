@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { trommel, trommelJson } from "../../support/process/cli.js";
+import { jsonInProcess, runInProcess, trommelJson } from "../../support/process/cli.js";
 import { drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
 import { fileHashes, filesBelow } from "../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
@@ -105,24 +105,24 @@ describe("a dataset that is trained on again and again", () => {
 
   it("is cleared away as it is told: first a run, then what only that one referred to", async () => {
     const gc = ["store", "gc", "--store", store, "--older-than", "0s"];
-    const idle = (await trommelJson(gc)) as { objects: number };
+    const idle = (await jsonInProcess(gc)) as { objects: number };
     assert.equal(idle.objects, 0);
-    const told = await trommel(["store", "remove", "grown", "--store", store]);
+    const told = await runInProcess(["store", "remove", "grown", "--store", store]);
     assert.match(told.stdout, /nothing was removed yet/);
-    const removed = (await trommelJson(["store", "remove", "grown", "--store", store, "--yes"])) as {
+    const removed = (await jsonInProcess(["store", "remove", "grown", "--store", store, "--yes"])) as {
       removed: boolean;
       objects: number;
     };
     assert.ok(removed.removed && removed.objects > 0);
     assert.deepEqual(await filesBelow(join(store, "runs/grown")), []);
-    const { stdout } = await trommel(["status", "--store", store]);
+    const { stdout } = await runInProcess(["status", "--store", store]);
     assert.doesNotMatch(stdout, /grown/);
     assert.match(stdout, /relabelled \(run\) +complete/);
 
     const before = (await filesBelow(join(store, "features"))).length;
-    const found = await trommel(gc);
+    const found = await runInProcess(gc);
     assert.match(found.stdout, /feature shards that no run refers to: \d+ objects/);
-    const swept = (await trommelJson([...gc, "--yes"])) as { objects: number; removed: boolean };
+    const swept = (await jsonInProcess([...gc, "--yes"])) as { objects: number; removed: boolean };
     assert.ok(swept.removed);
     const left = (await filesBelow(join(store, "features"))).length;
     assert.ok(left < before, `${before} files before, ${left} after`);

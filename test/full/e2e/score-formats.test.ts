@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { bundleFiles, bundleManifest, metrics, sha256Hex } from "@trommel/common";
 import { scoreCounts, scoringSuccess, type ScoreCounts } from "#common/artefacts/results/scoring-output";
-import { trommel, trommelJson } from "../../support/process/cli.js";
+import { jsonInProcess, runInProcess, trommel, trommelJson } from "../../support/process/cli.js";
 import { parseCsv } from "../../support/files/csv.js";
 import { badFiles, drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
 import { assertSameFiles, fileHashes } from "../../support/files/file-hashes.js";
@@ -181,7 +181,7 @@ describe("a scoring in several formats", () => {
       ...["--format", "kaggle", "--format", "result,kaggle"],
     ]);
     assertSameFiles(await scoresIn(other), await scoresIn(output));
-    const again = await trommelJson([...scoreArgs(other, 2), "--format", "result,kaggle,jsonl"]);
+    const again = await jsonInProcess([...scoreArgs(other, 2), "--format", "result,kaggle,jsonl"]);
     assert.deepEqual(again, first);
   });
 
@@ -211,7 +211,7 @@ describe("a scoring in several formats", () => {
   });
 
   it("is not mistaken for one in other formats", async () => {
-    const { code, stderr } = await trommel([...scoreArgs(output, 1), "--format", "csv"]);
+    const { code, stderr } = await runInProcess([...scoreArgs(output, 1), "--format", "csv"]);
     assert.equal(code, 1);
     assert.match(stderr, /it holds scoring score-/);
   });

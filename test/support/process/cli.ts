@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { main } from "#trommel/cli";
 import { waitUntil } from "./wait-until.js";
 
 /**
@@ -139,6 +138,8 @@ export async function runInProcess(
     throw new Error("the AWS SDK reads the variables of its process: give such a command one of its own");
   const stdout = new Collected();
   const stderr = new Collected();
+  // Most tests start processes alone: they need not load the command line themselves.
+  const { main } = await import("#trommel/cli");
   const code = await main(args, {
     stdout,
     stderr,
@@ -162,6 +163,16 @@ class Collected extends Writable {
 /** Runs a command that must succeed, with --json. @returns its one JSON object */
 export async function trommelJson(args: readonly string[], options: CliOptions = {}): Promise<unknown> {
   const { code, stdout, stderr } = await trommel([...args, "--json"], options);
+  if (code !== 0) throw new Error(`trommel ${args.join(" ")} ended with ${String(code)}:\n${stderr}`);
+  return onlyJsonObject(stdout);
+}
+
+/** As {@link trommelJson}, inside this process: for clients of a cluster, and what needs no worker. */
+export async function jsonInProcess(
+  args: readonly string[],
+  options: InProcessOptions = {},
+): Promise<unknown> {
+  const { code, stdout, stderr } = await runInProcess([...args, "--json"], options);
   if (code !== 0) throw new Error(`trommel ${args.join(" ")} ended with ${String(code)}:\n${stderr}`);
   return onlyJsonObject(stdout);
 }

@@ -17,7 +17,7 @@ export interface AutoAnswer {
 
 /** What every training by {@link AutoRuns} is given, besides dataset, backbone, id and store. */
 const autoSettings = [
-  ...["--views", "2", "--shard-size", "16", "--workers", "1"],
+  ...["--views", "2", "--shard-size", "16"],
   ...["--effort", "quick", "--set", "split.test=0.2"],
 ];
 
@@ -37,18 +37,9 @@ export class AutoRuns {
     return new AutoRuns(dataset, await storeWithTinyBackbone(folder));
   }
 
-  args(run: string): string[] {
-    const args = [
-      "train",
-      this.dataset,
-      "--backbone",
-      tinyBackbone.name,
-      "--run",
-      run,
-      "--store",
-      this.store,
-    ];
-    return [...args, ...autoSettings];
+  args(run: string, { store = this.store, workers = 1 } = {}): string[] {
+    const args = ["train", this.dataset, "--backbone", tinyBackbone.name, "--run", run];
+    return [...args, "--store", store, "--workers", String(workers), ...autoSettings];
   }
 
   async train(run: string): Promise<AutoAnswer> {

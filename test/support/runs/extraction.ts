@@ -45,15 +45,20 @@ export interface Extracted {
   readonly computed: number;
 }
 
+export const openDevice = (): DeviceClient =>
+  new DeviceClient({ engine: "onnx", device: "cpu", threads: 1, modelsAtMost: 4 });
+
 /** A worker without a queue: it extracts runs shard by shard, on a real device thread. */
 export class ExtractingWorker {
-  readonly #device = new DeviceClient({ engine: "onnx", device: "cpu", threads: 1, modelsAtMost: 4 });
+  readonly #device: DeviceClient;
   readonly #indexes: FeatureIndexes;
   readonly #store: ObjectStore;
   #computed = 0;
 
-  constructor(store: ObjectStore) {
+  /** @param device that it shares with other workers, which whoever opened it stops */
+  constructor(store: ObjectStore, device: DeviceClient) {
     this.#store = store;
+    this.#device = device;
     this.#indexes = new FeatureIndexes(store);
   }
 
@@ -86,10 +91,6 @@ export class ExtractingWorker {
       sums.reused += outcome.reused ?? 0;
     }
     return { config, shards, ...sums, computed: this.#computed - before };
-  }
-
-  async stop(): Promise<void> {
-    await this.#device.stop();
   }
 
   /** What the worker gives its stages. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { printable } from "#common/printable";
 import fc from "fast-check";
-import { trommel } from "../../support/process/cli.js";
+import { runInProcess } from "../../support/process/cli.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 
 /** What a terminal acts on instead of showing it. */
@@ -34,7 +34,13 @@ describe("printable text", () => {
   it("is all that a command prints of what it was given", async () => {
     const store = await temporaryFolder("printable");
     for (const json of [[], ["--json"]]) {
-      const { stdout, stderr } = await trommel(["status", "x\x1b[2J\x9b\u202e", "--store", store, ...json]);
+      const { stdout, stderr } = await runInProcess([
+        "status",
+        "x\x1b[2J\x9b\u202e",
+        "--store",
+        store,
+        ...json,
+      ]);
       assert.match(stderr, /x\\u001b\[2J\\u009b\\u202e/);
       for (const line of `${stdout}${stderr}`.split("\n")) assert.doesNotMatch(line, acting);
     }

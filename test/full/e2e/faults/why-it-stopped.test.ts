@@ -3,7 +3,7 @@ import { cp, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, resolveBackbone } from "@trommel/common";
-import { onlyJsonObject, RunningCli, trommel, trommelJson } from "../../../support/process/cli.js";
+import { jsonInProcess, onlyJsonObject, RunningCli, runInProcess } from "../../../support/process/cli.js";
 import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
 import { filesBelow } from "../../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -23,7 +23,7 @@ const dataset = join(folder, "labelled");
 let store = "";
 const flags = ["--backbone", tinyBackbone.name, "--workers", "1", "--views", "1", "--step", "8"];
 const status = async (id: string): Promise<Status> =>
-  (await trommelJson(["status", id, "--store", store])) as Status;
+  (await jsonInProcess(["status", id, "--store", store])) as Status;
 
 before(async () => {
   await writeFiles(dataset, await drawDataset(["glass", "metal"], { to: 6 }));
@@ -88,7 +88,7 @@ describe("a store in which something is torn", () => {
       await cp(source, join(store, to), { recursive: true });
       await truncate(join(store, to, file), 40);
     }
-    const runs = await trommel(["status", "--json", "--store", store]);
+    const runs = await runInProcess(["status", "--json", "--store", store]);
     assert.equal(runs.code, 1);
     assert.deepEqual(
       (onlyJsonObject(runs.stdout) as { runs: Status[] }).runs.map(({ id, phase }) => [id, phase]),
@@ -97,7 +97,7 @@ describe("a store in which something is torn", () => {
         ["torn", "damaged"],
       ],
     );
-    const backbones = await trommel(["backbone", "ls", "--store", store]);
+    const backbones = await runInProcess(["backbone", "ls", "--store", store]);
     assert.equal(backbones.code, 1);
     assert.match(backbones.stdout, /tiny@.* px[^]*torn@000000000000 {2}damaged: .*Import the backbone again/);
   });

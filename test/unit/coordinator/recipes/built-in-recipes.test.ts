@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { namedNormalizations, type Recipe } from "@trommel/common";
 import { parseRecipe } from "#coordinator/recipes/parse-recipe";
 import { builtInNames, readRecipeText } from "#coordinator/recipes/read-recipe";
-import { trommel, trommelJson } from "../../../support/process/cli.js";
+import { jsonInProcess, runInProcess } from "../../../support/process/cli.js";
 
 /** The figures of the four published systems, written down from their descriptions and not from the recipes. */
 
@@ -209,8 +209,8 @@ describe("built-in recipes", () => {
 
 describe("trommel recipe", () => {
   it("lists names, variants, backbones and descriptions", async () => {
-    const { recipes } = (await trommelJson(["recipe", "ls"])) as { recipes: { name: string }[] };
-    const { stdout } = await trommel(["recipe", "ls"]);
+    const { recipes } = (await jsonInProcess(["recipe", "ls"])) as { recipes: { name: string }[] };
+    const { stdout } = await runInProcess(["recipe", "ls"]);
     const [header, ...lines] = stdout.trimEnd().split("\n");
     assert.match(header ?? "", /^recipe +backbones +what it is$/);
     assert.equal(lines.length, recipes.length);
@@ -223,14 +223,14 @@ describe("trommel recipe", () => {
   });
 
   it("shows one as it is shipped, and with --json as it resolves", async () => {
-    const { stdout } = await trommel(["recipe", "show", "dog-breeds"]);
+    const { stdout } = await runInProcess(["recipe", "show", "dog-breeds"]);
     assert.equal(stdout, (await readRecipeText("dog-breeds")).text);
     assert.match(stdout, /^# .*Kaggle/);
     assert.deepEqual(
-      await trommelJson(["recipe", "show", "huawei-40:se-xception"]),
+      await jsonInProcess(["recipe", "show", "huawei-40:se-xception"]),
       await recipeOf("huawei-40:se-xception"),
     );
-    const { code, stderr } = await trommel(["recipe", "show", "huawei-41"]);
+    const { code, stderr } = await runInProcess(["recipe", "show", "huawei-41"]);
     assert.equal(code, 2);
     assert.match(stderr, /huawei-40/);
   });

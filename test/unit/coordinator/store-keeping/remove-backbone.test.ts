@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { backboneId, listBackbones } from "@trommel/common";
 import { removeBackbone } from "#coordinator/store-keeping/remove-backbone";
 import { runInProcess } from "../../../support/process/cli.js";
-import { ExtractingWorker, storeWithSmallBackbone } from "../../../support/runs/extraction.js";
+import { ExtractingWorker, openDevice, storeWithSmallBackbone } from "../../../support/runs/extraction.js";
 import { filesBelow } from "../../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 import { writeFiles } from "../../../support/images/dataset.js";
@@ -37,9 +37,9 @@ describe("the removal of a backbone", () => {
     const store = await storeWithSmallBackbone(path);
     const pictures = join(folder, "pictures");
     await writeFiles(pictures, new Map([["a/1.jpg", "x"]]));
-    const worker = new ExtractingWorker(store);
-    const { config } = await worker.plan("first", pictures);
-    await worker.stop();
+    const device = openDevice();
+    const { config } = await new ExtractingWorker(store, device).plan("first", pictures);
+    await device.stop();
     await assert.rejects(removeBackbone(store, config.backbones[0]?.id ?? "", true), {
       code: "conflict",
       message: /the run first .*'trommel store remove first'/,

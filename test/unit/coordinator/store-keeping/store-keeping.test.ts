@@ -17,6 +17,7 @@ import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
 import {
   ExtractingWorker,
   featuresOf,
+  openDevice,
   storeWithSmallBackbone,
   type Extracted,
 } from "../../../support/runs/extraction.js";
@@ -27,6 +28,7 @@ const folder = await temporaryFolder("store-keeping");
 const dataset = join(folder, "data");
 const dayMs = 24 * 3600 * 1000;
 const foreign = "features/README.txt";
+const device = openDevice();
 let scenes = 0;
 
 /** A store with two finished runs, `small` and `grown`, of which the second has most of the first one's pictures. */
@@ -42,7 +44,7 @@ class Scene {
   static async open(): Promise<Scene> {
     const path = join(folder, `store-${(scenes += 1)}`);
     const store = await storeWithSmallBackbone(path);
-    const worker = new ExtractingWorker(store);
+    const worker = new ExtractingWorker(store, device);
     const small = await worker.extract("small", dataset);
     await finish(store, small);
     const grown = await worker.extract("grown", dataset, { shardSize: 3 });
@@ -80,15 +82,8 @@ before(async () => {
 });
 
 describe("what nothing in a store refers to", () => {
-  const opened: Scene[] = [];
-  const open = async (): Promise<Scene> => {
-    const scene = await Scene.open();
-    opened.push(scene);
-    return scene;
-  };
-  after(async () => {
-    for (const { worker } of opened) await worker.stop();
-  });
+  const open = (): Promise<Scene> => Scene.open();
+  after(() => device.stop());
 
   it("is nothing while all runs stand, whatever their shards share", async () => {
     const { store, collect } = bound(await open());

@@ -256,7 +256,8 @@ describe("compiled training", () => {
     });
 
   it("gives the same bytes whether one thread prepares the batches or another beside it, to the last epoch", async () => {
-    for (const head of [...heads.slice(0, 5), ...heads.slice(-2)]) {
+    // One head of each kind; with noise at its input and at its output, and without.
+    for (const head of [heads[1], heads[4], heads[8]] as HeadRecipe[]) {
       const inputs = {
         ...toyProblem(head),
         training: trainingRecipe.parse({ epochs: 3, batchSize: 32, refit: true }),

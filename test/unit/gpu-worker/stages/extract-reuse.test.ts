@@ -7,6 +7,7 @@ import { badFiles, drawDataset, writeFiles } from "../../../support/images/datas
 import {
   ExtractingWorker,
   featuresOf,
+  openDevice,
   storeWithSmallBackbone,
   type Extracted,
 } from "../../../support/runs/extraction.js";
@@ -16,6 +17,7 @@ import { temporaryFolder } from "../../../support/files/temp-folder.js";
 const folder = await temporaryFolder("extract-reuse");
 const labels = ["glass", "paper"];
 const perClass = 7;
+const device = openDevice();
 const images = labels.length * perClass;
 /** Views that move nothing. */
 const still = { rotation: 0, shiftX: 0, shiftY: 0, zoom: 0 };
@@ -24,40 +26,34 @@ const still = { rotation: 0, shiftX: 0, shiftY: 0, zoom: 0 };
 class Scene {
   static #count = 0;
   readonly dataset: string;
-  readonly #workers: ExtractingWorker[] = [];
 
   private constructor(
     readonly root: string,
     readonly store: ObjectStore,
-    readonly worker: ExtractingWorker,
     readonly first: Extracted,
   ) {
     this.dataset = join(root, "data");
-    this.#workers.push(worker);
   }
 
   static async open(given: Partial<RecipeInput> = {}): Promise<Scene> {
     const root = join(folder, `scene-${(Scene.#count += 1)}`);
     await cp(join(folder, "data"), join(root, "data"), { recursive: true, preserveTimestamps: true });
     const store = await storeWithSmallBackbone(join(root, "store"));
-    const worker = new ExtractingWorker(store);
+    const worker = new ExtractingWorker(store, device);
     const first = await worker.extract("first", join(root, "data"), given);
     assert.deepEqual(counts(first), [images, images, 0, 0]);
-    return new Scene(root, store, worker, first);
+    return new Scene(root, store, first);
   }
 
   /** As another worker, which has seen nothing of it, would extract it. */
   async extract(id: string, dataset = this.dataset, given: Partial<RecipeInput> = {}): Promise<Extracted> {
-    const other = new ExtractingWorker(this.store);
-    this.#workers.push(other);
-    return other.extract(id, dataset, given);
+    return new ExtractingWorker(this.store, device).extract(id, dataset, given);
   }
 
   /** Holds a run's features and their markers against those of a store that has nothing else. */
   async assertAsFresh(run: Extracted, compared: RegExp = /./): Promise<void> {
     const store = await storeWithSmallBackbone(join(this.root, `fresh-${run.config.id}`));
-    const worker = new ExtractingWorker(store);
-    this.#workers.push(worker);
+    const worker = new ExtractingWorker(store, device);
     const { dataset, recipe } = run.config;
     const fresh = await worker.extract(run.config.id, dataset.replace("file://", ""), recipe);
     assert.ok(fresh.computed > 0);
@@ -66,10 +62,6 @@ class Scene {
     ) as [Map<string, string>, Map<string, string>];
     assert.ok(found.size >= run.shards.length);
     assertSameFiles(found, expected);
-  }
-
-  async close(): Promise<void> {
-    for (const worker of this.#workers) await worker.stop();
   }
 }
 
@@ -83,15 +75,8 @@ before(async () => {
 });
 
 describe("the rows of pictures that stand in other feature shards", () => {
-  const scenes: Scene[] = [];
-  const open = async (given: Partial<RecipeInput> = {}): Promise<Scene> => {
-    const scene = await Scene.open(given);
-    scenes.push(scene);
-    return scene;
-  };
-  after(async () => {
-    for (const scene of scenes) await scene.close();
-  });
+  const open = (given: Partial<RecipeInput> = {}): Promise<Scene> => Scene.open(given);
+  after(() => device.stop());
 
   it("are copied where a dataset grew, shrank and was touched: only what is new is computed", async () => {
     const scene = await open();

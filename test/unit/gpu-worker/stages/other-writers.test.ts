@@ -22,7 +22,7 @@ import { measure } from "#gpu-worker/stages/measure";
 import { normalize } from "#gpu-worker/stages/normalize";
 import { train } from "#gpu-worker/stages/train";
 import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
-import { ExtractingWorker, storeWithSmallBackbone } from "../../../support/runs/extraction.js";
+import { ExtractingWorker, openDevice, storeWithSmallBackbone } from "../../../support/runs/extraction.js";
 import { stepsOf } from "../../../support/runs/step-training.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
@@ -53,7 +53,7 @@ interface Training {
 }
 
 describe("a run whose stages find the bytes of a worker with other hardware", () => {
-  const workers: ExtractingWorker[] = [];
+  const device = openDevice();
   let ours: Training;
   let theirs: Training;
   let count = 0;
@@ -84,7 +84,7 @@ describe("a run whose stages find the bytes of a worker with other hardware", ()
     assert.notDeepEqual(ours.head.bytes, theirs.head.bytes);
     assert.notDeepEqual(ours.metrics.bytes, theirs.metrics.bytes);
   });
-  after(() => Promise.all(workers.map((one) => one.stop())));
+  after(() => device.stop());
 
   it("sums again where the statistics are of a listing that failed and was made again", async () => {
     const name = await copyOf("planned");
@@ -188,9 +188,7 @@ describe("a run whose stages find the bytes of a worker with other hardware", ()
   });
 
   function worker(name: string): ExtractingWorker {
-    const made = new ExtractingWorker(openStore(join(folder, name)));
-    workers.push(made);
-    return made;
+    return new ExtractingWorker(openStore(join(folder, name)), device);
   }
 
   async function copyOf(name: string): Promise<string> {
@@ -204,9 +202,7 @@ describe("a run whose stages find the bytes of a worker with other hardware", ()
   }
 
   function contextOf(store: ObjectStore): DeviceStageContext {
-    const made = new ExtractingWorker(store);
-    workers.push(made);
-    return made.context();
+    return new ExtractingWorker(store, device).context();
   }
 
   async function statistics(
