@@ -140,7 +140,7 @@ export class Trommel implements AsyncDisposable {
         dataset: this.#locate(
           textGiven(prefix ?? this.#datasetOf(written), "train", "prefix", placeExpected),
         ),
-        recipe: this.recipes.withLocatedLabels(written),
+        recipe: this.recipes.withLocatedFiles(written),
         output: output === undefined ? undefined : this.#locate(output),
       });
       const run = new Run(this.#host, { kind: "run", id: config.id, config });

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { runKeys } from "@trommel/common";
+import { runKeys, type BundleManifest, type Metrics } from "@trommel/common";
 import { noFold, testPart, type Choice, type FoldSplit } from "@trommel/common/artefacts";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
 import { drawDataset, writeFiles } from "../../support/images/dataset.js";
-import { copyBackbones } from "../../support/models/tiny-backbone.js";
-import { RunningCli, trommelJson } from "../../support/process/cli.js";
+import { copyBackbones, tinyBackbone } from "../../support/models/tiny-backbone.js";
+import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
 import { descendantsOf } from "../../support/process/processes.js";
 import { waitUntil } from "../../support/process/wait-until.js";
 import { autoLabels, autoPerClass, AutoRuns, type AutoAnswer } from "../../support/runs/auto-runs.js";
@@ -102,6 +102,24 @@ describe("a run on folds", () => {
     assert.ok(bundle.equals(await readFile(join(runs.store, "runs/first/bundle/model.onnx"))));
   });
 
+  it("trains one head on everything with head.heads=refit, measured and calibrated by the fold heads", async () => {
+    const answer = (await trommelJson([
+      ...[...runs.args("refit"), "--set", "head.heads=refit", "--json"],
+    ])) as AutoAnswer;
+    assert.equal(answer.phase, "complete");
+    const [folds, one] = [
+      await runs.readJson<Choice>(runKeys("first").choice),
+      await runs.readJson<Choice>(runKeys("refit").choice),
+    ];
+    assert.deepEqual([one.heads, folds.heads], ["refit", "folds"]);
+    assert.deepEqual([one.outOfFold, one.temperature], [folds.outOfFold, folds.temperature]);
+    // Only the head itself differs, which the test part shows.
+    assert.notDeepEqual(one.test?.logLoss, folds.test?.logLoss);
+    const { ensemble, metrics } = await runs.readJson<BundleManifest>("runs/refit/bundle/bundle.json");
+    assert.deepEqual([ensemble?.heads, ensemble?.temperature], [1, one.temperature]);
+    assert.equal(metrics.test?.rows, one.test?.images);
+  });
+
   it("keeps folds and test part in a retry, and gives the repaired image a part", async () => {
     const before = await runs.parts("first");
     const [repaired] = (await drawDataset(["metal"], { from: 90, to: 91 })).values();
@@ -128,5 +146,51 @@ describe("a run on folds", () => {
     assert.equal(after.get(kept.replace(/\/.*/, "/zz-copy.png")), testPart);
     const { notes } = await runs.readJson<FoldSplit>(runKeys("grown").split);
     assert.match(notes.join(" "), /1 images? (is|are) in the test part because a copy/);
+  });
+});
+
+describe("a single head with a test part", () => {
+  const args = (run: string) => [
+    ...["train", runs.dataset, "--backbone", tinyBackbone.name, "--store", runs.store, "--run", run],
+    ...[
+      "--head",
+      "se",
+      "--epochs",
+      "4",
+      "--step",
+      "8",
+      "--views",
+      "2",
+      "--shard-size",
+      "16",
+      "--workers",
+      "1",
+    ],
+  ];
+
+  it("says that the epoch was chosen on the validation images, and what else was measured", async () => {
+    const { stdout } = await trommel([...args("single"), "--test", "0.2"]);
+    const { chosenBy, test, rows } = await runs.readJson<Metrics>("runs/single/bundle/metrics.json");
+    assert.match(
+      chosenBy,
+      new RegExp(`of 4 was chosen on the ${rows} images.*flatter. The figures of the test part`),
+    );
+    assert.ok(stdout.includes(chosenBy));
+    assert.match(
+      stdout,
+      new RegExp(`single: test accuracy 0\\.\\d+, .* on ${test?.images} images that nothing`),
+    );
+    const status = await trommel(["status", "single", "--store", runs.store]);
+    assert.ok(status.stdout.includes(chosenBy));
+    const report = await readFile(join(runs.store, "runs/single/bundle/report.html"), "utf8");
+    assert.match(report, /<th[^>]*>test part</);
+    const { data } = await runs.readJson<BundleManifest>("runs/single/bundle/bundle.json");
+    assert.ok(data.classes.every(({ test: images, train }) => images >= 4 && train > images));
+  });
+
+  it("says how to get one where it has none", async () => {
+    const { stdout } = await trommel(args("plain"));
+    assert.match(stdout, /was chosen on the \d+ images.*flatter\. Keep a test part.*--test 0\.2/);
+    assert.doesNotMatch(stdout, /test accuracy/);
   });
 });

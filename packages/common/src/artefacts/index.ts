@@ -24,6 +24,8 @@ export {
   encodeStandardization,
 } from "./results/standardization.js";
 export type { Moments, Standardization } from "./results/standardization.js";
+export { readDivision } from "./runs/division.js";
+export type { Division, DivisionTable } from "./runs/division.js";
 export { curveCandidate, curveVariant, foldUnits, unitsOf, variantsOf } from "./runs/fold-units.js";
 export type { FoldUnit } from "./runs/fold-units.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";

@@ -27,6 +27,8 @@ export function runKeys(id: string) {
     split: `${root}/split.json`,
     /** Labels by key, where folders do not tell them. */
     labels: `${root}/labels.json`,
+    /** Test part and groups by key, where a list or a column of the labels' table gives them. */
+    division: `${root}/division.json`,
     statistics: (index: number) => `${root}/statistics/${ordinal(index)}.json`,
     /** Mean and deviation of the dataset's pixels, where the recipe asks for them. */
     normalization: `${root}/normalization.json`,

@@ -7,7 +7,7 @@ const namesAtMost = 20;
 /**
  * The weight that each class's rows have in the loss, by `training.classWeights`: 1 for `none`; n / (k · n_c) for
  * `balanced`, with n rows, k classes that have rows and n_c rows of the class, as scikit-learn computes it; the root of that
- * for `sqrt`; the given weights, 1 for a class without one. A class without rows weighs 1.
+ * for `sqrt`; the given weights, 1 for a class without one, by names that match in Unicode NFC. A class without rows weighs 1.
  * @param classNames in label order; given weights cannot be resolved without
  * @param counts rows of each class
  * @throws TrommelError `invalid-argument` for the name of no class, `internal` when the lengths differ
@@ -39,7 +39,8 @@ function namedWeights(
       `cannot weight the classes: ${classNames?.length ?? "no"} names given for ${classCount} classes`,
     );
   }
-  const unknown = Object.keys(weights).filter((name) => !classNames.includes(name));
+  const byName = new Map(Object.entries(weights).map(([name, weight]) => [name.normalize("NFC"), weight]));
+  const unknown = [...byName.keys()].filter((name) => !classNames.includes(name));
   if (unknown.length > 0) {
     const listed = classNames.slice(0, namesAtMost).join(", ");
     const more = classNames.length > namesAtMost ? `, and ${classNames.length - namesAtMost} more` : "";
@@ -50,7 +51,5 @@ function namedWeights(
       { context: { unknown } },
     );
   }
-  return Float64Array.from(classNames, (name) =>
-    Object.hasOwn(weights, name) ? (weights[name] as number) : 1,
-  );
+  return Float64Array.from(classNames, (name) => byName.get(name) ?? 1);
 }

@@ -1,3 +1,4 @@
+export { groupColumn, testColumn } from "./split-recipe.js";
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";
 export { servedFlips } from "./serving-views.js";
 export type { Flip } from "./views-recipe.js";

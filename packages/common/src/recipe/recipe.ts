@@ -4,7 +4,7 @@ import { defaultType } from "./default-type.js";
 import { recipeHead, type RecipeHead } from "./auto-head.js";
 import { servedFlips, servingViews, type ServingRecipe } from "./serving-views.js";
 import { refuseUnsolvableHead } from "./solver-rules.js";
-import { splitRecipe } from "./split-recipe.js";
+import { refuseColumnWithoutTable, splitRecipe } from "./split-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";
 import { viewsRecipe, type ViewsRecipe } from "./views-recipe.js";
 
@@ -150,7 +150,7 @@ export const recipe = z
       })
       .strict()
       .prefault({}),
-    /** The folds and the test part of `head: auto`. */
+    /** The test part, and which images stay together. */
     split: splitRecipe.prefault({}),
     /** The validation part of every other head: it chooses the epoch that is kept. */
     validation: z
@@ -200,6 +200,7 @@ export const recipe = z
   })
   .strict()
   .superRefine(refuseUnsolvableHead)
+  .superRefine(refuseColumnWithoutTable)
   .superRefine(refuseUnmeasuredViews);
 
 /** A model averages over views that every image has, so that what they gain can be measured. */

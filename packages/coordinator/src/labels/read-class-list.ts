@@ -25,7 +25,7 @@ export async function readClassList(location: string): Promise<string[]> {
 
 /**
  * The index follows the last white space of its line, so a name may contain blanks. Blank lines are skipped. Indices
- * run from 0 without a gap, in any order; names and indices are unique.
+ * run from 0 without a gap, in any order; names, which are normalised (Unicode NFC), and indices are unique.
  * @param file for messages
  */
 export function parseClassList(bytes: Uint8Array, file: string): string[] {
@@ -95,7 +95,7 @@ function listedClass(name: string, index: string, file: string, line: number): L
       line,
       `its name has ${name.length} characters, and at most ${maxNameLength} are legal`,
     );
-  return { name, index: Number(index), line };
+  return { name: name.normalize("NFC"), index: Number(index), line };
 }
 
 function inOrder(classes: readonly ListedClass[], file: string): string[] {

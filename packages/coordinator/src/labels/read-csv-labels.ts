@@ -10,15 +10,19 @@ export interface CsvRow {
   readonly label: string;
   /** In the file, from 1. */
   readonly line: number;
+  /** What the other columns hold that were asked for, in that order. */
+  readonly others: readonly string[];
 }
 
 export interface CsvColumns {
   readonly idColumn: string;
   readonly labelColumn: string;
+  /** More columns to read, by their names; a cell may be empty. @default none */
+  readonly others?: readonly string[];
 }
 
 /**
- * Reads a table with a header (RFC 4180, UTF-8) to rows by their ids.
+ * Reads a table with a header (RFC 4180, UTF-8) to rows by their ids. Every text is normalised (Unicode NFC).
  * @param file a path, `file:` or `s3://` location
  * @param classes the legal labels; null if any is legal
  * @throws TrommelError `not-found`; `bad-dataset` naming the file and the line
@@ -37,13 +41,13 @@ export async function readCsvLabels(
       header = readHeader(record, columns, file, line);
       continue;
     }
-    const { id, label } = readRow(record, header, columns, file, line);
+    const { id, label, others } = readRow(record, header, columns, file, line);
     const earlier = rows.get(id);
     if (earlier !== undefined)
       throw refused(file, line, `the id ${JSON.stringify(id)} already occurs on line ${earlier.line}`);
     if (classes !== null && !classes.has(label))
       throw refused(file, line, `the class ${JSON.stringify(label)} is not in the class list`);
-    rows.set(id, { label, line });
+    rows.set(id, { label, line, others });
   }
   if (header === undefined) throw refused(file, 1, "it is empty");
   if (rows.size === 0) throw refused(file, 1, "it has a header and no rows");
@@ -54,11 +58,14 @@ interface Header {
   readonly width: number;
   readonly id: number;
   readonly label: number;
+  readonly others: readonly number[];
 }
 
 function readHeader(record: readonly string[], columns: CsvColumns, file: string, line: number): Header {
-  const positionOf = (name: string, flag: string): number => {
-    const position = record.indexOf(name);
+  const names = record.map((column) => column.normalize("NFC"));
+  const positionOf = (column: string, flag: string): number => {
+    const name = column.normalize("NFC");
+    const position = names.indexOf(name);
     const separator =
       record.length === 1 ? [";", "\t"].find((other) => record[0]?.includes(other)) : undefined;
     if (position === -1 && separator !== undefined)
@@ -76,7 +83,7 @@ function readHeader(record: readonly string[], columns: CsvColumns, file: string
         line,
         `the header has no column ${JSON.stringify(name)} (${flag}); it has ${found}`,
       );
-    if (record.lastIndexOf(name) !== position)
+    if (names.lastIndexOf(name) !== position)
       throw refused(file, line, `the header has the column ${JSON.stringify(name)} twice`);
     return position;
   };
@@ -84,7 +91,8 @@ function readHeader(record: readonly string[], columns: CsvColumns, file: string
   const label = positionOf(columns.labelColumn, "--label-column");
   if (id === label)
     throw refused(file, line, `the id and the label are the same column ${JSON.stringify(columns.idColumn)}`);
-  return { width: record.length, id, label };
+  const others = (columns.others ?? []).map((name) => positionOf(name, "split"));
+  return { width: record.length, id, label, others };
 }
 
 function readRow(
@@ -93,7 +101,7 @@ function readRow(
   columns: CsvColumns,
   file: string,
   line: number,
-): { id: string; label: string } {
+): { id: string; label: string; others: string[] } {
   if (record.length !== header.width)
     throw refused(file, line, `it has ${record.length} columns, and the header has ${header.width}`);
   const id = record[header.id] ?? "";
@@ -110,7 +118,8 @@ function readRow(
         `its ${JSON.stringify(column)} begins or ends with white space: ${JSON.stringify(value)}`,
       );
   }
-  return { id, label };
+  const others = header.others.map((position) => (record[position] ?? "").trim().normalize("NFC"));
+  return { id: id.normalize("NFC"), label: label.normalize("NFC"), others };
 }
 
 interface CsvRecord {

@@ -10,13 +10,13 @@ const maxSidecarBytes = 16 * 1024;
 
 interface Sidecar {
   readonly key: string;
-  /** Names of the files in its folder that share its stem. */
+  /** Keys of the other files in its folder that share its stem. */
   readonly images: readonly string[];
 }
 
 /**
  * Reads one text file per image: `a/img_1.txt` with `img_1.jpg, 0` labels `a/img_1.jpg`. After the comma comes the
- * class's index in the class list, or its name.
+ * class's index in the class list, or its name. Names match by their normal form (Unicode NFC).
  * @param extension the text files' extension, with its dot
  * @param classes the class list; without one, only names are legal
  * @param except keys of text files that label no image, such as the class list's own
@@ -47,7 +47,7 @@ export async function readSidecarLabels(options: {
     );
     for (const outcome of read) {
       if (outcome.status === "rejected") throw outcome.reason;
-      labels.set(outcome.value.key, outcome.value.label);
+      for (const key of outcome.value.keys) labels.set(key, outcome.value.label);
     }
   }
   return labels;
@@ -67,14 +67,14 @@ async function listSidecars(options: {
       texts.push(key);
       continue;
     }
-    const { folder, stem, fileName } = partsOfKey(key);
+    const { folder, stem } = partsOfKey(key.normalize("NFC"));
     const beside = imagesByStem.get(folder + stem);
-    if (beside === undefined) imagesByStem.set(folder + stem, [fileName]);
-    else beside.push(fileName);
+    if (beside === undefined) imagesByStem.set(folder + stem, [key]);
+    else beside.push(key);
   }
   return texts.map((key) => ({
     key,
-    images: imagesByStem.get(key.slice(0, -options.extension.length)) ?? [],
+    images: imagesByStem.get(key.slice(0, -options.extension.length).normalize("NFC")) ?? [],
   }));
 }
 
@@ -106,7 +106,7 @@ async function readSidecar(
   source: ObjectStore,
   { key, images }: Sidecar,
   resolve: ClassResolver,
-): Promise<{ key: string; label: string }> {
+): Promise<{ keys: string[]; label: string }> {
   const refused = (line: number, why: string, cause?: unknown): TrommelError =>
     new TrommelError(
       "bad-dataset",
@@ -118,17 +118,19 @@ async function readSidecar(
   const comma = line.lastIndexOf(",");
   if (comma === -1) throw refused(1, line === "" ? "it is empty" : `${quote(line)} has no comma`);
   // File names and classes may contain commas: an image of this stem whose name starts the line shows where the name ends.
-  const image = images.find((name) => line.startsWith(name) && /^\s*,/.test(line.slice(name.length)));
+  const names = [...new Set(images.map((of) => partsOfKey(of.normalize("NFC")).fileName))];
+  const image = names.find((name) => line.startsWith(name) && /^\s*,/.test(line.slice(name.length)));
   if (image === undefined) {
     const named = quote(line.slice(0, comma).trim());
-    if (images.length === 0) throw refused(1, `it names ${named}, and there is no such image in its folder`);
-    throw refused(1, `it names ${named}, but the image of this name is ${images.map(quote).join(" or ")}`);
+    if (names.length === 0) throw refused(1, `it names ${named}, and there is no such image in its folder`);
+    throw refused(1, `it names ${named}, but the image of this name is ${names.map(quote).join(" or ")}`);
   }
   const text = line.slice(image.length).replace(/^\s*,/, "").trim();
   if (text === "") throw refused(1, "it names no class");
   const resolved = resolve(text);
   if ("why" in resolved) throw refused(1, resolved.why);
-  return { key: partsOfKey(key).folder + image, label: resolved.label };
+  const keys = images.filter((of) => partsOfKey(of.normalize("NFC")).fileName === image);
+  return { keys, label: resolved.label };
 }
 
 async function readText(
@@ -151,11 +153,11 @@ async function readText(
   }
 }
 
-/** The first line, and the number of the next one that is not blank. */
+/** The first line, normalised (Unicode NFC), and the number of the next one that is not blank. */
 function onlyLine(text: string): { line: string; second: number | undefined } {
   const [first = "", ...rest] = text.split(/\r\n|\n|\r/);
   const next = rest.findIndex((line) => line.trim() !== "");
-  return { line: first.trim(), second: next === -1 ? undefined : next + 2 };
+  return { line: first.trim().normalize("NFC"), second: next === -1 ? undefined : next + 2 };
 }
 
 function quote(text: string): string {

@@ -11,13 +11,14 @@ import {
   type Recipe,
   type RunConfig,
 } from "@trommel/common";
+import type { DivisionTable } from "@trommel/common/artefacts";
 import { partInside } from "@trommel/common/store";
 import { skipHidden } from "../plan/stream-shards.js";
 import { quoteSome, sortedClasses, tableOf, type LabelsByKey } from "./labelled-images.js";
-import { matchCsvLabels } from "./match-csv-labels.js";
+import { readLabelTable } from "./read-label-table.js";
 import { readClassList } from "./read-class-list.js";
-import { readCsvLabels } from "./read-csv-labels.js";
 import { readSidecarLabels } from "./read-sidecar-labels.js";
+import { readTestKeys } from "./read-test-keys.js";
 
 /** The labels of a run, resolved before anything is queued. */
 export interface ResolvedLabels {
@@ -25,33 +26,65 @@ export interface ResolvedLabels {
   readonly classes: string[] | null;
   /** Null if folders are the labels. */
   readonly table: LabelTable | null;
+  /** Test part and groups by key; null if neither a list nor a column gives them. */
+  readonly division: DivisionTable | null;
 }
 
 /**
- * Reads class list and labels, and joins them to the images of a dataset. The dataset is listed at most once,
- * and only its keys are held; folders without a class list need no listing.
+ * Reads class list and labels, and joins them to the images of a dataset. The dataset is listed at most once for each, and only its
+ * keys are held; folders without a class list need no listing.
  * @param dataset absolute location
  * @throws TrommelError `invalid-argument`, `not-found`, `bad-dataset`, naming the file and the line
  */
-export async function resolveLabels(dataset: string, labels: Recipe["labels"]): Promise<ResolvedLabels> {
+export async function resolveLabels(
+  dataset: string,
+  { labels, split }: Pick<Recipe, "labels" | "split">,
+): Promise<ResolvedLabels> {
   const classes = labels.classes === null ? null : await readClassList(labels.classes);
-  const { source: kind } = labels;
-  if (kind.type === "folders" && classes === null) return { classes: null, table: null };
+  const { test } = split;
+  const testFile = test !== null && typeof test === "object" && "keys" in test ? test.keys : undefined;
+  const isPlain = labels.source.type === "folders" && classes === null && testFile === undefined;
+  if (isPlain) return { classes: null, table: null, division: null };
   const source = openStore(dataset);
   try {
-    if (kind.type === "folders") {
-      await refuseUnknownFolders(source, classes ?? [], labels.classes ?? "");
-      return { classes, table: null };
-    }
-    const except = keysInside(dataset, labels.classes);
-    const byKey =
-      kind.type === "csv"
-        ? await csvLabels(source, kind, classes)
-        : await readSidecarLabels({ source, extension: kind.extension, classes, except });
-    return { classes: classes ?? atLeastTwo(sortedClasses(byKey), dataset), table: tableOf(byKey) };
+    const found = await readLabels(source, { dataset, labels, split, classes });
+    const { byKey } = found;
+    const labelOf = byKey === null ? labelOfKey : (key: string) => byKey.get(key);
+    const listed = testFile === undefined ? found.test : await readTestKeys(source, testFile, labelOf);
+    const isDivided = listed !== null || found.groups !== null;
+    return {
+      classes: byKey === null ? classes : (classes ?? atLeastTwo(sortedClasses(byKey), dataset)),
+      table: byKey === null ? null : tableOf(byKey),
+      division: isDivided ? { formatVersion: 1, test: listed, groups: found.groups } : null,
+    };
   } finally {
     source.close();
   }
+}
+
+interface FoundLabels extends Pick<DivisionTable, "test" | "groups"> {
+  /** Null if folders are the labels. */
+  readonly byKey: LabelsByKey | null;
+}
+
+async function readLabels(
+  source: ObjectStore,
+  given: Pick<Recipe, "labels" | "split"> & {
+    readonly dataset: string;
+    readonly classes: readonly string[] | null;
+  },
+): Promise<FoundLabels> {
+  const { dataset, labels, split, classes } = given;
+  const { source: kind } = labels;
+  const undivided = { test: null, groups: null };
+  if (kind.type === "folders") {
+    if (classes !== null) await refuseUnknownFolders(source, classes, labels.classes ?? "");
+    return { byKey: null, ...undivided };
+  }
+  if (kind.type === "csv") return readLabelTable(source, withFile(kind), split, classes);
+  const except = keysInside(dataset, labels.classes);
+  const byKey = await readSidecarLabels({ source, extension: kind.extension, classes, except });
+  return { byKey, ...undivided };
 }
 
 /** The labels in the form of `run.json`. */
@@ -59,30 +92,15 @@ export function labelsConfig({ classes, table }: ResolvedLabels): RunConfig["lab
   return { classes, tableSha256: table === null ? null : sha256Hex(canonicalJson(table)) };
 }
 
-/** The files' locations made absolute, so that the recipe means the same wherever it is read. */
-export function locateLabels(labels: Recipe["labels"]): Recipe["labels"] {
-  const { source } = labels;
-  const file = source.type === "csv" && source.file !== null ? { file: resolveLocation(source.file) } : {};
-  return {
-    source: { ...source, ...file },
-    classes: labels.classes === null ? null : resolveLocation(labels.classes),
-  };
-}
+type CsvSource = Extract<LabelSource, { type: "csv" }>;
 
-async function csvLabels(
-  source: ObjectStore,
-  { file, idColumn, labelColumn }: Extract<LabelSource, { type: "csv" }>,
-  classes: readonly string[] | null,
-): Promise<LabelsByKey> {
-  if (file === null) {
-    throw new TrommelError(
-      "invalid-argument",
-      "cannot read the labels: the recipe takes them from a CSV file but names no file. Give --labels <file>",
-    );
-  }
-  const legal = classes === null ? null : new Set(classes);
-  const rows = await readCsvLabels(file, { idColumn, labelColumn }, legal);
-  return matchCsvLabels(source, rows, file);
+function withFile(source: CsvSource): CsvSource & { readonly file: string } {
+  const { file } = source;
+  if (file !== null) return { ...source, file };
+  throw new TrommelError(
+    "invalid-argument",
+    "cannot read the labels: the recipe takes them from a CSV file but names no file. Give --labels <file>",
+  );
 }
 
 async function refuseUnknownFolders(

@@ -1,3 +1,4 @@
+export { locateFiles } from "./locate-files.js";
 export { parseRecipe } from "./parse-recipe.js";
 export { parseYamlText } from "./parse-yaml.js";
 export { builtInNames, readRecipeText } from "./read-recipe.js";

@@ -12,10 +12,12 @@ import {
   type Recipe,
   type RunConfig,
 } from "@trommel/common";
+import type { DivisionTable } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJsonOnce } from "@trommel/common/codec";
 import { partInside, readBounds } from "@trommel/common/store";
-import { labelsConfig, locateLabels, resolveLabels } from "../labels/resolve-labels.js";
+import { labelsConfig, resolveLabels } from "../labels/resolve-labels.js";
 import { checkClasses } from "../plan/split/choose-split.js";
+import { locateFiles } from "../recipes/locate-files.js";
 import { checkPrefix } from "./check-prefix.js";
 import { checkConfig, writeConfig, type Resolved } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
@@ -23,7 +25,8 @@ import { resolveBackbones } from "./resolve-backbones.js";
 import { checkExport, resolveExport, takeExport } from "./resolve-export.js";
 
 /**
- * Resolves a request into a frozen run, `run.json`, and its labels, `labels.json`.
+ * Resolves a request into a frozen run, `run.json`, its labels, `labels.json`, and what lists and columns say of its
+ * split, `division.json`.
  * The same request under the same id is the same run; another one is refused.
  * @throws TrommelError `not-found` for a backbone or a label file, `invalid-argument` for a backbone that does not fit,
  *   `bad-dataset` for the labels, `conflict` for the id or the output
@@ -45,12 +48,16 @@ export async function resolveRun(options: {
   const output = resolveExport({ output: options.output, dataset, storeUrl: store.url });
   const specs = await resolveBackbones(store, written);
   await checkPrefix(dataset);
-  const resolved = await resolveLabels(dataset, written.labels);
+  const resolved = await resolveLabels(dataset, written);
   if (resolved.table !== null) checkTableClasses(resolved.table);
-  const recipe = { ...written, labels: locateLabels(written.labels) };
+  const recipe = locateFiles(written);
   const inputSizes = specs.map((spec) => spec.inputSize);
   const side = recipe.decode.side === "auto" ? Math.max(...inputSizes) : recipe.decode.side;
-  const request = { dataset, recipe, labels: labelsConfig(resolved), export: output };
+  const { division } = resolved;
+  const request = {
+    ...{ dataset, recipe, labels: labelsConfig(resolved), export: output },
+    ...(division === null ? {} : { divisionSha256: sha256Hex(jsonBytes(division)) }),
+  };
   const config: RunConfig = {
     formatVersion: 1,
     id: id ?? defaultRunId(request),
@@ -74,7 +81,8 @@ export async function resolveRun(options: {
   await checkExport(config);
   const claim = async (): Promise<void> => {
     await takeExport(config);
-    await writeLabels(store, config, resolved.table);
+    await writeFrozen(store, config, "labels", resolved.table, config.labels.tableSha256);
+    await writeFrozen(store, config, "division", division, config.divisionSha256);
     await writeConfig(store, key, config, parse);
   };
   return { config, claim };
@@ -100,16 +108,25 @@ function checkTableClasses({ labels }: LabelTable): void {
   checkClasses([...counts.keys()], [...counts.values()]);
 }
 
-/** @throws TrommelError `conflict` if the run's id has other labels */
-async function writeLabels(store: ObjectStore, config: RunConfig, table: LabelTable | null): Promise<void> {
-  if (table === null) return;
-  const key = runKeys(config.id).labels;
-  const body = jsonBytes(table);
-  if ((await putJsonOnce(store, key, body)) === "written") return;
-  if (sha256Hex(await store.get(key, readBounds.dataset)) === config.labels.tableSha256) return;
+/**
+ * Writes what was read from files into the run, so that workers and later attempts use the same.
+ * @throws TrommelError `conflict` if the run's id has other labels, or is divided otherwise
+ */
+async function writeFrozen(
+  store: ObjectStore,
+  { id }: RunConfig,
+  what: "labels" | "division",
+  content: LabelTable | DivisionTable | null,
+  sha256: string | null | undefined,
+): Promise<void> {
+  if (content === null) return;
+  const key = runKeys(id)[what];
+  if ((await putJsonOnce(store, key, jsonBytes(content))) === "written") return;
+  if (sha256Hex(await store.get(key, readBounds.dataset)) === sha256) return;
+  const other = what === "labels" ? "other labels" : "another test part or other groups";
   throw new TrommelError(
     "conflict",
-    `cannot use the id ${config.id}: it already has other labels (${key}). Choose another id with --run, or remove the old one ('trommel store remove ${config.id}')`,
-    { context: { id: config.id, key } },
+    `cannot use the id ${id}: it already has ${other} (${key}). Choose another id with --run, or remove the old one ('trommel store remove ${id}')`,
+    { context: { id, key } },
   );
 }

@@ -55,7 +55,7 @@ export async function resolveRunRetry(options: {
 }
 
 /**
- * Copies what the first run decided and the second keeps: the labels and the measured normalisation; the plan keeps the split.
+ * Copies what the first run decided and the second keeps: the labels, lists of the split, and the measured normalisation; the plan keeps the split.
  * If the recovered images were measured too, the normalisation would change a little and every feature with it.
  */
 async function copyDecided(store: ObjectStore, of: RunConfig, id: string): Promise<void> {
@@ -63,6 +63,8 @@ async function copyDecided(store: ObjectStore, of: RunConfig, id: string): Promi
   const to = runKeys(id);
   if (of.labels.tableSha256 !== null)
     await putJsonOnce(store, to.labels, await store.get(from.labels, readBounds.dataset));
+  if (of.divisionSha256 !== undefined)
+    await putJsonOnce(store, to.division, await store.get(from.division, readBounds.dataset));
   if (of.recipe.normalization === "dataset") {
     const { bytes } = await readWithMarker(store, from.normalization);
     await writeWithMarker(store, to.normalization, bytes);

@@ -1,45 +1,36 @@
-import {
-  featureShardKey,
-  featureShardMarker,
-  readLabelLookup,
-  runKeys,
-  seedFrom,
-  sha256Hex,
-  TrommelError,
-  type LabelOf,
-  type ObjectStore,
-  type RunConfig,
-  type Shard,
-} from "@trommel/common";
-import { ImageIdentities, noFold, testPart, type FoldSplit } from "@trommel/common/artefacts";
-import { putJsonOnce, readInputMarker, sealedJson } from "@trommel/common/codec";
+import { runKeys, seedFrom, TrommelError, type ObjectStore } from "@trommel/common";
+import { noFold, readDivision, testPart, type Division, type FoldSplit } from "@trommel/common/artefacts";
+import { putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { autoHeadOf } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
 import { assignParts, type ImageGroup } from "./folding/assign-parts.js";
-import { groupOf } from "./folding/group-of-key.js";
+import { readDividedImages, type DividedImage } from "./folding/divided-images.js";
 import { ImageGroups } from "./folding/image-groups.js";
-import { TestMemory } from "./folding/test-memory.js";
-import { adviceOnFailedFiles, readFeatures } from "./inputs/features.js";
+import { divisionNotes } from "./folding/division-notes.js";
 import { readFoldSplit } from "./folding/fold-split.js";
+import { TestMemory } from "./folding/test-memory.js";
+import { adviceOnFailedFiles } from "./inputs/features.js";
 import { readListing, readShard } from "./inputs/listing.js";
 import { readRunConfig, type ResolvedRun } from "./inputs/run.js";
 
 /**
- * Divide: markers of the feature shards, labels → split.
+ * Divide: markers of the feature shards, labels, division → split.
  *
- * In: the marker of every feature shard, which says what bytes each image has, the labels, and the test parts of earlier runs. Out:
- * `split.json` with the fold or the test part of every image that could be read, and the test part in `splits/`, where
- * later runs look. A retry finds the split, or computes the same bytes again. A run that retries another one's failed
- * images keeps that run's folds and test part.
+ * In: the marker of every feature shard, which says what bytes each image has, the labels, what a list or a column says of the
+ * division, and the test parts of earlier runs. Out: `split.json` with the fold or the test part of every image that could be read,
+ * and the test part in `splits/`, where later runs look. A retry finds the split, or computes the same bytes again. A run that
+ * retries another one's failed images keeps that run's folds and test part.
  */
 export async function divide(runId: string, context: StageContext): Promise<StageOutcome> {
   const { store } = context;
   const config = await readRunConfig(store, runId);
   const key = runKeys(runId).split;
   const memory = new TestMemory(store, config);
-  const images = await readImages(config, context);
+  const division = await readDivision(store, config);
+  const images = await readDividedImages(config, division, context);
   const existing = (await store.head(key)) === undefined ? undefined : await readFoldSplit(store, runId);
-  const split = existing ?? (await chooseParts(config, images, await memory.read(), store));
+  const given = { images, remembered: existing === undefined ? await memory.read() : noTokens, division };
+  const split = existing ?? (await chooseParts(config, given, store));
   if (existing === undefined) await putJsonOnce(store, key, sealedJson(split));
   for (const note of split.notes) context.onNote(note);
   // Also on a retry: the previous try may have ended between the two writes.
@@ -48,111 +39,21 @@ export async function divide(runId: string, context: StageContext): Promise<Stag
   return { images: 0, failed: 0 };
 }
 
-interface DividedImage {
-  readonly shard: number;
-  readonly position: number;
-  readonly label: string;
-  /** Hash of what the file's bytes are; equal files have equal ones. */
-  readonly content: string;
-  /** Images that share one of them are never divided: of the content, of the group. The first is of the key, which none share. */
-  readonly tokens: readonly string[];
+const noTokens: ReadonlySet<string> = new Set();
+
+interface Given {
+  readonly images: readonly DividedImage[];
+  /** Tokens of what earlier runs tested on. */
+  readonly remembered: ReadonlySet<string>;
+  readonly division: Division;
 }
 
-/** Every image that could be read, in listing order. */
-async function readImages(config: ResolvedRun, context: StageContext): Promise<DividedImage[]> {
-  const { store, signal } = context;
-  const keys = runKeys(config.id);
-  const { shards } = await readListing(store, keys.listing);
-  const labelOf = await readLabelLookup(store, config);
-  const read = async (
-    contentsOf: (...of: Parameters<typeof fileHashes>) => Promise<Contents | undefined>,
-  ): Promise<DividedImage[] | undefined> => {
-    const images: DividedImage[] = [];
-    for (let index = 0; index < shards; index += 1) {
-      signal.throwIfAborted();
-      const shard = await readShard(store, keys.shard(index));
-      const contents = await contentsOf(store, config, shard);
-      if (contents === undefined) return undefined;
-      for (const [position, content] of contents)
-        images.push(imageOf(config, labelOf, shard, position, content));
-    }
-    return images;
-  };
-  // A shard of an earlier version does not say what bytes its files have. Equal files have equal embeddings too.
-  return (await read(fileHashes)) ?? (await read(embeddingHashes)) ?? [];
-}
-
-type Contents = ReadonlyMap<number, string>;
-
-/** By position; undefined if the shard's marker does not say it. */
-async function fileHashes(
-  store: ObjectStore,
-  config: ResolvedRun,
-  shard: Shard,
-): Promise<Contents | undefined> {
-  const key = featureShardKey(config.fingerprint, shard.hash);
-  const marker = await readInputMarker(store, key, featureShardMarker);
-  const identities = ImageIdentities.unpack(marker);
-  const failed = new Set(marker.failed.map(({ position }) => position));
-  const contents = new Map<number, string>();
-  let image = 0;
-  for (const position of shard.entries.keys()) {
-    if (failed.has(position)) continue;
-    const hash = identities?.file(image)?.toString("hex");
-    if (hash === undefined) return undefined;
-    contents.set(position, hash);
-    image += 1;
-  }
-  return contents;
-}
-
-/** By position: the hash of the embedding of the image itself. */
-async function embeddingHashes(store: ObjectStore, config: ResolvedRun, shard: Shard): Promise<Contents> {
-  const { dimension, features, image, view } = await readFeatures(store, config, shard);
-  const contents = new Map<number, string>();
-  for (const [row, position] of image.entries()) {
-    if (view[row] !== 0) continue;
-    const values = features.subarray(row * dimension, (row + 1) * dimension);
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    contents.set(position, sha256Hex(bytes).slice(0, 32));
-  }
-  return contents;
-}
-
-function imageOf(
-  { id, recipe }: RunConfig,
-  labelOf: LabelOf,
-  shard: Shard,
-  position: number,
-  content: string,
-): DividedImage {
-  const key = shard.entries[position]?.key ?? "";
-  const label = labelOf(key);
-  if (label === undefined)
-    throw new TrommelError("corrupt", `cannot divide ${id}: ${JSON.stringify(key)} has no label`, {
-      context: { key },
-    });
-  const group = groupOf(recipe.split.groups, key);
-  const named = [
-    `key:${key.normalize("NFC")}`,
-    `content:${content}`,
-    ...(group === undefined ? [] : [`group:${group}`]),
-  ];
-  const tokens = named.map((name) => sha256Hex(name).slice(0, 24));
-  return { shard: shard.index, position, label, content, tokens };
-}
-
-async function chooseParts(
-  config: RunConfig,
-  images: readonly DividedImage[],
-  remembered: ReadonlySet<string>,
-  store: ObjectStore,
-): Promise<FoldSplit> {
-  const { recipe } = config;
+async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore): Promise<FoldSplit> {
+  const { recipe, retryOf } = config;
+  const { images } = given;
   const { classes = [], shards } = await readListing(store, runKeys(config.id).listing);
   const labels = classes.map(({ label }) => label);
   checkReadable(config.id, classes, images);
-  const { retryOf } = config;
   const before = retryOf === undefined ? undefined : await readFoldSplit(store, retryOf.run);
   const together = new ImageGroups();
   for (const { tokens } of images) together.add(tokens);
@@ -163,13 +64,14 @@ async function chooseParts(
     return {
       classes: own.map(({ label }) => indexOf.get(label) ?? 0),
       rank: rankOf(recipe.seed, own),
-      fixed: fixedPart(own, before, remembered),
+      fixed: fixedPart(own, before, given),
     };
   });
   const { folds: asked } = autoHeadOf(config);
+  const { test } = recipe.split;
   const { folds, parts, notes } = assignParts(groups, labels, {
     folds: before?.folds ?? asked,
-    test: before === undefined ? recipe.split.test : null,
+    test: before === undefined && typeof test === "number" ? test : null,
   });
   const byShard: number[][] = [];
   const groupsByShard: number[][] = [];
@@ -185,7 +87,8 @@ async function chooseParts(
       groupsByShard[shard]![position] = group;
     }
   }
-  const said = [...(before?.notes ?? []), ...notes, ...followersNote(members, images, remembered)];
+  const partOf = ({ shard, position }: DividedImage): number => byShard[shard]![position]!;
+  const said = [...(before?.notes ?? []), ...notes, ...divisionNotes({ ...given, members, partOf })];
   return {
     formatVersion: 3,
     seed: recipe.seed,
@@ -204,38 +107,23 @@ function rankOf(seed: number, images: readonly DividedImage[]): number {
   );
 }
 
-/** The part of the first image that has one already. */
+/**
+ * The part of the first image that has one already. A list of the test part decides over earlier runs, and all members of a group
+ * follow those that it names; the run that this one retries decides over the list.
+ */
 function fixedPart(
   images: readonly DividedImage[],
   before: FoldSplit | undefined,
-  remembered: ReadonlySet<string>,
+  { remembered, division: { listed } }: Given,
 ): number | undefined {
-  if (before === undefined) return isRemembered(images, remembered) ? testPart : undefined;
-  const known = images.map(({ shard, position }) => before.parts[shard]?.[position]);
-  return known.find((part) => part !== undefined && part !== noFold);
-}
-
-function isRemembered(images: readonly DividedImage[], remembered: ReadonlySet<string>): boolean {
-  return images.some(({ tokens }) => tokens.some((token) => remembered.has(token)));
-}
-
-/** Images that no earlier run tested on, and that are tested on now because of a copy or a member of their group. */
-function followersNote(
-  members: readonly (readonly number[])[],
-  images: readonly DividedImage[],
-  remembered: ReadonlySet<string>,
-): string[] {
-  let followers = 0;
-  for (const of of members) {
-    const own = of.map((image) => images[image] as DividedImage);
-    if (isRemembered(own, remembered))
-      followers += own.filter(({ tokens }) => !remembered.has(tokens[0] as string)).length;
-  }
-  if (followers === 0) return [];
-  const count = followers === 1 ? "1 image is" : `${followers} images are`;
-  return [
-    `${count} in the test part because a copy or a member of the same group was in it in an earlier run.`,
-  ];
+  const known = images.map(({ shard, position }) => before?.parts[shard]?.[position]);
+  const part = known.find((of) => of !== undefined && of !== noFold);
+  if (part !== undefined) return part;
+  const isTested =
+    listed === undefined
+      ? before === undefined && images.some(({ tokens }) => tokens.some((token) => remembered.has(token)))
+      : images.some(({ key }) => listed.has(key));
+  return isTested ? testPart : undefined;
 }
 
 /** @throws TrommelError `bad-dataset` if no image of a class could be read */

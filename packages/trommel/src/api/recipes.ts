@@ -1,6 +1,7 @@
 import { TrommelError, type Recipe, type RecipeInput } from "@trommel/common";
 import {
   builtInNames,
+  locateFiles,
   parseRecipe,
   parseYamlText,
   readRecipeText,
@@ -98,14 +99,8 @@ export class Recipes {
     return parseYamlText(text);
   }
 
-  /** @internal The label files that a recipe names by relative paths, from the handle's folder. */
-  withLocatedLabels(recipe: Recipe): Recipe {
-    const { source, classes } = recipe.labels;
-    const absolute = (file: string): string => pathFrom(this.#folder, file);
-    const file = source.type === "csv" && source.file !== null ? { file: absolute(source.file) } : {};
-    return {
-      ...recipe,
-      labels: { source: { ...source, ...file }, classes: classes === null ? null : absolute(classes) },
-    };
+  /** @internal The files that a recipe names by relative paths, from the handle's folder. */
+  withLocatedFiles(recipe: Recipe): Recipe {
+    return locateFiles(recipe, (file) => pathFrom(this.#folder, file));
   }
 }

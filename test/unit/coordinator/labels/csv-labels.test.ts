@@ -26,14 +26,14 @@ async function resolve({ files, csv, classes, source }: Given) {
   await writeFile(table, csv);
   const list = join(folder, `classes-${cases}.txt`);
   if (classes !== undefined) await writeFile(list, classes);
-  const { labels } = recipe.parse({
+  const asked = recipe.parse({
     backbones: ["any"],
     labels: {
       source: { type: "csv", file: table, ...source },
       ...(classes === undefined ? {} : { classes: list }),
     },
   });
-  return resolveLabels(resolveLocation(dataset), labels);
+  return resolveLabels(resolveLocation(dataset), asked);
 }
 
 describe("labels from a CSV file", () => {
@@ -123,7 +123,7 @@ describe("labels from a CSV file", () => {
       ["an unknown class", { csv: `${head}2,z\n`, classes }, 3, /"z" is not in the class list/],
       ["a missing image", { csv: `${head}2,y\n4,y\n` }, 4, /no image has the id "4"/],
       ["a repeated id", { csv: `${head}2,y\n1,y\n` }, 4, /"1" already occurs on line 2/],
-      ["two ids of one image", { csv: `${head}2,y\n1.jpg,y\n` }, 4, /1\.jpg, which line 2 labels too/],
+      ["two ids of one image", { csv: `${head}2,y\n1.jpg,y\n` }, 4, /1\.jpg, which line 2 names too/],
       ["an id of two images", { csv: `${head}3,y\n` }, 3, /a\/3\.jpg and b\/3\.jpg/],
       ["an empty id", { csv: `${head},y\n` }, 3, /"id" is empty/],
       ["an empty label", { csv: `${head}2,\n` }, 3, /"label" is empty/],
@@ -157,8 +157,8 @@ describe("labels from a CSV file", () => {
       code: "bad-dataset",
       message: /two classes.*"x"/,
     });
-    const { labels } = recipe.parse({ backbones: ["any"], labels: { source: { type: "csv" } } });
-    await assert.rejects(resolveLabels(resolveLocation(folder), labels), {
+    const asked = recipe.parse({ backbones: ["any"], labels: { source: { type: "csv" } } });
+    await assert.rejects(resolveLabels(resolveLocation(folder), asked), {
       code: "invalid-argument",
       message: /--labels/,
     });
@@ -166,7 +166,7 @@ describe("labels from a CSV file", () => {
 });
 
 describe("labels from folders with a class list", () => {
-  const labelsOf = (classes: string) => recipe.parse({ backbones: ["any"], labels: { classes } }).labels;
+  const labelsOf = (classes: string) => recipe.parse({ backbones: ["any"], labels: { classes } });
 
   it("take their order from the list, and need no listing without one", async () => {
     const dataset = join(folder, "folders");
@@ -177,11 +177,11 @@ describe("labels from folders with a class list", () => {
     const list = join(folder, "folders.txt");
     await writeFile(list, "b 0\nempty 1\na 2\n");
     const found = await resolveLabels(resolveLocation(dataset), labelsOf(list));
-    assert.deepEqual(found, { classes: ["b", "empty", "a"], table: null });
+    assert.deepEqual(found, { classes: ["b", "empty", "a"], table: null, division: null });
     assert.deepEqual(labelsConfig(found), { classes: ["b", "empty", "a"], tableSha256: null });
-    const plain = recipe.parse({ backbones: ["any"] }).labels;
+    const plain = recipe.parse({ backbones: ["any"] });
     const unread = await resolveLabels(resolveLocation(join(folder, "nowhere")), plain);
-    assert.deepEqual(unread, { classes: null, table: null });
+    assert.deepEqual(unread, { classes: null, table: null, division: null });
   });
 
   it("are refused where the list does not know a folder", async () => {

@@ -16,11 +16,11 @@ async function resolve(files: Readonly<Record<string, string | Uint8Array>>, cla
   const list = join(dataset, "classes.txt");
   await writeFiles(dataset, new Map(Object.entries(files)));
   if (classes !== undefined) await writeFiles(dataset, new Map([["classes.txt", classes]]));
-  const { labels } = recipe.parse({
+  const asked = recipe.parse({
     backbones: ["any"],
     labels: { source: { type: "sidecar" }, ...(classes === undefined ? {} : { classes: list }) },
   });
-  return resolveLabels(resolveLocation(dataset), labels);
+  return resolveLabels(resolveLocation(dataset), asked);
 }
 
 const list = "可回收物/易拉罐 1\n其他垃圾/污损塑料 0\n";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, recipe as recipeSchema, resolveLocation, sha256Hex } from "@trommel/common";
@@ -56,6 +56,45 @@ describe("a resolved run", () => {
     const [a, b] = [(await resolve(first)).config, (await resolve(relabelled)).config];
     assert.equal(a.fingerprint, b.fingerprint);
     assert.notEqual(a.labels.tableSha256, b.labels.tableSha256);
+  });
+
+  it("freezes what a list says of its test part, and is another run with another list", async () => {
+    const keys = join(folder, "test.txt");
+    const resolved = async (list: string, id: string) => {
+      await writeFile(keys, list);
+      await writeFile(table, first);
+      const source = { type: "csv" as const, file: table };
+      return resolveRun({
+        ...{ store: openStore(store), id, dataset, output: undefined },
+        recipe: recipeSchema.parse({
+          ...{ backbones: [tinyBackbone.name], labels: { source } },
+          split: { test: { keys } },
+        }),
+      });
+    };
+    const { config, claim } = await resolved("1\n", "listed");
+    assert.deepEqual(config.recipe.split.test, { keys: resolveLocation(keys) });
+    await claim();
+    const body = await readFile(join(store, "runs/listed/division.json"));
+    assert.equal(sha256Hex(body), config.divisionSha256);
+    assert.deepEqual(JSON.parse(body.toString("utf8")), { formatVersion: 1, test: ["1.png"], groups: null });
+    await assert.rejects(resolved("2\n", "listed"), { code: "conflict", message: /divisionSha256/ });
+    await assert.rejects(resolved("7\n", "other"), {
+      code: "bad-dataset",
+      message: /test\.txt, line 1: no image has/,
+    });
+    await rm(join(store, "runs/listed"), { recursive: true });
+  });
+
+  it("is refused with a weight for a class that does not exist", async () => {
+    await writeFile(table, first);
+    const source = { type: "csv" as const, file: table };
+    const training = { classWeights: { x: 2, z: 3 } };
+    const recipe = recipeSchema.parse({ backbones: [tinyBackbone.name], labels: { source }, training });
+    await assert.rejects(
+      resolveRun({ store: openStore(store), id: undefined, dataset, recipe, output: undefined }),
+      { code: "invalid-argument", message: /a weight for z, but the classes are x, y/ },
+    );
   });
 
   it("is written with its labels when it is claimed, and not before", async () => {

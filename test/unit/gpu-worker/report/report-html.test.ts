@@ -47,6 +47,45 @@ describe("report", () => {
     }
   });
 
+  it("says what was chosen on the validation images, and shows the figures of a test part next to theirs", () => {
+    const e = (value: number) => ({ value, low: value - 0.02, high: value + 0.02 });
+    const figures = (images: number, accuracy: number) => ({
+      ...{ images, accuracy: e(accuracy), balancedAccuracy: e(0.7), macroF1: e(0.6) },
+      ...{ logLoss: e(0.5), expectedCalibrationError: e(0.05), perClass: [], confusion: [], reliability: [] },
+    });
+    const ledger: Ledger = {
+      ...{
+        formatVersion: 1,
+        listed: 12,
+        ok: 12,
+        failed: 0,
+        skipped: 0,
+        failedByReason: {},
+        skippedByReason: {},
+      },
+    } as unknown as Ledger;
+    const textOf = (given: Partial<Metrics>) =>
+      renderReport({ manifest, metrics: { ...metricsOf(["a", "b", "c"]), ...given }, ledger })
+        .replaceAll(/<style>[^]*?<\/style>|<[^>]*>/g, "|")
+        .replaceAll(/[|\s]*\|[|\s]*/g, "|");
+    const chosenBy = "Epoch 2 of 3 was chosen on the 12 images, so the figures on them flatter.";
+    const alone = textOf({ chosenBy, validation: figures(12, 0.75) });
+    assert.ok(alone.includes(`|${chosenBy}|`));
+    assert.ok(alone.includes("|accuracy|75.0 % (73.0 to 77.0)|share of"), alone);
+    assert.ok(!alone.includes("test part"));
+    const both = textOf({
+      ...{ chosenBy, validation: figures(12, 0.75), test: figures(31, 0.625) },
+      notes: ["2 of the 33 images of the test part are left out."],
+    });
+    for (const expected of [
+      "|Nothing was fitted or chosen on the 31 images of the test part.|2 of the 33 images",
+      "|figure|validation part|test part|meaning|",
+      "|accuracy|75.0 % (73.0 to 77.0)|62.5 % (60.5 to 64.5)|",
+      "|expected calibration error|5.0 % (3.0 to 7.0)|",
+    ])
+      assert.ok(both.includes(expected), `${expected} is missing in ${both}`);
+  });
+
   it("needs no network and no script, and lets no name become markup", () => {
     const page = renderReportPage({
       title: hostile,

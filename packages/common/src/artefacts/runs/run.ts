@@ -21,6 +21,8 @@ export const runConfig = z
       })
       .strict()
       .default({ classes: null, tableSha256: null }),
+    /** sha256 of the run's `division.json`; absent if neither a list nor a column of the labels' table divides the images. */
+    divisionSha256: sha256.optional(),
     /** Absolute location that the bundle is copied to. */
     export: z.string().nullable().default(null),
     /** The recipe's backbones, resolved, in its order. */

@@ -127,10 +127,10 @@ export const foldSplit = z
   .strict();
 export type FoldSplit = z.infer<typeof foldSplit>;
 
-/** The label of an image in a dataset of class folders: the first segment of its key. */
+/** The label of an image in a dataset of class folders: the first segment of its key, normalised (Unicode NFC). */
 export function labelOfKey(key: string): string | undefined {
   const slash = key.indexOf("/");
-  return slash > 0 ? key.slice(0, slash) : undefined;
+  return slash > 0 ? key.slice(0, slash).normalize("NFC") : undefined;
 }
 
 /** Order of labels and keys everywhere: by the bytes of their UTF-8 form, as S3 lists. */

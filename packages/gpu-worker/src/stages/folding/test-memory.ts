@@ -5,7 +5,8 @@ import { z } from "zod";
 
 /**
  * The test parts of earlier runs on a dataset, so that no image of one is trained on later, nor a copy of it or a member of its
- * group: `splits/<hash of dataset, seed and share>/<run>/<n>.json` hold the tokens of a run's test images, see `divide`.
+ * group: `splits/<hash of dataset, seed and share>/<run>/<n>.json` hold the tokens of a run's test images, see `divide`. Lists and
+ * columns of a dataset have one memory, whatever they are called: it is read only to say what an earlier list had.
  */
 
 const tokensPerFile = 30_000;
@@ -20,7 +21,9 @@ export class TestMemory {
   constructor(store: ObjectStore, { id, dataset, recipe }: RunConfig) {
     const { test } = recipe.split;
     this.#store = store;
-    this.#root = `splits/${sha256Hex(canonicalJson({ dataset, seed: recipe.seed, test }))}/`;
+    const which =
+      typeof test === "object" && test !== null ? { test: "listed" } : { seed: recipe.seed, test };
+    this.#root = `splits/${sha256Hex(canonicalJson({ dataset, ...which }))}/`;
     this.#run = id;
   }
 

@@ -69,6 +69,12 @@ const recipeFlags: readonly RecipeFlag[] = [
     help: "share of each class that validates",
     read: number,
   },
+  {
+    flag: "--test <share|file>",
+    path: ["split", "test"],
+    help: "a part that nothing is fitted on: a share of every class, or a file of keys",
+    read: (value) => (Number.isNaN(Number(value)) ? { keys: value } : number(value)),
+  },
   { flag: "--energy <share>", path: ["svd", "energy"], help: "energy that the SVD keeps", read: number },
   {
     flag: "--step <components>",

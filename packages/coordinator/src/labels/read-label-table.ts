@@ -1,0 +1,71 @@
+import { compareUtf8, TrommelError, type LabelSource, type ObjectStore, type Recipe } from "@trommel/common";
+import type { DivisionTable } from "@trommel/common/artefacts";
+import { groupColumn, testColumn } from "@trommel/common/recipe";
+import { quoteSome, type LabelsByKey } from "./labelled-images.js";
+import { matchIds } from "./match-ids.js";
+import { readCsvLabels, type CsvRow } from "./read-csv-labels.js";
+
+interface TableContent extends Pick<DivisionTable, "test" | "groups"> {
+  readonly byKey: LabelsByKey;
+}
+
+/**
+ * The labels of a dataset by a table, and what its columns say of test part and groups.
+ * @throws TrommelError `not-found`, `bad-dataset` naming file and line
+ */
+export async function readLabelTable(
+  source: ObjectStore,
+  table: Omit<Extract<LabelSource, { type: "csv" }>, "file"> & { readonly file: string },
+  split: Recipe["split"],
+  classes: readonly string[] | null,
+): Promise<TableContent> {
+  const { file, idColumn, labelColumn } = table;
+  const [tested, grouped] = [testColumn(split), groupColumn(split)];
+  const others = [...new Set([tested, grouped].filter((column) => column !== undefined))];
+  const legal = classes === null ? null : new Set(classes);
+  const rows = await readCsvLabels(file, { idColumn, labelColumn, others }, legal);
+  const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
+  const matches = await matchIds(source, { file, doing: "label", lineOf });
+  const valuesOf = (column: string): [key: string, value: string][] => {
+    const at = others.indexOf(column);
+    const pairs = [...rows].flatMap(([id, row]) =>
+      (matches.get(id) ?? []).map((key): [string, string] => [key, row.others[at] ?? ""]),
+    );
+    return pairs.sort(([a], [b]) => compareUtf8(a, b));
+  };
+  return {
+    byKey: labelsOf(rows, matches),
+    test: tested === undefined ? null : testedKeys(file, split, tested, valuesOf(tested)),
+    // An empty cell leaves the image on its own.
+    groups: grouped === undefined ? null : valuesOf(grouped).filter(([, group]) => group !== ""),
+  };
+}
+
+function labelsOf(
+  rows: ReadonlyMap<string, CsvRow>,
+  matches: ReadonlyMap<string, readonly string[]>,
+): LabelsByKey {
+  const labels = new Map<string, string>();
+  for (const [id, { label }] of rows) for (const key of matches.get(id) ?? []) labels.set(key, label);
+  return labels;
+}
+
+/** @throws TrommelError `bad-dataset` if no row has the value */
+function testedKeys(
+  file: string,
+  { test }: Recipe["split"],
+  column: string,
+  values: readonly (readonly [key: string, value: string])[],
+): string[] {
+  const wanted =
+    test !== null && typeof test === "object" && "value" in test
+      ? String(test.value).trim().normalize("NFC")
+      : "";
+  const keys = values.flatMap(([key, value]) => (value === wanted ? [key] : []));
+  if (keys.length > 0) return keys;
+  throw new TrommelError(
+    "bad-dataset",
+    `cannot choose the test part: no row of ${file} has ${JSON.stringify(wanted)} in its column ${JSON.stringify(column)}, which has ${quoteSome([...new Set(values.map(([, value]) => value))])}. Correct split.test.value`,
+    { context: { file, column, value: wanted } },
+  );
+}

@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import {
+  canonicalJson,
+  openStore,
+  recipe,
+  runKeys,
+  sha256Hex,
+  type ObjectStore,
+  type RunConfig,
+} from "@trommel/common";
+import { testPart, type DivisionTable, type FoldSplit } from "@trommel/common/artefacts";
+import { divide } from "#gpu-worker/stages/divide";
+import type { StageContext } from "#gpu-worker/stages/context";
+import { extractedRun, putExtractedShard } from "../../../support/runs/extracted-run.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+
+const root = await temporaryFolder("divide-stage");
+const perClass = 12;
+const keysOf = Array.from({ length: 2 * perClass }, (_, i) => `img-${String(i).padStart(2, "0")}.jpg`);
+const labelOf = (key: string): string => (Number(key.slice(4, 6)) < perClass ? "glass" : "paper");
+
+/** Images that look the same as another one. */
+type Copies = Readonly<Record<string, string>>;
+
+/** Extracts a run of two classes and divides it. @returns the part of each key, and what is said */
+async function divided(
+  store: ObjectStore,
+  id: string,
+  given: {
+    readonly test?: readonly string[];
+    readonly groups?: DivisionTable["groups"];
+    readonly share?: number;
+    readonly copies?: Copies;
+    readonly retryOf?: RunConfig["retryOf"];
+  },
+) {
+  const keys = runKeys(id);
+  const table = { formatVersion: 1, labels: keysOf.map((key) => [key, labelOf(key)]) };
+  const { test = null, groups = null } = given;
+  const division = { formatVersion: 1, test, groups };
+  const listed = test !== null || groups !== null;
+  const asked = recipe.parse({
+    backbones: ["net"],
+    views: { count: 1 },
+    labels: { source: { type: "csv", file: "file:///labels.csv" } },
+    split: {
+      test: given.share ?? (test === null ? null : { column: "part", value: "test" }),
+      groups: groups === null ? null : { column: "site" },
+    },
+  });
+  const labels = { classes: ["glass", "paper"], tableSha256: sha256Hex(canonicalJson(table)) };
+  const config: RunConfig = {
+    ...extractedRun(asked, 2, labels),
+    id,
+    ...(listed ? { divisionSha256: sha256Hex(canonicalJson(division)) } : {}),
+    ...(given.retryOf === undefined ? {} : { retryOf: given.retryOf }),
+  };
+  const put = (key: string, value: unknown) => store.put(key, Buffer.from(canonicalJson(value)));
+  await put(keys.config, config);
+  await put(keys.labels, table);
+  if (listed) await put(keys.division, division);
+  const totals = { listed: keysOf.length, images: keysOf.length, skipped: 0, sizeBytes: 0 };
+  const classes = labels.classes.map((label) => ({ label, images: perClass }));
+  await put(keys.listing, { formatVersion: 1, shards: 1, ...totals, classes });
+  await putExtractedShard(store, config, { index: 0, keys: keysOf }, (row, column) => {
+    const key = keysOf[row] ?? "";
+    return column === 0 ? keysOf.indexOf(given.copies?.[key] ?? key) : 1;
+  });
+  await divide(id, contextOf(store));
+  const { parts, notes, folds } = JSON.parse(
+    Buffer.from(await store.get(keys.split)).toString(),
+  ) as FoldSplit;
+  return { partOf: new Map(keysOf.map((key, at) => [key, parts[0]?.[at]])), notes, folds };
+}
+
+function contextOf(store: ObjectStore): StageContext {
+  const ignore = () => undefined;
+  const { signal } = new AbortController();
+  const rest = { onImages: ignore, onNote: ignore, onUnits: ignore };
+  return { store, threads: 1, engine: "onnx", log: undefined as never, signal, ...rest };
+}
+
+const testedKeys = (partOf: ReadonlyMap<string, number | undefined>): string[] =>
+  [...partOf].flatMap(([key, part]) => (part === testPart ? [key] : []));
+const newStore = (name: string): ObjectStore => openStore(join(root, name));
+const named = ["img-00.jpg", "img-01.jpg", "img-12.jpg"];
+
+describe("the divide stage", () => {
+  it("tests on the images that a list names, and on no others", async () => {
+    const { partOf, notes, folds } = await divided(newStore("list"), "r", { test: named });
+    assert.deepEqual(testedKeys(partOf), named);
+    assert.deepEqual([notes, folds], [[], 5]);
+  });
+
+  it("lets copies and members of a group follow the test part, and names them", async () => {
+    const { partOf, notes } = await divided(newStore("followers"), "r", {
+      test: named,
+      copies: { "img-05.jpg": "img-00.jpg" },
+      groups: [
+        ["img-12.jpg", "north"],
+        ["img-20.jpg", "north"],
+        ["img-21.jpg", "south"],
+        ["img-22.jpg", "south"],
+      ],
+    });
+    assert.deepEqual(testedKeys(partOf), [
+      "img-00.jpg",
+      "img-01.jpg",
+      "img-05.jpg",
+      "img-12.jpg",
+      "img-20.jpg",
+    ]);
+    assert.equal(partOf.get("img-21.jpg"), partOf.get("img-22.jpg"));
+    assert.equal(notes.length, 1);
+    assert.match(
+      notes[0] ?? "",
+      /2 images are in the test part.*without being named by split.*\(img-05\.jpg, img-20\.jpg\)/,
+    );
+  });
+
+  it("trains on what an earlier list tested on, and says so", async () => {
+    const store = newStore("other-list");
+    await divided(store, "first", { test: named });
+    const { partOf, notes } = await divided(store, "second", { test: named.slice(1) });
+    assert.deepEqual(testedKeys(partOf), named.slice(1));
+    assert.deepEqual(notes, ["1 image is trained on now, and tested on by an earlier run (img-00.jpg)."]);
+  });
+
+  it("keeps the test part of an earlier run with the same share, with a copy of its images", async () => {
+    const store = newStore("share");
+    const first = await divided(store, "first", { share: 0.25 });
+    const tested = testedKeys(first.partOf);
+    assert.equal(tested.length, 6);
+    const kept = tested[0] ?? "";
+    const other = keysOf.find((key) => labelOf(key) === labelOf(kept) && !tested.includes(key)) ?? "";
+    const second = await divided(store, "second", { share: 0.25, copies: { [other]: kept } });
+    const now = testedKeys(second.partOf);
+    assert.deepEqual(new Set(now), new Set([...tested, other]));
+    assert.match(
+      second.notes.join(),
+      new RegExp(`1 image is in the test part because a copy.*\\(${other}\\)`),
+    );
+  });
+
+  it("keeps folds and test part of the run that it retries, whatever a copy or the list says now", async () => {
+    const store = newStore("retry");
+    const first = await divided(store, "first", { test: named });
+    const retryOf = { run: "first", reasons: null };
+    const again = await divided(store, "again", { test: named, retryOf });
+    assert.deepEqual(again.partOf, first.partOf);
+  });
+
+  it("refuses a group that holds a whole class", async () => {
+    const groups = keysOf.slice(perClass).map((key): [string, string] => [key, "north"]);
+    await assert.rejects(divided(newStore("one-group"), "r", { groups }), {
+      code: "bad-dataset",
+      message: /12 images of the class "paper".*copies of each other or members of one group.*split\.groups/,
+    });
+  });
+});
