@@ -28,6 +28,14 @@ export function resolveClassWeights(
   });
 }
 
+/** @throws TrommelError `invalid-argument` if the recipe weights a class that does not exist */
+export function checkClassWeights(
+  { training }: { readonly training: Pick<TrainingRecipe, "classWeights"> },
+  classNames: readonly string[],
+): void {
+  resolveClassWeights(training.classWeights, classNames, new Float64Array(classNames.length));
+}
+
 function namedWeights(
   weights: Readonly<Record<string, number>>,
   classNames: readonly string[] | undefined,

@@ -1,4 +1,5 @@
 export { groupColumn, testColumn } from "./split-recipe.js";
+export { checkClassWeights } from "./class-weights.js";
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";
 export { servedFlips } from "./serving-views.js";
 export type { Flip } from "./views-recipe.js";

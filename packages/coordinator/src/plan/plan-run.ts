@@ -11,16 +11,17 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
-import { checkClasses, chooseSplit, splitRank } from "./split/choose-split.js";
+import { checkClasses } from "./split/check-classes.js";
+import { chooseSplit, splitRank } from "./split/choose-split.js";
 import type { PlanContext } from "./plan-context.js";
-import { RankedImages } from "./split/ranked-images.js";
+import { RankedImages, sides } from "./split/ranked-images.js";
+import { SplitSides } from "./split/split-sides.js";
 import { feedShards, numbersFrom, type ListedSoFar } from "./feed/shard-feeder.js";
-import { SplitMemory } from "./split/split-memory.js";
 import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
 import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
 import { findListing } from "@trommel/common/artefacts";
-import { isAuto } from "@trommel/common/recipe";
+import { checkClassWeights, isAuto } from "@trommel/common/recipe";
 
 /**
  * Plans a training run.
@@ -74,8 +75,7 @@ export async function listDataset(
   const source = context.openSource(config.dataset, { onNotice: context.onNotice });
   const ranked = new RankedImages();
   const isValidated = !isAuto(config.recipe);
-  const memory = new SplitMemory(store, config);
-  const remembered = isValidated ? await memory.read() : undefined;
+  const known = isValidated ? await SplitSides.read(store, config) : undefined;
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const existing = await findListing(store, keys.listing);
   let tried = 0;
@@ -100,11 +100,8 @@ export async function listDataset(
         totals.sizeBytes += entry.sizeBytes;
         const label = labelOf(entry.key);
         if (label === undefined) throw unlabelled(config.id, shard.index, entry.key);
-        ranked.add(
-          label,
-          splitRank(config.recipe.seed, entry.key),
-          (await remembered?.has(entry.key)) ?? false,
-        );
+        const rank = splitRank(config.recipe.seed, known?.groupOf(entry.key) ?? entry.key);
+        ranked.add(label, rank, (await known?.sideOf(entry.key)) ?? sides.open);
       }
       ranked.endShard();
       await onShard(shard, soFar);
@@ -114,14 +111,21 @@ export async function listDataset(
   }
   if (totals.images === 0) throw emptyDataset(config, totals.skipped);
   const classes = countClasses(config, ranked);
-  if (!isValidated) {
+  // Known classes are checked where the run is resolved; folders tell them only now, before hours of extraction.
+  checkClassWeights(
+    config.recipe,
+    classes.map(({ label }) => label),
+  );
+  if (known === undefined) {
     checkClasses(ranked.labels, ranked.counts);
   } else if (isRetryRun(config)) {
-    await extendSplit(store, config, triedAgain, memory);
+    await extendSplit(store, config, triedAgain, known.memories);
   } else {
-    const chosen = chooseSplit(ranked, config.recipe.validation);
+    const { test } = config.recipe.split;
+    const share = typeof test === "number" ? test : null;
+    const chosen = chooseSplit(ranked, { ...config.recipe.validation, test: share });
     ranked.forget();
-    await writeSplit(store, config, chosen, memory);
+    await writeSplit(store, config, chosen, known.memories);
   }
   const summary: ListingSummary = {
     formatVersion: 1,

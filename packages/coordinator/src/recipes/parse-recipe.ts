@@ -57,21 +57,19 @@ export function parseRecipe(written: unknown, what: string, lineOf: LineOf = () 
 const ofEveryCandidate: ReadonlySet<string> = new Set(["classWeights", "sampling"]);
 
 /**
- * Refuses what the recipe's head does not use: nobody writes it to have it ignored.
+ * Refuses what `head: auto` does not use: nobody writes it to have it ignored.
  * @throws TrommelError `invalid-argument`
  */
 function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
   const type = at(written, ["head", "type"]) ?? at(defaults, ["head", "type"]);
+  if (type !== "auto") return;
   const training = at(written, ["training"]);
   const ofTraining = isMapping(training) ? Object.keys(training) : [];
-  const paths =
-    type === "auto"
-      ? [
-          ["svd"],
-          ["validation"],
-          ...ofTraining.filter((name) => !ofEveryCandidate.has(name)).map((name) => ["training", name]),
-        ]
-      : [["split"]];
+  const paths = [
+    ["svd"],
+    ["validation"],
+    ...ofTraining.filter((name) => !ofEveryCandidate.has(name)).map((name) => ["training", name]),
+  ];
   // A recipe that was parsed before has every default.
   const unused = paths.filter((path) => {
     const value = at(written, path);
@@ -80,13 +78,9 @@ function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
   const [first] = unused;
   if (first === undefined) return;
   const names = unused.map((path) => path.join(".")).join(", ");
-  const advice =
-    type === "auto"
-      ? "Leave it out, write it into head.candidates, or choose another head, such as --head se"
-      : "Leave it out, or choose head: auto";
   throw new TrommelError(
     "invalid-argument",
-    `cannot read ${what}${lineText(lineOf(first))}: ${names} ${unused.length === 1 ? "has" : "have"} no effect with the head ${String(type)}. ${advice}`,
+    `cannot read ${what}${lineText(lineOf(first))}: ${names} ${unused.length === 1 ? "has" : "have"} no effect with the head auto. Leave it out, write it into head.candidates, or choose another head, such as --head se`,
     { context: { unused: names } },
   );
 }

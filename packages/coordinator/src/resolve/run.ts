@@ -14,9 +14,10 @@ import {
 } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJsonOnce } from "@trommel/common/codec";
+import { checkClassWeights } from "@trommel/common/recipe";
 import { partInside, readBounds } from "@trommel/common/store";
 import { labelsConfig, resolveLabels } from "../labels/resolve-labels.js";
-import { checkClasses } from "../plan/split/choose-split.js";
+import { checkClasses } from "../plan/split/check-classes.js";
 import { locateFiles } from "../recipes/locate-files.js";
 import { checkPrefix } from "./check-prefix.js";
 import { checkConfig, writeConfig, type Resolved } from "./config-file.js";
@@ -50,6 +51,7 @@ export async function resolveRun(options: {
   await checkPrefix(dataset);
   const resolved = await resolveLabels(dataset, written);
   if (resolved.table !== null) checkTableClasses(resolved.table);
+  if (resolved.classes !== null) checkClassWeights(written, resolved.classes);
   const recipe = locateFiles(written);
   const inputSizes = specs.map((spec) => spec.inputSize);
   const side = recipe.decode.side === "auto" ? Math.max(...inputSizes) : recipe.decode.side;

@@ -4,7 +4,7 @@ import { confidencesOf } from "./predictions.js";
 import { rowsOf } from "./rows-of.js";
 
 export interface ClassThreshold {
-  /** Null if no threshold reaches the precision. */
+  /** Null if it is unreachable: no threshold reaches the precision. */
   readonly threshold: number | null;
   /** Cross-fitted: each fold's images with the threshold of the others. Null if none was accepted. */
   readonly precision: number | null;
@@ -92,6 +92,21 @@ export function crossFittedThresholds(
     coverage: count === 0 ? null : accepted / count,
     accepted,
   }));
+}
+
+/** Says which classes have no threshold; empty if all have one. */
+export function unreachableThresholds(
+  found: readonly Pick<ClassThreshold, "threshold">[],
+  classNames: readonly string[],
+  wishedPrecision: number,
+): string[] {
+  const names = classNames.filter((_, index) => found[index]?.threshold === null);
+  if (names.length === 0) return [];
+  const quoted = names.map((name) => JSON.stringify(name)).join(", ");
+  const which = names.length === 1 ? `the class ${quoted}` : `the classes ${quoted}`;
+  return [
+    `A precision of ${wishedPrecision} is unreachable for ${which}: from no probability on are so many of the images that it is predicted for right, so none of them is accepted.`,
+  ];
 }
 
 function at(values: Float64Array, index: number): number {

@@ -9,7 +9,7 @@ import {
 import { findCommitted, readInput } from "@trommel/common/codec";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
-import { adviceOnFailedFiles, readFeatures } from "./inputs/features.js";
+import { adviceOnFailedFiles, readFeatures, sameEmbeddings } from "./inputs/features.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { readShard } from "./inputs/listing.js";
 import { addRows } from "./folding/moments.js";
@@ -68,10 +68,11 @@ function standardizationOf(runId: string, { rowCount, sum, squareSum }: Moments)
     return deviation <= leastDeviation * Math.sqrt(meanSquare) ? 0 : 1 / deviation;
   });
   if (rowCount > 0 && scale.some((value) => value > 0)) return { mean, scale };
-  const why = rowCount === 0 ? "none of its files could be read" : `all ${rowCount} embeddings are the same`;
-  throw new TrommelError(
-    "bad-dataset",
-    `cannot standardise the embeddings of ${runId}: ${why}. ${adviceOnFailedFiles(runId)}`,
-    { context: { run: runId, rows: rowCount } },
-  );
+  const why =
+    rowCount === 0
+      ? `none of its files could be read. ${adviceOnFailedFiles(runId)}`
+      : sameEmbeddings(rowCount);
+  throw new TrommelError("bad-dataset", `cannot standardise the embeddings of ${runId}: ${why}`, {
+    context: { run: runId, rows: rowCount },
+  });
 }

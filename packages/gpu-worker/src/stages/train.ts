@@ -4,10 +4,11 @@ import { predictProbabilities } from "../head/model/predict-head.js";
 import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { readProjection } from "./inputs/projection.js";
-import { publishedHead, readRunConfig } from "./inputs/run.js";
+import { publishedHead, readRunConfig, type ResolvedRun } from "./inputs/run.js";
 import { isTrained, readTrained } from "./inputs/trained-head.js";
 import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import { commitTrained } from "./training/commit-trained.js";
+import { measureParts } from "./training/measure-parts.js";
 import { readLabelledRows, type LabelledRows } from "./training/training-rows.js";
 import { jsonBytes } from "@trommel/common/codec";
 
@@ -28,7 +29,7 @@ export async function train(runId: string, context: StageContext): Promise<Stage
   return { images: 0, failed: 0 };
 }
 
-async function trainAndCommit(config: RunConfig, context: StageContext): Promise<void> {
+async function trainAndCommit(config: ResolvedRun, context: StageContext): Promise<void> {
   const { store, signal } = context;
   const { training } = config.recipe;
   const head = publishedHead(config);
@@ -44,7 +45,7 @@ async function trainAndCommit(config: RunConfig, context: StageContext): Promise
   });
   await commitTrained(store, config.id, {
     weights: encodeHeadWeights(trained.weights, { head: canonicalJson(head) }),
-    metrics: jsonBytes(measure(config, rows, trained)),
+    metrics: jsonBytes(await measure(config, rows, trained, context)),
     counts: { labels: [...rows.labels], counts: [...rows.counts], trainRows: rows.train.labels.length },
   });
 }
@@ -75,8 +76,13 @@ function followers(context: StageContext, epochs: number): Pick<TrainHeadInputs,
   };
 }
 
-/** The figures of the kept epoch's weights; those of a refit have nothing left to be measured on. */
-function measure(config: RunConfig, rows: LabelledRows, trained: TrainedHead): Metrics {
+/** The figures of the kept epoch's weights; those of a refit have only the test part left to be measured on. */
+async function measure(
+  config: ResolvedRun,
+  rows: LabelledRows,
+  trained: TrainedHead,
+  context: StageContext,
+): Promise<Metrics> {
   const { recipe } = config;
   const { features, labels } = rows.validation;
   const probabilities = predictProbabilities(
@@ -88,6 +94,7 @@ function measure(config: RunConfig, rows: LabelledRows, trained: TrainedHead): M
   const refitRows = rows.train.labels.length + (rows.heldBack?.labels.length ?? 0);
   return {
     ...evaluate(probabilities, labels, rows.labels),
+    ...(await measureParts(config, rows, trained, context)),
     measured: trained.refit === null ? "head" : "head-before-refit",
     training: recipe.training,
     bestEpoch: trained.bestEpoch,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareUtf8, SeededRandom, type Recipe } from "@trommel/common";
 import { chooseSplit, splitRank } from "#coordinator/plan/split/choose-split";
-import { RankedImages } from "#coordinator/plan/split/ranked-images";
+import { RankedImages, sides, type Side } from "#coordinator/plan/split/ranked-images";
 import fc from "fast-check";
 import { chooseByKeys } from "../../../support/runs/split-by-keys.js";
 
@@ -13,20 +13,40 @@ type Choice = Pick<Recipe["validation"], "fraction" | "of"> & {
 };
 
 /** The choice from ranks, over a dataset that is listed in order and cut into shards of seven. @returns keys */
-function chooseSplitOf(dataset: Dataset, { rankOf, remembered, ...share }: Choice, shardSize = 7): string[] {
+function chooseSplitOf(dataset: Dataset, { remembered, ...choice }: Choice, shardSize = 7): string[] {
+  const sideOf = (key: string) => (remembered.has(key) ? sides.validation : sides.open);
+  return choosePartsOf(dataset, { ...choice, sideOf, test: null }, shardSize).validation;
+}
+
+/** Both parts, chosen from ranks. @returns keys */
+function choosePartsOf(
+  dataset: Dataset,
+  choice: Omit<Choice, "remembered"> & {
+    readonly sideOf: (key: string) => Side;
+    readonly test: number | null;
+  },
+  shardSize = 7,
+): { readonly validation: string[]; readonly test: string[] | null } {
+  const { rankOf, sideOf, ...share } = choice;
   const labelOf = new Map([...dataset].flatMap(([label, keys]) => keys.map((key) => [key, label] as const)));
   const listing = [...labelOf.keys()].sort(compareUtf8);
   const images = new RankedImages();
   const shards: string[][] = [];
   for (let start = 0; start < listing.length; start += shardSize) {
     const shard = listing.slice(start, start + shardSize);
-    for (const key of shard) images.add(labelOf.get(key) ?? "", rankOf(key), remembered.has(key));
+    for (const key of shard) images.add(labelOf.get(key) ?? "", rankOf(key), sideOf(key));
     images.endShard();
     shards.push(shard);
   }
-  const positions = Array.from(chooseSplit(images, share), (ofShard) => [...ofShard]);
-  assert.equal(positions.length, shards.length);
-  return positions.flatMap((chosen, index) => chosen.map((position) => shards[index]?.[position] ?? "none"));
+  const keysAt = (part: Iterable<Uint32Array>): string[] => {
+    const positions = Array.from(part, (ofShard) => [...ofShard]);
+    assert.equal(positions.length, shards.length);
+    return positions.flatMap((chosen, index) =>
+      chosen.map((position) => shards[index]?.[position] ?? "none"),
+    );
+  };
+  const { validation, test } = chooseSplit(images, share);
+  return { validation: keysAt(validation), test: test === null ? null : keysAt(test) };
 }
 
 const keysOf = (label: string, count: number, from = 0): string[] =>
@@ -69,10 +89,13 @@ describe("chooseSplit", () => {
 
     const images = new RankedImages();
     const classes = 40_000;
-    for (const rank of [5, 3]) for (let i = 0; i < classes; i += 1) images.add(String(i), rank, false);
+    for (const rank of [5, 3]) for (let i = 0; i < classes; i += 1) images.add(String(i), rank, sides.open);
     images.endShard();
     const second = Array.from({ length: classes }, (_, i) => classes + i);
-    assert.deepEqual([...chooseSplit(images, { fraction: 0.1, of: "class" }).at(0)], second);
+    assert.deepEqual(
+      [...chooseSplit(images, { fraction: 0.1, of: "class", test: null }).validation.at(0)],
+      second,
+    );
   });
 
   it("leaves a training image in every class, however large the share", () => {
@@ -198,5 +221,75 @@ describe("chooseSplit", () => {
       { numRuns: 400 },
     );
     assert.ok(compared > 100, `${compared} splits were compared`);
+  });
+
+  describe("with a test part", () => {
+    const labelOf = (key: string): string => key.split("/")[0] ?? "";
+    const countsOf = (keys: readonly string[]) => ["a", "b"].map((label) => countOf(keys, label));
+    const drawn = {
+      rankOf: (key: string) => splitRank(1, key),
+      of: "class" as const,
+      fraction: 0.1,
+      sideOf: () => sides.open,
+    };
+
+    it("takes its share of every class, and the validation part its share of the rest", () => {
+      const { validation, test } = choosePartsOf(datasetOf({ a: 100, b: 30 }), { ...drawn, test: 0.2 });
+      assert.deepEqual(countsOf(test ?? []), [20, 6]);
+      assert.deepEqual(countsOf(validation), [8, 2]);
+      assert.deepEqual(
+        validation.filter((key) => test?.includes(key)),
+        [],
+      );
+      assert.equal(choosePartsOf(datasetOf({ a: 9, b: 9 }), { ...drawn, test: null }).test, null);
+    });
+
+    it("leaves an image to train on and one to validate on, however large the share and equal the ranks", () => {
+      const all = fc.record({ a: fc.integer({ min: 2, max: 12 }), b: fc.integer({ min: 2, max: 12 }) });
+      fc.assert(
+        fc.property(
+          all,
+          fc.double({ min: 0.05, max: 0.95, noNaN: true }),
+          fc.integer({ min: 1, max: 3 }),
+          (counts, share, ranks) => {
+            const dataset = datasetOf(counts);
+            const rankOf = (key: string) => splitRank(1, key) % ranks;
+            const { validation, test } = choosePartsOf(dataset, { ...drawn, rankOf, test: share });
+            const both = [...validation, ...(test ?? [])];
+            assert.equal(new Set(both).size, both.length, "an image is in one part");
+            for (const [label, keys] of dataset) {
+              const tested = countOf(test ?? [], label);
+              const wanted = Math.max(1, Math.round(share * keys.length));
+              assert.equal(tested, Math.min(wanted, keys.length - 2));
+              assert.ok(countOf(validation, label) >= 1 && tested + countOf(validation, label) < keys.length);
+            }
+          },
+        ),
+      );
+    });
+
+    it("is what a list names, and never loses an image that an earlier run tested on", () => {
+      const listed = new Set(["a/1.jpg", "a/3.jpg", "b/0.jpg"]);
+      const sideOf = (key: string) => (listed.has(key) ? sides.test : sides.open);
+      const dataset = datasetOf({ a: 20, b: 10 });
+      const named = choosePartsOf(dataset, { ...drawn, sideOf, test: null });
+      assert.deepEqual(new Set(named.test), listed);
+      assert.deepEqual(countsOf(named.validation), [2, 1]);
+      const grown = choosePartsOf(dataset, { ...drawn, sideOf, test: 0.3 });
+      assert.deepEqual(countsOf(grown.test ?? []), [6, 3]);
+      for (const key of listed) assert.ok(grown.test?.includes(key), key);
+    });
+
+    it("is refused if it leaves a class nothing to train and validate on", () => {
+      const sideOf = (key: string) => (key === "b/0.jpg" ? sides.open : sides.test);
+      const mostly = (key: string) => (labelOf(key) === "b" ? sideOf(key) : sides.open);
+      assert.throws(
+        () => choosePartsOf(datasetOf({ a: 9, b: 4 }), { ...drawn, sideOf: mostly, test: null }),
+        {
+          code: "bad-dataset",
+          message: /class "b" has one image outside the test part/,
+        },
+      );
+    });
   });
 });

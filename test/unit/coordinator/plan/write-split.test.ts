@@ -13,7 +13,7 @@ import {
 } from "@trommel/common";
 import { sealedJson } from "#common/codec/sealed-json";
 import { chooseSplit, splitRank } from "#coordinator/plan/split/choose-split";
-import { RankedImages } from "#coordinator/plan/split/ranked-images";
+import { RankedImages, sides } from "#coordinator/plan/split/ranked-images";
 import { SplitMemory } from "#coordinator/plan/split/split-memory";
 import { skipHidden, streamShards, writeShard } from "#coordinator/plan/stream-shards";
 import { findShard } from "#common/artefacts/shards/find-shard";
@@ -43,14 +43,15 @@ describe("writeSplit", () => {
     })) {
       for (const { key } of entries) {
         const label = labelOfKey(key) ?? "";
-        ranked.add(label, splitRank(seed, key), false);
+        ranked.add(label, splitRank(seed, key), sides.open);
         keysByLabel.set(label, [...(keysByLabel.get(label) ?? []), key]);
       }
       ranked.endShard();
     }
-    const chosen = chooseSplit(ranked, config.recipe.validation);
+    const chosen = chooseSplit(ranked, { ...config.recipe.validation, test: null });
     const memory = new SplitMemory(store, config);
-    await writeSplit(store, config, chosen, memory);
+    const memories = { validation: memory, test: new SplitMemory(store, config, "test") };
+    await writeSplit(store, config, chosen, memories);
 
     const text = await readFile(join(root, runKeys("r").split), "utf8");
     const { sha256: _, ...written } = JSON.parse(text) as Record<string, unknown>;
@@ -66,8 +67,34 @@ describe("writeSplit", () => {
     assert.deepEqual(left, expected);
 
     // A retry finds the split, and leaves it.
-    await writeSplit(store, config, chosen, memory);
+    await writeSplit(store, config, chosen, memories);
     assert.equal(await readFile(join(root, runKeys("r").split), "utf8"), text);
+
+    // A test part lies before the validation part, sealed alike, with a memory of its own.
+    const tested = { ...config, id: "t" };
+    const tests = {
+      validation: new SplitMemory(store, tested),
+      test: new SplitMemory(store, tested, "test"),
+    };
+    for (let index = 0; ; index += 1) {
+      const shard = await findShard(store, runKeys("r").shard(index));
+      if (shard === undefined) break;
+      await writeShard(store, runKeys("t").shard(index), index, shard);
+    }
+    const both = chooseSplit(ranked, { ...config.recipe.validation, test: 0.2 });
+    await writeSplit(store, tested, both, tests);
+    const split = await readFile(join(root, runKeys("t").split), "utf8");
+    const { sha256: __, ...fields } = JSON.parse(split) as Record<string, unknown>;
+    assert.equal(split, sealedJson(fields).toString("utf8"));
+    assert.deepEqual(
+      fields["test"],
+      Array.from(both.test ?? [], (of) => [...of]),
+    );
+    const isTested = await tests.test.read();
+    let count = 0;
+    for (const key of [...keysByLabel.values()].flat()) if (await isTested.has(key)) count += 1;
+    assert.equal(count, (fields["test"] as number[][]).flat().length);
+    assert.ok(count > 100);
   });
 });
 
@@ -88,7 +115,8 @@ describe("extendSplit", () => {
     const last = { entries: first.entries, skipped: [], supersedes };
     const tried = await writeShard(store, runKeys(again.id).shard(shards), shards, last);
     const memory = new SplitMemory(store, again);
-    await extendSplit(store, again, [tried], memory);
+    const memories = { validation: memory, test: new SplitMemory(store, again, "test") };
+    await extendSplit(store, again, [tried], memories);
 
     const left: string[] = [];
     for await (const { key } of store.list("splits/")) if (!key.includes(again.id)) left.push(key);
@@ -100,6 +128,37 @@ describe("extendSplit", () => {
       for (const { key } of entries) if (await remembered.has(key)) found.push(key);
     }
     assert.deepEqual(found, expected);
+  });
+
+  it("keeps the test part, and gives a file that is tried again its side there", async () => {
+    const store = openStore(root);
+    const again = { ...config, id: "t-retry1", retryOf: { run: "t", reasons: null } };
+    const read = async (id: string) =>
+      JSON.parse(await readFile(join(root, runKeys(id).split), "utf8")) as Record<
+        "test" | "validation",
+        number[][]
+      >;
+    const before = await read("t");
+    const shards = before.test.length;
+    const rows = before.test.flatMap((of, shard) => of.map((position) => ({ shard, position }))).slice(0, 2);
+    const [validated] = before.validation.flatMap((of, shard) => of.map((position) => ({ shard, position })));
+    assert.ok(validated !== undefined);
+    const all = [...rows, validated];
+    const entries = all.map(({ shard }) => ({ key: `k${shard}`, sizeBytes: 1, etag: "e" }));
+    const last = { entries, skipped: [], supersedes: { by: again.id, rows: all } };
+    const tried = await writeShard(store, runKeys(again.id).shard(shards), shards, last);
+    for (let index = 0; index < shards; index += 1) {
+      const shard = await findShard(store, runKeys("t").shard(index));
+      if (shard !== undefined) await writeShard(store, runKeys(again.id).shard(index), index, shard);
+    }
+    const memories = {
+      validation: new SplitMemory(store, again),
+      test: new SplitMemory(store, again, "test"),
+    };
+    await extendSplit(store, again, [tried], memories);
+    const after = await read(again.id);
+    assert.deepEqual(after.test, [...before.test, [0, 1]]);
+    assert.deepEqual(after.validation, [...before.validation, [2]]);
   });
 });
 

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { trainingRecipe } from "../../recipe/training-recipe.js";
+import { measuredFigures } from "./choice.js";
 
-/** What training and evaluation measured; `metrics.json` of a bundle. All on the validation split's identity views. */
+/** What training and evaluation measured; `metrics.json` of a bundle. All on identity views, of the validation part but for `test`. */
 
 const perClass = z
   .object({
@@ -56,6 +57,14 @@ export type EpochRecord = z.infer<typeof epochRecord>;
 
 export const metrics = evaluation.extend({
   measured: measuredHead,
+  /** The same figures and more with their 95 % intervals; null in what earlier versions wrote. */
+  validation: measuredFigures.nullable().default(null),
+  /** The figures of the test part, on which nothing was fitted or chosen, with the final head; null without one. */
+  test: measuredFigures.nullable().default(null),
+  /** What was chosen on the validation part, and so whether its figures flatter, in a sentence. */
+  chosenBy: z.string().default(""),
+  /** What else a person should know of the figures, in sentences. */
+  notes: z.array(z.string()).default([]),
   /** How the head was trained: optimiser, schedule, and which epoch is kept. */
   training: trainingRecipe,
   /** The epoch that was kept. */

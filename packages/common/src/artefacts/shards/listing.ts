@@ -97,8 +97,10 @@ export const split = z
     formatVersion: z.literal(2),
     seed: z.int(),
     fraction: z.number(),
-    /** Positions of the validation images per shard, ascending. Every other labelled image trains. */
+    /** Positions of the validation images per shard, ascending. Every labelled image that is in neither part trains. */
     validation: z.array(z.array(z.int().nonnegative())),
+    /** The same of the test part; absent without one. */
+    test: z.array(z.array(z.int().nonnegative())).optional(),
   })
   .strict();
 export type Split = z.infer<typeof split>;

@@ -1,42 +1,57 @@
+/** Where an image is before the split is chosen: open, or on the side where an earlier run or a list puts it. */
+export const sides = { open: 0, validation: 1, test: 2 } as const;
+export type Side = (typeof sides)[keyof typeof sides];
+
+/** What the choice of a part looks at. */
+export interface SplitImages {
+  /** In order of first occurrence. */
+  readonly labels: readonly string[];
+  /** Images of each label, in all and by the side that they have. */
+  readonly counts: readonly number[];
+  readonly countsBySide: Readonly<Record<Side, readonly number[]>>;
+  /** Images of each shard. */
+  readonly shardSizes: readonly number[];
+  readonly forEach: (visit: (classIndex: number, rank: number, side: Side) => void) => void;
+}
+
 /**
  * The labelled images of a listing, in its order, reduced to what the split needs: four bytes for the rank, and for the
  * class almost nothing if the images of a class are consecutive, as in class folders, otherwise two bytes (four beyond
- * 32,768 classes). Keys are not kept, so ten million images take 40 to 60 MB.
+ * 16,384 classes). Keys are not kept, so ten million images take 40 to 60 MB.
  */
-export class RankedImages {
+export class RankedImages implements SplitImages {
   /** In order of first occurrence. */
   readonly labels: string[] = [];
   /** Images of each label. */
   readonly counts: number[] = [];
-  /** Those of `counts` that validated in earlier runs. */
-  readonly rememberedCounts: number[] = [];
+  readonly countsBySide: Record<Side, number[]> = { 0: [], 1: [], 2: [] };
   /** Images of each shard. */
   readonly shardSizes: number[] = [];
   readonly #indices = new Map<string, number>();
   readonly #ranks: Uint32Array[] = [];
-  /** Twice the class's index, and one more for remembered images. */
+  /** Four times the class's index, and the side. */
   readonly #tags: TagBlock[] = [];
   #length = 0;
   #shardStart = 0;
 
   /** @param rank 32 bits; see splitRank */
-  add(label: string, rank: number, remembered: boolean): void {
+  add(label: string, rank: number, side: Side): void {
     let index = this.#indices.get(label);
     if (index === undefined) {
       index = this.labels.push(label) - 1;
       this.#indices.set(label, index);
       this.counts.push(0);
-      this.rememberedCounts.push(0);
+      for (const of of Object.values(sides)) this.countsBySide[of].push(0);
     }
     this.counts[index]! += 1;
-    if (remembered) this.rememberedCounts[index]! += 1;
+    this.countsBySide[side][index]! += 1;
     const offset = this.#length % blockSize;
     if (offset === 0) {
       this.#ranks.push(new Uint32Array(blockSize));
       this.#tags.push(new TagBlock());
     }
     this.#ranks.at(-1)![offset] = rank;
-    this.#tags.at(-1)!.push(2 * index + (remembered ? 1 : 0));
+    this.#tags.at(-1)!.push(4 * index + side);
     this.#length += 1;
   }
 
@@ -52,12 +67,12 @@ export class RankedImages {
     this.#tags.length = 0;
   }
 
-  forEach(visit: (classIndex: number, rank: number, remembered: boolean) => void): void {
+  readonly forEach: SplitImages["forEach"] = (visit) => {
     for (const [block, tags] of this.#tags.entries()) {
       const ranks = this.#ranks[block]!;
-      tags.forEach((tag, i) => visit(tag >>> 1, ranks[i]!, (tag & 1) === 1));
+      tags.forEach((tag, i) => visit(tag >>> 2, ranks[i]!, (tag & 3) as Side));
     }
-  }
+  };
 }
 
 const blockSize = 2 ** 16;

@@ -4,9 +4,10 @@ import { readBounds } from "@trommel/common/store";
 import { z } from "zod";
 
 /**
- * The images that validated in earlier runs on a dataset, so that no image leaves validation as the dataset grows.
+ * The images that validated in earlier runs on a dataset, or that were tested on, so that no image leaves its part as the dataset
+ * grows.
  *
- * `splits/<hash of dataset, seed and share>/<run>/<n>.json` hold a run's validation keys in UTF-8 byte order, a
+ * `splits/<hash of dataset, seed and share>/<run>/<n>.json` hold the keys of a run's part in UTF-8 byte order, a
  * fixed number in each. A listing comes in the same order: both are read in step, and neither is held whole.
  */
 
@@ -20,11 +21,21 @@ export class SplitMemory {
   readonly #root: string;
   readonly #run: string;
 
-  constructor(store: ObjectStore, { id, dataset, recipe }: RunConfig) {
+  constructor(
+    store: ObjectStore,
+    { id, dataset, recipe }: RunConfig,
+    part: "validation" | "test" = "validation",
+  ) {
     const { fraction, of } = recipe.validation;
+    const { test } = recipe.split;
     this.#store = store;
     // Labels are not part of it: an image that validated stays out of training when it is relabelled.
-    this.#root = `splits/${sha256Hex(canonicalJson({ dataset, seed: recipe.seed, fraction, of }))}/`;
+    const which = {
+      ...{ dataset, seed: recipe.seed, fraction, of },
+      ...(test === null ? {} : { test: typeof test === "number" ? test : "listed" }),
+      ...(part === "test" ? { part } : {}),
+    };
+    this.#root = `splits/${sha256Hex(canonicalJson(which))}/`;
     this.#run = id;
   }
 

@@ -11,21 +11,28 @@ import {
 import { parseShard } from "@trommel/common/artefacts";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { readAhead, readBounds } from "@trommel/common/store";
-import type { ShardPositions } from "./choose-split.js";
+import type { ChosenSplit } from "./choose-split.js";
+import type { ShardPositions } from "./shard-positions.js";
 import type { SplitMemory } from "./split-memory.js";
 
 /** In a bucket each read is a round trip, and there may be tens of thousands. */
 const shardsReadAtOnce = 8;
 
+/** Where later runs on the same dataset look for the keys of each part. */
+export interface SplitMemories {
+  readonly validation: SplitMemory;
+  readonly test: SplitMemory;
+}
+
 /**
- * Writes a run's split, and its validation keys in the place where later runs on the same dataset look for them.
+ * Writes a run's split, and its validation and test keys in the places where later runs on the same dataset look for them.
  * An existing split is kept.
  */
 export async function writeSplit(
   store: ObjectStore,
   config: RunConfig,
-  chosen: ShardPositions,
-  memory: SplitMemory,
+  chosen: ChosenSplit,
+  memories: SplitMemories,
 ): Promise<void> {
   const { seed, validation } = config.recipe;
   const { split: splitKey } = runKeys(config.id);
@@ -35,19 +42,34 @@ export async function writeSplit(
   const existing =
     outcome === "written"
       ? chosen
-      : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey).validation;
+      : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey);
   // Also on a retry: the previous try may have ended between the two writes.
-  await memory.write(validationKeys(store, config.id, existing), countPositions(existing));
+  await remember(store, config.id, existing.validation, memories.validation);
+  if (existing.test) await remember(store, config.id, existing.test, memories.test);
+}
+
+type Positions = ShardPositions | Split["validation"];
+
+async function remember(
+  store: ObjectStore,
+  id: string,
+  positions: Positions,
+  memory: SplitMemory,
+): Promise<void> {
+  await memory.write(keysAt(store, id, positions), countPositions(positions));
 }
 
 const piecesAtOnce = 64;
 
-/** The same bytes as `sealedJson`, with the positions as the last field: for a million of them its strings would need several times the memory. */
-function encodeSplit(rest: Omit<Split, "validation">, positions: ShardPositions): Buffer {
-  const validation = encodePositions(positions);
+/** The same bytes as `sealedJson`, with the positions as the last fields: for a million of them its strings would need several times the memory. */
+function encodeSplit(rest: Omit<Split, "validation" | "test">, { validation, test }: ChosenSplit): Buffer {
+  const parts = [...(test === null ? [] : [["test", test] as const]), ["validation", validation] as const];
+  const tail = parts.map(([name, positions]) => [`"${name}":`, encodePositions(positions)] as const);
   const around = (fields: Readonly<Record<string, unknown>>): Buffer => {
-    const empty = canonicalJson({ ...fields, validation: [] });
-    return Buffer.concat([Buffer.from(empty.slice(0, -"[]}".length), "utf8"), validation, Buffer.from("}")]);
+    // Canonical JSON sorts fields by name, and these two are the last of a split's.
+    const head = canonicalJson(fields).slice(0, -1);
+    const pieces = tail.flatMap(([name, positions]) => [Buffer.from(`,${name}`, "utf8"), positions]);
+    return Buffer.concat([Buffer.from(head, "utf8"), ...pieces, Buffer.from("}")]);
   };
   return around({ ...rest, sha256: sha256Hex(around(rest)) });
 }
@@ -67,28 +89,34 @@ function encodePositions(positions: ShardPositions): Buffer {
 
 /**
  * Writes the split of a run that retries another run's failed files: the other run's split, with each of those files on its
- * side there. The validation keys are the same too, and are written again, since the other run may be removed.
+ * side there. The remembered keys are the same too, and are written again, since the other run may be removed.
  * @param triedAgain the shards with retried files, in order, including those of the other run
  */
 export async function extendSplit(
   store: ObjectStore,
   { id, retryOf }: RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> },
   triedAgain: readonly Shard[],
-  memory: SplitMemory,
+  memories: SplitMemories,
 ): Promise<void> {
   const from = runKeys(retryOf.run).split;
   const split = parseSealedAs(splitSchema, await store.get(from, readBounds.dataset), from);
-  const validation = split.validation.map((positions) => [...positions]);
-  for (const { index, supersedes } of triedAgain) {
-    if (supersedes === undefined || index < validation.length) continue;
-    const validates = supersedes.rows.map(({ shard, position }) => validation[shard]?.includes(position));
-    validation[index] = validates.flatMap((is, position) => (is === true ? [position] : []));
-  }
-  const body = sealedJson({ ...split, validation });
+  const extend = (of: Split["validation"]): number[][] => {
+    const extended = of.map((positions) => [...positions]);
+    for (const { index, supersedes } of triedAgain) {
+      if (supersedes === undefined || index < extended.length) continue;
+      const isIn = supersedes.rows.map(({ shard, position }) => extended[shard]?.includes(position));
+      extended[index] = isIn.flatMap((is, position) => (is === true ? [position] : []));
+    }
+    return extended;
+  };
+  const validation = extend(split.validation);
+  const test = split.test === undefined ? undefined : extend(split.test);
+  const body = sealedJson({ ...split, validation, ...(test === undefined ? {} : { test }) });
   await putJsonOnce(store, runKeys(id).split, body);
   // The keys of later shards are already among these, and would be out of order.
-  const listed = validation.slice(0, triedAgain[0]?.index);
-  await memory.write(validationKeys(store, id, listed), countPositions(listed));
+  const listed = (of: number[][]): number[][] => of.slice(0, triedAgain[0]?.index);
+  await remember(store, id, listed(validation), memories.validation);
+  if (test !== undefined) await remember(store, id, listed(test), memories.test);
 }
 
 function countPositions(positions: Iterable<ArrayLike<number>>): number {
@@ -97,20 +125,16 @@ function countPositions(positions: Iterable<ArrayLike<number>>): number {
   return count;
 }
 
-/** The keys of a split, from the shards that it points into, in the order of the listing. */
-async function* validationKeys(
-  store: ObjectStore,
-  id: string,
-  validation: ShardPositions | Split["validation"],
-): AsyncGenerator<string> {
-  const indices = Array.from({ length: validation.length }, (_, index) => index);
-  const having = indices.filter((index) => validation.at(index)?.length !== 0);
+/** The keys of a part, from the shards that it points into, in the order of the listing. */
+async function* keysAt(store: ObjectStore, id: string, part: Positions): AsyncGenerator<string> {
+  const indices = Array.from({ length: part.length }, (_, index) => index);
+  const having = indices.filter((index) => part.at(index)?.length !== 0);
   const shards = readAhead(having, shardsReadAtOnce, async (index) => {
     const key = runKeys(id).shard(index);
     return parseShard(await store.get(key, readBounds.dataset), key);
   });
   for await (const { index, entries } of shards) {
-    for (const position of validation.at(index) ?? []) {
+    for (const position of part.at(index) ?? []) {
       const entry = entries[position];
       if (entry !== undefined) yield entry.key;
     }

@@ -57,3 +57,8 @@ function checkRows(
 export function adviceOnFailedFiles(runId: string): string {
   return `'trommel errors ${runId}' lists the files that failed; repair them, and 'trommel retry ${runId}' tries them again`;
 }
+
+/** Why nothing can be learned from embeddings that do not differ, and what to do. */
+export function sameEmbeddings(rows: number): string {
+  return `all ${rows} embeddings are the same. Check that the images differ, and the backbone's weights and normalisation`;
+}

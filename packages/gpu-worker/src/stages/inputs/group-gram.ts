@@ -14,11 +14,12 @@ import type { MatrixProduct } from "../../linalg/matrix-product.js";
 import type { StageContext } from "../context.js";
 import { readFeatures } from "./features.js";
 import { readListing, readShard } from "./listing.js";
-import { readSplit, validationOf } from "./split.js";
+import { heldBackOf, readSplit } from "./split.js";
 
 interface GroupShard {
   readonly shard: Shard;
-  readonly validation: ReadonlySet<number>;
+  /** Positions of the images that do not train. */
+  readonly heldBack: ReadonlySet<number>;
 }
 
 /**
@@ -39,9 +40,9 @@ export async function sumGroup(
   const shards = await readGroup(config, gramIndex, options.context);
   const precision = options.precision ?? precisionFor(config, shards);
   const accumulator = new GramAccumulator(dimension, options.product, precision);
-  for (const [at, { shard, validation }] of shards.entries()) {
+  for (const [at, { shard, heldBack }] of shards.entries()) {
     signal.throwIfAborted();
-    const rows = trainingRows(await readFeatures(store, config, shard), validation);
+    const rows = trainingRows(await readFeatures(store, config, shard), heldBack);
     await accumulator.add(rows, rows.length / dimension);
     onNote(`shard ${at + 1} of ${shards.length}`);
   }
@@ -61,7 +62,8 @@ async function readGroup(
   const shards: GroupShard[] = [];
   for (let index = start; index < end; index += 1) {
     const shard = await readShard(store, keys.shard(index));
-    shards.push({ shard, validation: validationOf(split, index) });
+    const { validation, test } = heldBackOf(split, index);
+    shards.push({ shard, heldBack: new Set([...validation, ...test]) });
   }
   return shards;
 }
@@ -70,19 +72,16 @@ async function readGroup(
 function precisionFor(config: RunConfig, shards: readonly GroupShard[]): GramPrecision {
   const { svd, views } = config.recipe;
   if (svd === null) return "float64";
-  const images = shards.reduce(
-    (sum, { shard, validation }) => sum + shard.entries.length - validation.size,
-    0,
-  );
+  const images = shards.reduce((sum, { shard, heldBack }) => sum + shard.entries.length - heldBack.size, 0);
   return gramPrecision({ rows: images * views.count, dimension: featureDimension(config), svd });
 }
 
-/** The rows of images outside the validation split, in order. */
-function trainingRows(features: FeatureShard, validation: ReadonlySet<number>): Float32Array {
+/** The rows of images that train, in order. */
+function trainingRows(features: FeatureShard, heldBack: ReadonlySet<number>): Float32Array {
   const { dimension } = features;
   const kept: number[] = [];
   for (const [row, position] of features.image.entries()) {
-    if (!validation.has(position)) kept.push(row);
+    if (!heldBack.has(position)) kept.push(row);
   }
   const rows = new Float32Array(kept.length * dimension);
   for (const [i, row] of kept.entries()) {

@@ -8,12 +8,19 @@ export async function readSplit(store: ObjectStore, id: string): Promise<Split> 
   return parseSealedAs(splitSchema, await readRequired(store, key, readBounds.dataset), key);
 }
 
-/** Positions of a shard's validation images. @throws TrommelError `corrupt` if the split belongs to another listing */
-export function validationOf(split: Split, shardIndex: number): ReadonlySet<number> {
-  const positions = split.validation[shardIndex];
-  if (positions !== undefined) return new Set(positions);
+/** The images of a shard that do not train, by their positions. */
+export interface HeldBack {
+  readonly validation: ReadonlySet<number>;
+  readonly test: ReadonlySet<number>;
+}
+
+/** @throws TrommelError `corrupt` if the split belongs to another listing */
+export function heldBackOf({ validation, test }: Split, shardIndex: number): HeldBack {
+  const validating = validation[shardIndex];
+  if (validating !== undefined)
+    return { validation: new Set(validating), test: new Set(test?.[shardIndex] ?? []) };
   throw new TrommelError(
     "corrupt",
-    `cannot split shard ${shardIndex}: the run's split has ${split.validation.length} shards. Train again under another id (--run)`,
+    `cannot split shard ${shardIndex}: the run's split has ${validation.length} shards. Train again under another id (--run)`,
   );
 }

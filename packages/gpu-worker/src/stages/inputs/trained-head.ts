@@ -22,7 +22,9 @@ import { z } from "zod";
 const metricsMarker = markerSchema.extend({
   /** In output order. */
   labels: z.array(z.string()).min(2),
-  counts: z.array(z.object({ label: z.string(), train: z.int(), validation: z.int() })),
+  counts: z.array(
+    z.object({ label: z.string(), train: z.int(), validation: z.int(), test: z.int().default(0) }),
+  ),
   trainRows: z.int().positive(),
   /** sha256 of the head that they belong to, if that one replaced another. */
   head: z.string().optional(),

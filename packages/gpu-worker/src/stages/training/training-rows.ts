@@ -7,11 +7,12 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
+import type { ImagePlace } from "@trommel/common/artefacts";
 import type { RowSet } from "../../head/model/row-set.js";
 import { RowProjector } from "../../linalg/project-rows.js";
-import { adviceOnFailedFiles, readFeatures } from "../inputs/features.js";
+import { adviceOnFailedFiles, readFeatures, sameEmbeddings } from "../inputs/features.js";
 import { readListing, readShard } from "../inputs/listing.js";
-import { readSplit, validationOf } from "../inputs/split.js";
+import { heldBackOf, readSplit } from "../inputs/split.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {
@@ -21,7 +22,16 @@ export interface LabelledRows {
   readonly validation: RowSet;
   /** Every view of the validation images, for a refit; not read where the recipe has none. */
   readonly heldBack?: RowSet;
-  readonly counts: readonly { readonly label: string; readonly train: number; readonly validation: number }[];
+  /** The identity views of the images of the test part, and what these are; null without one. */
+  readonly test: { readonly rows: RowSet; readonly places: readonly ImagePlace[] } | null;
+  readonly counts: readonly LabelCounts[];
+}
+
+interface LabelCounts {
+  readonly label: string;
+  readonly train: number;
+  readonly validation: number;
+  readonly test: number;
 }
 
 /**
@@ -53,12 +63,14 @@ export async function readLabelledRows(options: {
   const heldBack = config.recipe.training.refit
     ? new RowCollector(featureCount, SharedArrayBuffer)
     : undefined;
-  const counts = labels.map((label) => ({ label, train: 0, validation: 0 }));
+  const test = new RowCollector(featureCount, ArrayBuffer);
+  const places: ImagePlace[] = [];
+  const counts = labels.map((label) => ({ label, train: 0, validation: 0, test: 0 }));
   try {
     for (let index = 0; index < listing.shards; index += 1) {
       options.signal.throwIfAborted();
       const shard = await readShard(store, keys.shard(index));
-      const validating = validationOf(split, index);
+      const heldBackHere = heldBackOf(split, index);
       const { features, image, view } = await readFeatures(store, config, shard);
       const projected = projector === undefined ? features : await projector.project(features, image.length);
       for (const [row, position] of image.entries()) {
@@ -70,13 +82,18 @@ export async function readLabelledRows(options: {
             `cannot join labels: row ${row} of shard ${index} has no labelled key`,
           );
         const identity = view[row] === 0;
-        const validates = validating.has(position);
+        const part = heldBackHere.test.has(position)
+          ? "test"
+          : heldBackHere.validation.has(position)
+            ? "validation"
+            : "train";
         const values = projected.subarray(row * featureCount, (row + 1) * featureCount);
-        if (!validates) train.add(values, label);
-        else if (identity) validation.add(values, label);
-        if (validates) heldBack?.add(values, label);
+        if (part === "train") train.add(values, label);
+        else if (identity) (part === "test" ? test : validation).add(values, label);
+        if (part === "validation") heldBack?.add(values, label);
+        if (part === "test" && identity) places.push({ shard: index, position });
         const count = counts[label];
-        if (identity && count !== undefined) count[validates ? "validation" : "train"] += 1;
+        if (identity && count !== undefined) count[part] += 1;
       }
     }
   } finally {
@@ -87,13 +104,32 @@ export async function readLabelledRows(options: {
     counts,
     new Set(classes.filter(({ images }) => images > 0).map(({ label }) => label)),
   );
+  checkFeatures(config.id, train.rows());
   return {
     labels,
     train: train.rows(),
     validation: validation.rows(),
     ...(heldBack === undefined ? {} : { heldBack: heldBack.rows() }),
+    test: split.test === undefined ? null : { rows: test.rows(), places },
     counts,
   };
+}
+
+/** @throws TrommelError `corrupt` for a value that is not finite, `bad-dataset` if all rows are the same */
+function checkFeatures(id: string, { features, labels }: RowSet): void {
+  if (!features.every(Number.isFinite)) {
+    throw new TrommelError(
+      "corrupt",
+      `cannot train the head of ${id}: among ${labels.length} embeddings there is a value that is not finite. ` +
+        "Check the backbone's weights and the feature type (f16 overflows at 65504)",
+      { context: { run: id } },
+    );
+  }
+  const width = features.length / labels.length;
+  if (!features.every((value, at) => value === features[at % width])) return;
+  throw new TrommelError("bad-dataset", `cannot train the head of ${id}: ${sameEmbeddings(labels.length)}`, {
+    context: { run: id, rows: labels.length },
+  });
 }
 
 /** @param listed classes that the listing has images of; one of a class list may have none */

@@ -1,0 +1,46 @@
+import type { ObjectStore, RunConfig } from "@trommel/common";
+import { readDivision, type Division } from "@trommel/common/artefacts";
+import { sides, type Side } from "./ranked-images.js";
+import { SplitMemory, type RememberedKeys } from "./split-memory.js";
+import type { SplitMemories } from "./write-split.js";
+
+/** What is known of a run's split before it is chosen: the sides that earlier runs or a list give, and the groups. */
+export class SplitSides {
+  readonly memories: SplitMemories;
+  readonly groupOf: Division["groupOf"];
+  readonly #listed: Division["listed"];
+  readonly #validated: RememberedKeys;
+  readonly #tested: RememberedKeys;
+
+  private constructor(
+    memories: SplitMemories,
+    { groupOf, listed }: Division,
+    remembered: { readonly validated: RememberedKeys; readonly tested: RememberedKeys },
+  ) {
+    this.memories = memories;
+    this.groupOf = groupOf;
+    this.#listed = listed;
+    this.#validated = remembered.validated;
+    this.#tested = remembered.tested;
+  }
+
+  static async read(store: ObjectStore, config: RunConfig): Promise<SplitSides> {
+    const memories = {
+      validation: new SplitMemory(store, config),
+      test: new SplitMemory(store, config, "test"),
+    };
+    const [validated, tested] = [await memories.validation.read(), await memories.test.read()];
+    return new SplitSides(memories, await readDivision(store, config), { validated, tested });
+  }
+
+  /**
+   * Keys must be asked for in ascending order. A list of the test part decides over earlier runs, and a remembered test image is
+   * never validated on.
+   */
+  async sideOf(key: string): Promise<Side> {
+    const wasTested = await this.#tested.has(key);
+    const wasValidated = await this.#validated.has(key);
+    if (this.#listed === undefined ? wasTested : this.#listed.has(key)) return sides.test;
+    return wasValidated ? sides.validation : sides.open;
+  }
+}
