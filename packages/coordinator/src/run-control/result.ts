@@ -37,6 +37,10 @@ export interface RunResult {
   readonly validationImages?: number;
   /** Which head the figures are of: after a refit, the one before it. */
   readonly measured?: BundleManifest["metrics"]["measured"];
+  /** What chose the model, and so how far to trust the figures, in a sentence. */
+  readonly chosenBy?: string;
+  /** The figures of the test part, on which nothing was fitted or chosen. */
+  readonly test?: TestFigures;
   readonly labels?: readonly string[];
   /** For a run, as long as Redis knows its last attempt: where its features came from. */
   readonly extraction?: ExtractionCounts;
@@ -44,6 +48,13 @@ export interface RunResult {
   readonly counts?: ScoreCounts;
   /** For a scoring with the format `kaggle`. */
   readonly submission?: SubmissionOutcome;
+}
+
+interface TestFigures {
+  readonly images: number;
+  readonly accuracy: number;
+  readonly macroF1: number;
+  readonly logLoss: number;
 }
 
 export interface ExtractionCounts {
@@ -65,10 +76,18 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   if (body === undefined) return undefined;
   const manifest = parseJsonAs(bundleManifest, body, manifestKey);
   const ledger = parseJsonAs(ledgerSchema, await readPart(store, keys.ledger), keys.ledger);
-  const { accuracy, macroF1, logLoss, measured, rows: validationImages } = manifest.metrics;
+  const { accuracy, macroF1, logLoss, measured, rows: validationImages, chosenBy, test } = manifest.metrics;
   const location = locationOf(store.url, keys.bundle);
-  const figures = { accuracy, macroF1, logLoss, validationImages, measured };
+  const figures = {
+    ...{ accuracy, macroF1, logLoss, validationImages, measured },
+    ...(chosenBy === "" ? {} : { chosenBy }),
+    ...(test === null ? {} : { test: testFigures(test) }),
+  };
   return { ledger, location, ...figures, labels: manifest.labels };
+}
+
+function testFigures({ rows, ...figures }: NonNullable<BundleManifest["metrics"]["test"]>): TestFigures {
+  return { images: rows, ...figures };
 }
 
 async function readScoringResult(store: ObjectStore, config: ScoringConfig): Promise<RunResult | undefined> {

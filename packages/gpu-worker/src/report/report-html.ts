@@ -1,5 +1,6 @@
 import { backboneId, type BundleManifest, type Ledger, type Metrics } from "@trommel/common";
-import { renderReportPage, type MisclassifiedExample, type ReportFact } from "./report-page.js";
+import { figureTable, paragraphs } from "./figure-sections.js";
+import { renderReportPage, section, type MisclassifiedExample, type ReportFact } from "./report-page.js";
 
 export interface ReportInputs {
   readonly manifest: BundleManifest;
@@ -15,9 +16,27 @@ export function renderReport({ manifest, metrics, ledger, misclassified }: Repor
     title: `Training ${manifest.run}`,
     facts: [...bundleFacts(manifest), ...refitFacts(metrics)],
     metrics,
+    honesty: honesty(metrics),
     ledger: ledgerCounts(ledger),
     ...(misclassified === undefined ? {} : { misclassified }),
   });
+}
+
+/** What was chosen on the images of the first figures, and the figures of images on which nothing was. */
+function honesty({ chosenBy, notes, validation, test }: Metrics): string {
+  const columns = [
+    ...(validation === null ? [] : [{ heading: "validation part", figures: validation }]),
+    ...(test === null ? [] : [{ heading: "test part", figures: test }]),
+  ];
+  const sentences = [
+    ...(chosenBy === "" ? [] : [chosenBy]),
+    ...(test === null ? [] : [`Nothing was fitted or chosen on the ${test.images} images of the test part.`]),
+    ...notes,
+  ];
+  if (columns.length === 0) return paragraphs(sentences);
+  const ranges =
+    "The range after a figure holds the true value in 95 of 100 cases, if nothing was chosen on its images.";
+  return paragraphs([...sentences, ranges]) + section("Figures", figureTable(columns));
 }
 
 export function bundleFacts(manifest: BundleManifest): ReportFact[] {
@@ -59,6 +78,7 @@ function trainingFacts(manifest: BundleManifest): ReportFact[] {
   return [
     { name: "training images", value: images },
     { name: "validation images", value: grouped(data.validationImages) },
+    ...testFacts(data.classes),
     unreadable,
     { name: "components", value: components(manifest) },
     { name: "head", value: settings(recipe.head) },
@@ -69,6 +89,11 @@ function trainingFacts(manifest: BundleManifest): ReportFact[] {
     { name: "schedule", value: settings(recipe.training.schedule) },
     { name: "kept epoch", value: keepRules[recipe.training.keep] },
   ];
+}
+
+function testFacts(classes: BundleManifest["data"]["classes"]): ReportFact[] {
+  const images = classes.reduce((sum, { test }) => sum + test, 0);
+  return images === 0 ? [] : [{ name: "test images", value: grouped(images) }];
 }
 
 /** "dataset: mean 171.25 164.60 153.01, deviation 51.10 50.97 54.08" */

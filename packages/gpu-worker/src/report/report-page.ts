@@ -23,6 +23,8 @@ export interface ReportPageInputs {
   readonly title: string;
   readonly facts: readonly ReportFact[];
   readonly metrics: Metrics;
+  /** HTML between the first figures and the rest: how far to trust them. */
+  readonly honesty?: string;
   /** The ledger's counts by name, in reading order. */
   readonly ledger?: Readonly<Record<string, number>>;
   /** In reading order. */
@@ -37,6 +39,7 @@ export function renderReportPage(inputs: ReportPageInputs): string {
   const { title, facts, metrics } = inputs;
   const sections = [
     headline(metrics),
+    inputs.honesty ?? "",
     section("This run", facts.length === 0 ? "" : pairTable(facts.map(({ name, value }) => [name, value]))),
     section("Training", trainingSection(metrics)),
     section("Confusion matrix", confusionSection(metrics)),

@@ -10,6 +10,11 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     const images = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
     yield `${id}: ${how} accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${images}`;
   }
+  if (result.test !== undefined) {
+    const { images, accuracy, macroF1, logLoss } = result.test;
+    yield `${id}: test accuracy ${accuracy.toFixed(4)}, macro F1 ${macroF1.toFixed(4)}, log loss ${logLoss.toFixed(4)} on ${images} images that nothing was fitted or chosen on`;
+  }
+  if (result.chosenBy !== undefined) yield result.chosenBy;
   if (result.extraction !== undefined) {
     const { extracted, reused } = result.extraction;
     yield `features: ${extracted} pictures extracted, ${reused} reused`;

@@ -33,8 +33,10 @@ type ReadableWork = Exclude<ListedWork, { readonly phase: "damaged" }>;
 
 /** The figures of a finished training, or the stage that is under way. */
 function figuresOf({ result, stages }: ReadableWork): string {
-  if (result?.accuracy !== undefined)
-    return `accuracy ${result.accuracy.toFixed(4)}, log loss ${(result.logLoss ?? 0).toFixed(4)}`;
+  if (result?.accuracy !== undefined) {
+    const test = result.test === undefined ? "" : `, test accuracy ${result.test.accuracy.toFixed(4)}`;
+    return `accuracy ${result.accuracy.toFixed(4)}, log loss ${(result.logLoss ?? 0).toFixed(4)}${test}`;
+  }
   if (result !== undefined) return `${result.ledger.ok} scored`;
   const current = stages.find(({ done, total }) => total > 0 && done < total);
   return current === undefined ? "" : `${current.stage} ${current.done}/${current.total}`;

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { predictedClasses } from "#gpu-worker/measure/classes";
-import { crossFittedThresholds, precisionThresholds } from "#gpu-worker/measure/precision-thresholds";
+import {
+  crossFittedThresholds,
+  precisionThresholds,
+  unreachableThresholds,
+} from "#gpu-worker/measure/precision-thresholds";
 import { applyTemperature } from "#gpu-worker/measure/softmax";
 import { drawnPredictions } from "../../../support/runs/drawn-predictions.js";
 
@@ -79,5 +83,29 @@ describe("crossFittedThresholds", () => {
       assert.ok(Math.abs(precision - 0.95) < 0.02);
       assert.ok(coverage > 0.2 && coverage < 1);
     }
+  });
+});
+
+describe("thresholds that no probability reaches", () => {
+  it("are said once, with the classes' names", () => {
+    // The first class is right at .9 alone, the second is never right.
+    const found = crossFittedThresholds(
+      rows(0.9, 0.9, 0.3, 0.2),
+      Int32Array.of(0, 0, 0, 0),
+      2,
+      Int32Array.of(0, 1, 0, 1),
+      2,
+      0.99,
+    );
+    assert.deepEqual(
+      found.map(({ threshold }) => threshold),
+      [0.9, null],
+    );
+    const said = unreachableThresholds(found, ["glass", "paper"], 0.99);
+    assert.equal(said.length, 1);
+    assert.match(said[0] ?? "", /0\.99 is unreachable for the class "paper": .*none of them is accepted/);
+    const none = [{ threshold: null }, { threshold: null }];
+    assert.match(unreachableThresholds(none, ["a", "b"], 0.9)[0] ?? "", /the classes "a", "b"/);
+    assert.deepEqual(unreachableThresholds([{ threshold: 0.5 }], ["a"], 0.9), []);
   });
 });

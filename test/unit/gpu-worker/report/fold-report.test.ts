@@ -127,7 +127,15 @@ function manifestOf(labels: string[]): BundleManifest {
       trainRows: 1200,
       classes: [],
     },
-    metrics: { rows: 200, accuracy: 0.9, macroF1: 0.87, logLoss: 0.31, measured: "out-of-fold" },
+    metrics: {
+      rows: 200,
+      accuracy: 0.9,
+      macroF1: 0.87,
+      logLoss: 0.31,
+      measured: "out-of-fold",
+      chosenBy: "",
+      test: null,
+    },
   };
 }
 

@@ -283,7 +283,15 @@ const manifest: BundleManifest = {
     trainRows: 8172,
     classes: [],
   },
-  metrics: { rows: 150, accuracy: 0.75, macroF1: 0.4, logLoss: 0.5, measured: "head" },
+  metrics: {
+    rows: 150,
+    accuracy: 0.75,
+    macroF1: 0.4,
+    logLoss: 0.5,
+    measured: "head",
+    chosenBy: "",
+    test: null,
+  },
 };
 
 /** Figures for the first three classes by hand; any further class has one row, predicted right. */
@@ -309,6 +317,10 @@ function metricsOf(names: readonly string[]): Metrics {
       ...(figures[i] ?? { support: 1, precision: 1, recall: 1, f1: 1 }),
     })),
     measured: "head",
+    validation: null,
+    test: null,
+    chosenBy: "",
+    notes: [],
     training: trainingRecipe.parse({}),
     refit: null,
     bestEpoch: 2,

@@ -43,7 +43,8 @@ async function divided(
   const listed = test !== null || groups !== null;
   const asked = recipe.parse({
     backbones: ["net"],
-    views: { count: 1 },
+    // Other pictures have other features.
+    views: { count: 1, rotation: given.copies === undefined ? 1 : 2 },
     labels: { source: { type: "csv", file: "file:///labels.csv" } },
     split: {
       test: given.share ?? (test === null ? null : { column: "part", value: "test" }),

@@ -44,9 +44,9 @@ describe("train stage", () => {
     const rows = await readLabelledRows({ store, config, projection: null, threads: 1, signal });
     assert.deepEqual(rows.labels, classes);
     assert.deepEqual(rows.counts, [
-      { label: "paper", train: 20, validation: 10 },
-      { label: "battery", train: 0, validation: 0 },
-      { label: "glass", train: 20, validation: 10 },
+      { label: "paper", train: 20, validation: 10, test: 0 },
+      { label: "battery", train: 0, validation: 0, test: 0 },
+      { label: "glass", train: 20, validation: 10, test: 0 },
     ]);
     const classOf = (i: number) => (i % 2 === 0 ? 0 : 2);
     const expected = (from: number, to: number, count: number) =>

@@ -55,6 +55,15 @@ describe("recipe flags", () => {
     assert.equal((await recipeOf(["--backbone", "a", "--head", "se", "--no-svd"])).svd, null);
   });
 
+  it("keep a test part by a share, a file of keys or a column, with any head", async () => {
+    const testOf = async (...args: string[]) => (await recipeOf(["--backbone", "a", ...args])).split.test;
+    assert.equal(await testOf("--test", "0.2"), 0.2);
+    assert.equal(await testOf("--test", "0.2", "--head", "se"), 0.2);
+    assert.deepEqual(await testOf("--test", "lists/test.txt"), { keys: "lists/test.txt" });
+    const column = ["--set", "split.test.column=part", "--set", "split.test.value=1"];
+    assert.deepEqual(await testOf("--labels", "table.csv", ...column), { column: "part", value: 1 });
+  });
+
   it("let a head's flag alone adjust the default head", async () => {
     const read = await recipeOf(["--backbone", "a", "--effort", "quick"]);
     const standard = recipeSchema.parse({ backbones: ["a"] }).head;
@@ -110,7 +119,8 @@ describe("recipe flags", () => {
       [["--head", "linear", "--set", "head.reduction=8"], /head\.reduction.*the head linear.*dropout, bias/],
       [["--set", "head.hidden=[9]"], /head\.hidden \(an option of mlp\).*the head auto.*effort/],
       [["--epochs", "3"], /training\.epochs has no effect with the head auto.*--head se/],
-      [["--head", "se", "--set", "split.test=0.2"], /split has no effect with the head se.*head: auto/],
+      [["--set", "split.test.column=part"], /split\.test: legal are a share between 0 and 1/],
+      [["--test", "1.5"], /split\.test: .*1/],
       [
         ["--optimizer", "adam", "--set", "training.optimizer.momentum=0.9"],
         /training\.optimizer\.momentum \(an option of sgd\).*the optimizer adam.*beta1/,

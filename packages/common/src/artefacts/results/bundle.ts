@@ -94,9 +94,16 @@ export const bundleManifest = z
         ),
       })
       .strict(),
-    metrics: evaluation
-      .pick({ rows: true, accuracy: true, macroF1: true, logLoss: true })
-      .extend({ measured: measuredHead.default("head") }),
+    metrics: evaluation.pick({ rows: true, accuracy: true, macroF1: true, logLoss: true }).extend({
+      measured: measuredHead.default("head"),
+      /** What chose the model, in a sentence. */
+      chosenBy: z.string().default(""),
+      /** The figures of the test part; null without one. */
+      test: evaluation
+        .pick({ rows: true, accuracy: true, macroF1: true, logLoss: true })
+        .nullable()
+        .default(null),
+    }),
   })
   .strict();
 export type BundleManifest = z.infer<typeof bundleManifest>;

@@ -22,7 +22,7 @@ export type DivisionTable = z.infer<typeof divisionTable>;
 
 /** What is known of how an image is divided, by its key. */
 export interface Division {
-  /** The keys that the test part was asked to hold; undefined if it is a share, or there is none. */
+  /** The keys that the test part was asked to hold; undefined if its size is a share, or nothing is tested on. */
   readonly listed: ReadonlySet<string> | undefined;
   /** Undefined for an image that is its own group. */
   readonly groupOf: (key: string) => string | undefined;
@@ -66,7 +66,7 @@ async function readTable(
  * A folder level gives the path down to that folder, so that equal names in two places are two groups; a pattern gives its first
  * capture, or all that it matches.
  */
-export function groupsByKey(groups: SplitRecipe["groups"]): (key: string) => string | undefined {
+function groupsByKey(groups: SplitRecipe["groups"]): (key: string) => string | undefined {
   if (groups === null || "column" in groups) return () => undefined;
   if ("folder" in groups) {
     return (key) => {

@@ -31,7 +31,7 @@ export interface ChosenSplit {
  * A test part is taken first, from the other end of the same order: of each class the share whose hash is highest, with what earlier
  * runs tested on, or the images that a list names. Shares of the validation part are of what is left.
  *
- * @param options.test the share of the test part; null if a list names it, or there is none
+ * @param options.test the share of the test part; null if a list names it, or nothing is tested on
  * @throws TrommelError `bad-dataset` for fewer than two classes, a class with a single image, or one whose images all
  *   validated or were tested on in earlier runs
  */

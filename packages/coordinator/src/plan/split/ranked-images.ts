@@ -1,4 +1,4 @@
-/** Where an image is before the split is chosen: open, or on the side where an earlier run or a list puts it. */
+/** What is known of an image before the split is chosen: it is open, or on the side where an earlier run or a list puts it. */
 export const sides = { open: 0, validation: 1, test: 2 } as const;
 export type Side = (typeof sides)[keyof typeof sides];
 

@@ -18,7 +18,7 @@ import type { SplitMemory } from "./split-memory.js";
 /** In a bucket each read is a round trip, and there may be tens of thousands. */
 const shardsReadAtOnce = 8;
 
-/** Where later runs on the same dataset look for the keys of each part. */
+/** The memories in which later runs on the same dataset look for the keys of each part. */
 export interface SplitMemories {
   readonly validation: SplitMemory;
   readonly test: SplitMemory;

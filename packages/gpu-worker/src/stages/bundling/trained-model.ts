@@ -13,6 +13,9 @@ import { encodeStandardization, type Mistake } from "@trommel/common/artefacts";
 import { readInput } from "@trommel/common/codec";
 import { autoHeadOf, isAuto, servedFlips, type Flip } from "@trommel/common/recipe";
 import type { EmitHead, ServingGraphOptions } from "../../graph/serving-graph.js";
+import { encodeStandardization, type MeasuredFigures, type Mistake } from "@trommel/common/artefacts";
+import { isAuto } from "@trommel/common/recipe";
+import type { EmitHead } from "../../graph/serving-graph.js";
 import {
   emitEnsemble,
   emitStandardization,
@@ -83,7 +86,7 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
   const head = publishedHead(config);
   const { labels, counts, trainRows } = marker;
   const sum = (of: "train" | "validation"): number => counts.reduce((total, row) => total + row[of], 0);
-  const { rows, accuracy, macroF1, logLoss, measured } = metrics;
+  const { rows, accuracy, macroF1, logLoss, measured, chosenBy } = metrics;
   return {
     labels,
     projection,
@@ -115,11 +118,12 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
       novelty: null,
       thresholds: null,
       metrics: { rows, accuracy, macroF1, logLoss, measured },
+      metrics: { rows, accuracy, macroF1, logLoss, measured, chosenBy, test: briefly(metrics.test) },
       data: {
         trainImages: sum("train"),
         validationImages: sum("validation"),
         trainRows,
-        classes: counts.map((row) => ({ ...row, test: 0 })),
+        classes: [...counts],
       },
     },
     mistakes: [],
@@ -178,6 +182,8 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
         macroF1: outOfFold.macroF1.value,
         logLoss: outOfFold.logLoss.value,
         measured: "out-of-fold",
+        chosenBy: choice.chosenBy,
+        test: briefly(choice.test),
       },
       data: {
         trainImages: trained,
@@ -189,4 +195,10 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
     mistakes: choice.mistakes,
     report: (manifest, ledger, gallery) => renderFoldReport({ manifest, choice, ledger, gallery }),
   };
+}
+
+function briefly(test: MeasuredFigures | null): BundleManifest["metrics"]["test"] {
+  if (test === null) return null;
+  const { images, accuracy, macroF1, logLoss } = test;
+  return { rows: images, accuracy: accuracy.value, macroF1: macroF1.value, logLoss: logLoss.value };
 }
