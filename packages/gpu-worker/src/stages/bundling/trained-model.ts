@@ -9,13 +9,10 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
-import { encodeStandardization, type Mistake } from "@trommel/common/artefacts";
+import { encodeStandardization, type MeasuredFigures, type Mistake } from "@trommel/common/artefacts";
 import { readInput } from "@trommel/common/codec";
 import { autoHeadOf, isAuto, servedFlips, type Flip } from "@trommel/common/recipe";
 import type { EmitHead, ServingGraphOptions } from "../../graph/serving-graph.js";
-import { encodeStandardization, type MeasuredFigures, type Mistake } from "@trommel/common/artefacts";
-import { isAuto } from "@trommel/common/recipe";
-import type { EmitHead } from "../../graph/serving-graph.js";
 import {
   emitEnsemble,
   emitStandardization,
@@ -117,7 +114,6 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
       ensemble: null,
       novelty: null,
       thresholds: null,
-      metrics: { rows, accuracy, macroF1, logLoss, measured },
       metrics: { rows, accuracy, macroF1, logLoss, measured, chosenBy, test: briefly(metrics.test) },
       data: {
         trainImages: sum("train"),
