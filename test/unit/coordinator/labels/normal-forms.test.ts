@@ -48,7 +48,7 @@ async function resolve({ files, csv, classes, list, split, idColumn = "id" }: Gi
     backbones: ["any"],
     labels: { source, classes: classes === undefined ? null : list1 },
     split: { ...(list === undefined ? {} : { test: { keys } }), ...split },
-  } as Parameters<typeof recipe.parse>[0]);
+  });
   return resolveLabels(resolveLocation(dataset), asked);
 }
 

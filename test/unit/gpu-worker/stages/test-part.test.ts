@@ -58,7 +58,7 @@ async function trained(name: string, given: Given): Promise<{ store: ObjectStore
     head: { type: "linear", dropout: 0 },
     split: { test: 0.3, groups: given.groups ?? null },
     training: { batchSize: 8, epochs: 6, keep: "loss", ...given.training },
-  } as RecipeInput);
+  });
   const config = extractedRun(asked, dimension, {
     classes: labels,
     tableSha256: sha256Hex(canonicalJson(table)),
