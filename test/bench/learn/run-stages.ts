@@ -10,7 +10,7 @@ import { choose } from "#gpu-worker/stages/choose";
 import type { StageContext } from "#gpu-worker/stages/context";
 import { divide } from "#gpu-worker/stages/divide";
 import { fold } from "#gpu-worker/stages/fold";
-import { readChoice } from "#gpu-worker/stages/folding/choice";
+import { readChoice } from "#gpu-worker/stages/inputs/choice";
 import { FoldRows } from "#gpu-worker/stages/folding/fold-rows";
 import { readFoldSplit } from "#gpu-worker/stages/folding/fold-split";
 import { predictPart, servedViews } from "#gpu-worker/stages/folding/predict-part";

@@ -27,7 +27,7 @@ import { noveltyOf } from "../../measure/novelty/novelty-distances.js";
 import { renderFoldReport } from "../../report/fold-report.js";
 import { renderReport } from "../../report/report-html.js";
 import { trainingChartPng } from "../../report/training-chart.js";
-import { readChoice } from "../folding/choice.js";
+import { readChoice } from "../inputs/choice.js";
 import { readFoldSplit } from "../folding/fold-split.js";
 import { meanOfViews, servedViews } from "../folding/predict-part.js";
 import { readStandardization } from "../folding/standardization.js";
