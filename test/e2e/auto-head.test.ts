@@ -83,6 +83,11 @@ describe("head: auto", () => {
     const report = await readFile(join(runs.store, "runs/first/bundle/report.html"), "utf8");
     assert.match(report, /chosen among 3 candidates/);
     assert.match(report, /test part/);
+    const { mistakes, outOfFold } = await runs.readJson<Choice>(runKeys("first").choice);
+    const wrong = Math.round(outOfFold.images * (1 - outOfFold.accuracy.value));
+    assert.equal(mistakes.length, Math.min(24, wrong));
+    assert.equal(report.match(/<img src="data:image\/webp/g)?.length ?? 0, mistakes.length);
+    for (const { key, label } of mistakes) assert.ok(key.startsWith(`${label}/`), key);
   });
 
   it("gives a model that predicts the images of the test part as the report says", async () => {

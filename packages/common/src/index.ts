@@ -67,6 +67,7 @@ export type { EpochRecord, Evaluation, Metrics } from "./artefacts/results/metri
 export {
   backboneKeys,
   checkRunId,
+  evaluationKeys,
   featureShardKey,
   listingKeyOf,
   outputKeys,

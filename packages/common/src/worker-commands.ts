@@ -1,8 +1,9 @@
 import { z } from "zod";
 import type { BackboneSpec } from "./artefacts/backbones/backbone-spec.js";
-import { normalization, channelOrders, poolings } from "./artefacts/backbones/backbone-spec.js";
+import { normalization, channelOrders, poolings, sha256 } from "./artefacts/backbones/backbone-spec.js";
 import { weightCatalogue, type CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
 import type { ScoreRow } from "./artefacts/results/bundle.js";
+import type { ModelEvaluation } from "./artefacts/results/model-evaluation.js";
 import { workerQueues } from "./jobs/pipeline.js";
 
 /**
@@ -139,6 +140,36 @@ export const predictOptions = z
   .strict();
 export type PredictOptions = z.infer<typeof predictOptions>;
 
+const evaluatedScores = z
+  .object({
+    model: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
+    /** Location of a finished scoring's output. */
+    location: z.string(),
+    parts: z.int().positive(),
+    /** The model's labels in output order. */
+    classes: z.array(z.string()).min(2),
+  })
+  .strict();
+export type EvaluatedScores = z.infer<typeof evaluatedScores>;
+
+export const evaluateOptions = z
+  .object({
+    storeUrl: z.string(),
+    /** The evaluation's folder in the store. */
+    folder: z.string(),
+    /** Location of the images. */
+    source: z.string(),
+    scores: evaluatedScores,
+    /** The second model's; null without one. */
+    compared: evaluatedScores.nullable(),
+    /** Whether `labels.json` in the evaluation's folder has the labels, or else the images' folders. */
+    labelTable: z.boolean(),
+    /** Labels that belong to no image. */
+    unmatchedLabels: z.int().nonnegative(),
+  })
+  .strict();
+export type EvaluateOptions = z.infer<typeof evaluateOptions>;
+
 export type PredictedRow =
   ScoreRow | { readonly key: string; readonly error: { readonly reason: string; readonly detail: string } };
 
@@ -159,4 +190,6 @@ export interface WorkerCommands {
   /** The built-in catalogue of public weights. */
   listCatalogue(): Promise<readonly CatalogueEntry[]>;
   predict(options: PredictOptions): Promise<PredictedRow[]>;
+  /** Joins scores with labels, and writes what they come to into the evaluation's folder. */
+  evaluate(options: EvaluateOptions, signal: AbortSignal): Promise<ModelEvaluation>;
 }

@@ -8,7 +8,7 @@ import {
   workerOptions,
   type WorkerCommands,
 } from "@trommel/common";
-import { quantizeOptions } from "@trommel/common/worker-commands";
+import { evaluateOptions, quantizeOptions } from "@trommel/common/worker-commands";
 import { serveQueues } from "./worker/worker.js";
 
 /** What the command line may ask of this package; options are parsed here, at the boundary. */
@@ -44,4 +44,9 @@ export const listCatalogue: WorkerCommands["listCatalogue"] = async () => {
 export const predict: WorkerCommands["predict"] = async (options) => {
   const { predictFiles } = await import("./commands/predict-command.js");
   return predictFiles(parseAs(predictOptions, options, "the prediction's options"));
+};
+
+export const evaluate: WorkerCommands["evaluate"] = async (options, signal) => {
+  const { evaluateScores } = await import("./evaluation/evaluate-scores.js");
+  return evaluateScores(parseAs(evaluateOptions, options, "the evaluation's options"), signal);
 };

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { addBackboneCommands } from "./cli/flags/backbone-commands.js";
+import { addEvaluate } from "./cli/flags/evaluate-command.js";
 import { addRecipeCommands } from "./cli/flags/recipe-commands.js";
 import { addRunCommands } from "./cli/flags/run-commands.js";
 import { addServers } from "./cli/flags/server-commands.js";
@@ -10,8 +11,8 @@ import { toTrommelError, version } from "./index.js";
 
 /**
  * The command line. It changes nothing of the process that it runs in but by `io`.
- * @returns the exit code: 0 done, 1 failed, 2 refused as it was asked, 3 done without one readable file, 130 or 143 where
- *   SIGINT or SIGTERM stopped it
+ * @returns the exit code: 0 done, 1 failed, 2 refused as it was asked, 3 done without one readable file, 4 evaluated and below
+ *   a bound, 130 or 143 where SIGINT or SIGTERM stopped it
  */
 export async function main(args: readonly string[], io: CommandIo): Promise<number> {
   const terminal = new Terminal(io, { json: args.includes("--json") });
@@ -41,6 +42,7 @@ export function programFor(terminal: Terminal): Command {
   addRecipeCommands(program, terminal);
   addTrain(program, terminal);
   addScore(program, terminal);
+  addEvaluate(program, terminal);
   addServers(program, terminal);
   addRunCommands(program, terminal);
   addStoreCommands(program, terminal);

@@ -112,6 +112,10 @@ export type {
 } from "./api/work.js";
 export type { Retried, RetryOptions, Run, RunRetryOptions, Scoring } from "./run.js";
 export type { PredictFilesOptions, Prediction, ScoreOptions, TrainOptions, Trommel } from "./trommel.js";
+export type { EvaluateOptions, LabelFile } from "./api/evaluation/evaluate.js";
+export type { Evaluation, EvaluationResult } from "./api/evaluation/evaluation.js";
+export { boundedFigures } from "@trommel/common/artefacts";
+export type { FigureBounds, MissedBound } from "./api/evaluation/figure-bounds.js";
 
 export { errorCodes, TrommelError, toTrommelError } from "@trommel/common";
 export type { ErrorCode, ErrorContext } from "@trommel/common";
@@ -153,7 +157,16 @@ export type {
   ScoringConfig,
   StageProgress,
 } from "@trommel/common";
-export type { Choice, Estimate, MeasuredFigures } from "@trommel/common/artefacts";
+export type {
+  BoundedFigure,
+  Choice,
+  Comparison,
+  Estimate,
+  EvaluatedFigures,
+  MeasuredFigures,
+  Mistake,
+  ModelEvaluation,
+} from "@trommel/common/artefacts";
 export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";

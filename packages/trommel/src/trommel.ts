@@ -15,6 +15,8 @@ import { abortable, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
 import { Connections } from "./api/connections.js";
 import { filesGiven, modelGiven, optionsGiven, textGiven } from "./api/given.js";
+import { evaluate, type EvaluateOptions } from "./api/evaluation/evaluate.js";
+import type { Evaluation } from "./api/evaluation/evaluation.js";
 import { listWorks, type ListedWork } from "./api/listing.js";
 import { pathFrom, resolveOptions, type TrommelOptions } from "./api/options.js";
 import { Recipes } from "./api/recipes.js";
@@ -172,6 +174,17 @@ export class Trommel implements AsyncDisposable {
       await scoring.begin({ detach: options.detach, claim });
       return scoring;
     });
+  }
+
+  /**
+   * Measures a model on labelled images: scores them first, or joins labels with scores that are there. The store keeps what
+   * comes of it, so that the same images, labels and model are evaluated once.
+   * @param source a folder or `s3://bucket/prefix` of labelled images, or a finished scoring, its id or the location of its output
+   * @throws TrommelError `not-found` for a model or labels, `bad-dataset` for the labels, `conflict` for a scoring that is not
+   *   complete, `invalid-argument`
+   */
+  async evaluate(source: Scoring | string, options: EvaluateOptions = {}): Promise<Evaluation> {
+    return abortable(options, () => evaluate(this.#host, source, options));
   }
 
   /**

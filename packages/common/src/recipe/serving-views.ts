@@ -8,7 +8,7 @@ export const servingViews = z.union([
     .array(z.union([z.literal("identity"), flip]))
     .min(1)
     .refine(([first]) => first === "identity", "the first is the image itself: identity")
-    .refine((views) => new Set(views).size === views.length, "each view stands once"),
+    .refine((views) => new Set(views).size === views.length, "each view is given once"),
 ]);
 export interface ServingRecipe {
   readonly views: z.infer<typeof servingViews>;

@@ -21,7 +21,7 @@ export const viewsRecipe = z
      */
     flips: z
       .array(flip)
-      .refine((flips) => new Set(flips).size === flips.length, "each flip stands once")
+      .refine((flips) => new Set(flips).size === flips.length, "each flip is given once")
       .default([]),
     /** Degrees: uniform in [-rotation, rotation]. */
     rotation: z.number().min(0).max(180).default(20),

@@ -39,6 +39,8 @@ export async function resolveScoring(options: {
   readonly shardSize: number;
   /** What makes an image `unknown`. @default nothing */
   readonly asked?: AskedAcceptance;
+  /** Whether the output is the store's own place for the scores of an evaluation. */
+  readonly forEvaluation?: boolean;
 }): Promise<Resolved<ScoringConfig>> {
   const bundle = await resolveBundle(options.store, options.model, options.folder);
   const asked = options.asked ?? {};
@@ -57,8 +59,12 @@ export async function resolveScoring(options: {
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core };
-  refuseNested(config.source, config.output);
-  refuseStoreItself(config.output, options.store.url);
+  if (options.forEvaluation === true) {
+    refuseStoreInside(config.source, options.store.url);
+  } else {
+    refuseNested(config.source, config.output);
+    refuseStoreItself(config.output, options.store.url);
+  }
   await checkPrefix(config.source);
   await checkOutput(config);
   const key = scoringKeys(id).config;
@@ -84,6 +90,16 @@ function refuseNested(source: string, output: string): void {
   );
 }
 
+/** Artefacts under the source would be scored as images; hidden folders such as .trommel are not. */
+function refuseStoreInside(source: string, storeUrl: string): void {
+  const inside = partInside(source, storeUrl);
+  if (inside === undefined || inside.startsWith(".")) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot evaluate ${source}: the store ${storeUrl} is inside it and would be taken for images. Choose a --store outside it`,
+  );
+}
+
 function refuseStoreItself(output: string, storeUrl: string): void {
   const why = whyStoreItself(output, storeUrl);
   if (why === undefined) return;
@@ -94,7 +110,8 @@ function refuseStoreItself(output: string, storeUrl: string): void {
   );
 }
 
-const ownerKey = "_trommel/scoring.json";
+/** In the output of a scoring: which one it is. */
+export const ownerKey = "_trommel/scoring.json";
 
 async function claimOutput(config: ScoringConfig): Promise<void> {
   const output = openStore(config.output);

@@ -47,7 +47,7 @@ export function largestProbabilities(
 }
 
 /** Negative natural logarithm of the probability, clipped at 1e-15. */
-function lossOf(probability: number): number {
+export function lossOf(probability: number): number {
   return -Math.log(Math.min(1, Math.max(smallestProbability, probability)));
 }
 

@@ -1,4 +1,4 @@
-import type { Estimate, EvaluatedFigures } from "@trommel/common/artefacts";
+import type { Comparison, Estimate, EvaluatedFigures } from "@trommel/common/artefacts";
 import { reliabilityChart } from "./fold-charts.js";
 import { escapeHtml, htmlTable, type Cell } from "./html.js";
 import { figureList, number, percent, text } from "./report-page.js";
@@ -30,7 +30,7 @@ const meanings = {
   expectedCalibrationError: "how far a stated probability is from how often it is right",
 } as const;
 
-/** Figures to show beside others. */
+/** Figures to show next to others. */
 export interface FigureColumn {
   readonly heading: string;
   readonly figures: EvaluatedFigures;
@@ -45,6 +45,22 @@ export function figureTable(columns: readonly FigureColumn[]): string {
     text(meanings[name]),
   ]);
   return htmlTable(headings, rows);
+}
+
+/** What a second classifier's figures are above the first's. */
+export function differenceTable(difference: Comparison["difference"]): string {
+  const signed = (value: number, digits: number): string => `${value > 0 ? "+" : ""}${value.toFixed(digits)}`;
+  const show = (name: FigureName): string => {
+    const found = difference[name];
+    if (found === null) return "–";
+    const [scale, digits, unit] = name === "logLoss" ? [1, 3, ""] : [100, 1, " %"];
+    const [value, low, high] = [found.value, found.low, found.high].map((of) => signed(scale * of, digits));
+    return `${value}${unit} (${low} to ${high})`;
+  };
+  return htmlTable(
+    [text("figure"), number("the other's above this one's")],
+    (Object.keys(meanings) as FigureName[]).map((name) => [text(wordsOf(name)), number(show(name))]),
+  );
 }
 
 type FigureName = keyof typeof meanings;

@@ -20,7 +20,7 @@ export interface FoldReportInputs {
   readonly manifest: BundleManifest;
   readonly choice: Choice;
   readonly ledger: Ledger;
-  /** The worst mistakes with their pictures; empty if there is none. */
+  /** The worst mistakes with their pictures; empty without any. */
   readonly gallery: string;
 }
 

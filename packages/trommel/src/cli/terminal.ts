@@ -33,6 +33,8 @@ export const exitCodes = {
   refused: 2,
   /** Done, and not one file could be read. */
   nothingRead: 3,
+  /** `evaluate --fail-under`: done, and a figure is on the wrong side of its bound. */
+  missedBound: 4,
   SIGINT: 130,
   SIGTERM: 143,
 } as const;

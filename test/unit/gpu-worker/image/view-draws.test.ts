@@ -114,7 +114,7 @@ describe("views: draws beside one another", () => {
     assert.deepEqual(drawView(flipped, 4, "k", 1).colour, drawView(shuffled, 4, "k", 0).colour);
     assert.deepEqual(drawView(flipped, 4, "k", 4), drawView(shuffled, 4, "k", 4));
     assert.throws(() => viewsRecipe.parse({ flips: ["both"], count: 1 }), /more views than flips/);
-    assert.throws(() => viewsRecipe.parse({ flips: ["both", "both"] }), /each flip stands once/);
+    assert.throws(() => viewsRecipe.parse({ flips: ["both", "both"] }), /each flip is given once/);
   });
 
   it("views of earlier recipes are what they were: features that are stored stay valid", () => {

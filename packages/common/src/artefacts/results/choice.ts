@@ -54,7 +54,7 @@ export const mistake = z
     key: z.string(),
     label: z.string(),
     predicted: z.string(),
-    /** Of the predicted class. */
+    /** The predicted class's. */
     probability: z.number(),
   })
   .strict();

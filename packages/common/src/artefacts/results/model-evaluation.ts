@@ -92,7 +92,7 @@ export type ModelEvaluation = z.infer<typeof modelEvaluation>;
 
 const answer = z.object({
   predicted: z.string(),
-  /** Of the predicted class. */
+  /** The predicted class's. */
   probability: z.number(),
   /** Null if the scores do not hold it. */
   probabilityOfLabel: z.number().nullable(),

@@ -9,7 +9,7 @@ import { runKeys } from "../store-keys.js";
 import type { RunConfig } from "./run.js";
 
 /** `labels.json`: the labels of a dataset whose folders do not tell them. An image without one is not trained on. */
-const labelTable = z
+export const labelTable = z
   .object({
     formatVersion: z.literal(1),
     /** [key, label] in UTF-8 byte order of the keys, each key once. */
@@ -22,7 +22,7 @@ export type LabelTable = z.infer<typeof labelTable>;
 export type LabelOf = (key: string) => string | undefined;
 
 /** @param table null where folders label */
-function labelLookup(table: LabelTable | null): LabelOf {
+export function labelLookup(table: LabelTable | null): LabelOf {
   if (table === null) return labelOfKey;
   const byKey = new Map(table.labels);
   return (key) => byKey.get(key);

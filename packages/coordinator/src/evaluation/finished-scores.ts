@@ -1,0 +1,78 @@
+import {
+  canonicalJson,
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  readMarker,
+  readWithMarker,
+  sha256Hex,
+  TrommelError,
+  type ObjectStore,
+} from "@trommel/common";
+import { scoreCounts, scoringSuccess } from "@trommel/common/artefacts";
+import { range, readAhead, readIfThere } from "@trommel/common/store";
+import type { EvaluatedScores } from "@trommel/common/worker-commands";
+import { z } from "zod";
+
+/** The output of a finished scoring. */
+export interface FinishedScores {
+  readonly scores: EvaluatedScores;
+  /** sha256 of what its parts say: other rows have another. */
+  readonly digest: string;
+}
+
+const keyed = z.looseObject({ key: z.string() });
+
+/** Small reads at once. */
+const markersAtOnce = 16;
+
+/** @throws TrommelError `conflict` without `_SUCCESS.json`, `corrupt` */
+export async function readFinishedScores(location: string): Promise<FinishedScores> {
+  const output = openStore(location);
+  try {
+    const body = await readIfThere(output, outputKeys.success);
+    if (body === undefined) {
+      throw new TrommelError(
+        "conflict",
+        `cannot evaluate ${location}: it has no ${outputKeys.success}, so its scoring is not complete. Resume the scoring`,
+        { context: { scores: location } },
+      );
+    }
+    const { parts, model } = parseJsonAs(scoringSuccess, body, `${location}/${outputKeys.success}`);
+    const counts = await output.get(outputKeys.counts);
+    const { labels } = parseJsonAs(scoreCounts, counts, `${location}/${outputKeys.counts}`);
+    const hashes: string[] = [];
+    const read = async (index: number): Promise<string> =>
+      (await readMarker(output, outputKeys.part(index, "jsonl"))).sha256;
+    for await (const hash of readAhead(range(0, parts), markersAtOnce, read)) hashes.push(hash);
+    return {
+      scores: { model, location, parts, classes: labels.map(({ label }) => label) },
+      digest: sha256Hex(canonicalJson(hashes)),
+    };
+  } finally {
+    output.close();
+  }
+}
+
+/** Keys of the scored images, and of those that could not be read. */
+export async function* scoredKeys({ location, parts }: EvaluatedScores): AsyncGenerator<string> {
+  const output = openStore(location);
+  try {
+    const read = (index: number): Promise<string[]> => keysOfPart(output, index);
+    for await (const keys of readAhead(range(0, parts), 2, read)) yield* keys;
+    const failed = await readIfThere(output, outputKeys.failedImages);
+    if (failed !== undefined) yield* keysOf(failed, outputKeys.failedImages);
+  } finally {
+    output.close();
+  }
+}
+
+async function keysOfPart(output: ObjectStore, index: number): Promise<string[]> {
+  const key = outputKeys.part(index, "jsonl");
+  return keysOf((await readWithMarker(output, key)).bytes, key);
+}
+
+function keysOf(bytes: Uint8Array, name: string): string[] {
+  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
+  return lines.filter((line) => line !== "").map((line) => parseJsonAs(keyed, line, name).key);
+}

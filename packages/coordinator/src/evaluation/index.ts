@@ -1,0 +1,14 @@
+export { findEvaluatedSource, findScoring } from "./evaluated-source.js";
+export type { EvaluatedSource } from "./evaluated-source.js";
+export { readFinishedScores, scoredKeys } from "./finished-scores.js";
+export type { FinishedScores } from "./finished-scores.js";
+export type { ListedImages } from "./listed-images.js";
+export { listImages } from "./listed-images.js";
+export {
+  evaluationFolder,
+  exportEvaluation,
+  findEvaluation,
+  writeEvaluationLabels,
+} from "./stored-evaluation.js";
+export { matchEvaluationLabels } from "../labels/evaluation-labels.js";
+export type { EvaluationLabels, MatchedLabels } from "../labels/evaluation-labels.js";

@@ -1,0 +1,27 @@
+import { createHash } from "node:crypto";
+import { openStore } from "@trommel/common";
+import { skipHidden } from "../plan/stream-shards.js";
+
+/** What lies under a prefix now. */
+export interface ListedImages {
+  readonly keys: readonly string[];
+  /** sha256 of keys, sizes and etags: with another one, something was added, removed or changed. */
+  readonly digest: string;
+}
+
+/** Lists what a scoring of the prefix would read. @throws TrommelError as ObjectStore.list does */
+export async function listImages(location: string): Promise<ListedImages> {
+  const source = openStore(location);
+  const hash = createHash("sha256");
+  const keys: string[] = [];
+  try {
+    for await (const { key, sizeBytes, etag, unusable } of source.list("", { withUnusable: true })) {
+      if (unusable !== undefined || skipHidden(key) !== undefined) continue;
+      keys.push(key);
+      hash.update(JSON.stringify([key, sizeBytes, etag]));
+    }
+  } finally {
+    source.close();
+  }
+  return { keys, digest: hash.digest("hex") };
+}

@@ -1,0 +1,44 @@
+import { labelOfKey, type LabelTable } from "@trommel/common";
+import { tableOf } from "./labelled-images.js";
+import { matchCsvRows } from "./match-csv-labels.js";
+import { readCsvLabels } from "./read-csv-labels.js";
+
+/** The labels that an evaluation takes. */
+export interface EvaluationLabels {
+  /** A CSV file: a path, `file:` or `s3://`; null if the images' folders are their labels. */
+  readonly file: string | null;
+  /** @default "id" */
+  readonly idColumn?: string | undefined;
+  /** @default "label" */
+  readonly labelColumn?: string | undefined;
+}
+
+export interface MatchedLabels {
+  /** Null where folders label. */
+  readonly table: LabelTable | null;
+  /** Rows of the file that belong to no image. */
+  readonly unmatched: number;
+  /** All that an image has. */
+  readonly labels: ReadonlySet<string>;
+}
+
+/**
+ * Joins labels to images by their keys. Other than for a training, an id without an image is counted, not refused.
+ * @param place where the images are, for messages
+ * @throws TrommelError `not-found`, `bad-dataset`, naming the file and the line
+ */
+export async function matchEvaluationLabels(
+  keys: AsyncIterable<string> | Iterable<string>,
+  { file, idColumn = "id", labelColumn = "label" }: EvaluationLabels,
+  place: string,
+): Promise<MatchedLabels> {
+  if (file === null) {
+    const folders = new Set<string>();
+    for await (const key of keys) folders.add(labelOfKey(key) ?? "");
+    folders.delete("");
+    return { table: null, unmatched: 0, labels: folders };
+  }
+  const rows = await readCsvLabels(file, { idColumn, labelColumn }, null);
+  const { labels, unmatched } = await matchCsvRows(keys, { rows, file, dataset: place });
+  return { table: tableOf(labels), unmatched: unmatched.length, labels: new Set(labels.values()) };
+}

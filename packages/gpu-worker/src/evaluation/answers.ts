@@ -1,0 +1,72 @@
+import {
+  openStore,
+  outputKeys,
+  parseJsonAs,
+  readWithMarker,
+  type ObjectStore,
+  type ScoreRow,
+} from "@trommel/common";
+import { scoreRow } from "@trommel/common/artefacts";
+import { range, readAhead } from "@trommel/common/store";
+import type { EvaluatedScores } from "@trommel/common/worker-commands";
+
+/** What a model says of an image whose label is known. */
+export interface Answer {
+  readonly predicted: string;
+  /** The likeliest class's. */
+  readonly probability: number;
+  /** Null if the row does not hold it. */
+  readonly probabilityOfLabel: number | null;
+  readonly correct: boolean;
+  /** The likeliest class. It is the predicted one unless the model called the image unknown. */
+  readonly likeliest: string;
+}
+
+export interface LabelledAnswer extends Answer {
+  readonly key: string;
+  readonly label: string;
+}
+
+/** What a row's label is if the model does not know the image, unless a class has that name. */
+export const unknownLabel = "unknown";
+
+/** Parts that are read at once. */
+const partsAtOnce = 4;
+
+/** The rows of a finished scoring in listing order; of failed files that were tried again, at the end. */
+export async function* readScoreRows(
+  { location, parts }: EvaluatedScores,
+  signal: AbortSignal,
+): AsyncGenerator<ScoreRow> {
+  const output = openStore(location);
+  try {
+    const read = (index: number): Promise<ScoreRow[]> => readPart(output, index);
+    for await (const rows of readAhead(range(0, parts), partsAtOnce, read)) {
+      signal.throwIfAborted();
+      yield* rows;
+    }
+  } finally {
+    output.close();
+  }
+}
+
+async function readPart(output: ObjectStore, index: number): Promise<ScoreRow[]> {
+  const key = outputKeys.part(index, "jsonl");
+  const { bytes } = await readWithMarker(output, key);
+  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
+  return lines
+    .filter((line) => line !== "")
+    .map((line, i) => parseJsonAs(scoreRow, line, `line ${i + 1} of ${output.url}/${key}`));
+}
+
+/** @param label as the model writes it */
+export function answerOf({ label: predicted, top }: ScoreRow, label: string): Answer {
+  const [first] = top;
+  return {
+    predicted,
+    probability: first?.probability ?? 0,
+    probabilityOfLabel: top.find((other) => other.label === label)?.probability ?? null,
+    correct: predicted === label,
+    likeliest: first?.label ?? predicted,
+  };
+}

@@ -1,0 +1,62 @@
+import { TrommelError } from "../../index.js";
+import type { Estimate, EvaluationResult, FigureBounds } from "../../index.js";
+import { followToEnd } from "../follow.js";
+import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
+import { exitCodes, type Terminal } from "../terminal.js";
+
+type EvaluateFlags = GlobalFlags &
+  ClusterFlags & {
+    readonly model?: string;
+    readonly labels?: string;
+    readonly idColumn?: string;
+    readonly labelColumn?: string;
+    readonly compare?: string;
+    readonly failUnder?: FigureBounds;
+    readonly output?: string;
+  };
+
+/** `trommel evaluate <prefix|scoring> --model …` */
+export async function evaluate(terminal: Terminal, source: string, flags: EvaluateFlags): Promise<void> {
+  await withInterrupts(terminal, flags, async (trommel, signal) => {
+    const { model, compare, failUnder, output, idColumn, labelColumn } = flags;
+    if (flags.labels === undefined && (idColumn ?? labelColumn) !== undefined) {
+      throw new TrommelError(
+        "invalid-argument",
+        "cannot use --id-column or --label-column without --labels: they name columns of that file. Give --labels <file>",
+      );
+    }
+    const labels = flags.labels === undefined ? undefined : { file: flags.labels, idColumn, labelColumn };
+    const evaluation = await trommel.evaluate(source, { model, compare, labels, failUnder, output, signal });
+    for (const scoring of evaluation.scorings) await followToEnd(terminal, scoring);
+    const result = await evaluation.result({ signal });
+    for (const line of describeEvaluation(result)) terminal.say(line);
+    terminal.result(result);
+    if (result.missed.length > 0) terminal.exitCode = exitCodes.missedBound;
+  });
+}
+
+/** What an evaluation came to, in lines for people. */
+function* describeEvaluation(result: EvaluationResult): Generator<string> {
+  const { figures, notes, comparison, missed, report, reused } = result;
+  if (reused) yield "evaluated before: nothing was computed again";
+  yield `${figures.images} labelled images, with the range that holds the true value in 95 of 100 cases:`;
+  yield `accuracy ${shown(figures.accuracy)}, balanced accuracy ${shown(figures.balancedAccuracy)}, macro F1 ${shown(figures.macroF1)}`;
+  yield `log loss ${shown(figures.logLoss)}, calibration error ${shown(figures.expectedCalibrationError)}`;
+  yield* notes;
+  if (comparison !== null) {
+    const { first, difference, onlyFirstRight, onlySecondRight, test } = comparison;
+    yield `${comparison.model.location} on ${first.images} of them: accuracy ${shown(difference.accuracy)} above, log loss ${shown(difference.logLoss)} above`;
+    yield `only the first is right on ${onlyFirstRight} images, only the other on ${onlySecondRight}; McNemar's test: p = ${test.pValue.toPrecision(2)}`;
+  }
+  yield `report: ${report}`;
+  if (missed.length > 0) {
+    const each = missed.map(({ figure, value, bound }) => `${figure} is ${value.toFixed(4)}, not ${bound}`);
+    yield `the model misses its bounds: ${each.join("; ")} (exit code ${exitCodes.missedBound})`;
+  }
+}
+
+function shown(estimate: Estimate | null): string {
+  if (estimate === null) return "–";
+  const { value, low, high } = estimate;
+  return `${value.toFixed(4)} (${low.toFixed(4)} to ${high.toFixed(4)})`;
+}
