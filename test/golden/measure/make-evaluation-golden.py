@@ -1,6 +1,6 @@
 """Writes evaluation.json: scores of two models on labelled images, and what scikit-learn and SciPy make of them.
 
-python3 test/golden/measure/make-evaluation-golden.py
+python3 test/golden/measure/make-evaluation-golden.py && npx prettier --write test/golden/measure/evaluation.json
 """
 
 import json

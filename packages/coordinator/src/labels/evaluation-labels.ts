@@ -1,6 +1,6 @@
 import { labelOfKey, type LabelTable } from "@trommel/common";
 import { tableOf } from "./labelled-images.js";
-import { matchCsvRows } from "./match-csv-labels.js";
+import { matchKeys } from "./match-ids.js";
 import { readCsvLabels } from "./read-csv-labels.js";
 
 /** The labels that an evaluation takes. */
@@ -38,7 +38,11 @@ export async function matchEvaluationLabels(
     folders.delete("");
     return { table: null, unmatched: 0, labels: folders };
   }
-  const rows = await readCsvLabels(file, { idColumn, labelColumn }, null);
-  const { labels, unmatched } = await matchCsvRows(keys, { rows, file, dataset: place });
-  return { table: tableOf(labels), unmatched: unmatched.length, labels: new Set(labels.values()) };
+  const rows = await readCsvLabels(file, { idColumn, labelColumn, others: [] }, null);
+  const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
+  const matches = await matchKeys(keys, { file, doing: "label", lineOf }, place);
+  const labels = new Map<string, string>();
+  for (const [id, { label }] of rows) for (const key of matches.get(id) ?? []) labels.set(key, label);
+  const unmatched = [...rows.keys()].filter((id) => !matches.has(id)).length;
+  return { table: tableOf(labels), unmatched, labels: new Set(labels.values()) };
 }

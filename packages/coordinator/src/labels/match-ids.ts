@@ -24,17 +24,40 @@ export interface IdFile {
   readonly lineOf: ReadonlyMap<string, number>;
 }
 
-/**
- * Finds the images of a prefix that ids mean, in one listing. An id is an image's whole key, its file name, or its file name
- * without the extension. An id that is one image's whole key does not match others by name. Keys and ids match by their normal
- * form (Unicode NFC), so that an id may mean two keys that differ by nothing else.
- * @returns the keys of each id, as the prefix lists them
- * @throws TrommelError `bad-dataset` naming the file and the line of an id that no image has, that two have, or of two
- *   ids of one image
- */
+/** Finds the images of a prefix that ids mean, in one listing: see {@link matchKeys}. An id that no image has is refused too. */
 export async function matchIds(
   source: ObjectStore,
   ids: IdFile,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const matches = await matchKeys(imageKeys(source), ids, source.url);
+  for (const [id, line] of ids.lineOf) {
+    if (matches.has(id)) continue;
+    throw refusedLine(source.url, ids, { id, line }, [
+      `no image has the id ${JSON.stringify(id)}`,
+      "Remove the line, or put the image under the prefix",
+    ]);
+  }
+  return matches;
+}
+
+/** Keys of a prefix that may be images: neither hidden nor unusable. */
+export async function* imageKeys(source: ObjectStore): AsyncGenerator<string> {
+  for await (const { key, unusable } of source.list("", { withUnusable: true }))
+    if (unusable === undefined && skipHidden(key) === undefined) yield key;
+}
+
+/**
+ * Finds the images that ids mean among keys. An id is an image's whole key, its file name, or its file name
+ * without the extension. An id that is one image's whole key does not match others by name. Keys and ids match by their normal
+ * form (Unicode NFC), so that an id may mean two keys that differ by nothing else.
+ * @param dataset where the images are, for messages
+ * @returns the keys of each id that an image has, as they are given
+ * @throws TrommelError `bad-dataset` naming the file and the line of an id that two images have, or of two ids of one image
+ */
+export async function matchKeys(
+  keys: AsyncIterable<string> | Iterable<string>,
+  ids: IdFile,
+  dataset: string,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const matches = new Map<string, Match>();
   const ambiguous = new Map<string, readonly [string, string]>();
@@ -50,36 +73,30 @@ export async function matchIds(
       ambiguous.set(id, [existing.normalKey, normalKey]);
     }
   };
-  for await (const { key, unusable } of source.list("", { withUnusable: true })) {
-    if (unusable !== undefined || skipHidden(key) !== undefined) continue;
+  for await (const key of keys) {
     const normalKey = key.normalize("NFC");
     const { fileName, stem, extension } = partsOfKey(normalKey);
     note(normalKey, key, normalKey, "key");
     if (fileName !== normalKey) note(fileName, key, normalKey, "name");
     if (stem !== fileName && looksLikeImage(extension)) note(stem, key, normalKey, "name");
   }
-  checkMatches(source.url, ids, matches, ambiguous);
+  checkMatches(dataset, ids, matches, ambiguous);
   return new Map([...matches].map(([id, { keys }]) => [id, keys]));
 }
 
 function checkMatches(
   dataset: string,
-  { file, doing, lineOf }: IdFile,
+  ids: IdFile,
   matches: ReadonlyMap<string, Match>,
   ambiguous: ReadonlyMap<string, readonly [string, string]>,
 ): void {
   const lineOfKey = new Map<string, number>();
-  for (const [id, line] of lineOf) {
+  for (const [id, line] of ids.lineOf) {
     const match = matches.get(id);
-    const refused = (why: string, remedy: string): TrommelError =>
-      new TrommelError(
-        "bad-dataset",
-        `cannot ${doing} ${dataset} by ${placeIn(file, line)}: ${why}. ${remedy}`,
-        { context: { file, line, id } },
-      );
+    if (match === undefined) continue;
+    const refused = (...of: [why: string, remedy: string]): TrommelError =>
+      refusedLine(dataset, ids, { id, line }, of);
     const quoted = JSON.stringify(id);
-    if (match === undefined)
-      throw refused(`no image has the id ${quoted}`, "Remove the line, or put the image under the prefix");
     const two = ambiguous.get(id);
     if (two !== undefined)
       throw refused(`two images have the id ${quoted}: ${two.join(" and ")}`, "Give whole keys as ids");
@@ -91,4 +108,17 @@ function checkMatches(
       );
     lineOfKey.set(match.normalKey, line);
   }
+}
+
+function refusedLine(
+  dataset: string,
+  { file, doing }: IdFile,
+  { id, line }: { readonly id: string; readonly line: number },
+  [why, remedy]: readonly [why: string, remedy: string],
+): TrommelError {
+  return new TrommelError(
+    "bad-dataset",
+    `cannot ${doing} ${dataset} by ${placeIn(file, line)}: ${why}. ${remedy}`,
+    { context: { file, line, id } },
+  );
 }
