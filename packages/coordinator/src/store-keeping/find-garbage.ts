@@ -1,6 +1,8 @@
 import type { ObjectInfo, ObjectStore } from "@trommel/common";
 import { listStoredIds } from "../run-control/list-subjects.js";
-import type { Garbage, GarbageKind } from "./garbage.js";
+import { evaluationGarbage } from "./evaluation-garbage.js";
+import type { Found, Garbage } from "./garbage.js";
+import { groups } from "./object-groups.js";
 import type { References } from "./references.js";
 
 /**
@@ -24,12 +26,7 @@ export async function* findGarbage(search: GarbageSearch): AsyncGenerator<Garbag
   yield* unlessYoung(search, backboneGarbage(search));
   yield* unlessYoung(search, leftOfRuns(search));
   yield* unlessYoung(search, splitGarbage(search));
-}
-
-interface Found {
-  readonly kind: GarbageKind;
-  /** In order of removal. */
-  readonly objects: readonly ObjectInfo[];
+  yield* unlessYoung(search, evaluationGarbage(search.store, search.references));
 }
 
 async function* unlessYoung(search: GarbageSearch, found: AsyncIterable<Found>): AsyncGenerator<Garbage> {
@@ -99,24 +96,4 @@ async function* splitGarbage({ store, references }: GarbageSearch): AsyncGenerat
     const run = /^splits\/[0-9a-f]{64}\/([^/]+?)(?:\/\d+)?\.json$/.exec(object.key)?.[1];
     if (run !== undefined && !references.runs.has(run)) yield { kind: "splits", objects: [object] };
   }
-}
-
-/** Consecutive objects of a listing whose keys have the same name; objects without a name are skipped. */
-async function* groups(
-  store: ObjectStore,
-  prefix: string,
-  nameOf: (key: string) => string | undefined,
-): AsyncGenerator<{ readonly name: string; readonly objects: ObjectInfo[] }> {
-  let group: { readonly name: string; readonly objects: ObjectInfo[] } | undefined;
-  for await (const object of store.list(prefix)) {
-    const name = nameOf(object.key);
-    if (name === undefined) continue;
-    if (group?.name === name) {
-      group.objects.push(object);
-      continue;
-    }
-    if (group !== undefined) yield group;
-    group = { name, objects: [object] };
-  }
-  if (group !== undefined) yield group;
 }

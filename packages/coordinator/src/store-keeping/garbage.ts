@@ -1,13 +1,23 @@
+import type { ObjectInfo } from "@trommel/common";
+
 /** The kinds of removable objects of a store, with their descriptions for users. */
 export const garbageKinds = {
   features: "feature shards that no run refers to",
   incomplete: "artefacts without a marker or without data",
   runs: "what is left of runs and scorings",
   splits: "validation keys of runs that are no more",
+  evaluations: "evaluations of runs that are no more, and scores of evaluations whose scoring is no more",
   backbones: "backbones that no run uses",
   partials: "files of writers that were killed",
 } as const;
 export type GarbageKind = keyof typeof garbageKinds;
+
+/** Objects that go together, as they are found. */
+export interface Found {
+  readonly kind: GarbageKind;
+  /** In order of removal. */
+  readonly objects: readonly ObjectInfo[];
+}
 
 /** Objects that go together. */
 export interface Garbage {

@@ -1,15 +1,17 @@
 import {
   bundleFiles,
+  outputKeys,
   runConfig,
   runKeys,
   scoringConfig,
+  scoringKeys,
   subjectKeys,
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
 import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
-import { locationOf, readIfThere } from "@trommel/common/store";
+import { locationOf, partInside, readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { readResult } from "../run-control/result.js";
 import type { GarbageSum } from "./garbage.js";
@@ -64,19 +66,42 @@ async function needOf(
   return result === undefined ? "unfinished" : "finished";
 }
 
+/**
+ * The folder in the store of the scores that an evaluation had made.
+ * @returns undefined for a run, and for a scoring whose scores are elsewhere
+ */
+export async function ownScores(store: ObjectStore, { kind, id }: StoredRun): Promise<string | undefined> {
+  if (kind === "run") return undefined;
+  const key = scoringKeys(id).config;
+  const body = await readIfThere(store, key);
+  if (body === undefined) return undefined;
+  try {
+    const inside = partInside(store.url, parseSealedAs(scoringConfig, body, key).output);
+    return inside?.startsWith("evaluations/") === true ? inside : undefined;
+  } catch (thrown) {
+    // Its scores are left to the garbage collection.
+    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
+    throw thrown;
+  }
+}
+
 /** What a removal would remove. Feature shards are left to the garbage collection. */
 export async function countRun(store: ObjectStore, run: StoredRun): Promise<GarbageSum> {
   let objects = 0;
   let sizeBytes = 0;
-  for await (const object of store.list(`${subjectKeys(run).root}/`)) {
-    objects += 1;
-    sizeBytes += object.sizeBytes;
+  const scores = await ownScores(store, run);
+  for (const root of [subjectKeys(run).root, ...(scores === undefined ? [] : [scores])]) {
+    for await (const object of store.list(`${root}/`)) {
+      objects += 1;
+      sizeBytes += object.sizeBytes;
+    }
   }
   return { objects, sizeBytes };
 }
 
 /**
- * Removes a run or scoring from the store; scores, exported bundles and features stay where they are.
+ * Removes a run or scoring from the store; scores, exported bundles and features stay where they are, but for scores that an
+ * evaluation had made.
  *
  * It is cancelled first, so that no worker works on it any more, and its configuration is removed last: until then the same
  * command continues an interrupted removal. Markers are removed before their data.
@@ -86,6 +111,11 @@ export async function removeRun(store: ObjectStore, run: StoredRun): Promise<voi
   const mark = jsonBytes({ formatVersion: 1, id: run.id });
   await putJson(store, cancelled, mark);
   if (run.kind === "run") await store.delete([`${runKeys(run.id).bundle}/${bundleFiles.manifest}`]);
+  const scores = await ownScores(store, run);
+  if (scores !== undefined) {
+    await store.delete([`${scores}/${outputKeys.success}`]);
+    await deleteWhere(store, scores, () => true);
+  }
   const isLast = (key: string): boolean => key === config || key === cancelled;
   await deleteWhere(store, root, (key) => /\.\w+\.json$/.test(key) && !isLast(key));
   await deleteWhere(store, root, (key) => !isLast(key));

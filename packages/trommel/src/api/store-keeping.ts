@@ -3,6 +3,7 @@ import {
   checkDependents,
   collectGarbage,
   countRun,
+  ownScores,
   removeRun,
   type GarbageSum,
 } from "@trommel/coordinator/store-keeping";
@@ -31,6 +32,8 @@ export interface StoredRun extends GarbageSum {
   readonly removed: boolean;
   /** Scorings that were made with it and cannot be retried without it. */
   readonly dependents: readonly string[];
+  /** Of a scoring: whether its scores stay. Those that an evaluation had made go with it. */
+  readonly scoresStay: boolean;
 }
 
 const dayMs = 24 * 3_600_000;
@@ -59,7 +62,8 @@ export class StoreKeeping {
   }
 
   /**
-   * What a run or scoring takes in the store; with `remove` it is removed. Feature shards, scores and exported bundles stay.
+   * What a run or scoring takes in the store; with `remove` it is removed. Feature shards, scores and exported bundles stay,
+   * but scores that an evaluation had made go with their scoring.
    * @throws TrommelError `conflict` while it is being worked on, or another run depends on it
    */
   async remove(
@@ -74,8 +78,9 @@ export class StoreKeeping {
       await this.#refuseLive(id);
       const dependents = await checkDependents(store, run);
       const sum = await countRun(store, run);
+      const scoresStay = run.kind === "scoring" && (await ownScores(store, run)) === undefined;
       if (remove) await removeRun(store, run);
-      return { id, kind: run.kind, removed: remove, ...sum, dependents };
+      return { id, kind: run.kind, removed: remove, ...sum, dependents, scoresStay };
     });
   }
 

@@ -39,7 +39,12 @@ export async function storeRemove(
   await withTrommel(terminal, flags, async ({ storeKeeping }) => {
     const stored = await storeKeeping.remove(id, { remove: flags.yes });
     terminal.say(`${stored.kind} ${id}: ${describeSum(stored)}`);
-    if (stored.kind === "scoring") terminal.say("its scores stay where they are");
+    if (stored.kind === "scoring")
+      terminal.say(
+        stored.scoresStay
+          ? "its scores stay where they are"
+          : "its scores are an evaluation's, and go with it",
+      );
     else
       terminal.say(
         "its feature shards stay until 'trommel store gc' removes them, and an exported bundle stays",
