@@ -90,24 +90,23 @@ export const modelEvaluation = z
   .strict();
 export type ModelEvaluation = z.infer<typeof modelEvaluation>;
 
-const answer = z.object({
-  predicted: z.string(),
+/** What a model says of an image. */
+interface Answer {
+  readonly predicted: string;
   /** The predicted class's. */
-  probability: z.number(),
+  readonly probability: number;
   /** Null if the scores do not hold it. */
-  probabilityOfLabel: z.number().nullable(),
-  correct: z.boolean(),
-});
+  readonly probabilityOfLabel: number | null;
+  readonly correct: boolean;
+}
 
 /** A line of `evaluation.jsonl`. */
-const evaluationRow = z.object({
-  key: z.string(),
-  label: z.string(),
-  ...answer.shape,
-  /** The same of the second model, null if it has no score of the image; absent without one. */
-  other: answer.nullable().optional(),
-});
-export type EvaluationRow = z.infer<typeof evaluationRow>;
+export interface EvaluationRow extends Answer {
+  readonly key: string;
+  readonly label: string;
+  /** What the second model says, null if it has no score of the image; absent without one. */
+  readonly other?: Answer | null | undefined;
+}
 
 /** The figures that a bound may be set for, as users name them; from the rest, whether the bound is a lower one. */
 export const boundedFigures = {
