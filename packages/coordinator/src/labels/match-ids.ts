@@ -41,7 +41,7 @@ export async function matchIds(
 }
 
 /** Keys of a prefix that may be images: neither hidden nor unusable. */
-export async function* imageKeys(source: ObjectStore): AsyncGenerator<string> {
+async function* imageKeys(source: ObjectStore): AsyncGenerator<string> {
   for await (const { key, unusable } of source.list("", { withUnusable: true }))
     if (unusable === undefined && skipHidden(key) === undefined) yield key;
 }

@@ -32,7 +32,7 @@ export interface StoredRun extends GarbageSum {
   readonly removed: boolean;
   /** Scorings that were made with it and cannot be retried without it. */
   readonly dependents: readonly string[];
-  /** Of a scoring: whether its scores stay. Those that an evaluation had made go with it. */
+  /** Whether the scores of a scoring stay. Those that an evaluation had made go with it. */
   readonly scoresStay: boolean;
 }
 

@@ -105,7 +105,7 @@ export interface EvaluationRow extends Answer {
   readonly key: string;
   readonly label: string;
   /** What the second model says, null if it has no score of the image; absent without one. */
-  readonly other?: Answer | null | undefined;
+  other?: Answer | null | undefined;
 }
 
 /** The figures that a bound may be set for, as users name them; from the rest, whether the bound is a lower one. */
