@@ -64,7 +64,7 @@ async function drawn(count: number): Promise<Map<number, Buffer>> {
 
 describe("a shard whose workers die with all their processes", () => {
   it("loses the file that they die of, after one death among others and three alone", async () => {
-    const files = await drawn(6);
+    const files = await drawn(4);
     files.set(3, marked(await drawTexture(0, 3, 3), "killAll"));
     const source = await shardOf("deadly", files);
     let deaths = 0;
@@ -81,9 +81,9 @@ describe("a shard whose workers die with all their processes", () => {
   });
 
   it("loses no file where they are killed from outside, at any moment", async () => {
-    const source = await shardOf("outside", await drawn(24));
+    const source = await shardOf("outside", await drawn(16));
     const random = new SeededRandom(5);
-    for (let deaths = 0; deaths < 4; deaths += 1) await tryShard(source, random.uniform(200, 1200));
+    for (let deaths = 0; deaths < 3; deaths += 1) await tryShard(source, random.uniform(200, 1200));
     assert.deepEqual(await tryShard(source), []);
   });
 });

@@ -34,7 +34,7 @@ describe("class lists under fuzz", () => {
         if (names.some((name) => /["\\\p{Cc}]/u.test(name))) return;
         assert.deepEqual(parseClassList(Buffer.from(written), "again.json"), names);
       }),
-      { seed: fuzzSeed, numRuns: 1000 },
+      { seed: fuzzSeed, numRuns: 500 },
     );
   });
 
@@ -131,7 +131,7 @@ describe("recipes under fuzz", () => {
       }
     };
     for (const yaml of yamls) await check(yaml);
-    await fc.assert(fc.asyncProperty(hostileBytes(...yamls), check), { seed: fuzzSeed, numRuns: 150 });
+    await fc.assert(fc.asyncProperty(hostileBytes(...yamls), check), { seed: fuzzSeed, numRuns: 80 });
     checkPrototypes();
   });
 
@@ -148,7 +148,7 @@ describe("recipes under fuzz", () => {
         setField(merged, at, 1);
         parsesOrRefuses(() => parseRecipe(merged, "the recipe"));
       }),
-      { seed: fuzzSeed, numRuns: 800 },
+      { seed: fuzzSeed, numRuns: 300 },
     );
     checkPrototypes();
   });

@@ -26,7 +26,7 @@ class KeptCheckpoints implements Checkpoints {
   }
 }
 
-const epochs = 6;
+const epochs = 4;
 
 describe("checkpoints", () => {
   for (const [optimizer, schedule] of [

@@ -26,14 +26,16 @@ describe("head training", () => {
     });
   }
 
-  for (const optimizer of [
+  // Every optimiser and every schedule, in half of the pairs.
+  const schedules = ["plateau", "constant", "cosine", "square"];
+  for (const [index, optimizer] of [
     { type: "adam", learningRate: 0.01, weightDecay: 1e-4 },
     { type: "adamw", learningRate: 0.01 },
     { type: "nadam", learningRate: 0.01 },
     { type: "sgd", learningRate: 0.1, weightDecay: 1e-4 },
     { type: "sgd", learningRate: 0.1, nesterov: true },
-  ]) {
-    for (const type of ["plateau", "constant", "cosine", "square"]) {
+  ].entries()) {
+    for (const type of schedules.filter((_, at) => (at + index) % 2 === 0)) {
       it(`learns by ${JSON.stringify(optimizer)} on a ${type} schedule`, async () => {
         const schedule = { type, warmupEpochs: 2 };
         const training = trainingRecipe.parse({ epochs: 15, batchSize: 32, optimizer, schedule });

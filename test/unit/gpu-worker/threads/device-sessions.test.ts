@@ -40,23 +40,15 @@ function joined(batches: readonly ViewBatch[]): ViewBatch {
 const pictures = Array.from({ length: pictureCount }, (_, picture) => picture);
 
 describe("the device's sessions", () => {
-  const clients: DeviceClient[] = [];
-  function open(threads: number): DeviceClient {
-    const client = new DeviceClient({ engine: "onnx", device: "cpu", threads, modelsAtMost: 2 });
-    clients.push(client);
-    return client;
-  }
-  after(async () => {
-    await Promise.all(clients.map((client) => client.stop()));
-  });
+  const single = new DeviceClient({ engine: "onnx", device: "cpu", threads: 1, modelsAtMost: 2 });
+  const several = new DeviceClient({ engine: "onnx", device: "cpu", threads: 6, modelsAtMost: 2 });
+  after(() => Promise.all([single.stop(), several.stop()]));
 
   it("share out the threads, four sessions at most, none lost", async () => {
-    for (const [threads, sessions] of [
-      [1, 1],
-      [3, 3],
-      [6, 4],
+    for (const [client, threads, sessions] of [
+      [single, 1, 1],
+      [several, 6, 4],
     ] as const) {
-      const client = open(threads);
       assert.equal(client.sessionCount, sessions);
       assert.equal((await client.report()).threads, threads);
     }
@@ -69,7 +61,7 @@ describe("the device's sessions", () => {
     for (const picture of pictures) expected.push(await extractor.extract(batchOf(picture)));
     await extractor.release();
 
-    const client = open(3);
+    const client = several;
     await client.ensureExtractor("small", () => Promise.resolve(options));
     const got = await Promise.all(pictures.map((picture) => client.extract("small", batchOf(picture))));
     assert.deepEqual(got, expected);
@@ -77,7 +69,7 @@ describe("the device's sessions", () => {
   });
 
   it("give the same bytes whatever the batch", async () => {
-    const client = open(2);
+    const client = several;
     await client.ensureExtractor("small", () => Promise.resolve(options));
     const alone = await Promise.all(pictures.map((picture) => client.extract("small", batchOf(picture))));
     for (const size of [2, 5, pictureCount]) {
@@ -94,7 +86,7 @@ describe("the device's sessions", () => {
   });
 
   it("take the oldest shard's batches first, whenever they come", async () => {
-    const client = open(1);
+    const client = single;
     await client.ensureExtractor("small", () => Promise.resolve(options));
     const ended: string[] = [];
     const compute = async (name: string, order: number): Promise<void> => {
@@ -108,11 +100,10 @@ describe("the device's sessions", () => {
   });
 
   it("read a model once for all of them, however many shards ask", async () => {
-    const client = open(2);
     let reads = 0;
     const read = () => Promise.resolve((reads += 1)).then(() => options);
-    await client.ensureExtractor("small", read);
-    await client.ensureExtractor("small", read);
+    await several.ensureExtractor("another", read);
+    await several.ensureExtractor("another", read);
     assert.equal(reads, 1);
   });
 });
