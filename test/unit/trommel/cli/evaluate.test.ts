@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { openStore, sha256Hex } from "@trommel/common";
+import type { EvaluationResult } from "#trommel/api/evaluation/evaluation";
+import { fileHashes } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { onlyJsonObject, runInProcess } from "../../../support/process/cli.js";
+import { writeScores, type WrittenRow } from "../../../support/runs/written-scores.js";
+
+/** `trommel evaluate` on scores that are there: no cluster, no picture. */
+
+const folder = await temporaryFolder("cli-evaluate");
+const store = join(folder, "store");
+const classes = ["glass", "metal"];
+/** Six of eight are right: three of four in either class. */
+const rows: readonly WrittenRow[] = [
+  ...row("glass", [0.9, 0.8, 0.7, 0.4]),
+  ...row("metal", [0.1, 0.2, 0.3, 0.6]),
+];
+const first = join(folder, "first");
+const second = join(folder, "second");
+
+/** Images of a class by their probability of glass. */
+function row(label: string, ofGlass: readonly number[]): WrittenRow[] {
+  return ofGlass.map((glass, i) => ({
+    key: `${label}/${i}.png`,
+    probabilities: [glass, Number((1 - glass).toFixed(1))],
+  }));
+}
+
+const run = (source: string, ...more: string[]) =>
+  runInProcess(["evaluate", source, "--store", store, ...more], { cwd: folder });
+const result = async (source: string, ...more: string[]): Promise<EvaluationResult> => {
+  const { code, stdout, stderr } = await run(source, ...more, "--json");
+  assert.equal(code, 0, stderr);
+  return onlyJsonObject(stdout) as EvaluationResult;
+};
+
+before(async () => {
+  const source = `file://${join(folder, "images")}`;
+  const own = openStore(`file://${store}`);
+  const of = (name: string, written: readonly WrittenRow[]) =>
+    writeScores({ location: `file://${join(folder, name)}`, name, classes, rows: written, source }, own);
+  await of("first", rows);
+  // Of the second all metal is right, and no glass.
+  await of("second", [...row("glass", [0.4, 0.4, 0.4, 0.4]), ...row("metal", [0.1, 0.1, 0.1, 0.1])]);
+  own.close();
+});
+
+describe("trommel evaluate", () => {
+  it("measures a scoring by the location of its output or by its id, once", async () => {
+    const found = await result(first);
+    assert.equal(found.figures.accuracy.value, 0.75);
+    assert.deepEqual(found.figures.confusion, [
+      [3, 1],
+      [1, 3],
+    ]);
+    // The true classes have 0.9, 0.8, 0.7 and 0.4, either class the same.
+    const loss = -(Math.log(0.9) + Math.log(0.8) + Math.log(0.7) + Math.log(0.4)) / 4;
+    assert.ok(Math.abs((found.figures.logLoss?.value ?? 0) - loss) < 1e-12);
+    assert.equal(found.reused, false);
+    const written = await fileHashes(store);
+    const again = await result("score-first");
+    assert.deepEqual([again.reused, again.location], [true, found.location]);
+    assert.deepEqual(await fileHashes(store), written);
+    assert.match((await run(first)).stdout, /evaluated before: nothing was computed again/);
+    const hash = sha256Hex("first").slice(0, 12);
+    assert.match(found.location, new RegExp(`/store/evaluations/${hash}-[0-9a-f]{12}/[0-9a-f]{12}$`));
+  });
+
+  it("makes again what lacks a file", async () => {
+    const { location } = await result(first);
+    const page = join(fileURLToPath(location), "evaluation.html");
+    const written = await fileHashes(store);
+    await rm(page);
+    assert.equal((await result(first)).reused, false);
+    assert.deepEqual(await fileHashes(store), written);
+  });
+
+  it("has a result of its own for other labels, and counts those without an image", async () => {
+    const csv = join(folder, "labels.csv");
+    await writeFile(csv, "id,label\nglass/0.png,metal\n1,glass\ngone.png,glass\n");
+    const ambiguous = await run(first, "--labels", csv);
+    assert.match(ambiguous.stderr, /line 3: two images have the id "1"/);
+    await writeFile(csv, "id,label\nglass/0.png,metal\nmetal/1.png,metal\ngone.png,glass\n");
+    const found = await result(first, "--labels", "labels.csv");
+    assert.equal(found.figures.images, 2);
+    assert.equal(found.figures.accuracy.value, 0.5);
+    assert.deepEqual(found.leftOut, { unlabelled: 6, otherLabels: [], notScored: 1 });
+    assert.notEqual(found.location, (await result(first)).location);
+  });
+
+  it("ends with exit code 4 and a sentence if a figure misses its bound", async () => {
+    const bounds = ["--fail-under", "accuracy=0.8", "--fail-under", "logLoss=0.1"];
+    const { code, stdout } = await run(first, ...bounds, "--fail-under", "macroF1=0.5");
+    assert.equal(code, 4);
+    assert.match(
+      stdout,
+      /misses its bounds: accuracy is 0\.7500, not 0\.8; logLoss is 0\.4004, not 0\.1 \(exit/,
+    );
+    const kept = await run(first, "--fail-under", "accuracy=0.75", "--fail-under", "calibrationError=1");
+    assert.equal(kept.code, 0);
+  });
+
+  it("refuses bounds that it does not know, or that are no numbers", async () => {
+    const cases = [
+      ["recall=0.9", /figures are accuracy, balancedAccuracy, macroF1, logLoss, calibrationError/],
+      ["accuracy", /figures are accuracy/],
+      ["accuracy=high", /its bound is not a number/],
+      ["accuracy=", /its bound is not a number/],
+      ["accuracy=90", /accuracy=90: it must be a number from 0 to 1/],
+      ["logLoss=-1", /logLoss=-1: it must be a number from 0/],
+    ] as const;
+    for (const [bound, message] of cases) {
+      const { code, stderr } = await run(first, "--fail-under", bound);
+      assert.equal(code, 2, bound);
+      assert.match(stderr, message);
+    }
+    const twice = await run(first, "--fail-under", "accuracy=0.5", "--fail-under", "accuracy=0.9");
+    assert.match(twice.stderr, /accuracy has a bound already/);
+  });
+
+  it("refuses a bound on a log loss that the scores do not give", async () => {
+    const location = `file://${join(folder, "likeliest")}`;
+    await writeScores({ location, name: "likeliest", classes, rows, topK: 1, source: "file:///gone" });
+    const { code, stderr } = await run(location, "--fail-under", "logLoss=0.5");
+    assert.equal(code, 2);
+    assert.match(stderr, /cannot check logLoss=0\.5: the scores hold the likeliest classes only/);
+  });
+
+  it("compares two scorings", async () => {
+    const { comparison } = await result(first, "--compare", second);
+    assert.deepEqual(
+      [comparison?.bothRight, comparison?.onlyFirstRight, comparison?.onlySecondRight, comparison?.bothWrong],
+      [3, 3, 1, 1],
+    );
+    // Two-sided binomial test of 1 in 4: 2 · (1 + 4) / 16.
+    assert.equal(comparison?.test.pValue, 0.625);
+    assert.equal(comparison?.difference.accuracy?.value, -0.25);
+    const { stdout } = await run(first, "--compare", second);
+    assert.match(
+      stdout,
+      /only the first is right on 3 images, only the other on 1; McNemar's test: p = 0\.63/,
+    );
+  });
+
+  it("copies its files to a place that may have them", async () => {
+    const output = join(folder, "copied");
+    const { location } = await result(first, "--output", output);
+    const copied = await fileHashes(output);
+    assert.deepEqual([...copied.keys()].sort(), ["evaluation.html", "evaluation.json", "evaluation.jsonl"]);
+    const own = await fileHashes(fileURLToPath(location));
+    for (const [name, hash] of copied) assert.equal(own.get(name), hash);
+    const { code, stderr } = await run(first, "--output", join(store, "runs"));
+    assert.equal(code, 2);
+    assert.match(stderr, /inside the folder runs\//);
+  });
+
+  it("refuses images before it scores them if the model knows no label of theirs", async () => {
+    const images = join(folder, "images-of-others");
+    await mkdir(join(images, "wood"), { recursive: true });
+    await writeFile(join(images, "wood", "1.png"), "not even looked at");
+    const model = fileURLToPath(
+      new URL("../../../../stores/2026-11-28/bucket/store/runs/first/bundle", import.meta.url),
+    );
+    const before = await fileHashes(store);
+    const { code, stderr } = await run(images, "--model", model);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /no image has a label that the model knows \(it knows glass, metal, paper; the labels are "wood"\)\. Give the labels/,
+    );
+    assert.deepEqual(await fileHashes(store), before);
+    const otherModel = await run(first, "--model", model);
+    assert.equal(otherModel.code, 2);
+    assert.match(otherModel.stderr, /they are of file:\/\/\/models\/first\. Leave --model out/);
+  });
+
+  it("refuses what it cannot measure, with what to do", async () => {
+    const empty = join(folder, "empty");
+    await mkdir(empty);
+    const unfinished = join(folder, "unfinished");
+    await writeScores({
+      location: `file://${unfinished}`,
+      name: "unfinished",
+      classes,
+      rows,
+      source: "file:///x",
+    });
+    await rm(join(unfinished, "_SUCCESS.json"));
+    const columns = ["--id-column", "file"];
+    const cases: readonly (readonly [string[], number, RegExp])[] = [
+      [[empty], 2, /no scoring is there, and no model is named.*Give a --model/],
+      [[first, "--compare", first], 2, /it is the same model\. Give another one/],
+      [[first, "--compare", "nobody"], 1, /cannot open the model/],
+      [[first, ...columns], 2, /cannot use --id-column or --label-column without --labels/],
+      [[unfinished], 1, /it has no _SUCCESS\.json/],
+      [[first, "--labels", "nothing.csv"], 1, /no such file/],
+    ];
+    for (const [args, expected, message] of cases) {
+      const { code, stderr } = await run(args[0] ?? "", ...args.slice(1));
+      assert.equal(code, expected, `${args.join(" ")}: ${stderr}`);
+      assert.match(stderr, message);
+    }
+  });
+});
