@@ -94,21 +94,6 @@ export function crossFittedThresholds(
   }));
 }
 
-/** Says which classes have no threshold; empty if all have one. */
-export function unreachableThresholds(
-  found: readonly Pick<ClassThreshold, "threshold">[],
-  classNames: readonly string[],
-  wishedPrecision: number,
-): string[] {
-  const names = classNames.filter((_, index) => found[index]?.threshold === null);
-  if (names.length === 0) return [];
-  const quoted = names.map((name) => JSON.stringify(name)).join(", ");
-  const which = names.length === 1 ? `the class ${quoted}` : `the classes ${quoted}`;
-  return [
-    `A precision of ${wishedPrecision} is unreachable for ${which}: from no probability on are so many of the images that it is predicted for right, so none of them is accepted.`,
-  ];
-}
-
 function at(values: Float64Array, index: number): number {
   return values[index] as number;
 }

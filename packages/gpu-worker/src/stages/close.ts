@@ -205,7 +205,7 @@ function describeScoring(
     decodeVersion: manifest.input.decodeVersion,
     novelty: manifest.novelty !== null,
     unknown: mayBeUnknown
-      ? { novelty: unknownAbove ?? null, minProbability: minProbability ?? null, images: counts.unknown }
+      ? { novelty: unknownAbove ?? null, minProbability: minProbability ?? null, images: counts.unknown ?? 0 }
       : null,
     submission,
   };

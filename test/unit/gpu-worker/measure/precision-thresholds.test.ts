@@ -2,11 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { predictedClasses } from "#gpu-worker/measure/classes";
-import {
-  crossFittedThresholds,
-  precisionThresholds,
-  unreachableThresholds,
-} from "#gpu-worker/measure/precision-thresholds";
+import { crossFittedThresholds, precisionThresholds } from "#gpu-worker/measure/precision-thresholds";
 import { applyTemperature } from "#gpu-worker/measure/softmax";
 import { drawnPredictions } from "../../../support/runs/drawn-predictions.js";
 
@@ -87,8 +83,8 @@ describe("crossFittedThresholds", () => {
 });
 
 describe("thresholds that no probability reaches", () => {
-  it("are said once, with the classes' names", () => {
-    // The first class is right at .9 alone, the second is never right.
+  it("are null, for a class that is never right and for one that is never predicted", () => {
+    // The first class is right at .9 alone, the second never.
     const found = crossFittedThresholds(
       rows(0.9, 0.9, 0.3, 0.2),
       Int32Array.of(0, 0, 0, 0),
@@ -98,14 +94,12 @@ describe("thresholds that no probability reaches", () => {
       0.99,
     );
     assert.deepEqual(
-      found.map(({ threshold }) => threshold),
-      [0.9, null],
+      found.map(({ threshold, accepted }) => [threshold, accepted]),
+      [
+        [0.9, 2],
+        [null, 0],
+      ],
     );
-    const said = unreachableThresholds(found, ["glass", "paper"], 0.99);
-    assert.equal(said.length, 1);
-    assert.match(said[0] ?? "", /0\.99 is unreachable for the class "paper": .*none of them is accepted/);
-    const none = [{ threshold: null }, { threshold: null }];
-    assert.match(unreachableThresholds(none, ["a", "b"], 0.9)[0] ?? "", /the classes "a", "b"/);
-    assert.deepEqual(unreachableThresholds([{ threshold: 0.5 }], ["a"], 0.9), []);
+    assert.deepEqual(precisionThresholds(rows(0.9), Int32Array.of(0), 2, 0.5), [0.9, null]);
   });
 });

@@ -21,7 +21,6 @@ describe("what a finished scoring says", () => {
   it("names the most frequent labels, the earlier first on a tie, and says how many more there are", () => {
     const counts = {
       formatVersion: 1 as const,
-      unknown: 0,
       images: 28,
       labels: labelled([1, 9, 0, 4, 9, 2, 1, 2]),
       groups: null,
@@ -34,7 +33,6 @@ describe("what a finished scoring says", () => {
   it("names groups, and says which pictures a submission lacks", () => {
     const counts = {
       formatVersion: 1 as const,
-      unknown: 0,
       images: 3,
       labels: labelled([1, 2]),
       groups: [
@@ -54,7 +52,6 @@ describe("what a finished scoring says", () => {
     const submission = { merged: false as const, reason: "too-large" as const, detail: "it would be" };
     const counts = {
       formatVersion: 1 as const,
-      unknown: 0,
       images: 0,
       labels: labelled([0, 0]),
       groups: null,

@@ -15,8 +15,8 @@ export const scoreCounts = z
     images,
     /** All labels of the model in output order, those of no image too. */
     labels: z.array(z.object({ label: z.string(), images }).strict()),
-    /** Images that are labelled `unknown`. */
-    unknown: images.default(0),
+    /** Images that are labelled `unknown`; absent if none is. */
+    unknown: images.optional(),
     /**
      * The same by group, in order of each group's first label, where labels are written `group/name`, such as
      * `可回收物/易拉罐`; a label without a `/` among them is a group of its own. Null where no label has one.

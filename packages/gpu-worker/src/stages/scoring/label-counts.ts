@@ -57,7 +57,8 @@ export class LabelCounts {
         `cannot count the labels: ${images} pictures were scored, and the parts' markers count ${sum}. Score into another --output`,
       );
     }
-    return { formatVersion: 1, images, labels, unknown: this.#unknown, groups: groupsOf(labels) };
+    const unknown = this.#unknown === 0 ? {} : { unknown: this.#unknown };
+    return { formatVersion: 1, images, labels, ...unknown, groups: groupsOf(labels) };
   }
 }
 

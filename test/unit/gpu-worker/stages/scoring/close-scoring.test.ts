@@ -59,7 +59,6 @@ describe("the counts of a scoring", () => {
         { label: "可回收物/玻璃", images: 7 },
         { label: "电池", images: 1 },
       ],
-      unknown: 0,
       groups: [
         { group: "可回收物", images: 8 },
         { group: "其他垃圾", images: 0 },
