@@ -27,9 +27,6 @@ export interface LabelledAnswer extends Answer {
   readonly label: string;
 }
 
-/** What a row's label is if the model does not know the image, unless a class has that name. */
-export const unknownLabel = "unknown";
-
 /** Parts that are read at once. */
 const partsAtOnce = 4;
 

@@ -10,6 +10,7 @@ import {
   evaluationFiles,
   labelTable,
   modelEvaluation,
+  unknownLabel,
   type EvaluationRow,
   type Mistake,
   type ModelEvaluation,
@@ -20,7 +21,7 @@ import type { EvaluatedScores, EvaluateOptions } from "@trommel/common/worker-co
 import { galleryFrom } from "../gallery/gallery.js";
 import { worstMistakes } from "../measure/worst-mistakes.js";
 import { renderEvaluation } from "../report/evaluation-report.js";
-import { unknownLabel, type Answer, type LabelledAnswer } from "./answers.js";
+import type { Answer, LabelledAnswer } from "./answers.js";
 import { compareModels } from "./compare-models.js";
 import { measureAnswers, withoutProbability } from "./evaluated-figures.js";
 import { joinLabels, leftOutSentence, type JoinedScores } from "./join-labels.js";
