@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { groupTests } from "./group-tests.mjs";
 import { readDurations } from "./test-durations.mjs";
 import { tierOf, tiers } from "./test-tiers.mjs";
 
@@ -48,7 +49,7 @@ function run(list) {
       "--test-concurrency=2",
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...[`--test-reporter=${setup}slowest-tests.mjs`, "--test-reporter-destination=stdout"],
-      ...longestFirst(list).map((file) => path.join("test/dist", file)),
+      ...longestFirst(list),
     ],
     {
       cwd: root,
@@ -60,8 +61,15 @@ function run(list) {
   return result.status ?? 1;
 }
 
+/** Paths for the test runner; files that are asked for by name have a process each. */
 function longestFirst(list) {
   const known = readDurations();
   const guess = (file) => known[file] ?? (likelySlow.test(file) ? 2000 : 0);
-  return [...list].sort((left, right) => guess(right) - guess(left) || (left < right ? -1 : 1));
+  const given =
+    wanted.length > 0
+      ? list.map((file) => ({ path: path.join("test/dist", file), ms: guess(file) }))
+      : groupTests(list, guess);
+  return given
+    .sort((left, right) => right.ms - left.ms || (left.path < right.path ? -1 : 1))
+    .map(({ path: name }) => name);
 }
