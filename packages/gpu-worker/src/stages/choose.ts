@@ -86,7 +86,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     learningCurve: await measureCurve({ config, head, split, labels, context }),
     mistakes: await withKeys(config, images, chosen.mistakes, context),
     thresholds: thresholdsOf({ chosen, labels, images, split, head, classNames: rows.labels }),
-    testNovelty: novelty === null ? null : await measureTestNovelty(rows, novelty),
+    testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
     chosenBy: chosen.sentence,
     notes: [...split.notes],
   };
@@ -97,7 +97,12 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
 /** The share of the test part that a scoring with this bound would label unknown. */
 const reportedNovelty = 0.99;
 
-async function measureTestNovelty(rows: FoldRows, novelty: Novelty): Promise<Choice["testNovelty"]> {
+async function measureTestNovelty(
+  split: FoldSplit,
+  rows: FoldRows,
+  novelty: Novelty,
+): Promise<Choice["testNovelty"]> {
+  if (!hasTestPart(split)) return null;
   let [images, above] = [0, 0];
   for await (const { part, view, values } of rows.each()) {
     if (part !== testPart || view > 0) continue;
@@ -105,6 +110,10 @@ async function measureTestNovelty(rows: FoldRows, novelty: Novelty): Promise<Cho
     if ((noveltyOf(novelty, values)[0] ?? 0) > reportedNovelty) above += 1;
   }
   return images === 0 ? null : { above: reportedNovelty, share: above / images };
+}
+
+function hasTestPart({ parts }: FoldSplit): boolean {
+  return parts.some((ofShard) => ofShard.includes(testPart));
 }
 
 interface ChosenRun {
@@ -230,7 +239,7 @@ async function refit({ config, head, rows, chosen, context }: ChosenRun): Promis
 
 async function measureTestPart(run: ChosenRun & { readonly ensemble: Ensemble }): Promise<Choice["test"]> {
   const { config, split, rows, ensemble, context } = run;
-  if (!split.parts.some((parts) => parts.includes(testPart))) return null;
+  if (!hasTestPart(split)) return null;
   const { head, heads, temperature } = ensemble;
   const { shard, position, logits } = await predictPart(rows, testPart, {
     head,
