@@ -58,3 +58,15 @@ export function parseJsonAs<S extends z.ZodType>(
   }
   return parseAs(schema, value, what, code);
 }
+
+/** Parses JSON lines, each as {@link parseJsonAs}; empty ones are skipped. @param name of the file, for messages */
+export function parseJsonLines<S extends z.ZodType>(
+  schema: S,
+  bytes: Uint8Array,
+  name: string,
+): z.output<S>[] {
+  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
+  return lines.flatMap((line, i) =>
+    line === "" ? [] : [parseJsonAs(schema, line, `line ${i + 1} of ${name}`)],
+  );
+}

@@ -1,4 +1,4 @@
-export { acceptanceOf, unknownLabel } from "./results/acceptance.js";
+export { acceptanceOf, mayBeUnknown, unknownLabel } from "./results/acceptance.js";
 export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";
 export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
@@ -7,6 +7,7 @@ export { boundedFigures, evaluationFiles, modelEvaluation } from "./results/mode
 export type {
   BoundedFigure,
   Comparison,
+  EvaluatedAnswer,
   EvaluatedFigures,
   EvaluationRow,
   ModelEvaluation,

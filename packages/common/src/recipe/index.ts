@@ -1,4 +1,4 @@
-export { groupColumn, testColumn } from "./split-recipe.js";
+export { groupColumn, testByColumn, testFile, testShare } from "./split-recipe.js";
 export { checkClassWeights } from "./class-weights.js";
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";
 export { servedFlips } from "./serving-views.js";

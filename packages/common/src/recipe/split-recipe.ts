@@ -48,9 +48,19 @@ function isPattern(text: string): boolean {
   }
 }
 
-/** The column of the labels' table that says which images are tested, if one does. */
-export function testColumn({ test }: SplitRecipe): string | undefined {
-  return test !== null && typeof test === "object" && "column" in test ? test.column : undefined;
+/** The share of every class that is tested on; null if a list or a column names the images, or none are. */
+export function testShare({ test }: SplitRecipe): number | null {
+  return typeof test === "number" ? test : null;
+}
+
+/** The column of the labels' table, and its value, that say which images are tested on, if one does. */
+export function testByColumn({ test }: SplitRecipe): z.infer<typeof columnValue> | undefined {
+  return test !== null && typeof test === "object" && "column" in test ? test : undefined;
+}
+
+/** The file that names the images that are tested on, if one does. */
+export function testFile({ test }: SplitRecipe): string | undefined {
+  return test !== null && typeof test === "object" && "keys" in test ? test.keys : undefined;
 }
 
 /** The column of the labels' table that holds the groups, if one does. */
@@ -66,7 +76,7 @@ export function refuseColumnWithoutTable(
   const { split, labels } = recipe;
   if (labels.source.type === "csv") return;
   for (const [field, column] of [
-    ["test", testColumn(split)],
+    ["test", testByColumn(split)?.column],
     ["groups", groupColumn(split)],
   ] as const) {
     if (column === undefined) continue;

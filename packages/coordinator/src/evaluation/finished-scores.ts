@@ -10,6 +10,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { scoreCounts, scoringSuccess } from "@trommel/common/artefacts";
+import { parseJsonLines } from "@trommel/common/parse";
 import { range, readAhead, readIfThere } from "@trommel/common/store";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
 import { z } from "zod";
@@ -73,6 +74,5 @@ async function keysOfPart(output: ObjectStore, index: number): Promise<string[]>
 }
 
 function keysOf(bytes: Uint8Array, name: string): string[] {
-  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
-  return lines.filter((line) => line !== "").map((line) => parseJsonAs(keyed, line, name).key);
+  return parseJsonLines(keyed, bytes, name).map(({ key }) => key);
 }

@@ -1,6 +1,7 @@
 import { labelOfKey, type LabelTable } from "@trommel/common";
 import { tableOf } from "./labelled-images.js";
 import { matchKeys } from "./match-ids.js";
+import { labelsOf } from "./read-label-table.js";
 import { readCsvLabels } from "./read-csv-labels.js";
 
 /** The labels that an evaluation takes. */
@@ -41,8 +42,7 @@ export async function matchEvaluationLabels(
   const rows = await readCsvLabels(file, { idColumn, labelColumn, others: [] }, null);
   const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
   const matches = await matchKeys(keys, { file, doing: "label", lineOf }, place);
-  const labels = new Map<string, string>();
-  for (const [id, { label }] of rows) for (const key of matches.get(id) ?? []) labels.set(key, label);
+  const labels = labelsOf(rows, matches);
   const unmatched = [...rows.keys()].filter((id) => !matches.has(id)).length;
   return { table: tableOf(labels), unmatched, labels: new Set(labels.values()) };
 }

@@ -1,6 +1,6 @@
 import { compareUtf8, TrommelError, type LabelSource, type ObjectStore, type Recipe } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
-import { groupColumn, testColumn } from "@trommel/common/recipe";
+import { groupColumn, testByColumn } from "@trommel/common/recipe";
 import { quoteSome, type LabelsByKey } from "./labelled-images.js";
 import { matchIds } from "./match-ids.js";
 import { readCsvLabels, type CsvRow } from "./read-csv-labels.js";
@@ -20,8 +20,8 @@ export async function readLabelTable(
   classes: readonly string[] | null,
 ): Promise<TableContent> {
   const { file, idColumn, labelColumn } = table;
-  const [tested, grouped] = [testColumn(split), groupColumn(split)];
-  const others = [...new Set([tested, grouped].filter((column) => column !== undefined))];
+  const [tested, grouped] = [testByColumn(split), groupColumn(split)];
+  const others = [...new Set([tested?.column, grouped].filter((column) => column !== undefined))];
   const legal = classes === null ? null : new Set(classes);
   const rows = await readCsvLabels(file, { idColumn, labelColumn, others }, legal);
   const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
@@ -35,13 +35,14 @@ export async function readLabelTable(
   };
   return {
     byKey: labelsOf(rows, matches),
-    test: tested === undefined ? null : testedKeys(file, split, tested, valuesOf(tested)),
+    test: tested === undefined ? null : testedKeys(file, tested, valuesOf(tested.column)),
     // An empty cell leaves the image on its own.
     groups: grouped === undefined ? null : valuesOf(grouped).filter(([, group]) => group !== ""),
   };
 }
 
-function labelsOf(
+/** The labels of the images that ids mean. @param matches the keys of each id */
+export function labelsOf(
   rows: ReadonlyMap<string, CsvRow>,
   matches: ReadonlyMap<string, readonly string[]>,
 ): LabelsByKey {
@@ -53,14 +54,10 @@ function labelsOf(
 /** @throws TrommelError `bad-dataset` if no row has the value */
 function testedKeys(
   file: string,
-  { test }: Recipe["split"],
-  column: string,
+  { column, value: of }: NonNullable<ReturnType<typeof testByColumn>>,
   values: readonly (readonly [key: string, value: string])[],
 ): string[] {
-  const wanted =
-    test !== null && typeof test === "object" && "value" in test
-      ? String(test.value).trim().normalize("NFC")
-      : "";
+  const wanted = String(of).trim().normalize("NFC");
   const keys = values.flatMap(([key, value]) => (value === wanted ? [key] : []));
   if (keys.length > 0) return keys;
   throw new TrommelError(

@@ -12,6 +12,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
+import { testFile } from "@trommel/common/recipe";
 import { partInside } from "@trommel/common/store";
 import { skipHidden } from "../plan/stream-shards.js";
 import { quoteSome, sortedClasses, tableOf, type LabelsByKey } from "./labelled-images.js";
@@ -41,16 +42,15 @@ export async function resolveLabels(
   { labels, split }: Pick<Recipe, "labels" | "split">,
 ): Promise<ResolvedLabels> {
   const classes = labels.classes === null ? null : await readClassList(labels.classes);
-  const { test } = split;
-  const testFile = test !== null && typeof test === "object" && "keys" in test ? test.keys : undefined;
-  const isPlain = labels.source.type === "folders" && classes === null && testFile === undefined;
+  const listFile = testFile(split);
+  const isPlain = labels.source.type === "folders" && classes === null && listFile === undefined;
   if (isPlain) return { classes: null, table: null, division: null };
   const source = openStore(dataset);
   try {
     const found = await readLabels(source, { dataset, labels, split, classes });
     const { byKey } = found;
     const labelOf = byKey === null ? labelOfKey : (key: string) => byKey.get(key);
-    const listed = testFile === undefined ? found.test : await readTestKeys(source, testFile, labelOf);
+    const listed = listFile === undefined ? found.test : await readTestKeys(source, listFile, labelOf);
     const isDivided = listed !== null || found.groups !== null;
     return {
       classes: byKey === null ? classes : (classes ?? atLeastTwo(sortedClasses(byKey), dataset)),

@@ -21,7 +21,7 @@ import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
 import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
 import { findListing } from "@trommel/common/artefacts";
-import { checkClassWeights, isAuto } from "@trommel/common/recipe";
+import { checkClassWeights, isAuto, testShare } from "@trommel/common/recipe";
 
 /**
  * Plans a training run.
@@ -121,9 +121,8 @@ export async function listDataset(
   } else if (isRetryRun(config)) {
     await extendSplit(store, config, triedAgain, known.memories);
   } else {
-    const { test } = config.recipe.split;
-    const share = typeof test === "number" ? test : null;
-    const chosen = chooseSplit(ranked, { ...config.recipe.validation, test: share });
+    const { validation, split } = config.recipe;
+    const chosen = chooseSplit(ranked, { ...validation, test: testShare(split) });
     ranked.forget();
     await writeSplit(store, config, chosen, known.memories);
   }

@@ -1,4 +1,5 @@
 import { resolveLocation, type Recipe } from "@trommel/common";
+import { testFile } from "@trommel/common/recipe";
 
 /**
  * The locations of a recipe's files made absolute, so that it means the same wherever it is read.
@@ -8,11 +9,10 @@ export function locateFiles(recipe: Recipe, locate: (file: string) => string = r
   const { labels, split } = recipe;
   const { source, classes } = labels;
   const file = source.type === "csv" && source.file !== null ? { file: locate(source.file) } : {};
-  const { test } = split;
-  const isList = test !== null && typeof test === "object" && "keys" in test;
+  const list = testFile(split);
   return {
     ...recipe,
     labels: { source: { ...source, ...file }, classes: classes === null ? null : locate(classes) },
-    split: { ...split, test: isList ? { keys: locate(test.keys) } : test },
+    split: list === undefined ? split : { ...split, test: { keys: locate(list) } },
   };
 }

@@ -1,7 +1,6 @@
 import {
   openStore,
   outputKeys,
-  parseJsonAs,
   runKeys,
   TrommelError,
   type ErrorLine,
@@ -12,6 +11,7 @@ import {
 } from "@trommel/common";
 import { errorLine, LedgerBuilder, RetriedImages } from "@trommel/common/artefacts";
 import { locationOf, range, readAhead, readBounds } from "@trommel/common/store";
+import { parseJsonLines } from "@trommel/common/parse";
 import { readResult } from "./result.js";
 import type { Subject } from "./subject.js";
 import { ShardOutcomes, shardsReadAtOnce } from "../retry/shard-outcomes.js";
@@ -125,12 +125,7 @@ async function readErrorLines(store: ObjectStore, subject: Subject, failed: numb
     );
   try {
     if ((await place.head(key)) === undefined) throw unlike("it is missing");
-    const lines = Buffer.from(await place.get(key, readBounds.dataset))
-      .toString("utf8")
-      .split("\n");
-    const rows = lines.flatMap((line, i) =>
-      line === "" ? [] : [parseJsonAs(errorLine, line, `line ${i + 1} of ${key}`)],
-    );
+    const rows = parseJsonLines(errorLine, await place.get(key, readBounds.dataset), key);
     if (rows.length !== failed) throw unlike(`it has ${rows.length} lines`);
     return rows;
   } finally {

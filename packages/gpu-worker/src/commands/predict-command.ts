@@ -36,6 +36,5 @@ async function predictFile(
   const answer = await classifier.classifyOne(bytes, asked);
   if (answer.error !== undefined)
     return { key: file, error: { reason: answer.error.reason, detail: answer.error.message } };
-  const { label, probability, top, novelty } = answer;
-  return { key: file, label, probability, top: [...top], ...(novelty === undefined ? {} : { novelty }) };
+  return { key: file, ...answer, top: [...answer.top] };
 }

@@ -1,23 +1,11 @@
-import {
-  openStore,
-  outputKeys,
-  parseJsonAs,
-  readWithMarker,
-  type ObjectStore,
-  type ScoreRow,
-} from "@trommel/common";
-import { scoreRow } from "@trommel/common/artefacts";
+import { openStore, outputKeys, readWithMarker, type ObjectStore, type ScoreRow } from "@trommel/common";
+import { scoreRow, type EvaluatedAnswer } from "@trommel/common/artefacts";
+import { parseJsonLines } from "@trommel/common/parse";
 import { range, readAhead } from "@trommel/common/store";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
 
 /** What a model says of an image whose label is known. */
-export interface Answer {
-  readonly predicted: string;
-  /** The likeliest class's. */
-  readonly probability: number;
-  /** Null if the row does not hold it. */
-  readonly probabilityOfLabel: number | null;
-  readonly correct: boolean;
+export interface Answer extends EvaluatedAnswer {
   /** The likeliest class. It is the predicted one unless the model called the image unknown. */
   readonly likeliest: string;
 }
@@ -50,10 +38,7 @@ export async function* readScoreRows(
 async function readPart(output: ObjectStore, index: number): Promise<ScoreRow[]> {
   const key = outputKeys.part(index, "jsonl");
   const { bytes } = await readWithMarker(output, key);
-  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
-  return lines
-    .filter((line) => line !== "")
-    .map((line, i) => parseJsonAs(scoreRow, line, `line ${i + 1} of ${output.url}/${key}`));
+  return parseJsonLines(scoreRow, bytes, `${output.url}/${key}`);
 }
 
 /** @param label as the model writes it */

@@ -46,6 +46,7 @@ export async function evaluateScores(
     const { images } = joined;
     const rival = compared === null ? null : await compareModels(images, scores.classes, compared, signal);
     const { figures, labels } = measureAnswers(images, scores.classes);
+    const unknown = images.filter((answer) => isUnknown(answer, scores)).length;
     const evaluation: ModelEvaluation = {
       formatVersion: 1,
       model: scores.model,
@@ -53,11 +54,11 @@ export async function evaluateScores(
       scores: scores.location,
       labels: [...labels],
       figures,
-      unknown: images.filter((answer) => isUnknown(answer, scores)).length,
+      unknown,
       leftOut: joined.leftOut,
       mistakes: mistakesOf(images, scores),
       comparison: rival?.comparison ?? null,
-      notes: notesOf(joined, scores),
+      notes: notesOf(joined, scores, unknown),
     };
     const gallery = await galleryFrom(source, evaluation.mistakes, signal);
     const lines = linesOf(images, rival?.answers);
@@ -92,10 +93,9 @@ function mistakesOf(images: readonly LabelledAnswer[], scores: EvaluatedScores):
   });
 }
 
-function notesOf({ images, leftOut }: JoinedScores, scores: EvaluatedScores): string[] {
+function notesOf({ images, leftOut }: JoinedScores, scores: EvaluatedScores, unknown: number): string[] {
   const left = leftOutSentence(leftOut);
   const without = withoutProbability(images);
-  const unknown = images.filter((answer) => isUnknown(answer, scores)).length;
   const known = images.length - unknown;
   const right = images.filter(({ correct }) => correct).length;
   const share =

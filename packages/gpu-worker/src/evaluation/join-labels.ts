@@ -1,5 +1,6 @@
-import { openStore, outputKeys, parseJsonAs, TrommelError } from "@trommel/common";
+import { openStore, outputKeys, TrommelError } from "@trommel/common";
 import { errorLine, labelLookup, type ModelEvaluation } from "@trommel/common/artefacts";
+import { parseJsonLines } from "@trommel/common/parse";
 import { readBounds, readIfThere } from "@trommel/common/store";
 import type { LabelTable } from "@trommel/common";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
@@ -55,17 +56,11 @@ async function failedWithFolder({ location }: EvaluatedScores): Promise<number> 
   try {
     const body = await readIfThere(output, outputKeys.failedImages, readBounds.dataset);
     const labelOf = labelLookup(null);
-    const lines = Buffer.from(body ?? new Uint8Array())
-      .toString("utf8")
-      .split("\n");
-    return lines.filter((line) => line !== "" && labelOf(keyOf(line)) !== undefined).length;
+    const lines = parseJsonLines(errorLine, body ?? new Uint8Array(), outputKeys.failedImages);
+    return lines.filter(({ key }) => labelOf(key) !== undefined).length;
   } finally {
     output.close();
   }
-}
-
-function keyOf(line: string): string {
-  return parseJsonAs(errorLine, line, outputKeys.failedImages).key;
 }
 
 function nothingLeft({ location, classes }: EvaluatedScores, leftOut: JoinedScores["leftOut"]): TrommelError {

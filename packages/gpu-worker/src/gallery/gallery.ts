@@ -1,8 +1,9 @@
 import { openStore } from "@trommel/common";
 import type { Mistake } from "@trommel/common/artefacts";
+import { mistakesShown } from "../measure/worst-mistakes.js";
 import { escapeHtml } from "../report/html.js";
 import { percent } from "../report/report-page.js";
-import { readThumbnails } from "./thumbnails.js";
+import { fileBytesAtMost, readThumbnails } from "./thumbnails.js";
 
 /**
  * The pictures of mistakes, each with what it is and what it was taken for. A picture that cannot be read has a frame without
@@ -14,7 +15,7 @@ export async function gallery(
   readImage: (key: string) => Promise<Uint8Array>,
   signal?: AbortSignal,
 ): Promise<string> {
-  const shown = mistakes.slice(0, 24);
+  const shown = mistakes.slice(0, mistakesShown);
   if (shown.length === 0) return "";
   const keys = shown.map(({ key }) => key);
   const thumbnails = await readThumbnails(keys, readImage, signal);
@@ -37,9 +38,6 @@ export async function galleryFrom(
     source.close();
   }
 }
-
-/** Larger files are shown without a picture. */
-const fileBytesAtMost = 64 * 1024 * 1024;
 
 function figure({ key, label, predicted, probability }: Mistake, thumbnail: string | undefined): string {
   const picture =

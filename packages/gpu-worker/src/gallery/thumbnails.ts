@@ -10,6 +10,8 @@ const qualities = [75, 50, 25, 5];
 /** Pixels. */
 const side = 160;
 const readTimeoutMs = 10_000;
+/** Larger files are shown without a picture. */
+export const fileBytesAtMost = 64 * 1024 * 1024;
 
 /** The whole picture, on grey where it is not square. */
 const recipe: ResolvedDecodeRecipe = {
@@ -17,7 +19,7 @@ const recipe: ResolvedDecodeRecipe = {
   fit: "letterbox",
   kernel: "lanczos3",
   background: [138, 148, 158],
-  maxBytes: 64 * 1024 * 1024,
+  maxBytes: fileBytesAtMost,
   maxPixels: 100_000_000,
 };
 

@@ -9,6 +9,9 @@ import { identityInput, inputKey } from "./sampling.js";
 /** Adds a head to a graph: from a value float32 [N, featureCount] to the name of its logits, float32 [N, classes]. */
 export type EmitHead = (builder: GraphBuilder, inputName: string, featureCount: number) => string;
 
+/** Adds the novelty to a graph: from the images' embeddings, float32 [N, D], to the name of a value float32 [N]. */
+export type EmitNovelty = (builder: GraphBuilder, embeddings: string) => string;
+
 export interface ServingGraphOptions {
   /** In the recipe's order. */
   readonly backbones: readonly BackboneModel[];
@@ -18,8 +21,8 @@ export interface ServingGraphOptions {
   readonly projection: Projection | null;
   readonly classCount: number;
   readonly emitHead: EmitHead;
-  /** Adds the second output: from the images' embeddings, float32 [N, D], to the name of a value float32 [N]. */
-  readonly emitNovelty?: (builder: GraphBuilder, embeddings: string) => string;
+  /** Adds the second output. @default none */
+  readonly emitNovelty?: EmitNovelty | undefined;
   /** Averages the logits of the image and of these flips of it. @default none */
   readonly flips?: readonly Flip[];
 }

@@ -1,7 +1,7 @@
 import type { Predictions } from "./predictions.js";
 
 /** Mistakes that a report shows. */
-const mistakesShown = 24;
+export const mistakesShown = 24;
 
 /**
  * The rows whose predicted class is wrong, those with the highest probability of it first, the earlier row on a tie.

@@ -1,5 +1,6 @@
 import type { Choice } from "@trommel/common/artefacts";
-import { escapeHtml, htmlTable } from "./html.js";
+import { paragraphs } from "./figure-sections.js";
+import { htmlTable } from "./html.js";
 import { number, percent, text } from "./report-page.js";
 
 /** From which probability on answers are right often enough, and how novel images are. Empty for a run that has neither. */
@@ -32,5 +33,5 @@ export function trustSection({ thresholds, testNovelty }: Choice): string {
     sentences.push(
       `${percent(testNovelty.share)} of the test part are more novel than ${Number((100 * testNovelty.above).toFixed(4))} % of the training images, which is what trommel score --unknown-above ${testNovelty.above} labels unknown.`,
     );
-  return sentences.map((sentence) => `<p>${escapeHtml(sentence)}</p>`).join("") + table;
+  return paragraphs(sentences) + table;
 }

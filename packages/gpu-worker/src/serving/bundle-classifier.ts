@@ -50,7 +50,7 @@ export interface ClassifiedImage {
   /** The likeliest labels by falling probability, the earlier of the model's labels first on a tie. */
   readonly top: readonly { readonly label: string; readonly probability: number }[];
   /** The share of the training images that are less novel, 0 to 1; absent if the model does not tell. */
-  readonly novelty?: number;
+  readonly novelty?: number | undefined;
   readonly error?: never;
 }
 
@@ -188,8 +188,8 @@ class LoadedBundle implements BundleClassifier {
     // One by one, as `predict` does: a batch would round otherwise on some devices.
     const { probabilities, novelty } = await this.#network.classify(decoded.pixels, 1);
     const image = { probabilities, novelty: novelty?.[0] ?? null };
-    const { label, probability, top, ...told } = scoreRowOf("", image, this.labels, options);
-    return { label, probability, top, ...(told.novelty === undefined ? {} : { novelty: told.novelty }) };
+    const { key: _, ...answer } = scoreRowOf("", image, this.labels, options);
+    return answer;
   }
 }
 

@@ -40,11 +40,11 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   const trained = await readTrainedModel(store, config, threads);
   const backbones = await loadBackbones(store, backbonesOfRun(config), false);
   const classCount = trained.labels.length;
-  const { projection, emitHead, flips, emitNovelty } = trained;
+  const { projection, emitHead, flips, novelty } = trained;
   const { side } = config;
   const model = buildServingGraph({
     ...{ backbones, side, projection, classCount, emitHead, flips },
-    ...(emitNovelty === undefined ? {} : { emitNovelty }),
+    emitNovelty: novelty?.emit,
   });
   context.onNote("checking the model against the features");
   const golden = await checkServing({ store, config, model, trained, threads, signal });

@@ -14,6 +14,7 @@ import {
 import {
   errorLines,
   LedgerBuilder,
+  mayBeUnknown,
   readScoringSpan,
   type RetriedImages,
   type ScoreCounts,
@@ -188,7 +189,6 @@ function describeScoring(
 ): ScoringSuccess {
   const { config, manifest, counts, submission } = scored;
   const { unknownAbove, minProbability } = config;
-  const mayBeUnknown = unknownAbove !== undefined || minProbability !== undefined;
   return {
     formatVersion: 1,
     scoring: config.id,
@@ -204,7 +204,7 @@ function describeScoring(
     model: config.bundle,
     decodeVersion: manifest.input.decodeVersion,
     novelty: manifest.novelty !== null,
-    unknown: mayBeUnknown
+    unknown: mayBeUnknown(config)
       ? { novelty: unknownAbove ?? null, minProbability: minProbability ?? null, images: counts.unknown ?? 0 }
       : null,
     submission,

@@ -1,7 +1,7 @@
 import { runKeys, seedFrom, TrommelError, type ObjectStore } from "@trommel/common";
 import { noFold, readDivision, testPart, type Division, type FoldSplit } from "@trommel/common/artefacts";
 import { putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { autoHeadOf } from "@trommel/common/recipe";
+import { autoHeadOf, testShare } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
 import { assignParts, type ImageGroup } from "./folding/assign-parts.js";
 import { readDividedImages, type DividedImage } from "./folding/divided-images.js";
@@ -68,10 +68,9 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
     };
   });
   const { folds: asked } = autoHeadOf(config);
-  const { test } = recipe.split;
   const { folds, parts, notes } = assignParts(groups, labels, {
     folds: before?.folds ?? asked,
-    test: before === undefined && typeof test === "number" ? test : null,
+    test: before === undefined ? testShare(recipe.split) : null,
   });
   const byShard: number[][] = [];
   const groupsByShard: number[][] = [];

@@ -17,7 +17,7 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { acceptanceOf, decodeStandardization } from "@trommel/common/artefacts";
+import { acceptanceOf, decodeStandardization, mayBeUnknown } from "@trommel/common/artefacts";
 import { servedFlips } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
 import { decodeEnsemble, type Ensemble } from "../head/model/ensemble.js";
@@ -88,8 +88,7 @@ async function commitOtherFormats(
   { labels, novelty }: BundleManifest,
   { rows, kaggle }: Scores,
 ): Promise<void> {
-  const likeliest = config.unknownAbove !== undefined || config.minProbability !== undefined;
-  const columns = { topK: config.topK, novelty: novelty !== null, likeliest };
+  const columns = { topK: config.topK, novelty: novelty !== null, likeliest: mayBeUnknown(config) };
   const encode = {
     csv: () => csvPart(rows, columns),
     result: () => resultPart(rows),
@@ -130,7 +129,10 @@ async function scoreShard(
       const place = scored.push({ rows: [], kaggle: "" }) - 1;
       const { pixels, positions } = batch;
       const { probabilities, novelty } = await device.classify(
-        ...([modelKey, pixels, positions.length, context.order] as const),
+        modelKey,
+        pixels,
+        positions.length,
+        context.order,
       );
       const rows = batch.keys.map((key, i) => {
         const image = {

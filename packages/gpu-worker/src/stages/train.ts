@@ -94,7 +94,7 @@ async function measure(
   const refitRows = rows.train.labels.length + (rows.heldBack?.labels.length ?? 0);
   return {
     ...evaluate(probabilities, labels, rows.labels),
-    ...(await measureParts(config, rows, trained, context)),
+    ...(await measureParts(config, rows, { ...trained, probabilities }, context)),
     measured: trained.refit === null ? "head" : "head-before-refit",
     training: recipe.training,
     bestEpoch: trained.bestEpoch,

@@ -11,6 +11,8 @@ import type {
   ViewBatch,
 } from "../backbone/engines/engine.js";
 import { ensembleLogits, standardized } from "../head/model/ensemble.js";
+import { affineMatrix } from "../image/views/view-matrices.js";
+import { flippedParameters, identityParameters } from "../image/views/view-parameters.js";
 import { noveltyOf } from "../measure/novelty/novelty-distances.js";
 import type { ClassifierModel } from "../stages/context.js";
 import type { Answer, Handlers } from "../rpc/protocol.js";
@@ -128,7 +130,10 @@ function classifierOptions(request: ClassifierModel): ClassifierOptions {
     classCount,
     model,
     parts: {
-      ...{ backbones, projection, flips },
+      ...{ backbones, projection },
+      views: [identityParameters, ...flips.map(flippedParameters)].map((view) =>
+        Float32Array.from(affineMatrix(view)),
+      ),
       headLogits: (features, rows) => ensembleLogits(ensemble, prepared(features), rows),
       novelty: novelty === null ? null : (features) => noveltyOf(novelty, prepared(features)),
     },

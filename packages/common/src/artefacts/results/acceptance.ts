@@ -20,17 +20,23 @@ export interface Acceptance {
   readonly probability: readonly (number | null)[] | null;
 }
 
+/** Whether anything is asked, so that images may be labelled `unknown`. */
+export function mayBeUnknown({ unknownAbove, minProbability }: AskedAcceptance): boolean {
+  return unknownAbove !== undefined || minProbability !== undefined;
+}
+
 /**
  * What images must pass, by what is asked and what the model can tell.
  * @param location names the model in errors
  * @throws TrommelError `invalid-argument` for what is no share, `unsupported` for what the model cannot tell
  */
 export function acceptanceOf(
-  { unknownAbove, minProbability }: AskedAcceptance,
+  asked: AskedAcceptance,
   { labels, novelty, thresholds }: Pick<BundleManifest, "labels" | "novelty" | "thresholds">,
   location: string,
 ): Acceptance {
-  if (unknownAbove === undefined && minProbability === undefined) return { novelty: null, probability: null };
+  if (!mayBeUnknown(asked)) return { novelty: null, probability: null };
+  const { unknownAbove, minProbability } = asked;
   if (labels.includes(unknownLabel))
     throw new TrommelError(
       "unsupported",

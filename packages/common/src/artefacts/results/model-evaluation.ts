@@ -91,7 +91,7 @@ export const modelEvaluation = z
 export type ModelEvaluation = z.infer<typeof modelEvaluation>;
 
 /** What a model says of an image. */
-interface Answer {
+export interface EvaluatedAnswer {
   readonly predicted: string;
   /** The predicted class's. */
   readonly probability: number;
@@ -101,11 +101,11 @@ interface Answer {
 }
 
 /** A line of `evaluation.jsonl`. */
-export interface EvaluationRow extends Answer {
+export interface EvaluationRow extends EvaluatedAnswer {
   readonly key: string;
   readonly label: string;
   /** What the second model says, null if it has no score of the image; absent without one. */
-  other?: Answer | null | undefined;
+  other?: EvaluatedAnswer | null | undefined;
 }
 
 /** The figures that a bound may be set for, as users name them; from the rest, whether the bound is a lower one. */

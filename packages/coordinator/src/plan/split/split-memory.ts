@@ -1,5 +1,6 @@
 import { canonicalJson, compareUtf8, sha256Hex, type ObjectStore, type RunConfig } from "@trommel/common";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { testShare } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
 import { z } from "zod";
 
@@ -32,7 +33,7 @@ export class SplitMemory {
     // Labels are not part of it: an image that validated stays out of training when it is relabelled.
     const which = {
       ...{ dataset, seed: recipe.seed, fraction, of },
-      ...(test === null ? {} : { test: typeof test === "number" ? test : "listed" }),
+      ...(test === null ? {} : { test: testShare(recipe.split) ?? "listed" }),
       ...(part === "test" ? { part } : {}),
     };
     this.#root = `splits/${sha256Hex(canonicalJson(which))}/`;

@@ -1,5 +1,4 @@
 import type { BackboneSpec, Projection, Device, EngineName } from "@trommel/common";
-import type { Flip } from "@trommel/common/recipe";
 import type { LayersFiles } from "../layers/layers-to-json.js";
 
 /**
@@ -95,8 +94,8 @@ export interface ClassifierParts {
   readonly headLogits: (features: Float32Array, rows: number) => Float32Array | Promise<Float32Array>;
   /** From float32 [rows, features] to float32 [rows]; null if the model does not tell. */
   readonly novelty: ((features: Float32Array) => Float32Array) | null;
-  /** The flips whose logits are averaged with those of the image itself. */
-  readonly flips: readonly Flip[];
+  /** The affine matrices of the views whose logits are averaged, [2, 3] each; the first is the identity. */
+  readonly views: readonly Float32Array[];
 }
 
 export interface Engine {

@@ -69,17 +69,12 @@ async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptio
     );
   }
   const networks = await openNetworks(tensorflow, parts.backbones);
-  const flips = [undefined, ...parts.flips];
-  const affines = flips.map((flip) => {
-    const [x, y] = [flip === "horizontal" || flip === "both", flip === "vertical" || flip === "both"];
-    return Float32Array.of(x ? -1 : 1, 0, 0, 0, y ? -1 : 1, 0);
-  });
   return {
     classCount,
     async classify(pixels, imageCount) {
       checkPixels(pixels, imageCount, side);
-      // All images, and behind them their flips, one kind after the other.
-      const views = affines.flatMap((affine) =>
+      // View 0 of all images, then the next one of all.
+      const views = parts.views.flatMap((affine) =>
         Array.from({ length: imageCount }, (_, image): SampledView => {
           const bytes = pixels.subarray(image * side * side * 3, (image + 1) * side * side * 3);
           return { pixels: bytes, side, affine, colour: null };
@@ -89,7 +84,7 @@ async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptio
       const logits = await parts.headLogits(features, views.length);
       const ofImages = features.subarray(0, (features.length / views.length) * imageCount);
       return {
-        probabilities: softmax(meanOfParts(logits, affines.length), classCount),
+        probabilities: softmax(meanOfParts(logits, parts.views.length), classCount),
         novelty: parts.novelty?.(ofImages) ?? null,
       };
     },

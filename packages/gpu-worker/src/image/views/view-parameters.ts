@@ -1,3 +1,4 @@
+import type { Flip } from "@trommel/common/recipe";
 import { SeededRandom, type ViewsRecipe, seedFrom } from "@trommel/common";
 import { type CropWindow, drawEdgeCrop, drawResizedCrop, wholeImage } from "./crop-window.js";
 
@@ -61,6 +62,11 @@ export const identityParameters: ViewParameters = {
   order: fixedOrder,
 };
 
+/** The image flipped and nothing else. */
+export function flippedParameters(flip: Flip): ViewParameters {
+  return { ...identityParameters, flipX: flip !== "vertical", flipY: flip !== "horizontal" };
+}
+
 /**
  * Draws the parameters of one view of an image; view 0 is the identity, and the next ones may be flips of it. Pure.
  *
@@ -76,8 +82,7 @@ export function viewParameters(
 ): ViewParameters {
   if (viewIndex === 0) return identityParameters;
   const flip = recipe.flips[viewIndex - 1];
-  if (flip !== undefined)
-    return { ...identityParameters, flipX: flip !== "vertical", flipY: flip !== "horizontal" };
+  if (flip !== undefined) return flippedParameters(flip);
   const random = new SeededRandom(seedFrom("view", seed, imageKey, viewIndex));
   const around = (centre: number, range: number) => random.uniform(centre - range, centre + range);
   return {

@@ -56,7 +56,7 @@ export async function checkServing(options: CheckServingOptions): Promise<Golden
   const images = sample.entries.length;
   const expected: Classified = {
     probabilities: await trained.probabilities(sample.features, images),
-    novelty: trained.novelty?.(firstViews(sample.features, images, servedViews(config.recipe))) ?? null,
+    novelty: trained.novelty?.of(firstViews(sample.features, images, servedViews(config.recipe))) ?? null,
   };
   const served = await fromImages(options, sample.entries);
   // An image that has gone since it was extracted cannot be compared.
@@ -67,7 +67,8 @@ export async function checkServing(options: CheckServingOptions): Promise<Golden
   );
   const { featureType, precision } = config.recipe;
   const bound = featureType === "f16" || precision === "fp16" ? tolerance.half : tolerance.full;
-  if (largest <= bound) return goldenOf(served.pixels, expected, { images, tolerance: bound });
+  if (largest <= bound)
+    return goldenOf(served.pixels, expected, { images, side: config.side, tolerance: bound });
   throw new TrommelError(
     "parity-failed",
     `cannot compile the bundle of ${config.id}: its model differs from what was trained by ${largest} in a probability or a novelty, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
@@ -99,10 +100,10 @@ function firstViews(features: Float32Array, images: number, views: number): Floa
 function goldenOf(
   pixels: Uint8Array,
   { probabilities, novelty }: Classified,
-  of: { readonly images: number; readonly tolerance: number },
+  of: { readonly images: number; readonly side: number; readonly tolerance: number },
 ): Golden {
+  const { side, tolerance } = of;
   const images = Math.min(goldenImages, of.images);
-  const side = Math.sqrt(pixels.length / (3 * of.images));
   const classes = probabilities.length / of.images;
   const tensors = {
     pixels: {
@@ -119,7 +120,7 @@ function goldenOf(
       ? {}
       : { novelty: { dtype: "F32" as const, shape: [images], data: novelty.subarray(0, images) } }),
   };
-  return { bytes: encodeSafetensors({ tensors, metadata: {} }), images, tolerance: of.tolerance };
+  return { bytes: encodeSafetensors({ tensors, metadata: {} }), images, tolerance };
 }
 
 interface Sample {

@@ -12,7 +12,7 @@ import {
 import { encodeStandardization, type MeasuredFigures, type Mistake } from "@trommel/common/artefacts";
 import { readInput } from "@trommel/common/codec";
 import { autoHeadOf, isAuto, servedFlips, type Flip } from "@trommel/common/recipe";
-import type { EmitHead, ServingGraphOptions } from "../../graph/serving-graph.js";
+import type { EmitHead, EmitNovelty } from "../../graph/serving-graph.js";
 import {
   emitEnsemble,
   emitStandardization,
@@ -44,10 +44,13 @@ export interface TrainedModel {
   readonly projection: Projection | null;
   /** Adds what comes after the projection to a graph. */
   readonly emitHead: EmitHead;
-  /** Adds the model's second output; undefined if it has none. */
-  readonly emitNovelty: ServingGraphOptions["emitNovelty"];
-  /** The same in plain TypeScript. @param embeddings of the images themselves, [count, dimension] */
-  readonly novelty: ((embeddings: Float32Array) => Float32Array) | null;
+  /** The model's second output; null if it has none. */
+  readonly novelty: {
+    /** Adds it to a graph. */
+    readonly emit: EmitNovelty;
+    /** The same in plain TypeScript. @param embeddings of the images themselves, [count, dimension] */
+    readonly of: (embeddings: Float32Array) => Float32Array;
+  } | null;
   /** The flips that the model averages over with the image itself. */
   readonly flips: readonly Flip[];
   /**
@@ -88,7 +91,6 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
     labels,
     projection,
     emitHead: (builder, features) => emitHead(builder, features, weights, head),
-    emitNovelty: undefined,
     novelty: null,
     flips: [],
     probabilities: async (embeddings, count) => {
@@ -144,13 +146,14 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
     projection: null,
     emitHead: (builder, embeddings) =>
       emitEnsemble(builder, emitStandardization(builder, embeddings, standardization), ensemble),
-    emitNovelty:
-      novelty === null
-        ? undefined
-        : (builder, embeddings) =>
-            emitNovelty(builder, emitStandardization(builder, embeddings, standardization), novelty),
     novelty:
-      novelty === null ? null : (embeddings) => noveltyOf(novelty, standardized(embeddings, standardization)),
+      novelty === null
+        ? null
+        : {
+            emit: (builder, embeddings) =>
+              emitNovelty(builder, emitStandardization(builder, embeddings, standardization), novelty),
+            of: (embeddings) => noveltyOf(novelty, standardized(embeddings, standardization)),
+          },
     flips: servedFlips(config.recipe),
     probabilities: (embeddings, count) => {
       const logits = ensembleLogits(ensemble, standardized(embeddings, standardization), count * views);

@@ -46,13 +46,7 @@ export function jsonLinesPart(rows: readonly ScoreRow[]): Uint8Array {
 
 /** A row's likeliest label as ModelArts services answer it: `{"result": label}`, with the key to tell rows apart. */
 export function resultPart(rows: readonly ScoreRow[]): Uint8Array {
-  return linesOf(
-    rows.map(({ key, label, novelty }) => ({
-      result: label,
-      key,
-      ...(novelty === undefined ? {} : { novelty }),
-    })),
-  );
+  return linesOf(rows.map(({ key, label, novelty }) => ({ result: label, key, novelty })));
 }
 
 /**

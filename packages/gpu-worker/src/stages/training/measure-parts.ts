@@ -1,4 +1,4 @@
-import type { HeadWeights, Metrics } from "@trommel/common";
+import type { Metrics } from "@trommel/common";
 import { readDivision, type MeasuredFigures } from "@trommel/common/artefacts";
 import type { RowSet } from "../../head/model/row-set.js";
 import { predictProbabilities } from "../../head/model/predict-head.js";
@@ -19,24 +19,26 @@ import type { LabelledRows } from "./training-rows.js";
 export async function measureParts(
   config: ResolvedRun,
   rows: LabelledRows,
-  trained: TrainedHead,
+  trained: TrainedHead & {
+    /** What the kept epoch's weights give for the validation part, [images, classes]. */
+    readonly probabilities: Float32Array;
+  },
   context: StageContext,
 ): Promise<Pick<Metrics, "validation" | "test" | "chosenBy" | "notes">> {
-  const measure = (part: RowSet, weights: HeadWeights, groupOf?: Int32Array): MeasuredFigures => {
-    const { labels } = part;
-    const found = predictProbabilities(publishedHead(config), weights, part.features, labels.length);
+  const measure = (found: Float32Array, labels: Int32Array, groupOf?: Int32Array): MeasuredFigures => {
     const probabilities = Float64Array.from(found);
     const classCount = rows.labels.length;
     const options = { seed: config.recipe.seed, ...(groupOf === undefined ? {} : { groupOf }) };
     const { intervals } = bootstrapFigures(probabilities, labels, classCount, options);
     return measuredFigures(figures(probabilities, labels, classCount), intervals, rows.labels);
   };
-  const validation = measure(rows.validation, trained.measuredWeights);
+  const validation = measure(trained.probabilities, rows.validation.labels);
   const apart = await readApart(config, rows, context);
-  const test =
-    apart === undefined || apart.rows.labels.length === 0
-      ? null
-      : measure(apart.rows, trained.weights, apart.groupOf);
+  const testOf = ({ rows: { features, labels }, groupOf }: TestRows): MeasuredFigures => {
+    const head = publishedHead(config);
+    return measure(predictProbabilities(head, trained.weights, features, labels.length), labels, groupOf);
+  };
+  const test = apart === undefined || apart.rows.labels.length === 0 ? null : testOf(apart);
   return {
     validation,
     test,

@@ -45,16 +45,16 @@ export async function planEvaluation(
   const source = found.kind === "images" ? found.location : found.config.source;
   const listing = found.kind === "images" || rival?.kind === "model" ? await listImages(source) : undefined;
   const score = (of: Bundle): Promise<ScoresToEvaluate> => scoreFor(host, { source, listing, bundle: of });
+  const scoreRival = async (): Promise<ScoresToEvaluate | undefined> =>
+    rival?.kind === "model" ? await score(rival.bundle) : rival;
   if (found.kind === "scoring" || bundle === undefined || listing === undefined) {
-    const { location } = found;
-    const second = rival?.kind === "model" ? await score(rival.bundle) : rival;
-    return { source, first: { location, scoring: undefined }, second, labels, listed: undefined };
+    const first = { location: found.location, scoring: undefined };
+    return { source, first, second: await scoreRival(), labels, listed: undefined };
   }
   const matched = await matchEvaluationLabels(listing.keys, labels, source);
   requireKnownLabel(matched, bundle, source);
   const first = await score(bundle);
-  const second = rival?.kind === "model" ? await score(rival.bundle) : rival;
-  return { source, first, second, labels, listed: { digest: listing.digest, matched } };
+  return { source, first, second: await scoreRival(), labels, listed: { digest: listing.digest, matched } };
 }
 
 /** The model of a source; of a scoring it is known, and one that is given must be the same. */
@@ -90,15 +90,18 @@ async function findRival(
   modelSha256: string | undefined,
 ): Promise<Rival> {
   const scoring = await findScoring(store, text, options.folder);
-  const bundle = scoring === undefined ? await resolveBundle(store, text, options.folder) : undefined;
-  if ((bundle ?? scoring?.config.bundle)?.modelSha256 === modelSha256) {
+  const rival: Rival =
+    scoring === undefined
+      ? { kind: "model", bundle: await resolveBundle(store, text, options.folder) }
+      : { kind: "scores", location: scoring.location, scoring: undefined };
+  const other = rival.kind === "model" ? rival.bundle : scoring?.config.bundle;
+  if (other?.modelSha256 === modelSha256) {
     throw new TrommelError(
       "invalid-argument",
       `cannot compare with ${text}: it is the same model. Give another one`,
     );
   }
-  if (bundle !== undefined) return { kind: "model", bundle };
-  return { kind: "scores", location: scoring?.location ?? "", scoring: undefined };
+  return rival;
 }
 
 /** Begins the scoring of images into the store, with every class in its rows. One that is finished or runs is found. */

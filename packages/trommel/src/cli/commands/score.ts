@@ -71,7 +71,7 @@ function showRow(terminal: Terminal, row: PredictedRow, format: "result" | undef
     else terminal.say(line);
   } else if (format === "result") {
     const { key, label, novelty } = row;
-    terminal.say(JSON.stringify({ result: label, key, ...(novelty === undefined ? {} : { novelty }) }));
+    terminal.say(JSON.stringify({ result: label, key, novelty }));
   } else {
     const labels = row.top.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`);
     const isKnown = row.label === row.top[0]?.label;

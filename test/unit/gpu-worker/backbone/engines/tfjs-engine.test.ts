@@ -126,7 +126,14 @@ describe("the tfjs engine", () => {
       });
     const pixels = testPictures(images, side);
     for (const flips of [[], ["horizontal", "vertical", "both"] as const]) {
-      const parts = { backbones, projection, headLogits, novelty, flips };
+      const flipped = {
+        horizontal: [-1, 0, 0, 0, 1, 0],
+        vertical: [1, 0, 0, 0, -1, 0],
+        both: [-1, 0, 0, 0, -1, 0],
+      };
+      const matrices = [[1, 0, 0, 0, 1, 0], ...flips.map((flip) => flipped[flip])];
+      const views = matrices.map((matrix) => Float32Array.from(matrix));
+      const parts = { backbones, projection, headLogits, novelty, views };
       const model = buildServingGraph({
         ...{ backbones, side, projection, classCount, flips },
         emitHead: (builder, input) =>
