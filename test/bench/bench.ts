@@ -16,6 +16,7 @@ import { benchLearn } from "./benches/learn-bench.js";
 import { benchListing } from "./benches/listing-bench.js";
 import { benchGpu } from "./benches/gpu-bench.js";
 import { benchMemory } from "./benches/memory-bench.js";
+import { benchNovelty } from "./benches/novelty-bench.js";
 import { benchQueue } from "./benches/queue-bench.js";
 import { benchRecipes } from "./benches/recipes-bench.js";
 import { benchReuse } from "./benches/reuse-bench.js";
@@ -34,6 +35,7 @@ const benches: Readonly<Record<string, Bench>> = {
   honesty: { material: true, measure: benchHonesty },
   learn: { material: true, measure: benchLearn },
   memory: { material: true, measure: benchMemory },
+  novelty: { material: true, measure: benchNovelty },
   queue: { material: false, measure: benchQueue },
   listing: { material: false, measure: benchListing },
   run: { material: true, measure: benchRun },

@@ -15,8 +15,8 @@ export const settings: Readonly<
   "320 pixels, flips": {
     side: 320,
     flags: [
-      ...["--views", "2", "--set", "views.mirror=true", "--set", "serving.views=mirrored"],
-      ...["--shard-size", "128"],
+      ...["--views", "4", "--set", "views.flips=[horizontal, vertical, both]"],
+      ...["--set", "serving.views=[identity, horizontal, vertical, both]", "--shard-size", "128"],
     ],
   },
 };

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
 import { parseArguments } from "../../bench/bench-arguments.js";
 import { comparisonRow } from "../../bench/compare/comparison-row.js";
+import { areaUnderCurve } from "../../bench/measure/area-under-curve.js";
 import { SyntheticSource } from "../../bench/synthetic/synthetic-source.js";
 import { formatTable } from "../../bench/table.js";
 import { TimerDevice } from "../../bench/synthetic/timer-device.js";
@@ -30,6 +31,13 @@ describe("a row of a benchmark", () => {
     const cells = table.split("\n").map((line) => line.replaceAll(/ +/g, " "));
     assert.equal(cells[2], "| queue | a\\|b | 1 | | | | NO |");
     assert.equal(new Set(table.split("\n").map(({ length }) => length)).size, 1);
+  });
+});
+
+describe("the area under the curve", () => {
+  it("is that of scikit-learn's example, with ties counted as half", () => {
+    assert.equal(areaUnderCurve([0.1, 0.4], [0.35, 0.8]), 0.75);
+    assert.equal(areaUnderCurve([1, 2, 3], [2, 4]), (1.5 + 3) / 6);
   });
 });
 

@@ -45,7 +45,7 @@ function* describeEvaluation(result: EvaluationResult): Generator<string> {
   yield* notes;
   if (comparison !== null) {
     const { first, difference, onlyFirstRight, onlySecondRight, test } = comparison;
-    yield `${comparison.model.location} on ${first.images} of them: accuracy ${shown(difference.accuracy)} above, log loss ${shown(difference.logLoss)} above`;
+    yield `${comparison.model.location} instead, on ${first.images} of them: accuracy ${changed(difference.accuracy)}, log loss ${changed(difference.logLoss)}`;
     yield `only the first is right on ${onlyFirstRight} images, only the other on ${onlySecondRight}; McNemar's test: p = ${test.pValue.toPrecision(2)}`;
   }
   yield `report: ${report}`;
@@ -59,4 +59,15 @@ function shown(estimate: Estimate | null): string {
   if (estimate === null) return "–";
   const { value, low, high } = estimate;
   return `${value.toFixed(4)} (${low.toFixed(4)} to ${high.toFixed(4)})`;
+}
+
+/** A difference with its sign, so that the range that holds it reads the same way. */
+function changed(difference: Estimate | null): string {
+  if (difference === null) return "–";
+  const { value, low, high } = difference;
+  return `${signed(value)} (${signed(low)} to ${signed(high)})`;
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
 }
