@@ -95,14 +95,18 @@ export function isAuto<R extends { readonly head: RecipeHead }>(
 }
 
 /** By steps, with what keeps a head from learning its images by heart. */
-function trained(name: string, head: z.input<typeof headRecipe>, epochs: number): CandidateRecipe {
+function trained(
+  name: string,
+  head: z.input<typeof headRecipe>,
+  { epochs, learningRate }: { readonly epochs: number; readonly learningRate: number },
+): CandidateRecipe {
   return candidateRecipe.parse({
     name,
     head,
     training: {
       epochs,
       mixup: 0.4,
-      optimizer: { type: "adamw", learningRate: 1e-3, weightDecay: 0.05 },
+      optimizer: { type: "adamw", learningRate, weightDecay: 0.05 },
       schedule: { type: "cosine" },
       keep: "last",
     },
@@ -110,7 +114,11 @@ function trained(name: string, head: z.input<typeof headRecipe>, epochs: number)
 }
 
 function perceptron(width: number, epochs: number): CandidateRecipe {
-  return trained(`mlp-${width}`, { type: "mlp", hidden: [width], inputDropout: 0.4, dropout: 0.5 }, epochs);
+  return trained(
+    `mlp-${width}`,
+    { type: "mlp", hidden: [width], inputDropout: 0.4, dropout: 0.5 },
+    { epochs, learningRate: 3e-3 },
+  );
 }
 
 function linear(penalties: readonly number[]): CandidateRecipe {
@@ -122,7 +130,11 @@ const portfolios: Readonly<Record<AutoHead["effort"], readonly CandidateRecipe[]
   default: [linear([0.3, 0.1, 0.03, 0.01]), perceptron(512, 15)],
   best: [
     linear([1, 0.3, 0.1, 0.03, 0.01, 0.003]),
-    trained("se", { type: "se", inputDropout: 0.4, dropout: 0.5, outputDropout: 0.2 }, 15),
+    trained(
+      "se",
+      { type: "se", inputDropout: 0.4, dropout: 0.5, outputDropout: 0.2 },
+      { epochs: 15, learningRate: 1e-3 },
+    ),
     perceptron(256, 15),
     perceptron(512, 15),
     perceptron(1024, 20),

@@ -30,9 +30,15 @@ const noCrop = { crop: null, resizedCrop: null } as const;
 const average = (name: string, inputSize: number) => ({ name, inputSize, pooling: "average" as const });
 
 describe("built-in recipes", () => {
-  it("are these four, and each of their variants is a legal recipe", async () => {
+  it("are these five, and each of their variants is a legal recipe", async () => {
     const names = await builtInNames();
-    assert.deepEqual(names, ["dog-breeds", "huawei-40", "mobilenetv2-26", "tianchi-efficientnets"]);
+    assert.deepEqual(names, [
+      "dog-breeds",
+      "huawei-40",
+      "mobilenetv2-26",
+      "tianchi-efficientnets",
+      "waste-mobilenets",
+    ]);
     const variants: string[] = [];
     for (const name of names) {
       const found = await readRecipeText(name);
@@ -175,6 +181,19 @@ describe("built-in recipes", () => {
     assertFields(adam, { type: "adam", weightDecay: 4e-5, learningRate: 0.03 }, "adam");
   });
 
+  it("waste-mobilenets", async () => {
+    const recipe = await recipeOf("waste-mobilenets");
+    const names = ["mobilenet-075-416", "mobilenet-100-pw12-416"];
+    assert.deepEqual(
+      recipe.backbones,
+      names.map((name) => average(name, 416)),
+    );
+    const flips: Flip[] = ["horizontal", "vertical", "both"];
+    assertFields(recipe.views, { count: 4, flips }, "views");
+    assert.deepEqual(recipe.serving.views, ["identity", ...flips]);
+    assertFields(recipe.head, { type: "auto", folds: 5, heads: "folds" }, "head");
+  });
+
   it("dog-breeds", async () => {
     const recipe = await recipeOf("dog-breeds");
     assert.deepEqual(recipe.backbones, [average("resnet152", 224), average("inception-v3", 299)]);
@@ -219,7 +238,7 @@ describe("trommel recipe", () => {
       assert.ok(lines[index]?.startsWith(`${name} `) && lines[index]?.endsWith(description), lines[index]);
       for (const backbone of backbones) assert.ok(lines[index]?.includes(backbone.name));
     }
-    assert.equal(recipes.length, 11);
+    assert.equal(recipes.length, 12);
   });
 
   it("shows one as it is shipped, and with --json as it resolves", async () => {
