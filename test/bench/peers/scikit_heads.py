@@ -23,9 +23,9 @@ from sklearn.neural_network import MLPClassifier
 
 from folded_rows import FoldedRows, log_loss
 
-COSTS = np.logspace(-4, 0, 9)
+COSTS = np.logspace(-4, -1, 7)
 PERCEPTRONS = [dict(alpha=a, hidden_layer_sizes=(256,)) for a in (1e-4, 1.0, 10.0)]
-EPOCHS = 40
+EPOCHS = 25
 
 
 def inner_parts(data, rows, count):
