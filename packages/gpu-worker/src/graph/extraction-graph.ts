@@ -4,6 +4,7 @@ import { commonOpset, inlineModel } from "./onnx/inline-model.js";
 import { decodeModel } from "./onnx/onnx-model.js";
 import type { ModelProto } from "./onnx/onnx-proto.js";
 import { ViewSampler } from "./sampling.js";
+import { shareTrunks } from "./shared-trunks.js";
 import { emitInSlices, sliceOf } from "./slices.js";
 
 /** A backbone with the bytes of its `model.onnx`. */
@@ -85,10 +86,11 @@ export function inlineBackbones(
   models: readonly ModelProto[],
   { inputOf, viewCount, viewsAtOnce }: BackboneInputs,
 ): string {
-  const embeddings = backbones.map(({ spec }, index) => {
+  const networks = shareTrunks(backbones.map(({ spec }, index) => ({ spec, model: models[index]! })));
+  const embeddings = networks.map(({ spec, model }, index) => {
     const prefix = `backbone_${index}/`;
     const emit = (into: GraphBuilder, image: string): string =>
-      inlineBackbone(into, spec, models[index]!, { prefix, image });
+      inlineBackbone(into, spec, model, { prefix, image });
     const rows = inputOf(spec);
     const slice = viewsAtOnce(spec);
     if (slice === viewCount) return emit(builder, rows);

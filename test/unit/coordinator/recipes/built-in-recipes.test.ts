@@ -183,7 +183,7 @@ describe("built-in recipes", () => {
 
   it("waste-mobilenets", async () => {
     const recipe = await recipeOf("waste-mobilenets");
-    const names = ["mobilenet-075-416", "mobilenet-100-pw12-416"];
+    const names = ["mobilenet-075-416", "mobilenet-075-pw11-416", "mobilenet-100-pw12-416"];
     assert.deepEqual(
       recipe.backbones,
       names.map((name) => average(name, 416)),

@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto";
+import type { BackboneSpec } from "@trommel/common";
+import { GraphBuilder } from "./graph-builder.js";
+import { commonOpset, inlineModel } from "./onnx/inline-model.js";
+import { decodeModel, encodeModel } from "./onnx/onnx-model.js";
+import { copyMessage, renameNode } from "./onnx/onnx-names.js";
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from "./onnx/onnx-proto.js";
+import { inputKey } from "./sampling.js";
+
+/**
+ * Backbones that are cuts of one network, such as an earlier layer and the last one, or the same layer pooled in two ways, have
+ * their first layers in common. Those are computed once: the graph gets one network whose embedding is theirs side by side.
+ */
+
+/** A network to inline, whose only output is `embedding`. */
+export interface Network {
+  readonly spec: BackboneSpec;
+  readonly model: ModelProto;
+}
+
+/**
+ * Joins neighbours that take the same input and have a weight in common; all others stay what they are. Every number of the
+ * embeddings, and their order, is what it was.
+ */
+export function shareTrunks(networks: readonly Network[]): readonly Network[] {
+  const joined: Network[] = [];
+  for (const network of networks) {
+    const before = joined.at(-1);
+    if (before !== undefined && haveTrunk(before, network)) joined[joined.length - 1] = join(before, network);
+    else joined.push(network);
+  }
+  return joined;
+}
+
+/** Smaller tensors than this are equal by chance: shapes, axes and the like. */
+const weightBytes = 1024;
+
+function haveTrunk(one: Network, other: Network): boolean {
+  if (inputKey(one.spec) !== inputKey(other.spec)) return false;
+  const weights = new Set(weightsOf(one));
+  return weightsOf(other).some((weight) => weights.has(weight));
+}
+
+function weightsOf({ model }: Network): string[] {
+  return (model.graph?.initializer ?? [])
+    .filter((tensor) => (tensor.rawData?.length ?? 4 * (tensor.floatData?.length ?? 0)) >= weightBytes)
+    .map(tensorKey);
+}
+
+function join(one: Network, other: Network): Network {
+  const builder = new GraphBuilder({
+    opset: commonOpset([one.model, other.model]),
+    graphName: "shared_trunk",
+  });
+  const { inputSize } = one.spec;
+  const image = builder.input("image", "float32", ["images", 3, inputSize, inputSize]);
+  const embeddings = [one, other].map(({ model }, at) => {
+    const [embedding = ""] = Object.values(
+      inlineModel(builder, model, { prefix: `cut_${at}/`, inputs: { image } }),
+    );
+    return embedding;
+  });
+  const dimension = one.spec.dimension + other.spec.dimension;
+  builder.output(
+    "embedding",
+    "float32",
+    ["images", dimension],
+    builder.node("Concat", embeddings, { axis: 1 }),
+  );
+  const name = `${one.spec.name}, ${other.spec.name}`;
+  const model = decodeModel(builder.encode(), { name });
+  const graph = mergeEqual(model.graph ?? {});
+  return { spec: { ...one.spec, name, dimension }, model: copyMessage(model, { graph }) };
+}
+
+/**
+ * Computes equal things once: of tensors with equal content, and of nodes with the same operator, attributes and inputs, the first
+ * stays and stands for the others. Nodes that draw random numbers stay all, and so do those that make an output of the graph.
+ */
+export function mergeEqual(graph: GraphProto): GraphProto {
+  const standIn = new Map<string, string>();
+  const current = (name: string): string => standIn.get(name) ?? name;
+  const first = new Map<string, readonly string[]>();
+  const outputs = new Set((graph.output ?? []).map(({ name = "" }) => name));
+  const isFirst = (key: string, names: readonly string[]): boolean => {
+    const before = first.get(key);
+    if (before === undefined || names.some((name) => outputs.has(name))) {
+      if (before === undefined) first.set(key, names);
+      return true;
+    }
+    names.forEach((name, at) => standIn.set(name, before[at] ?? name));
+    return false;
+  };
+  const initializer = (graph.initializer ?? []).filter((tensor) =>
+    isFirst(`tensor ${tensorKey(tensor)}`, [tensor.name ?? ""]),
+  );
+  const node: NodeProto[] = [];
+  for (const one of graph.node ?? []) {
+    const renamed = renameNode(one, {
+      value: current,
+      dim: (name) => name,
+      opType: ({ opType = "" }) => opType,
+    });
+    if (isRandom(one) || isFirst(`node ${nodeKey(renamed)}`, one.output ?? [])) node.push(renamed);
+  }
+  return copyMessage(graph, { initializer, node });
+}
+
+function isRandom({ opType = "" }: NodeProto): boolean {
+  return /^(Random|Bernoulli|Multinomial)/.test(opType);
+}
+
+function tensorKey(tensor: TensorProto): string {
+  return digest({ initializer: [copyMessage(tensor, { name: "" })] });
+}
+
+function nodeKey(node: NodeProto): string {
+  return `${node.output?.length ?? 0} ${digest({ node: [copyMessage(node, { name: "", output: [] })] })}`;
+}
+
+function digest(graph: GraphProto): string {
+  return createHash("sha256").update(encodeModel({ graph })).digest("hex");
+}
