@@ -113,6 +113,7 @@ describe("a run on folds", () => {
     ];
     assert.deepEqual([one.heads, folds.heads], ["refit", "folds"]);
     assert.deepEqual([one.outOfFold, one.temperature], [folds.outOfFold, folds.temperature]);
+    assert.match(one.notes.join(" "), /trained once more/);
     // Only the head itself differs, which the test part shows.
     assert.notDeepEqual(one.test?.logLoss, folds.test?.logLoss);
     const { ensemble, metrics } = await runs.readJson<BundleManifest>("runs/refit/bundle/bundle.json");

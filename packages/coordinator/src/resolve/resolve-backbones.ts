@@ -54,9 +54,9 @@ function absent(
   );
   return new TrommelError(
     "not-found",
-    `cannot find the backbone ${names.join(", ")} in ${store.url}: ${held}. ` +
+    `cannot find the backbone${names.length === 1 ? "" : "s"} ${names.join(", ")} in ${store.url}: ${held}. ` +
       `Get ${missing.length === 1 ? "it" : "them"} with ${commands.join(" and ")}, or with 'backbone pull' (public weights) or 'backbone random' (to try things out) ` +
-      `and the same flags; or name ${missing.length === 1 ? "another" : "others"} with --backbone`,
+      `and the same flags; or name ${missing.length === 1 ? "another" : "others"} with --backbone. 'trommel recipe show' prints what a built-in recipe says of its own`,
     { context: { names } },
   );
 }

@@ -71,7 +71,10 @@ function trainingFacts(manifest: BundleManifest): ReportFact[] {
     return [
       { name: "labelled images", value: images },
       unreadable,
-      { name: "head", value: `${settings(head)}; ${heads} of them, their logits averaged` },
+      {
+        name: "head",
+        value: `${settings(head)}; ${heads === 1 ? "one, trained once more on all images" : `${heads} of them, their logits averaged`}`,
+      },
       { name: "temperature", value: temperature.toFixed(3) },
     ];
   }

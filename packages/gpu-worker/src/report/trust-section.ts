@@ -3,6 +3,11 @@ import { paragraphs } from "./figure-sections.js";
 import { htmlTable } from "./html.js";
 import { number, percent, text } from "./report-page.js";
 
+type ClassThreshold = NonNullable<Choice["thresholds"]>["perClass"][number];
+
+/** Fewer accepted answers say little about how often they are right. */
+const tellingAnswers = 20;
+
 /** From which probability on answers are right often enough, and how novel images are. Empty for a run that has neither. */
 export function trustSection({ thresholds, testNovelty }: Choice): string {
   const sentences: string[] = [];
@@ -18,15 +23,16 @@ export function trustSection({ thresholds, testNovelty }: Choice): string {
             `No probability of ${without.map(({ label }) => label).join(", ")} is ${wished}: that scoring labels all of these unknown.`,
           ]),
     );
-    const share = (value: number | null) => number(value === null ? "–" : percent(value));
+    const few = thresholds.perClass.filter(
+      ({ threshold, accepted }) => threshold !== null && accepted < tellingAnswers,
+    );
+    if (few.length > 0)
+      sentences.push(
+        `Of ${few.map(({ label }) => label).join(", ")} fewer than ${tellingAnswers} answers were accepted, which is too few to tell how often they are right.`,
+      );
     table = htmlTable(
-      [text("class"), number("accepted from"), number("right"), number("answers accepted")],
-      thresholds.perClass.map(({ label, threshold, precision, coverage }) => [
-        text(label),
-        number(threshold === null ? "–" : threshold.toFixed(3)),
-        share(precision),
-        share(coverage),
-      ]),
+      [text("class"), number("accepted from"), number("right"), number("accepted"), number("of all answers")],
+      thresholds.perClass.map(rowOf),
     );
   }
   if (testNovelty !== null)
@@ -34,4 +40,16 @@ export function trustSection({ thresholds, testNovelty }: Choice): string {
       `${percent(testNovelty.share)} of the test part are more novel than ${Number((100 * testNovelty.above).toFixed(4))} % of the training images, which is what trommel score --unknown-above ${testNovelty.above} labels unknown.`,
     );
   return paragraphs(sentences) + table;
+}
+
+function rowOf({ label, threshold, precision, coverage, accepted }: ClassThreshold) {
+  if (threshold === null) return [text(label), ...["–", "–", "–", "–"].map(number)];
+  const share = (value: number | null) => number(value === null ? "–" : percent(value));
+  return [
+    text(label),
+    number(threshold.toFixed(3)),
+    share(precision),
+    number(String(accepted)),
+    share(coverage),
+  ];
 }

@@ -88,10 +88,18 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     thresholds: thresholdsOf({ chosen, labels, images, split, head, classNames: rows.labels }),
     testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
     chosenBy: chosen.sentence,
-    notes: [...split.notes],
+    notes: [...split.notes, ...refitNotes(head)],
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));
   return done;
+}
+
+/** What a reader must know of a head that no fold has measured. */
+function refitNotes({ heads }: AutoHead): string[] {
+  if (heads === "folds") return [];
+  return [
+    "The model's head was trained once more on the images of all folds. All figures but those of a test part are of the heads of the folds, which saw fewer images.",
+  ];
 }
 
 /** The share of the test part that a scoring with this bound would label unknown. */

@@ -186,7 +186,7 @@ describe("built-in recipes", () => {
     const names = ["mobilenet-075-416", "mobilenet-075-pw11-416", "mobilenet-100-pw12-416"];
     assert.deepEqual(
       recipe.backbones,
-      names.map((name) => average(name, 416)),
+      names.map((name, at) => ({ ...average(name, 416), ...(at === 0 && { pooling: null }) })),
     );
     const flips: Flip[] = ["horizontal", "vertical", "both"];
     assertFields(recipe.views, { count: 4, flips }, "views");
