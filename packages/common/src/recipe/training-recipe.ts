@@ -136,7 +136,10 @@ export const trainingRecipe = z
         "legal are balanced, sqrt, none, or a mapping of class names to weights above zero",
       )
       .default("none"),
-    /** The rows of an epoch: each once, or as many but equally many of each class. */
+    /**
+     * The rows of an epoch: each once, or as many but equally many of each class. A solved candidate of `head: auto` has no epochs:
+     * for it every class has the same total weight, times its class weight.
+     */
     sampling: z.enum(["natural", "balanced"]).default("natural"),
     optimizer: defaultType("adam", optimizerRecipe).prefault({}),
     schedule: defaultType("plateau", scheduleRecipe).prefault({}),

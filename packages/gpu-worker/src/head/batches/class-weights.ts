@@ -18,6 +18,22 @@ export function batchClassWeights(
   return meanOneWeights(weights, sampling === "balanced" ? counts.map((count) => Math.sign(count)) : counts);
 }
 
+/**
+ * The weights by which rows that each count once have the objective of an epoch, in expectation: balanced sampling gives every
+ * class equally many rows, which is the weight `balanced`, and the recipe's class weights multiply it.
+ * @param counts rows of each class
+ */
+export function expectedClassWeights(
+  { classWeights, sampling }: Pick<TrainingRecipe, "classWeights" | "sampling">,
+  classNames: readonly string[],
+  counts: Float64Array,
+): Float64Array {
+  const weights = resolveClassWeights(classWeights, classNames, counts);
+  if (sampling === "natural") return weights;
+  const ofSampling = resolveClassWeights("balanced", classNames, counts);
+  return weights.map((weight, index) => weight * (ofSampling[index] as number));
+}
+
 /** The weights divided by their mean over rows, of which each class has so many. */
 export function meanOneWeights(weights: Float64Array, counts: Float64Array): Float64Array {
   const rows = counts.reduce((sum, count) => sum + count, 0);

@@ -1,5 +1,6 @@
-import { resolveClassWeights, TrommelError, type HeadWeights, type RunConfig } from "@trommel/common";
+import { TrommelError, type HeadWeights, type RunConfig } from "@trommel/common";
 import type { CandidateRecipe } from "@trommel/common/recipe";
+import { expectedClassWeights } from "../../head/batches/class-weights.js";
 import { JoinedRows, type RowSet } from "../../head/model/row-set.js";
 import { solveLinear } from "../../head/solver/solve-linear.js";
 import { trainForEpochs } from "../../head/train-for-epochs.js";
@@ -10,7 +11,7 @@ const tolerance = 1e-4;
 
 /**
  * Trains a candidate on rows, to the same bytes whatever the worker's threads. The recipe's class weights and sampling hold for
- * every candidate.
+ * every candidate; one that is solved uses every row once, and the class weights that the sampling comes to.
  * @returns a head for each variant: of a linear candidate one for each penalty, in their order, otherwise one
  */
 export async function trainCandidate(
@@ -28,13 +29,13 @@ export async function trainCandidate(
   const classCount = labels.length;
   if (penalties !== null) {
     const rows = new JoinedRows([train], train.features.length / train.labels.length);
-    const weights = resolveClassWeights(classWeights, labels, rows.classCounts(classCount));
+    const counts = rows.classCounts(classCount);
     const { engine, signal } = context;
     return await solveLinear({
       train,
       classCount,
       penalties,
-      classWeights: weights,
+      classWeights: expectedClassWeights({ classWeights, sampling }, labels, counts),
       tolerance,
       engine,
       signal,
