@@ -21,7 +21,7 @@ export function learningCurveSentence(points: readonly CurvePoint[], measured: n
   if (late.length < 2) return "There are too few points to say whether more photographs would help.";
   const gain = `${(100 * slope).toFixed(1)} percentage points`;
   if (slope >= noticeable && slope > error)
-    return `More photographs are likely to help: every doubling has added about ${gain} of accuracy.`;
+    return `More photographs are likely to help: the last doubling has added about ${gain} of accuracy.`;
   if (slope + error < noticeable)
     return `More photographs like these would hardly help: the last doubling has added about ${gain} of accuracy.`;
   return `More photographs may help: the last doubling has added about ${gain} of accuracy, which is within chance.`;

@@ -24,8 +24,10 @@ export function headline({
 
 const meanings = {
   accuracy: "share of the images whose class is right",
-  balancedAccuracy: "the same for every class, then the mean: small classes count as much as large ones",
-  macroF1: "mean over the classes of the F1, which joins precision and recall",
+  balancedAccuracy:
+    "the same for every class that has images, then the mean: small classes count as much as large ones",
+  macroF1:
+    "mean of the F1, which joins precision and recall, over the classes that have images; one without is left out, even if it is predicted",
   logLoss: "how wrong and how sure; 0 is perfect",
   expectedCalibrationError: "how far a stated probability is from how often it is right",
 } as const;

@@ -65,7 +65,7 @@ function viewsNote({ alone, outOfFold }: Choice, { recipe }: BundleManifest): st
   ];
 }
 
-function curveSection({ learningCurve }: Choice): string {
+function curveSection({ learningCurve, candidates }: Choice): string {
   if (learningCurve === null) return "";
   const rows = learningCurve.points.map(({ images, accuracy }) => [
     number(String(Math.round(images))),
@@ -75,7 +75,10 @@ function curveSection({ learningCurve }: Choice): string {
     [number("images trained on"), number(`accuracy of ${learningCurve.candidate}`)],
     rows,
   );
-  return paragraphs([learningCurve.sentence]) + learningCurveChart(learningCurve) + table;
+  const { candidate, sentence } = learningCurve;
+  const hasPenalties = candidates.some(({ name, penalty }) => name === candidate && penalty !== null);
+  const note = `The curve is of the simplest candidate, ${candidate}${hasPenalties ? ", at one penalty" : ""}: its last point may differ from the accuracy above, which is that of the candidate chosen.`;
+  return paragraphs([sentence, note]) + learningCurveChart(learningCurve) + table;
 }
 
 function candidateTable({ candidates }: Choice): string {

@@ -165,6 +165,8 @@ describe("the report of a run on folds", () => {
       "mlp was chosen among 2 candidates.",
       "There are 3 folds instead of 5.",
       "More photographs may help.",
+      "The curve is of the simplest candidate, mlp: its last point may differ from the accuracy above",
+      "over the classes that have images; one without is left out, even if it is predicted",
       "linear, penalty 0.1",
       "5 of them, their logits averaged",
     ])
