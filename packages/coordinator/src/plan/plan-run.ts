@@ -117,7 +117,7 @@ export async function listDataset(
     classes.map(({ label }) => label),
   );
   if (known === undefined) {
-    checkClasses(ranked.labels, ranked.counts);
+    checkClasses(ranked.labels, ranked.counts, { isFolded: true });
   } else if (isRetryRun(config)) {
     await extendSplit(store, config, triedAgain, known.memories);
   } else {

@@ -14,7 +14,7 @@ import {
 } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJsonOnce } from "@trommel/common/codec";
-import { checkClassWeights } from "@trommel/common/recipe";
+import { checkClassWeights, isAuto } from "@trommel/common/recipe";
 import { partInside, readBounds } from "@trommel/common/store";
 import { labelsConfig, resolveLabels } from "../labels/resolve-labels.js";
 import { checkClasses } from "../plan/split/check-classes.js";
@@ -50,7 +50,7 @@ export async function resolveRun(options: {
   const specs = await resolveBackbones(store, written);
   await checkPrefix(dataset);
   const resolved = await resolveLabels(dataset, written);
-  if (resolved.table !== null) checkTableClasses(resolved.table);
+  if (resolved.table !== null) checkTableClasses(resolved.table, written);
   if (resolved.classes !== null) checkClassWeights(written, resolved.classes);
   const recipe = locateFiles(written);
   const inputSizes = specs.map((spec) => spec.inputSize);
@@ -104,10 +104,10 @@ function refuseStoreInside(dataset: string, store: string): void {
  * What the planner would refuse is refused before anything is written.
  * @throws TrommelError as checkClasses does
  */
-function checkTableClasses({ labels }: LabelTable): void {
+function checkTableClasses({ labels }: LabelTable, recipe: Pick<Recipe, "head">): void {
   const counts = new Map<string, number>();
   for (const [, label] of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
-  checkClasses([...counts.keys()], [...counts.values()]);
+  checkClasses([...counts.keys()], [...counts.values()], { isFolded: isAuto(recipe) });
 }
 
 /**

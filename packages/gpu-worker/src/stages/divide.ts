@@ -3,12 +3,13 @@ import { noFold, readDivision, testPart, type Division, type FoldSplit } from "@
 import { putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { autoHeadOf, testShare } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
-import { assignParts, type ImageGroup } from "./folding/assign-parts.js";
-import { readDividedImages, type DividedImage } from "./folding/divided-images.js";
-import { ImageGroups } from "./folding/image-groups.js";
-import { divisionNotes } from "./folding/division-notes.js";
+import { assignParts, type ImageGroup } from "./dividing/assign-parts.js";
+import { readDividedImages, type DividedImage } from "./dividing/divided-images.js";
+import { ImageGroups } from "./dividing/image-groups.js";
+import { divisionNotes } from "./dividing/division-notes.js";
 import { readFoldSplit } from "./folding/fold-split.js";
-import { TestMemory } from "./folding/test-memory.js";
+import { undividable } from "./dividing/undividable.js";
+import { TestMemory } from "./dividing/test-memory.js";
 import { adviceOnFailedFiles } from "./inputs/features.js";
 import { readListing, readShard } from "./inputs/listing.js";
 import { readRunConfig, type ResolvedRun } from "./inputs/run.js";
@@ -50,7 +51,7 @@ interface Given {
 
 async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore): Promise<FoldSplit> {
   const { recipe, retryOf } = config;
-  const { images } = given;
+  const { images, division } = given;
   const { classes = [], shards } = await readListing(store, runKeys(config.id).listing);
   const labels = classes.map(({ label }) => label);
   checkReadable(config.id, classes, images);
@@ -71,6 +72,17 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
   const { folds, parts, notes } = assignParts(groups, labels, {
     folds: before?.folds ?? asked,
     test: before === undefined ? testShare(recipe.split) : null,
+    undividable: (index, parts) => {
+      const name = labels[index] as string;
+      const tested = members.flatMap((of, group) => (parts[group] === testPart ? of : []));
+      const inTest = new Set(tested.map((image) => images[image]));
+      const readable = images.filter(({ label }) => label === name).length;
+      return undividable({
+        ...{ run: config.id, name, images, groupOf: division.groupOf },
+        failed: Math.max(0, (classes[index]?.images ?? 0) - readable),
+        isTested: (image) => inTest.has(image),
+      });
+    },
   });
   const byShard: number[][] = [];
   const groupsByShard: number[][] = [];

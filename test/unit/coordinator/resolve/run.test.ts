@@ -126,7 +126,10 @@ describe("a resolved run", () => {
 
   it("is refused where a class has a single image, before anything stands", async () => {
     const single = resolve("id,label\n1,x\n2,y\n3,x\n");
-    await assert.rejects(single, { code: "bad-dataset", message: /"y" has one image/ });
+    await assert.rejects(single, {
+      code: "bad-dataset",
+      message: /"y" has one image, and at least two folds need one each/,
+    });
   });
 
   it("is refused, and not written, where its bundle cannot be copied to", async () => {

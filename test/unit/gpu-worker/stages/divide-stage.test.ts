@@ -153,11 +153,40 @@ describe("the divide stage", () => {
     assert.deepEqual(again.partOf, first.partOf);
   });
 
-  it("refuses a group that holds a whole class", async () => {
-    const groups = keysOf.slice(perClass).map((key): [string, string] => [key, "north"]);
-    await assert.rejects(divided(newStore("one-group"), "r", { groups }), {
-      code: "bad-dataset",
-      message: /12 images of the class "paper".*copies of each other or members of one group.*split\.groups/,
-    });
+  it("refuses a class that cannot be divided, and says by what", async () => {
+    const papers = keysOf.slice(perClass);
+    const north = papers.map((key): [string, string] => [key, "north"]);
+    const same = Object.fromEntries(papers.map((key) => [key, "img-12.jpg"]));
+    const chained = { "img-12.jpg": "img-13.jpg" };
+    const halves = papers.map((key): [string, string] => [key, key === "img-12.jpg" ? "south" : "north"]);
+    const cases: readonly [Parameters<typeof divided>[2], RegExp][] = [
+      [
+        { groups: north },
+        /: the 12 images of class "paper" are members of one group, "north", and .*change split\.groups$/,
+      ],
+      [{ copies: same }, /: the 12 images of class "paper" are copies of each other, and at least two folds/],
+      [
+        { copies: Object.fromEntries(papers.map((key) => [key, "img-00.jpg"])) },
+        /copies of each other, and the same picture has the label "glass" as well \("img-12\.jpg" and "img-00\.jpg"\)/,
+      ],
+      [
+        { copies: chained, groups: halves },
+        /kept together by copies of images and by groups that share them/,
+      ],
+      [{ test: papers }, /: all 12 images of class "paper" are in the test part, .*change split\.test$/],
+      [
+        { test: papers.slice(1) },
+        /: class "paper" has one image outside the test part, and at least two folds/,
+      ],
+      [
+        { test: papers.slice(2), copies: chained },
+        /: the 2 images of class "paper" outside the test part are copies of each other/,
+      ],
+    ];
+    for (const [at, [given, message]] of cases.entries())
+      await assert.rejects(divided(newStore(`undividable-${at}`), "r", given), {
+        code: "bad-dataset",
+        message,
+      });
   });
 });

@@ -3,10 +3,15 @@ import { TrommelError } from "@trommel/common";
 /**
  * @param labels the classes
  * @param counts images of each that are not in the test part
- * @param isTested whether there is a test part
+ * @param options.isTested whether there is a test part
+ * @param options.isFolded whether folds measure, instead of a validation part
  * @throws TrommelError `bad-dataset` for fewer than two classes, or a class with a single image
  */
-export function checkClasses(labels: readonly string[], counts: readonly number[], isTested = false): void {
+export function checkClasses(
+  labels: readonly string[],
+  counts: readonly number[],
+  { isTested = false, isFolded = false } = {},
+): void {
   if (labels.length < 2) {
     throw new TrommelError(
       "bad-dataset",
@@ -20,7 +25,7 @@ export function checkClasses(labels: readonly string[], counts: readonly number[
   const has = `${some ? "one image" : "no image"}${isTested ? " outside the test part" : ""}`;
   throw new TrommelError(
     "bad-dataset",
-    `cannot split the dataset: class ${few.map((label) => JSON.stringify(label)).join(", ")} has ${has}, and training and validation need one each. Add images or remove the class`,
+    `cannot split the dataset: class ${few.map((label) => JSON.stringify(label)).join(", ")} has ${has}, and ${isFolded ? "at least two folds" : "training and validation"} need one each. Add images or remove the class`,
     { context: { classes: few } },
   );
 }

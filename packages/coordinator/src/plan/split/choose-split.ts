@@ -43,7 +43,7 @@ export function chooseSplit(
   checkClasses(
     images.labels,
     images.counts.map((count, index) => count - (tested[index] ?? 0)),
-    tested.some((count) => count > 0),
+    { isTested: tested.some((count) => count > 0) },
   );
   const testChoice = options.test === null ? undefined : chooseTest(images, options.test);
   const left = testChoice?.marked() ?? images;

@@ -1,5 +1,4 @@
 import { noFold, testPart } from "@trommel/common/artefacts";
-import { TrommelError } from "@trommel/common";
 
 /** Images that stay together. */
 export interface ImageGroup {
@@ -27,17 +26,23 @@ export interface AssignedParts {
  * for groups of several images.
  *
  * @param classNames in order of the class numbers; a class without images is left out of account
- * @throws TrommelError `bad-dataset` for a class whose images are all in one group, or all in the test part
+ * @param options.undividable the error for a class with fewer than two groups outside the test part
+ * @throws that error
  */
 export function assignParts(
   groups: readonly ImageGroup[],
   classNames: readonly string[],
-  options: { readonly folds: number; readonly test: number | null },
+  options: {
+    readonly folds: number;
+    readonly test: number | null;
+    readonly undividable: (classIndex: number, parts: readonly number[]) => Error;
+  },
 ): AssignedParts {
   const parts = groups.map(({ fixed }) => fixed ?? noFold);
   if (options.test !== null) takeTestPart(groups, parts, classNames, options.test);
   const rest = [...groups.keys()].filter((group) => parts[group] !== testPart);
-  const { folds, notes } = countFolds(groups, rest, classNames, options.folds);
+  const { folds, notes, alone } = countFolds(groups, rest, classNames, options.folds);
+  if (alone !== undefined) throw options.undividable(alone, parts);
   const dealer = new Dealer(folds, classNames.length);
   for (const group of rest) if ((parts[group] as number) >= 0) dealer.put(groups[group]!, parts[group]!);
   const open = rest.filter((group) => parts[group] === noFold);
@@ -71,22 +76,22 @@ function takeTestPart(
   }
 }
 
-/** As many folds as every class has groups, at most those that were asked for. */
+/** As many folds as every class has groups, at most those that were asked for; `alone` is a class that cannot be divided. */
 function countFolds(
   groups: readonly ImageGroup[],
   rest: readonly number[],
   classNames: readonly string[],
   asked: number,
-): { folds: number; notes: string[] } {
+): { folds: number; notes: string[]; alone?: number } {
   const having = classNames.map(() => 0);
   for (const group of rest)
     for (const index of new Set(groups[group]!.classes)) having[index] = having[index]! + 1;
   const images = countClasses(groups, classNames.length);
   let least = asked;
   let scarce = -1;
-  for (const [index, name] of classNames.entries()) {
+  for (const index of classNames.keys()) {
     if (images[index] === 0) continue;
-    if (having[index]! < 2) throw undividable(name, images[index]!, having[index]!);
+    if (having[index]! < 2) return { folds: asked, notes: [], alone: index };
     if (having[index]! < least) [least, scarce] = [having[index]!, index];
   }
   const notes =
@@ -96,18 +101,6 @@ function countFolds(
           `There are ${least} folds instead of ${asked}, because the class ${JSON.stringify(classNames[scarce])} has only ${least} images or groups of images that can be divided.`,
         ];
   return { folds: least, notes };
-}
-
-function undividable(name: string, images: number, groups: number): TrommelError {
-  const why =
-    groups === 0
-      ? `all ${images} images of the class ${JSON.stringify(name)} are in the test part`
-      : `the ${images} images of the class ${JSON.stringify(name)} that are not in the test part are copies of each other or members of one group`;
-  return new TrommelError(
-    "bad-dataset",
-    `cannot divide the dataset: ${why}, and training and measuring need some each. Add images of that class, or change split.groups or split.test`,
-    { context: { class: name, images, groups } },
-  );
 }
 
 function countClasses(groups: readonly ImageGroup[], classCount: number): number[] {

@@ -7,8 +7,8 @@ import { bootstrapFigures } from "../../measure/bootstrap/bootstrap-figures.js";
 import { figures } from "../../measure/figures.js";
 import { measuredFigures } from "../../measure/measured-figures.js";
 import type { StageContext } from "../context.js";
-import { readDividedImages } from "../folding/divided-images.js";
-import { ImageGroups } from "../folding/image-groups.js";
+import { readDividedImages } from "../dividing/divided-images.js";
+import { ImageGroups } from "../dividing/image-groups.js";
 import { publishedHead, type ResolvedRun } from "../inputs/run.js";
 import type { LabelledRows } from "./training-rows.js";
 

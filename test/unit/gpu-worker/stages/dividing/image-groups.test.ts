@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ImageGroups } from "#gpu-worker/stages/folding/image-groups";
+import { ImageGroups } from "#gpu-worker/stages/dividing/image-groups";
 
 /** The groups by repeated merging of sets: quadratic and plain. */
 function merged(tokens: readonly (readonly string[])[]): number[][] {
