@@ -71,13 +71,23 @@ export function commentsOfSchema(files, name) {
     if (method === "preprocess") walk(given[1], where);
     if (method === "union") for (const option of given[0].elements) walk(option, where);
     if (method === "discriminatedUnion")
-      for (const option of given[1].elements) {
-        const kind = `${where}(${/z\.literal\("([\w-]+)"\)/u.exec(option.getText())?.[1]})`;
+      for (const option of given[1].elements.flatMap(optionsOf)) {
+        const kind = `${where}(${/z\.literal\("([\w-]+)"\)/u.exec(definitionOf(option).getText())?.[1]})`;
         note(kind, docOf(option));
         walk(option, kind);
       }
     return undefined;
   };
+
+  /** What a name stands for. */
+  const definitionOf = (expression) =>
+    ts.isIdentifier(expression) ? constants.get(expression.text).initializer : expression;
+
+  /** One option of a union, or `...other.options`: those of another. */
+  const optionsOf = (element) =>
+    ts.isSpreadElement(element)
+      ? [...definitionOf(element.expression.expression).arguments[1].elements].flatMap(optionsOf)
+      : [element];
 
   const walkField = (field, where) => {
     const inner = where === "" ? nameOf(field) : `${where}.${nameOf(field)}`;

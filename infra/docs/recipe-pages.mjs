@@ -5,12 +5,26 @@ import { commentsOfSchema } from "./docstrings.mjs";
 import { markdownTable } from "./markdown.mjs";
 
 const folder = "packages/common/src/recipe";
-const files = ["recipe", "views-recipe", "head-recipe", "training-recipe"].map(
-  (name) => `${folder}/${name}.ts`,
-);
+const files = [
+  "recipe",
+  "split-recipe",
+  "views-recipe",
+  "auto-head",
+  "head-recipe",
+  "training-recipe",
+  "serving-views",
+].map((name) => `${folder}/${name}.ts`);
 
 /** Unions whose kind may be left out, with the kind that is meant then. */
-const defaultKinds = { head: "se", "training.optimizer": "adam", "training.schedule": "plateau" };
+const defaultKinds = {
+  head: "auto",
+  "head(auto).candidates.training.optimizer": "adam",
+  "training.optimizer": "adam",
+  "training.schedule": "plateau",
+};
+
+/** Lists whose entries have a table of their own, with what the entries are called. */
+const entryNames = { "head.candidates": "candidate" };
 
 /** @returns the JSON Schema of a recipe file, `variants` included */
 export function recipeJsonSchema() {
@@ -63,6 +77,7 @@ export function recipePage() {
 
 function addFields(schema, where, sections) {
   const section = sections.at(-1);
+  const entries = [];
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     if (name === "type" && "const" in field) continue;
     const inner = where === "" ? name : `${where}.${name}`;
@@ -70,12 +85,28 @@ function addFields(schema, where, sections) {
       (option) => option.properties?.type?.const !== undefined,
     );
     const nested = objectIn(field);
-    if (kinds.length > 0) addKinds(field, kinds, inner, sections);
+    if (entryNames[inner] !== undefined) {
+      section.rows.push(row(inner, field, `list of ${entryNames[inner]}s (next table) or \`null\``));
+      entries.push({ inner, entry: field.anyOf.find(({ type }) => type === "array").items });
+    } else if (kinds.length > 0) addKinds(field, kinds, inner, sections);
     else if (nested !== undefined && where === "" && name !== "variants" && name !== "normalization") {
       sections.push({ title: `\`${inner}\``, intro: introOf(field, nested), rows: [] });
       addFields(nested, inner, sections);
     } else section.rows.push(row(inner, field));
   }
+  for (const { inner, entry } of entries) sections.push(entrySection(inner, entry));
+}
+
+/** A field of an entry that has tables elsewhere on the page is named after them. */
+function entrySection(where, { properties }) {
+  const rows = Object.entries(properties).map(([name, field]) =>
+    row(`${where}.${name}`, field, containsObject(field) ? `the fields of \`${name}\`` : undefined),
+  );
+  return { title: `A ${entryNames[where]} of \`${where}\``, rows };
+}
+
+function containsObject({ type, anyOf, oneOf }) {
+  return type === "object" || (anyOf ?? oneOf ?? []).some(containsObject);
 }
 
 function addKinds(field, kinds, where, sections) {
@@ -105,9 +136,9 @@ function objectIn(field) {
   return (field.anyOf ?? []).find(({ properties }) => properties !== undefined);
 }
 
-function row(name, field) {
+function row(name, field, legal = legalOf(field)) {
   const standard = field.default === undefined ? "" : `\`${JSON.stringify(field.default)}\``;
-  return [`\`${name}\``, legalOf(field), standard, field.description ?? ""];
+  return [`\`${name}\``, legal, standard, field.description ?? ""];
 }
 
 function legalOf(field) {

@@ -8,6 +8,7 @@ export const candidateRecipe = z
   .object({
     /** Names it in reports. */
     name: z.string().min(1).max(40),
+    /** Any head but `auto`. */
     head: headRecipe,
     /** How it is trained, for a fixed number of epochs; null for a linear head that is solved. */
     training: trainingRecipe.nullable().default(null),

@@ -152,7 +152,7 @@ export const recipe = z
       .prefault({}),
     /** The test part, and which images stay together. */
     split: splitRecipe.prefault({}),
-    /** The validation part of every other head: it chooses the epoch that is kept. */
+    /** The validation part of every head but `auto`: it chooses the epoch that is kept. */
     validation: z
       .object({
         /** Share of the images that validates. */
@@ -165,7 +165,7 @@ export const recipe = z
     /** The projection of every head but `auto`, which standardises the embeddings instead; null leaves them as they are. */
     svd: svdRecipe.nullable().prefault({}),
     head: defaultType("auto", recipeHead).prefault({}),
-    /** How every head but `auto` is trained. */
+    /** How every head but `auto` is trained. The candidates of `auto` take `classWeights` and `sampling` from here, and nothing else. */
     training: trainingRecipe.prefault({}),
     serving: z
       .object({
