@@ -56,11 +56,10 @@ function flagTable(options) {
   );
 }
 
-function meaning({ description, argChoices, envVar, mandatory }) {
+function meaning({ description, argChoices, envVar }) {
   const more = [
     ...(argChoices === undefined ? [] : [`one of ${argChoices.map((choice) => `\`${choice}\``).join(", ")}`]),
     ...(envVar === undefined ? [] : [`environment: \`${envVar}\``]),
-    ...(mandatory ? ["required"] : []),
   ];
   return [plain(description), ...more].join("; ");
 }

@@ -79,7 +79,7 @@ export function commentsOfSchema(files, name) {
     return undefined;
   };
 
-  /** What a name stands for. */
+  /** The value of a constant, for its name. */
   const definitionOf = (expression) =>
     ts.isIdentifier(expression) ? constants.get(expression.text).initializer : expression;
 

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { TrommelError, type ErrorCode } from "./errors.js";
+import { wordsOfFault } from "./fault-words.js";
 import { unknownField } from "./unknown-field.js";
 
 /**
@@ -13,7 +14,7 @@ export function parseAs<S extends z.ZodType>(
   what: string,
   code: ErrorCode = "invalid-argument",
 ): z.output<S> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: wordsOfFault });
   if (result.success) return result.data;
   const faults = result.error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys")

@@ -113,7 +113,7 @@ export type {
 export type { Retried, RetryOptions, Run, RunRetryOptions, Scoring } from "./run.js";
 export type { PredictFilesOptions, Prediction, ScoreOptions, TrainOptions, Trommel } from "./trommel.js";
 export type { EvaluateOptions, LabelFile } from "./api/evaluation/evaluate.js";
-export type { Evaluation, EvaluationResult } from "./api/evaluation/evaluation.js";
+export type { ComparisonVerdict, Evaluation, EvaluationResult } from "./api/evaluation/evaluation.js";
 export { boundedFigures } from "@trommel/common/artefacts";
 export type { FigureBounds, MissedBound } from "./api/evaluation/figure-bounds.js";
 

@@ -22,6 +22,8 @@ export interface WrittenRow {
 export interface WrittenScoring {
   readonly location: string;
   readonly name: string;
+  /** Name of the model. @default the scoring's */
+  readonly model?: string;
   readonly classes: readonly string[];
   readonly rows: readonly WrittenRow[];
   /** Keys of images that failed. */
@@ -36,12 +38,21 @@ const rowsPerPart = 16;
 
 /** Writes the files of a finished scoring, and into the store, where one is given, its configuration. */
 export async function writeScores(
-  { location, name, classes, rows, failed = [], topK = classes.length, source }: WrittenScoring,
+  {
+    location,
+    name,
+    model: modelName = name,
+    classes,
+    rows,
+    failed = [],
+    topK = classes.length,
+    source,
+  }: WrittenScoring,
   store?: ObjectStore,
 ): Promise<EvaluatedScores & { readonly id: string }> {
   const output = openStore(location);
   const id = `score-${name}`;
-  const model = { location: `file:///models/${name}`, modelSha256: sha256Hex(name) };
+  const model = { location: `file:///models/${modelName}`, modelSha256: sha256Hex(modelName) };
   const config: ScoringConfig = {
     ...{ formatVersion: 1, id, source, output: location, bundle: model },
     ...{ topK, formats: ["jsonl"], shardSize: rowsPerPart },

@@ -112,13 +112,14 @@ describe("the reference", () => {
         (file) => parse(readFileSync(path.join(root, file), "utf8")) as unknown,
       ),
       { backbones: ["a", { name: "b", inputSize: 224 }] },
-      { backbones: ["a"], head: { dropout: 0.1 }, training: { optimizer: { learningRate: 0.1 } } },
+      { backbones: ["a"], head: { folds: 3 }, training: { optimizer: { learningRate: 0.1 } } },
       recipe.parse({ backbones: ["a"] }),
     ];
     for (const value of accepted) assert.ok(validate(value), JSON.stringify(validate.errors));
     const refused: unknown[] = [
       {},
       { backbones: ["a"], unknown: 1 },
+      { backbones: ["a"], head: { dropout: 0.1 } },
       { backbones: ["a"], head: { type: "linear", hidden: [8] } },
       { backbones: ["a"], views: { count: 0 } },
     ];

@@ -3,6 +3,7 @@ export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";
 export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
+export { rivalOf, verdictOf } from "./results/comparison-verdict.js";
 export { boundedFigures, evaluationFiles, modelEvaluation } from "./results/model-evaluation.js";
 export type {
   BoundedFigure,

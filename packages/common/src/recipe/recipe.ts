@@ -210,12 +210,17 @@ function refuseUnmeasuredViews(
 ): void {
   const flips = servedFlips({ serving });
   const isMeasured = flips.every((name, at) => views.flips[at] === name);
-  if (flips.length === 0 || (isMeasured && head.type === "auto")) return;
-  context.addIssue({
-    code: "custom",
-    path: ["serving", "views"],
-    message: `views beyond the image itself need head: auto, and views.flips that begin with ${flips.join(", ")}, so that what they gain can be measured; add --set 'views.flips=[${flips.join(",")}]'`,
-  });
+  if (flips.length === 0) return;
+  const refuse = (message: string): void =>
+    context.addIssue({ code: "custom", path: ["serving", "views"], message });
+  if (head.type !== "auto")
+    refuse(
+      `views beyond the image itself need the head auto, which measures what they gain, and the head is ${head.type}; leave serving.views out, or the --head`,
+    );
+  else if (!isMeasured)
+    refuse(
+      `views beyond the image itself need views.flips that begin with ${flips.join(", ")}, so that what they gain can be measured; add --set 'views.flips=[${flips.join(",")}]'`,
+    );
 }
 
 /** A recipe with every default filled in. */

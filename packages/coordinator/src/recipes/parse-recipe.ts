@@ -78,9 +78,12 @@ function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
   const [first] = unused;
   if (first === undefined) return;
   const names = unused.map((path) => path.join(".")).join(", ");
+  const refit = names.split(", ").includes("training.refit")
+    ? "For one head that is trained on all images add --set head.heads=refit instead of training.refit. "
+    : "";
   throw new TrommelError(
     "invalid-argument",
-    `cannot read ${what}${lineText(lineOf(first))}: ${names} ${unused.length === 1 ? "has" : "have"} no effect with the head auto. Leave it out, write it into head.candidates, or choose another head, such as --head se`,
+    `cannot read ${what}${lineText(lineOf(first))}: ${names} ${unused.length === 1 ? "has" : "have"} no effect with the head auto. ${refit}Leave it out, write it into head.candidates, or choose another head, such as --head se`,
     { context: { unused: names } },
   );
 }

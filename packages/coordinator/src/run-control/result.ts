@@ -15,6 +15,7 @@ import {
   type StopReason,
 } from "@trommel/common";
 import {
+  mayBeUnknown,
   scoreCounts,
   scoringSuccess,
   type ScoreCounts,
@@ -44,7 +45,7 @@ export interface RunResult {
   readonly labels?: readonly string[];
   /** For a run, as long as Redis knows its last attempt: where its features came from. */
   readonly extraction?: ExtractionCounts;
-  /** For a scoring: images by likeliest label. */
+  /** For a scoring: images by likeliest label; `unknown` is 0 if images could have been called so and none was. */
   readonly counts?: ScoreCounts;
   /** For a scoring with the format `kaggle`. */
   readonly submission?: SubmissionOutcome;
@@ -103,7 +104,10 @@ async function readScoringResult(store: ObjectStore, config: ScoringConfig): Pro
     return {
       ledger: parseJsonAs(ledgerSchema, await readPart(output, outputKeys.ledger), outputKeys.ledger),
       location: config.output,
-      counts: parseJsonAs(scoreCounts, await readPart(output, outputKeys.counts), outputKeys.counts),
+      counts: {
+        ...(mayBeUnknown(config) ? { unknown: 0 } : {}),
+        ...parseJsonAs(scoreCounts, await readPart(output, outputKeys.counts), outputKeys.counts),
+      },
       ...(submission === null ? {} : { submission }),
     };
   } finally {

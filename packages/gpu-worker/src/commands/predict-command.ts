@@ -16,6 +16,12 @@ export async function predictFiles(options: PredictOptions): Promise<PredictedRo
   }
 }
 
+function detailOf(code: string | undefined): string {
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EACCES") return "no permission to read it";
+  return code === undefined ? "it cannot be read" : `it cannot be read: ${code}`;
+}
+
 async function predictFile(
   file: string,
   classifier: BundleClassifier,
@@ -31,7 +37,7 @@ async function predictFile(
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     const reason = code === "ENOENT" ? "not-found" : code === "EACCES" ? "forbidden" : "decode-failed";
-    return { key: file, error: { reason, detail: code ?? "it cannot be read" } };
+    return { key: file, error: { reason, detail: detailOf(code) } };
   }
   const answer = await classifier.classifyOne(bytes, asked);
   if (answer.error !== undefined)

@@ -63,7 +63,7 @@ export async function evaluateScores(
     const gallery = await galleryFrom(source, evaluation.mistakes, signal);
     const lines = linesOf(images, rival?.answers);
     await store.putStream(nameOf(evaluationFiles.rows), lines, { contentType: "application/jsonl" });
-    const page = Buffer.from(renderEvaluation(evaluation, gallery), "utf8");
+    const page = Buffer.from(renderEvaluation(evaluation, { gallery, storeUrl: store.url }), "utf8");
     await store.put(nameOf(evaluationFiles.report), page, { contentType: "text/html" });
     return await commit(store, nameOf(evaluationFiles.evaluation), evaluation);
   } finally {
@@ -102,7 +102,12 @@ function notesOf({ images, leftOut }: JoinedScores, scores: EvaluatedScores, unk
     known === 0 ? "" : `; of the other ${known} images ${((100 * right) / known).toFixed(1)} % are right`;
   return [
     ...(left === undefined ? [] : [`${left}.`]),
-    ...(unknown === 0 ? [] : [`The model called ${unknown} images unknown, which count as wrong${share}.`]),
+    ...(unknown === 0
+      ? []
+      : [
+          `The model called ${unknown} images unknown, which count as wrong${share}.`,
+          "Log loss and calibration error ignore what was called unknown: they measure the probabilities of all images.",
+        ]),
     ...(without === 0
       ? []
       : [

@@ -1,4 +1,4 @@
-import type { Comparison, Estimate, ModelEvaluation } from "@trommel/common/artefacts";
+import { rivalOf, verdictOf, type Comparison, type ModelEvaluation } from "@trommel/common/artefacts";
 import { confusionChart } from "./confusion-chart.js";
 import {
   classTable,
@@ -10,14 +10,18 @@ import {
 } from "./figure-sections.js";
 import { recallChart } from "./fold-charts.js";
 import { htmlTable } from "./html.js";
-import { number, page, pairTable, percent, section, text } from "./report-page.js";
+import { number, page, pairTable, section, text } from "./report-page.js";
 
 /**
  * `evaluation.html`: how good a model is on labelled images, and how sure that is.
- * @param gallery the worst mistakes with their pictures; empty without any
+ * @param shown.gallery the worst mistakes with their pictures; empty without any
+ * @param shown.storeUrl location of the store, whose runs are called by their ids
  */
-export function renderEvaluation(evaluation: ModelEvaluation, gallery: string): string {
-  const { figures, labels, model, source, scores, comparison, notes } = evaluation;
+export function renderEvaluation(
+  evaluation: ModelEvaluation,
+  { gallery, storeUrl }: { readonly gallery: string; readonly storeUrl: string },
+): string {
+  const { figures, labels, model, source, scores, comparison, notes, unknown } = evaluation;
   const confusion = {
     confusion: figures.confusion,
     perClass: labels.map((label) => ({ label })),
@@ -32,8 +36,11 @@ export function renderEvaluation(evaluation: ModelEvaluation, gallery: string): 
     section("Are the probabilities right?", reliabilitySection(figures)),
     section("Classes", recallChart(figures) + classTable(figures)),
     section("Confusion matrix", `<div class="scroll">${confusionChart(confusion)}</div>`),
-    section("The worst mistakes", gallery),
-    section("The other model", comparison === null ? "" : comparisonSection(comparison)),
+    section("The worst mistakes", gallery + unknownNote(unknown)),
+    section(
+      "The other model",
+      comparison === null ? "" : comparisonSection(comparison, rivalOf(evaluation, comparison, storeUrl)),
+    ),
     section(
       "This evaluation",
       pairTable([
@@ -46,8 +53,16 @@ export function renderEvaluation(evaluation: ModelEvaluation, gallery: string): 
   ]);
 }
 
-function comparisonSection(comparison: Comparison): string {
-  const { first, second, model, bothRight, onlyFirstRight, onlySecondRight, bothWrong, changed } = comparison;
+function unknownNote(unknown: number): string {
+  if (unknown === 0) return "";
+  return paragraphs([
+    `Images that the model called unknown (${unknown}) are not shown here, although they count as wrong: the worst mistakes are answers that the model was sure of.`,
+  ]);
+}
+
+/** @param rival what the other model is called */
+function comparisonSection(comparison: Comparison, rival: string): string {
+  const { first, second, bothRight, onlyFirstRight, onlySecondRight, bothWrong, changed } = comparison;
   const counts = htmlTable(
     [text(""), number("other right"), number("other wrong")],
     [
@@ -66,27 +81,14 @@ function comparisonSection(comparison: Comparison): string {
   const differing = onlyFirstRight + onlySecondRight;
   const shown = changed.length < differing ? ` The first ${changed.length} of ${differing}:` : "";
   return [
-    paragraphs([`The other model is ${model.location}, on the same ${first.images} images.`]),
+    paragraphs([`The other model is ${rival}, on the same ${first.images} images.`]),
     figureTable(columns),
     differenceTable(comparison.difference),
     counts,
     paragraphs([
-      verdict(comparison),
+      verdictOf(comparison),
       ...(changed.length === 0 ? [] : [`Images that only one of them gets right.${shown}`]),
     ]),
     changed.length === 0 ? "" : images,
   ].join("\n");
-}
-
-/** What McNemar's test says, in a sentence. */
-function verdict({ onlyFirstRight, onlySecondRight, test, difference }: Comparison): string {
-  const p = test.pValue < 0.001 ? "below 0.001" : test.pValue.toFixed(3);
-  const counts = `This model alone is right on ${onlyFirstRight} images, the other alone on ${onlySecondRight}; if both erred equally often, a division at least so uneven would have probability ${p} (McNemar's test).`;
-  if (test.pValue >= 0.05) return `${counts} That may be chance.`;
-  const better = onlyFirstRight > onlySecondRight ? "This model" : "The other model";
-  return `${counts} ${better} is better on images such as these${by(difference.accuracy)}.`;
-}
-
-function by(difference: Estimate | null): string {
-  return difference === null ? "" : `, by ${percent(Math.abs(difference.value))} of them`;
 }

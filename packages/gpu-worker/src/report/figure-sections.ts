@@ -51,11 +51,10 @@ export function figureTable(columns: readonly FigureColumn[]): string {
 
 /** What a second classifier's figures are above the first's. */
 export function differenceTable(difference: Comparison["difference"]): string {
-  const signed = (value: number, digits: number): string => `${value > 0 ? "+" : ""}${value.toFixed(digits)}`;
   const show = (name: FigureName): string => {
     const found = difference[name];
     if (found === null) return "–";
-    const [scale, digits, unit] = name === "logLoss" ? [1, 3, ""] : [100, 1, " %"];
+    const [scale, digits, unit] = name === "logLoss" ? [1, 3, ""] : [100, 1, " percentage points"];
     const [value, low, high] = [found.value, found.low, found.high].map((of) => signed(scale * of, digits));
     return `${value}${unit} (${low} to ${high})`;
   };
@@ -63,6 +62,13 @@ export function differenceTable(difference: Comparison["difference"]): string {
     [text("figure"), number("the other's above this one's")],
     (Object.keys(meanings) as FigureName[]).map((name) => [text(wordsOf(name)), number(show(name))]),
   );
+}
+
+/** With a sign, but for a zero. */
+function signed(value: number, digits: number): string {
+  const shown = Math.abs(value).toFixed(digits);
+  if (Number(shown) === 0) return shown;
+  return `${value < 0 ? "−" : "+"}${shown}`;
 }
 
 type FigureName = keyof typeof meanings;

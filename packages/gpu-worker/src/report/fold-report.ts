@@ -61,8 +61,14 @@ function viewsNote({ alone, outOfFold }: Choice, { recipe }: BundleManifest): st
   const { accuracy, logLoss } = outOfFold;
   const flips = servedFlips(recipe);
   return [
-    `The model averages over each image and ${flips.length === 1 ? "a flip" : `${flips.length} flips`} of it (${flips.join(", ")}), which takes ${flips.length + 1} times the time. The image alone has accuracy ${percent(alone.accuracy)} and log loss ${alone.logLoss.toFixed(3)}, all together ${percent(accuracy.value)} and ${logLoss.value.toFixed(3)}.`,
+    `The model averages over each image and ${flips.length === 1 ? "a flip" : `${flips.length} flips`} of it (${flips.join(", ")}), which takes ${flips.length + 1} times the time. Accuracy ${change(percent(alone.accuracy), percent(accuracy.value), accuracy.value - alone.accuracy)}, and log loss ${change(alone.logLoss.toFixed(3), logLoss.value.toFixed(3), alone.logLoss - logLoss.value)}.`,
   ];
+}
+
+/** What became of a figure of the image alone. @param gain above zero if the model is better for it */
+function change(alone: string, together: string, gain: number): string {
+  if (alone === together) return `stays the same by that, ${alone}`;
+  return `gets ${gain > 0 ? "better" : "worse"} by that, from ${alone} of the image alone to ${together}`;
 }
 
 function curveSection({ learningCurve, candidates }: Choice): string {

@@ -25,5 +25,8 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   if (ledger.skipped > 0) yield `'trommel errors ${id}' lists what was skipped`;
   yield* describeScores(result);
   yield `${kind === "run" ? "bundle" : "scores"}: ${location}`;
-  if (kind === "run") yield `report: ${location}/report.html`;
+  if (kind === "run") {
+    yield "higher accuracy and lower log loss are better; the report explains the figures";
+    yield `report: ${location}/report.html`;
+  }
 }

@@ -20,7 +20,8 @@ export function describeScores({ ledger, counts, submission }: RunResult): strin
     lines.push(
       `labels: ${mostFrequent(counts.labels.map(({ label, images }) => ({ name: label, images })))}`,
     );
-  if (counts?.unknown !== undefined) lines.push(`unknown: ${counts.unknown}`);
+  if (counts?.unknown !== undefined)
+    lines.push(`unknown: ${counts.unknown} image${counts.unknown === 1 ? "" : "s"}`);
   if (submission?.merged === true) {
     const without = ledger.failed === 0 ? "" : `; ${ledger.failed} that failed have none (errors.jsonl)`;
     lines.push(`${submission.file}: ${submission.rows} rows${without}`);

@@ -244,7 +244,7 @@ describe("an evaluation", () => {
 
   it("takes an image that the model calls unknown for wrong, and counts it apart", async () => {
     const rows = rowsOf(golden.first).map((row, i) => (i < 6 ? { ...row, label: "unknown" } : row));
-    const { evaluation } = await evaluate({ rows });
+    const { evaluation, page } = await evaluate({ rows });
     const right = golden.first.probabilities.filter(
       (row, i) => i >= 6 && golden.classes[row.indexOf(Math.max(...row))] === golden.labels[i],
     ).length;
@@ -256,8 +256,9 @@ describe("an evaluation", () => {
     assert.ok(evaluation.mistakes.every(({ predicted }) => predicted !== "unknown"));
     assert.match(
       evaluation.notes.join(" "),
-      /called 6 images unknown, which count as wrong; of the other 54/,
+      /called 6 images unknown, which count as wrong; of the other 54.*Log loss and calibration error ignore/,
     );
+    assert.match(page, /called unknown \(6\) are not shown here/);
   });
 
   it("writes the same twice", async () => {

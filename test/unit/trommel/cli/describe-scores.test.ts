@@ -64,7 +64,12 @@ describe("what a finished scoring says", () => {
 
   it("says how many pictures are unknown", () => {
     const counts = { formatVersion: 1 as const, images: 3, labels: labelled([1]), unknown: 2, groups: null };
-    assert.deepEqual(describeScores({ ledger, location, counts }), ["labels: l0 1", "unknown: 2"]);
+    assert.deepEqual(describeScores({ ledger, location, counts }), ["labels: l0 1", "unknown: 2 images"]);
+  });
+
+  it("says that no picture is unknown, where one could have been", () => {
+    const counts = { formatVersion: 1 as const, images: 3, labels: labelled([3]), unknown: 0, groups: null };
+    assert.deepEqual(describeScores({ ledger, location, counts }), ["labels: l0 3", "unknown: 0 images"]);
   });
 
   it("says nothing of a training", () => {

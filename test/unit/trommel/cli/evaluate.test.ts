@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openStore, sha256Hex } from "@trommel/common";
+import { escapeHtml } from "#gpu-worker/report/html";
 import type { EvaluationResult } from "#trommel/api/evaluation/evaluation";
 import { fileHashes } from "../../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -22,6 +23,7 @@ const rows: readonly WrittenRow[] = [
 ];
 const first = join(folder, "first");
 const second = join(folder, "second");
+const strict = join(folder, "strict");
 
 /** Images of a class by their probability of glass. */
 function row(label: string, ofGlass: readonly number[]): WrittenRow[] {
@@ -47,6 +49,10 @@ before(async () => {
   await of("first", rows);
   // Of the second all metal is right, and no glass.
   await of("second", [...row("glass", [0.4, 0.4, 0.4, 0.4]), ...row("metal", [0.1, 0.1, 0.1, 0.1])]);
+  // The first's model, which calls one of its right answers unknown.
+  const called = rows.map((one, i) => (i === 2 ? { ...one, label: "unknown" } : one));
+  const location = `file://${strict}`;
+  await writeScores({ location, name: "strict", model: "first", classes, rows: called, source }, own);
   own.close();
 });
 
@@ -99,7 +105,7 @@ describe("trommel evaluate", () => {
     assert.equal(code, 4);
     assert.match(
       stdout,
-      /misses its bounds: accuracy is 0\.7500, not 0\.8; logLoss is 0\.4004, not 0\.1 \(exit/,
+      /misses its bounds: accuracy is 0\.7500, not at least 0\.8; logLoss is 0\.4004, not at most 0\.1 \(exit/,
     );
     const kept = await run(first, "--fail-under", "accuracy=0.75", "--fail-under", "calibrationError=1");
     assert.equal(kept.code, 0);
@@ -109,8 +115,8 @@ describe("trommel evaluate", () => {
     const cases = [
       ["recall=0.9", /figures are accuracy, balancedAccuracy, macroF1, logLoss, calibrationError/],
       ["accuracy", /figures are accuracy/],
-      ["accuracy=high", /its bound is not a number/],
-      ["accuracy=", /its bound is not a number/],
+      ["accuracy=high", /Its bound is not a number/],
+      ["accuracy=", /Its bound is not a number/],
       ["accuracy=90", /accuracy=90: it must be a number from 0 to 1/],
       ["logLoss=-1", /logLoss=-1: it must be a number from 0/],
     ] as const;
@@ -141,10 +147,22 @@ describe("trommel evaluate", () => {
     assert.equal(comparison?.test.pValue, 0.625);
     assert.equal(comparison?.difference.accuracy?.value, -0.25);
     const { stdout } = await run(first, "--compare", second);
-    assert.match(
-      stdout,
-      /only the first is right on 3 images, only the other on 1; McNemar's test: p = 0\.63/,
-    );
+    assert.match(stdout, /accuracy −0\.2500 \(−/);
+    const verdict =
+      "This model alone is right on 3 of the 8 images, the other alone on 1; if both erred equally often, a division at least so uneven would have probability 0.625 (McNemar's test). This model is better on these images, by 25.0 percentage points of accuracy, but that may be chance.";
+    assert.ok(stdout.includes(verdict), stdout);
+    const page = await readFile(fileURLToPath((await result(first, "--compare", second)).report), "utf8");
+    assert.ok(page.includes(escapeHtml(verdict)));
+    assert.match(page, /−25\.0 percentage points \(−/);
+  });
+
+  it("compares scores of one model with and without thresholds, and no scoring with itself", async () => {
+    const { comparison, verdict } = await result(first, "--compare", strict);
+    assert.equal(comparison?.onlyFirstRight, 1);
+    assert.equal(comparison?.second.accuracy.value, 0.625);
+    assert.equal(verdict?.other, `the same model with the scores file://${strict}`);
+    const same = await run(first, "--compare", "score-first");
+    assert.match(same.stderr, /it is the same scoring\. Give another one/);
   });
 
   it("copies its files to a place that may have them", async () => {
@@ -194,7 +212,7 @@ describe("trommel evaluate", () => {
     const columns = ["--id-column", "file"];
     const cases: readonly (readonly [string[], number, RegExp])[] = [
       [[empty], 2, /no scoring is there, and no model is named.*Give a --model/],
-      [[first, "--compare", first], 2, /it is the same model\. Give another one/],
+      [[first, "--compare", first], 2, /it is the same scoring\. Give another one/],
       [[first, "--compare", "nobody"], 1, /cannot open the model/],
       [[first, ...columns], 2, /cannot use --id-column or --label-column without --labels/],
       [[unfinished], 1, /it has no _SUCCESS\.json/],

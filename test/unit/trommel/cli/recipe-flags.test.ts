@@ -120,7 +120,15 @@ describe("recipe flags", () => {
       [["--set", "head.hidden=[9]"], /head\.hidden \(an option of mlp\).*the head auto.*effort/],
       [["--epochs", "3"], /training\.epochs has no effect with the head auto.*--head se/],
       [["--set", "split.test.column=part"], /split\.test: legal are a share between 0 and 1/],
-      [["--test", "1.5"], /split\.test: .*1/],
+      [["--refit"], /training\.refit has no effect with the head auto.*--set head\.heads=refit/],
+      [["--test", "1.5"], /split\.test: must be below 1 \(given 1\.5\)/],
+      [["--effort", "slow"], /head\.effort: must be quick, default or best \(given "slow"\)/],
+      [["--views", "1.5"], /views\.count: must be a whole number \(given 1\.5\)/],
+      [
+        ["--head", "se", "--set", "views.flips=[horizontal]", "--set", "serving.views=mirrored"],
+        /serving\.views: views beyond the image itself need the head auto, .*the head is se/,
+      ],
+      [["--set", "serving.views=mirrored"], /need views\.flips that begin with horizontal/],
       [
         ["--optimizer", "adam", "--set", "training.optimizer.momentum=0.9"],
         /training\.optimizer\.momentum \(an option of sgd\).*the optimizer adam.*beta1/,

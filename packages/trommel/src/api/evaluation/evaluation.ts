@@ -1,5 +1,5 @@
 import type { ModelEvaluation } from "@trommel/common/artefacts";
-import { evaluationFiles } from "@trommel/common/artefacts";
+import { evaluationFiles, rivalOf, verdictOf } from "@trommel/common/artefacts";
 import { locationOf } from "@trommel/common/store";
 import {
   evaluationFolder,
@@ -25,10 +25,20 @@ export interface EvaluationResult extends ModelEvaluation {
   readonly location: string;
   /** Location of the report, a page of HTML. */
   readonly report: string;
+  /** What it was compared with, and which is better, in sentences; null without a comparison. */
+  readonly verdict: ComparisonVerdict | null;
   /** Whether the store had it already. */
   readonly reused: boolean;
   /** Figures on the wrong side of their bounds. */
   readonly missed: readonly MissedBound[];
+}
+
+/** What a comparison says, for people. */
+export interface ComparisonVerdict {
+  /** A run of the store by its id, another model by its location, other scores of the same model by theirs. */
+  readonly other: string;
+  /** Which model is better, and whether that may be chance. */
+  readonly sentences: string;
 }
 
 /** @internal Scores that are there, or that a scoring is to make. */
@@ -107,7 +117,12 @@ export class Evaluation {
     if (output !== null) await exportEvaluation(store, folder, output);
     const location = locationOf(store.url, folder);
     const report = `${location}/${evaluationFiles.report}`;
-    return { ...evaluation, location, report, reused, missed: missedBounds(evaluation, bounds) };
+    const { comparison } = evaluation;
+    const verdict =
+      comparison === null
+        ? null
+        : { other: rivalOf(evaluation, comparison, store.url), sentences: verdictOf(comparison) };
+    return { ...evaluation, location, report, verdict, reused, missed: missedBounds(evaluation, bounds) };
   }
 
   async #labelsOf({ scores }: FinishedScores): Promise<MatchedLabels> {

@@ -41,7 +41,8 @@ export async function planEvaluation(
   const found = await findEvaluatedSource(store, text, options.folder);
   const bundle = await bundleFor(host, found, model);
   const own = found.kind === "scoring" ? found.config.bundle : bundle;
-  const rival = compare === undefined ? undefined : await findRival(host, compare, own?.modelSha256);
+  const rival =
+    compare === undefined ? undefined : await findRival(host, compare, { bundle: own, source: found });
   const source = found.kind === "images" ? found.location : found.config.source;
   const listing = found.kind === "images" || rival?.kind === "model" ? await listImages(source) : undefined;
   const score = (of: Bundle): Promise<ScoresToEvaluate> => scoreFor(host, { source, listing, bundle: of });
@@ -78,16 +79,22 @@ async function bundleFor(
   );
 }
 
+/** What is known of the model of scores: {@link Bundle} has more. */
+type ScoredBundle = Pick<Bundle, "modelSha256">;
+
 /** What is compared with: scores that are there, or a model that has to score the same images. */
 type Rival =
   | ({ readonly kind: "model" } & { readonly bundle: Bundle })
   | ({ readonly kind: "scores" } & ScoresToEvaluate);
 
-/** @throws TrommelError `invalid-argument` for the model itself, `not-found` */
+/**
+ * Two finished scorings of the same model may be compared: one may have called images unknown.
+ * @throws TrommelError `invalid-argument` for the model itself or the same scoring, `not-found`
+ */
 async function findRival(
   { connections: { store, options } }: WorkHost,
   text: string,
-  modelSha256: string | undefined,
+  first: { readonly bundle: ScoredBundle | undefined; readonly source: EvaluatedSource },
 ): Promise<Rival> {
   const scoring = await findScoring(store, text, options.folder);
   const rival: Rival =
@@ -95,10 +102,17 @@ async function findRival(
       ? { kind: "model", bundle: await resolveBundle(store, text, options.folder) }
       : { kind: "scores", location: scoring.location, scoring: undefined };
   const other = rival.kind === "model" ? rival.bundle : scoring?.config.bundle;
-  if (other?.modelSha256 === modelSha256) {
+  if (other?.modelSha256 !== first.bundle?.modelSha256) return rival;
+  if (first.source.kind !== "scoring" || scoring === undefined) {
     throw new TrommelError(
       "invalid-argument",
-      `cannot compare with ${text}: it is the same model. Give another one`,
+      `cannot compare with ${text}: it is the same model. Give another one, or two finished scorings of it`,
+    );
+  }
+  if (first.source.config.id === scoring.config.id) {
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot compare with ${text}: it is the same scoring. Give another one`,
     );
   }
   return rival;

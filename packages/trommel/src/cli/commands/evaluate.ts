@@ -1,4 +1,4 @@
-import { TrommelError } from "../../index.js";
+import { boundedFigures, TrommelError } from "../../index.js";
 import type { Estimate, EvaluationResult, FigureBounds } from "../../index.js";
 import { followToEnd } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
@@ -37,20 +37,24 @@ export async function evaluate(terminal: Terminal, source: string, flags: Evalua
 
 /** What an evaluation came to, in lines for people. */
 function* describeEvaluation(result: EvaluationResult): Generator<string> {
-  const { figures, notes, comparison, missed, report, reused } = result;
+  const { figures, notes, comparison, verdict, missed, report, reused } = result;
   if (reused) yield "evaluated before: nothing was computed again";
   yield `${figures.images} labelled images, with the range that holds the true value in 95 of 100 cases:`;
   yield `accuracy ${shown(figures.accuracy)}, balanced accuracy ${shown(figures.balancedAccuracy)}, macro F1 ${shown(figures.macroF1)}`;
   yield `log loss ${shown(figures.logLoss)}, calibration error ${shown(figures.expectedCalibrationError)}`;
   yield* notes;
-  if (comparison !== null) {
-    const { first, difference, onlyFirstRight, onlySecondRight, test } = comparison;
-    yield `${comparison.model.location} instead, on ${first.images} of them: accuracy ${changed(difference.accuracy)}, log loss ${changed(difference.logLoss)}`;
-    yield `only the first is right on ${onlyFirstRight} images, only the other on ${onlySecondRight}; McNemar's test: p = ${test.pValue.toPrecision(2)}`;
+  if (comparison !== null && verdict !== null) {
+    const { first, difference } = comparison;
+    yield `the other model is ${verdict.other}, on ${first.images} of them: accuracy ${changed(difference.accuracy)}, log loss ${changed(difference.logLoss)}`;
+    yield verdict.sentences;
   }
+  yield "higher accuracy and lower log loss are better; the report explains the figures";
   yield `report: ${report}`;
   if (missed.length > 0) {
-    const each = missed.map(({ figure, value, bound }) => `${figure} is ${value.toFixed(4)}, not ${bound}`);
+    const each = missed.map(({ figure, value, bound }) => {
+      const side = boundedFigures[figure].atLeast ? "at least" : "at most";
+      return `${figure} is ${value.toFixed(4)}, not ${side} ${bound}`;
+    });
     yield `the model misses its bounds: ${each.join("; ")} (exit code ${exitCodes.missedBound})`;
   }
 }
@@ -69,5 +73,7 @@ function changed(difference: Estimate | null): string {
 }
 
 function signed(value: number): string {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
+  const shown = Math.abs(value).toFixed(4);
+  if (Number(shown) === 0) return shown;
+  return `${value < 0 ? "−" : "+"}${shown}`;
 }

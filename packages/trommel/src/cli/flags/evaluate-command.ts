@@ -35,7 +35,8 @@ function bound(text: string, previous: FigureBounds = {}): FigureBounds {
   if (figure === undefined)
     throw new InvalidArgumentError(`Write <figure>=<number>; figures are ${figures.join(", ")}`);
   if (value.trim() === "" || !Number.isFinite(Number(value)))
-    throw new InvalidArgumentError("its bound is not a number");
-  if (previous[figure] !== undefined) throw new InvalidArgumentError(`${figure} has a bound already`);
+    throw new InvalidArgumentError("Its bound is not a number");
+  if (previous[figure] !== undefined)
+    throw new InvalidArgumentError(`The figure ${figure} has a bound already`);
   return { ...previous, [figure]: Number(value) };
 }

@@ -13,7 +13,7 @@ const text = (value: string): unknown => value;
 
 function number(value: string): number {
   const parsed = Number(value);
-  if (value.trim() === "" || !Number.isFinite(parsed)) throw new InvalidArgumentError("it is not a number");
+  if (value.trim() === "" || !Number.isFinite(parsed)) throw new InvalidArgumentError("It is not a number");
   return parsed;
 }
 
@@ -66,7 +66,7 @@ const recipeFlags: readonly RecipeFlag[] = [
   {
     flag: "--validation <fraction>",
     path: ["validation", "fraction"],
-    help: "share of each class that validates",
+    help: "share of each class that validates; for a single head",
     read: number,
   },
   {
@@ -75,11 +75,16 @@ const recipeFlags: readonly RecipeFlag[] = [
     help: "a part that nothing is fitted on: a share of every class, or a file of keys",
     read: (value) => (Number.isNaN(Number(value)) ? { keys: value } : number(value)),
   },
-  { flag: "--energy <share>", path: ["svd", "energy"], help: "energy that the SVD keeps", read: number },
+  {
+    flag: "--energy <share>",
+    path: ["svd", "energy"],
+    help: "energy that the SVD keeps; for a single head",
+    read: number,
+  },
   {
     flag: "--step <components>",
     path: ["svd", "step"],
-    help: "components are a multiple of this",
+    help: "components are a multiple of this; for a single head",
     read: number,
   },
   {
@@ -94,36 +99,41 @@ const recipeFlags: readonly RecipeFlag[] = [
     help: "how much --head auto tries: quick, default or best",
     read: text,
   },
-  { flag: "--dropout <rate>", path: ["head", "dropout"], help: "dropout of the head", read: number },
+  { flag: "--dropout <rate>", path: ["head", "dropout"], help: "dropout of a single head", read: number },
   {
     flag: "--epochs <count>",
     path: ["training", "epochs"],
-    help: "passes over the training rows",
+    help: "passes over the training rows; for a single head",
     read: number,
   },
-  { flag: "--batch-size <rows>", path: ["training", "batchSize"], help: "rows per step", read: number },
+  {
+    flag: "--batch-size <rows>",
+    path: ["training", "batchSize"],
+    help: "rows per step; for a single head",
+    read: number,
+  },
   {
     flag: "--optimizer <type>",
     path: ["training", "optimizer", "type"],
-    help: "adam, adamw, nadam, sgd or lbfgs",
+    help: "adam, adamw, nadam, sgd or lbfgs; for a single head",
     read: text,
   },
   {
     flag: "--learning-rate <rate>",
     path: ["training", "optimizer", "learningRate"],
-    help: "first learning rate",
+    help: "first learning rate; for a single head",
     read: number,
   },
   {
     flag: "--schedule <type>",
     path: ["training", "schedule", "type"],
-    help: "plateau, constant, cosine or square",
+    help: "plateau, constant, cosine or square; for a single head",
     read: text,
   },
   {
     flag: "--keep <epoch>",
     path: ["training", "keep"],
-    help: "the epoch that is kept: accuracy, balancedAccuracy, macroF1, loss or last",
+    help: "the epoch that is kept: accuracy, balancedAccuracy, macroF1, loss or last; for a single head",
     read: text,
   },
   { flag: "--seed <number>", path: ["seed"], help: "decides views, split, weights and order", read: number },
@@ -137,9 +147,12 @@ export function addRecipeFlags(command: Command): Command {
     .option("--recipe <name|file>", "a built-in recipe, or one in YAML or JSON; flags win over it")
     .option("--backbone <name>", "a backbone, by name or name@hash; repeat for several", collect, [])
     .option("--labels <file>", "a CSV file of labels, instead of what the recipe has")
-    .option("--centre", "subtract the mean before the SVD")
-    .option("--no-svd", "train on the embeddings as they are")
-    .option("--refit", "train a last time on everything, for as many epochs as were kept")
+    .option("--centre", "subtract the mean before the SVD; for a single head")
+    .option("--no-svd", "train on the embeddings as they are; for a single head")
+    .option(
+      "--refit",
+      "train a last time on everything, for as many epochs as were kept; for a single head (for auto: --set head.heads=refit)",
+    )
     .option("--no-refit", "do not, whatever the recipe says")
     .option(
       "--set <path=value>",

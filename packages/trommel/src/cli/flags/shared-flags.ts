@@ -94,18 +94,18 @@ export function loaded<Arguments extends unknown[]>(
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError("it is not a whole number above zero");
+    throw new InvalidArgumentError("It is not a whole number above zero");
   return value;
 }
 
 /**
- * @param why ends the sentence "at most 64…" that a larger one gets
+ * @param why ends the sentence "At most 64…" that a larger one gets
  * @returns reads a whole number from one to `most`
  */
 export function upTo(most: number, why = ""): (text: string) => number {
   return (text) => {
     const value = positiveInteger(text);
-    if (value > most) throw new InvalidArgumentError(`at most ${most}${why}`);
+    if (value > most) throw new InvalidArgumentError(`At most ${most}${why}`);
     return value;
   };
 }
@@ -114,13 +114,13 @@ export function upTo(most: number, why = ""): (text: string) => number {
 export function share(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !(value >= 0 && value <= 1))
-    throw new InvalidArgumentError("it is not a number from 0 to 1");
+    throw new InvalidArgumentError("It is not a number from 0 to 1");
   return value;
 }
 
 export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
-    throw new InvalidArgumentError("it is not a whole number from zero");
+    throw new InvalidArgumentError("It is not a whole number from zero");
   return value;
 }

@@ -29,6 +29,6 @@ function age(text: string): number {
   const [, number, unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
   const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit];
   if (number === undefined || unitMs === undefined)
-    throw new InvalidArgumentError("it is not an age such as 30m, 24h or 7d");
+    throw new InvalidArgumentError("It is not an age such as 30m, 24h or 7d");
   return Number(number) * unitMs;
 }

@@ -41,8 +41,8 @@ const minProbability = [
 export function addScore(program: Command, terminal: Terminal): void {
   followFlags(clusterFlags(globals(program.command("score <prefix>"), terminal)))
     .description("score every picture under a prefix")
-    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
-    .requiredOption("--output <prefix>", "where the scores go")
+    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder (required)")
+    .requiredOption("--output <prefix>", "where the scores go (required)")
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
     .option(
       "--format <formats>",
@@ -60,7 +60,7 @@ export function addScore(program: Command, terminal: Terminal): void {
     .action(loaded(terminal, async () => (await import("../commands/score.js")).score));
   deviceFlags(globals(program.command("predict <files...>"), terminal))
     .description("classify a few files, without a queue")
-    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder")
+    .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder (required)")
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
     .addOption(
       new Option("--format <format>", 'a line {"result": label, "key": file} each').choices(["result"]),

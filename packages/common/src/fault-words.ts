@@ -1,0 +1,51 @@
+import type { z } from "zod";
+
+/** What a value must be, in words for people; undefined leaves the validator's own. A schema's own message wins over both. */
+export function wordsOfFault(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === "invalid_type" && issue.input === undefined) return "is missing";
+  switch (issue.code) {
+    case "too_big":
+      return amount(issue.origin, issue.inclusive === false ? "below" : "at most", issue.maximum);
+    case "too_small":
+      return amount(issue.origin, issue.inclusive === false ? "above" : "at least", issue.minimum);
+    case "invalid_value":
+      return `must be ${listed(issue.values.map(String))}`;
+    case "invalid_type":
+      return `must be ${typeWords.get(issue.expected) ?? `of type ${issue.expected}`}`;
+    case "invalid_union":
+      return "is not legal";
+    default:
+      return undefined;
+  }
+}
+
+const typeWords: ReadonlyMap<string, string> = new Map([
+  ["number", "a number"],
+  ["int", "a whole number"],
+  ["string", "a text"],
+  ["boolean", "true or false"],
+  ["array", "a list"],
+  ["tuple", "a list"],
+  ["object", "a mapping of fields"],
+  ["record", "a mapping"],
+  ["null", "null"],
+]);
+
+/** What a bound counts, by the kind of value that has it. */
+const countedWords: ReadonlyMap<string, string> = new Map([
+  ["string", "character"],
+  ["array", "entry"],
+]);
+
+function amount(origin: string, side: string, bound: number | bigint): string {
+  const counted = countedWords.get(origin);
+  if (counted === undefined) return `must be ${side} ${bound}`;
+  const plural = counted === "entry" ? "entries" : `${counted}s`;
+  return `must have ${side} ${bound} ${Number(bound) === 1 ? counted : plural}`;
+}
+
+/** "a, b or c" */
+function listed(names: readonly string[]): string {
+  const last = names.at(-1) ?? "";
+  return names.length < 2 ? last : `${names.slice(0, -1).join(", ")} or ${last}`;
+}
