@@ -6,9 +6,8 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   const { ledger, location } = result;
   if (result.accuracy !== undefined) {
     const of = result.measured === "head-before-refit" ? " of the head before the refit" : "";
-    const how = result.measured === "out-of-fold" ? "out-of-fold" : "validation";
     const images = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
-    yield `${id}: ${how} accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${images}`;
+    yield `${id}: ${howMeasured(result)} accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${images}`;
   }
   if (result.test !== undefined) {
     const { images, accuracy, macroF1, logLoss } = result.test;
@@ -29,4 +28,9 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     yield "higher accuracy and lower log loss are better; the report explains the figures";
     yield `report: ${location}/report.html`;
   }
+}
+
+/** On which images a run's own figures were measured. */
+export function howMeasured({ measured }: RunResult): string {
+  return measured === "out-of-fold" ? "out-of-fold" : "validation";
 }

@@ -1,5 +1,6 @@
 import { printable, stageTable } from "../index.js";
 import type { ListedWork, StageProgress } from "../index.js";
+import { howMeasured } from "./describe-result.js";
 import { formatSeconds } from "./progress-display.js";
 import { tableOf } from "./table.js";
 
@@ -35,7 +36,7 @@ type ReadableWork = Exclude<ListedWork, { readonly phase: "damaged" }>;
 function figuresOf({ result, stages }: ReadableWork): string {
   if (result?.accuracy !== undefined) {
     const test = result.test === undefined ? "" : `, test accuracy ${result.test.accuracy.toFixed(4)}`;
-    return `accuracy ${result.accuracy.toFixed(4)}, log loss ${(result.logLoss ?? 0).toFixed(4)}${test}`;
+    return `${howMeasured(result)} accuracy ${result.accuracy.toFixed(4)}, log loss ${(result.logLoss ?? 0).toFixed(4)}${test}`;
   }
   if (result !== undefined) return `${result.ledger.ok} scored`;
   const current = stages.find(({ done, total }) => total > 0 && done < total);
