@@ -50,8 +50,8 @@ const autoHead = z
     type: z.literal("auto"),
     /** How many candidates are tried: a linear head; a few heads; or all that are worth their time. */
     effort: z.enum(["quick", "default", "best"]).default("default"),
-    /** Parts that the labelled images are divided into. Each is predicted by heads that were trained on the others. */
-    folds: z.int().min(2).max(20).default(5),
+    /** Parts that the labelled images are divided into. Each is predicted by heads that were trained on the others. Null is 5, or 10 if the effort is `best`. */
+    folds: z.int().min(2).max(20).nullable().default(null),
     /**
      * What the bundle holds: the heads of all folds, whose logits are averaged, or one head that is trained once more on all
      * images (smaller, and measured only through the others).
@@ -141,6 +141,11 @@ const portfolios: Readonly<Record<AutoHead["effort"], readonly CandidateRecipe[]
     perceptron(1024, 20),
   ],
 };
+
+/** How many folds a recipe asks for. */
+export function foldsOf({ folds, effort }: AutoHead): number {
+  return folds ?? (effort === "best" ? 10 : 5);
+}
 
 /** The candidates of a recipe, simplest first. */
 export function candidatesOf({ candidates, effort }: AutoHead): readonly CandidateRecipe[] {

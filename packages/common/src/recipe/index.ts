@@ -3,5 +3,5 @@ export { checkClassWeights } from "./class-weights.js";
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";
 export { servedFlips } from "./serving-views.js";
 export type { Flip } from "./views-recipe.js";
-export { autoHeadOf, candidatesOf, isAuto, recipeHead } from "./auto-head.js";
+export { autoHeadOf, candidatesOf, foldsOf, isAuto, recipeHead } from "./auto-head.js";
 export type { AutoHead, CandidateRecipe, RecipeHead } from "./auto-head.js";

@@ -1,7 +1,7 @@
 import { runKeys, seedFrom, TrommelError, type ObjectStore } from "@trommel/common";
 import { noFold, readDivision, testPart, type Division, type FoldSplit } from "@trommel/common/artefacts";
 import { putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { autoHeadOf, testShare } from "@trommel/common/recipe";
+import { autoHeadOf, foldsOf, testShare } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
 import { assignParts, type ImageGroup } from "./dividing/assign-parts.js";
 import { readDividedImages, type DividedImage } from "./dividing/divided-images.js";
@@ -68,9 +68,8 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
       fixed: fixedPart(own, before, given),
     };
   });
-  const { folds: asked } = autoHeadOf(config);
   const { folds, parts, notes } = assignParts(groups, labels, {
-    folds: before?.folds ?? asked,
+    folds: before?.folds ?? foldsOf(autoHeadOf(config)),
     test: before === undefined ? testShare(recipe.split) : null,
     undividable: (index, parts) => {
       const name = labels[index] as string;

@@ -191,7 +191,7 @@ describe("built-in recipes", () => {
     const flips: Flip[] = ["horizontal", "vertical", "both"];
     assertFields(recipe.views, { count: 4, flips }, "views");
     assert.deepEqual(recipe.serving.views, ["identity", ...flips]);
-    assertFields(recipe.head, { type: "auto", folds: 5, heads: "folds" }, "head");
+    assertFields(recipe.head, { type: "auto", folds: null, heads: "folds" }, "head");
   });
 
   it("dog-breeds", async () => {
