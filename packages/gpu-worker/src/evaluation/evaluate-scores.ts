@@ -105,7 +105,7 @@ function notesOf({ images, leftOut }: JoinedScores, scores: EvaluatedScores, unk
     ...(unknown === 0
       ? []
       : [
-          `The model called ${unknown} images unknown, which count as wrong${share}.`,
+          `The model called ${unknown === 1 ? "1 image unknown, which counts" : `${unknown} images unknown, which count`} as wrong${share}.`,
           "Log loss and calibration error ignore what was called unknown: they measure the probabilities of all images.",
         ]),
     ...(without === 0

@@ -39,7 +39,12 @@ export function renderEvaluation(
     section("The worst mistakes", gallery + unknownNote(unknown)),
     section(
       "The other model",
-      comparison === null ? "" : comparisonSection(comparison, rivalOf(evaluation, comparison, storeUrl)),
+      comparison === null
+        ? ""
+        : comparisonSection(comparison, {
+            rival: rivalOf(evaluation, comparison, storeUrl),
+            verdict: verdictOf(evaluation, comparison),
+          }),
     ),
     section(
       "This evaluation",
@@ -60,8 +65,11 @@ function unknownNote(unknown: number): string {
   ]);
 }
 
-/** @param rival what the other model is called */
-function comparisonSection(comparison: Comparison, rival: string): string {
+/** @param words what is compared with, and what the comparison says */
+function comparisonSection(
+  comparison: Comparison,
+  words: { readonly rival: string; readonly verdict: string },
+): string {
   const { first, second, bothRight, onlyFirstRight, onlySecondRight, bothWrong, changed } = comparison;
   const counts = htmlTable(
     [text(""), number("other right"), number("other wrong")],
@@ -81,12 +89,12 @@ function comparisonSection(comparison: Comparison, rival: string): string {
   const differing = onlyFirstRight + onlySecondRight;
   const shown = changed.length < differing ? ` The first ${changed.length} of ${differing}:` : "";
   return [
-    paragraphs([`The other model is ${rival}, on the same ${first.images} images.`]),
+    paragraphs([`${words.rival}, on the same ${first.images} images.`]),
     figureTable(columns),
     differenceTable(comparison.difference),
     counts,
     paragraphs([
-      verdictOf(comparison),
+      words.verdict,
       ...(changed.length === 0 ? [] : [`Images that only one of them gets right.${shown}`]),
     ]),
     changed.length === 0 ? "" : images,

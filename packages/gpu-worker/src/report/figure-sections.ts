@@ -73,9 +73,9 @@ function signed(value: number, digits: number): string {
 
 type FigureName = keyof typeof meanings;
 
-/** "balancedAccuracy" as "balanced accuracy". */
+/** "balancedAccuracy" as "balanced accuracy", "macroF1" as "macro F1". */
 function wordsOf(name: FigureName): string {
-  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return name.replace(/[A-Z]\d?/g, (start) => ` ${start.length === 1 ? start.toLowerCase() : start}`);
 }
 
 function showFigure(name: FigureName, value: Estimate | null): string {

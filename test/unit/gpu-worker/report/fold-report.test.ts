@@ -162,6 +162,7 @@ describe("the report of a run on folds", () => {
     for (const words of [
       "90.0 % (88.0 to 92.0)",
       "0.310 (0.290 to 0.330)",
+      ">macro F1<",
       "mlp was chosen among 2 candidates.",
       "There are 3 folds instead of 5.",
       "More photographs may help.",

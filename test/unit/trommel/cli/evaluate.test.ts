@@ -160,7 +160,11 @@ describe("trommel evaluate", () => {
     const { comparison, verdict } = await result(first, "--compare", strict);
     assert.equal(comparison?.onlyFirstRight, 1);
     assert.equal(comparison?.second.accuracy.value, 0.625);
-    assert.equal(verdict?.other, `the same model with the scores file://${strict}`);
+    assert.equal(verdict?.other, `The other scoring of this model is file://${strict}`);
+    assert.match(
+      verdict?.sentences ?? "",
+      /This scoring is better on these images, by 12\.5 percentage points/,
+    );
     const same = await run(first, "--compare", "score-first");
     assert.match(same.stderr, /it is the same scoring\. Give another one/);
   });

@@ -35,7 +35,7 @@ export interface EvaluationResult extends ModelEvaluation {
 
 /** What a comparison says, for people. */
 export interface ComparisonVerdict {
-  /** A run of the store by its id, another model by its location, other scores of the same model by theirs. */
+  /** The beginning of a sentence, such as "The other model is second". */
   readonly other: string;
   /** Which model is better, and whether that may be chance. */
   readonly sentences: string;
@@ -121,7 +121,7 @@ export class Evaluation {
     const verdict =
       comparison === null
         ? null
-        : { other: rivalOf(evaluation, comparison, store.url), sentences: verdictOf(comparison) };
+        : { other: rivalOf(evaluation, comparison, store.url), sentences: verdictOf(evaluation, comparison) };
     return { ...evaluation, location, report, verdict, reused, missed: missedBounds(evaluation, bounds) };
   }
 

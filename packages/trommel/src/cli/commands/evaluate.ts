@@ -45,7 +45,7 @@ function* describeEvaluation(result: EvaluationResult): Generator<string> {
   yield* notes;
   if (comparison !== null && verdict !== null) {
     const { first, difference } = comparison;
-    yield `the other model is ${verdict.other}, on ${first.images} of them: accuracy ${changed(difference.accuracy)}, log loss ${changed(difference.logLoss)}`;
+    yield `${verdict.other}, on ${first.images} of them: accuracy ${changed(difference.accuracy)}, log loss ${changed(difference.logLoss)}`;
     yield verdict.sentences;
   }
   yield "higher accuracy and lower log loss are better; the report explains the figures";
