@@ -32,6 +32,8 @@ export interface WrittenScoring {
   readonly topK?: number;
   /** Location of the images. */
   readonly source: string;
+  /** The novelty above which images are called unknown. @default none is */
+  readonly unknownAbove?: number;
 }
 
 const rowsPerPart = 16;
@@ -47,6 +49,7 @@ export async function writeScores(
     failed = [],
     topK = classes.length,
     source,
+    unknownAbove,
   }: WrittenScoring,
   store?: ObjectStore,
 ): Promise<EvaluatedScores & { readonly id: string }> {
@@ -56,6 +59,7 @@ export async function writeScores(
   const config: ScoringConfig = {
     ...{ formatVersion: 1, id, source, output: location, bundle: model },
     ...{ topK, formats: ["jsonl"], shardSize: rowsPerPart },
+    ...(unknownAbove === undefined ? {} : { unknownAbove }),
   };
   const parts = Math.max(1, Math.ceil(rows.length / rowsPerPart));
   for (let index = 0; index < parts; index += 1) {

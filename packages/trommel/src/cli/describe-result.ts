@@ -25,7 +25,8 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   yield* describeScores(result);
   yield `${kind === "run" ? "bundle" : "scores"}: ${location}`;
   if (kind === "run") {
-    yield "higher accuracy and lower log loss are better; the report explains the figures";
+    const explained = result.measured === "out-of-fold" ? "; the report explains the figures" : "";
+    yield `higher accuracy and lower log loss are better${explained}`;
     yield `report: ${location}/report.html`;
   }
 }
