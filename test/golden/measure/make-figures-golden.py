@@ -8,7 +8,7 @@ import json
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from scipy.stats import binomtest, chi2
+from scipy.stats import binomtest, chi2, gamma
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -48,9 +48,16 @@ def mean_loss(log_temperature, logits, labels, weights):
     return np.average(-np.log(probabilities[np.arange(len(labels)), labels]), weights=weights)
 
 
+def summed_loss_and_prior(log_temperature, logits, labels, weights):
+    inverse = np.exp(-log_temperature)
+    prior = gamma.logpdf(1, 2) - gamma.logpdf(inverse, 2)
+    total = len(labels) if weights is None else np.sum(weights)
+    return total * mean_loss(log_temperature, logits, labels, weights) + prior
+
+
 def temperature(logits, labels, weights=None):
     found = minimize_scalar(
-        mean_loss,
+        summed_loss_and_prior,
         args=(logits, labels, weights),
         bounds=(np.log(0.05), np.log(20)),
         method="bounded",

@@ -1,6 +1,5 @@
 import { largestOf } from "./softmax.js";
 
-/** A temperature outside of these says that the logits are useless, or right without exception. */
 export const temperatureBounds = { least: 0.05, most: 20 };
 
 /** Relative change of the temperature at which the search ends. */
@@ -8,9 +7,24 @@ const tolerance = 1e-10;
 const mostSteps = 200;
 
 /**
- * The temperature T that minimises the log loss of softmax(logits / T) (Guo et al. 2017), from 0.05 to 20.
+ * What the prior adds to the summed log loss at a temperature: 1/T − 1 − log(1/T), the negative logarithm of the Gamma density
+ * with shape 2 and mode 1. It weighs about one image, and keeps T finite where no answer is wrong: otherwise the loss falls until
+ * T is 0. Convex in 1/T, as the loss is.
+ */
+export function temperaturePrior(temperature: number): number {
+  return 1 / temperature - 1 + Math.log(temperature);
+}
+
+/** The derivative of the prior by 1/T, and its derivative. */
+function priorSlope(inverse: number): ValueAndSlope {
+  return [1 - 1 / inverse, 1 / (inverse * inverse)];
+}
+
+/**
+ * The temperature T that minimises the summed log loss of softmax(logits / T) (Guo et al. 2017) and `temperaturePrior`, from
+ * 0.05 to 20.
  *
- * The loss is convex in 1/T, with the derivative Σ w · (E[logit] − true class's logit), where E is the mean under the
+ * The sum is convex in 1/T, and the loss has the derivative Σ w · (E[logit] − true class's logit), where E is the mean under the
  * softmax: Newton's steps find its zero, halving a bracket where they leave it. If the loss is the same at all
  * temperatures (no row, or all logits of a row equal), T is 1.
  *
@@ -23,8 +37,27 @@ export function fitTemperature(
   classCount: number,
   weights?: Float64Array,
 ): number {
-  const slopeAt = (inverse: number) => lossSlope(logits, labels, classCount, inverse, weights);
+  const slopeAt = (inverse: number): ValueAndSlope => {
+    const [value, slope] = lossSlope(logits, labels, classCount, inverse, weights);
+    const [priorValue, priorsSlope] = priorSlope(inverse);
+    return [value + priorValue, slope + priorsSlope];
+  };
   return 1 / zeroOfRising(slopeAt, 1 / temperatureBounds.most, 1 / temperatureBounds.least);
+}
+
+/**
+ * Whether the loss alone has its minimum between the bounds. Otherwise it only falls or rises there, as it does if every answer is
+ * right, and the prior decides the temperature.
+ * @param logits [rows, classCount], row-major
+ */
+export function isTemperatureDetermined(
+  logits: Float64Array,
+  labels: Int32Array,
+  classCount: number,
+): boolean {
+  const slopeAt = (temperature: number): number =>
+    lossSlope(logits, labels, classCount, 1 / temperature, undefined)[0];
+  return slopeAt(temperatureBounds.most) < 0 && slopeAt(temperatureBounds.least) > 0;
 }
 
 /**

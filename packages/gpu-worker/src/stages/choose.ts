@@ -88,7 +88,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     thresholds: thresholdsOf({ chosen, labels, images, split, head, classNames: rows.labels }),
     testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
     chosenBy: chosen.sentence,
-    notes: [...split.notes, ...refitNotes(head)],
+    notes: [...split.notes, ...chosen.notes, ...refitNotes(head)],
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));
   return done;

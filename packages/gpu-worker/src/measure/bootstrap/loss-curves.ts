@@ -29,7 +29,7 @@ export class LossCurves {
     );
   }
 
-  /** For each fold the temperature that minimises the weighted loss of all others, as `crossFittedTemperatures`. */
+  /** For each fold the temperature that minimises the weighted loss of all others and the prior, as `crossFittedTemperatures`. */
   crossFitted(weights: Float64Array): Float64Array {
     const { foldOf, folds } = this.#data;
     const totals = new Float64Array(folds);

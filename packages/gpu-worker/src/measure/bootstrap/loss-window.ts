@@ -1,4 +1,5 @@
 import { mostLoss, unboundedLosses } from "../softmax.js";
+import { temperaturePrior } from "../temperature.js";
 import { chebyshevNodes, chebyshevPolynomials, minimumOf, nodesToCoefficients } from "./chebyshev.js";
 
 const terms = 8;
@@ -20,6 +21,8 @@ export class LossWindow {
   readonly #data: OutOfFold;
   /** [images, terms] */
   readonly #coefficients: Float64Array;
+  /** The series of what the prior of a temperature adds, [terms] */
+  readonly #prior = new Float64Array(terms);
 
   constructor(data: OutOfFold, low: number, high: number) {
     this.low = low;
@@ -44,9 +47,9 @@ export class LossWindow {
     return sums;
   }
 
-  /** The log T in this window at which the folds other than one have the least loss. @param sums as of `sumsOfFolds` */
+  /** The log T in this window at which the folds other than one have the least loss, with the prior. @param sums as of `sumsOfFolds` */
   leastWithout(fold: number, sums: Float64Array): number {
-    const others = new Float64Array(terms);
+    const others = this.#prior.slice();
     for (let i = 0; i < sums.length; i += 1) {
       if (Math.floor(i / terms) === fold) continue;
       others[i % terms] = (others[i % terms] as number) + (sums[i] as number);
@@ -77,6 +80,9 @@ export class LossWindow {
     for (const [node, place] of chebyshevNodes(terms).entries()) {
       const temperature = Math.exp(this.low + ((place + 1) / 2) * (this.high - this.low));
       const losses = unboundedLosses(logits, labels, classCount, temperature);
+      const prior = temperaturePrior(temperature);
+      for (let k = 0; k < terms; k += 1)
+        this.#prior[k] = (this.#prior[k] as number) + (toCoefficients[k * terms + node] as number) * prior;
       for (let at = 0; at < coefficients.length; at += 1) {
         const factor = toCoefficients[(at % terms) * terms + node] as number;
         coefficients[at] = (coefficients[at] as number) + factor * (losses[Math.floor(at / terms)] as number);

@@ -4,9 +4,14 @@ import { bootstrapFigures } from "../../measure/bootstrap/bootstrap-figures.js";
 import { bootstrapIntervals } from "../../measure/bootstrap/bootstrap-intervals.js";
 import { figures, type Figures } from "../../measure/figures.js";
 import { measuredFigures } from "../../measure/measured-figures.js";
-import { predictionsOf } from "../../measure/predictions.js";
+import { predictionsOf, type Predictions } from "../../measure/predictions.js";
 import { applyTemperature } from "../../measure/softmax.js";
-import { crossFittedTemperatures, fitTemperature, temperatureOfRows } from "../../measure/temperature.js";
+import {
+  crossFittedTemperatures,
+  fitTemperature,
+  isTemperatureDetermined,
+  temperatureOfRows,
+} from "../../measure/temperature.js";
 import { worstMistakes } from "../../measure/worst-mistakes.js";
 import type { OutOfFold } from "./out-of-fold.js";
 
@@ -26,6 +31,8 @@ export interface Chosen {
   readonly candidates: Choice["candidates"];
   /** What chose the model. */
   readonly sentence: string;
+  /** What a person should know of the temperature. */
+  readonly notes: readonly string[];
 }
 
 export interface FoldedPredictions {
@@ -60,11 +67,13 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
   const { candidate, at, penalty, logits, alone } = choices[chosen] as OutOfFold;
   const probabilities = probabilitiesOf(logits);
   const predicted = predictionsOf(probabilities, labels, classCount);
+  const temperature = fitTemperature(logits, labels, classCount);
+  const isDetermined = isTemperatureDetermined(logits, labels, classCount);
   const ofAlone = alone === undefined ? null : measure(alone);
   return {
     candidate,
     at,
-    temperature: fitTemperature(logits, labels, classCount),
+    temperature,
     probabilities,
     figures: measuredFigures(measured[chosen] as Figures, intervals, classNames),
     mistakes: worstMistakes(predicted).map((row) => ({
@@ -77,6 +86,7 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
     candidates: choices.map((choice, index) =>
       describeCandidate(choice, measured[index] as Figures, index === chosen),
     ),
+    notes: isDetermined ? [] : [undeterminedNote(temperature, predicted)],
     sentence: sentenceOf({ candidate, penalty, by, tried: choices.length, folds }),
   };
 }
@@ -105,6 +115,11 @@ function sentenceOf(of: {
   const name = of.penalty === null ? of.candidate.name : `${of.candidate.name} with penalty ${of.penalty}`;
   if (of.tried === 1) return `${name} was the only candidate, so nothing was chosen.`;
   return `${name} was chosen among ${of.tried} candidates: the simplest whose ${criteria[of.by]} on the images of ${of.folds} folds is within one standard error of the best.`;
+}
+
+function undeterminedNote(temperature: number, { predicted, labels }: Predictions): string {
+  const wrong = predicted.reduce((sum, answer, row) => sum + (answer === labels[row] ? 0 : 1), 0);
+  return `How sure the model may be cannot be told from its out-of-fold answers, of which ${wrong} of ${labels.length} are wrong: its temperature, ${temperature.toFixed(2)}, follows from a weak prior around 1. Check its probabilities on other images (trommel evaluate).`;
 }
 
 /** The figures of a part on which nothing was fitted or chosen, with the temperature of the bundle. */
