@@ -119,7 +119,7 @@ function sentenceOf(of: {
 
 function undeterminedNote(temperature: number, { predicted, labels }: Predictions): string {
   const wrong = predicted.reduce((sum, answer, row) => sum + (answer === labels[row] ? 0 : 1), 0);
-  return `How sure the model may be cannot be told from its out-of-fold answers, of which ${wrong} of ${labels.length} are wrong: its temperature, ${temperature.toFixed(2)}, follows from a weak prior around 1. Check its probabilities on other images (trommel evaluate).`;
+  return `The out-of-fold answers do not say how sure the model may be (${wrong} of ${labels.length} are wrong): its temperature, ${temperature.toFixed(2)}, follows from a weak prior around 1. Check its probabilities on other images (trommel evaluate).`;
 }
 
 /** The figures of a part on which nothing was fitted or chosen, with the temperature of the bundle. */

@@ -33,7 +33,7 @@ describe("the temperature of a run", () => {
     assert.equal(notes.length, 1);
     assert.match(
       notes[0] ?? "",
-      /of which 0 of 40 are wrong: its temperature, \d\.\d\d, follows from a weak prior/,
+      /\(0 of 40 are wrong\): its temperature, \d\.\d\d, follows from a weak prior/,
     );
     assert.ok(notes[0]?.includes(temperature.toFixed(2)));
     assert.ok(temperature > 0.5 && temperature < 1);
