@@ -40,7 +40,7 @@ export { errorLine, outcomeMarker } from "./shards/ledger.js";
 export type { ShardOutcome } from "./shards/ledger.js";
 export { LedgerBuilder, checkOutcome, errorLines, okKeys } from "./shards/ledger-builder.js";
 export { foldSplit, noFold, testPart } from "./shards/listing.js";
-export type { FoldSplit, ImagePlace } from "./shards/listing.js";
+export type { FoldSplit, Grouping, ImagePlace } from "./shards/listing.js";
 export { runId } from "./store-keys.js";
 export { parseShard } from "./shards/parse-shard.js";
 export { RetriedImages } from "./shards/retried-images.js";

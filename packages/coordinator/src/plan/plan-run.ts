@@ -11,6 +11,7 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
+import { GroupCount } from "./split/group-count.js";
 import { checkClasses } from "./split/check-classes.js";
 import { chooseSplit, splitRank } from "./split/choose-split.js";
 import type { PlanContext } from "./plan-context.js";
@@ -20,7 +21,7 @@ import { feedShards, numbersFrom, type ListedSoFar } from "./feed/shard-feeder.j
 import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
 import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
-import { findListing } from "@trommel/common/artefacts";
+import { findListing, readDivision } from "@trommel/common/artefacts";
 import { checkClassWeights, isAuto, testShare } from "@trommel/common/recipe";
 
 /**
@@ -62,7 +63,7 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
  * after them; if the listing is complete, nothing is listed again and the same bytes are written. It holds eight bytes per
  * image, and the labels that their source needs.
  * @param onShard called with every shard in order, once its file is written
- * @throws TrommelError `bad-dataset` if no image has a label
+ * @throws TrommelError `bad-dataset` if no image has a label, or none has a group by its key though the recipe wants that
  */
 export async function listDataset(
   config: RunConfig,
@@ -76,6 +77,7 @@ export async function listDataset(
   const ranked = new RankedImages();
   const isValidated = !isAuto(config.recipe);
   const known = isValidated ? await SplitSides.read(store, config) : undefined;
+  const grouped = new GroupCount(await readDivision(store, config));
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const existing = await findListing(store, keys.listing);
   let tried = 0;
@@ -100,7 +102,7 @@ export async function listDataset(
         totals.sizeBytes += entry.sizeBytes;
         const label = labelOf(entry.key);
         if (label === undefined) throw unlabelled(config.id, shard.index, entry.key);
-        const rank = splitRank(config.recipe.seed, known?.groupOf(entry.key) ?? entry.key);
+        const rank = splitRank(config.recipe.seed, grouped.groupOf(entry.key));
         ranked.add(label, rank, (await known?.sideOf(entry.key)) ?? sides.open);
       }
       ranked.endShard();
@@ -116,6 +118,7 @@ export async function listDataset(
     config.recipe,
     classes.map(({ label }) => label),
   );
+  if (!isRetryRun(config)) grouped.check(config.recipe);
   if (known === undefined) {
     checkClasses(ranked.labels, ranked.counts, { isFolded: true });
   } else if (isRetryRun(config)) {

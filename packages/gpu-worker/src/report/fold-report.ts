@@ -43,12 +43,20 @@ export function renderFoldReport({ manifest, choice, ledger, gallery }: FoldRepo
     section("The worst mistakes", gallery),
     section("Would more photographs help?", curveSection(choice)),
     section("Candidates", candidateTable(choice)),
-    section("This run", pairTable(bundleFacts(manifest).map(({ name, value }) => [name, value]))),
+    section("This run", pairTable(runFacts(manifest, choice))),
     section(
       "Ledger",
       pairTable(Object.entries(ledgerCounts(ledger)).map(([name, count]) => [name, String(count)])),
     ),
   ]);
+}
+
+function runFacts(manifest: BundleManifest, { grouping }: Choice): (readonly [string, string])[] {
+  const facts = bundleFacts(manifest).map(({ name, value }) => [name, value] as const);
+  if (grouping === null) return facts;
+  const { by, groups, images, alone } = grouping;
+  const without = alone === 0 ? "" : `, ${alone} images in none`;
+  return [...facts, ["groups", `by ${by}: ${images} images in ${groups}${without}`]];
 }
 
 function columnsOf({ outOfFold, test }: Choice): FigureColumn[] {

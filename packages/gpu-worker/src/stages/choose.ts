@@ -24,6 +24,7 @@ import { findCommitted, jsonBytes, readInput } from "@trommel/common/codec";
 import { autoHeadOf, candidatesOf, type AutoHead, type CandidateRecipe } from "@trommel/common/recipe";
 import { decodeEnsemble, encodeEnsemble, meanLogits, type Ensemble } from "../head/model/ensemble.js";
 import type { StageContext, StageOutcome } from "./context.js";
+import { groupingNotes } from "./dividing/division-notes.js";
 import { accuracyOf, chooseAndMeasure, measureTest, type Chosen } from "./folding/estimates.js";
 import { FoldRows } from "./folding/fold-rows.js";
 import { readFoldSplit } from "./folding/fold-split.js";
@@ -88,7 +89,8 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     thresholds: thresholdsOf({ chosen, labels, images, split, head, classNames: rows.labels }),
     testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
     chosenBy: chosen.sentence,
-    notes: [...split.notes, ...chosen.notes, ...refitNotes(head)],
+    grouping: split.grouping,
+    notes: [...groupingNotes(split.grouping), ...split.notes, ...chosen.notes, ...refitNotes(head)],
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));
   return done;

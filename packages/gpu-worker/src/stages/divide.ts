@@ -6,7 +6,7 @@ import type { StageContext, StageOutcome } from "./context.js";
 import { assignParts, type ImageGroup } from "./dividing/assign-parts.js";
 import { readDividedImages, type DividedImage } from "./dividing/divided-images.js";
 import { ImageGroups } from "./dividing/image-groups.js";
-import { divisionNotes } from "./dividing/division-notes.js";
+import { divisionNotes, groupingNotes, groupingOf } from "./dividing/division-notes.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { undividable } from "./dividing/undividable.js";
 import { TestMemory } from "./dividing/test-memory.js";
@@ -33,7 +33,7 @@ export async function divide(runId: string, context: StageContext): Promise<Stag
   const given = { images, remembered: existing === undefined ? await memory.read() : noTokens, division };
   const split = existing ?? (await chooseParts(config, given, store));
   if (existing === undefined) await putJsonOnce(store, key, sealedJson(split));
-  for (const note of split.notes) context.onNote(note);
+  for (const note of [...groupingNotes(split.grouping), ...split.notes]) context.onNote(note);
   // Also on a retry: the previous try may have ended between the two writes.
   const inTest = images.filter(({ shard, position }) => split.parts[shard]?.[position] === testPart);
   await memory.write(inTest.flatMap(({ tokens }) => tokens));
@@ -105,6 +105,7 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
     folds,
     parts: byShard,
     groups: members.length === images.length ? null : groupsByShard,
+    grouping: groupingOf(images, division),
     notes: [...new Set(said)],
   };
 }

@@ -11,6 +11,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { testPart, type DivisionTable, type FoldSplit } from "@trommel/common/artefacts";
+import { groupingNotes } from "#gpu-worker/stages/dividing/division-notes";
 import { divide } from "#gpu-worker/stages/divide";
 import type { StageContext } from "#gpu-worker/stages/context";
 import { extractedRun, putExtractedShard } from "../../../support/runs/extracted-run.js";
@@ -70,10 +71,10 @@ async function divided(
     return column === 0 ? keysOf.indexOf(given.copies?.[key] ?? key) : 1;
   });
   await divide(id, contextOf(store));
-  const { parts, notes, folds } = JSON.parse(
+  const { parts, notes, folds, grouping } = JSON.parse(
     Buffer.from(await store.get(keys.split)).toString(),
   ) as FoldSplit;
-  return { partOf: new Map(keysOf.map((key, at) => [key, parts[0]?.[at]])), notes, folds };
+  return { partOf: new Map(keysOf.map((key, at) => [key, parts[0]?.[at]])), notes, folds, grouping };
 }
 
 function contextOf(store: ObjectStore): StageContext {
@@ -96,7 +97,7 @@ describe("the divide stage", () => {
   });
 
   it("lets copies and members of a group follow the test part, and names them", async () => {
-    const { partOf, notes } = await divided(newStore("followers"), "r", {
+    const { partOf, notes, grouping } = await divided(newStore("followers"), "r", {
       test: named,
       copies: { "img-05.jpg": "img-00.jpg" },
       groups: [
@@ -114,6 +115,10 @@ describe("the divide stage", () => {
       "img-20.jpg",
     ]);
     assert.equal(partOf.get("img-21.jpg"), partOf.get("img-22.jpg"));
+    assert.deepEqual(grouping, { by: 'the column "site"', groups: 2, images: 4, alone: 20 });
+    assert.deepEqual(groupingNotes(grouping), [
+      'Images are grouped by the column "site": 4 are in 2 groups; 20 others have no group, and each is on its own.',
+    ]);
     assert.equal(notes.length, 1);
     assert.match(
       notes[0] ?? "",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { headRecipe } from "../../recipe/head-recipe.js";
+import { grouping } from "../shards/listing.js";
 import { thresholds } from "./thresholds.js";
 
 /**
@@ -106,6 +107,8 @@ export const choice = z
     thresholds: thresholds.nullable().default(null),
     /** How unlike the training images those of the test part are; null without one, or without statistics of novelty. */
     testNovelty: z.object({ above: z.number(), share: z.number() }).strict().nullable().default(null),
+    /** What grouped the images; null if nothing did. */
+    grouping: grouping.nullable().default(null),
     /** What chose the model, in a sentence. */
     chosenBy: z.string(),
     notes: z.array(z.string()),

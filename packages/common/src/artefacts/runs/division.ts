@@ -26,6 +26,8 @@ export interface Division {
   readonly listed: ReadonlySet<string> | undefined;
   /** Undefined for an image that is its own group. */
   readonly groupOf: (key: string) => string | undefined;
+  /** What groups the images, as in `the column "site"`; undefined if nothing does. */
+  readonly groupedBy: string | undefined;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function readDivision(
   return {
     listed: table?.test === undefined || table.test === null ? undefined : new Set(table.test),
     groupOf: byColumn === undefined ? groupsByKey(config.recipe.split.groups) : (key) => byColumn.get(key),
+    groupedBy: groupedBy(config.recipe.split.groups),
   };
 }
 
@@ -58,6 +61,14 @@ async function readTable(
     `cannot read ${key}: it has sha256 ${found}, and run.json says ${divisionSha256}. Train again under another id (--run)`,
     { context: { key, found, expected: divisionSha256 } },
   );
+}
+
+function groupedBy(groups: SplitRecipe["groups"]): string | undefined {
+  if (groups === null) return undefined;
+  if ("column" in groups) return `the column ${JSON.stringify(groups.column)}`;
+  return "folder" in groups
+    ? `the folder at level ${groups.folder}`
+    : `the pattern ${JSON.stringify(groups.pattern)}`;
 }
 
 /**

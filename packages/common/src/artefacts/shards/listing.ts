@@ -109,6 +109,19 @@ export type Split = z.infer<typeof split>;
 export const noFold = -1;
 export const testPart = -2;
 
+/** What grouped a run's images (`split.groups`). */
+export const grouping = z
+  .object({
+    /** As in `the column "site"`. */
+    by: z.string(),
+    groups: z.int().nonnegative(),
+    /** Images that are in one of the groups, and those that are in none. */
+    images: z.int().nonnegative(),
+    alone: z.int().nonnegative(),
+  })
+  .strict();
+export type Grouping = z.infer<typeof grouping>;
+
 /** The folds and the test part of a run with `head: auto`, instead of {@link split}. */
 export const foldSplit = z
   .object({
@@ -123,6 +136,8 @@ export const foldSplit = z
      * together where figures get their intervals; null if every image is alone in its group.
      */
     groups: z.array(z.array(z.int().nonnegative())).nullable(),
+    /** Null if the recipe groups no images. */
+    grouping: grouping.nullable().default(null),
     /** What a person should know of how it came about, in sentences. */
     notes: z.array(z.string()),
   })

@@ -4,21 +4,19 @@ import { sides, type Side } from "./ranked-images.js";
 import { SplitMemory, type RememberedKeys } from "./split-memory.js";
 import type { SplitMemories } from "./write-split.js";
 
-/** What is known of a run's split before it is chosen: the sides that earlier runs or a list give, and the groups. */
+/** What is known of a run's split before it is chosen: the sides that earlier runs or a list give. */
 export class SplitSides {
   readonly memories: SplitMemories;
-  readonly groupOf: Division["groupOf"];
   readonly #listed: Division["listed"];
   readonly #validated: RememberedKeys;
   readonly #tested: RememberedKeys;
 
   private constructor(
     memories: SplitMemories,
-    { groupOf, listed }: Division,
+    { listed }: Division,
     remembered: { readonly validated: RememberedKeys; readonly tested: RememberedKeys },
   ) {
     this.memories = memories;
-    this.groupOf = groupOf;
     this.#listed = listed;
     this.#validated = remembered.validated;
     this.#tested = remembered.tested;

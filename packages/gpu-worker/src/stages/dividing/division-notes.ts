@@ -1,4 +1,4 @@
-import { testPart, type Division } from "@trommel/common/artefacts";
+import { testPart, type Division, type Grouping } from "@trommel/common/artefacts";
 import type { DividedImage } from "./divided-images.js";
 
 /** What came out otherwise than a list, or an earlier run, says of an image: where copies or members of a group pull two ways. */
@@ -67,4 +67,32 @@ function noteOf(images: readonly DividedImage[], what: string): string[] {
   const more = images.length > namedAtMost ? ", …" : "";
   const count = images.length === 1 ? "1 image is" : `${images.length} images are`;
   return [`${count} ${what} (${names.join(", ")}${more}).`];
+}
+
+/** What grouped the images that could be read; null if the recipe groups none. */
+export function groupingOf(
+  images: readonly DividedImage[],
+  { groupedBy, groupOf }: Division,
+): Grouping | null {
+  if (groupedBy === undefined) return null;
+  const groups = images.flatMap(({ key }) => groupOf(key) ?? []);
+  return {
+    by: groupedBy,
+    groups: new Set(groups).size,
+    images: groups.length,
+    alone: images.length - groups.length,
+  };
+}
+
+/** A sentence on what grouped the images, if anything did. */
+export function groupingNotes(grouping: Grouping | null): string[] {
+  if (grouping === null) return [];
+  const { by, groups, images, alone } = grouping;
+  const without =
+    alone === 0
+      ? ""
+      : `; ${alone} ${alone === 1 ? "other has" : "others have"} no group, and each is on its own`;
+  return [
+    `Images are grouped by ${by}: ${images} are in ${groups} ${groups === 1 ? "group" : "groups"}${without}.`,
+  ];
 }
