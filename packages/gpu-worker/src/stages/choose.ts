@@ -30,7 +30,7 @@ import { FoldRows } from "./folding/fold-rows.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { readCurvePoint, readOutOfFold, type FoldedImages } from "./folding/out-of-fold.js";
 import { predictPart, servedViews } from "./folding/predict-part.js";
-import { readStandardization } from "./folding/standardization.js";
+import { readStandardization, variationNotes } from "./folding/standardization.js";
 import { fitRunNovelty } from "./folding/fit-run-novelty.js";
 import { trainCandidate } from "./folding/train-candidate.js";
 import { commitOnce } from "./inputs/commit-once.js";
@@ -90,7 +90,13 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
     chosenBy: chosen.sentence,
     grouping: split.grouping,
-    notes: [...groupingNotes(split.grouping), ...split.notes, ...chosen.notes, ...refitNotes(head)],
+    notes: [
+      ...groupingNotes(split.grouping),
+      ...split.notes,
+      ...variationNotes(standardization),
+      ...chosen.notes,
+      ...refitNotes(head),
+    ],
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));
   return done;

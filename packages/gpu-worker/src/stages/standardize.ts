@@ -1,22 +1,14 @@
-import { featureDimension, runKeys, TrommelError, writeWithMarker, type RunConfig } from "@trommel/common";
-import {
-  decodeMoments,
-  encodeStandardization,
-  testPart,
-  type Moments,
-  type Standardization,
-} from "@trommel/common/artefacts";
+import { featureDimension, runKeys, writeWithMarker, type RunConfig } from "@trommel/common";
+import { decodeMoments, encodeStandardization, testPart, type Moments } from "@trommel/common/artefacts";
 import { findCommitted, readInput } from "@trommel/common/codec";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
-import { adviceOnFailedFiles, readFeatures, sameEmbeddings } from "./inputs/features.js";
+import { readFeatures } from "./inputs/features.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { readShard } from "./inputs/listing.js";
 import { addRows } from "./folding/moments.js";
+import { standardizationOf } from "./folding/standardization.js";
 import { readRunConfig } from "./inputs/run.js";
-
-/** A deviation below this share of the mean's size is rounding: the dimension is constant. */
-const leastDeviation = 1e-6;
 
 /**
  * Standardize: moments, split → standardization.
@@ -56,23 +48,4 @@ async function withoutTestPart(
     }
   }
   return moments;
-}
-
-/** @throws TrommelError `bad-dataset` if there is no row, or every dimension is constant */
-function standardizationOf(runId: string, { rowCount, sum, squareSum }: Moments): Standardization {
-  const mean = Float32Array.from(sum, (value) => value / rowCount);
-  const scale = Float32Array.from(sum, (value, i) => {
-    const centre = value / rowCount;
-    const meanSquare = (squareSum[i] as number) / rowCount;
-    const deviation = Math.sqrt(Math.max(0, meanSquare - centre * centre));
-    return deviation <= leastDeviation * Math.sqrt(meanSquare) ? 0 : 1 / deviation;
-  });
-  if (rowCount > 0 && scale.some((value) => value > 0)) return { mean, scale };
-  const why =
-    rowCount === 0
-      ? `none of its files could be read. ${adviceOnFailedFiles(runId)}`
-      : sameEmbeddings(rowCount);
-  throw new TrommelError("bad-dataset", `cannot standardise the embeddings of ${runId}: ${why}`, {
-    context: { run: runId, rows: rowCount },
-  });
 }
