@@ -75,7 +75,7 @@ function join(one: Network, other: Network): Network {
 
 /**
  * Computes equal things once: of tensors with equal content, and of nodes with the same operator, attributes and inputs, the first
- * stays and stands for the others. Nodes that draw random numbers stay all, and so do those that make an output of the graph.
+ * is used in the place of the others. Nodes that draw random numbers stay all, and so do those that make an output of the graph.
  */
 export function mergeEqual(graph: GraphProto): GraphProto {
   const standIn = new Map<string, string>();

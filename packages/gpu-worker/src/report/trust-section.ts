@@ -28,7 +28,7 @@ export function trustSection({ thresholds, testNovelty }: Choice): string {
     );
     if (few.length > 0)
       sentences.push(
-        `Of ${few.map(({ label }) => label).join(", ")} fewer than ${tellingAnswers} answers were accepted, which is too few to tell how often they are right.`,
+        `Fewer than ${tellingAnswers} answers were accepted of ${few.map(({ label }) => label).join(", ")}, too few to tell how often they are right.`,
       );
     table = htmlTable(
       [text("class"), number("accepted from"), number("right"), number("accepted"), number("of all answers")],

@@ -153,7 +153,7 @@ describe("the report of a run on folds", () => {
       page,
       /glass<\/td><td[^>]*>0.625<\/td><td[^>]*>96.3 %<\/td><td[^>]*>30<\/td><td[^>]*>50.0 %/,
     );
-    assert.match(page, /Of metal fewer than 20 answers were accepted/);
+    assert.match(page, /Fewer than 20 answers were accepted of metal/);
     assert.match(page, /No probability of paper is right in 95 of 100 cases/);
     assert.match(page, /2.5 % of the test part are more novel than 99 % of the training images/);
   });
