@@ -1,0 +1,76 @@
+import {
+  decodeNovelty,
+  encodeNovelty,
+  runKeys,
+  TrommelError,
+  writeWithMarker,
+  type HeadWeights,
+  type Novelty,
+  type RunConfig,
+} from "@trommel/common";
+import { decodeFoldResult, foldUnits, testPart, unitsOf, type FoldSplit } from "@trommel/common/artefacts";
+import { findCommitted, readInput } from "@trommel/common/codec";
+import type { AutoHead } from "@trommel/common/recipe";
+import { decodeEnsemble, encodeEnsemble, type Ensemble } from "../../head/model/ensemble.js";
+import type { StageContext } from "../context.js";
+import { commitOnce } from "../inputs/commit-once.js";
+import type { Chosen } from "./estimates.js";
+import { fitRunNovelty } from "./fit-run-novelty.js";
+import type { FoldRows } from "./fold-rows.js";
+import { trainCandidate } from "./train-candidate.js";
+
+export interface ChosenRun {
+  readonly config: RunConfig;
+  readonly head: AutoHead;
+  readonly split: FoldSplit;
+  readonly rows: FoldRows;
+  readonly chosen: Chosen;
+  readonly context: StageContext;
+}
+
+/** The heads of the bundle. Those that another worker has committed stay. */
+export async function commitEnsemble(run: ChosenRun): Promise<Ensemble> {
+  const { config, chosen, context } = run;
+  const key = runKeys(config.id).ensemble;
+  const { head } = chosen.candidate;
+  if ((await findCommitted(context.store, key)) === undefined) {
+    const heads = run.head.heads === "refit" ? [await refit(run)] : await readHeads(run);
+    const bytes = encodeEnsemble({ head, heads, temperature: chosen.temperature });
+    await commitOnce(() => writeWithMarker(context.store, key, bytes));
+  }
+  return decodeEnsemble((await readInput(context.store, key)).bytes, key, head);
+}
+
+/** The statistics of novelty. Those that another worker has committed stay. */
+export async function commitNovelty(run: Omit<ChosenRun, "chosen">): Promise<Novelty> {
+  const { config, head, split, rows, context } = run;
+  const key = runKeys(config.id).novelty;
+  if ((await findCommitted(context.store, key)) === undefined) {
+    context.onNote("measuring how novel images are");
+    const { threads } = context;
+    const { novelty } = await fitRunNovelty(rows, { config, split, rowsAtMost: head.rowsAtMost, threads });
+    await commitOnce(() => writeWithMarker(context.store, key, encodeNovelty(novelty)));
+  }
+  return decodeNovelty((await readInput(context.store, key)).bytes, key);
+}
+
+async function readHeads({ config, head, split, chosen, context }: ChosenRun): Promise<HeadWeights[]> {
+  const heads: HeadWeights[] = [];
+  for (const job of unitsOf(foldUnits(head, split.folds), chosen.at.candidate, 1)) {
+    const key = runKeys(config.id).fold(job);
+    const found = decodeFoldResult((await readInput(context.store, key)).bytes, key).heads[chosen.at.variant];
+    if (found !== undefined) heads.push(found);
+  }
+  return heads;
+}
+
+/** One head, trained on every image but those of the test part. */
+async function refit({ config, head, rows, chosen, context }: ChosenRun): Promise<HeadWeights> {
+  context.onNote("training the chosen head on all images");
+  const train = await rows.collect(({ part }) => part !== testPart, head.rowsAtMost);
+  const heads = await trainCandidate(chosen.candidate, { train, config, labels: rows.labels, context });
+  const found = heads[chosen.at.variant];
+  if (found === undefined)
+    throw new TrommelError("internal", `cannot train ${config.id} again: there is no such head`);
+  return found;
+}
