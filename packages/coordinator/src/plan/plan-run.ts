@@ -76,8 +76,9 @@ export async function listDataset(
   const source = context.openSource(config.dataset, { onNotice: context.onNotice });
   const ranked = new RankedImages();
   const isValidated = !isAuto(config.recipe);
-  const known = isValidated ? await SplitSides.read(store, config) : undefined;
-  const grouped = new GroupCount(await readDivision(store, config));
+  const division = await readDivision(store, config);
+  const known = isValidated ? await SplitSides.read(store, config, division) : undefined;
+  const grouped = new GroupCount(division);
   const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
   const existing = await findListing(store, keys.listing);
   let tried = 0;

@@ -78,7 +78,7 @@ function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
   const [first] = unused;
   if (first === undefined) return;
   const names = unused.map((path) => path.join(".")).join(", ");
-  const refit = names.split(", ").includes("training.refit")
+  const refit = unused.some((path) => path.join(".") === "training.refit")
     ? "For one head that is trained on all images add --set head.heads=refit instead of training.refit. "
     : "";
   throw new TrommelError(

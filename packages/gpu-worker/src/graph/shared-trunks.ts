@@ -3,7 +3,7 @@ import type { BackboneSpec } from "@trommel/common";
 import { GraphBuilder } from "./graph-builder.js";
 import { commonOpset, inlineModel } from "./onnx/inline-model.js";
 import { decodeModel, encodeModel } from "./onnx/onnx-model.js";
-import { copyMessage, renameNode } from "./onnx/onnx-names.js";
+import { copyMessage, renameNode, type Renaming } from "./onnx/onnx-names.js";
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from "./onnx/onnx-proto.js";
 import { inputKey } from "./sampling.js";
 
@@ -74,35 +74,33 @@ function join(one: Network, other: Network): Network {
 }
 
 /**
- * Computes equal things once: of tensors with equal content, and of nodes with the same operator, attributes and inputs, the first
- * is used in the place of the others. Nodes that draw random numbers stay all, and so do those that make an output of the graph.
+ * Removes duplicates: tensors with equal content, and nodes with the same operator, attributes and inputs, are replaced by the first of
+ * them. Nodes that draw random numbers and nodes that produce an output of the graph are kept.
  */
 export function mergeEqual(graph: GraphProto): GraphProto {
-  const standIn = new Map<string, string>();
-  const current = (name: string): string => standIn.get(name) ?? name;
-  const first = new Map<string, readonly string[]>();
   const outputs = new Set((graph.output ?? []).map(({ name = "" }) => name));
-  const isFirst = (key: string, names: readonly string[]): boolean => {
-    const before = first.get(key);
-    if (before === undefined || names.some((name) => outputs.has(name))) {
-      if (before === undefined) first.set(key, names);
-      return true;
-    }
-    names.forEach((name, at) => standIn.set(name, before[at] ?? name));
-    return false;
+  const firstNames = new Map<string, readonly string[]>();
+  const replacement = new Map<string, string>();
+  const replaces = (key: string, names: readonly string[]): boolean => {
+    const first = firstNames.get(key) ?? names;
+    firstNames.set(key, first);
+    if (first === names || names.some((name) => outputs.has(name))) return false;
+    for (const [at, name] of names.entries()) replacement.set(name, first[at] ?? name);
+    return true;
   };
-  const initializer = (graph.initializer ?? []).filter((tensor) =>
-    isFirst(`tensor ${tensorKey(tensor)}`, [tensor.name ?? ""]),
+  const renaming: Renaming = {
+    value: (name) => replacement.get(name) ?? name,
+    dim: (name) => name,
+    opType: ({ opType = "" }) => opType,
+  };
+  const initializer = (graph.initializer ?? []).filter(
+    (tensor) => !replaces(`tensor ${tensorKey(tensor)}`, [tensor.name ?? ""]),
   );
-  const node: NodeProto[] = [];
-  for (const one of graph.node ?? []) {
-    const renamed = renameNode(one, {
-      value: current,
-      dim: (name) => name,
-      opType: ({ opType = "" }) => opType,
-    });
-    if (isRandom(one) || isFirst(`node ${nodeKey(renamed)}`, one.output ?? [])) node.push(renamed);
-  }
+  const node = (graph.node ?? []).flatMap((one) => {
+    const renamed = renameNode(one, renaming);
+    const isDuplicate = !isRandom(one) && replaces(`node ${nodeKey(renamed)}`, one.output ?? []);
+    return isDuplicate ? [] : [renamed];
+  });
   return copyMessage(graph, { initializer, node });
 }
 

@@ -1,5 +1,5 @@
 import type { ObjectStore, RunConfig } from "@trommel/common";
-import { readDivision, type Division } from "@trommel/common/artefacts";
+import type { Division } from "@trommel/common/artefacts";
 import { sides, type Side } from "./ranked-images.js";
 import { SplitMemory, type RememberedKeys } from "./split-memory.js";
 import type { SplitMemories } from "./write-split.js";
@@ -22,13 +22,13 @@ export class SplitSides {
     this.#tested = remembered.tested;
   }
 
-  static async read(store: ObjectStore, config: RunConfig): Promise<SplitSides> {
+  static async read(store: ObjectStore, config: RunConfig, division: Division): Promise<SplitSides> {
     const memories = {
       validation: new SplitMemory(store, config),
       test: new SplitMemory(store, config, "test"),
     };
     const [validated, tested] = [await memories.validation.read(), await memories.test.read()];
-    return new SplitSides(memories, await readDivision(store, config), { validated, tested });
+    return new SplitSides(memories, division, { validated, tested });
   }
 
   /**
