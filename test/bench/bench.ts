@@ -11,17 +11,18 @@ import { parseArguments, type BenchArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./measure/environment.js";
 import { benchExtract } from "./benches/extract-bench.js";
 import { benchHead } from "./benches/head-bench.js";
-import { benchHonesty } from "./benches/honesty-bench.js";
-import { benchLearn } from "./benches/learn-bench.js";
+import { benchHonesty } from "./benches/learned/honesty-bench.js";
+import { benchLearn } from "./benches/learned/learn-bench.js";
 import { benchListing } from "./benches/listing-bench.js";
 import { benchGpu } from "./benches/gpu-bench.js";
 import { benchMemory } from "./benches/memory-bench.js";
-import { benchNovelty } from "./benches/novelty-bench.js";
+import { benchNovelty } from "./benches/learned/novelty-bench.js";
 import { benchQueue } from "./benches/queue-bench.js";
 import { benchRecipes } from "./benches/recipes-bench.js";
 import { benchReuse } from "./benches/reuse-bench.js";
 import { benchRun } from "./benches/run-bench.js";
 import { benchScore } from "./benches/score-bench.js";
+import { benchServing } from "./benches/learned/serving-bench.js";
 import { benchSolve } from "./benches/solve-bench.js";
 import { benchTianchi } from "./benches/tianchi-bench.js";
 import { prepareMaterial, type Material } from "./material/material.js";
@@ -41,6 +42,7 @@ const benches: Readonly<Record<string, Bench>> = {
   run: { material: true, measure: benchRun },
   score: { material: true, measure: benchScore },
   reuse: { material: true, measure: benchReuse },
+  serving: { material: true, measure: benchServing },
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },
   tianchi: { material: true, measure: benchTianchi },

@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, rm } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import {
   canonicalJson,
@@ -15,10 +15,12 @@ import {
   type RunConfig,
   type Shard,
 } from "@trommel/common";
+import { markerKeyOf } from "#common/codec/marker";
 import { autoHeadOf, type AutoHead } from "@trommel/common/recipe";
 import { parseSealedAs, sealedJson } from "#common/codec/sealed-json";
 import { writeListing, writeShard } from "#coordinator/plan/stream-shards";
 import { readListing, readShard } from "#gpu-worker/stages/inputs/listing";
+import { z } from "zod";
 
 /**
  * A run on the features of another one, as the command and the plan would write it, for the head stages alone. Other seeds have
@@ -142,10 +144,16 @@ async function linkFeatures(
   { from, shard }: FeaturesOf & { readonly from: RunConfig },
   { to, shard: other }: FeaturesOf & { readonly to: RunConfig },
 ): Promise<void> {
-  const source = path.join(folder, featureShardKey(from.fingerprint, shard.hash));
-  const target = path.join(folder, featureShardKey(to.fingerprint, other.hash));
-  await mkdir(path.dirname(target), { recursive: true });
-  const there = new Set(await readdir(path.dirname(target)));
-  for (const part of ["", ".json"])
-    if (!there.has(path.basename(target) + part)) await link(source + part, target + part);
+  const [source, target] = [
+    featureShardKey(from.fingerprint, shard.hash),
+    featureShardKey(to.fingerprint, other.hash),
+  ];
+  if (source === target) return;
+  await mkdir(path.join(folder, path.dirname(target)), { recursive: true });
+  const there = new Set(await readdir(path.join(folder, path.dirname(target))));
+  if (!there.has(path.basename(target))) await link(path.join(folder, source), path.join(folder, target));
+  const marker = z
+    .record(z.string(), z.json())
+    .parse(JSON.parse(await readFile(path.join(folder, markerKeyOf(source)), "utf8")));
+  await writeFile(path.join(folder, markerKeyOf(target)), canonicalJson({ ...marker, key: target }));
 }

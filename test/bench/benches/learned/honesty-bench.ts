@@ -1,11 +1,11 @@
 import { binsOfEqualMass, calibrationError } from "#gpu-worker/measure/calibration-error";
 import type { Estimate } from "@trommel/common/artefacts";
-import type { Division } from "../learn/run-stages.js";
-import { measureDivisions } from "../learn/side-by-side.js";
-import type { StoredRunOptions } from "../learn/stored-run.js";
-import { trainSetting } from "../learn/trained-run.js";
-import type { Material } from "../material/material.js";
-import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+import type { Division } from "../../learn/run-stages.js";
+import { measureDivisions } from "../../learn/side-by-side.js";
+import type { StoredRunOptions } from "../../learn/stored-run.js";
+import { trainSetting } from "../../learn/trained-run.js";
+import type { Material } from "../../material/material.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../../result.js";
 
 /** Share of the repetitions of which the interval has to hold the truth. */
 const covered = { thirds: 17 / 20, randomLabels: 9 / 10 };

@@ -3,22 +3,22 @@ import type { Choice } from "@trommel/common/artefacts";
 import { autoHeadOf, candidatesOf } from "@trommel/common/recipe";
 import { openStore, resolveLocation } from "@trommel/common";
 import { z } from "zod";
-import { comparisonRow } from "../compare/comparison-row.js";
-import { runPeer, type Missing } from "../compare/peer.js";
-import { exportRows } from "../learn/export-rows.js";
-import { trainWithSeeds } from "../learn/side-by-side.js";
-import { readConfig } from "../learn/stored-run.js";
-import type { SeedFigures } from "../learn/train-with-seed.js";
+import { comparisonRow } from "../../compare/comparison-row.js";
+import { runPeer, type Missing } from "../../compare/peer.js";
+import { exportRows } from "../../learn/export-rows.js";
+import { trainWithSeeds } from "../../learn/side-by-side.js";
+import { readConfig } from "../../learn/stored-run.js";
+import type { SeedFigures } from "../../learn/train-with-seed.js";
 import {
   foldSeconds,
   readRunChoice,
   settings,
   trainSetting,
   type SettingName,
-} from "../learn/trained-run.js";
-import type { Material } from "../material/material.js";
-import { showSpread, spreadOf } from "../measure/statistics.js";
-import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+} from "../../learn/trained-run.js";
+import type { Material } from "../../material/material.js";
+import { showSpread, spreadOf } from "../../measure/statistics.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../../result.js";
 
 /** What the default has to reach on the photographs with both shared backbones, out of fold. */
 const toReach: Readonly<Record<SettingName, { readonly accuracy: number; readonly logLoss: number }>> = {

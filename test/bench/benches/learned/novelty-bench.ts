@@ -4,11 +4,11 @@ import { parseJsonLines } from "@trommel/common/parse";
 import { scoreRow } from "@trommel/common/artefacts";
 import type { ScoreRow } from "@trommel/common";
 import sharp from "sharp";
-import { drawWastePicture, wasteClasses } from "../../demo/draw-waste-pictures.js";
-import { areaUnderCurve } from "../measure/area-under-curve.js";
-import { labelledFiles, type Material } from "../material/material.js";
-import { trommel } from "../material/trommel-command.js";
-import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
+import { drawWastePicture, wasteClasses } from "../../../demo/draw-waste-pictures.js";
+import { areaUnderCurve } from "../../measure/area-under-curve.js";
+import { labelledFiles, type Material } from "../../material/material.js";
+import { trommel } from "../../material/trommel-command.js";
+import type { BenchResult, BenchRow, BenchSetting } from "../../result.js";
 
 /** One photograph of this many is held out of every training. */
 const heldOutEvery = 5;
