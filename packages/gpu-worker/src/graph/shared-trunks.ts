@@ -4,7 +4,13 @@ import { GraphBuilder } from "./graph-builder.js";
 import { commonOpset, inlineModel } from "./onnx/inline-model.js";
 import { decodeModel, encodeModel } from "./onnx/onnx-model.js";
 import { copyMessage, renameNode, type Renaming } from "./onnx/onnx-names.js";
-import type { GraphProto, ModelProto, NodeProto, TensorProto } from "./onnx/onnx-proto.js";
+import {
+  int64ToNumber,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from "./onnx/onnx-proto.js";
 import { inputKey } from "./sampling.js";
 
 /**
@@ -37,15 +43,22 @@ const weightBytes = 1024;
 
 function haveTrunk(one: Network, other: Network): boolean {
   if (inputKey(one.spec) !== inputKey(other.spec)) return false;
-  const weights = new Set(weightsOf(one));
-  return weightsOf(other).some((weight) => weights.has(weight));
+  const weights = weightsOf(other);
+  return weightsOf(one).some((weight) => weights.some((candidate) => isSameTensor(weight, candidate)));
 }
 
-function weightsOf({ model }: Network): string[] {
-  return (model.graph?.initializer ?? [])
-    .filter((tensor) => (tensor.rawData?.length ?? 4 * (tensor.floatData?.length ?? 0)) >= weightBytes)
-    .map(tensorKey);
+function weightsOf({ model }: Network): TensorProto[] {
+  return (model.graph?.initializer ?? []).filter((tensor) => bytesOf(tensor).byteLength >= weightBytes);
 }
+
+function isSameTensor(one: TensorProto, other: TensorProto): boolean {
+  if (one.dataType !== other.dataType || shapeOf(one) !== shapeOf(other)) return false;
+  return Buffer.compare(bytesOf(one), bytesOf(other)) === 0;
+}
+
+const shapeOf = ({ dims = [] }: TensorProto): string => dims.map(int64ToNumber).join();
+
+const bytesOf = (tensor: TensorProto): Uint8Array => tensor.rawData ?? Buffer.concat(tensor.floatData ?? []);
 
 function join(one: Network, other: Network): Network {
   const builder = new GraphBuilder({
