@@ -3,6 +3,8 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { TrommelError, messageOf, openStore } from "@trommel/common";
+import { arrived } from "./what-arrived.js";
+import { notAFile } from "./not-a-file.js";
 import { requestSecurely, requireSecure, statusError, tooLarge, withoutSecrets } from "./secure-request.js";
 
 /** The origin of a backbone: one named file, and other files relative to it. */
@@ -61,8 +63,7 @@ function verified(source: BackboneSource, sha256: string | undefined): BackboneS
     if (found === sha256.toLowerCase()) return bytes;
     throw new TrommelError(
       "corrupt",
-      `cannot use ${source.url}: its sha256 is ${found}, expected ${sha256.toLowerCase()}. ` +
-        "Check where the file comes from before trusting it",
+      `cannot use ${source.url}: its sha256 is ${found}, expected ${sha256.toLowerCase()}. ` + arrived(bytes),
       { context: { url: source.url, found } },
     );
   };
@@ -77,7 +78,7 @@ function fileSource(path: string): BackboneSource {
       const target = relativePath === undefined ? named : join(dirname(named), relativePath);
       try {
         const found = await stat(target);
-        if (!found.isFile()) throw notAFile(target);
+        if (!found.isFile()) throw await notAFile(target);
         if (found.size > maxBytes) throw tooLarge(target, maxBytes);
         return await readFile(target);
       } catch (thrown) {
@@ -85,14 +86,6 @@ function fileSource(path: string): BackboneSource {
       }
     },
   };
-}
-
-/** Reading a pipe might never end. */
-function notAFile(path: string): TrommelError {
-  return new TrommelError(
-    "invalid-argument",
-    `cannot read ${path}: it is a folder or not a regular file. Name the model.json or the ONNX file in it`,
-  );
 }
 
 function fileError(path: string, thrown: unknown): TrommelError {

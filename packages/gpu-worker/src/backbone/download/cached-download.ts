@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { TrommelError, messageOf, sha256Hex } from "@trommel/common";
 import type { BackboneSource } from "./backbone-source.js";
 import { discardPart, downloadResumably, type DownloadTimings } from "./resumable-download.js";
+import { arrived } from "./what-arrived.js";
 import { requireSecure, withoutSecrets } from "./secure-request.js";
 
 export interface CachedDownloadOptions {
@@ -92,7 +93,7 @@ async function fetchInto(options: CachedDownloadOptions, url: URL, maxBytes: num
     throw new TrommelError(
       "corrupt",
       `cannot use ${withoutSecrets(url)}: its sha256 is ${found}, expected ${sha256}. ` +
-        "The download is deleted. Check where the file comes from before trusting it",
+        `The download is deleted. ${arrived(bytes)}`,
       { context: { url: withoutSecrets(url), found, expected: sha256 } },
     );
   }

@@ -13,6 +13,7 @@ import {
 } from "@trommel/common";
 import { kerasPackages, requirePackages, tensorflowPackages } from "../../graph/optional-packages.js";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
+import { refuseContainer, refuseStandIn } from "../containers/name-container.js";
 import type { BackboneSource } from "../download/backbone-source.js";
 import { classifierEnd } from "../layers/classifier-end.js";
 import { readLayersModel } from "../layers/layers-model.js";
@@ -73,6 +74,7 @@ export async function importBackbone(options: ImportBackboneOptions): Promise<Ba
   }
   const named = await source.read(undefined, maxNamedFileBytes);
   log(`read ${source.url} (${named.byteLength} bytes)`);
+  refuseContainer(named, source.url);
   const kind = sourceKind(named);
   checkArchitecture(kind, architecture, source.url);
   if (kind !== "onnx") {
@@ -112,7 +114,7 @@ async function importLayers(
       `cannot read ${options.source.url}: it has ${modelJson.byteLength} bytes, the limit for a model.json is ${maxTopologyBytes}`,
     );
   }
-  const model = await readLayersModel(modelJson, (path) => options.source.read(path, maxNamedFileBytes));
+  const model = await readLayersModel(modelJson, (path) => readBeside(options.source, path));
   const { normalization, channelOrder } = ownPixels(options);
   const end = options.output === undefined ? classifierEnd(model) : undefined;
   if (end !== undefined) {
@@ -131,6 +133,13 @@ async function importEncoder(bytes: Uint8Array, options: ImportBackboneOptions, 
     `wrapped the encoder at ${wrapped.output}: ${wrapped.dimension}-dimensional embedding; no second implementation to check it with`,
   );
   return { prepared: { layers: undefined, parity: null, ...wrapped }, ...ownPixels(options) };
+}
+
+/** A file that the named one names. */
+async function readBeside(source: BackboneSource, path: string): Promise<Uint8Array> {
+  const bytes = await source.read(path, maxNamedFileBytes);
+  refuseStandIn(bytes, path, source.url);
+  return bytes;
 }
 
 /** Pixel settings of a network that comes with its own layers. */

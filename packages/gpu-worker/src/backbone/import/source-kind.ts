@@ -1,4 +1,5 @@
 import { TrommelError } from "@trommel/common";
+import { looksLikeJson } from "../layers/json-text.js";
 import { isHdf5 } from "../weights/keras-h5.js";
 import { isSafetensors } from "../weights/keras-safetensors.js";
 import { architectureNames } from "../zoo/architectures.js";
@@ -16,11 +17,7 @@ const words: Readonly<Record<SourceKind, string>> = {
 export function sourceKind(bytes: Uint8Array): SourceKind {
   if (isHdf5(bytes)) return "h5";
   if (isSafetensors(bytes)) return "safetensors";
-  const start = Buffer.from(bytes.subarray(0, 64))
-    .toString("utf8")
-    .replace(/^\uFEFF/, "")
-    .trimStart();
-  return start.startsWith("{") ? "layers" : "onnx";
+  return looksLikeJson(bytes) ? "layers" : "onnx";
 }
 
 /**

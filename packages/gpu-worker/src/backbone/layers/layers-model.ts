@@ -2,6 +2,7 @@ import { z } from "zod";
 import { TrommelError, messageOf } from "@trommel/common";
 import type { BoundLayer } from "./bound-layer.js";
 import { canonicalLayers } from "./canonical-layers.js";
+import { jsonText } from "./json-text.js";
 import { readTopology, type LayerNode, type LayersTopology } from "./layers-topology.js";
 import { readWeights, weightsManifest, type LayersWeight, type ReadFile } from "./layers-weights.js";
 
@@ -42,7 +43,7 @@ function topologyOf(modelTopology: Readonly<Record<string, unknown>>): LayersTop
 function parseModelFile(modelJson: Uint8Array): z.infer<typeof modelFile> {
   let json: unknown;
   try {
-    json = JSON.parse(Buffer.from(modelJson).toString("utf8"));
+    json = JSON.parse(jsonText(modelJson));
   } catch (cause) {
     throw corrupt(`model.json is not JSON (${messageOf(cause)})`, cause);
   }
