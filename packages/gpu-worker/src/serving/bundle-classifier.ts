@@ -182,8 +182,8 @@ class LoadedBundle implements BundleClassifier {
     bytes: Uint8Array,
     options: { readonly topK: number; readonly accepts: Acceptance },
   ): Promise<Classification> {
-    const { decode, side } = this.manifest.input;
-    const decoded = await decodeImage(bytes, { ...decode, side });
+    const { decode, side, decodeVersion } = this.manifest.input;
+    const decoded = await decodeImage(bytes, { ...decode, side, decodeVersion });
     if (!decoded.ok) return { error: { reason: decoded.reason, message: decoded.detail } };
     // One by one, as `predict` does: a batch would round otherwise on some devices.
     const { probabilities, novelty } = await this.#network.classify(decoded.pixels, 1);

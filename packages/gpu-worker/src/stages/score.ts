@@ -113,7 +113,7 @@ async function scoreShard(
   const { device } = context;
   const modelKey = `model ${config.bundle.modelSha256}`;
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));
-  const { side, decode } = manifest.input;
+  const { side, decode, decodeVersion } = manifest.input;
   const classCount = manifest.labels.length;
   const accepts = acceptanceOf(config, manifest, config.bundle.location);
   const forKaggle = config.formats.includes("kaggle");
@@ -121,7 +121,7 @@ async function scoreShard(
   const failed = await runBatches({
     entries: shard.entries,
     source: config.source,
-    decode: { ...decode, side },
+    decode: { ...decode, side, decodeVersion },
     batchSize: context.viewsPerBatch,
     context,
     run: async (batch) => {

@@ -24,8 +24,11 @@ export const bundleFiles = {
   golden: "golden.safetensors",
 } as const;
 
-/** How files become pixels: 1 is the rule of the first release. */
-export const decodeVersion = 1;
+/**
+ * How files become pixels. 1 is the rule of the first release: the first page of a TIFF file, whatever its samples are, and
+ * enlarged pictures half a pixel off. A bundle is scored by the rule that it was trained by.
+ */
+export const decodeVersion = 2;
 
 /** `bundle.json`, written last: with it the bundle is whole. */
 export const bundleManifest = z
@@ -45,7 +48,14 @@ export const bundleManifest = z
         /** How a file becomes those pixels. */
         decode: recipe.shape.decode,
         /** The rule by which it does; a bundle that does not say so is of the first one. */
-        decodeVersion: z.int().positive().default(1),
+        decodeVersion: z
+          .int()
+          .positive()
+          .max(
+            decodeVersion,
+            "a newer Trommel trained it, which decodes pictures by another rule: update this one",
+          )
+          .default(1),
       })
       .strict(),
     output: z

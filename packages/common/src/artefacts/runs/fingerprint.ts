@@ -4,7 +4,7 @@ import { resolveNormalization } from "../../recipe/resolve-normalization.js";
 import type { ShardEntry, Superseded } from "../shards/listing.js";
 
 /** Bump when decoding, sampling or the shard format changes what the bytes of a feature shard are. */
-const featureFormatVersion = 4;
+const featureFormatVersion = 5;
 
 /**
  * The identity of features: backbones and their precision, decoding, normalisation, views and seed, and nothing else. Runs that agree on it

@@ -4,7 +4,8 @@ import type { DecodeRecipe, FailureReason } from "@trommel/common";
 // Imports files of common, not all of it: the process that decodes suspect files then starts in half the time.
 import { messageOf, TrommelError } from "@trommel/common/errors";
 import { endsEarly } from "./file-end.js";
-import { type DecodableFormat, imageFormat } from "./image-format.js";
+import { imageFormat, type ImageFormat } from "./image-format.js";
+import { openedAt } from "../tiff/choose-picture.js";
 import { withTimeout } from "@trommel/common/waiting";
 
 /** libvips' cache would keep every decoded image, and its threads would compete with the network's. */
@@ -29,7 +30,14 @@ export type DecodedImage =
   | { readonly ok: false; readonly reason: ImageFailureReason; readonly detail: string };
 
 /** A decode recipe with its side resolved. */
-export type ResolvedDecodeRecipe = Omit<DecodeRecipe, "side"> & { /** Pixels. */ readonly side: number };
+export type ResolvedDecodeRecipe = Omit<DecodeRecipe, "side"> & {
+  /** Pixels. */
+  readonly side: number;
+  /** The rule by which files become pixels: that of the bundle that scores. @default the newest */
+  readonly decodeVersion?: number;
+};
+
+type Decodable = Extract<ImageFormat, { readonly kind: "decodable" }>;
 
 const fits = { squash: "fill", letterbox: "contain", crop: "cover" } as const;
 
@@ -53,24 +61,24 @@ export async function decodeImage(
   if (bytes.length > recipe.maxBytes) {
     return failure("too-large", `${bytes.length} bytes, the recipe allows ${recipe.maxBytes}`);
   }
-  const found = imageFormat(bytes);
+  const found = imageFormat(bytes, recipe.decodeVersion);
   if (found.kind === "unknown") return failure("not-an-image", "no known picture signature");
   if (found.kind === "refused") return failure("unsupported-format", found.format);
   try {
     const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, () =>
-      squarePixels(bytes, found.format, recipe, Math.ceil(timeoutMs / 1000)),
+      squarePixels(bytes, found, recipe, Math.ceil(timeoutMs / 1000)),
     );
     return { ok: true, pixels };
   } catch (thrown) {
     if (isTimeout(thrown)) return failure("timed-out", `decoding it takes longer than ${timeoutMs} ms`);
     if (thrown instanceof TrommelError) throw thrown;
-    return await explain(bytes, found.format, recipe);
+    return await explain(bytes, found, recipe);
   }
 }
 
 async function squarePixels(
   bytes: Uint8Array,
-  format: DecodableFormat,
+  { format, picture }: Decodable,
   recipe: ResolvedDecodeRecipe,
   timeoutS: number,
 ): Promise<Uint8Array> {
@@ -80,6 +88,7 @@ async function squarePixels(
     limitInputPixels: recipe.maxPixels,
     autoOrient: true,
     sequentialRead: true,
+    ...openedAt(picture),
   };
   // Without fastShrinkOnLoad libvips lets libjpeg shrink only images of at least four times the side, and leaves a factor
   // of two to the kernel: twice as fast as a full decode at 4000×3000, and within 3 of 255 of its result.
@@ -140,10 +149,10 @@ async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: numb
 /** Finds out why the decoder refused a file, from its header and structure, not from the decoder's message. */
 async function explain(
   bytes: Uint8Array,
-  format: DecodableFormat,
+  { format, picture }: Decodable,
   recipe: ResolvedDecodeRecipe,
 ): Promise<DecodedImage> {
-  const size = await headerSize(bytes);
+  const size = await headerSize(bytes, picture);
   const pixels = size === null ? 0 : size.width * size.height;
   if (pixels > recipe.maxPixels) {
     return failure("too-many-pixels", `${pixels} pixels, the recipe allows ${recipe.maxPixels}`);
@@ -160,9 +169,13 @@ function isTimeout(thrown: unknown): boolean {
 }
 
 /** The size in the header, without decoding pixels; null if the header cannot be read. */
-async function headerSize(bytes: Uint8Array): Promise<{ width: number; height: number } | null> {
+async function headerSize(
+  bytes: Uint8Array,
+  picture: Decodable["picture"],
+): Promise<{ width: number; height: number } | null> {
   try {
-    const { width, height } = await sharp(bytes, { limitInputPixels: false, failOn: "none" }).metadata();
+    const options: SharpOptions = { limitInputPixels: false, failOn: "none", ...openedAt(picture) };
+    const { width, height } = await sharp(bytes, options).metadata();
     return { width, height };
   } catch {
     return null;

@@ -2,6 +2,7 @@ import sharp from "sharp";
 import type { Metadata } from "sharp";
 import { jpegHeader } from "./jpeg-header.js";
 import { imageFormat } from "./image-format.js";
+import { openedAt } from "../tiff/choose-picture.js";
 
 /**
  * Estimates how much memory decoding a file takes at most, from its header and before any pixel is decoded: an upper bound
@@ -25,12 +26,22 @@ const sampleBytesAtMost = 16;
  * Reads headers only of formats that are decoded: for a drawing such as SVG, sharp would have to draw it.
  * @returns bytes; 0 if the header cannot be read or leads to a refusal, because then nothing is decoded
  * @param maxPixels the recipe's limit of width times height
+ * @param version the decode version. @default the newest
  */
-export async function decodeMemoryBytes(bytes: Uint8Array, maxPixels: number): Promise<number> {
-  if (imageFormat(bytes).kind !== "decodable") return 0;
+export async function decodeMemoryBytes(
+  bytes: Uint8Array,
+  maxPixels: number,
+  version?: number,
+): Promise<number> {
+  const found = imageFormat(bytes, version);
+  if (found.kind !== "decodable") return 0;
   let header: ImageHeader | undefined = jpegHeader(bytes);
   try {
-    header ??= await sharp(bytes, { limitInputPixels: false, failOn: "none" }).metadata();
+    header ??= await sharp(bytes, {
+      limitInputPixels: false,
+      failOn: "none",
+      ...openedAt(found.picture),
+    }).metadata();
   } catch {
     return 0;
   }

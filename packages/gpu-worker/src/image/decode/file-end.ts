@@ -1,3 +1,4 @@
+import { tiffEndsEarly } from "../tiff/tiff-end.js";
 import type { DecodableFormat } from "./image-format.js";
 
 /**
@@ -18,7 +19,7 @@ export function endsEarly(bytes: Uint8Array, format: DecodableFormat): boolean {
     case "gif":
       return gifEndsEarly(buffer);
     case "tiff":
-      return tiffEndsEarly(buffer);
+      return tiffEndsEarly(bytes);
   }
 }
 
@@ -74,45 +75,4 @@ function gifEndsEarly(buffer: Buffer): boolean {
   let last = buffer.length - 1;
   while (last > 0 && buffer[last] === 0) last -= 1;
   return buffer[last] !== 0x3b;
-}
-
-/** Numbers that are read in place, because they may be most of the file. */
-interface NumberList {
-  readonly count: number;
-  /** 0 after the last one. */
-  readonly at: (index: number) => number;
-}
-
-/** Bytes of TIFF 6.0's field types 1 to 12. */
-const tiffTypeSizes = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
-
-/** TIFF: the first directory, its fields' values, and its strips or tiles must be inside the file. */
-function tiffEndsEarly(buffer: Buffer): boolean {
-  if (buffer.length < 8) return true;
-  const little = buffer[0] === 0x49;
-  const short = (at: number) => (little ? buffer.readUInt16LE(at) : buffer.readUInt16BE(at));
-  const long = (at: number) => (little ? buffer.readUInt32LE(at) : buffer.readUInt32BE(at));
-  if (short(2) !== 42) return false;
-  const directory = long(4);
-  if (directory + 2 > buffer.length) return true;
-  const entries = short(directory);
-  if (directory + 2 + entries * 12 > buffer.length) return true;
-  const extents = new Map<number, NumberList>();
-  for (let at = directory + 2; at < directory + 2 + entries * 12; at += 12) {
-    const width = tiffTypeSizes[short(at + 2)] ?? 1;
-    const count = long(at + 4);
-    const values = count * width <= 4 ? at + 8 : long(at + 8);
-    if (values + count * width > buffer.length) return true;
-    if (![273, 279, 324, 325].includes(short(at)) || (width !== 2 && width !== 4)) continue;
-    // Each field counts once: a directory that repeats one huge list thousands of times would take too long.
-    if (extents.has(short(at))) continue;
-    const read = width === 2 ? short : long;
-    extents.set(short(at), { count, at: (i) => (i < count ? read(values + i * width) : 0) });
-  }
-  const offsets = extents.get(273) ?? extents.get(324);
-  const sizes = extents.get(279) ?? extents.get(325);
-  for (let i = 0; i < (offsets?.count ?? 0); i += 1) {
-    if ((offsets?.at(i) ?? 0) + (sizes?.at(i) ?? 0) > buffer.length) return true;
-  }
-  return false;
 }

@@ -1,4 +1,7 @@
 import { constants, gunzipSync } from "node:zlib";
+import { type CameraRaw, rawByDirectories, rawBySignature } from "../tiff/camera-raw.js";
+import { choosePicture, type TiffPicture } from "../tiff/choose-picture.js";
+import { TiffFile } from "../tiff/directories.js";
 
 /**
  * Detects the format of a file by its content, never by its name.
@@ -8,10 +11,15 @@ import { constants, gunzipSync } from "node:zlib";
  */
 
 export type DecodableFormat = "jpeg" | "png" | "webp" | "gif" | "tiff" | "avif";
-export type RefusedFormat = "svg" | "pdf" | "heic" | "bmp" | "ico" | "psd" | "jxl" | "jp2" | "postscript";
+export type RefusedFormat =
+  "svg" | "pdf" | "heic" | "bmp" | "ico" | "psd" | "jxl" | "jp2" | "postscript" | CameraRaw;
 
 export type ImageFormat =
-  | { readonly kind: "decodable"; readonly format: DecodableFormat }
+  | {
+      readonly kind: "decodable";
+      readonly format: DecodableFormat;
+      /** Only with a TIFF file. */ readonly picture?: TiffPicture;
+    }
   | { readonly kind: "refused"; readonly format: RefusedFormat }
   | { readonly kind: "unknown" };
 
@@ -40,12 +48,18 @@ const refusedSignatures: readonly (readonly [string, RefusedFormat])[] = [
 
 const heicBrands = ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"];
 
-/** Reads at most the first few kilobytes. */
-export function imageFormat(bytes: Uint8Array): ImageFormat {
+/**
+ * Reads at most the first few kilobytes, and the directories of a TIFF file.
+ * @param version the decode version, of which 1 takes the first page of everything that begins as TIFF. @default the newest
+ */
+export function imageFormat(bytes: Uint8Array, version?: number): ImageFormat {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString("latin1");
   for (const [signature, format] of decodableSignatures) {
-    if (head.startsWith(signature)) return { kind: "decodable", format };
+    if (!head.startsWith(signature)) continue;
+    return format === "tiff" && version !== 1 ? tiffFormat(bytes, head) : { kind: "decodable", format };
   }
+  const raw = rawBySignature(head);
+  if (raw !== undefined) return { kind: "refused", format: raw };
   if (head.startsWith("RIFF") && head.slice(8, 12) === "WEBP") return { kind: "decodable", format: "webp" };
   if (head.slice(4, 8) === "ftyp") return isoMediaFormat(head);
   for (const [signature, format] of refusedSignatures) {
@@ -54,6 +68,15 @@ export function imageFormat(bytes: Uint8Array): ImageFormat {
   if (isBitmap(head)) return { kind: "refused", format: "bmp" };
   if (isSvg(head) || isSvg(inflatedHead(head))) return { kind: "refused", format: "svg" };
   return { kind: "unknown" };
+}
+
+/** The signature is also that of most cameras' raw formats, whose first page is a preview. */
+function tiffFormat(bytes: Uint8Array, head: string): ImageFormat {
+  const file = TiffFile.open(bytes);
+  if (file === undefined) return { kind: "decodable", format: "tiff" };
+  const raw = rawBySignature(head) ?? rawByDirectories(file);
+  if (raw !== undefined) return { kind: "refused", format: raw };
+  return { kind: "decodable", format: "tiff", picture: choosePicture(file) };
 }
 
 /** ISO base media files (ISO/IEC 14496-12) list their brands in the `ftyp` box; videos have neither kind of brand. */
