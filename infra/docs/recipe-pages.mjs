@@ -7,6 +7,7 @@ import { markdownTable } from "./markdown.mjs";
 const folder = "packages/common/src/recipe";
 const files = [
   "recipe",
+  "labels-recipe",
   "split-recipe",
   "views-recipe",
   "auto-head",

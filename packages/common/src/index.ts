@@ -89,10 +89,11 @@ export { resolveClassWeights } from "./recipe/class-weights.js";
 export { resolveNormalization } from "./recipe/resolve-normalization.js";
 export { headRecipe } from "./recipe/head-recipe.js";
 export type { HeadRecipe } from "./recipe/head-recipe.js";
-export { labelSource, recipe, scoreFormat } from "./recipe/recipe.js";
+export { labelSource } from "./recipe/labels-recipe.js";
+export type { LabelSource } from "./recipe/labels-recipe.js";
+export { recipe, scoreFormat } from "./recipe/recipe.js";
 export type {
   DecodeRecipe,
-  LabelSource,
   Recipe,
   RecipeInput,
   ScoreFormat,

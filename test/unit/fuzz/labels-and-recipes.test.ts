@@ -6,6 +6,7 @@ import { canonicalJson, openStore, resolveLocation } from "@trommel/common";
 import { readCatalogue } from "#trommel/api/weight-catalogue";
 import { parseClassList } from "#coordinator/labels/read-class-list";
 import { readCsvLabels } from "#coordinator/labels/read-csv-labels";
+import { TableFaults } from "#coordinator/labels/table-faults";
 import { readSidecarLabels } from "#coordinator/labels/read-sidecar-labels";
 import { parseRecipe } from "#coordinator/recipes/parse-recipe";
 import { readRecipeText } from "#coordinator/recipes/read-recipe";
@@ -47,13 +48,19 @@ describe("class lists under fuzz", () => {
 describe("label tables under fuzz", () => {
   const file = join(folder, "labels.csv");
   const columns = { idColumn: "id", labelColumn: "label" };
+  const form = { delimiter: null, encoding: null, classes: null, lookAlikes: "refuse" } as const;
 
   it("are read or refused", async () => {
     const valid = 'id,label,x\r\na/1.jpg,glass,1\r\n"b ""2"",.jpg","old\ntin",\n__proto__,constructor,3\n';
     await fc.assert(
       fc.asyncProperty(hostileBytes(valid), async (bytes) => {
         await writeFile(file, bytes);
-        const rows = await parsesOrRefusesLater(() => readCsvLabels(file, columns, null));
+        const rows = await parsesOrRefusesLater(async () => {
+          const faults = new TableFaults(file);
+          const read = await readCsvLabels(faults, columns, form);
+          faults.check("read");
+          return read;
+        });
         for (const [id, { label, line }] of rows ?? []) assert.ok(id !== "" && label !== "" && line >= 1);
       }),
       { seed: fuzzSeed, numRuns: 250 },

@@ -1,3 +1,4 @@
+export { csvSource } from "./labels-recipe.js";
 export { groupColumn, testByColumn, testFile, testShare } from "./split-recipe.js";
 export { checkClassWeights } from "./class-weights.js";
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";

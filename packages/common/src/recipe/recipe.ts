@@ -2,6 +2,7 @@ import { z } from "zod";
 import { normalization, normalizationName, poolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
 import { recipeHead, type RecipeHead } from "./auto-head.js";
+import { labelsRecipe } from "./labels-recipe.js";
 import { servedFlips, servingViews, type ServingRecipe } from "./serving-views.js";
 import { refuseUnsolvableHead } from "./solver-rules.js";
 import { refuseColumnWithoutTable, splitRecipe } from "./split-recipe.js";
@@ -56,33 +57,6 @@ export const svdRecipe = z
   })
   .strict();
 export type SvdRecipe = z.infer<typeof svdRecipe>;
-
-/** The source of the images' labels. */
-export const labelSource = z.discriminatedUnion("type", [
-  /** The first folder of its key. */
-  z.object({ type: z.literal("folders") }).strict(),
-  /** A table with a header: the image's file name without its extension (or its whole key), and its label. */
-  z
-    .object({
-      type: z.literal("csv"),
-      /** A path or location; null leaves it to `--labels`. */
-      file: z.string().min(1).nullable().default(null),
-      /** Column of the image's id. */
-      idColumn: z.string().min(1).default("id"),
-      /** Column of the image's label. */
-      labelColumn: z.string().min(1).default("label"),
-    })
-    .strict(),
-  /** A text file next to each image, with its name but for the extension: `<image>, <index or name of the class>`. */
-  z
-    .object({
-      type: z.literal("sidecar"),
-      /** Extension of the text files. */
-      extension: z.string().startsWith(".").default(".txt"),
-    })
-    .strict(),
-]);
-export type LabelSource = z.infer<typeof labelSource>;
 
 const backboneReference = z
   .object({
@@ -142,14 +116,7 @@ export const recipe = z
      */
     precision: z.enum(["fp32", "fp16"]).default("fp32"),
     views: viewsRecipe.prefault({}),
-    labels: z
-      .object({
-        source: labelSource.prefault({ type: "folders" }),
-        /** A path or location of a file of `name index` lines that fixes the order of the classes; null sorts them by name. */
-        classes: z.string().min(1).nullable().default(null),
-      })
-      .strict()
-      .prefault({}),
+    labels: labelsRecipe.prefault({}),
     /** The test part, and which images stay together. */
     split: splitRecipe.prefault({}),
     /** The validation part of every head but `auto`: it chooses the epoch that is kept. */

@@ -1,8 +1,10 @@
-import { labelOfKey, type LabelTable } from "@trommel/common";
+import { labelOfKey, parseAs, type LabelTable } from "@trommel/common";
+import { csvSource } from "@trommel/common/recipe";
 import { tableOf } from "./labelled-images.js";
 import { matchKeys } from "./match-ids.js";
 import { labelsOf } from "./read-label-table.js";
 import { readCsvLabels } from "./read-csv-labels.js";
+import { TableFaults } from "./table-faults.js";
 
 /** The labels that an evaluation takes. */
 export interface EvaluationLabels {
@@ -12,6 +14,10 @@ export interface EvaluationLabels {
   readonly idColumn?: string | undefined;
   /** @default "label" */
   readonly labelColumn?: string | undefined;
+  /** What separates the columns: a character or `tab`. @default found */
+  readonly delimiter?: string | undefined;
+  /** @default UTF-8, or what a byte order mark says */
+  readonly encoding?: string | undefined;
 }
 
 export interface MatchedLabels {
@@ -30,7 +36,7 @@ export interface MatchedLabels {
  */
 export async function matchEvaluationLabels(
   keys: AsyncIterable<string> | Iterable<string>,
-  { file, idColumn = "id", labelColumn = "label" }: EvaluationLabels,
+  { file, ...given }: EvaluationLabels,
   place: string,
 ): Promise<MatchedLabels> {
   if (file === null) {
@@ -39,9 +45,16 @@ export async function matchEvaluationLabels(
     folders.delete("");
     return { table: null, unmatched: 0, labels: folders };
   }
-  const rows = await readCsvLabels(file, { idColumn, labelColumn, others: [] }, null);
+  const faults = new TableFaults(file);
+  const { idColumn, labelColumn, ...form } = parseAs(csvSource, { ...given, type: "csv" }, "the labels");
+  const rows = await readCsvLabels(
+    faults,
+    { idColumn, labelColumn },
+    { ...form, classes: null, lookAlikes: "keep" },
+  );
   const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
-  const matches = await matchKeys(keys, { file, doing: "label", lineOf }, place);
+  const matches = await matchKeys(keys, { lineOf, faults });
+  faults.check(`label ${place} by`);
   const labels = labelsOf(rows, matches);
   const unmatched = [...rows.keys()].filter((id) => !matches.has(id)).length;
   return { table: tableOf(labels), unmatched, labels: new Set(labels.values()) };

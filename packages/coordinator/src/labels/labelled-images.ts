@@ -43,9 +43,14 @@ export function looksLikeImage(extension: string): boolean {
 
 /** The first few items of a list, quoted, and the number of the others. */
 export function quoteSome(items: readonly string[], most = 5): string {
-  const shown = items
-    .slice(0, most)
-    .map((item) => JSON.stringify(item))
-    .join(", ");
-  return items.length > most ? `${shown} and ${items.length - most} more` : shown;
+  return someOf(
+    items.map((item) => JSON.stringify(item)),
+    most,
+  );
+}
+
+/** The first few texts of a list, and the number of the others. */
+export function someOf(texts: readonly string[], most = 5): string {
+  const shown = texts.slice(0, most).join(", ");
+  return texts.length > most ? `${shown} and ${texts.length - most} more` : shown;
 }

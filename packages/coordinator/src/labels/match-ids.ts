@@ -1,7 +1,8 @@
-import { TrommelError, type ObjectStore } from "@trommel/common";
+import type { ObjectStore } from "@trommel/common";
 import { skipHidden } from "../plan/stream-shards.js";
-import { placeIn } from "./label-file.js";
 import { looksLikeImage, partsOfKey } from "./labelled-images.js";
+import type { TableFaults } from "./table-faults.js";
+import { quoteVisibly, unseenCharacters } from "./text/check-label.js";
 
 /** How closely an id names an image: its whole key, or only its file name, with or without the extension. */
 type Closeness = "key" | "name";
@@ -16,26 +17,27 @@ interface Match {
 
 /** A file whose lines begin with ids of images. */
 export interface IdFile {
-  /** For messages. */
-  readonly file: string;
-  /** What is done by it, for messages: "label". */
-  readonly doing: string;
   /** The line of each id; ids are in Unicode NFC. */
   readonly lineOf: ReadonlyMap<string, number>;
+  /** Takes what is wrong with an id. */
+  readonly faults: TableFaults;
 }
 
-/** Finds the images of a prefix that ids mean, in one listing: see {@link matchKeys}. An id that no image has is refused too. */
+/** Finds the images of a prefix that ids mean, in one listing: see {@link matchKeys}. An id that no image has is a fault too. */
 export async function matchIds(
   source: ObjectStore,
   ids: IdFile,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const matches = await matchKeys(imageKeys(source), ids, source.url);
+  const matches = await matchKeys(imageKeys(source), ids);
   for (const [id, line] of ids.lineOf) {
     if (matches.has(id)) continue;
-    throw refusedLine(source.url, ids, { id, line }, [
-      `no image has the id ${JSON.stringify(id)}`,
+    const unseen = unseenCharacters(id);
+    const contains = unseen.length === 0 ? "" : `, which contains ${unseen.join(", ")}`;
+    ids.faults.add(
+      line,
+      `no image has the id ${quoteVisibly(id)}${contains}`,
       "Remove the line, or put the image under the prefix",
-    ]);
+    );
   }
   return matches;
 }
@@ -49,15 +51,13 @@ async function* imageKeys(source: ObjectStore): AsyncGenerator<string> {
 /**
  * Finds the images that ids mean among keys. An id is an image's whole key, its file name, or its file name
  * without the extension. An id that is one image's whole key does not match others by name. Keys and ids match by their normal
- * form (Unicode NFC), so that an id may mean two keys that differ by nothing else.
- * @param dataset where the images are, for messages
+ * form (Unicode NFC), so that an id may mean two keys that differ by nothing else. An id that two images have, and two ids of one
+ * image, are faults of their lines.
  * @returns the keys of each id that an image has, as they are given
- * @throws TrommelError `bad-dataset` naming the file and the line of an id that two images have, or of two ids of one image
  */
 export async function matchKeys(
   keys: AsyncIterable<string> | Iterable<string>,
   ids: IdFile,
-  dataset: string,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const matches = new Map<string, Match>();
   const ambiguous = new Map<string, readonly [string, string]>();
@@ -80,45 +80,32 @@ export async function matchKeys(
     if (fileName !== normalKey) note(fileName, key, normalKey, "name");
     if (stem !== fileName && looksLikeImage(extension)) note(stem, key, normalKey, "name");
   }
-  checkMatches(dataset, ids, matches, ambiguous);
+  checkMatches(ids, matches, ambiguous);
   return new Map([...matches].map(([id, { keys }]) => [id, keys]));
 }
 
 function checkMatches(
-  dataset: string,
-  ids: IdFile,
+  { lineOf, faults }: IdFile,
   matches: ReadonlyMap<string, Match>,
   ambiguous: ReadonlyMap<string, readonly [string, string]>,
 ): void {
   const lineOfKey = new Map<string, number>();
-  for (const [id, line] of ids.lineOf) {
+  for (const [id, line] of lineOf) {
     const match = matches.get(id);
     if (match === undefined) continue;
-    const refused = (...of: [why: string, remedy: string]): TrommelError =>
-      refusedLine(dataset, ids, { id, line }, of);
-    const quoted = JSON.stringify(id);
+    const quoted = quoteVisibly(id);
     const two = ambiguous.get(id);
-    if (two !== undefined)
-      throw refused(`two images have the id ${quoted}: ${two.join(" and ")}`, "Give whole keys as ids");
+    if (two !== undefined) {
+      faults.add(line, `two images have the id ${quoted}: ${two.join(" and ")}`, "Give whole keys as ids");
+      continue;
+    }
     const earlier = lineOfKey.get(match.normalKey);
-    if (earlier !== undefined)
-      throw refused(
+    if (earlier === undefined) lineOfKey.set(match.normalKey, line);
+    else
+      faults.add(
+        line,
         `${quoted} is the image ${match.normalKey}, which line ${earlier} names too`,
         "Keep one of them",
       );
-    lineOfKey.set(match.normalKey, line);
   }
-}
-
-function refusedLine(
-  dataset: string,
-  { file, doing }: IdFile,
-  { id, line }: { readonly id: string; readonly line: number },
-  [why, remedy]: readonly [why: string, remedy: string],
-): TrommelError {
-  return new TrommelError(
-    "bad-dataset",
-    `cannot ${doing} ${dataset} by ${placeIn(file, line)}: ${why}. ${remedy}`,
-    { context: { file, line, id } },
-  );
 }

@@ -1,5 +1,7 @@
 import { TrommelError } from "@trommel/common";
-import { decodeLabelFile, placeIn, readLabelFile } from "./label-file.js";
+import { placeIn, readLabelFile } from "./label-file.js";
+import { tidyText, whyIllegalLabel } from "./text/check-label.js";
+import { decodeLabelFile } from "./text/decode-label-file.js";
 
 const what = "the class list";
 /** Bounds of a plausible classifier; beyond them the file is not a class list. */
@@ -29,7 +31,7 @@ export async function readClassList(location: string): Promise<string[]> {
  * @param file for messages
  */
 export function parseClassList(bytes: Uint8Array, file: string): string[] {
-  const text = decodeLabelFile(bytes, what, file, "invalid-argument");
+  const text = decodeLabelFile(bytes, { what, file, code: "invalid-argument" });
   const lines = text.split(/\r\n|\n|\r/);
   const isJson = text.trimStart().startsWith("{");
   const classes = isJson ? classesOfJson(text, lines, file) : classesOfLines(lines, file);
@@ -95,7 +97,10 @@ function listedClass(name: string, index: string, file: string, line: number): L
       line,
       `its name has ${name.length} characters, and at most ${maxNameLength} are legal`,
     );
-  return { name: name.normalize("NFC"), index: Number(index), line };
+  const tidy = tidyText(name);
+  const illegal = whyIllegalLabel(tidy);
+  if (illegal !== undefined) throw refused(file, line, illegal);
+  return { name: tidy, index: Number(index), line };
 }
 
 function inOrder(classes: readonly ListedClass[], file: string): string[] {

@@ -1,9 +1,15 @@
 import { Readable } from "node:stream";
-import { TrommelError } from "@trommel/common";
-import { CsvError, parse, type Info } from "csv-parse";
-import { decodeLabelFile, placeIn, readLabelFile } from "./label-file.js";
+import { parse, type Info } from "csv-parse";
+import { readLabelFile } from "./label-file.js";
+import { readHeader, type CsvColumns, type Header } from "./read-header.js";
+import { findSeparator } from "./separator.js";
+import type { TableFaults } from "./table-faults.js";
+import { quoteVisibly, tidyText, whyIllegalLabel } from "./text/check-label.js";
+import { toUtf8 } from "./text/decode-label-file.js";
+import { findLookAlikes, shapeOf } from "./text/look-alikes.js";
 
 const what = "the labels";
+const doing = `read ${what}`;
 
 /** A row of the table: the id of its image, and the image's label. */
 export interface CsvRow {
@@ -14,113 +20,117 @@ export interface CsvRow {
   readonly others: readonly string[];
 }
 
-export interface CsvColumns {
-  readonly idColumn: string;
-  readonly labelColumn: string;
-  /** More columns to read, by their names; a cell may be empty. @default none */
-  readonly others?: readonly string[];
+/** How a table is written. */
+export interface CsvForm {
+  /** A character or `tab`; null finds it. */
+  readonly delimiter: string | null;
+  /** Null is UTF-8, or what the byte order mark says. */
+  readonly encoding: string | null;
 }
 
 /**
- * Reads a table with a header (RFC 4180, UTF-8) to rows by their ids. Every text is normalised (Unicode NFC).
- * @param file a path, `file:` or `s3://` location
- * @param classes the legal labels; null if any is legal
- * @throws TrommelError `not-found`; `bad-dataset` naming the file and the line
+ * Reads a table with a header (RFC 4180, any of the usual separators and encodings) to rows by their ids. Ids and labels are trimmed and
+ * in Unicode NFC. A row with a fault is left out.
+ * @param faults takes every fault of a row; {@link TableFaults.check} throws them
+ * @param options.classes the legal labels; null if any is legal
+ * @param options.lookAlikes whether labels that look alike are legal
+ * @throws TrommelError `not-found`; `bad-dataset` naming the file and the line, for a fault of the whole table
  */
 export async function readCsvLabels(
-  file: string,
+  faults: TableFaults,
   columns: CsvColumns,
-  classes: ReadonlySet<string> | null,
+  options: CsvForm & {
+    readonly classes: ReadonlySet<string> | null;
+    readonly lookAlikes: "refuse" | "keep";
+  },
 ): Promise<Map<string, CsvRow>> {
-  const bytes = await readLabelFile(what, file);
-  decodeLabelFile(bytes, what, file, "bad-dataset");
+  const { file } = faults;
+  const { encoding } = options;
+  const bytes = toUtf8(await readLabelFile(what, file), {
+    ...{ what, file, encoding },
+    code: "bad-dataset",
+    flag: "--encoding",
+  });
+  const separator = findSeparator(bytes, options.delimiter, [
+    tidyText(columns.idColumn),
+    tidyText(columns.labelColumn),
+  ]);
+  if ("why" in separator) throw faults.last(doing, 1, separator.why, "Leave the delimiter out");
   const rows = new Map<string, CsvRow>();
+  const checks = rowChecks(columns, options.classes);
   let header: Header | undefined;
-  for await (const { record, line } of recordsOf(bytes, file)) {
+  for await (const { record, line } of recordsOf(bytes, separator, faults)) {
+    if (record.every((cell) => cell.trim() === "")) continue;
     if (header === undefined) {
-      header = readHeader(record, columns, file, line);
+      const found = readHeader(record, columns, separator.delimiter);
+      if ("why" in found) throw faults.last(doing, line, found.why, found.remedy);
+      header = found;
       continue;
     }
-    const { id, label, others } = readRow(record, header, columns, file, line);
-    const earlier = rows.get(id);
-    if (earlier !== undefined)
-      throw refused(file, line, `the id ${JSON.stringify(id)} already occurs on line ${earlier.line}`);
-    if (classes !== null && !classes.has(label))
-      throw refused(file, line, `the class ${JSON.stringify(label)} is not in the class list`);
-    rows.set(id, { label, line, others });
+    const row = checks.read(record, header, rows);
+    if ("why" in row) faults.add(line, row.why, row.remedy);
+    else rows.set(row.id, { label: row.label, line, others: row.others });
   }
-  if (header === undefined) throw refused(file, 1, "it is empty");
-  if (rows.size === 0) throw refused(file, 1, "it has a header and no rows");
+  if (header === undefined && faults.count === 0) throw faults.last(doing, 1, "it is empty");
+  if (rows.size === 0 && faults.count === 0) throw faults.last(doing, 1, "it has a header and no rows");
+  if (options.lookAlikes === "refuse") checkLookAlikes(rows, faults);
   return rows;
 }
 
-interface Header {
-  readonly width: number;
-  readonly id: number;
-  readonly label: number;
-  readonly others: readonly number[];
-}
+type Fault = { readonly why: string; readonly remedy?: string };
 
-function readHeader(record: readonly string[], columns: CsvColumns, file: string, line: number): Header {
-  const names = record.map((column) => column.normalize("NFC"));
-  const positionOf = (column: string, flag: string): number => {
-    const name = column.normalize("NFC");
-    const position = names.indexOf(name);
-    const separator =
-      record.length === 1 ? [";", "\t"].find((other) => record[0]?.includes(other)) : undefined;
-    if (position === -1 && separator !== undefined)
-      throw refused(
-        file,
-        line,
-        `the header is one column, ${JSON.stringify(record[0])}: the separator must be a comma, and here it is ${separator === ";" ? "a semicolon" : "a tab"}`,
-        undefined,
-        "Save the table as CSV with commas",
-      );
-    const found = record.map((column) => JSON.stringify(column)).join(", ");
-    if (position === -1)
-      throw refused(
-        file,
-        line,
-        `the header has no column ${JSON.stringify(name)} (${flag}); it has ${found}`,
-      );
-    if (names.lastIndexOf(name) !== position)
-      throw refused(file, line, `the header has the column ${JSON.stringify(name)} twice`);
-    return position;
+function rowChecks(columns: CsvColumns, classes: ReadonlySet<string> | null) {
+  const byShape = classes === null ? undefined : new Map([...classes].map((name) => [shapeOf(name), name]));
+  const idColumn = JSON.stringify(columns.idColumn);
+  const labelColumn = JSON.stringify(columns.labelColumn);
+  return {
+    read(
+      record: readonly string[],
+      header: Header,
+      rows: ReadonlyMap<string, CsvRow>,
+    ): Fault | { id: string; label: string; others: string[] } {
+      if (record.length !== header.width)
+        return { why: `it has ${record.length} columns, and the header has ${header.width}` };
+      const id = tidyText(record[header.id] ?? "");
+      const label = tidyText(record[header.label] ?? "");
+      if (id === "") return { why: `its ${idColumn} is empty` };
+      if (label === "") return { why: `its ${labelColumn} is empty` };
+      const illegal = whyIllegalLabel(label);
+      if (illegal !== undefined) return { why: illegal, remedy: "Remove the character" };
+      const earlier = rows.get(id);
+      if (earlier !== undefined)
+        return { why: `the id ${quoteVisibly(id)} already occurs on line ${earlier.line}` };
+      if (classes !== null && !classes.has(label)) {
+        const like = byShape?.get(shapeOf(label));
+        const has = like === undefined ? "" : `, which has ${quoteVisibly(like)}`;
+        return { why: `the class ${quoteVisibly(label)} is not in the class list${has}` };
+      }
+      return { id, label, others: header.others.map((position) => tidyText(record[position] ?? "")) };
+    },
   };
-  const id = positionOf(columns.idColumn, "--id-column");
-  const label = positionOf(columns.labelColumn, "--label-column");
-  if (id === label)
-    throw refused(file, line, `the id and the label are the same column ${JSON.stringify(columns.idColumn)}`);
-  const others = (columns.others ?? []).map((name) => positionOf(name, "split"));
-  return { width: record.length, id, label, others };
 }
 
-function readRow(
-  record: readonly string[],
-  header: Header,
-  columns: CsvColumns,
-  file: string,
-  line: number,
-): { id: string; label: string; others: string[] } {
-  if (record.length !== header.width)
-    throw refused(file, line, `it has ${record.length} columns, and the header has ${header.width}`);
-  const id = record[header.id] ?? "";
-  const label = record[header.label] ?? "";
-  for (const [column, value] of [
-    [columns.idColumn, id],
-    [columns.labelColumn, label],
-  ] as const) {
-    if (value.trim() === "") throw refused(file, line, `its ${JSON.stringify(column)} is empty`);
-    if (value !== value.trim())
-      throw refused(
-        file,
-        line,
-        `its ${JSON.stringify(column)} begins or ends with white space: ${JSON.stringify(value)}`,
-      );
+/** One fault for each label that looks like an earlier one, on the first line that has it. */
+function checkLookAlikes(rows: ReadonlyMap<string, CsvRow>, faults: TableFaults): void {
+  const seen = new Map<string, { line: number; count: number }>();
+  for (const { label, line } of rows.values()) {
+    const known = seen.get(label);
+    if (known === undefined) seen.set(label, { line, count: 1 });
+    else known.count += 1;
   }
-  const others = header.others.map((position) => (record[position] ?? "").trim().normalize("NFC"));
-  return { id: id.normalize("NFC"), label: label.normalize("NFC"), others };
+  for (const { label, like } of findLookAlikes(seen.keys())) {
+    const [own, other] = [seen.get(label), seen.get(like)];
+    faults.add(
+      own?.line ?? 1,
+      `the class ${quoteVisibly(label)} (rows: ${own?.count}) looks like ${quoteVisibly(like)} (rows: ${other?.count}, the first on line ${other?.line})`,
+      lookAlikesRemedy,
+    );
+  }
 }
+
+/** What to do about classes that look alike. */
+export const lookAlikesRemedy =
+  "Give them one spelling, or keep them as two classes with --set labels.lookAlikes=keep";
 
 interface CsvRecord {
   readonly record: readonly string[];
@@ -129,56 +139,56 @@ interface CsvRecord {
 }
 
 /** csv-parse counts CRLF within quotes twice, so lines are counted from its byte positions. */
-async function* recordsOf(bytes: Uint8Array, file: string): AsyncGenerator<CsvRecord> {
+async function* recordsOf(
+  bytes: Uint8Array,
+  { delimiter, skipped }: { readonly delimiter: string; readonly skipped: number },
+  faults: TableFaults,
+): AsyncGenerator<CsvRecord> {
+  const body = bytes.subarray(skipped);
+  const before = skipped === 0 ? 0 : 1;
   const parser = parse({
-    bom: true,
+    delimiter,
     info: true,
-    record_delimiter: ["\r\n", "\n"],
+    record_delimiter: ["\r\n", "\n", "\r"],
     relax_column_count: true,
     skip_empty_lines: true,
+    // An error would drop the rows that are parsed and not read yet.
+    skip_records_with_error: true,
+    on_skip: (error) => {
+      const line = typeof error?.["lines"] === "number" ? error["lines"] : 1;
+      faults.add(line + before, `it is not CSV (${error?.message ?? "it cannot be parsed"})`);
+    },
   });
   let counted = 0;
-  let feeds = 0;
-  const feedsBefore = (end: number): number => {
-    for (; counted < end; counted += 1) if (bytes[counted] === 0x0a) feeds += 1;
-    return feeds;
+  let ends = before;
+  const endsBefore = (end: number): number => {
+    for (; counted < end; counted += 1) if (endsLine(body, counted)) ends += 1;
+    return ends;
   };
   // In chunks, so that rows are read while the parser continues.
-  const chunks = Readable.from(chunksOf(bytes), { objectMode: false });
+  const chunks = Readable.from(chunksOf(body), { objectMode: false });
   try {
     for await (const { record, info } of chunks.pipe(parser) as AsyncIterable<{
       record: string[];
       info: Info;
     }>) {
-      const endsAtFeed = bytes[info.bytes - 1] === 0x0a;
-      const inside = record.reduce((sum, field) => sum + (field.split("\n").length - 1), 0);
-      yield { record, line: feedsBefore(info.bytes) + (endsAtFeed ? 0 : 1) - inside };
+      const last = body[info.bytes - 1];
+      const inside = record.reduce((sum, field) => sum + (field.split(/\r\n|\n|\r/).length - 1), 0);
+      yield { record, line: endsBefore(info.bytes) + (last === 0x0a || last === 0x0d ? 0 : 1) - inside };
     }
-  } catch (thrown) {
-    if (!(thrown instanceof CsvError)) throw thrown;
-    const line = typeof thrown["lines"] === "number" ? thrown["lines"] : 1;
-    throw refused(file, line, `it is not CSV (${thrown.message})`, thrown);
   } finally {
     chunks.destroy();
     parser.destroy();
   }
 }
 
+/** Whether a line ends at a byte: at a line feed, or a carriage return without one. */
+function endsLine(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0x0a || (bytes[at] === 0x0d && bytes[at + 1] !== 0x0a);
+}
+
 function* chunksOf(bytes: Uint8Array): Generator<Uint8Array> {
   const chunkBytes = 1 << 16;
   for (let start = 0; start < bytes.length; start += chunkBytes)
     yield bytes.subarray(start, start + chunkBytes);
-}
-
-function refused(
-  file: string,
-  line: number,
-  why: string,
-  cause?: unknown,
-  remedy = "Correct the line",
-): TrommelError {
-  return new TrommelError("bad-dataset", `cannot read ${what} ${placeIn(file, line)}: ${why}. ${remedy}`, {
-    ...(cause === undefined ? {} : { cause }),
-    context: { file, line },
-  });
 }

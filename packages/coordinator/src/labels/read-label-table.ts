@@ -4,6 +4,7 @@ import { groupColumn, testByColumn } from "@trommel/common/recipe";
 import { quoteSome, type LabelsByKey } from "./labelled-images.js";
 import { matchIds } from "./match-ids.js";
 import { readCsvLabels, type CsvRow } from "./read-csv-labels.js";
+import { TableFaults } from "./table-faults.js";
 
 interface TableContent extends Pick<DivisionTable, "test" | "groups"> {
   readonly byKey: LabelsByKey;
@@ -16,16 +17,23 @@ interface TableContent extends Pick<DivisionTable, "test" | "groups"> {
 export async function readLabelTable(
   source: ObjectStore,
   table: Omit<Extract<LabelSource, { type: "csv" }>, "file"> & { readonly file: string },
-  split: Recipe["split"],
-  classes: readonly string[] | null,
+  {
+    split,
+    classes,
+    lookAlikes,
+  }: Pick<Recipe, "split"> &
+    Pick<Recipe["labels"], "lookAlikes"> & { readonly classes: readonly string[] | null },
 ): Promise<TableContent> {
-  const { file, idColumn, labelColumn } = table;
+  const { file, idColumn, labelColumn, delimiter, encoding } = table;
+  const faults = new TableFaults(file);
   const [tested, grouped] = [testByColumn(split), groupColumn(split)];
   const others = [...new Set([tested?.column, grouped].filter((column) => column !== undefined))];
   const legal = classes === null ? null : new Set(classes);
-  const rows = await readCsvLabels(file, { idColumn, labelColumn, others }, legal);
+  const columns = { idColumn, labelColumn, others };
+  const rows = await readCsvLabels(faults, columns, { delimiter, encoding, classes: legal, lookAlikes });
   const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
-  const matches = await matchIds(source, { file, doing: "label", lineOf });
+  const matches = await matchIds(source, { lineOf, faults });
+  faults.check(`label ${source.url} by`);
   const valuesOf = (column: string): [key: string, value: string][] => {
     const at = others.indexOf(column);
     const pairs = [...rows].flatMap(([id, row]) =>

@@ -2,6 +2,7 @@ import { messageOf, TrommelError, type ObjectStore } from "@trommel/common";
 import { skipHidden } from "../plan/stream-shards.js";
 import { placeIn } from "./label-file.js";
 import { partsOfKey, type LabelsByKey } from "./labelled-images.js";
+import { whyIllegalLabel } from "./text/check-label.js";
 
 /** Reads in flight: enough to hide a bucket's latency, few enough for any server. */
 const concurrentReads = 64;
@@ -127,6 +128,8 @@ async function readSidecar(
   }
   const text = line.slice(image.length).replace(/^\s*,/, "").trim();
   if (text === "") throw refused(1, "it names no class");
+  const illegal = whyIllegalLabel(text);
+  if (illegal !== undefined) throw refused(1, illegal);
   const resolved = resolve(text);
   if ("why" in resolved) throw refused(1, resolved.why);
   const keys = images.filter((of) => partsOfKey(of.normalize("NFC")).fileName === image);

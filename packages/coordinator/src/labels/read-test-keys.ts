@@ -1,6 +1,9 @@
 import { compareUtf8, TrommelError, type LabelOf, type ObjectStore } from "@trommel/common";
-import { decodeLabelFile, placeIn, readLabelFile } from "./label-file.js";
+import { readLabelFile } from "./label-file.js";
 import { matchIds } from "./match-ids.js";
+import { TableFaults } from "./table-faults.js";
+import { quoteVisibly, tidyText } from "./text/check-label.js";
+import { decodeLabelFile } from "./text/decode-label-file.js";
 
 const what = "the test part";
 
@@ -11,19 +14,16 @@ const what = "the test part";
  *   occurs twice
  */
 export async function readTestKeys(source: ObjectStore, file: string, labelOf: LabelOf): Promise<string[]> {
-  const text = decodeLabelFile(await readLabelFile(what, file), what, file, "bad-dataset");
+  const text = decodeLabelFile(await readLabelFile(what, file), { what, file, code: "bad-dataset" });
+  const faults = new TableFaults(file);
   const lineOf = new Map<string, number>();
-  const refused = (line: number, why: string): TrommelError =>
-    new TrommelError("bad-dataset", `cannot read ${what} ${placeIn(file, line)}: ${why}. Remove the line`, {
-      context: { file, line },
-    });
+  const doing = `read ${what}`;
   for (const [at, raw] of text.split(/\r\n|\n|\r/).entries()) {
-    const id = raw.trim().normalize("NFC");
+    const id = tidyText(raw);
     if (id === "") continue;
     const earlier = lineOf.get(id);
-    if (earlier !== undefined)
-      throw refused(at + 1, `${JSON.stringify(id)} already occurs on line ${earlier}`);
-    lineOf.set(id, at + 1);
+    if (earlier === undefined) lineOf.set(id, at + 1);
+    else faults.add(at + 1, `${quoteVisibly(id)} already occurs on line ${earlier}`, "Remove the line");
   }
   if (lineOf.size === 0)
     throw new TrommelError(
@@ -31,13 +31,15 @@ export async function readTestKeys(source: ObjectStore, file: string, labelOf: L
       `cannot read ${what} ${file}: it is empty. Write one key in a line, or leave split.test out`,
       { context: { file } },
     );
-  const matches = await matchIds(source, { file, doing: "choose the test part of", lineOf });
+  const matches = await matchIds(source, { lineOf, faults });
   for (const [id, line] of lineOf)
     for (const key of matches.get(id) ?? [])
       if (labelOf(key) === undefined)
-        throw refused(
+        faults.add(
           line,
-          `the image ${JSON.stringify(key)} has no label, so nothing can be measured on it`,
+          `the image ${quoteVisibly(key)} has no label, so nothing can be measured on it`,
+          "Remove the line",
         );
+  faults.check(doing);
   return [...matches.values()].flat().sort(compareUtf8);
 }

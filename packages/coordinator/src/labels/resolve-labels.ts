@@ -15,7 +15,10 @@ import type { DivisionTable } from "@trommel/common/artefacts";
 import { testFile } from "@trommel/common/recipe";
 import { partInside } from "@trommel/common/store";
 import { skipHidden } from "../plan/stream-shards.js";
-import { quoteSome, sortedClasses, tableOf, type LabelsByKey } from "./labelled-images.js";
+import { quoteSome, someOf, sortedClasses, tableOf, type LabelsByKey } from "./labelled-images.js";
+import { lookAlikesRemedy } from "./read-csv-labels.js";
+import { quoteVisibly } from "./text/check-label.js";
+import { findLookAlikes } from "./text/look-alikes.js";
 import { readLabelTable } from "./read-label-table.js";
 import { readClassList } from "./read-class-list.js";
 import { readSidecarLabels } from "./read-sidecar-labels.js";
@@ -42,6 +45,7 @@ export async function resolveLabels(
   { labels, split }: Pick<Recipe, "labels" | "split">,
 ): Promise<ResolvedLabels> {
   const classes = labels.classes === null ? null : await readClassList(labels.classes);
+  if (classes !== null && labels.lookAlikes === "refuse") refuseLookAlikes(classes, labels.classes ?? "");
   const listFile = testFile(split);
   const isPlain = labels.source.type === "folders" && classes === null && listFile === undefined;
   if (isPlain) return { classes: null, table: null, division: null };
@@ -81,7 +85,8 @@ async function readLabels(
     if (classes !== null) await refuseUnknownFolders(source, classes, labels.classes ?? "");
     return { byKey: null, ...undivided };
   }
-  if (kind.type === "csv") return readLabelTable(source, withFile(kind), split, classes);
+  if (kind.type === "csv")
+    return readLabelTable(source, withFile(kind), { split, classes, lookAlikes: labels.lookAlikes });
   const except = keysInside(dataset, labels.classes);
   const byKey = await readSidecarLabels({ source, extension: kind.extension, classes, except });
   return { byKey, ...undivided };
@@ -128,6 +133,17 @@ function keysInside(dataset: string, file: string | null): Set<string> {
   const inside = file === null ? undefined : partInside(dataset, resolveLocation(file));
   if (inside === undefined) return new Set();
   return new Set([dataset.startsWith("file:") ? decodeURIComponent(inside) : inside]);
+}
+
+function refuseLookAlikes(classes: readonly string[], file: string): void {
+  const found = findLookAlikes(classes);
+  if (found.length === 0) return;
+  const pairs = found.map(({ label, like }) => `${quoteVisibly(label)} looks like ${quoteVisibly(like)}`);
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot read the class list ${file}: ${someOf(pairs)}. ${lookAlikesRemedy}`,
+    { context: { file, pairs: pairs.slice(0, 100) } },
+  );
 }
 
 function atLeastTwo(classes: string[], dataset: string): string[] {

@@ -12,7 +12,7 @@ export function locateFiles(recipe: Recipe, locate: (file: string) => string = r
   const list = testFile(split);
   return {
     ...recipe,
-    labels: { source: { ...source, ...file }, classes: classes === null ? null : locate(classes) },
+    labels: { ...labels, source: { ...source, ...file }, classes: classes === null ? null : locate(classes) },
     split: list === undefined ? split : { ...split, test: { keys: locate(list) } },
   };
 }

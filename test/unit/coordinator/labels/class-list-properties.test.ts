@@ -7,7 +7,11 @@ import * as fc from "fast-check";
 /** Names may hold spaces and anything printable, and do not begin or end with white space. */
 const name = fc
   .string({ unit: "grapheme", minLength: 1, maxLength: 12 })
-  .filter((text) => text === text.trim() && !/\p{C}|[\r\n\u2028\u2029\u0085]/u.test(text));
+  .filter(
+    (text) =>
+      text === text.trim() &&
+      !/\p{C}|[\u2028\u2029\u0085]|\p{Default_Ignorable_Code_Point}|[\u2800\ufffc\ufffd]/u.test(text),
+  );
 const names = fc.uniqueArray(name, { minLength: 2, maxLength: 12 });
 const shuffled = names.chain((classes) =>
   fc.tuple(

@@ -221,6 +221,7 @@ describe("built-in recipes", () => {
     assert.deepEqual(recipe.labels, {
       source: { type: "csv", file: null, idColumn: "id", labelColumn: "breed" },
       classes: null,
+      lookAlikes: "refuse",
     });
     assert.deepEqual(recipe.scores.formats, ["jsonl", "kaggle"]);
   });

@@ -121,6 +121,8 @@ describe("a resolved run", () => {
       file: resolveLocation(table),
       idColumn: "id",
       labelColumn: "label",
+      delimiter: null,
+      encoding: null,
     });
   });
 

@@ -218,7 +218,7 @@ describe("trommel evaluate", () => {
       [[empty], 2, /no scoring is there, and no model is named.*Give a --model/],
       [[first, "--compare", first], 2, /it is the same scoring\. Give another one/],
       [[first, "--compare", "nobody"], 1, /cannot open the model/],
-      [[first, ...columns], 2, /cannot use --id-column or --label-column without --labels/],
+      [[first, ...columns], 2, /cannot use --id-column, --label-column, .* without --labels/],
       [[unfinished], 1, /it has no _SUCCESS\.json/],
       [[first, "--labels", "nothing.csv"], 1, /no such file/],
     ];

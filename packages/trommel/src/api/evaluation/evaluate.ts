@@ -17,6 +17,10 @@ export interface LabelFile {
   readonly idColumn?: string | undefined;
   /** The column that names the class. @default "label" */
   readonly labelColumn?: string | undefined;
+  /** What separates the columns: a character or `tab`. @default found */
+  readonly delimiter?: string | undefined;
+  /** How the file is written, such as `windows-1252`. @default UTF-8, or what its byte order mark says */
+  readonly encoding?: string | undefined;
 }
 
 /** What `Trommel.evaluate` takes besides images or scores. */

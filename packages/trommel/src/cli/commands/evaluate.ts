@@ -10,6 +10,8 @@ type EvaluateFlags = GlobalFlags &
     readonly labels?: string;
     readonly idColumn?: string;
     readonly labelColumn?: string;
+    readonly delimiter?: string;
+    readonly encoding?: string;
     readonly compare?: string;
     readonly failUnder?: FigureBounds;
     readonly output?: string;
@@ -18,14 +20,17 @@ type EvaluateFlags = GlobalFlags &
 /** `trommel evaluate <prefix|scoring> --model …` */
 export async function evaluate(terminal: Terminal, source: string, flags: EvaluateFlags): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
-    const { model, compare, failUnder, output, idColumn, labelColumn } = flags;
-    if (flags.labels === undefined && (idColumn ?? labelColumn) !== undefined) {
+    const { model, compare, failUnder, output, idColumn, labelColumn, delimiter, encoding } = flags;
+    if (flags.labels === undefined && (idColumn ?? labelColumn ?? delimiter ?? encoding) !== undefined) {
       throw new TrommelError(
         "invalid-argument",
-        "cannot use --id-column or --label-column without --labels: they name columns of that file. Give --labels <file>",
+        "cannot use --id-column, --label-column, --delimiter or --encoding without --labels: they say how that file is read. Give --labels <file>",
       );
     }
-    const labels = flags.labels === undefined ? undefined : { file: flags.labels, idColumn, labelColumn };
+    const labels =
+      flags.labels === undefined
+        ? undefined
+        : { file: flags.labels, idColumn, labelColumn, delimiter, encoding };
     const evaluation = await trommel.evaluate(source, { model, compare, labels, failUnder, output, signal });
     for (const scoring of evaluation.scorings) await followToEnd(terminal, scoring);
     const result = await evaluation.result({ signal });

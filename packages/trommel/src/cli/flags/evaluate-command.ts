@@ -13,6 +13,14 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
     .option("--id-column <name>", "column of --labels that names the image (default: id)")
     .option("--label-column <name>", "column of --labels that names the class (default: label)")
     .option(
+      "--delimiter <character>",
+      "what separates the columns of --labels: a character, or tab (default: found)",
+    )
+    .option(
+      "--encoding <name>",
+      "how --labels is written, such as windows-1252 (default: UTF-8, or its byte order mark)",
+    )
+    .option(
       "--compare <run|bundle|scoring>",
       "another model, on the same pictures: figures, McNemar's test, which pictures changed",
     )

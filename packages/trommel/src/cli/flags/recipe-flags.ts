@@ -50,6 +50,18 @@ const recipeFlags: readonly RecipeFlag[] = [
     read: text,
   },
   {
+    flag: "--delimiter <character>",
+    path: ["labels", "source", "delimiter"],
+    help: "what separates the columns of --labels: a character, or tab (default: found)",
+    read: text,
+  },
+  {
+    flag: "--encoding <name>",
+    path: ["labels", "source", "encoding"],
+    help: "how --labels is written, such as windows-1252 (default: UTF-8, or its byte order mark)",
+    read: text,
+  },
+  {
     flag: "--classes <file>",
     path: ["labels", "classes"],
     help: "a file of 'name index' lines that fixes the order of the classes",
