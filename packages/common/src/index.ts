@@ -92,13 +92,7 @@ export type { HeadRecipe } from "./recipe/head-recipe.js";
 export { labelSource } from "./recipe/labels-recipe.js";
 export type { LabelSource } from "./recipe/labels-recipe.js";
 export { recipe, scoreFormat } from "./recipe/recipe.js";
-export type {
-  DecodeRecipe,
-  Recipe,
-  RecipeInput,
-  ScoreFormat,
-  SvdRecipe,
-} from "./recipe/recipe.js";
+export type { DecodeRecipe, Recipe, RecipeInput, ScoreFormat, SvdRecipe } from "./recipe/recipe.js";
 export { optimizerRecipe, scheduleRecipe, trainingRecipe } from "./recipe/training-recipe.js";
 export type {
   OptimizerRecipe,

@@ -219,7 +219,14 @@ describe("built-in recipes", () => {
     assertFields(training, { epochs: 100, batchSize: 128, keep: "loss", refit: true }, "training");
     assert.deepEqual(recipe.validation, { fraction: 0.1, of: "smallest-class" });
     assert.deepEqual(recipe.labels, {
-      source: { type: "csv", file: null, idColumn: "id", labelColumn: "breed" },
+      source: {
+        type: "csv",
+        file: null,
+        idColumn: "id",
+        labelColumn: "breed",
+        delimiter: null,
+        encoding: null,
+      },
       classes: null,
       lookAlikes: "refuse",
     });
