@@ -40,8 +40,10 @@ export interface RunResult {
   readonly measured?: BundleManifest["metrics"]["measured"];
   /** What chose the model, and so how far to trust the figures, in a sentence. */
   readonly chosenBy?: string;
+  /** The figures of the validation part with epochs that its other images chose. */
+  readonly chosenApart?: PartFigures;
   /** The figures of the test part, on which nothing was fitted or chosen. */
-  readonly test?: TestFigures;
+  readonly test?: PartFigures;
   readonly labels?: readonly string[];
   /** For a run, as long as Redis knows its last attempt: where its features came from. */
   readonly extraction?: ExtractionCounts;
@@ -51,7 +53,7 @@ export interface RunResult {
   readonly submission?: SubmissionOutcome;
 }
 
-interface TestFigures {
+interface PartFigures {
   readonly images: number;
   readonly accuracy: number;
   readonly macroF1: number;
@@ -77,17 +79,19 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   if (body === undefined) return undefined;
   const manifest = parseJsonAs(bundleManifest, body, manifestKey);
   const ledger = parseJsonAs(ledgerSchema, await readPart(store, keys.ledger), keys.ledger);
-  const { accuracy, macroF1, logLoss, measured, rows: validationImages, chosenBy, test } = manifest.metrics;
+  const { accuracy, macroF1, logLoss, measured, rows: validationImages, chosenBy } = manifest.metrics;
+  const { chosenApart, test } = manifest.metrics;
   const location = locationOf(store.url, keys.bundle);
   const figures = {
     ...{ accuracy, macroF1, logLoss, validationImages, measured },
     ...(chosenBy === "" ? {} : { chosenBy }),
-    ...(test === null ? {} : { test: testFigures(test) }),
+    ...(chosenApart === null ? {} : { chosenApart: partFigures(chosenApart) }),
+    ...(test === null ? {} : { test: partFigures(test) }),
   };
   return { ledger, location, ...figures, labels: manifest.labels };
 }
 
-function testFigures({ rows, ...figures }: NonNullable<BundleManifest["metrics"]["test"]>): TestFigures {
+function partFigures({ rows, ...figures }: NonNullable<BundleManifest["metrics"]["test"]>): PartFigures {
   return { images: rows, ...figures };
 }
 

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TrommelError, type EpochRecord, type HeadWeights } from "@trommel/common";
 import { checkFinite, checkRows, checkSignal } from "./check-training.js";
+import { EpochApart } from "./epoch-apart.js";
 import type { HeadLearner } from "./head-learner.js";
 import { keepsLater } from "./keep-rule.js";
 import { setUpLearner, withLearner, type LearnerSetup, type TrainingInputs } from "./learner-setup.js";
@@ -32,6 +33,11 @@ export interface TrainedHead {
   readonly weights: HeadWeights;
   /** The weights of the kept epoch, which can be measured on the validation rows. Without a refit they are `weights`. */
   readonly measuredWeights: HeadWeights;
+  /**
+   * What the validation rows get from epochs that were chosen on other rows of them, [validation rows, classes]. Null where no epoch was
+   * chosen, or there is but one row.
+   */
+  readonly apart: Float32Array | null;
   /** From 1. */
   readonly bestEpoch: number;
   readonly history: readonly EpochRecord[];
@@ -65,28 +71,32 @@ export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
   const saved = await loadState(setup);
   const trained = await trainMeasured(setup, saved);
   const { epoch: bestEpoch, weights: measuredWeights } = trained.best;
-  const { history } = trained;
-  if (!training.refit) {
-    return { weights: measuredWeights, measuredWeights, bestEpoch, history, refit: null };
-  }
-  const { weights, refit } = await refitOnAll(setup, trained, saved);
-  return { weights, measuredWeights, bestEpoch, history, refit };
+  const { history, apart: chosen } = trained;
+  const { validation, head } = inputs;
+  const apart =
+    chosen.length === 0
+      ? null
+      : new EpochApart(validation, training.keep, chosen).probabilities(head, validation);
+  const measured = { measuredWeights, apart, bestEpoch, history };
+  if (!training.refit) return { ...measured, weights: measuredWeights, refit: null };
+  return { ...measured, ...(await refitOnAll(setup, trained, saved)) };
 }
 
 interface Setup extends LearnerSetup {
   readonly inputs: TrainHeadInputs;
 }
 
+type Trained = Pick<TrainingState, "best" | "apart" | "history">;
+
 /** The training with a validation after each epoch. A saved state that is past it is returned unchanged. */
-async function trainMeasured(
-  setup: Setup,
-  saved: TrainingState | undefined,
-): Promise<Pick<TrainingState, "best" | "history">> {
+async function trainMeasured(setup: Setup, saved: TrainingState | undefined): Promise<Trained> {
   const { inputs, featureCount } = setup;
   const { epochs, keep } = inputs.training;
   const rows = new JoinedRows([inputs.train], featureCount);
   const history = [...(saved?.history ?? [])];
   let best = saved?.best;
+  const isChosen = keep !== "last" && inputs.validation.labels.length > 1;
+  const apart = isChosen ? new EpochApart(inputs.validation, keep, saved?.apart) : undefined;
   const begun = { from: saved, seenLosses: lossesOf(history) };
   await withLearner(setup, rows, begun, async (learner, schedule) => {
     for (let epoch = history.length + 1; epoch <= epochs; epoch += 1) {
@@ -97,28 +107,31 @@ async function trainMeasured(
         ...(await learner.validate(inputs.validation)),
       };
       checkFinite(record);
+      let taken: HeadWeights | undefined;
+      const snapshot = (): HeadWeights => (taken ??= learner.snapshot());
       const bestRecord = best === undefined ? undefined : history[best.epoch - 1];
       if (best === undefined || bestRecord === undefined || keepsLater(keep, record, bestRecord)) {
-        best = { epoch, weights: learner.snapshot() };
+        best = { epoch, weights: snapshot() };
       }
+      await apart?.epochEnded(epoch, learner, snapshot);
       history.push(record);
       schedule.epochEnded(record.validationLoss);
-      await saveState(inputs, epoch, learner, { best, history, refit: null });
+      await saveState(inputs, epoch, learner, { best, apart: apart?.chosen ?? [], history, refit: null });
       inputs.onEpoch?.(record);
       await nextTurn();
     }
   });
   if (best === undefined) throw new TrommelError("internal", "cannot train the head: no epoch was run");
-  return { best, history };
+  return { best, apart: apart?.chosen ?? [], history };
 }
 
 async function refitOnAll(
   setup: Setup,
-  trained: Pick<TrainingState, "best" | "history">,
+  trained: Trained,
   saved: TrainingState | undefined,
 ): Promise<{ weights: HeadWeights; refit: RefitRecord[] }> {
   const { inputs, featureCount } = setup;
-  const { best, history } = trained;
+  const { best, apart, history } = trained;
   const refit = [...(saved?.refit ?? [])];
   const from = saved === undefined || saved.refit === null ? undefined : saved;
   const begun = { from, seenLosses: lossesOf(history.slice(0, refit.length)) };
@@ -129,7 +142,7 @@ async function refitOnAll(
       checkFinite(record);
       refit.push(record);
       schedule.epochEnded(history[epoch - 1]?.validationLoss ?? Number.NaN);
-      await saveState(inputs, inputs.training.epochs + epoch, learner, { best, history, refit });
+      await saveState(inputs, inputs.training.epochs + epoch, learner, { best, apart, history, refit });
       inputs.onRefitEpoch?.(record, best.epoch);
       await nextTurn();
     }
@@ -150,7 +163,7 @@ async function solveHead(inputs: TrainHeadInputs, featureCount: number): Promise
   const solved = await solveOnRows(inputs, new JoinedRows([train], featureCount));
   const record = { ...solved.record, ...(await solved.validate(validation)) };
   inputs.onEpoch?.(record);
-  const measured = { measuredWeights: solved.weights, bestEpoch: 1, history: [record] };
+  const measured = { measuredWeights: solved.weights, apart: null, bestEpoch: 1, history: [record] };
   if (!training.refit) return { ...measured, weights: solved.weights, refit: null };
   const refitted = await solveOnRows(inputs, allRows(inputs, featureCount));
   inputs.onRefitEpoch?.(refitted.record, 1);
@@ -166,7 +179,7 @@ async function saveState(
   { checkpoints }: TrainHeadInputs,
   number: number,
   learner: HeadLearner,
-  progress: Pick<TrainingState, "best" | "history" | "refit">,
+  progress: Pick<TrainingState, "best" | "apart" | "history" | "refit">,
 ): Promise<void> {
   if (checkpoints === undefined) return;
   const state = { weights: learner.snapshot(), optimizer: learner.optimizerState, ...progress };

@@ -11,7 +11,9 @@ import {
 } from "@trommel/common";
 import { decodeSafetensors, encodeSafetensors } from "@trommel/common/codec";
 import { checkHeadWeights } from "./model/head-model.js";
+import type { EpochOfPart } from "./epoch-apart.js";
 import type { OptimizerState } from "./head-learner.js";
+import { z } from "zod";
 
 /** An epoch of the final training on all rows, without validation. */
 export type RefitRecord = NonNullable<Metrics["refit"]>["history"][number];
@@ -25,6 +27,8 @@ export interface TrainingState {
   readonly optimizer: OptimizerState;
   /** The best epoch so far, by the recipe's rule. */
   readonly best: { readonly epoch: number; readonly weights: HeadWeights };
+  /** The best epochs so far by parts of the validation rows; see `EpochApart`. */
+  readonly apart: readonly EpochOfPart[];
   /** History of the validated training; complete once the refit has started. */
   readonly history: readonly EpochRecord[];
   /** History of the refit; null before it starts. */
@@ -39,12 +43,16 @@ export interface Checkpoints {
   save(number: number, bestEpoch: number, bytes: Uint8Array): Promise<void>;
 }
 
-/** As safetensors `weights/…`, `best/…` and `moments/…`, the rest in the metadata. The same state gives the same bytes. */
+/** As safetensors `weights/…`, `best/…`, `apart/<epoch>/…` and `moments/…`, the rest in the metadata. The same state gives the same bytes. */
 export function encodeTrainingState(state: TrainingState): Uint8Array {
-  const { weights, best, optimizer } = state;
+  const { weights, best, apart, optimizer } = state;
+  const under = (prefix: string, of: HeadWeights) =>
+    Object.entries(of).map(([name, tensor]) => [`${prefix}/${name}`, tensor] as const);
+  const ofEpochs = new Map(apart.map((of) => [of.epoch, of.weights]));
   const entries = [
-    ...Object.entries(weights).map(([name, tensor]) => [`weights/${name}`, tensor] as const),
-    ...Object.entries(best.weights).map(([name, tensor]) => [`best/${name}`, tensor] as const),
+    ...under("weights", weights),
+    ...under("best", best.weights),
+    ...[...ofEpochs].flatMap(([epoch, of]) => under(`apart/${epoch}`, of)),
     ...[...optimizer.moments].map(
       ([name, data]) => [`moments/${name}`, { shape: [data.length], data }] as const,
     ),
@@ -55,6 +63,7 @@ export function encodeTrainingState(state: TrainingState): Uint8Array {
   const metadata = {
     step: String(optimizer.step),
     best_epoch: String(best.epoch),
+    apart: canonicalJson(apart.map(({ epoch, figures }) => ({ epoch, figures }))),
     history: canonicalJson(state.history),
     refit: canonicalJson(state.refit),
   };
@@ -91,8 +100,13 @@ export function decodeTrainingState(
     if (initial[weight]?.data.length !== tensor.data.length) throw notAState(name, `${key} fits no weight`);
     moments.set(moment, tensor.data.slice());
   }
+  const chosen = parseJsonAs(epochsOfParts, file.metadata["apart"] ?? "", `the epochs of ${name}`);
+  const ofEpochs = new Map(
+    [...new Set(chosen.map(({ epoch }) => epoch))].map((epoch) => [epoch, part(`apart/${epoch}`)]),
+  );
   return {
     weights: part("weights"),
+    apart: chosen.map((of) => ({ ...of, weights: ofEpochs.get(of.epoch) as HeadWeights })),
     optimizer: { step: number("step"), moments },
     best: { epoch: number("best_epoch"), weights: part("best") },
     history: parseJsonAs(metrics.shape.history, file.metadata["history"] ?? "", `the history of ${name}`),
@@ -100,6 +114,17 @@ export function decodeTrainingState(
   };
 }
 
+const epochsOfParts = z.array(
+  z.object({
+    epoch: z.int().positive(),
+    figures: metrics.shape.history.element.pick({
+      validationLoss: true,
+      validationAccuracy: true,
+      validationBalancedAccuracy: true,
+      validationMacroF1: true,
+    }),
+  }),
+);
 const refitHistory = metrics.shape.refit.unwrap().shape.history.nullable();
 
 function positive(text: string | undefined, what: string): number {

@@ -23,9 +23,12 @@ export function renderReport({ manifest, metrics, ledger, misclassified }: Repor
 }
 
 /** What was chosen on the images of the first figures, and the figures of images on which nothing was. */
-function honesty({ chosenBy, notes, validation, test }: Metrics): string {
+function honesty({ chosenBy, notes, validation, chosenApart, test }: Metrics): string {
   const columns = [
     ...(validation === null ? [] : [{ heading: "validation part", figures: validation }]),
+    ...(chosenApart === null
+      ? []
+      : [{ heading: "the same, epoch chosen on other images", figures: chosenApart }]),
     ...(test === null ? [] : [{ heading: "test part", figures: test }]),
   ];
   const sentences = [

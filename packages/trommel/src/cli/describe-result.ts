@@ -9,10 +9,10 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     const images = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
     yield `${id}: ${howMeasured(result)} accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${images}`;
   }
-  if (result.test !== undefined) {
-    const { images, accuracy, macroF1, logLoss } = result.test;
-    yield `${id}: test accuracy ${accuracy.toFixed(4)}, macro F1 ${macroF1.toFixed(4)}, log loss ${logLoss.toFixed(4)} on ${images} images that nothing was fitted or chosen on`;
-  }
+  if (result.chosenApart !== undefined)
+    yield `${id}: the same with the epoch chosen on other images: ${figuresOf(result.chosenApart)}`;
+  if (result.test !== undefined)
+    yield `${id}: test ${figuresOf(result.test)} on ${result.test.images} images that nothing was fitted or chosen on`;
   if (result.chosenBy !== undefined) yield result.chosenBy;
   if (result.extraction !== undefined) {
     const { extracted, reused } = result.extraction;
@@ -29,6 +29,10 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     yield `higher accuracy and lower log loss are better${explained}`;
     yield `report: ${location}/report.html`;
   }
+}
+
+function figuresOf({ accuracy, macroF1, logLoss }: NonNullable<RunResult["test"]>): string {
+  return `accuracy ${accuracy.toFixed(4)}, macro F1 ${macroF1.toFixed(4)}, log loss ${logLoss.toFixed(4)}`;
 }
 
 /** On which images a run's own figures were measured. */

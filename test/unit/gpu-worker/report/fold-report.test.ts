@@ -135,6 +135,7 @@ function manifestOf(labels: string[]): BundleManifest {
       logLoss: 0.31,
       measured: "out-of-fold",
       chosenBy: "",
+      chosenApart: null,
       test: null,
     },
   };

@@ -290,6 +290,7 @@ const manifest: BundleManifest = {
     logLoss: 0.5,
     measured: "head",
     chosenBy: "",
+    chosenApart: null,
     test: null,
   },
 };
@@ -318,6 +319,7 @@ function metricsOf(names: readonly string[]): Metrics {
     })),
     measured: "head",
     validation: null,
+    chosenApart: null,
     test: null,
     chosenBy: "",
     notes: [],

@@ -148,7 +148,10 @@ describe("a single head with a test part", () => {
       assert.ok(accuracy.low <= accuracy.value && accuracy.value <= accuracy.high);
       assert.equal(metrics.validation?.images, 10);
       assert.equal(metrics.validation.accuracy.value, metrics.accuracy);
-      assert.match(metrics.chosenBy, /Epoch \d of 6 was chosen on the 10 images.*flatter.*test part do not/);
+      assert.match(
+        metrics.chosenBy,
+        /Epoch \d of 6 was chosen on the 10 images.*flatter.*each fifth.*test part do not/,
+      );
       assert.deepEqual(metrics.notes, []);
     });
   }

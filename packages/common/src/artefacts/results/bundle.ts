@@ -30,6 +30,8 @@ export const bundleFiles = {
  */
 export const decodeVersion = 2;
 
+const briefFigures = evaluation.pick({ rows: true, accuracy: true, macroF1: true, logLoss: true });
+
 /** `bundle.json`, written last: with it the bundle is whole. */
 export const bundleManifest = z
   .object({
@@ -104,15 +106,14 @@ export const bundleManifest = z
         ),
       })
       .strict(),
-    metrics: evaluation.pick({ rows: true, accuracy: true, macroF1: true, logLoss: true }).extend({
+    metrics: briefFigures.extend({
       measured: measuredHead.default("head"),
       /** What chose the model, in a sentence. */
       chosenBy: z.string().default(""),
+      /** Those of the validation part with epochs that its other images chose; null where no epoch was chosen. */
+      chosenApart: briefFigures.nullable().default(null),
       /** The figures of the test part; null without one. */
-      test: evaluation
-        .pick({ rows: true, accuracy: true, macroF1: true, logLoss: true })
-        .nullable()
-        .default(null),
+      test: briefFigures.nullable().default(null),
     }),
   })
   .strict();

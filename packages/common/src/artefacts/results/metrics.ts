@@ -59,6 +59,11 @@ export const metrics = evaluation.extend({
   measured: measuredHead,
   /** The same figures and more with their 95 % intervals; null in what earlier versions wrote. */
   validation: measuredFigures.nullable().default(null),
+  /**
+   * The same for each fifth of the validation part with the epoch that the other four fifths choose; null where no epoch was
+   * chosen.
+   */
+  chosenApart: measuredFigures.nullable().default(null),
   /** The figures of the test part, on which nothing was fitted or chosen, with the final head; null without one. */
   test: measuredFigures.nullable().default(null),
   /** What was chosen on the validation part, and so whether its figures flatter, in a sentence. */

@@ -116,7 +116,11 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
       ensemble: null,
       novelty: null,
       thresholds: null,
-      metrics: { rows, accuracy, macroF1, logLoss, measured, chosenBy, test: briefly(metrics.test) },
+      metrics: {
+        ...{ rows, accuracy, macroF1, logLoss, measured, chosenBy },
+        chosenApart: briefly(metrics.chosenApart),
+        test: briefly(metrics.test),
+      },
       data: {
         trainImages: sum("train"),
         validationImages: sum("validation"),
@@ -182,6 +186,7 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
         logLoss: outOfFold.logLoss.value,
         measured: "out-of-fold",
         chosenBy: choice.chosenBy,
+        chosenApart: null,
         test: briefly(choice.test),
       },
       data: {
@@ -196,8 +201,8 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
   };
 }
 
-function briefly(test: MeasuredFigures | null): BundleManifest["metrics"]["test"] {
-  if (test === null) return null;
-  const { images, accuracy, macroF1, logLoss } = test;
+function briefly(measured: MeasuredFigures | null): BundleManifest["metrics"]["test"] {
+  if (measured === null) return null;
+  const { images, accuracy, macroF1, logLoss } = measured;
   return { rows: images, accuracy: accuracy.value, macroF1: macroF1.value, logLoss: logLoss.value };
 }

@@ -13,8 +13,8 @@ import { publishedHead, type ResolvedRun } from "../inputs/run.js";
 import type { LabelledRows } from "./training-rows.js";
 
 /**
- * The figures of a single head with their intervals: of the validation part, which may have chosen the epoch, and of the test
- * part, on which nothing was fitted or chosen.
+ * The figures of a single head with their intervals: of the validation part, which may have chosen the epoch; of the same part
+ * with epochs that its other images chose; and of the test part, on which nothing was fitted or chosen.
  */
 export async function measureParts(
   config: ResolvedRun,
@@ -24,7 +24,7 @@ export async function measureParts(
     readonly probabilities: Float32Array;
   },
   context: StageContext,
-): Promise<Pick<Metrics, "validation" | "test" | "chosenBy" | "notes">> {
+): Promise<Pick<Metrics, "validation" | "chosenApart" | "test" | "chosenBy" | "notes">> {
   const measure = (found: Float32Array, labels: Int32Array, groupOf?: Int32Array): MeasuredFigures => {
     const probabilities = Float64Array.from(found);
     const classCount = rows.labels.length;
@@ -33,6 +33,7 @@ export async function measureParts(
     return measuredFigures(figures(probabilities, labels, classCount), intervals, rows.labels);
   };
   const validation = measure(trained.probabilities, rows.validation.labels);
+  const chosenApart = trained.apart === null ? null : measure(trained.apart, rows.validation.labels);
   const apart = await readApart(config, rows, context);
   const testOf = ({ rows: { features, labels }, groupOf }: TestRows): MeasuredFigures => {
     const head = publishedHead(config);
@@ -41,6 +42,7 @@ export async function measureParts(
   const test = apart === undefined || apart.rows.labels.length === 0 ? null : testOf(apart);
   return {
     validation,
+    chosenApart,
     test,
     chosenBy: describeChoice(config, trained, { images: validation.images, isTested: test !== null }),
     notes: apart?.notes ?? [],
@@ -50,7 +52,7 @@ export async function measureParts(
 /** What was chosen on the validation part, and where honest figures come from. */
 function describeChoice(
   { recipe }: ResolvedRun,
-  { bestEpoch, history }: TrainedHead,
+  { bestEpoch, history, apart }: TrainedHead,
   part: { readonly images: number; readonly isTested: boolean },
 ): string {
   const { optimizer, keep } = recipe.training;
@@ -62,10 +64,27 @@ function describeChoice(
     keep === "last"
       ? `The learning rate followed the loss on ${these}`
       : `Epoch ${bestEpoch} of ${history.length} was chosen on ${these}`;
-  const honest = part.isTested
-    ? "The figures of the test part do not."
-    : "Keep a test part to have figures that do not, such as with --test 0.2.";
-  return `${chosen}, so the figures on them flatter. ${honest}`;
+  return [
+    `${chosen}, so the figures on them flatter.`,
+    ...honestFigures(apart !== null, follows, part.isTested),
+  ].join(" ");
+}
+
+function honestFigures(isChosenApart: boolean, follows: boolean, isTested: boolean): string[] {
+  const testPart = "Keep a test part to have figures that do not, such as with --test 0.2.";
+  const rate = follows ? ", but the learning rate followed the loss on all of them" : "";
+  return [
+    ...(isChosenApart
+      ? [
+          `Next to them each fifth of the images is measured with the epoch that the other four fifths choose${rate}.`,
+        ]
+      : []),
+    ...(isTested
+      ? ["The figures of the test part do not flatter."]
+      : isChosenApart && !follows
+        ? []
+        : [testPart]),
+  ];
 }
 
 interface TestRows {
