@@ -21,13 +21,14 @@ const script = fileURLToPath(new URL("../../support/images/decode-many.js", impo
 const large = { width: 5000, height: 3600 } as const;
 const largeMib = (large.width * large.height * 1.5 * 2) / 2 ** 20;
 const pictures = 8;
+const recipe = { maxPixels: 100_000_000, side: 64, fit: "squash" } as const;
 const file = join(await temporaryFolder("decode-memory"), "large.jpg");
 
 describe("decodeMemoryBytes", () => {
   it("knows from the header what is decoded row by row and what is held whole", async () => {
     const texture = sharp(await drawTexture(0, 2, 1)).resize(300, 4000, { fit: "fill" });
     const bytesOf = async (as: (picture: Sharp) => Sharp) =>
-      decodeMemoryBytes(await as(texture.clone()).toBuffer(), 100_000_000);
+      decodeMemoryBytes(await as(texture.clone()).toBuffer(), recipe);
     const whole = 300 * 4000 * 3;
     assert.ok((await bytesOf((p) => p.jpeg())) < whole);
     assert.ok((await bytesOf((p) => p.png())) < whole);
@@ -44,11 +45,22 @@ describe("decodeMemoryBytes", () => {
     assert.equal(deep, 2 * (await bytesOf((p) => p.png({ progressive: true }))));
   });
 
+  it("adds whole pictures in 8 bits where one is enlarged", async () => {
+    const file = await sharp(await drawTexture(0, 2, 1))
+      .resize(300, 40, { fit: "fill" })
+      .png()
+      .toBuffer();
+    const shrunk = await decodeMemoryBytes(file, { ...recipe, side: 40 });
+    assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41 }), shrunk + 2 * 300 * 40 * 3);
+    assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41, fit: "letterbox" }), shrunk);
+    assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41, decodeVersion: 1 }), shrunk);
+  });
+
   it("takes no room for what is not decoded", async () => {
-    assert.equal(await decodeMemoryBytes(Buffer.from("no picture"), 100), 0);
+    assert.equal(await decodeMemoryBytes(Buffer.from("no picture"), recipe), 0);
     // Whoever asks a drawing for its size has it drawn: a file of 1 KB, in which each group is the one before twice, for hours.
     const drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="5000" height="5000"></svg>';
-    assert.equal(await decodeMemoryBytes(Buffer.from(drawing), 100_000_000), 0);
+    assert.equal(await decodeMemoryBytes(Buffer.from(drawing), recipe), 0);
     const bomb: ImageHeader = {
       ...{ width: 60_000, height: 60_000, format: "png", channels: 3, depth: "uchar" },
       isProgressive: false,

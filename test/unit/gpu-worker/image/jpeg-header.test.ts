@@ -34,7 +34,10 @@ describe("jpegHeader", () => {
     const turned = await picture().jpeg().withMetadata({ orientation: 6 }).toBuffer();
     assert.equal(jpegHeader(turned), undefined);
     const header = await sharp(turned).metadata();
-    assert.equal(await decodeMemoryBytes(turned, anyPixels), headerMemoryBytes(header, anyPixels));
+    assert.equal(
+      await decodeMemoryBytes(turned, { maxPixels: anyPixels, side: 1, fit: "squash" }),
+      headerMemoryBytes(header, anyPixels),
+    );
     assert.equal(jpegHeader(await picture().png().toBuffer()), undefined);
     assert.equal(jpegHeader(new Uint8Array(0)), undefined);
   });

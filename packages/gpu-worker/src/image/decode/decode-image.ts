@@ -5,6 +5,8 @@ import type { DecodeRecipe, FailureReason } from "@trommel/common";
 import { messageOf, TrommelError } from "@trommel/common/errors";
 import { endsEarly } from "./file-end.js";
 import { imageFormat, type ImageFormat } from "./image-format.js";
+import { enlarge, isEnlarged } from "./enlarge.js";
+import { jpegSize } from "./jpeg-header.js";
 import { openedAt } from "../tiff/choose-picture.js";
 import { withTimeout } from "@trommel/common/waiting";
 
@@ -100,18 +102,20 @@ async function squarePixels(
     background: { r, g, b },
     fastShrinkOnLoad: false,
   };
+  const size = format === "jpeg" ? jpegSize(bytes) : undefined;
   // A JPEG has no transparency, so its background is painted only by the letterbox.
-  const source =
-    format === "jpeg" && recipe.fit !== "letterbox"
-      ? sharp(bytes, options)
+  const opened: Opened =
+    size !== undefined && recipe.fit !== "letterbox"
+      ? { source: sharp(bytes, options), ...size }
       : await inColour(bytes, options, timeoutS);
-  const { data, info } = await source
-    .flatten({ background: { r, g, b } })
-    .resize(resize)
+  const flat = opened.source.flatten({ background: { r, g, b } });
+  const enlarges = recipe.decodeVersion !== 1 && isEnlarged(opened, recipe);
+  const { data, info } = await (enlarges ? flat : flat.resize(resize))
     .toColourspace("srgb")
     .raw({ depth: "uchar" })
     .timeout({ seconds: timeoutS })
     .toBuffer({ resolveWithObject: true });
+  if (enlarges && info.channels === 3) return enlarge(data, info, recipe);
   if (info.width !== recipe.side || info.height !== recipe.side || info.channels !== 3) {
     throw new TrommelError(
       "internal",
@@ -121,21 +125,28 @@ async function squarePixels(
   return data;
 }
 
+/** A picture before anything is done to it, and its size, which may be that of a picture on its side. */
+interface Opened {
+  readonly source: Sharp;
+  readonly width: number;
+  readonly height: number;
+}
+
 /**
  * Prepares an image so that sharp converts it to sRGB correctly and paints the background in colour. By default sharp paints
  * the background of a grey image in grey, converts 16-bit colours with a profile only to Display P3, and ignores the profile
  * of 16-bit greys.
  */
-async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: number): Promise<Sharp> {
+async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: number): Promise<Opened> {
   const source = sharp(bytes, options);
-  const { space, hasProfile } = await source.metadata();
+  const { space, hasProfile, width, height } = await source.metadata();
   if (!hasProfile) {
     if (space === "b-w") source.pipelineColourspace("srgb");
     if (space === "grey16") source.pipelineColourspace("rgb16");
-    return source;
+    return { source, width, height };
   }
   if (space === "rgb16") source.pipelineColourspace("srgb");
-  if (space !== "b-w" && space !== "grey16") return source;
+  if (space !== "b-w" && space !== "grey16") return { source, width, height };
   // A grey profile applies to one channel only, so it is applied first, and the background to the three channels afterwards.
   const { data, info } = await source
     .pipelineColourspace("b-w")
@@ -143,7 +154,8 @@ async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: numb
     .raw({ depth: "uchar" })
     .timeout({ seconds: timeoutS })
     .toBuffer({ resolveWithObject: true });
-  return sharp(data, { raw: info, limitInputPixels: options.limitInputPixels ?? true });
+  const upright = sharp(data, { raw: info, limitInputPixels: options.limitInputPixels ?? true });
+  return { source: upright, width: info.width, height: info.height };
 }
 
 /** Finds out why the decoder refused a file, from its header and structure, not from the decoder's message. */

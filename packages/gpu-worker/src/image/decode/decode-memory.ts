@@ -1,6 +1,8 @@
 import sharp from "sharp";
 import type { Metadata } from "sharp";
 import { jpegHeader } from "./jpeg-header.js";
+import type { ResolvedDecodeRecipe } from "./decode-image.js";
+import { isEnlarged } from "./enlarge.js";
 import { imageFormat } from "./image-format.js";
 import { openedAt } from "../tiff/choose-picture.js";
 
@@ -25,15 +27,9 @@ const sampleBytesAtMost = 16;
 /**
  * Reads headers only of formats that are decoded: for a drawing such as SVG, sharp would have to draw it.
  * @returns bytes; 0 if the header cannot be read or leads to a refusal, because then nothing is decoded
- * @param maxPixels the recipe's limit of width times height
- * @param version the decode version. @default the newest
  */
-export async function decodeMemoryBytes(
-  bytes: Uint8Array,
-  maxPixels: number,
-  version?: number,
-): Promise<number> {
-  const found = imageFormat(bytes, version);
+export async function decodeMemoryBytes(bytes: Uint8Array, recipe: MemoryRecipe): Promise<number> {
+  const found = imageFormat(bytes, recipe.decodeVersion);
   if (found.kind !== "decodable") return 0;
   let header: ImageHeader | undefined = jpegHeader(bytes);
   try {
@@ -45,8 +41,15 @@ export async function decodeMemoryBytes(
   } catch {
     return 0;
   }
-  return headerMemoryBytes(header, maxPixels);
+  const decoding = headerMemoryBytes(header, recipe.maxPixels);
+  if (decoding === 0 || recipe.decodeVersion === 1 || !isEnlarged(header, recipe)) return decoding;
+  return decoding + enlargedCopies * header.width * header.height * 3;
 }
+
+type MemoryRecipe = Pick<ResolvedDecodeRecipe, "maxPixels" | "side" | "fit" | "decodeVersion">;
+
+/** Whole pictures in 8-bit RGB that are held while one is enlarged: as decoded, and narrowed along its other axis. */
+const enlargedCopies = 2;
 
 /** The part of a header that determines the memory. */
 export type ImageHeader = Pick<

@@ -44,3 +44,20 @@ export function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   }
   return undefined;
 }
+
+/** The size in a JPEG's first frame header, as it is stored: Exif may turn it. Undefined if none comes before the first scan. */
+export function jpegSize(bytes: Uint8Array): { readonly width: number; readonly height: number } | undefined {
+  const at = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let offset = 2;
+  while (offset + 9 <= bytes.length && at.getUint8(offset) === 0xff) {
+    const marker = at.getUint8(offset + 1);
+    if (isFrame(marker)) {
+      const size = { width: at.getUint16(offset + 7), height: at.getUint16(offset + 5) };
+      return size.width === 0 || size.height === 0 ? undefined : size;
+    }
+    // Fill bytes before a marker, and markers without a length, are left to the decoder.
+    if (marker === startOfScan || marker < 0xc0 || marker === 0xff) return undefined;
+    offset += 2 + at.getUint16(offset + 2);
+  }
+  return undefined;
+}

@@ -218,7 +218,7 @@ async function decodeWithRoom(
   const endTurn = isHere ? await budgets.turns.take(order, signal) : () => undefined;
   let giveBack: GiveBack = () => undefined;
   try {
-    const sizeBytes = isHere ? await decodeMemoryBytes(bytes, decode.maxPixels, decode.decodeVersion) : 0;
+    const sizeBytes = isHere ? await decodeMemoryBytes(bytes, decode) : 0;
     giveBack = await reserve(options, "decoding", sizeBytes, signal);
     const tryOnce = (): Promise<FileOutcome> =>
       decodeFile?.(position, bytes, timeoutMs) ?? decodeImage(bytes, decode, timeoutMs);
