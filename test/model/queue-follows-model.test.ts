@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { jobId, queuePrefix, queueOf, workerTimings, type JobPayload, type QueueName } from "@trommel/common";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { holdsLock, isQueued } from "#common/jobs/job-lock";
 import { flowOf } from "#common/jobs/run-rules";
 import { treatmentAfter, workerDeathsAtMost } from "#common/jobs/worker-deaths";

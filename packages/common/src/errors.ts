@@ -82,7 +82,10 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** Wraps whatever was thrown; a {@link TrommelError} passes, a full Redis is `exhausted`, the rest becomes `internal`. */
+/**
+ * Wraps whatever was thrown; a {@link TrommelError} passes, a full Redis is `exhausted`, what its user may not do is
+ * `forbidden`, the rest becomes `internal`.
+ */
 export function toTrommelError(thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
   if (isRedisFull(thrown)) {
@@ -92,13 +95,41 @@ export function toTrommelError(thrown: unknown): TrommelError {
       { cause: thrown },
     );
   }
+  if (isRedisRefusal(thrown)) {
+    // A job is tried again: a refusal that stays ends the process that met it.
+    return new TrommelError(
+      "forbidden",
+      `cannot use Redis: ${messageOf(thrown)}. Check --redis or TROMMEL_REDIS_URL and the rights of its user`,
+      { cause: thrown, retryable: true },
+    );
+  }
   return new TrommelError("internal", messageOf(thrown), { cause: thrown });
 }
 
 /** Whether a write failed because Redis has reached its `maxmemory`; reads and removals go on then. */
 export function isRedisFull(thrown: unknown): boolean {
-  if (/\bOOM command not allowed/.test(messageOf(thrown))) return true;
+  return hasAnswered(thrown, /\bOOM command not allowed/);
+}
+
+/** Redis' words for what it will not do later either: login, rights, a replica, a cluster, a database, a command that it lacks. */
+const refusal =
+  /(^|-|: )(NOPERM|NOAUTH|WRONGPASS|READONLY|MOVED|CROSSSLOT) |The user executing the script can't |ACL failure in script|^ERR (DB index is out of range|SELECT is not allowed|invalid password|unknown command)|script tried accessing undeclared key/;
+
+/** Whether Redis answered, and refused for a reason that another try does not change. */
+export function isRedisRefusal(thrown: unknown): boolean {
+  return hasAnswered(thrown, refusal);
+}
+
+/** Redis' words for what it does not do now, though it answers; repeating a command at once makes it no sooner. */
+const notNow = /(^|-|: )(MISCONF|NOREPLICAS|MASTERDOWN|LOADING|BUSY) /;
+
+export function isRedisBusy(thrown: unknown): boolean {
+  return hasAnswered(thrown, notNow);
+}
+
+function hasAnswered(thrown: unknown, words: RegExp): boolean {
+  if (words.test(messageOf(thrown))) return true;
   // A discarded transaction reports EXECABORT only; ioredis keeps the errors of its commands separately.
   const met: unknown = thrown instanceof Error && "previousErrors" in thrown ? thrown.previousErrors : [];
-  return Array.isArray(met) && met.some(isRedisFull);
+  return Array.isArray(met) && met.some((each) => hasAnswered(each, words));
 }

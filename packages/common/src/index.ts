@@ -1,4 +1,12 @@
-export { TrommelError, errorCodes, isRedisFull, messageOf, toTrommelError } from "./errors.js";
+export {
+  TrommelError,
+  errorCodes,
+  isRedisBusy,
+  isRedisFull,
+  isRedisRefusal,
+  messageOf,
+  toTrommelError,
+} from "./errors.js";
 export type { ErrorCode, ErrorContext, TrommelErrorOptions } from "./errors.js";
 export { parseAs, parseJsonAs, placeOfFault } from "./parse.js";
 export { ReleaseStack } from "./release-stack.js";

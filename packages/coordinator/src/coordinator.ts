@@ -19,9 +19,15 @@ import {
   type RunConfig,
   type ScoringConfig,
 } from "@trommel/common";
-import { concludeFailure, connectRedis, tooManyDeaths, treatmentAfter } from "@trommel/common/redis";
+import {
+  concludeFailure,
+  connectRedis,
+  runWhenReady,
+  tooManyDeaths,
+  treatmentAfter,
+} from "@trommel/common/redis";
 
-import { withTimeout } from "@trommel/common/waiting";
+import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { parseSealedAs } from "@trommel/common/codec";
 import { loadStages, stages, stageTable, type StageFunction, type SubjectKind } from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
@@ -30,12 +36,18 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
 import { takeBackShards } from "./plan/take-back-shards.js";
+import { QueueErrors } from "./queue-errors.js";
 import { JobProducer } from "./run-control/job-producer.js";
 
 /** Runs that one coordinator plans at the same time: listing and queueing is mostly waiting. */
 const planConcurrency = 32;
 
+/** How long a coordinator waits for its plans when Redis refuses what they need. */
+const refusedDrainMs = 1000;
+
 export interface Coordinator {
+  /** @throws TrommelError if it can plan nothing any more: Redis refuses for good what it needs */
+  check(): void;
   /** Returns unfinished plans to the queue, within `drainMs`, and releases everything. */
   stop(drainMs?: number): Promise<void>;
 }
@@ -57,12 +69,13 @@ export async function startCoordinator(options: {
   const planned = stages.filter((stage) => stageTable[stage].runsOn === "coordinator");
   const plannerOf = await loadStages(planned, new URL("./plan/", import.meta.url));
   const releases = new ReleaseStack();
-  const connection = connectRedis(options.redisUrl);
+  const refused = new AbortController();
+  const connection = connectRedis(options.redisUrl, (error) => refused.abort(error));
   releases.add("redis", () => connection.disconnect());
   const producer = new JobProducer(options.redisUrl);
   releases.add("producer", () => producer.close());
   const stopping = new AbortController();
-  const full = fullRedisReport(log);
+  const errors = new QueueErrors(log);
   const worker = new Worker(
     "plan",
     planProcessor({
@@ -77,7 +90,7 @@ export async function startCoordinator(options: {
         outstandingAtMost: options.outstandingShards ?? defaultOutstandingShards,
         signal: stopping.signal,
         onNotice: (notice) => log.warn(notice),
-        onFull: full.report,
+        onFull: errors.reportFull,
       },
     }),
     {
@@ -87,22 +100,27 @@ export async function startCoordinator(options: {
       name: `${hostname()}:${process.pid}`,
       concurrency: planConcurrency,
       drainDelay: 1,
+      autorun: false,
       ...workerTimings,
     },
   );
-  worker.on("error", (error) => {
-    if (isRedisFull(error)) full.report();
-    else log.warn({ reason: error.message }, "error of the plan queue");
-  });
-  worker.on("completed", full.reset);
+  worker.on("error", errors.report);
+  worker.on("completed", errors.roomAgain);
+  const ready = runWhenReady(worker);
+  ready.catch((thrown: unknown) => refused.abort(thrown));
+  refused.signal.addEventListener("abort", () => void worker.close(true).catch(() => undefined));
   try {
-    await withTimeout({ timeoutMs: 10_000, doing: "reach Redis" }, worker.waitUntilReady());
+    await unlessAborted(refused.signal, withTimeout({ timeoutMs: 10_000, doing: "reach Redis" }, ready));
   } catch (thrown) {
     await releases.releaseAll();
     throw thrown;
   }
   return {
-    stop: async (drainMs = 10_000) => {
+    check: () => {
+      refused.signal.throwIfAborted();
+      producer.check();
+    },
+    stop: async (drainMs = refused.signal.aborted ? refusedDrainMs : 10_000) => {
       stopping.abort(new TrommelError("cancelled", "the coordinator stops; another continues"));
       await withTimeout({ timeoutMs: drainMs, doing: "stop the coordinator" }, worker.close()).catch(
         (thrown: unknown) => {
@@ -114,18 +132,6 @@ export async function startCoordinator(options: {
       );
       for (const failure of await releases.releaseAll()) log.warn({ failure }, "failed to release");
     },
-  };
-}
-
-/** Logs that Redis is full once until there is room again: BullMQ fails at every poll. */
-function fullRedisReport(log: Logger): { readonly report: () => void; readonly reset: () => void } {
-  let reported = false;
-  return {
-    report: () => {
-      if (!reported) log.warn("Redis is full (maxmemory): jobs are queued as it has room again");
-      reported = true;
-    },
-    reset: () => (reported = false),
   };
 }
 

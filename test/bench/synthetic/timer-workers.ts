@@ -8,13 +8,13 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { openStore } from "@trommel/common";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { collectSeldom } from "#gpu-worker/worker/heap-growth";
 import { createImageBudgets } from "#gpu-worker/image/budgets/image-budgets";
 import type { ShardImage, ImageStreamOptions } from "#gpu-worker/image/read/image-stream";
 import { createProcessor } from "#gpu-worker/worker/job-processor";
 import { createRouter } from "#gpu-worker/worker/job-router";
-import { startQueueWorker } from "#gpu-worker/worker/queue-worker";
+import { createQueueWorker } from "#gpu-worker/worker/queue-worker";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { ThreadPool } from "#gpu-worker/threads/thread-pool";
 import type { ReduceThread } from "#gpu-worker/threads/reduce-thread";
@@ -84,9 +84,10 @@ async function startWorker(): Promise<void> {
     shutdown: new AbortController().signal,
     underWay: new Set(),
   });
-  const worker = startQueueWorker("extract", processor, { redis, concurrency: options.concurrency });
+  const worker = createQueueWorker("extract", processor, { redis, concurrency: options.concurrency });
   worker.on("error", (error) => log.warn({ reason: error.message }, "queue error"));
   await worker.waitUntilReady();
+  void worker.run();
   devices.push(device);
 }
 

@@ -3,7 +3,7 @@
  * ends when its channel closes. Its options come as JSON in the first argument.
  */
 import { queuePrefix, workerQueues, workerTimings } from "@trommel/common";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { Worker } from "bullmq";
 
 export interface TrivialConsumerOptions {

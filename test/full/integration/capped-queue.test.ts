@@ -13,7 +13,7 @@ import {
   scoringKeys,
   type JobPayload,
 } from "@trommel/common";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { flowOf } from "#common/jobs/run-rules";
 import { startCoordinator } from "#coordinator/coordinator";
 import { JobProducer } from "#coordinator/run-control/job-producer";

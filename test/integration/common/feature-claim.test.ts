@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { claimFeature, releaseFeature } from "#common/jobs/feature-claim";
 import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
 import { waitUntil } from "../../support/process/wait-until.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { LiveRun, stopReasonToThrow, TrommelError } from "@trommel/common";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
 
 let server: TestRedis;

@@ -3,7 +3,7 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { canonicalJson, LiveRun, openStore, recipe, ReleaseStack, runKeys } from "@trommel/common";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { flowOf } from "#common/jobs/run-rules";
 import { findListing, findShard } from "#common/artefacts/shards/find-shard";
 import { startCoordinator } from "#coordinator/coordinator";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { drain } from "#gpu-worker/worker/drain";
 import { StopSignals } from "#gpu-worker/worker/stop-signals";
 import type { Worker } from "bullmq";

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { connectRedis } from "#common/jobs/redis-connection";
+import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
 import { isRunning, listeningSockets } from "../../support/process/processes.js";
 import { freePort, startRedisServer } from "../../support/servers/redis-server.js";

@@ -11,6 +11,8 @@ export interface TestRedis {
   readonly port: number;
   /** With the password and, where one is named, the database. */
   url(database?: number): string;
+  /** The same server for another user. */
+  urlOf(user: string, password: string): string;
   stop(): Promise<void>;
 }
 
@@ -20,16 +22,21 @@ export async function startRedisServer(
     readonly password?: string;
     /** @default one that is free */
     readonly port?: number;
+    /** More flags of the server. */
+    readonly flags?: readonly string[];
+    /** @default `TROMMEL_REDIS_SERVER`, else redis-server */
+    readonly binary?: string;
   } = {},
 ): Promise<TestRedis> {
   const port = options.port ?? (await freePort());
   const folder = await mkdtemp(join(tmpdir(), "trommel-test-redis-"));
   const { password } = options;
   const child = spawn(
-    process.env["TROMMEL_REDIS_SERVER"] ?? "redis-server",
+    options.binary ?? process.env["TROMMEL_REDIS_SERVER"] ?? "redis-server",
     [
       ...["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"],
       ...["--maxmemory-policy", "noeviction", ...(password === undefined ? [] : ["--requirepass", password])],
+      ...(options.flags ?? []),
     ],
     { stdio: "ignore" },
   );
@@ -44,6 +51,7 @@ export async function startRedisServer(
   return {
     port,
     url,
+    urlOf: (user, word) => `redis://${user}:${encodeURIComponent(word)}@127.0.0.1:${port}`,
     stop: async () => {
       const exited = once(child, "exit");
       child.kill("SIGKILL");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { checkRunId, parseLocation, resolveLocation } from "@trommel/common";
-import { describeRedis } from "#common/jobs/redis-connection";
-import { parseRedisUrl } from "#common/jobs/redis-connection";
+import { describeRedis } from "#common/jobs/connection/redis-url";
+import { parseRedisUrl } from "#common/jobs/connection/redis-url";
 import { checkKey, checkPrefix, compareKeys, joinKey, whyIllegalKey } from "#common/store/key";
 import fc from "fast-check";
 import { fuzzSeed, parsesOrRefuses } from "../../support/files/hostile-bytes.js";

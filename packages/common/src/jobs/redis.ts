@@ -1,9 +1,12 @@
-export { awaitRedis } from "./await-redis.js";
+export { awaitRedis } from "./connection/await-redis.js";
 export { concludeFailure } from "./conclude-failure.js";
 export { claimFeature, releaseFeature } from "./feature-claim.js";
 export type { FeatureClaim } from "./feature-claim.js";
 export { isQueued } from "./job-lock.js";
-export { checkRedis, connectRedis, describeRedis } from "./redis-connection.js";
+export { checkRedis } from "./connection/check-redis.js";
+export { connectRedis } from "./connection/connect-redis.js";
+export { runWhenReady } from "./connection/run-when-ready.js";
+export { describeRedis } from "./connection/redis-url.js";
 export { ShardTrial } from "./shard-trial.js";
 export type { BlameReason } from "./shard-trial.js";
 export { tooManyDeaths, treatmentAfter, triesPerFile } from "./worker-deaths.js";

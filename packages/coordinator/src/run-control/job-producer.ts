@@ -44,10 +44,21 @@ export class JobProducer {
   readonly #flows: FlowProducer;
   readonly #queues = new Map<QueueName, Queue>();
 
+  readonly #refused = new AbortController();
+
   constructor(redisUrl: string) {
-    this.redis = connectRedis(redisUrl);
+    this.redis = connectRedis(redisUrl, (error) => this.#refused.abort(error));
     this.#flows = new FlowProducer({ connection: this.redis, prefix: queuePrefix });
     this.#flows.on("error", () => undefined);
+  }
+
+  /** @throws TrommelError what Redis refuses for good; this producer is of no use then */
+  check(): void {
+    this.#refused.signal.throwIfAborted();
+  }
+
+  get isRefused(): boolean {
+    return this.#refused.signal.aborted;
   }
 
   /** Queues an attempt's flow; plans add to it. */
@@ -56,7 +67,7 @@ export class JobProducer {
     const keep = { age: rootKeepSeconds, count: 1000 };
     const jobId = rootJobId(flow, id, attempt);
     const opts = { ...rootOptions, jobId, removeOnComplete: keep, removeOnFail: keep };
-    await bounded(this.#flows.add({ ...flowNode(flow, id, attempt), opts }));
+    await this.#bounded(this.#flows.add({ ...flowNode(flow, id, attempt), opts }));
   }
 
   /** Queues jobs of a stage below their barrier. */
@@ -66,7 +77,7 @@ export class JobProducer {
       const payload = unitJob(stage, id, attempt, unit);
       return { name: stage, data: payload, opts: { ...opts, jobId: jobId(payload) } };
     });
-    await bounded(this.#queue(queueOf(stage)).addBulk(jobs));
+    await this.#bounded(this.#queue(queueOf(stage)).addBulk(jobs));
   }
 
   /** Queues a group of a stage's jobs below one job that waits for them, itself below its own barrier. */
@@ -81,20 +92,22 @@ export class JobProducer {
     const children = units.map((unit) => node(unitJob(stage, id, attempt, unit)));
     const waiting = node(unitJob(above, id, attempt, group), children);
     const parent = this.#parentOf(above, id, attempt);
-    await bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
+    await this.#bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
   }
 
   /** State of a run's root job; `unknown` if Redis does not have it. */
   async rootState(rootJobId: string): Promise<JobState | "unknown"> {
     const stage = stageOfSingleJob(rootJobId);
-    return stage === undefined ? "unknown" : bounded(this.#queue(queueOf(stage)).getJobState(rootJobId));
+    return stage === undefined
+      ? "unknown"
+      : this.#bounded(this.#queue(queueOf(stage)).getJobState(rootJobId));
   }
 
   /** Why a root job failed, in BullMQ's words. */
   async rootFailure(rootJobId: string): Promise<string> {
     const stage = stageOfSingleJob(rootJobId);
     const job =
-      stage === undefined ? undefined : await bounded(this.#queue(queueOf(stage)).getJob(rootJobId));
+      stage === undefined ? undefined : await this.#bounded(this.#queue(queueOf(stage)).getJob(rootJobId));
     return `the job ${rootJobId} failed: ${job?.failedReason || "BullMQ has no reason for it"}. Resume the run`;
   }
 
@@ -105,16 +118,16 @@ export class JobProducer {
   async outstandingShards(stage: ShardStage, id: string, attempt: number): Promise<number> {
     const barrier = lastBarrierOf(stage);
     const above = singleJob(barrier.stage, id, attempt);
-    const waiting = await bounded(this.#queue(queueOf(above.stage)).getJob(jobId(above)));
+    const waiting = await this.#bounded(this.#queue(queueOf(above.stage)).getJob(jobId(above)));
     const awaited = await waiting?.getDependenciesCount({ unprocessed: true });
-    const queued = await bounded(this.#queue(queueOf(stage)).getJobCounts(...outstandingStates));
+    const queued = await this.#bounded(this.#queue(queueOf(stage)).getJobCounts(...outstandingStates));
     const inQueue = Object.values(queued).reduce((sum, count) => sum + count, 0);
     return Math.min((awaited?.unprocessed ?? 0) * barrier.shards, inQueue);
   }
 
   /** Whether Redis has so little memory left that it is kept for what workers write. */
   async isNearlyFull(): Promise<boolean> {
-    const info = await bounded(this.redis.info("memory"));
+    const info = await this.#bounded(this.redis.info("memory"));
     const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
     const most = field("maxmemory");
     return most > 0 && field("used_memory") > fullShare * most;
@@ -122,7 +135,7 @@ export class JobProducer {
 
   /** Images that the active jobs of a stage have processed and not committed yet. */
   async activeImages(stage: Stage, id: string, attempt: number): Promise<number> {
-    const active = await bounded(this.#queue(queueOf(stage)).getActive());
+    const active = await this.#bounded(this.#queue(queueOf(stage)).getActive());
     let images = 0;
     for (const job of active) {
       const payload = jobPayload.safeParse(job.data);
@@ -137,6 +150,11 @@ export class JobProducer {
     for (const queue of this.#queues.values()) await closeBounded(queue.close());
     await closeBounded(this.#flows.close());
     this.redis.disconnect();
+  }
+
+  #bounded<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#refused;
+    return withTimeout({ timeoutMs: producerTimeoutMs, doing: "queue jobs in Redis", signal }, work);
   }
 
   /** The waiting job below which a stage's jobs are queued. */
@@ -176,10 +194,6 @@ function node(payload: JobPayload, children: FlowJob[] = []): FlowJob {
     opts: { ...jobOptions, jobId: jobId(payload) },
     ...(children.length === 0 ? {} : { children }),
   };
-}
-
-function bounded<T>(work: Promise<T>): Promise<T> {
-  return withTimeout({ timeoutMs: producerTimeoutMs, doing: "queue jobs in Redis" }, work);
 }
 
 async function closeBounded(work: Promise<void>): Promise<void> {

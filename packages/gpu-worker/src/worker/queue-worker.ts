@@ -3,8 +3,8 @@ import { queuePrefix, workerTimings, type WorkerQueue } from "@trommel/common";
 import { Worker, type Processor } from "bullmq";
 import type { Redis } from "ioredis";
 
-/** Takes the jobs of one queue, so many at a time. */
-export function startQueueWorker(
+/** Takes the jobs of one queue, so many at a time, once it is run. */
+export function createQueueWorker(
   queue: WorkerQueue,
   processor: Processor,
   { redis, concurrency }: { readonly redis: Redis; readonly concurrency: number },
@@ -15,6 +15,8 @@ export function startQueueWorker(
     // Each job says which process has it (`pb` in its hash).
     name: `${hostname()}:${process.pid}`,
     concurrency,
+    // See runWhenReady.
+    autorun: false,
     drainDelay: 1,
     ...workerTimings,
   });

@@ -9,7 +9,7 @@ import {
   workerDefaults,
   type WorkerOptions,
 } from "@trommel/common";
-import { awaitRedis, checkRedis, connectRedis, describeRedis } from "@trommel/common/redis";
+import { awaitRedis, checkRedis, connectRedis, describeRedis, runWhenReady } from "@trommel/common/redis";
 
 import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { createLogger } from "@trommel/common/logging";
@@ -21,7 +21,7 @@ import { drain } from "./drain.js";
 import { createImageBudgets } from "../image/budgets/image-budgets.js";
 import { createProcessor } from "./job-processor.js";
 import { createRouter } from "./job-router.js";
-import { startQueueWorker } from "./queue-worker.js";
+import { createQueueWorker } from "./queue-worker.js";
 import { FeatureIndexes } from "../stages/reuse/feature-index.js";
 import { SourceStores } from "../stages/images/source-stores.js";
 import { StopSignals } from "./stop-signals.js";
@@ -33,6 +33,7 @@ import type { ReduceThread } from "../threads/reduce-thread.js";
 /**
  * Serves the queues until SIGTERM or SIGINT, at any time from the call on.
  * @returns the exit code, see {@link drain}; 0 if it was stopped before it served
+ * @throws TrommelError what Redis refuses for good, now or later
  */
 export async function serveQueues(options: WorkerOptions): Promise<number> {
   collectSeldom();
@@ -45,9 +46,10 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
   const watched = options.embedded ? endWhenOrphaned(options.redisUrl) : () => undefined;
   const releases = new ReleaseStack();
   try {
-    const serving = await startServing(options, stop, log, releases);
+    const refused = new AbortController();
+    const serving = await startServing(options, { stop, refused, log, releases });
     if (options.embedded) tellCluster({ ready: true });
-    if (!stop.drain.aborted) await once(stop.drain, "abort");
+    if (!stop.drain.aborted) await unlessAborted(refused.signal, once(stop.drain, "abort"));
     return await drain({ ...serving, stop, drainMs: options.drainMs });
   } catch (thrown) {
     if (!stop.drain.aborted) throw thrown;
@@ -68,10 +70,15 @@ interface Serving {
 
 async function startServing(
   options: WorkerOptions,
-  stop: StopSignals,
-  log: Logger,
-  releases: ReleaseStack,
+  life: {
+    readonly stop: StopSignals;
+    /** Aborts with the reason if Redis refuses for good what the worker needs. */
+    readonly refused: AbortController;
+    readonly log: Logger;
+    readonly releases: ReleaseStack;
+  },
 ): Promise<Serving> {
+  const { stop, refused, log, releases } = life;
   const { engine, threads, redisUrl, storeUrl } = options;
   await findRedis(options, stop.drain, log);
   const device = new DeviceClient({
@@ -101,7 +108,7 @@ async function startServing(
   releases.add("store", () => store.close());
   const sources = new SourceStores();
   releases.add("sources", () => sources.close());
-  const redis = connectRedis(redisUrl);
+  const redis = connectRedis(redisUrl, (error) => refused.abort(error));
   releases.add("redis", () => redis.disconnect());
   const underWay = new Set<Promise<unknown>>();
   const processor = createProcessor({
@@ -126,14 +133,18 @@ async function startServing(
       reduce: 1,
       fold: threads,
     }[queue];
-    const worker = startQueueWorker(queue, processor, { redis, concurrency });
+    const worker = createQueueWorker(queue, processor, { redis, concurrency });
     worker.on("error", (error) => log.debug({ queue, reason: error.message }, "queue error"));
     if (options.embedded) worker.once("active", () => tellCluster({ tookJob: true }));
+    // Jobs under way end with the process, as at a crash: Redis takes no word of them.
+    refused.signal.addEventListener("abort", () => void worker.close(true).catch(() => undefined));
     return worker;
   });
-  const ready = Promise.all(workers.map((worker) => worker.waitUntilReady()));
+  const ready = Promise.all(workers.map(runWhenReady));
+  ready.catch((thrown: unknown) => refused.abort(thrown));
+  const either = AbortSignal.any([stop.drain, refused.signal]);
   try {
-    await unlessAborted(stop.drain, withTimeout({ timeoutMs: 10_000, doing: "reach Redis" }, ready));
+    await unlessAborted(either, withTimeout({ timeoutMs: 10_000, doing: "reach Redis" }, ready));
   } catch (thrown) {
     // It may have taken jobs already.
     if (!stop.drain.aborted) {

@@ -27,7 +27,11 @@ export class Connections {
   async producer(): Promise<JobProducer | undefined> {
     const { redis } = this.options;
     if (redis === undefined) return undefined;
-    if (!this.#producers.has(redis)) await checkRedis(redis);
+    const known = this.#producers.get(redis);
+    if (known !== undefined && !known.isRefused) return known;
+    await checkRedis(redis);
+    // Redis grants by now what it refused the known one.
+    if (known !== undefined) this.#producers.delete(redis);
     return this.#producerOn(redis);
   }
 

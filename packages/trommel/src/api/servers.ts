@@ -13,6 +13,8 @@ export interface Server extends AsyncDisposable {
   readonly redis: string;
   /** Location of its store. */
   readonly store: string;
+  /** @throws TrommelError if it cannot serve any more: every worker, or its Redis, has given up, or Redis refuses what it needs */
+  check(): void;
   /** Hands back what is under way and releases everything. */
   close(): Promise<void>;
 }
@@ -23,8 +25,6 @@ export interface LocalServer extends Server {
   readonly redisUrl: string;
   /** How many worker processes it has. */
   readonly workers: number;
-  /** @throws TrommelError where its Redis or every worker has given up */
-  check(): void;
 }
 
 /** How {@link startCoordinator} serves. */
@@ -72,7 +72,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Ser
       ...(outstandingShards === undefined ? {} : { outstandingShards }),
     });
     connections.releases.add("coordinator", () => running.stop());
-    return serverOf(connections, redisUrl);
+    return serverOf(connections, redisUrl, () => running.check());
   } catch (thrown) {
     await connections.close();
     throw thrown;
@@ -136,18 +136,19 @@ export async function startCluster(
     const cluster = await connections.startCluster(options.port);
     const { redisUrl } = cluster;
     const { workers } = cluster;
-    return { ...serverOf(connections, redisUrl), redisUrl, workers, check: () => cluster.check() };
+    return { ...serverOf(connections, redisUrl, () => cluster.check()), redisUrl, workers };
   } catch (thrown) {
     await connections.close();
     throw thrown;
   }
 }
 
-function serverOf(connections: Connections, redisUrl: string): Server {
+function serverOf(connections: Connections, redisUrl: string, check: () => void): Server {
   const close = (): Promise<void> => connections.close();
   return {
     redis: describeRedis(redisUrl),
     store: connections.store.url,
+    check,
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -11,7 +11,7 @@ export interface LocalCluster {
   readonly workerPids: number[];
   /** How many workers it keeps running. */
   readonly workers: number;
-  /** @throws TrommelError where every worker has given up */
+  /** @throws TrommelError where every worker has given up, or Redis refuses what the cluster needs */
   check(): void;
   stop(): Promise<void>;
 }
@@ -68,6 +68,7 @@ export async function startLocalCluster(options: {
       },
       check: () => {
         redis.check();
+        coordinator.check();
         workers.check();
       },
       stop,

@@ -77,6 +77,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
   };
   for (;;) {
     cluster?.check();
+    producer.check();
     const looked = look().catch((thrown: unknown) => {
       // What is left behind may find its connection closed.
       if (signal.aborted) return undefined;

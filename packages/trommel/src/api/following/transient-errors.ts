@@ -1,11 +1,11 @@
-import { messageOf, TrommelError } from "@trommel/common";
+import { isRedisBusy, isRedisRefusal, messageOf, TrommelError } from "@trommel/common";
 
 /** For how long Redis or the store may fail to answer before a follower gives up. The run itself continues without it. */
 const patienceMs = 10 * 60_000;
 
-/** Redis' own words for "not now": it loads its data, moves, or lets go of us. */
-const redisIsBusy =
-  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)|^Connection is closed|Stream isn't writeable/;
+/** ioredis' words for a connection that it has lost. */
+const connectionIsLost =
+  /^Connection is closed|Stream isn't writeable|^Command aborted due to connection close/;
 
 /** What a follower makes of failures that pass: it says so once, and waits for a bounded time. */
 export class TransientErrors {
@@ -18,7 +18,7 @@ export class TransientErrors {
 
   /** @throws what was thrown where waiting does not help, or has lasted too long */
   note(thrown: unknown): void {
-    const passes = thrown instanceof TrommelError ? thrown.retryable : redisIsBusy.test(messageOf(thrown));
+    const passes = thrown instanceof TrommelError ? thrown.retryable : redisPasses(thrown);
     if (!passes) throw thrown;
     const nowMs = performance.now();
     if (this.#sinceMs === undefined) this.#say(`waiting, for at most 10 minutes: ${messageOf(thrown)}`);
@@ -30,4 +30,9 @@ export class TransientErrors {
     if (this.#sinceMs !== undefined) this.#say("it answers again");
     this.#sinceMs = undefined;
   }
+}
+
+/** What Redis refuses for good is told by `JobProducer.check` within seconds, with what to do. */
+function redisPasses(thrown: unknown): boolean {
+  return isRedisBusy(thrown) || isRedisRefusal(thrown) || connectionIsLost.test(messageOf(thrown));
 }

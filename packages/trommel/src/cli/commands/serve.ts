@@ -1,7 +1,6 @@
-import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startCluster, startCoordinator, startWorker } from "../../index.js";
-import type { WorkerQueue } from "../../index.js";
+import type { Server, WorkerQueue } from "../../index.js";
 import { trommelOptions, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
 
@@ -18,7 +17,7 @@ export async function coordinator(
   try {
     terminal.result({ redis: server.redis, store: server.store });
     terminal.say(`coordinator: redis ${server.redis}, store ${server.store}`);
-    if (!signal.aborted) await once(signal, "abort");
+    await checkUntil(signal, server);
   } finally {
     await server.close();
   }
@@ -42,8 +41,16 @@ export async function worker(terminal: Terminal, flags: WorkerFlags): Promise<vo
   });
 }
 
-/** How often a local cluster looks whether its parts still run. */
+/** How often a server is asked whether it can still serve. */
 const checkMs = 500;
+
+/** Waits for the signal. @throws TrommelError if the server cannot serve any more */
+async function checkUntil(signal: AbortSignal, server: Server): Promise<void> {
+  while (!signal.aborted) {
+    server.check();
+    await sleep(checkMs, undefined, { signal }).catch(() => undefined);
+  }
+}
 
 /** `trommel up` */
 export async function up(
@@ -57,10 +64,7 @@ export async function up(
     terminal.say(`a local cluster of ${workers} worker${workers === 1 ? "" : "s"}; store ${store}`);
     terminal.say(`in another terminal: export TROMMEL_REDIS_URL=${redisUrl}`);
     terminal.result({ redis: redisUrl, store, workers });
-    while (!signal.aborted) {
-      cluster.check();
-      await sleep(checkMs, undefined, { signal }).catch(() => undefined);
-    }
+    await checkUntil(signal, cluster);
   } finally {
     await cluster.close();
   }

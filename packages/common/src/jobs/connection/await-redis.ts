@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf, TrommelError } from "../errors.js";
-import { unlessAborted } from "../waiting/unless-aborted.js";
-import { checkRedis } from "./redis-connection.js";
+import { messageOf, TrommelError } from "../../errors.js";
+import { unlessAborted } from "../../waiting/unless-aborted.js";
+import { checkRedis } from "./check-redis.js";
 
 /** The pause between checks, doubled after every check without an answer. */
 const firstPauseMs = 500;
