@@ -22,7 +22,7 @@ export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
   const redis = new Redis({
     ...server,
     lazyConnect: true,
-    // INFO is read here, with a word for whoever may not read it.
+    // INFO is read here, so that a user without that right gets a message.
     enableReadyCheck: false,
     connectTimeout: timeoutMs,
     maxRetriesPerRequest: 0,

@@ -57,7 +57,7 @@ export class RefusalWatch {
     }
   }
 
-  /** @returns undefined if Redis is away, which others wait for, or grants all that is checked */
+  /** @returns undefined if Redis cannot be reached, which others wait for, or grants all that is checked */
   async #whyRefused(refusal: Error): Promise<TrommelError | undefined> {
     try {
       await checkRedis(this.#url);

@@ -9,7 +9,7 @@ const verdictMs = 8000;
  * Starts a worker that was made with `autorun: false` once its connections are ready. On a connection that was refused
  * something while it became ready, BullMQ's loop would fail in microtasks alone: no signal, timer or answer would ever be
  * handled again.
- * @throws what made the worker useless, if that is not told by then by the connection's own watch
+ * @throws what made the worker useless, if the connection's own watch has not reported it by then
  */
 export async function runWhenReady(worker: Worker): Promise<void> {
   try {

@@ -32,7 +32,7 @@ export class TransientErrors {
   }
 }
 
-/** What Redis refuses for good is told by `JobProducer.check` within seconds, with what to do. */
+/** `JobProducer.check` throws within seconds what Redis refuses for good, with what to do. */
 function redisPasses(thrown: unknown): boolean {
   return isRedisBusy(thrown) || isRedisRefusal(thrown) || connectionIsLost.test(messageOf(thrown));
 }
