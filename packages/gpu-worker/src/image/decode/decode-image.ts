@@ -8,6 +8,7 @@ import { imageFormat, type ImageFormat } from "./image-format.js";
 import { enlarge, isEnlarged } from "./enlarge.js";
 import { jpegSize } from "./jpeg-header.js";
 import { openedAt } from "../tiff/choose-picture.js";
+import { SamplesOutOfRange, withPlainSamples } from "../tiff/plain-samples.js";
 import { withTimeout } from "@trommel/common/waiting";
 
 /** libvips' cache would keep every decoded image, and its threads would compete with the network's. */
@@ -45,7 +46,7 @@ const fits = { squash: "fill", letterbox: "contain", crop: "cover" } as const;
 
 /**
  * Decodes one file to the square base image: rotated by its EXIF flag, converted to sRGB by its embedded profile (also from
- * CMYK), grey copied to three channels, 16 bits cut to 8, transparency flattened on the background, first frame only.
+ * CMYK), grey copied to three channels, more bits than 8 cut to 8, transparency flattened on the background, first frame only.
  *
  * A bad image is a value, not an exception: only a wrong recipe or a broken decoder throws.
  * `failOn: "error"` refuses truncated and broken files (libvips' levels: none, truncated, error, warning), and accepts files
@@ -74,16 +75,18 @@ export async function decodeImage(
   } catch (thrown) {
     if (isTimeout(thrown)) return failure("timed-out", `decoding it takes longer than ${timeoutMs} ms`);
     if (thrown instanceof TrommelError) throw thrown;
+    if (thrown instanceof SamplesOutOfRange) return failure("decode-failed", `tiff: ${thrown.message}`);
     return await explain(bytes, found, recipe);
   }
 }
 
 async function squarePixels(
   bytes: Uint8Array,
-  { format, picture }: Decodable,
+  found: Decodable,
   recipe: ResolvedDecodeRecipe,
   timeoutS: number,
 ): Promise<Uint8Array> {
+  const { format, picture, numbers } = found;
   const [r, g, b] = recipe.background;
   const options: SharpOptions = {
     failOn: "error",
@@ -92,6 +95,10 @@ async function squarePixels(
     sequentialRead: true,
     ...openedAt(picture),
   };
+  if (numbers !== undefined) {
+    const plain = await withPlainSamples(bytes, numbers, { ...options, timeoutS });
+    return squarePixels(plain, { kind: "decodable", format }, recipe, timeoutS);
+  }
   // Without fastShrinkOnLoad libvips lets libjpeg shrink only images of at least four times the side, and leaves a factor
   // of two to the kernel: twice as fast as a full decode at 4000×3000, and within 3 of 255 of its result.
   const resize: ResizeOptions = {

@@ -41,9 +41,16 @@ export async function decodeMemoryBytes(bytes: Uint8Array, recipe: MemoryRecipe)
   } catch {
     return 0;
   }
-  const decoding = headerMemoryBytes(header, recipe.maxPixels);
-  if (decoding === 0 || recipe.decodeVersion === 1 || !isEnlarged(header, recipe)) return decoding;
+  const asFile = headerMemoryBytes(header, recipe.maxPixels);
+  const decoding = found.numbers === undefined ? asFile : asFile + numbersMemoryBytes(header);
+  if (asFile === 0) return 0;
+  if (recipe.decodeVersion === 1 || !isEnlarged(header, recipe)) return decoding;
   return decoding + enlargedCopies * header.width * header.height * 3;
+}
+
+/** A picture that is read as numbers is held once more as them, and three times in 16 bits. */
+function numbersMemoryBytes({ width, height, channels, depth }: ImageHeader): number {
+  return width * height * channels * (sampleBytesOf(depth) + 3 * 2);
 }
 
 type MemoryRecipe = Pick<ResolvedDecodeRecipe, "maxPixels" | "side" | "fit" | "decodeVersion">;
@@ -60,12 +67,15 @@ export type ImageHeader = Pick<
 export function headerMemoryBytes(header: ImageHeader, maxPixels: number): number {
   const { width, height, channels, format, orientation = 1 } = header;
   if (width * height > maxPixels) return 0;
-  const depth = sampleBytes[header.depth as keyof typeof sampleBytes] ?? sampleBytesAtMost;
-  const rowBytes = width * channels * depth;
+  const rowBytes = width * channels * sampleBytesOf(header.depth);
   const streams = format === "jpeg" || format === "png";
   // An image that is rotated may be kept whole, because its rows are read in another order.
   if (streams && header.isProgressive !== true && orientation < 2)
     return rowBytes * Math.min(height, streamedRows);
   const copies = wholeImages[format as keyof typeof wholeImages] ?? wholeImagesAtMost;
   return Math.ceil(rowBytes * height * copies);
+}
+
+function sampleBytesOf(depth: ImageHeader["depth"]): number {
+  return sampleBytes[depth as keyof typeof sampleBytes] ?? sampleBytesAtMost;
 }

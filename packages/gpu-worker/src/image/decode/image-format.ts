@@ -2,6 +2,7 @@ import { constants, gunzipSync } from "node:zlib";
 import { type CameraRaw, rawByDirectories, rawBySignature } from "../tiff/camera-raw.js";
 import { choosePicture, type TiffPicture } from "../tiff/choose-picture.js";
 import { TiffFile } from "../tiff/directories.js";
+import { type NumberSamples, samplesOf } from "../tiff/sample-kinds.js";
 
 /**
  * Detects the format of a file by its content, never by its name.
@@ -18,9 +19,13 @@ export type ImageFormat =
   | {
       readonly kind: "decodable";
       readonly format: DecodableFormat;
-      /** Only with a TIFF file. */ readonly picture?: TiffPicture;
+      /** Only with a TIFF file. */
+      readonly picture?: TiffPicture;
+      /** Set if libvips would cast the picture's samples wrongly. */
+      readonly numbers?: NumberSamples | undefined;
     }
-  | { readonly kind: "refused"; readonly format: RefusedFormat }
+  /** A known format, or what a TIFF file has that cannot be read. */
+  | { readonly kind: "refused"; readonly format: RefusedFormat | `tiff: ${string}` }
   | { readonly kind: "unknown" };
 
 /** Leading bytes as Latin-1 text; the more specific signature comes first. */
@@ -76,7 +81,13 @@ function tiffFormat(bytes: Uint8Array, head: string): ImageFormat {
   if (file === undefined) return { kind: "decodable", format: "tiff" };
   const raw = rawBySignature(head) ?? rawByDirectories(file);
   if (raw !== undefined) return { kind: "refused", format: raw };
-  return { kind: "decodable", format: "tiff", picture: choosePicture(file) };
+  const picture = choosePicture(file);
+  // What is missing at the file's end says more than what is there: the decoder finds it truncated.
+  if (picture.directory?.isComplete !== true) return { kind: "decodable", format: "tiff", picture };
+  const samples = samplesOf(picture.directory);
+  if (samples.kind === "refused") return { kind: "refused", format: `tiff: ${samples.detail}` };
+  const numbers = samples.kind === "numbers" ? samples : undefined;
+  return { kind: "decodable", format: "tiff", picture, numbers };
 }
 
 /** ISO base media files (ISO/IEC 14496-12) list their brands in the `ftyp` box; videos have neither kind of brand. */
