@@ -6,6 +6,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import prettier from "prettier";
+import { litter } from "../../packages/common/dist/artefacts/shards/litter.js";
 import { environmentVariables } from "../../packages/common/dist/environment-variables.js";
 import { errorCodes } from "../../packages/common/dist/errors.js";
 import { stageTable } from "../../packages/common/dist/jobs/pipeline.js";
@@ -57,9 +58,19 @@ function reasonsPage() {
     "Written into `errors.jsonl` with the file's key and the number of tries.",
     table("failure-reason", "failureReason"),
     "## Skipped files",
-    "Listed, and never read. `trommel errors` lists them.",
+    "Listed, and never read. `trommel errors` lists them, but for those that patterns left out: they are counted by pattern.",
     table("listing", "skipReason"),
+    "## Litter",
+    "Folders and files with these names are skipped as `litter` wherever they lie below the prefix; the prefix itself may be called so. `*` is any text, and case does not count.",
+    markdownTable(
+      ["left by", "folders", "files"],
+      litter.map(({ by, folders, files }) => [by, namesIn(folders), namesIn(files)]),
+    ),
   ].join("\n\n");
+}
+
+function namesIn(names) {
+  return names.map((name) => `\`${name.replace("\r", "\\r")}\``).join(", ");
 }
 
 function stagesPage() {

@@ -8,6 +8,7 @@ const folder = "packages/common/src/recipe";
 const files = [
   "recipe",
   "labels-recipe",
+  "key-patterns",
   "split-recipe",
   "views-recipe",
   "auto-head",

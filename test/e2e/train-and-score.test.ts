@@ -194,7 +194,7 @@ describe("import, train, score and predict by the command line", () => {
       { listed, ok, failed, skipped },
       { listed: 6 * perClass + 8, ok: 6 * perClass, failed: 5, skipped: 3 },
     );
-    assert.deepEqual(skippedByReason, { hidden: 2, "no-label": 1 });
+    assert.deepEqual(skippedByReason, { hidden: 1, litter: 1, "no-label": 1 });
     checkErrors(linesOf(await readText(join(root, "errors.jsonl"))), plantedInTraining);
   });
 

@@ -170,4 +170,4 @@ export type {
 export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";
-export type { RunResult, RunStatus } from "@trommel/coordinator/run-control";
+export type { ListingOverview, RunResult, RunStatus } from "@trommel/coordinator/run-control";

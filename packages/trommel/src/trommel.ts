@@ -45,6 +45,10 @@ export interface ScoreOptions extends StartOptions {
   readonly formats?: readonly ScoreFormat[] | undefined;
   /** Images per shard, at most 4096. @default 256 */
   readonly shardSize?: number | undefined;
+  /** Globs over the keys below the prefix: only what one of them matches is scored. @default all */
+  readonly include?: readonly string[] | undefined;
+  /** Globs: what one of them matches is left out. @default none */
+  readonly exclude?: readonly string[] | undefined;
   /** Labels images `unknown` that are more novel than this share of the training images, such as 0.99. @default none */
   readonly unknownAbove?: number | undefined;
   /**
@@ -168,6 +172,7 @@ export class Trommel implements AsyncDisposable {
         topK: options.topK,
         formats: options.formats,
         shardSize: options.shardSize ?? 256,
+        patterns: { include: options.include, exclude: options.exclude },
         asked: { unknownAbove: options.unknownAbove, minProbability: options.minProbability },
       });
       const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });

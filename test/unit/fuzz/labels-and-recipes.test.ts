@@ -6,6 +6,7 @@ import { canonicalJson, openStore, resolveLocation } from "@trommel/common";
 import { readCatalogue } from "#trommel/api/weight-catalogue";
 import { parseClassList } from "#coordinator/labels/read-class-list";
 import { readCsvLabels } from "#coordinator/labels/read-csv-labels";
+import { KeyFilter } from "#coordinator/listing/key-filter";
 import { TableFaults } from "#coordinator/labels/table-faults";
 import { readSidecarLabels } from "#coordinator/labels/read-sidecar-labels";
 import { parseRecipe } from "#coordinator/recipes/parse-recipe";
@@ -80,7 +81,13 @@ describe("text files beside pictures under fuzz", () => {
       fc.asyncProperty(hostileBytes("img_1.jpg, 1", "img_1.jpg,paper\n\n"), async (bytes) => {
         await writeFile(join(dataset, "img_1.txt"), bytes);
         const labels = await parsesOrRefusesLater(() =>
-          readSidecarLabels({ source, extension: ".txt", classes, except: new Set() }),
+          readSidecarLabels({
+            source,
+            filter: new KeyFilter(),
+            extension: ".txt",
+            classes,
+            except: new Set(),
+          }),
         );
         if (labels !== undefined) assert.ok(classes.includes(labels.get("img_1.jpg") ?? ""));
       }),

@@ -39,6 +39,7 @@ export { ImageIdentities, contentIdentity, isListedAs } from "./shards/image-ide
 export { errorLine, outcomeMarker } from "./shards/ledger.js";
 export type { ShardOutcome } from "./shards/ledger.js";
 export { LedgerBuilder, checkOutcome, errorLines, okKeys } from "./shards/ledger-builder.js";
+export { isLitter, litter } from "./shards/litter.js";
 export { foldSplit, noFold, testPart } from "./shards/listing.js";
 export type { FoldSplit, Grouping, ImagePlace } from "./shards/listing.js";
 export { runId } from "./store-keys.js";

@@ -1,4 +1,6 @@
 export { csvSource } from "./labels-recipe.js";
+export { keyPatterns } from "./key-patterns.js";
+export type { AskedPatterns, KeyPatterns } from "./key-patterns.js";
 export { groupColumn, testByColumn, testFile, testShare } from "./split-recipe.js";
 export { checkClassWeights } from "./class-weights.js";
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { normalization, normalizationName, poolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
 import { recipeHead, type RecipeHead } from "./auto-head.js";
+import { keyPatterns } from "./key-patterns.js";
 import { labelsRecipe } from "./labels-recipe.js";
 import { servedFlips, servingViews, type ServingRecipe } from "./serving-views.js";
 import { refuseUnsolvableHead } from "./solver-rules.js";
@@ -117,6 +118,13 @@ export const recipe = z
     precision: z.enum(["fp32", "fp16"]).default("fp32"),
     views: viewsRecipe.prefault({}),
     labels: labelsRecipe.prefault({}),
+    /**
+     * Globs over the keys below the prefix: only what one of them matches is listed. `*` stays within a folder, `**` does not; a pattern
+     * without a slash matches the file's name in any folder, one that ends in a slash all that lies in that folder. None take all.
+     */
+    include: keyPatterns.default([]),
+    /** Globs in the same form: what one of them matches is left out, and counted by it. `include` comes first. */
+    exclude: keyPatterns.default([]),
     /** The test part, and which images stay together. */
     split: splitRecipe.prefault({}),
     /** The validation part of every head but `auto`: it chooses the epoch that is kept. */

@@ -1,4 +1,11 @@
-import { compareUtf8, type LabelTable } from "@trommel/common";
+import { compareUtf8, type LabelTable, type ObjectStore } from "@trommel/common";
+import type { KeyFilter } from "../listing/key-filter.js";
+
+/** The place of the images, and which of them count. */
+export interface LabelledPlace {
+  readonly source: ObjectStore;
+  readonly filter: KeyFilter;
+}
 
 /** What a source of labels yields: every labelled image by its key. */
 export type LabelsByKey = ReadonlyMap<string, string>;

@@ -1,5 +1,5 @@
 import type { ObjectStore } from "@trommel/common";
-import { skipHidden } from "../plan/stream-shards.js";
+import { skipByName, type KeyFilter } from "../listing/key-filter.js";
 import { looksLikeImage, partsOfKey } from "./labelled-images.js";
 import type { TableFaults } from "./table-faults.js";
 import { quoteVisibly, unseenCharacters } from "./text/check-label.js";
@@ -23,14 +23,22 @@ export interface IdFile {
   readonly faults: TableFaults;
 }
 
-/** Finds the images of a prefix that ids mean, in one listing: see {@link matchKeys}. An id that no image has is a fault too. */
+/**
+ * Finds the images of a prefix that ids mean, in one listing: see {@link matchKeys}. An id that no image has is a fault too, unless a
+ * pattern left that image out.
+ */
 export async function matchIds(
   source: ObjectStore,
+  filter: KeyFilter,
   ids: IdFile,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const matches = await matchKeys(imageKeys(source), ids);
+  const leftOut = new Set<string>();
+  const note = (key: string): void => {
+    for (const { id } of idsOf(key.normalize("NFC"))) if (ids.lineOf.has(id)) leftOut.add(id);
+  };
+  const matches = await matchKeys(imageKeys(source, filter, note), ids);
   for (const [id, line] of ids.lineOf) {
-    if (matches.has(id)) continue;
+    if (matches.has(id) || leftOut.has(id)) continue;
     const unseen = unseenCharacters(id);
     const contains = unseen.length === 0 ? "" : `, which contains ${unseen.join(", ")}`;
     ids.faults.add(
@@ -42,10 +50,25 @@ export async function matchIds(
   return matches;
 }
 
-/** Keys of a prefix that may be images: neither hidden nor unusable. */
-async function* imageKeys(source: ObjectStore): AsyncGenerator<string> {
-  for await (const { key, unusable } of source.list("", { withUnusable: true }))
-    if (unusable === undefined && skipHidden(key) === undefined) yield key;
+/** Keys of a prefix that may be images: neither hidden, litter nor unusable. @param onLeftOut receives those that patterns leave out */
+async function* imageKeys(
+  source: ObjectStore,
+  filter: KeyFilter,
+  onLeftOut: (key: string) => void,
+): AsyncGenerator<string> {
+  for await (const { key, unusable } of source.list("", { withUnusable: true })) {
+    if (unusable !== undefined || skipByName(key) !== undefined) continue;
+    if (filter.skipByPattern(key) === undefined) yield key;
+    else onLeftOut(key);
+  }
+}
+
+/** The ids by which a normalised key may be named, and how closely each names it. */
+function* idsOf(normalKey: string): Generator<{ readonly id: string; readonly closeness: Closeness }> {
+  const { fileName, stem, extension } = partsOfKey(normalKey);
+  yield { id: normalKey, closeness: "key" };
+  if (fileName !== normalKey) yield { id: fileName, closeness: "name" };
+  if (stem !== fileName && looksLikeImage(extension)) yield { id: stem, closeness: "name" };
 }
 
 /**
@@ -75,10 +98,7 @@ export async function matchKeys(
   };
   for await (const key of keys) {
     const normalKey = key.normalize("NFC");
-    const { fileName, stem, extension } = partsOfKey(normalKey);
-    note(normalKey, key, normalKey, "key");
-    if (fileName !== normalKey) note(fileName, key, normalKey, "name");
-    if (stem !== fileName && looksLikeImage(extension)) note(stem, key, normalKey, "name");
+    for (const { id, closeness } of idsOf(normalKey)) note(id, key, normalKey, closeness);
   }
   checkMatches(ids, matches, ambiguous);
   return new Map([...matches].map(([id, { keys }]) => [id, keys]));

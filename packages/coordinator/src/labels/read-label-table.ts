@@ -1,7 +1,7 @@
-import { compareUtf8, TrommelError, type LabelSource, type ObjectStore, type Recipe } from "@trommel/common";
+import { compareUtf8, TrommelError, type LabelSource, type Recipe } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
 import { groupColumn, testByColumn } from "@trommel/common/recipe";
-import { quoteSome, type LabelsByKey } from "./labelled-images.js";
+import { quoteSome, type LabelledPlace, type LabelsByKey } from "./labelled-images.js";
 import { matchIds } from "./match-ids.js";
 import { readCsvLabels, type CsvRow } from "./read-csv-labels.js";
 import { TableFaults } from "./table-faults.js";
@@ -15,7 +15,7 @@ interface TableContent extends Pick<DivisionTable, "test" | "groups"> {
  * @throws TrommelError `not-found`, `bad-dataset` naming file and line
  */
 export async function readLabelTable(
-  source: ObjectStore,
+  { source, filter }: LabelledPlace,
   table: Omit<Extract<LabelSource, { type: "csv" }>, "file"> & { readonly file: string },
   {
     split,
@@ -32,7 +32,7 @@ export async function readLabelTable(
   const columns = { idColumn, labelColumn, others };
   const rows = await readCsvLabels(faults, columns, { delimiter, encoding, classes: legal, lookAlikes });
   const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
-  const matches = await matchIds(source, { lineOf, faults });
+  const matches = await matchIds(source, filter, { lineOf, faults });
   faults.check(`label ${source.url} by`);
   const valuesOf = (column: string): [key: string, value: string][] => {
     const at = others.indexOf(column);

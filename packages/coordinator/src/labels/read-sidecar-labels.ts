@@ -1,7 +1,7 @@
 import { messageOf, TrommelError, type ObjectStore } from "@trommel/common";
-import { skipHidden } from "../plan/stream-shards.js";
+import { skipByName } from "../listing/key-filter.js";
 import { placeIn } from "./label-file.js";
-import { partsOfKey, type LabelsByKey } from "./labelled-images.js";
+import { partsOfKey, type LabelledPlace, type LabelsByKey } from "./labelled-images.js";
 import { whyIllegalLabel } from "./text/check-label.js";
 
 /** Reads in flight: enough to hide a bucket's latency, few enough for any server. */
@@ -24,12 +24,13 @@ interface Sidecar {
  * @returns labels by key, of the images that have a text file
  * @throws TrommelError `bad-dataset` naming the text file
  */
-export async function readSidecarLabels(options: {
-  readonly source: ObjectStore;
-  readonly extension: string;
-  readonly classes: readonly string[] | null;
-  readonly except: ReadonlySet<string>;
-}): Promise<LabelsByKey> {
+export async function readSidecarLabels(
+  options: LabelledPlace & {
+    readonly extension: string;
+    readonly classes: readonly string[] | null;
+    readonly except: ReadonlySet<string>;
+  },
+): Promise<LabelsByKey> {
   const sidecars = await listSidecars(options);
   if (sidecars.length === 0) {
     throw new TrommelError(
@@ -54,29 +55,36 @@ export async function readSidecarLabels(options: {
   return labels;
 }
 
-async function listSidecars(options: {
-  readonly source: ObjectStore;
-  readonly extension: string;
-  readonly except: ReadonlySet<string>;
-}): Promise<Sidecar[]> {
+async function listSidecars(
+  options: LabelledPlace & {
+    readonly extension: string;
+    readonly except: ReadonlySet<string>;
+  },
+): Promise<Sidecar[]> {
   const texts: string[] = [];
   const imagesByStem = new Map<string, string[]>();
+  const leftOut = new Set<string>();
   for await (const { key, unusable } of options.source.list("", { withUnusable: true })) {
     if (unusable !== undefined) continue;
-    if (skipHidden(key) !== undefined || options.except.has(key)) continue;
+    if (skipByName(key) !== undefined || options.except.has(key)) continue;
     if (key.endsWith(options.extension)) {
       texts.push(key);
       continue;
     }
     const { folder, stem } = partsOfKey(key.normalize("NFC"));
+    if (options.filter.skipByPattern(key) !== undefined) {
+      leftOut.add(folder + stem);
+      continue;
+    }
     const beside = imagesByStem.get(folder + stem);
     if (beside === undefined) imagesByStem.set(folder + stem, [key]);
     else beside.push(key);
   }
-  return texts.map((key) => ({
-    key,
-    images: imagesByStem.get(key.slice(0, -options.extension.length).normalize("NFC")) ?? [],
-  }));
+  const stemOf = (key: string): string => key.slice(0, -options.extension.length).normalize("NFC");
+  // The text file of an image that a pattern left out labels nothing.
+  return texts
+    .filter((key) => imagesByStem.has(stemOf(key)) || !leftOut.has(stemOf(key)))
+    .map((key) => ({ key, images: imagesByStem.get(stemOf(key)) ?? [] }));
 }
 
 /** The class that a text means, or the reason why it means no class. */

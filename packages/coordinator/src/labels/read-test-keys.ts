@@ -1,4 +1,5 @@
-import { compareUtf8, TrommelError, type LabelOf, type ObjectStore } from "@trommel/common";
+import { compareUtf8, TrommelError, type LabelOf } from "@trommel/common";
+import type { LabelledPlace } from "./labelled-images.js";
 import { readLabelFile } from "./label-file.js";
 import { matchIds } from "./match-ids.js";
 import { TableFaults } from "./table-faults.js";
@@ -13,7 +14,11 @@ const what = "the test part";
  * @throws TrommelError `not-found`; `bad-dataset` naming file and line of an id that no image has, that has no label, or that
  *   occurs twice
  */
-export async function readTestKeys(source: ObjectStore, file: string, labelOf: LabelOf): Promise<string[]> {
+export async function readTestKeys(
+  { source, filter }: LabelledPlace,
+  file: string,
+  labelOf: LabelOf,
+): Promise<string[]> {
   const text = decodeLabelFile(await readLabelFile(what, file), { what, file, code: "bad-dataset" });
   const faults = new TableFaults(file);
   const lineOf = new Map<string, number>();
@@ -31,7 +36,7 @@ export async function readTestKeys(source: ObjectStore, file: string, labelOf: L
       `cannot read ${what} ${file}: it is empty. Write one key in a line, or leave split.test out`,
       { context: { file } },
     );
-  const matches = await matchIds(source, { lineOf, faults });
+  const matches = await matchIds(source, filter, { lineOf, faults });
   for (const [id, line] of lineOf)
     for (const key of matches.get(id) ?? [])
       if (labelOf(key) === undefined)

@@ -7,15 +7,21 @@ import {
   TrommelError,
   type LabelSource,
   type LabelTable,
-  type ObjectStore,
   type Recipe,
   type RunConfig,
 } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
 import { testFile } from "@trommel/common/recipe";
 import { partInside } from "@trommel/common/store";
-import { skipHidden } from "../plan/stream-shards.js";
-import { quoteSome, someOf, sortedClasses, tableOf, type LabelsByKey } from "./labelled-images.js";
+import { KeyFilter } from "../listing/key-filter.js";
+import {
+  quoteSome,
+  someOf,
+  sortedClasses,
+  tableOf,
+  type LabelledPlace,
+  type LabelsByKey,
+} from "./labelled-images.js";
 import { lookAlikesRemedy } from "./read-csv-labels.js";
 import { quoteVisibly } from "./text/check-label.js";
 import { findLookAlikes } from "./text/look-alikes.js";
@@ -42,7 +48,7 @@ export interface ResolvedLabels {
  */
 export async function resolveLabels(
   dataset: string,
-  { labels, split }: Pick<Recipe, "labels" | "split">,
+  { labels, split, include, exclude }: Pick<Recipe, "labels" | "split" | "include" | "exclude">,
 ): Promise<ResolvedLabels> {
   const classes = labels.classes === null ? null : await readClassList(labels.classes);
   if (classes !== null && labels.lookAlikes === "refuse") refuseLookAlikes(classes, labels.classes ?? "");
@@ -51,10 +57,11 @@ export async function resolveLabels(
   if (isPlain) return { classes: null, table: null, division: null };
   const source = openStore(dataset);
   try {
-    const found = await readLabels(source, { dataset, labels, split, classes });
+    const place = { source, filter: new KeyFilter({ include, exclude }) };
+    const found = await readLabels(place, { dataset, labels, split, classes });
     const { byKey } = found;
     const labelOf = byKey === null ? labelOfKey : (key: string) => byKey.get(key);
-    const listed = listFile === undefined ? found.test : await readTestKeys(source, listFile, labelOf);
+    const listed = listFile === undefined ? found.test : await readTestKeys(place, listFile, labelOf);
     const isDivided = listed !== null || found.groups !== null;
     return {
       classes: byKey === null ? classes : (classes ?? atLeastTwo(sortedClasses(byKey), dataset)),
@@ -72,7 +79,7 @@ interface FoundLabels extends Pick<DivisionTable, "test" | "groups"> {
 }
 
 async function readLabels(
-  source: ObjectStore,
+  place: LabelledPlace,
   given: Pick<Recipe, "labels" | "split"> & {
     readonly dataset: string;
     readonly classes: readonly string[] | null;
@@ -82,13 +89,13 @@ async function readLabels(
   const { source: kind } = labels;
   const undivided = { test: null, groups: null };
   if (kind.type === "folders") {
-    if (classes !== null) await refuseUnknownFolders(source, classes, labels.classes ?? "");
+    if (classes !== null) await refuseUnknownFolders(place, classes, labels.classes ?? "");
     return { byKey: null, ...undivided };
   }
   if (kind.type === "csv")
-    return readLabelTable(source, withFile(kind), { split, classes, lookAlikes: labels.lookAlikes });
+    return readLabelTable(place, withFile(kind), { split, classes, lookAlikes: labels.lookAlikes });
   const except = keysInside(dataset, labels.classes);
-  const byKey = await readSidecarLabels({ source, extension: kind.extension, classes, except });
+  const byKey = await readSidecarLabels({ ...place, extension: kind.extension, classes, except });
   return { byKey, ...undivided };
 }
 
@@ -109,7 +116,7 @@ function withFile(source: CsvSource): CsvSource & { readonly file: string } {
 }
 
 async function refuseUnknownFolders(
-  source: ObjectStore,
+  { source, filter }: LabelledPlace,
   classes: readonly string[],
   file: string,
 ): Promise<void> {
@@ -117,7 +124,7 @@ async function refuseUnknownFolders(
   const unknown = new Set<string>();
   for await (const { key, unusable } of source.list("", { withUnusable: true })) {
     if (unusable !== undefined) continue;
-    const label = skipHidden(key) === undefined ? labelOfKey(key) : undefined;
+    const label = filter.skip(key) === undefined ? labelOfKey(key) : undefined;
     if (label !== undefined && !known.has(label)) unknown.add(label);
   }
   if (unknown.size === 0) return;

@@ -19,7 +19,10 @@ import { RankedImages, sides } from "./split/ranked-images.js";
 import { SplitSides } from "./split/split-sides.js";
 import { feedShards, numbersFrom, type ListedSoFar } from "./feed/shard-feeder.js";
 import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
-import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
+import { KeyFilter, type Skip } from "../listing/key-filter.js";
+import { countLeftOut, ListingTotals } from "../listing/listing-totals.js";
+import { refuseLookAlikeClasses } from "../listing/odd-classes.js";
+import { streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
 import { findListing, readDivision } from "@trommel/common/artefacts";
 import { checkClassWeights, isAuto, testShare } from "@trommel/common/recipe";
@@ -79,13 +82,20 @@ export async function listDataset(
   const division = await readDivision(store, config);
   const known = isValidated ? await SplitSides.read(store, config, division) : undefined;
   const grouped = new GroupCount(division);
-  const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
+  const filter = new KeyFilter(config.recipe);
+  const totals = new ListingTotals(filter);
   const existing = await findListing(store, keys.listing);
   let tried = 0;
   let retriedFrom: number | undefined;
   const triedAgain: Shard[] = [];
   try {
-    for await (const shard of shardsOf(config, { context, source, labelOf, complete: existing?.shards })) {
+    for await (const shard of shardsOf(config, {
+      context,
+      source,
+      filter,
+      labelOf,
+      complete: existing?.shards,
+    })) {
       totals.shards += 1;
       tried += shard.entries.length;
       const soFar = { shards: totals.shards, images: tried };
@@ -97,10 +107,8 @@ export async function listDataset(
         await onShard(shard, soFar);
         continue;
       }
-      totals.images += shard.entries.length;
-      totals.skipped += shard.skipped.length;
+      totals.add(shard);
       for (const entry of shard.entries) {
-        totals.sizeBytes += entry.sizeBytes;
         const label = labelOf(entry.key);
         if (label === undefined) throw unlabelled(config.id, shard.index, entry.key);
         const rank = splitRank(config.recipe.seed, grouped.groupOf(entry.key));
@@ -112,8 +120,10 @@ export async function listDataset(
   } finally {
     source.close();
   }
-  if (totals.images === 0) throw emptyDataset(config, totals.skipped);
+  if (totals.images === 0) throw emptyDataset(config, totals.summary());
   const classes = countClasses(config, ranked);
+  if (existing === undefined && config.recipe.labels.lookAlikes === "refuse")
+    refuseLookAlikeClasses(config.dataset, classes);
   // Known classes are checked where the run is resolved; folders tell them only now, before hours of extraction.
   checkClassWeights(
     config.recipe,
@@ -131,9 +141,7 @@ export async function listDataset(
     await writeSplit(store, config, chosen, known.memories);
   }
   const summary: ListingSummary = {
-    formatVersion: 1,
-    listed: totals.images + totals.skipped,
-    ...totals,
+    ...totals.summary(),
     ...(retriedFrom === undefined ? {} : { retriedFrom }),
     classes,
   };
@@ -141,17 +149,20 @@ export async function listDataset(
   return summary;
 }
 
+const noLabel: Skip = { reason: "no-label" };
+
 function shardsOf(
   config: RunConfig,
   listing: {
     readonly context: PlanContext;
     readonly source: ObjectStore;
+    readonly filter: KeyFilter;
     readonly labelOf: LabelOf;
     /** The number of shards of a complete listing. */
     readonly complete: number | undefined;
   },
 ): AsyncGenerator<Shard> {
-  const { context, source, labelOf, complete } = listing;
+  const { context, source, filter, labelOf, complete } = listing;
   if (isRetryRun(config) && complete === undefined) return streamRunRetry(config, context);
   return streamShards({
     source,
@@ -160,7 +171,7 @@ function shardsOf(
     signal: context.signal,
     shardKey: runKeys(config.id).shard,
     shardSize: config.recipe.shardSize,
-    skip: (key) => skipHidden(key) ?? (labelOf(key) === undefined ? "no-label" : undefined),
+    skip: (key) => filter.skip(key) ?? (labelOf(key) === undefined ? noLabel : undefined),
   });
 }
 
@@ -198,10 +209,14 @@ const neededLabels = {
   sidecar: "Training needs pictures with a text file for each",
 } as const;
 
-function emptyDataset({ dataset, recipe }: RunConfig, skipped: number): TrommelError {
+function emptyDataset({ dataset, recipe }: RunConfig, summary: ListingSummary): TrommelError {
   const { type } = recipe.labels.source;
+  const { skipped } = summary;
+  const leftOut = countLeftOut(summary);
+  const byPatterns = leftOut === 0 ? "" : ` (include and exclude left ${leftOut} out)`;
   const without = type === "folders" ? "is in a class folder" : "has a label";
-  const files = skipped === 0 ? "it holds no object" : `none of its ${skipped} objects ${without}`;
+  const files =
+    skipped === 0 ? "it holds no object" : `none of its ${skipped} objects ${without}${byPatterns}`;
   return new TrommelError("bad-dataset", `cannot list ${dataset}: ${files}. ${neededLabels[type]}`, {
     context: { dataset },
   });

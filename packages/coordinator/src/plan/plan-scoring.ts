@@ -1,9 +1,11 @@
-import { scoringKeys, TrommelError, type ListingSummary, type ScoringConfig } from "@trommel/common";
+import { scoringKeys, TrommelError, type ScoringConfig } from "@trommel/common";
 import { findListing, readRetries } from "@trommel/common/artefacts";
 import type { PlanContext } from "./plan-context.js";
 import { planScoringRetry } from "../retry/plan-retry.js";
 import { feedSingleShards } from "./feed/shard-feeder.js";
-import { skipHidden, streamShards, writeListing } from "./stream-shards.js";
+import { KeyFilter } from "../listing/key-filter.js";
+import { countLeftOut, ListingTotals } from "../listing/listing-totals.js";
+import { streamShards, writeListing } from "./stream-shards.js";
 
 /**
  * Plans a scoring.
@@ -18,7 +20,8 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   const retry = (await readRetries(store, config.id)).at(-1);
   if (retry !== undefined) return planScoringRetry(config, retry, context);
   const source = context.openSource(config.source, { onNotice: context.onNotice });
-  const totals = { shards: 0, images: 0, skipped: 0, sizeBytes: 0 };
+  const filter = new KeyFilter(config);
+  const totals = new ListingTotals(filter);
   const feed = feedSingleShards(context, {
     id: config.id,
     stage: "score",
@@ -33,25 +36,25 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
       signal: context.signal,
       shardKey: keys.shard,
       shardSize: config.shardSize,
-      skip: skipHidden,
+      skip: (key) => filter.skip(key),
     })) {
       totals.shards += 1;
-      totals.images += shard.entries.length;
-      totals.skipped += shard.skipped.length;
-      for (const entry of shard.entries) totals.sizeBytes += entry.sizeBytes;
+      totals.add(shard);
       await feed.listed(totals);
     }
   } finally {
     source.close();
   }
+  const summary = totals.summary();
   if (totals.images === 0) {
+    const leftOut = countLeftOut(summary);
+    const why = leftOut === 0 ? "" : `, for --include and --exclude left ${leftOut} objects out`;
     throw new TrommelError(
       "bad-dataset",
-      `cannot list ${config.source}: it holds nothing to score. Check the prefix`,
+      `cannot list ${config.source}: it holds nothing to score${why}. Check the prefix`,
       { context: { source: config.source } },
     );
   }
-  const summary: ListingSummary = { formatVersion: 1, listed: totals.images + totals.skipped, ...totals };
   await writeListing(store, keys.listing, summary);
   await feed.finish();
 }

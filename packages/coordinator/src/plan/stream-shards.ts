@@ -11,6 +11,7 @@ import {
 } from "@trommel/common";
 import { jsonBytes, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { findListing, findShard } from "@trommel/common/artefacts";
+import { skipByName, type Skip } from "../listing/key-filter.js";
 
 export interface StreamOptions {
   readonly source: ObjectStore;
@@ -21,7 +22,7 @@ export interface StreamOptions {
   readonly complete?: number | undefined;
   readonly signal: AbortSignal;
   /** Why an object is skipped; undefined if it is processed. */
-  readonly skip: (key: string) => SkipReason | undefined;
+  readonly skip: (key: string) => Skip | undefined;
 }
 
 /**
@@ -82,32 +83,39 @@ async function* cutShards(
     yield building;
     building = emptyShard();
   }
-  if (building.entries.length + building.skipped.length > 0) yield building;
+  if (building.entries.length + building.skipped.length > 0 || building.leftOut !== undefined) yield building;
 }
 
 /** Objects in a hidden folder are hidden too, unless the name only looks hidden (`../x`). */
 function whySkipped(
   { key, unusable }: ObjectInfo,
-  skip: (key: string) => SkipReason | undefined,
-): SkipReason | undefined {
+  skip: (key: string) => Skip | undefined,
+): Skip | undefined {
   if (unusable === undefined) return skip(key);
-  return unusable === "illegal-key" ? unusable : (skipHidden(key) ?? unusable);
+  return (unusable === "illegal-key" ? undefined : skipByName(key)) ?? { reason: unusable };
 }
 
 interface BuildingShard {
   readonly entries: { key: string; sizeBytes: number; etag: string }[];
   readonly skipped: { key: string; reason: SkipReason }[];
+  leftOut?: Shard["leftOut"];
 }
 
 function emptyShard(): BuildingShard {
   return { entries: [], skipped: [] };
 }
 
-function addTo(building: BuildingShard, object: ObjectInfo, reason: SkipReason | undefined): void {
-  if (reason === undefined) {
-    building.entries.push({ key: object.key, sizeBytes: object.sizeBytes, etag: object.etag });
+function addTo(building: BuildingShard, object: ObjectInfo, skip: Skip | undefined): void {
+  const { key, sizeBytes, etag } = object;
+  if (skip === undefined) {
+    building.entries.push({ key, sizeBytes, etag });
+  } else if (skip.reason === "excluded" || skip.reason === "not-included") {
+    const leftOut = (building.leftOut ??= { excluded: {}, notIncluded: 0, last: key });
+    leftOut.last = key;
+    if (skip.reason === "not-included") leftOut.notIncluded += 1;
+    else leftOut.excluded[skip.pattern] = (leftOut.excluded[skip.pattern] ?? 0) + 1;
   } else {
-    building.skipped.push({ key: object.key, reason });
+    building.skipped.push({ key, reason: skip.reason });
   }
 }
 
@@ -140,15 +148,10 @@ export async function writeShard(
 }
 
 function lastKeyOf(shard: Shard): string | undefined {
-  const entry = shard.entries.at(-1)?.key;
-  const skipped = shard.skipped.at(-1)?.key;
-  if (entry === undefined || skipped === undefined) return entry ?? skipped;
-  return compareUtf8(entry, skipped) > 0 ? entry : skipped;
-}
-
-/** Hidden files and folders are never pictures of a collection: `.DS_Store`, `.git/`, `.trommel/`. */
-export function skipHidden(key: string): SkipReason | undefined {
-  return key.startsWith(".") || key.includes("/.") ? "hidden" : undefined;
+  const lasts = [shard.entries.at(-1)?.key, shard.skipped.at(-1)?.key, shard.leftOut?.last];
+  return lasts.reduce((last, key) =>
+    last === undefined || (key !== undefined && compareUtf8(key, last) > 0) ? key : last,
+  );
 }
 
 /**

@@ -2,6 +2,7 @@ import {
   canonicalJson,
   chooseTopK,
   openStore,
+  parseAs,
   resolveLocation,
   scoreFormat,
   scoringConfig,
@@ -14,6 +15,7 @@ import {
 } from "@trommel/common";
 import { acceptanceOf, type AskedAcceptance } from "@trommel/common/artefacts";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { keyPatterns, type AskedPatterns } from "@trommel/common/recipe";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
 import { resolveBundle } from "./bundle.js";
 import { checkPrefix } from "./check-prefix.js";
@@ -37,6 +39,8 @@ export async function resolveScoring(options: {
   /** What is written; by default what the model's recipe says. `jsonl` is always among it. */
   readonly formats: readonly ScoreFormat[] | undefined;
   readonly shardSize: number;
+  /** Which keys are scored. @default all */
+  readonly patterns?: AskedPatterns;
   /** What makes an image `unknown`. @default nothing */
   readonly asked?: AskedAcceptance;
   /** Whether the output is the store's own place for the scores of an evaluation. */
@@ -53,6 +57,7 @@ export async function resolveScoring(options: {
     topK: chooseTopK(options.topK, bundle.labels.length),
     formats: chooseFormats(options.formats ?? bundle.formats),
     shardSize: options.shardSize,
+    ...patternsOf(options.patterns ?? {}),
     // Absent where nothing is asked: a scoring's id comes from all that is here.
     ...(unknownAbove === undefined ? {} : { unknownAbove }),
     ...(minProbability === undefined ? {} : { minProbability }),
@@ -74,6 +79,14 @@ export async function resolveScoring(options: {
     await writeConfig(options.store, key, config, parse);
   };
   return { config, claim };
+}
+
+/** @throws TrommelError `invalid-argument` for an illegal pattern */
+function patternsOf(given: AskedPatterns): Pick<ScoringConfig, "include" | "exclude"> {
+  const parse = (of: AskedPatterns["include"], flag: string): string[] =>
+    parseAs(keyPatterns, of ?? [], `the patterns of ${flag}`);
+  const [include, exclude] = [parse(given.include, "--include"), parse(given.exclude, "--exclude")];
+  return { ...(include.length === 0 ? {} : { include }), ...(exclude.length === 0 ? {} : { exclude }) };
 }
 
 /** In the schema's order and each once, so that however they are asked for they give the same scoring. */

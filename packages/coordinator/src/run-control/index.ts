@@ -1,6 +1,8 @@
 export { findCluster, forgetCluster, noteCluster } from "./cluster-note.js";
 export { readFailedImages } from "./failed-images.js";
 export type { FailedImages } from "./failed-images.js";
+export { readListingOverview } from "./listing-overview.js";
+export type { ListingOverview } from "./listing-overview.js";
 export { JobProducer } from "./job-producer.js";
 export { listSubjects } from "./list-subjects.js";
 export { cancelSubject, startAttempt } from "./attempts.js";

@@ -11,7 +11,6 @@ import {
   type BundleManifest,
   type Ledger,
   type ObjectStore,
-  type ScoringConfig,
   type StopReason,
 } from "@trommel/common";
 import {
@@ -24,6 +23,7 @@ import {
 import { stagesOf } from "@trommel/common/jobs";
 import { locationOf, readIfThere } from "@trommel/common/store";
 import { z } from "zod";
+import { readListingOverview, type ListingOverview } from "./listing-overview.js";
 import { traitsOf, type Subject } from "./subject.js";
 
 /** What a finished run or scoring has to show. */
@@ -45,6 +45,8 @@ export interface RunResult {
   /** The figures of the test part, on which nothing was fitted or chosen. */
   readonly test?: PartFigures;
   readonly labels?: readonly string[];
+  /** What was listed: classes with their counts, what patterns left out, what looks odd. */
+  readonly listing?: ListingOverview;
   /** For a run, as long as Redis knows its last attempt: where its features came from. */
   readonly extraction?: ExtractionCounts;
   /** For a scoring: images by likeliest label; `unknown` is 0 if images could have been called so and none was. */
@@ -72,7 +74,7 @@ const successOwner = z.looseObject({ scoring: z.string() });
 
 /** The result, or undefined as long as it is missing: only the store says whether a run is complete. */
 export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
-  if (subject.kind === "scoring") return readScoringResult(store, subject.config);
+  if (subject.kind === "scoring") return readScoringResult(store, subject);
   const keys = runKeys(subject.id);
   const manifestKey = `${keys.bundle}/${bundleFiles.manifest}`;
   const body = await readIfThere(store, manifestKey);
@@ -88,14 +90,22 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
     ...(chosenApart === null ? {} : { chosenApart: partFigures(chosenApart) }),
     ...(test === null ? {} : { test: partFigures(test) }),
   };
-  return { ledger, location, ...figures, labels: manifest.labels };
+  const listing = await readListingOverview(store, subject);
+  return {
+    ...{ ledger, location, ...figures, labels: manifest.labels },
+    ...(listing === undefined ? {} : { listing }),
+  };
 }
 
 function partFigures({ rows, ...figures }: NonNullable<BundleManifest["metrics"]["test"]>): PartFigures {
   return { images: rows, ...figures };
 }
 
-async function readScoringResult(store: ObjectStore, config: ScoringConfig): Promise<RunResult | undefined> {
+async function readScoringResult(
+  store: ObjectStore,
+  subject: Subject & { readonly kind: "scoring" },
+): Promise<RunResult | undefined> {
+  const { config } = subject;
   const output = openStore(config.output);
   try {
     const body = await readIfThere(output, outputKeys.success);
@@ -105,7 +115,9 @@ async function readScoringResult(store: ObjectStore, config: ScoringConfig): Pro
     const { submission, retries } = parseJsonAs(scoringSuccess, body, outputKeys.success);
     // A later retry makes it unfinished, even if this file has not been removed yet.
     if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
+    const listing = await readListingOverview(store, subject);
     return {
+      ...(listing === undefined ? {} : { listing }),
       ledger: parseJsonAs(ledgerSchema, await readPart(output, outputKeys.ledger), outputKeys.ledger),
       location: config.output,
       counts: {

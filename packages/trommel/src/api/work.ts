@@ -15,8 +15,10 @@ import {
   cancelSubject,
   findSubject,
   readFailedImages,
+  readListingOverview,
   readStatus,
   type FailedImages,
+  type ListingOverview,
   type RunResult,
   type RunStatus,
   type Subject,
@@ -138,6 +140,11 @@ export abstract class Work {
         yield progress;
       }
     }
+  }
+
+  /** What was listed: classes with their counts, and what looks odd; undefined until the listing is complete. */
+  async listing(options: CallOptions = {}): Promise<ListingOverview | undefined> {
+    return abortable(options, () => readListingOverview(this.host.connections.store, this.#subject));
   }
 
   /**

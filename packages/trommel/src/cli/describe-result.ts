@@ -1,4 +1,5 @@
 import type { RunResult } from "../index.js";
+import { describePatterns } from "./describe-listing.js";
 import { describeScores } from "./describe-scores.js";
 
 /** What a finished run or scoring came to, in lines for people. */
@@ -22,6 +23,7 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   if (ledger.failed > 0)
     yield `'trommel errors ${id}' lists what failed, 'trommel retry ${id}' tries it again`;
   if (ledger.skipped > 0) yield `'trommel errors ${id}' lists what was skipped`;
+  yield* describePatterns(result.listing?.leftOut);
   yield* describeScores(result);
   yield `${kind === "run" ? "bundle" : "scores"}: ${location}`;
   if (kind === "run") {

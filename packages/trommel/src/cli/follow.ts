@@ -1,4 +1,5 @@
 import type { Run, RunResult, Scoring } from "../index.js";
+import { describeListing } from "./describe-listing.js";
 import { describeResult } from "./describe-result.js";
 import { openDisplay } from "./progress-display.js";
 import { exitCodes, type Terminal } from "./terminal.js";
@@ -35,11 +36,20 @@ export async function showWork(terminal: Terminal, work: Run | Scoring, detached
   noteNothingRead(terminal, result);
 }
 
-/** Shows progress on stderr until the work ends. */
+/** Shows on stderr what was listed, as soon as the listing is complete, and progress until the work ends. */
 export async function followToEnd(terminal: Terminal, work: Run | Scoring): Promise<RunResult> {
   const display = openDisplay(terminal.io.stderr);
+  let isListed = false;
   try {
-    for await (const { progress } of work.watch()) display.show(progress);
+    for await (const { progress } of work.watch()) {
+      display.show(progress);
+      if (isListed) continue;
+      const listing = await work.listing();
+      if (listing === undefined) continue;
+      isListed = true;
+      if (work.kind === "run" || listing.leftOut !== undefined)
+        for (const line of describeListing(listing)) display.say(line);
+    }
     return await work.summary();
   } finally {
     display.stop();

@@ -9,6 +9,8 @@ const lineEveryMs = 10_000;
 /** How a follower shows a run on stderr. */
 export interface ProgressDisplay {
   show(stages: readonly Progress[]): void;
+  /** A line that stays. */
+  say(line: string): void;
   stop(): void;
 }
 
@@ -51,6 +53,10 @@ class Bars implements ProgressDisplay {
     }
   }
 
+  say(line: string): void {
+    this.#multi.log(`${printable(line)}\n`);
+  }
+
   stop(): void {
     this.#multi.stop();
   }
@@ -74,6 +80,10 @@ class Lines implements ProgressDisplay {
     if (text !== "") this.#stderr.write(`${text}\n`);
     this.#shown = key;
     this.#shownAt = now;
+  }
+
+  say(line: string): void {
+    this.#stderr.write(`${printable(line)}\n`);
   }
 
   stop(): void {

@@ -3,7 +3,8 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { compareUtf8, openStore, type Shard } from "@trommel/common";
-import { skipHidden, streamShards } from "#coordinator/plan/stream-shards";
+import { KeyFilter, skipByName } from "#coordinator/listing/key-filter";
+import { streamShards } from "#coordinator/plan/stream-shards";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
@@ -20,7 +21,12 @@ async function place(keys: readonly string[]) {
 
 async function shardsOf(
   at: { source: string; store: string },
-  options: { readonly shardSize?: number; readonly take?: number; readonly complete?: number } = {},
+  options: {
+    readonly shardSize?: number;
+    readonly take?: number;
+    readonly complete?: number;
+    readonly filter?: KeyFilter;
+  } = {},
 ): Promise<Shard[]> {
   const shards: Shard[] = [];
   for await (const shard of streamShards({
@@ -30,7 +36,7 @@ async function shardsOf(
     shardSize: options.shardSize ?? 3,
     complete: options.complete,
     signal: new AbortController().signal,
-    skip: skipHidden,
+    skip: (key) => options.filter?.skip(key) ?? skipByName(key),
   })) {
     shards.push(shard);
     if (shards.length === options.take) break;
@@ -60,7 +66,7 @@ describe("streamShards", () => {
         .flatMap(({ skipped }) => skipped)
         .map(({ key, reason }) => `${key} ${reason}`)
         .sort(),
-      [".git/y hidden", "a/.x hidden"],
+      [".git/y litter", "a/.x hidden"],
     );
   });
 
@@ -112,5 +118,38 @@ describe("streamShards", () => {
     await writeFiles(at.source, new Map([["a/2", "of another size"]]));
     const [changed] = await shardsOf({ ...at, store: `${at.store}-3` });
     assert.notEqual(changed?.hash, shard?.hash);
+  });
+
+  it("counts what patterns leave out, each key once however often the listing is taken up again", async () => {
+    const filter = (): KeyFilter => new KeyFilter({ include: ["*.jpg"], exclude: ["x/**", "y/"] });
+    const names = ["a/1.jpg", "a/2.jpg", "a/3.png", "b/1.jpg", "x/1.jpg", "x/2.jpg", "y/1.jpg", "z/1.png"];
+    const whole = await shardsOf(await place(names), { filter: filter(), shardSize: 2 });
+    assert.deepEqual(
+      whole.map(({ leftOut }) => leftOut),
+      [undefined, { excluded: { "x/**": 2, "y/": 1 }, notIncluded: 2, last: "z/1.png" }],
+    );
+    assert.deepEqual(
+      whole.flatMap(({ skipped }) => skipped),
+      [],
+    );
+    const at = await place(names);
+    for (const take of [1, 2, undefined])
+      await shardsOf(at, { filter: filter(), shardSize: 2, ...(take === undefined ? {} : { take }) });
+    const resumed = await shardsOf(at, { filter: filter(), shardSize: 2 });
+    assert.deepEqual(
+      resumed.map(({ entries, leftOut }) => [entries.map(({ key }) => key), leftOut]),
+      whole.map(({ entries, leftOut }) => [entries.map(({ key }) => key), leftOut]),
+    );
+    // A last shard of such keys alone.
+    const rest = await place(["a/1.jpg", "x/1.jpg"]);
+    const first = await shardsOf(rest, { filter: filter(), shardSize: 1 });
+    assert.deepEqual(
+      first.map(({ entries, leftOut }) => [entries.length, leftOut?.excluded]),
+      [
+        [1, undefined],
+        [0, { "x/**": 1 }],
+      ],
+    );
+    assert.deepEqual(await shardsOf(rest, { filter: filter(), shardSize: 1 }), first);
   });
 });

@@ -15,7 +15,8 @@ import { sealedJson } from "#common/codec/sealed-json";
 import { chooseSplit, splitRank } from "#coordinator/plan/split/choose-split";
 import { RankedImages, sides } from "#coordinator/plan/split/ranked-images";
 import { SplitMemory } from "#coordinator/plan/split/split-memory";
-import { skipHidden, streamShards, writeShard } from "#coordinator/plan/stream-shards";
+import { skipByName } from "#coordinator/listing/key-filter";
+import { streamShards, writeShard } from "#coordinator/plan/stream-shards";
 import { findShard } from "#common/artefacts/shards/find-shard";
 import { extendSplit, writeSplit } from "#coordinator/plan/split/write-split";
 import { SyntheticSource } from "../../../bench/synthetic/synthetic-source.js";
@@ -39,7 +40,7 @@ describe("writeSplit", () => {
       ...{ source: new SyntheticSource({ keys: 700, classes: 3 }), store, shardSize: 9 },
       shardKey: runKeys("r").shard,
       signal: new AbortController().signal,
-      skip: skipHidden,
+      skip: skipByName,
     })) {
       for (const { key } of entries) {
         const label = labelOfKey(key) ?? "";

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { keyPatterns } from "../../recipe/key-patterns.js";
 import { imagesPerShard, recipe, scoreFormat } from "../../recipe/recipe.js";
 import { sha256 } from "../backbones/backbone-spec.js";
 import { runId } from "../store-keys.js";
@@ -73,6 +74,9 @@ export const scoringConfig = z
     topK: z.int().positive(),
     formats: z.array(scoreFormat).min(1),
     shardSize: imagesPerShard,
+    /** As in a recipe; absent if nothing is left out. */
+    include: keyPatterns.optional(),
+    exclude: keyPatterns.optional(),
     /** Images of a greater novelty are labelled `unknown`. */
     unknownAbove: z.number().min(0).max(1).optional(),
     /** So are images whose largest probability is smaller: than one number, or than the threshold of its class. */

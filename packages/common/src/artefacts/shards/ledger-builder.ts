@@ -13,6 +13,7 @@ export class LedgerBuilder {
   readonly #retried: RetriedImages;
   readonly #failedByReason = new Map<string, number>();
   readonly #skippedByReason = new Map<string, number>();
+  readonly #excludedByPattern = new Map<string, number>();
   #lastKey: string | undefined;
   #lastShard = -1;
   #listed = 0;
@@ -44,8 +45,9 @@ export class LedgerBuilder {
     this.#failed += failed.length;
     this.#superseded += outcome.failed.length - failed.length;
     if (shard.supersedes === undefined) {
-      this.#listed += shard.entries.length + shard.skipped.length;
-      this.#skipped += shard.skipped.length;
+      const skipped = shard.skipped.length + this.#countLeftOut(shard.leftOut);
+      this.#listed += shard.entries.length + skipped;
+      this.#skipped += skipped;
     }
     for (const { reason } of failed) count(this.#failedByReason, reason);
     for (const { reason } of shard.skipped) count(this.#skippedByReason, reason);
@@ -61,8 +63,24 @@ export class LedgerBuilder {
       skipped: this.#skipped,
       failedByReason: Object.fromEntries([...this.#failedByReason].sort()),
       skippedByReason: Object.fromEntries([...this.#skippedByReason].sort()),
+      ...(this.#excludedByPattern.size === 0
+        ? {}
+        : { excludedByPattern: Object.fromEntries([...this.#excludedByPattern].sort()) }),
       shards: this.#shards,
     };
+  }
+
+  /** @returns how many objects patterns left out */
+  #countLeftOut(leftOut: Shard["leftOut"]): number {
+    if (leftOut === undefined) return 0;
+    let sum = leftOut.notIncluded;
+    if (sum > 0) count(this.#skippedByReason, "not-included", sum);
+    for (const [pattern, objects] of Object.entries(leftOut.excluded)) {
+      count(this.#excludedByPattern, pattern, objects);
+      count(this.#skippedByReason, "excluded", objects);
+      sum += objects;
+    }
+    return sum;
   }
 
   /**
@@ -158,8 +176,8 @@ export function errorLines(shard: Shard, failed: readonly FailedImage[]): string
   return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 }
 
-function count(counts: Map<string, number>, reason: string): void {
-  counts.set(reason, (counts.get(reason) ?? 0) + 1);
+function count(counts: Map<string, number>, reason: string, by = 1): void {
+  counts.set(reason, (counts.get(reason) ?? 0) + by);
 }
 
 function listedTwice(shard: Shard, key: string): TrommelError {

@@ -37,6 +37,8 @@ export const ledger = z
     balanced: z.boolean(),
     failedByReason: z.record(z.string(), z.int().positive()),
     skippedByReason: z.record(z.string(), z.int().positive()),
+    /** Keys that each pattern of `exclude` left out; absent if none did. */
+    excludedByPattern: z.record(z.string(), z.int().positive()).optional(),
     /** Those that try failed files again are among them. */
     shards: z.int().nonnegative(),
   })
@@ -47,6 +49,11 @@ export const ledger = z
   .refine(
     (found) => sumOf(found.failedByReason) === found.failed && sumOf(found.skippedByReason) === found.skipped,
     { error: "its reasons do not add up to its counts" },
+  )
+  .refine(
+    ({ skippedByReason, excludedByPattern = {} }) =>
+      sumOf(excludedByPattern) === (skippedByReason["excluded"] ?? 0),
+    { error: "its patterns do not add up to what was excluded" },
   );
 export type Ledger = z.infer<typeof ledger>;
 

@@ -5,8 +5,14 @@ import { runId } from "../store-keys.js";
 /** The listing of a prefix, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
 
 export const skipReason = z.enum([
+  /** What a system, a file server or a tool leaves in folders, by its name: see the table of litter. */
+  "litter",
   /** A segment of the key begins with a dot. */
   "hidden",
+  /** No pattern of `include` matches it. Counted, and not named. */
+  "not-included",
+  /** A pattern of `exclude` matches it. Counted by pattern, and not named. */
+  "excluded",
   /** Training needs a label, and neither a class folder nor the labels' source gives one. */
   "no-label",
   /** Its name is no legal key of a store: see {@link UnusableReason}, also for those below. It is never read. */
@@ -42,6 +48,15 @@ const superseded = z
   .strict();
 export type Superseded = z.infer<typeof superseded>;
 
+/** Objects that patterns left out: many may be, so that they are counted and not named. */
+const leftOut = z
+  .object({
+    /** By the first pattern of `exclude` that matches. */
+    excluded: z.record(z.string(), z.int().positive()),
+    notIncluded: z.int().nonnegative(),
+  })
+  .strict();
+
 export const shard = z
   .object({
     formatVersion: z.literal(1),
@@ -55,6 +70,8 @@ export const shard = z
     entries: z.array(shardEntry),
     /** Objects that were listed between the entries and are not processed. */
     skipped: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
+    /** What patterns left out between them, and the last of its keys, after which the listing continues; absent if nothing. */
+    leftOut: leftOut.extend({ last: z.string() }).strict().optional(),
     /**
      * Present if the shard tries failed files again: for each entry the row that it replaces, in an earlier shard of the
      * same run or scoring. Such rows are counted by their last try alone.
@@ -80,6 +97,13 @@ export const listingSummary = z
     images: z.int().nonnegative(),
     skipped: z.int().nonnegative(),
     sizeBytes: z.int().nonnegative(),
+    /** Present if there are patterns: what they left out, among the skipped. */
+    leftOut: leftOut.optional(),
+    /** Patterns that changed nothing; absent without patterns. */
+    withoutEffect: z
+      .object({ include: z.array(z.string()), exclude: z.array(z.string()) })
+      .strict()
+      .optional(),
     /**
      * Present if the run tries another's failed files again: the first shard that does. Those before it are the other run's;
      * the other counts are of files, each of them once.

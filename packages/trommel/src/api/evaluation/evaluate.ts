@@ -31,6 +31,10 @@ export interface EvaluateOptions extends CallOptions {
   readonly compare?: Run | Scoring | string | undefined;
   /** @default the images' folders are their labels */
   readonly labels?: LabelFile | undefined;
+  /** Globs over the keys below the prefix of images: only what one of them matches is evaluated. @default all */
+  readonly include?: readonly string[] | undefined;
+  /** Globs: what one of them matches is left out. @default none */
+  readonly exclude?: readonly string[] | undefined;
   /** Bounds that the result's `missed` is held against. */
   readonly failUnder?: FigureBounds | undefined;
   /** The place that the evaluation's files are copied to, besides the store. */
@@ -41,7 +45,7 @@ export interface EvaluateOptions extends CallOptions {
 export async function evaluate(
   host: WorkHost,
   source: Scoring | string,
-  { model, compare, labels, failUnder: bounds = {}, output }: EvaluateOptions,
+  { model, compare, labels, include = [], exclude = [], failUnder: bounds = {}, output }: EvaluateOptions,
 ): Promise<Evaluation> {
   checkBounds(bounds);
   const { folder } = host.connections.options;
@@ -50,6 +54,7 @@ export async function evaluate(
     source: textGiven(id, "evaluate", "source", "labelled images or a finished scoring"),
     model: model === undefined ? undefined : modelGiven(model, "evaluate"),
     compare: compare === undefined ? undefined : modelGiven(compare, "evaluate"),
+    patterns: { include, exclude },
     labels: { ...labels, file: labels === undefined ? null : pathFrom(folder, labels.file) },
   });
   const to = resolveExport({

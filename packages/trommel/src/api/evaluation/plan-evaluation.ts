@@ -1,4 +1,5 @@
 import { evaluationKeys, TrommelError } from "@trommel/common";
+import type { AskedPatterns, KeyPatterns } from "@trommel/common/recipe";
 import { locationOf } from "@trommel/common/store";
 import {
   findEvaluatedSource,
@@ -25,6 +26,8 @@ export interface EvaluationRequest {
   /** The same, or a scoring of the same images. */
   readonly compare: string | undefined;
   readonly labels: EvaluationLabels;
+  /** Which images of a prefix. */
+  readonly patterns: KeyPatterns;
 }
 
 /**
@@ -35,17 +38,25 @@ export interface EvaluationRequest {
  */
 export async function planEvaluation(
   host: WorkHost,
-  { source: text, model, compare, labels }: EvaluationRequest,
+  { source: text, model, compare, labels, patterns }: EvaluationRequest,
 ): Promise<Omit<EvaluationPlan, "bounds" | "output">> {
   const { store, options } = host.connections;
   const found = await findEvaluatedSource(store, text, options.folder);
+  if (found.kind === "scoring" && patterns.include.length + patterns.exclude.length > 0)
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot evaluate ${text} by include or exclude: it is a scoring, and has its own. Give the images, or leave the patterns out`,
+    );
   const bundle = await bundleFor(host, found, model);
   const own = found.kind === "scoring" ? found.config.bundle : bundle;
   const rival =
     compare === undefined ? undefined : await findRival(host, compare, { bundle: own, source: found });
   const source = found.kind === "images" ? found.location : found.config.source;
-  const listing = found.kind === "images" || rival?.kind === "model" ? await listImages(source) : undefined;
-  const score = (of: Bundle): Promise<ScoresToEvaluate> => scoreFor(host, { source, listing, bundle: of });
+  const which = found.kind === "images" ? patterns : patternsOf(found.config);
+  const isListed = found.kind === "images" || rival?.kind === "model";
+  const listing = isListed ? await listImages(source, which) : undefined;
+  const score = (of: Bundle): Promise<ScoresToEvaluate> =>
+    scoreFor(host, { source, patterns: which, listing, bundle: of });
   const scoreRival = async (): Promise<ScoresToEvaluate | undefined> =>
     rival?.kind === "model" ? await score(rival.bundle) : rival;
   if (found.kind === "scoring" || bundle === undefined || listing === undefined) {
@@ -56,6 +67,10 @@ export async function planEvaluation(
   requireKnownLabel(matched, bundle, source);
   const first = await score(bundle);
   return { source, first, second: await scoreRival(), labels, listed: { digest: listing.digest, matched } };
+}
+
+function patternsOf({ include = [], exclude = [] }: AskedPatterns): KeyPatterns {
+  return { include, exclude };
 }
 
 /** The model of a source; of a scoring it is known, and one that is given must be the same. */
@@ -121,7 +136,12 @@ async function findRival(
 /** Begins the scoring of images into the store, with every class in its rows. One that is finished or runs is found. */
 async function scoreFor(
   host: WorkHost,
-  of: { readonly source: string; readonly listing: ListedImages | undefined; readonly bundle: Bundle },
+  of: {
+    readonly source: string;
+    readonly patterns: KeyPatterns;
+    readonly listing: ListedImages | undefined;
+    readonly bundle: Bundle;
+  },
 ): Promise<ScoresToEvaluate> {
   const { store } = host.connections;
   const { location: model, modelSha256, labels } = of.bundle;
@@ -129,6 +149,7 @@ async function scoreFor(
   const { config, claim } = await resolveScoring({
     store,
     source: of.source,
+    patterns: of.patterns,
     model,
     output: location,
     topK: labels.length,

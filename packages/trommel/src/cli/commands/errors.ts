@@ -41,6 +41,8 @@ function* describe(
   if (byReason.length > 0) yield `failed: ${byReason.join(", ")}`;
   const skips = reason === undefined ? Object.entries(sums.skippedByReason) : [];
   if (skips.length > 0) yield `skipped: ${skips.map(([name, files]) => `${name} ${files}`).join(", ")}`;
+  const excluded = reason === undefined ? Object.entries(sums.excludedByPattern ?? {}) : [];
+  for (const [pattern, files] of excluded) yield `excluded: ${files} by ${JSON.stringify(pattern)}`;
   const rows: string[][] = [];
   const more: string[] = [];
   const all = complete ? `all in ${errors}` : `all in ${errors} once it is complete`;
@@ -53,6 +55,7 @@ function* describe(
   for (const [name, files] of skips) {
     const keys = skipped.filter((file) => file.reason === name);
     for (const { key } of keys) rows.push([`skipped: ${name}`, key, ""]);
+    if (name === "excluded" || name === "not-included") continue;
     if (files > keys.length) more.push(`… and ${files - keys.length} more that are skipped: ${name}`);
   }
   yield* tableOf(["reason", "file", "detail"], rows);

@@ -13,6 +13,8 @@ type EvaluateFlags = GlobalFlags &
     readonly delimiter?: string;
     readonly encoding?: string;
     readonly compare?: string;
+    readonly include?: readonly string[];
+    readonly exclude?: readonly string[];
     readonly failUnder?: FigureBounds;
     readonly output?: string;
   };
@@ -21,6 +23,7 @@ type EvaluateFlags = GlobalFlags &
 export async function evaluate(terminal: Terminal, source: string, flags: EvaluateFlags): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const { model, compare, failUnder, output, idColumn, labelColumn, delimiter, encoding } = flags;
+    const { include, exclude } = flags;
     if (flags.labels === undefined && (idColumn ?? labelColumn ?? delimiter ?? encoding) !== undefined) {
       throw new TrommelError(
         "invalid-argument",
@@ -31,7 +34,16 @@ export async function evaluate(terminal: Terminal, source: string, flags: Evalua
       flags.labels === undefined
         ? undefined
         : { file: flags.labels, idColumn, labelColumn, delimiter, encoding };
-    const evaluation = await trommel.evaluate(source, { model, compare, labels, failUnder, output, signal });
+    const evaluation = await trommel.evaluate(source, {
+      model,
+      compare,
+      labels,
+      include,
+      exclude,
+      failUnder,
+      output,
+      signal,
+    });
     for (const scoring of evaluation.scorings) await followToEnd(terminal, scoring);
     const result = await evaluation.result({ signal });
     for (const line of describeEvaluation(result)) terminal.say(line);

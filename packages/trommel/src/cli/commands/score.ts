@@ -12,6 +12,8 @@ type ScoreFlags = GlobalFlags &
     readonly top?: number;
     readonly format?: readonly ScoreFormat[];
     readonly shardSize: number;
+    readonly include?: readonly string[];
+    readonly exclude?: readonly string[];
     readonly unknownAbove?: number;
     readonly minProbability?: number | "thresholds";
   };
@@ -21,7 +23,8 @@ export async function score(terminal: Terminal, prefix: string, flags: ScoreFlag
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
     const { model, output, top: topK, format: formats, shardSize, unknownAbove, minProbability } = flags;
-    const asked = { unknownAbove, minProbability };
+    const { include, exclude } = flags;
+    const asked = { include, exclude, unknownAbove, minProbability };
     const options = { model, output, topK, formats, shardSize, ...asked, detach, signal };
     const scoring = await trommel.score(prefix, options);
     await showWork(terminal, scoring, detach);

@@ -1,10 +1,10 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { boundedFigures, type BoundedFigure, type FigureBounds } from "../../index.js";
-import { clusterFlags, globals, loaded } from "./shared-flags.js";
+import { clusterFlags, globals, loaded, patternFlags } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
 export function addEvaluate(program: Command, terminal: Terminal): void {
-  clusterFlags(globals(program.command("evaluate <prefix|scoring>"), terminal))
+  clusterFlags(patternFlags(globals(program.command("evaluate <prefix|scoring>"), terminal)))
     .description(
       "measure a model on labelled pictures, which it scores first, or on a finished scoring (its id or output)",
     )

@@ -202,6 +202,8 @@ function assignmentsOf(recipes: Recipes, flags: Readonly<Record<string, unknown>
     found.push({ path: ["labels", "source", "type"], value: "csv" });
     found.push({ path: ["labels", "source", "file"], value: flags["labels"] });
   }
+  for (const name of ["include", "exclude"])
+    if (flags[name] !== undefined) found.push({ path: [name], value: flags[name] });
   for (const { flag, path } of recipeFlags) {
     const value = flags[optionName(flag)];
     if (value !== undefined) found.push({ path, value });

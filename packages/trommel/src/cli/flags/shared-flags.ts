@@ -45,6 +45,22 @@ export function clusterFlags(command: Command): Command {
   );
 }
 
+/** Flags that say which keys are listed. */
+export function patternFlags(command: Command): Command {
+  const collect = (pattern: string, previous: readonly string[] = []): string[] => [...previous, pattern];
+  return command
+    .option(
+      "--include <glob>",
+      "take only keys below the prefix that a glob matches, such as '*.jpg' or 'images/**'; repeat for several",
+      collect,
+    )
+    .option(
+      "--exclude <glob>",
+      "leave keys out that a glob matches, such as '*_mask.png' or 'thumbs/'; repeat for several",
+      collect,
+    );
+}
+
 /** Flags of whatever runs workers. */
 export function workerFlags(command: Command): Command {
   const { bytesInFlightMib, pixelsInFlightMib, viewsPerBatch } = workerDefaults;

@@ -8,6 +8,7 @@ import {
   followFlags,
   globals,
   loaded,
+  patternFlags,
   positiveInteger,
   share,
   upTo,
@@ -18,7 +19,7 @@ export function addTrain(program: Command, terminal: Terminal): void {
   const command = program
     .command("train [prefix]")
     .description("train a classifier on a prefix of labelled pictures (default: the recipe's variable)");
-  followFlags(clusterFlags(addRecipeFlags(globals(command, terminal))))
+  followFlags(clusterFlags(patternFlags(addRecipeFlags(globals(command, terminal)))))
     .option("--run <id>", "id of the run (default: from what it is)")
     .option(
       "--output <location>",
@@ -39,7 +40,7 @@ const minProbability = [
 ] as const;
 
 export function addScore(program: Command, terminal: Terminal): void {
-  followFlags(clusterFlags(globals(program.command("score <prefix>"), terminal)))
+  followFlags(clusterFlags(patternFlags(globals(program.command("score <prefix>"), terminal))))
     .description("score every picture under a prefix")
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder (required)")
     .requiredOption("--output <prefix>", "where the scores go (required)")

@@ -1,0 +1,50 @@
+import type { ListingSummary, Shard } from "@trommel/common";
+import type { KeyFilter } from "./key-filter.js";
+
+type LeftOut = NonNullable<ListingSummary["leftOut"]>;
+
+/** Adds up the shards of a listing. */
+export class ListingTotals {
+  shards = 0;
+  images = 0;
+  skipped = 0;
+  sizeBytes = 0;
+  readonly #filter: KeyFilter;
+  readonly #leftOut: LeftOut = { excluded: {}, notIncluded: 0 };
+
+  /** @param filter what the listing goes by */
+  constructor(filter: KeyFilter) {
+    this.#filter = filter;
+  }
+
+  add(shard: Shard): void {
+    const { entries, skipped, leftOut } = shard;
+    this.images += entries.length;
+    this.skipped += skipped.length;
+    for (const { sizeBytes } of entries) this.sizeBytes += sizeBytes;
+    this.#filter.note(shard);
+    if (leftOut === undefined) return;
+    const sums = this.#leftOut;
+    sums.notIncluded += leftOut.notIncluded;
+    this.skipped += leftOut.notIncluded;
+    for (const [pattern, objects] of Object.entries(leftOut.excluded)) {
+      sums.excluded[pattern] = (sums.excluded[pattern] ?? 0) + objects;
+      this.skipped += objects;
+    }
+  }
+
+  /** What a listing that is complete says. */
+  summary(): ListingSummary {
+    const { shards, images, skipped, sizeBytes } = this;
+    const patterns = this.#filter.isOpen
+      ? {}
+      : { leftOut: this.#leftOut, withoutEffect: this.#filter.withoutEffect(this.#leftOut.excluded) };
+    return { formatVersion: 1, listed: images + skipped, shards, images, skipped, sizeBytes, ...patterns };
+  }
+}
+
+/** The objects that patterns left out; 0 without any. */
+export function countLeftOut({ leftOut }: Pick<ListingSummary, "leftOut">): number {
+  if (leftOut === undefined) return 0;
+  return Object.values(leftOut.excluded).reduce((sum, objects) => sum + objects, leftOut.notIncluded);
+}
