@@ -4,7 +4,7 @@ import { z } from "zod";
 export const failureReason = z.enum([
   /** The file has no bytes. */
   "empty",
-  /** The file ends before its picture does. */
+  /** A part of the picture is missing, whatever follows it in the file. */
   "truncated",
   /** The bytes are no picture in any format that we know. */
   "not-an-image",

@@ -3,7 +3,8 @@ import type { ResizeOptions, Sharp, SharpOptions } from "sharp";
 import type { DecodeRecipe, FailureReason } from "@trommel/common";
 // Imports files of common, not all of it: the process that decodes suspect files then starts in half the time.
 import { messageOf, TrommelError } from "@trommel/common/errors";
-import { endsEarly } from "./file-end.js";
+import { PictureFault } from "./completeness/picture-state.js";
+import { decodeWhole, type FailOn } from "./completeness/whole-picture.js";
 import { imageFormat, type ImageFormat } from "./image-format.js";
 import { enlarge, isEnlarged } from "./enlarge.js";
 import { jpegSize } from "./jpeg-header.js";
@@ -49,8 +50,6 @@ const fits = { squash: "fill", letterbox: "contain", crop: "cover" } as const;
  * CMYK), grey copied to three channels, more bits than 8 cut to 8, transparency flattened on the background, first frame only.
  *
  * A bad image is a value, not an exception: only a wrong recipe or a broken decoder throws.
- * `failOn: "error"` refuses truncated and broken files (libvips' levels: none, truncated, error, warning), and accepts files
- * that only cause a warning: stray bytes between markers or after the image, an unusual profile.
  *
  * @param timeoutMs limit of the wait, including the queue for a thread; libvips itself stops at the next full second if the
  *   decoder of the format supports it
@@ -68,20 +67,29 @@ export async function decodeImage(
   if (found.kind === "unknown") return failure("not-an-image", "no known picture signature");
   if (found.kind === "refused") return failure("unsupported-format", found.format);
   try {
-    const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, () =>
-      squarePixels(bytes, found, recipe, Math.ceil(timeoutMs / 1000)),
+    const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, (signal) =>
+      decodeWhole({
+        ...{ bytes, format: found.format, signal },
+        decode: (file, failOn) => squarePixels(file, failOn, found, recipe, Math.ceil(timeoutMs / 1000)),
+        isFinal: async (thrown) =>
+          thrown instanceof TrommelError ||
+          thrown instanceof SamplesOutOfRange ||
+          isTimeout(thrown) ||
+          pixelCount(await headerSize(bytes, found.picture)) > recipe.maxPixels,
+      }),
     );
     return { ok: true, pixels };
   } catch (thrown) {
     if (isTimeout(thrown)) return failure("timed-out", `decoding it takes longer than ${timeoutMs} ms`);
     if (thrown instanceof TrommelError) throw thrown;
     if (thrown instanceof SamplesOutOfRange) return failure("decode-failed", `tiff: ${thrown.message}`);
-    return await explain(bytes, found, recipe);
+    return await explain(bytes, found, recipe, thrown);
   }
 }
 
 async function squarePixels(
   bytes: Uint8Array,
+  failOn: FailOn,
   found: Decodable,
   recipe: ResolvedDecodeRecipe,
   timeoutS: number,
@@ -89,7 +97,7 @@ async function squarePixels(
   const { format, picture, numbers } = found;
   const [r, g, b] = recipe.background;
   const options: SharpOptions = {
-    failOn: "error",
+    failOn,
     limitInputPixels: recipe.maxPixels,
     autoOrient: true,
     sequentialRead: true,
@@ -97,7 +105,7 @@ async function squarePixels(
   };
   if (numbers !== undefined) {
     const plain = await withPlainSamples(bytes, numbers, { ...options, timeoutS });
-    return squarePixels(plain, { kind: "decodable", format }, recipe, timeoutS);
+    return squarePixels(plain, failOn, { kind: "decodable", format }, recipe, timeoutS);
   }
   // Without fastShrinkOnLoad libvips lets libjpeg shrink only images of at least four times the side, and leaves a factor
   // of two to the kernel: twice as fast as a full decode at 4000×3000, and within 3 of 255 of its result.
@@ -165,19 +173,22 @@ async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: numb
   return { source: upright, width: info.width, height: info.height };
 }
 
-/** Finds out why the decoder refused a file, from its header and structure, not from the decoder's message. */
+/** Says why there is no picture, from the file's header and structure, not from the decoder's message. */
 async function explain(
   bytes: Uint8Array,
   { format, picture }: Decodable,
   recipe: ResolvedDecodeRecipe,
+  thrown: unknown,
 ): Promise<DecodedImage> {
   const size = await headerSize(bytes, picture);
-  const pixels = size === null ? 0 : size.width * size.height;
+  const pixels = pixelCount(size);
   if (pixels > recipe.maxPixels) {
     return failure("too-many-pixels", `${pixels} pixels, the recipe allows ${recipe.maxPixels}`);
   }
   // The decoder's own message is not used: which one comes first depends on its threads, and ledgers must not differ.
-  if (endsEarly(bytes, format)) return failure("truncated", `${format}: it ends before its picture does`);
+  if (thrown instanceof PictureFault && thrown.state === "truncated") {
+    return failure("truncated", `${format}: a part of its picture is missing`);
+  }
   if (size === null) return failure("decode-failed", `${format}: its header cannot be read`);
   return failure("decode-failed", `${format}: its ${size.width}×${size.height} pixels cannot be decoded`);
 }
@@ -187,11 +198,18 @@ function isTimeout(thrown: unknown): boolean {
   return thrown instanceof TrommelError ? thrown.code === "timed-out" : /^timeout: /m.test(messageOf(thrown));
 }
 
+interface PixelSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** 0 if the header cannot be read. */
+function pixelCount(size: PixelSize | null): number {
+  return size === null ? 0 : size.width * size.height;
+}
+
 /** The size in the header, without decoding pixels; null if the header cannot be read. */
-async function headerSize(
-  bytes: Uint8Array,
-  picture: Decodable["picture"],
-): Promise<{ width: number; height: number } | null> {
+async function headerSize(bytes: Uint8Array, picture: Decodable["picture"]): Promise<PixelSize | null> {
   try {
     const options: SharpOptions = { limitInputPixels: false, failOn: "none", ...openedAt(picture) };
     const { width, height } = await sharp(bytes, options).metadata();

@@ -5,13 +5,9 @@ import type { DecodableFormat } from "./image-format.js";
  * Whether a file stops before its own structure says that it ends. Used only for files that the decoder refused, to
  * distinguish a truncated download from broken content.
  */
-export function endsEarly(bytes: Uint8Array, format: DecodableFormat): boolean {
+export function endsEarly(bytes: Uint8Array, format: Exclude<DecodableFormat, "jpeg" | "png">): boolean {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   switch (format) {
-    case "jpeg":
-      return jpegEndsEarly(buffer);
-    case "png":
-      return chunksEndEarly(buffer, 8, (at) => 12 + buffer.readUInt32BE(at), "IEND");
     case "avif":
       return boxesEndEarly(buffer);
     case "webp":
@@ -21,39 +17,6 @@ export function endsEarly(bytes: Uint8Array, format: DecodableFormat): boolean {
     case "tiff":
       return tiffEndsEarly(bytes);
   }
-}
-
-/** Walks the marker segments up to the first scan; after it 0xFFD9 can only be the end-of-image marker (ITU-T T.81, B.1.1). */
-function jpegEndsEarly(buffer: Buffer): boolean {
-  let at = 2;
-  while (at + 4 <= buffer.length) {
-    if (buffer[at] !== 0xff) return false;
-    const marker = buffer[at + 1];
-    if (marker === 0xff) {
-      at += 1;
-      continue;
-    }
-    at += 2 + buffer.readUInt16BE(at + 2);
-    if (marker === 0xda) return buffer.indexOf(Buffer.from([0xff, 0xd9]), at) < 0;
-  }
-  return true;
-}
-
-/** PNG: chunks of stated length up to the named last one. */
-function chunksEndEarly(
-  buffer: Buffer,
-  start: number,
-  sizeAt: (at: number) => number,
-  last: string,
-): boolean {
-  let at = start;
-  while (at + 8 <= buffer.length) {
-    const end = at + sizeAt(at);
-    if (end > buffer.length) return true;
-    if (buffer.toString("latin1", at + 4, at + 8) === last) return false;
-    at = end;
-  }
-  return true;
 }
 
 /** ISO base media: boxes of stated size; 0 means "to the end of the file", 1 a 64-bit size. */

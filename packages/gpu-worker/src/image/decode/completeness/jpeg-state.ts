@@ -1,0 +1,140 @@
+import { type HuffmanTables, huffmanTable, longestCode, standardHuffmanTables } from "./huffman-table.js";
+import { isRestart, JpegBits, marker } from "./jpeg-bits.js";
+import {
+  frameMarkers,
+  isSent,
+  type JpegFrame,
+  type JpegScan,
+  missingScan,
+  noteScan,
+  readFrame,
+  readScan,
+} from "./jpeg-frame.js";
+import { type NonZeros, walkScan } from "./jpeg-scan-walk.js";
+import { PictureFault } from "./picture-state.js";
+
+/** libvips reads no more scans of one picture either. */
+const scansAtMost = 100;
+
+/** A reader of everything before and between the scans of a JPEG. */
+class JpegSegments {
+  readonly bits: JpegBits;
+  readonly tables: HuffmanTables = standardHuffmanTables();
+  frame: JpegFrame | undefined;
+  restartInterval = 0;
+  #scans = 0;
+
+  constructor(bytes: Buffer) {
+    this.bits = new JpegBits(bytes);
+  }
+
+  /**
+   * Moves to the data of the next scan.
+   * @throws PictureFault if no scan follows; after a first one, any fault of what follows means that the rest is missing
+   */
+  nextScan(): JpegScan & { readonly frame: JpegFrame } {
+    try {
+      const scan = this.#findScan();
+      this.#scans += 1;
+      return scan;
+    } catch (thrown) {
+      throw this.#scans > 0 && thrown instanceof PictureFault ? missingScan() : thrown;
+    }
+  }
+
+  #findScan(): JpegScan & { readonly frame: JpegFrame } {
+    for (;;) {
+      const code = this.bits.takeMarker();
+      if (isRestart(code) || code === 1) continue;
+      if (code === marker.endOfImage) throw missingScan();
+      if (code === marker.startOfImage) {
+        if (this.frame === undefined) throw new PictureFault("broken", "it starts twice");
+        throw missingScan();
+      }
+      const segment = this.#segment();
+      if (code === marker.startOfScan) {
+        if (this.frame === undefined) throw new PictureFault("broken", "a scan comes before its frame");
+        return { ...readScan(this.frame, segment), frame: this.frame };
+      }
+      this.#read(code, segment);
+    }
+  }
+
+  #segment(): Buffer {
+    const { bits } = this;
+    const { bytes, at } = bits;
+    if (at + 2 > bytes.length) throw missingScan();
+    const end = at + bytes.readUInt16BE(at);
+    if (end < at + 2) throw new PictureFault("broken", "a segment is shorter than its own length");
+    if (end > bytes.length) throw missingScan();
+    bits.at = end;
+    return bytes.subarray(at + 2, end);
+  }
+
+  #read(code: number, segment: Buffer): void {
+    if (code === marker.huffmanTables) this.#readTables(segment);
+    else if (code === marker.restartInterval && segment.length === 2)
+      this.restartInterval = segment.readUInt16BE(0);
+    else if (code >= 0xc0 && code <= 0xcf && code !== 0xcc && code !== 0xc8) {
+      if (this.frame !== undefined || !frameMarkers.includes(code))
+        throw new PictureFault("broken", "its frame is not decoded");
+      this.frame = readFrame(code, segment);
+    }
+  }
+
+  #readTables(segment: Buffer): void {
+    let at = 0;
+    while (at < segment.length) {
+      const kind = segment[at] ?? 0;
+      const counts = segment.subarray(at + 1, at + 1 + longestCode);
+      const symbols = counts.reduce((sum, count) => sum + count, 0);
+      const from = at + 1 + longestCode;
+      at = from + symbols;
+      const table = huffmanTable(counts, segment.subarray(from, at));
+      if (table === undefined || at > segment.length || (kind & 0xef) > 3 || symbols > 256)
+        throw new PictureFault("broken", "a table of codes is illegal");
+      (kind < 16 ? this.tables.dc : this.tables.ac)[kind & 15] = table;
+    }
+  }
+}
+
+/**
+ * Whether the headers of a JPEG's scans leave out a bit of a coefficient. Looks at the first scan only, if that sends all. What
+ * else may be odd about them is the decoder's to judge.
+ */
+export function lacksScans(bytes: Buffer): boolean {
+  const segments = new JpegSegments(bytes);
+  try {
+    for (let scans = 0; scans < scansAtMost; scans += 1) {
+      const scan = segments.nextScan();
+      noteScan(scan);
+      if (isSent(scan.frame)) return false;
+    }
+  } catch (thrown) {
+    if (thrown instanceof PictureFault) return thrown.state === "truncated";
+    throw thrown;
+  }
+  return false;
+}
+
+/**
+ * Reads every code of a JPEG, as far as it takes to have each block. Yields now and then, so that the caller can pause.
+ * @returns where the data of its last scan end
+ * @throws PictureFault if the decoder cannot have read all blocks
+ */
+export function* walkJpeg(bytes: Buffer): Generator<void, number> {
+  const segments = new JpegSegments(bytes);
+  const nonZeros: NonZeros = new Map();
+  const { bits, tables } = segments;
+  for (let scans = 0; scans < scansAtMost; scans += 1) {
+    const scan = segments.nextScan();
+    const { frame } = scan;
+    noteScan(scan);
+    // Nothing in arithmetic codes says where they end: only its marker does.
+    if (frame.isArithmetic) throw missingScan();
+    const { restartInterval } = segments;
+    yield* walkScan({ bits, frame, scan, tables, restartInterval, nonZeros });
+    if (isSent(frame)) return bits.end;
+  }
+  throw new PictureFault("broken", `it has more than ${scansAtMost} scans`);
+}
