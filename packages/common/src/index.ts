@@ -29,13 +29,19 @@ export {
   normalization,
   normalizationName,
   normalizationNamed,
+  axisOrders,
+  outputPoolings,
   poolings,
+  tokenPoolings,
 } from "./artefacts/backbones/backbone-spec.js";
 export type {
+  AxisOrder,
   BackboneSpec,
   ChannelOrder,
   Normalization,
+  OutputPooling,
   Pooling,
+  TokenPooling,
 } from "./artefacts/backbones/backbone-spec.js";
 export { catalogueEntry, weightCatalogue } from "./artefacts/backbones/weight-catalogue.js";
 export type { CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";

@@ -1,6 +1,12 @@
 import { z } from "zod";
 import type { BackboneSpec } from "./artefacts/backbones/backbone-spec.js";
-import { normalization, channelOrders, poolings, sha256 } from "./artefacts/backbones/backbone-spec.js";
+import {
+  normalization,
+  axisOrders,
+  channelOrders,
+  outputPoolings,
+  sha256,
+} from "./artefacts/backbones/backbone-spec.js";
 import { weightCatalogue, type CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
 import type { ScoreRow } from "./artefacts/results/bundle.js";
 import type { ModelEvaluation } from "./artefacts/results/model-evaluation.js";
@@ -75,7 +81,19 @@ const backboneChoices = {
   inputSize: z.int().min(8).max(backboneOptionsAtMost.inputSize).optional(),
   normalization: normalization.optional(),
   channelOrder: z.enum(channelOrders).optional(),
-  pooling: z.enum(poolings).optional(),
+  pooling: z.enum(outputPoolings).optional(),
+};
+
+/** What may be said of a network that comes with its own layers, above all where its graph does not say it. */
+const encoderChoices = {
+  /** Keeps a normalisation that comes on top of the network's own. */
+  forceNormalization: z.boolean().optional(),
+  /** Tensor, or layer of a layers model, whose value is the embedding. */
+  output: z.string().optional(),
+  inputLayout: z.enum(axisOrders).optional(),
+  outputLayout: z.enum(axisOrders).optional(),
+  /** How many tokens come before those of the patches: the class token and registers. */
+  prefixTokens: z.int().min(0).max(1024).optional(),
 };
 
 export const importOptions = z
@@ -86,7 +104,7 @@ export const importOptions = z
     /** An architecture of the zoo, for files of Keras weights. */
     architecture: z.string().optional(),
     sha256: z.string().optional(),
-    output: z.string().optional(),
+    ...encoderChoices,
   })
   .strict();
 export type ImportOptions = z.infer<typeof importOptions>;

@@ -135,8 +135,8 @@ export {
   workerDefaults,
   workerOptionsAtMost,
 } from "@trommel/common";
-export { channelOrders, poolings } from "@trommel/common";
-export type { ChannelOrder, Device, EngineName, Pooling } from "@trommel/common";
+export { axisOrders, channelOrders, outputPoolings } from "@trommel/common";
+export type { AxisOrder, ChannelOrder, Device, EngineName, OutputPooling } from "@trommel/common";
 export { imagesPerShardAtMost } from "@trommel/common/recipe";
 
 export { decodeFeatureShard, decodeProjection } from "@trommel/common";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { normalization, normalizationName, poolings } from "../artefacts/backbones/backbone-spec.js";
+import { normalization, normalizationName, outputPoolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
 import { recipeHead, type RecipeHead } from "./auto-head.js";
 import { keyPatterns } from "./key-patterns.js";
@@ -66,7 +66,7 @@ const backboneReference = z
     /** What the backbone must have been imported with; null accepts any. */
     inputSize: z.int().positive().nullable().default(null),
     /** What its spatial output must be pooled by; null accepts any. */
-    pooling: z.enum(poolings).nullable().default(null),
+    pooling: z.enum(outputPoolings).nullable().default(null),
   })
   .strict();
 

@@ -43,6 +43,7 @@ const irVersions: Readonly<Record<number, number>> = {
   21: 10,
   22: 10,
   23: 11,
+  24: 12,
 };
 
 /** Equal constants up to this size are shared; comparing whole weight tensors would cost more than it saves. */

@@ -10,8 +10,9 @@ import {
   type CatalogueEntry,
   type Normalization,
   type WorkerCommands,
+  type AxisOrder,
   type ChannelOrder,
-  type Pooling,
+  type OutputPooling,
 } from "@trommel/common";
 import { removeBackbone, type StoredBackbone } from "@trommel/coordinator/store-keeping";
 import { loadWorkerCommands } from "../worker-package.js";
@@ -30,8 +31,8 @@ export interface BackboneChoices extends CallOptions {
   readonly normalize?: string | Normalization | undefined;
   /** The order that the network wants. */
   readonly channels?: ChannelOrder | undefined;
-  /** Pooling of a spatial output. */
-  readonly pooling?: Pooling | undefined;
+  /** Pooling of a map (`average`, `max`) or of an ONNX encoder's tokens (`cls`, `mean`, `cls+mean`). */
+  readonly pooling?: OutputPooling | undefined;
   /** Called with each step of the work, for people. */
   readonly onStep?: ((line: string) => void) | undefined;
 }
@@ -44,6 +45,14 @@ export interface ImportBackboneOptions extends BackboneChoices {
   readonly output?: string | undefined;
   /** What the file must hash to; required for `https://`. */
   readonly sha256?: string | undefined;
+  /** Keeps a normalisation that comes on top of the network's own. @default false */
+  readonly forceNormalization?: boolean | undefined;
+  /** Order of an ONNX encoder's input axes, for a graph that accepts both. */
+  readonly inputLayout?: AxisOrder | undefined;
+  /** Order of an ONNX encoder's output axes, for a graph that does not show it. */
+  readonly outputLayout?: AxisOrder | undefined;
+  /** How many of an ONNX encoder's tokens come before those of the patches. @default what the graph shows */
+  readonly prefixTokens?: number | undefined;
 }
 
 /** How {@link Backbones.pull} downloads public weights. */
@@ -95,7 +104,8 @@ export class Backbones {
    * @throws TrommelError `invalid-argument` without a name or an architecture, `unsupported`, `corrupt`, `parity-failed`
    */
   async import(source: string, options: ImportBackboneOptions = {}): Promise<BackboneSpec> {
-    const { architecture, output, sha256 } = options;
+    const { architecture, output, sha256, inputLayout, outputLayout, prefixTokens } = options;
+    const { forceNormalization } = options;
     const name = options.name ?? architecture;
     if (name === undefined) {
       throw new TrommelError(
@@ -111,6 +121,10 @@ export class Backbones {
       ...(architecture === undefined ? {} : { architecture }),
       ...(output === undefined ? {} : { output }),
       ...(sha256 === undefined ? {} : { sha256 }),
+      ...(forceNormalization === undefined ? {} : { forceNormalization }),
+      ...(inputLayout === undefined ? {} : { inputLayout }),
+      ...(outputLayout === undefined ? {} : { outputLayout }),
+      ...(prefixTokens === undefined ? {} : { prefixTokens }),
     };
     return this.#make(options, (worker) => worker.importBackbone(given, say(options.onStep)));
   }

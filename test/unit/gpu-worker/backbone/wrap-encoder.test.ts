@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
-import { wrapEncoder } from "#gpu-worker/backbone/import/wrap-encoder";
+import { wrapEncoder } from "#gpu-worker/backbone/encoder/wrap-encoder";
 import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import type { Dim } from "#gpu-worker/graph/onnx/onnx-values";
 import { decodeModel } from "#gpu-worker/graph/onnx/onnx-model";

@@ -18,6 +18,20 @@ export type ChannelOrder = (typeof channelOrders)[number];
 export const poolings = ["average", "max"] as const;
 export type Pooling = (typeof poolings)[number];
 
+/**
+ * Pooling of tokens [T, D] to an embedding: the class token, the mean of the patches' tokens (neither the class token nor
+ * registers), or both side by side [2·D].
+ */
+export const tokenPoolings = ["cls", "mean", "cls+mean"] as const;
+export type TokenPooling = (typeof tokenPoolings)[number];
+
+export const outputPoolings = [...poolings, ...tokenPoolings] as const;
+export type OutputPooling = (typeof outputPoolings)[number];
+
+/** The order of axes: channels before height and width, or after them. */
+export const axisOrders = ["nchw", "nhwc"] as const;
+export type AxisOrder = (typeof axisOrders)[number];
+
 const name = z
   .string()
   .regex(
@@ -87,7 +101,9 @@ export const backboneSpec = z
         architecture: z.string().optional(),
         /** Layer or tensor at which the network was cut. */
         output: z.string(),
-        pooling: z.enum([...poolings, "none"]),
+        pooling: z.enum([...outputPoolings, "none"]),
+        /** Files of weights that the named file names, by their paths relative to it. */
+        files: z.array(z.object({ path: z.string(), sha256: sha256 }).strict()).optional(),
       })
       .strict(),
     /**

@@ -8,20 +8,28 @@ import {
   type BackboneSpec,
   type Normalization,
   type ObjectStore,
+  type AxisOrder,
   type ChannelOrder,
-  type Pooling,
+  type OutputPooling,
 } from "@trommel/common";
 import { kerasPackages, requirePackages, tensorflowPackages } from "../../graph/optional-packages.js";
+import { withExternalData, type ExternalFile } from "../../graph/onnx/external-data.js";
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
 import { refuseContainer, refuseStandIn } from "../containers/name-container.js";
 import type { BackboneSource } from "../download/backbone-source.js";
 import { classifierEnd } from "../layers/classifier-end.js";
+import { jsonText } from "../layers/json-text.js";
 import { readLayersModel } from "../layers/layers-model.js";
-import { prepareZoo, resolveZoo } from "./prepare-zoo.js";
+import { prepareZoo, resolveZoo, type ZooChoices } from "./prepare-zoo.js";
+import { describeImport } from "./describe-import.js";
+import { measureSpread } from "../checks/embedding-spread.js";
+import { mapPooling } from "./map-pooling.js";
 import { prepareLayers, type PreparedBackbone } from "./prepared-backbone.js";
+import { settleNormalization } from "./settle-normalization.js";
 import { checkArchitecture, sourceKind, type SourceKind } from "./source-kind.js";
 import { storeBackbone } from "./store-backbone.js";
-import { wrapEncoder } from "./wrap-encoder.js";
+import { encoderConfig, type EncoderConfig } from "../encoder/encoder-config.js";
+import { wrapEncoder } from "../encoder/wrap-encoder.js";
 import { readZooWeights } from "../weights/zoo-weights.js";
 
 export interface ImportBackboneOptions {
@@ -34,12 +42,20 @@ export interface ImportBackboneOptions {
   readonly output?: string;
   /** Side of the square input in pixels. @default the side that the model declares, or the architecture's */
   readonly inputSize?: number;
-  /** @default the architecture's, else Keras's `tf` */
+  /** @default the architecture's; what a network expects that normalises its pixels itself; else Keras's `tf` */
   readonly normalization?: Normalization;
+  /** Keeps a normalisation that comes on top of the network's own. @default false */
+  readonly forceNormalization?: boolean;
   /** @default the architecture's, else "rgb" */
   readonly channelOrder?: ChannelOrder;
-  /** Used if the output is spatial. @default "average" */
-  readonly pooling?: Pooling;
+  /** For a map @default "average"; for tokens @default what the config.json in the folder of an ONNX file says */
+  readonly pooling?: OutputPooling;
+  /** For an ONNX encoder whose graph accepts both orders of axes. */
+  readonly inputLayout?: AxisOrder;
+  /** For an ONNX encoder whose graph does not show which axis of its output holds the channels. */
+  readonly outputLayout?: AxisOrder;
+  /** How many tokens come before those of the patches. @default what the graph shows */
+  readonly prefixTokens?: number;
   readonly store: ObjectStore;
   /** Called with what is done, one line each. @default silence */
   readonly log?: (line: string) => void;
@@ -56,6 +72,8 @@ interface Imported {
   readonly prepared: PreparedBackbone;
   readonly normalization: Normalization;
   readonly channelOrder: ChannelOrder;
+  /** Files that the named one names, if they are not part of what is stored under their own names. */
+  readonly files?: readonly ExternalFile[];
 }
 
 /**
@@ -69,7 +87,7 @@ export async function importBackbone(options: ImportBackboneOptions): Promise<Ba
   parseAs(backboneName, name, `the backbone's name "${name}"`);
   // Refuses an architecture that does not exist, or cannot be checked here, before a large file is downloaded.
   if (architecture !== undefined) {
-    resolveZoo({ ...options, architecture });
+    resolveZoo(zooChoices(options, architecture));
     requirePackages("import Keras weights", tensorflowPackages);
   }
   const named = await source.read(undefined, maxNamedFileBytes);
@@ -80,8 +98,12 @@ export async function importBackbone(options: ImportBackboneOptions): Promise<Ba
   if (kind !== "onnx") {
     requirePackages("import a Keras model", kind === "h5" ? kerasPackages : tensorflowPackages);
   }
-  const { prepared, normalization, channelOrder } = await importers[kind](named, options, log);
-  const origin = { kind, url: source.url, sha256: sha256Hex(named) };
+  const { prepared, normalization, channelOrder, files = [] } = await importers[kind](named, options, log);
+  const origin = {
+    ...{ kind, url: source.url, sha256: sha256Hex(named) },
+    ...(files.length === 0 ? {} : { files: [...files] }),
+  };
+  const spread = await measureSpread(prepared.model, prepared.inputSize, normalization);
   const spec = await storeBackbone(options.store, prepared, {
     name,
     normalization,
@@ -89,6 +111,7 @@ export async function importBackbone(options: ImportBackboneOptions): Promise<Ba
     source: architecture === undefined ? origin : { ...origin, architecture },
   });
   log(`stored ${backboneId(spec)} in ${options.store.url}`);
+  for (const line of describeImport(prepared, { normalization, channelOrder }, spread)) log(line);
   return spec;
 }
 
@@ -97,10 +120,15 @@ const importers: Readonly<
 > = { h5: importWeights, safetensors: importWeights, layers: importLayers, onnx: importEncoder };
 
 async function importWeights(named: Uint8Array, options: ImportBackboneOptions, log: Log): Promise<Imported> {
-  const zoo = resolveZoo({ ...options, architecture: options.architecture ?? "" });
+  const zoo = resolveZoo(zooChoices(options, options.architecture ?? ""));
   const wanted = { architecture: zoo.architecture, weights: zoo.network.weights };
   const weights = await readZooWeights(wanted, named, options.source.url, log);
   return { ...zoo, prepared: await prepareZoo(zoo, weights, log) };
+}
+
+function zooChoices(options: ImportBackboneOptions, architecture: string): ZooChoices {
+  const { pooling: _pooling, ...rest } = options;
+  return { ...rest, ...mapPooling(options.pooling), architecture };
 }
 
 async function importLayers(
@@ -115,24 +143,70 @@ async function importLayers(
     );
   }
   const model = await readLayersModel(modelJson, (path) => readBeside(options.source, path));
-  const { normalization, channelOrder } = ownPixels(options);
   const end = options.output === undefined ? classifierEnd(model) : undefined;
   if (end !== undefined) {
     log(
       `warning: the output ${end.output} looks like a classifier's, with ${end.units} classes: an embedding comes from a layer before it. Import it again with --output ${end.before}`,
     );
   }
-  const prepared = await prepareLayers(model, { ...cutOptions(options), normalization, log });
-  return { prepared, normalization, channelOrder };
+  let normalization: Normalization = namedNormalizations.tf;
+  const prepared = await prepareLayers(model, {
+    ...cutOptions(options),
+    ...mapPooling(options.pooling),
+    normalization: (compiled) => (normalization = settleNormalization(compiled, "image", options, log)),
+    log,
+  });
+  return { prepared, normalization, channelOrder: options.channelOrder ?? "rgb" };
 }
 
 async function importEncoder(bytes: Uint8Array, options: ImportBackboneOptions, log: Log): Promise<Imported> {
-  const model = decodeModel(bytes, { name: options.source.url });
-  const wrapped = await wrapEncoder(model, cutOptions(options));
+  const { source, inputLayout, outputLayout, prefixTokens } = options;
+  const decoded = decodeModel(bytes, { name: source.url, externalData: true });
+  const { model, files } = await withExternalData(decoded, source.url, (path) => {
+    log(`reading ${path}, which holds weights`);
+    return readBeside(source, path);
+  });
+  const config = await configBeside(source);
+  if (config !== undefined) log(`config.json describes the family ${config.family}`);
+  const wrapped = await wrapEncoder(model, {
+    ...cutOptions(options),
+    ...(options.pooling === undefined ? {} : { pooling: options.pooling }),
+    ...(inputLayout === undefined ? {} : { inputLayout }),
+    ...(outputLayout === undefined ? {} : { outputLayout }),
+    ...(prefixTokens === undefined ? {} : { prefixTokens }),
+    ...(config === undefined ? {} : { preferred: config.preferred }),
+    ...(config?.usualPooling === undefined ? {} : { usualPooling: config.usualPooling }),
+  });
   log(
-    `wrapped the encoder at ${wrapped.output}: ${wrapped.dimension}-dimensional embedding; no second implementation to check it with`,
+    `wrapped the encoder, ${wrapped.layout}: ${wrapped.dimension}-dimensional embedding; no second implementation to check it with`,
   );
-  return { prepared: { layers: undefined, parity: null, ...wrapped }, ...ownPixels(options) };
+  const { encoder, ...prepared } = wrapped;
+  const normalization = settleNormalization(encoder.model, encoder.input, options, log);
+  return {
+    prepared: { layers: undefined, parity: null, ...prepared },
+    files,
+    normalization,
+    channelOrder: options.channelOrder ?? "rgb",
+  };
+}
+
+/** The config.json in the encoder's folder, or above it where the folder is `onnx`, as model repositories have it. */
+async function configBeside(source: BackboneSource): Promise<EncoderConfig | undefined> {
+  if (!/^(file|hf):/.test(source.url)) return undefined;
+  const paths = /\/onnx\/[^/]+$/.test(source.url) ? ["config.json", "../config.json"] : ["config.json"];
+  for (const path of paths) {
+    try {
+      return encoderConfig(JSON.parse(jsonText(await source.read(path, maxTopologyBytes))));
+    } catch (thrown) {
+      // A config.json of another program may lie there: it is no part of the model.
+      if (
+        !(thrown instanceof SyntaxError) &&
+        !(thrown instanceof TrommelError && thrown.code === "not-found")
+      )
+        throw thrown;
+    }
+  }
+  return undefined;
 }
 
 /** A file that the named one names. */
@@ -142,15 +216,9 @@ async function readBeside(source: BackboneSource, path: string): Promise<Uint8Ar
   return bytes;
 }
 
-/** Pixel settings of a network that comes with its own layers. */
-function ownPixels({ normalization, channelOrder }: ImportBackboneOptions): Omit<Imported, "prepared"> {
-  return { normalization: normalization ?? namedNormalizations.tf, channelOrder: channelOrder ?? "rgb" };
-}
-
-function cutOptions({ inputSize, output, pooling }: ImportBackboneOptions) {
+function cutOptions({ inputSize, output }: ImportBackboneOptions) {
   return {
     ...(inputSize === undefined ? {} : { inputSize }),
     ...(output === undefined ? {} : { output }),
-    ...(pooling === undefined ? {} : { pooling }),
   };
 }

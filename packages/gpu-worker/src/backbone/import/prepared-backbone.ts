@@ -1,4 +1,7 @@
 import { TrommelError, type BackboneSpec, type Normalization, type Pooling } from "@trommel/common";
+import { decodeModel } from "../../graph/onnx/onnx-model.js";
+import type { ModelProto } from "../../graph/onnx/onnx-proto.js";
+import { checkWeights } from "../checks/check-weights.js";
 import { checkParity, type Parity } from "./check-parity.js";
 import { cutAt } from "../layers/cut-layers.js";
 import { layersToJson, type LayersFiles } from "../layers/layers-to-json.js";
@@ -15,6 +18,8 @@ export interface PreparedBackbone {
   readonly output: string;
   readonly pooling: BackboneSpec["source"]["pooling"];
   readonly parity: Parity | null;
+  /** The layout of input and output, for people. @default that of a layers model */
+  readonly layout?: string;
   /** As Keras counts. @default the parameters of the compiled model */
   readonly parameterCount?: number;
 }
@@ -26,7 +31,8 @@ export interface PrepareLayersOptions {
   readonly inputSize?: number;
   /** Used if the output is spatial. @default "average" */
   readonly pooling?: Pooling;
-  readonly normalization: Normalization;
+  /** Also chosen by what the compiled network does to its pixels. */
+  readonly normalization: Normalization | ((compiled: ModelProto) => Normalization);
   readonly log: (line: string) => void;
 }
 
@@ -48,7 +54,10 @@ export async function prepareLayers(
     `compiled ${compiled.cut.layers.length} layers up to ${compiled.cut.output}: ${compiled.dimension}-dimensional embedding`,
   );
   const layers = layersToJson(compiled.cut, { inputSize, pooling: compiled.pooling });
-  const parity = await checkParity({ model: compiled.model, layers, inputSize, normalization });
+  const network = decodeModel(compiled.model);
+  checkWeights(network, "the backbone");
+  const chosen = typeof normalization === "function" ? normalization(network) : normalization;
+  const parity = await checkParity({ model: compiled.model, layers, inputSize, normalization: chosen });
   log(
     `largest difference from ${parity.reference} on ${parity.inputs} inputs: ${parity.maxRelativeDifference.toExponential(2)} relative`,
   );

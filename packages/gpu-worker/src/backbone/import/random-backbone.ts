@@ -5,13 +5,17 @@ import {
   sha256Hex,
   type BackboneSpec,
   type ObjectStore,
+  type OutputPooling,
 } from "@trommel/common";
 import { requirePackages, tensorflowPackages } from "../../graph/optional-packages.js";
+import { mapPooling } from "./map-pooling.js";
 import { prepareZoo, resolveZoo, type ZooChoices } from "./prepare-zoo.js";
 import { storeBackbone } from "./store-backbone.js";
 import { randomWeights } from "../zoo/random-weights.js";
 
-export interface RandomBackboneOptions extends ZooChoices {
+export interface RandomBackboneOptions extends Omit<ZooChoices, "pooling"> {
+  /** @default "average" */
+  readonly pooling?: OutputPooling;
   readonly name: string;
   readonly seed: number;
   readonly store: ObjectStore;
@@ -27,7 +31,8 @@ export async function randomBackbone(options: RandomBackboneOptions): Promise<Ba
   const log = options.log ?? (() => undefined);
   const { name, seed } = options;
   parseAs(backboneName, name, `the backbone's name "${name}"`);
-  const zoo = resolveZoo(options);
+  const { pooling, ...choices } = options;
+  const zoo = resolveZoo({ ...choices, ...mapPooling(pooling) });
   requirePackages("make a random backbone", tensorflowPackages);
   const { architecture, normalization, channelOrder } = zoo;
   const weights = randomWeights(zoo.network, seed);

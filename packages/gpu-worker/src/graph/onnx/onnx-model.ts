@@ -47,6 +47,8 @@ export interface DecodeModelOptions {
   readonly name?: string;
   /** @default 2 GiB - 1, protobuf's own limit */
   readonly maxBytes?: number;
+  /** Leaves weights in other files as references, which `withExternalData` resolves. @default false: they are refused */
+  readonly externalData?: boolean;
 }
 
 /**
@@ -68,8 +70,9 @@ export function decodeModel(bytes: Uint8Array, options: DecodeModelOptions = {})
     throw corrupt(name, "it contains no graph");
   }
   opsetOf(model, name);
-  checkGraph(model.graph, name);
-  for (const { node } of model.functions ?? []) checkNodes(node ?? [], name);
+  const rules = { name, externalData: options.externalData ?? false };
+  checkGraph(model.graph, rules);
+  for (const { node } of model.functions ?? []) checkNodes(node ?? [], rules);
   return model;
 }
 
@@ -85,6 +88,11 @@ export function opsetOf(model: ModelProto, name = "ONNX model"): number {
     throw corrupt(name, "it states no version of the default operator domain");
   }
   return int64ToNumber(entry.version);
+}
+
+/** Whether a tensor's bytes are in another file. */
+export function isExternal(tensor: TensorProto): boolean {
+  return tensor.dataLocation === 1 || (tensor.externalData ?? []).length > 0;
 }
 
 export function isDefaultDomain(domain: string | undefined): boolean {
@@ -109,38 +117,45 @@ function corrupt(name: string, why: string, cause?: unknown): TrommelError {
   );
 }
 
-function checkGraph(graph: GraphProto, name: string): void {
-  for (const tensor of graph.initializer ?? []) checkTensor(tensor, name);
+interface Rules {
+  readonly name: string;
+  readonly externalData: boolean;
+}
+
+function checkGraph(graph: GraphProto, rules: Rules): void {
+  for (const tensor of graph.initializer ?? []) checkTensor(tensor, rules);
   for (const { values, indices } of graph.sparseInitializer ?? []) {
-    if (values !== undefined) checkTensor(values, name);
-    if (indices !== undefined) checkTensor(indices, name);
+    if (values !== undefined) checkTensor(values, rules);
+    if (indices !== undefined) checkTensor(indices, rules);
   }
-  checkNodes(graph.node ?? [], name);
+  checkNodes(graph.node ?? [], rules);
 }
 
-function checkNodes(nodes: readonly NodeProto[], name: string): void {
+function checkNodes(nodes: readonly NodeProto[], rules: Rules): void {
   for (const node of nodes) {
-    if (node.opType === undefined || node.opType === "") throw corrupt(name, "a node has no operator");
-    for (const attribute of node.attribute ?? []) checkAttribute(attribute, name);
+    if (node.opType === undefined || node.opType === "") throw corrupt(rules.name, "a node has no operator");
+    for (const attribute of node.attribute ?? []) checkAttribute(attribute, rules);
   }
 }
 
-function checkAttribute(attribute: AttributeProto, name: string): void {
+function checkAttribute(attribute: AttributeProto, rules: Rules): void {
   for (const tensor of [attribute.t, ...(attribute.tensors ?? [])]) {
-    if (tensor !== undefined) checkTensor(tensor, name);
+    if (tensor !== undefined) checkTensor(tensor, rules);
   }
   for (const sparse of [attribute.sparseTensor, ...(attribute.sparseTensors ?? [])]) {
-    if (sparse?.values !== undefined) checkTensor(sparse.values, name);
-    if (sparse?.indices !== undefined) checkTensor(sparse.indices, name);
+    if (sparse?.values !== undefined) checkTensor(sparse.values, rules);
+    if (sparse?.indices !== undefined) checkTensor(sparse.indices, rules);
   }
   for (const graph of [attribute.g, ...(attribute.graphs ?? [])]) {
-    if (graph !== undefined) checkGraph(graph, name);
+    if (graph !== undefined) checkGraph(graph, rules);
   }
 }
 
-function checkTensor(tensor: TensorProto, name: string): void {
+function checkTensor(tensor: TensorProto, rules: Rules): void {
   const label = tensor.name ?? "";
-  if (tensor.dataLocation === 1 || (tensor.externalData ?? []).length > 0) {
+  const { name, externalData } = rules;
+  if (isExternal(tensor)) {
+    if (externalData) return;
     throw new TrommelError(
       "unsupported",
       `cannot read ${name}: the weights of tensor "${label}" are in another file (external data). ` +

@@ -7,6 +7,7 @@ import {
   type AttributeProto,
   type ElementType,
   type GraphProto,
+  type NodeProto,
   type TensorProto,
   type ValueInfoProto,
 } from "./onnx-proto.js";
@@ -111,6 +112,10 @@ export function floatValues(tensor: TensorProto): Float32Array {
   }
   // Copied because the bytes of a decoded model may start at any offset.
   return new Float32Array(Uint8Array.from(bytes).buffer);
+}
+
+export function attributeIn(node: NodeProto, name: string): AttributeProto | undefined {
+  return (node.attribute ?? []).find((attribute) => attribute.name === name);
 }
 
 /** An input or output message. @param shape undefined leaves shape and rank open */

@@ -1,4 +1,4 @@
-import type { Backbones, BackboneSpec, ChannelOrder, Pooling } from "../../index.js";
+import type { AxisOrder, Backbones, BackboneSpec, ChannelOrder, OutputPooling } from "../../index.js";
 import { describeSum } from "../describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import { tableOf } from "../table.js";
@@ -10,20 +10,25 @@ type ChoiceFlags = GlobalFlags & {
   readonly size?: number;
   readonly normalize?: string;
   readonly channels?: ChannelOrder;
-  readonly pooling?: Pooling;
+  readonly pooling?: OutputPooling;
 };
 
 type ImportFlags = ChoiceFlags & {
   readonly arch?: string;
   readonly output?: string;
   readonly sha256?: string;
+  readonly forceNormalize?: boolean;
+  readonly inputLayout?: AxisOrder;
+  readonly outputLayout?: AxisOrder;
+  readonly prefixTokens?: number;
 };
 
 /** `trommel backbone import <source>` */
 export async function backboneImport(terminal: Terminal, source: string, flags: ImportFlags): Promise<void> {
-  const { arch: architecture, output, sha256 } = flags;
+  const { arch: architecture, output, sha256, inputLayout, outputLayout, prefixTokens } = flags;
+  const encoder = { inputLayout, outputLayout, prefixTokens, forceNormalization: flags.forceNormalize };
   await bring(terminal, flags, (backbones, choices) =>
-    backbones.import(source, { ...choices, architecture, output, sha256 }),
+    backbones.import(source, { ...choices, ...encoder, architecture, output, sha256 }),
   );
 }
 

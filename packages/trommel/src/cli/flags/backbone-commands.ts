@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { backboneOptionsAtMost, channelOrders, poolings } from "../../index.js";
+import { backboneOptionsAtMost, axisOrders, channelOrders, outputPoolings } from "../../index.js";
 import { globals, loaded, upTo, wholeNumber } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
@@ -10,7 +10,31 @@ export function addBackboneCommands(program: Command, terminal: Terminal): void 
       "import a Keras-layers model.json, an ONNX encoder, or Keras weights (.h5, safetensors) with --arch; by path, s3:// or https://",
     )
     .option("--arch <architecture>", "architecture of the zoo that a file of weights is for")
-    .option("--output <layer>", "layer or tensor whose value is the embedding")
+    .option(
+      "--output <layer>",
+      "layer or tensor whose value is the embedding (default: the only output, else image_embeds, pooler_output or last_hidden_state)",
+    )
+    .option(
+      "--force-normalize",
+      "keep a --normalize that comes on top of the normalisation that the network begins with",
+    )
+    .addOption(
+      new Option(
+        "--input-layout <order>",
+        "order of an ONNX encoder's input axes, if its graph accepts both",
+      ).choices([...axisOrders]),
+    )
+    .addOption(
+      new Option(
+        "--output-layout <order>",
+        "order of an ONNX encoder's output axes, if its graph does not show which holds the channels",
+      ).choices([...axisOrders]),
+    )
+    .option(
+      "--prefix-tokens <count>",
+      "how many of an ONNX encoder's tokens come before those of the patches (default: what its graph shows)",
+      wholeNumber,
+    )
     .option("--sha256 <hex>", "what the file must hash to; required for https://")
     .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneImport));
   choiceFlags(globals(backbone.command("pull <weights>"), terminal))
@@ -60,7 +84,7 @@ function choiceFlags(command: Command): Command {
     )
     .option(
       "--normalize <how>",
-      "tf, torch, unit, none, or six numbers: means, deviations (default: the catalogue's or architecture's, else tf)",
+      "tf, torch, unit, none, or six numbers: means, deviations (default: the catalogue's or architecture's; what a network expects that normalises its pixels itself; else tf)",
     )
     .addOption(
       new Option(
@@ -69,6 +93,9 @@ function choiceFlags(command: Command): Command {
       ).choices([...channelOrders]),
     )
     .addOption(
-      new Option("--pooling <how>", "pooling of a spatial output (default: average)").choices([...poolings]),
+      new Option(
+        "--pooling <how>",
+        "pooling of a map (average, max; default: average) or of an ONNX encoder's tokens (cls, mean, cls+mean; default: by its config.json)",
+      ).choices([...outputPoolings]),
     );
 }
