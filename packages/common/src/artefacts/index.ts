@@ -16,6 +16,7 @@ export type {
 export { choice } from "./results/choice.js";
 export type { Choice, Estimate, MeasuredFigures, Mistake } from "./results/choice.js";
 export type { Thresholds } from "./results/thresholds.js";
+export type { Contradictions } from "./results/contradictions.js";
 export { decodeFoldResult, encodeFoldResult } from "./results/fold-result.js";
 export type { FoldResult, PredictedImages } from "./results/fold-result.js";
 export { headAt, headTensors } from "./results/projection-codec.js";

@@ -17,6 +17,7 @@ import {
   mayBeUnknown,
   scoreCounts,
   scoringSuccess,
+  type Contradictions,
   type ScoreCounts,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts";
@@ -45,6 +46,8 @@ export interface RunResult {
   /** The figures of the test part, on which nothing was fitted or chosen. */
   readonly test?: PartFigures;
   readonly labels?: readonly string[];
+  /** For a run: images with the same bytes and different labels. */
+  readonly contradictions?: Contradictions;
   /** What was listed: classes with their counts, what patterns left out, what looks odd. */
   readonly listing?: ListingOverview;
   /** For a run, as long as Redis knows its last attempt: where its features came from. */
@@ -94,6 +97,7 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   return {
     ...{ ledger, location, ...figures, labels: manifest.labels },
     ...(listing === undefined ? {} : { listing }),
+    ...(manifest.contradictions === null ? {} : { contradictions: manifest.contradictions }),
   };
 }
 

@@ -73,6 +73,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
     chosenBy: chosen.sentence,
     grouping: split.grouping,
+    contradictions: split.contradictions,
     notes: [
       ...groupingNotes(split.grouping),
       ...split.notes,

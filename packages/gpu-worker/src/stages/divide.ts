@@ -8,6 +8,7 @@ import { readDividedImages, type DividedImage } from "./dividing/divided-images.
 import { ImageGroups } from "./dividing/image-groups.js";
 import { divisionNotes, groupingNotes, groupingOf } from "./dividing/division-notes.js";
 import { readFoldSplit } from "./folding/fold-split.js";
+import { contradictionNotes, findContradictions } from "./dividing/contradictions.js";
 import { undividable } from "./dividing/undividable.js";
 import { TestMemory } from "./dividing/test-memory.js";
 import { adviceOnFailedFiles } from "./inputs/features.js";
@@ -98,7 +99,13 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
     }
   }
   const partOf = ({ shard, position }: DividedImage): number => byShard[shard]![position]!;
-  const said = [...(before?.notes ?? []), ...notes, ...divisionNotes({ ...given, members, partOf })];
+  const contradictions = findContradictions(images);
+  const said = [
+    ...(before?.notes ?? []),
+    ...notes,
+    ...divisionNotes({ ...given, members, partOf }),
+    ...contradictionNotes(contradictions),
+  ];
   return {
     formatVersion: 3,
     seed: recipe.seed,
@@ -106,6 +113,7 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
     parts: byShard,
     groups: members.length === images.length ? null : groupsByShard,
     grouping: groupingOf(images, division),
+    contradictions,
     notes: [...new Set(said)],
   };
 }

@@ -20,12 +20,14 @@ import { sumGroup } from "./inputs/group-gram.js";
 import { readListing } from "./inputs/listing.js";
 import { mergeGroupMoments } from "./folding/moments.js";
 import { readRunConfig } from "./inputs/run.js";
+import { settleSplit } from "./dividing/settle-split.js";
 
 /**
  * Solve: grams → projection.
  *
  * In: every gram of the run. Out: `projection.safetensors`; nothing if the recipe has no SVD; for `head: auto` the merged sums,
  * `moments.safetensors`.
+ * Groups of shards with images that are on another side of the split because of their copies are summed again by that side.
  * If the grams' float32 products leave the rank or a component in doubt, the feature shards are summed again, in float64.
  * A retry finds the marker, or merges and solves again to the same bytes.
  */
@@ -46,23 +48,21 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
   }
   const { shards } = await readListing(store, keys.listing);
   const count = Math.ceil(shards / shardsPerGram);
-  const merged = await mergeTree(count, context.signal, async (index) => {
+  const { split, moved } = await settleSplit(config, context);
+  const summedAgain = new Set(moved.map(({ shard }) => Math.floor(shard / shardsPerGram)));
+  const product = new MatrixProduct({ threads: context.threads });
+  const gramOf = async (index: number): Promise<Gram> => {
+    if (summedAgain.has(index)) return sumGroup(config, index, { context, product, split });
     const { bytes } = await readInput(store, keys.gram(index));
     return decodeGram(bytes, keys.gram(index));
-  });
-  if (merged.rowCount === 0) {
-    throw new TrommelError(
-      "bad-dataset",
-      `cannot compute the SVD of ${runId}: it has no embeddings, because none of its files could be read. ${adviceOnFailedFiles(runId)}`,
-      { context: { run: runId } },
-    );
-  }
-  const product = new MatrixProduct({ threads: context.threads });
+  };
   try {
+    const merged = await mergeTree(count, context.signal, gramOf);
+    if (merged.rowCount === 0) throw noEmbeddings(runId);
     let projection = await solveProjection(merged, svd, { seed, product });
     if (!isSettled(projection, merged, svd)) {
       const exact = await mergeTree(count, context.signal, (index) =>
-        sumGroup(config, index, { context, product, precision: "float64" }),
+        sumGroup(config, index, { context, product, split, precision: "float64" }),
       );
       projection = await solveProjection(exact, svd, { seed, product });
     }
@@ -75,6 +75,14 @@ export async function solve(runId: string, context: StageContext): Promise<Stage
     await product.release();
   }
   return { images: 0, failed: 0 };
+}
+
+function noEmbeddings(run: string): TrommelError {
+  return new TrommelError(
+    "bad-dataset",
+    `cannot compute the SVD of ${run}: it has no embeddings, because none of its files could be read. ${adviceOnFailedFiles(run)}`,
+    { context: { run } },
+  );
 }
 
 /**

@@ -3,6 +3,7 @@ import { evaluate } from "../head/model/evaluate.js";
 import { predictProbabilities } from "../head/model/predict-head.js";
 import { trainHead, type TrainedHead, type TrainHeadInputs } from "../head/train-head.js";
 import type { StageContext, StageOutcome } from "./context.js";
+import { settleSplit } from "./dividing/settle-split.js";
 import { readProjection } from "./inputs/projection.js";
 import { publishedHead, readRunConfig, type ResolvedRun } from "./inputs/run.js";
 import { isTrained, readTrained } from "./inputs/trained-head.js";
@@ -15,7 +16,7 @@ import { jsonBytes } from "@trommel/common/codec";
 /**
  * Train: feature shards, labels, projection → head, metrics.
  *
- * In: every feature shard, the split, the labels and the projection. Out: `head/weights.safetensors`, `head/metrics.json`,
+ * In: every feature shard, the split (copies and groups on one side of it), the labels and the projection. Out: `head/weights.safetensors`, `head/metrics.json`,
  * and the kept epoch's checkpoint if the recipe asks for checkpoints. A retry finds both markers, continues from the last
  * checkpoint, or trains again from the same seed, to the same bytes. A head that another worker left without metrics is
  * replaced, so that both are always of one training.
@@ -34,7 +35,9 @@ async function trainAndCommit(config: ResolvedRun, context: StageContext): Promi
   const { training } = config.recipe;
   const head = publishedHead(config);
   const projection = await readProjection(store, config);
-  const rows = await readLabelledRows({ store, config, projection, threads: context.threads, signal });
+  const { split, notes, contradictions } = await settleSplit(config, context);
+  for (const note of notes) context.onNote(note);
+  const rows = await readLabelledRows({ store, config, split, projection, threads: context.threads, signal });
   const trained = await trainHead({
     ...headInputs(config, rows),
     engine: context.engine,
@@ -43,9 +46,10 @@ async function trainAndCommit(config: ResolvedRun, context: StageContext): Promi
     ...followers(context, training.optimizer.type === "lbfgs" ? 1 : training.epochs),
     signal,
   });
+  const measured = await measure(config, rows, trained, context);
   await commitTrained(store, config.id, {
     weights: encodeHeadWeights(trained.weights, { head: canonicalJson(head) }),
-    metrics: jsonBytes(await measure(config, rows, trained, context)),
+    metrics: jsonBytes({ ...measured, notes: [...measured.notes, ...notes], contradictions }),
     counts: { labels: [...rows.labels], counts: [...rows.counts], trainRows: rows.train.labels.length },
   });
 }
@@ -82,7 +86,7 @@ async function measure(
   rows: LabelledRows,
   trained: TrainedHead,
   context: StageContext,
-): Promise<Metrics> {
+): Promise<Omit<Metrics, "contradictions">> {
   const { recipe } = config;
   const { features, labels } = rows.validation;
   const probabilities = predictProbabilities(

@@ -1,3 +1,4 @@
+import { printable } from "../index.js";
 import type { RunResult } from "../index.js";
 import { describePatterns } from "./describe-listing.js";
 import { describeScores } from "./describe-scores.js";
@@ -24,6 +25,13 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     yield `'trommel errors ${id}' lists what failed, 'trommel retry ${id}' tries it again`;
   if (ledger.skipped > 0) yield `'trommel errors ${id}' lists what was skipped`;
   yield* describePatterns(result.listing?.leftOut);
+  if (result.contradictions !== undefined) {
+    const { images, sets, examples } = result.contradictions;
+    const named = (examples[0] ?? []).map(({ key, label }) => `${key} is ${label}`).join(", ");
+    yield printable(
+      `${images} images in ${sets} ${sets === 1 ? "set" : "sets"} have the same bytes as others with another label, such as: ${named}`,
+    );
+  }
   yield* describeScores(result);
   yield `${kind === "run" ? "bundle" : "scores"}: ${location}`;
   if (kind === "run") {

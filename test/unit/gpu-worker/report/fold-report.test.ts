@@ -80,6 +80,7 @@ function choiceOf(labels: string[], test: boolean): Choice {
       })),
     },
     testNovelty: test ? { above: 0.99, share: 0.025 } : null,
+    contradictions: null,
     notes: ["There are 3 folds instead of 5."],
   };
 }
@@ -118,6 +119,7 @@ function manifestOf(labels: string[]): BundleManifest {
     novelty: null,
     thresholds: null,
     golden: null,
+    contradictions: null,
     hashes: {},
     versions: {},
     data: {

@@ -164,8 +164,15 @@ describe("a single head with a test part", () => {
     // Images 20 to 29 are one group: 21, 24 and 27 are tested, the others of it train.
     const grouped = await trained("grouped", { groups: { pattern: "-(2)" } });
     assert.equal(grouped.metrics.test?.images, tested.length - 3);
-    const none = await trained("none", { groups: { pattern: "(img)" } });
+    // By the last digit: every group has images that train or validate.
+    const none = await trained("none", { groups: { pattern: "-\\d(\\d)" } });
     assert.equal(none.metrics.test, null);
+    assert.equal((none.metrics.validation?.images ?? 0) % 4, 0);
+    assert.match(none.metrics.notes.join(), /neither copies nor the members of a group are divided/);
+    await assert.rejects(trained("one", { groups: { pattern: "(img)" } }), {
+      code: "bad-dataset",
+      message: /no image is left to validate on/,
+    });
     assert.match(none.metrics.notes.join(), /16 of the 16 images of the test part are left out/);
   });
 

@@ -17,6 +17,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import type { StageContext } from "#gpu-worker/stages/context";
+import { readSplit } from "#gpu-worker/stages/inputs/split";
 import { train } from "#gpu-worker/stages/train";
 import { readLabelledRows } from "#gpu-worker/stages/training/training-rows";
 import { extractedRun, putExtractedShard } from "../../../support/runs/extracted-run.js";
@@ -41,7 +42,8 @@ describe("train stage", () => {
   it("takes labels from the run's table, classes in the listing's order, and rows by the split", async () => {
     const { store, config } = await planned("rows", { training: { refit: true } });
     const { signal } = new AbortController();
-    const rows = await readLabelledRows({ store, config, projection: null, threads: 1, signal });
+    const split = await readSplit(store, "r");
+    const rows = await readLabelledRows({ store, config, split, projection: null, threads: 1, signal });
     assert.deepEqual(rows.labels, classes);
     assert.deepEqual(rows.counts, [
       { label: "paper", train: 20, validation: 10, test: 0 },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { contradictions } from "./contradictions.js";
 import { TrommelError } from "../../errors.js";
 import { headRecipe } from "../../recipe/head-recipe.js";
 import { recipe } from "../../recipe/recipe.js";
@@ -106,6 +107,8 @@ export const bundleManifest = z
         ),
       })
       .strict(),
+    /** Images with the same bytes and different labels; null without any. */
+    contradictions: contradictions.nullable().default(null),
     metrics: briefFigures.extend({
       measured: measuredHead.default("head"),
       /** What chose the model, in a sentence. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { contradictions } from "./contradictions.js";
 import { headRecipe } from "../../recipe/head-recipe.js";
 import { grouping } from "../shards/listing.js";
 import { thresholds } from "./thresholds.js";
@@ -109,6 +110,8 @@ export const choice = z
     testNovelty: z.object({ above: z.number(), share: z.number() }).strict().nullable().default(null),
     /** What grouped the images; null if nothing did. */
     grouping: grouping.nullable().default(null),
+    /** Images with the same bytes and different labels; null without any. */
+    contradictions: contradictions.nullable().default(null),
     /** What chose the model, in a sentence. */
     chosenBy: z.string(),
     notes: z.array(z.string()),

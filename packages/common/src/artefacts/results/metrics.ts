@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { trainingRecipe } from "../../recipe/training-recipe.js";
 import { measuredFigures } from "./choice.js";
+import { contradictions } from "./contradictions.js";
 
 /** What training and evaluation measured; `metrics.json` of a bundle. All on identity views, of the validation part but for `test`. */
 
@@ -70,6 +71,8 @@ export const metrics = evaluation.extend({
   chosenBy: z.string().default(""),
   /** What else a person should know of the figures, in sentences. */
   notes: z.array(z.string()).default([]),
+  /** Images with the same bytes and different labels; null without any. */
+  contradictions: contradictions.nullable().default(null),
   /** How the head was trained: optimiser, schedule, and which epoch is kept. */
   training: trainingRecipe,
   /** The epoch that was kept. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { sha256 } from "../backbones/backbone-spec.js";
+import { contradictions } from "../results/contradictions.js";
 import { runId } from "../store-keys.js";
 
 /** The listing of a prefix, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
@@ -162,6 +163,8 @@ export const foldSplit = z
     groups: z.array(z.array(z.int().nonnegative())).nullable(),
     /** Null if the recipe groups no images. */
     grouping: grouping.nullable().default(null),
+    /** Images with the same bytes and different labels; null without any. */
+    contradictions: contradictions.nullable().default(null),
     /** What a person should know of how it came about, in sentences. */
     notes: z.array(z.string()),
   })

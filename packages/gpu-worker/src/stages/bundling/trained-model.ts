@@ -61,7 +61,10 @@ export interface TrainedModel {
   readonly probabilities: (embeddings: Float32Array, count: number) => Promise<Float32Array>;
   /** The files of the bundle that hold it, by name. */
   readonly files: Readonly<Record<string, Uint8Array>>;
-  readonly manifest: Pick<BundleManifest, "svd" | "ensemble" | "novelty" | "thresholds" | "metrics"> & {
+  readonly manifest: Pick<
+    BundleManifest,
+    "svd" | "ensemble" | "novelty" | "thresholds" | "contradictions" | "metrics"
+  > & {
     readonly data: Omit<BundleManifest["data"], "images" | "failedImages">;
   };
   /** The worst mistakes on images that it never saw; none with a single head. */
@@ -116,6 +119,7 @@ async function readValidated(store: ObjectStore, config: RunConfig, threads: num
       ensemble: null,
       novelty: null,
       thresholds: null,
+      contradictions: metrics.contradictions,
       metrics: {
         ...{ rows, accuracy, macroF1, logLoss, measured, chosenBy },
         chosenApart: briefly(metrics.chosenApart),
@@ -179,6 +183,7 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
       ensemble: { head: ensemble.head, heads: ensemble.heads.length, temperature: ensemble.temperature },
       novelty: novelty === null ? null : { name: "novelty", type: "float32", images: trained },
       thresholds: choice.thresholds,
+      contradictions: choice.contradictions,
       metrics: {
         rows: outOfFold.images,
         accuracy: outOfFold.accuracy.value,

@@ -6,6 +6,7 @@ import {
   type Gram,
   type RunConfig,
   type Shard,
+  type Split,
 } from "@trommel/common";
 import { GramAccumulator } from "../../linalg/gram/gram.js";
 import type { GramPrecision } from "../../linalg/gram/gram-chunk.js";
@@ -30,6 +31,8 @@ export async function sumGroup(
   config: RunConfig,
   gramIndex: number,
   options: {
+    /** @default the one that was planned */
+    readonly split?: Split;
     readonly context: StageContext;
     readonly product: MatrixProduct;
     readonly precision?: GramPrecision;
@@ -37,7 +40,7 @@ export async function sumGroup(
 ): Promise<Gram> {
   const { store, signal, onNote } = options.context;
   const dimension = featureDimension(config);
-  const shards = await readGroup(config, gramIndex, options.context);
+  const shards = await readGroup(config, gramIndex, options.context, options.split);
   const precision = options.precision ?? precisionFor(config, shards);
   const accumulator = new GramAccumulator(dimension, options.product, precision);
   for (const [at, { shard, heldBack }] of shards.entries()) {
@@ -53,9 +56,10 @@ async function readGroup(
   { id }: RunConfig,
   gramIndex: number,
   { store }: StageContext,
+  settled: Split | undefined,
 ): Promise<GroupShard[]> {
   const keys = runKeys(id);
-  const split = await readSplit(store, id);
+  const split = settled ?? (await readSplit(store, id));
   const listing = await readListing(store, keys.listing);
   const start = gramIndex * shardsPerGram;
   const end = Math.min(listing.shards, start + shardsPerGram);

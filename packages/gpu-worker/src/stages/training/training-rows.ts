@@ -6,13 +6,14 @@ import {
   type ObjectStore,
   type Projection,
   type RunConfig,
+  type Split,
 } from "@trommel/common";
 import type { ImagePlace } from "@trommel/common/artefacts";
 import type { RowSet } from "../../head/model/row-set.js";
 import { RowProjector } from "../../linalg/project-rows.js";
 import { adviceOnFailedFiles, readFeatures, sameEmbeddings } from "../inputs/features.js";
 import { readListing, readShard } from "../inputs/listing.js";
-import { heldBackOf, readSplit } from "../inputs/split.js";
+import { heldBackOf } from "../inputs/split.js";
 
 /** What a head is trained and validated on: every view of the training images, the identity view of the others. */
 export interface LabelledRows {
@@ -42,14 +43,14 @@ interface LabelCounts {
 export async function readLabelledRows(options: {
   readonly store: ObjectStore;
   readonly config: RunConfig;
+  readonly split: Split;
   readonly projection: Projection | null;
   readonly threads: number;
   readonly signal: AbortSignal;
 }): Promise<LabelledRows> {
-  const { store, config, projection } = options;
+  const { store, config, split, projection } = options;
   const keys = runKeys(config.id);
   const listing = await readListing(store, keys.listing);
-  const split = await readSplit(store, config.id);
   const labelOf = await readLabelLookup(store, config);
   const classes = listing.classes ?? [];
   const labels = classes.map(({ label }) => label);
