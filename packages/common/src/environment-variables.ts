@@ -5,6 +5,8 @@ export const environmentVariables = {
     "Address of Redis, as `--redis`: `redis://`, `rediss://` or `unix:`. Without it a command starts a cluster of its own",
   TROMMEL_REDIS_SERVER: "Path of a redis-server binary that is not on the `PATH`",
   TROMMEL_CACHE: "Folder for downloaded weights. Default: `trommel` in `$XDG_CACHE_HOME` or in `~/.cache`",
+  HF_TOKEN: "Token for `backbone pull hf:…`, for gated and private repositories. Sent to the hub alone",
+  HF_ENDPOINT: "Address of the hub of `backbone pull hf:…`. Default: `https://huggingface.co`",
   XDG_CACHE_HOME: "Folder of caches. Default: `~/.cache`",
   AWS_ENDPOINT_URL_S3: "Address of an S3 server that is not AWS",
   AWS_ENDPOINT_URL: "The same for every AWS service; `AWS_ENDPOINT_URL_S3` wins",

@@ -117,7 +117,7 @@ export type RandomOptions = z.infer<typeof randomOptions>;
 export const pullOptions = z
   .object({
     ...backboneChoices,
-    /** Name in the catalogue. */
+    /** Name in the catalogue, or `hf:<organisation>/<name>[@<revision>]`. */
     weights: z.string(),
     /** Name in the store. @default the catalogue's */
     name: z.string().optional(),
@@ -125,6 +125,13 @@ export const pullOptions = z
     catalogue: weightCatalogue.optional(),
     /** The folder in which downloads are kept under their hash. */
     cacheFolder: z.string(),
+    ...encoderChoices,
+    /** The ONNX file in a hub's repository. */
+    file: z.string().optional(),
+    /** The hub's address. */
+    endpoint: z.url({ protocol: /^https?$/ }),
+    /** Sent to the hub alone. */
+    token: z.string().optional(),
   })
   .strict();
 export type PullOptions = z.infer<typeof pullOptions>;

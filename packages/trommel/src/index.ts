@@ -87,8 +87,8 @@ export type {
 } from "@trommel/gpu-worker/serving";
 
 export type { CallOptions } from "./api/abortable.js";
+export type { BackboneChoices, EncoderChoices } from "./api/backbone-choices.js";
 export type {
-  BackboneChoices,
   Backbones,
   DamagedBackbone,
   ImportBackboneOptions,

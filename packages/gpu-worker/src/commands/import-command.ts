@@ -9,6 +9,9 @@ import {
 import { openBackboneSource } from "../backbone/download/backbone-source.js";
 import { cachedDownload } from "../backbone/download/cached-download.js";
 import { catalogue, findWeights } from "../backbone/download/catalogue.js";
+import { openHubModel } from "../backbone/download/hub/hub-model.js";
+import { hubScheme, nameInStore, parseHubReference } from "../backbone/download/hub/hub-reference.js";
+import { describePreprocessing } from "../backbone/download/hub/preprocessor-config.js";
 import { importBackbone } from "../backbone/import/import-backbone.js";
 import { randomBackbone } from "../backbone/import/random-backbone.js";
 
@@ -37,7 +40,16 @@ export async function importFromCatalogue(
   say: Say,
   progress: Say,
 ): Promise<BackboneSpec> {
-  const { storeUrl, weights, cacheFolder, ...choices } = options;
+  if (options.weights.startsWith(hubScheme)) return importFromHub(options, say, progress);
+  const {
+    storeUrl,
+    weights,
+    cacheFolder,
+    file: _file,
+    endpoint: _endpoint,
+    token: _token,
+    ...choices
+  } = options;
   const entry = findWeights(options.catalogue ?? catalogue, weights);
   const { architecture, inputSize, normalization, channelOrder, licence } = entry;
   say(`${entry.name}: ${architecture}, licence ${licence}`);
@@ -53,6 +65,28 @@ export async function importFromCatalogue(
     });
     return importBackbone({ ...defaults, ...chosen, architecture, source, store, log: say });
   });
+}
+
+/** `trommel backbone pull hf:…`: an ONNX encoder from a hub's repository, at one commit. */
+async function importFromHub(options: PullOptions, say: Say, progress: Say): Promise<BackboneSpec> {
+  const { storeUrl, weights, cacheFolder, file, endpoint, token, catalogue: _catalogue, ...rest } = options;
+  const reference = parseHubReference(weights);
+  const choices = withoutUndefined(rest);
+  const { source, preprocessing, about } = await openHubModel(reference, {
+    ...withoutUndefined({ file, inputSize: choices.inputSize, normalization: choices.normalization }),
+    ...{ access: { endpoint: endpoint.replace(/\/+$/, ""), token }, cacheFolder, log: say, progress },
+  });
+  if (preprocessing !== undefined) say(describePreprocessing(preprocessing));
+  const defaults = {
+    name: nameInStore(reference),
+    ...(preprocessing === undefined
+      ? {}
+      : { normalization: preprocessing.normalization, channelOrder: preprocessing.channelOrder }),
+    ...(preprocessing?.inputSize === undefined ? {} : { inputSize: preprocessing.inputSize }),
+  };
+  return withStore(storeUrl, (store) =>
+    importBackbone({ ...defaults, ...choices, source, about, store, log: say }),
+  );
 }
 
 async function withStore<T>(url: string, use: (store: ObjectStore) => Promise<T>): Promise<T> {

@@ -1,62 +1,38 @@
 import {
   backboneId,
   listBackbones,
-  normalizationName,
-  normalizationNamed,
   resolveBackbone,
   resolveLocation,
   TrommelError,
   type BackboneSpec,
   type CatalogueEntry,
-  type Normalization,
   type WorkerCommands,
-  type AxisOrder,
-  type ChannelOrder,
-  type OutputPooling,
 } from "@trommel/common";
 import { removeBackbone, type StoredBackbone } from "@trommel/coordinator/store-keeping";
 import { loadWorkerCommands } from "../worker-package.js";
 import { abortable, type CallOptions } from "./abortable.js";
 import type { Connections } from "./connections.js";
+import {
+  encoderChoices,
+  parseNormalization,
+  type BackboneChoices,
+  type EncoderChoices,
+} from "./backbone-choices.js";
 import { pathFrom } from "./options.js";
 import { cacheFolder, readCatalogue } from "./weight-catalogue.js";
 
-/** What may be said of a new backbone; what is left out is the model's, the architecture's or the catalogue's. */
-export interface BackboneChoices extends CallOptions {
-  /** Name in the store. @default the catalogue's, else the architecture's */
-  readonly name?: string | undefined;
-  /** Side of the square input, pixels. */
-  readonly size?: number | undefined;
-  /** `tf`, `torch`, `unit`, `none`, six numbers as a text (means, deviations), or means and deviations in 0..255 units. */
-  readonly normalize?: string | Normalization | undefined;
-  /** The order that the network wants. */
-  readonly channels?: ChannelOrder | undefined;
-  /** Pooling of a map (`average`, `max`) or of an ONNX encoder's tokens (`cls`, `mean`, `cls+mean`). */
-  readonly pooling?: OutputPooling | undefined;
-  /** Called with each step of the work, for people. */
-  readonly onStep?: ((line: string) => void) | undefined;
-}
-
 /** How {@link Backbones.import} brings a network in. */
-export interface ImportBackboneOptions extends BackboneChoices {
+export interface ImportBackboneOptions extends BackboneChoices, EncoderChoices {
   /** Architecture of the zoo, for a file of Keras weights. */
   readonly architecture?: string | undefined;
-  /** Layer or tensor whose value is the embedding. */
-  readonly output?: string | undefined;
   /** What the file must hash to; required for `https://`. */
   readonly sha256?: string | undefined;
-  /** Keeps a normalisation that comes on top of the network's own. @default false */
-  readonly forceNormalization?: boolean | undefined;
-  /** Order of an ONNX encoder's input axes, for a graph that accepts both. */
-  readonly inputLayout?: AxisOrder | undefined;
-  /** Order of an ONNX encoder's output axes, for a graph that does not show it. */
-  readonly outputLayout?: AxisOrder | undefined;
-  /** How many of an ONNX encoder's tokens come before those of the patches. @default what the graph shows */
-  readonly prefixTokens?: number | undefined;
 }
 
 /** How {@link Backbones.pull} downloads public weights. */
-export interface PullBackboneOptions extends BackboneChoices {
+export interface PullBackboneOptions extends BackboneChoices, EncoderChoices {
+  /** The ONNX file in the repository of a hub. @default onnx/vision_model.onnx, onnx/model.onnx or model.onnx */
+  readonly file?: string | undefined;
   /** A YAML or JSON catalogue. @default the built-in one */
   readonly catalogue?: string | undefined;
   /** Called as the download comes along, for people. */
@@ -104,8 +80,7 @@ export class Backbones {
    * @throws TrommelError `invalid-argument` without a name or an architecture, `unsupported`, `corrupt`, `parity-failed`
    */
   async import(source: string, options: ImportBackboneOptions = {}): Promise<BackboneSpec> {
-    const { architecture, output, sha256, inputLayout, outputLayout, prefixTokens } = options;
-    const { forceNormalization } = options;
+    const { architecture, sha256 } = options;
     const name = options.name ?? architecture;
     if (name === undefined) {
       throw new TrommelError(
@@ -119,12 +94,8 @@ export class Backbones {
       name,
       source: isWeb ? source : this.#locate(source),
       ...(architecture === undefined ? {} : { architecture }),
-      ...(output === undefined ? {} : { output }),
+      ...encoderChoices(options),
       ...(sha256 === undefined ? {} : { sha256 }),
-      ...(forceNormalization === undefined ? {} : { forceNormalization }),
-      ...(inputLayout === undefined ? {} : { inputLayout }),
-      ...(outputLayout === undefined ? {} : { outputLayout }),
-      ...(prefixTokens === undefined ? {} : { prefixTokens }),
     };
     return this.#make(options, (worker) => worker.importBackbone(given, say(options.onStep)));
   }
@@ -140,14 +111,26 @@ export class Backbones {
   }
 
   /**
-   * Downloads public weights by their name in the catalogue, verifies and imports them.
+   * Downloads public weights by their name in the catalogue, or `hf:<organisation>/<name>[@<revision>]` from a hub
+   * (`HF_ENDPOINT`, `HF_TOKEN`), verifies and imports them.
    * @throws TrommelError `not-found` for an unknown name, `unavailable`, `corrupt` where the hash differs
    */
   async pull(weights: string, options: PullBackboneOptions = {}): Promise<BackboneSpec> {
     const { env, folder } = this.#connections.options;
-    const { name, catalogue } = options;
+    const { name, catalogue, file } = options;
+    const { HF_ENDPOINT: endpoint = "", HF_TOKEN: token = "" } = env;
+    if (file !== undefined && !weights.startsWith("hf:")) {
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot pull ${weights} with a file (file, --file): it names a file in a hub's repository, as hf:<organisation>/<name>`,
+      );
+    }
     const given = {
       ...this.#choices(options),
+      ...encoderChoices(options),
+      endpoint: endpoint === "" ? "https://huggingface.co" : endpoint,
+      ...(token === "" ? {} : { token }),
+      ...(file === undefined ? {} : { file }),
       weights,
       cacheFolder: cacheFolder(env),
       ...(name === undefined ? {} : { name }),
@@ -256,27 +239,4 @@ function warnOfSameName(spec: BackboneSpec, ids: readonly string[]): string | un
 
 function say(line: ((line: string) => void) | undefined): (line: string) => void {
   return line ?? (() => undefined);
-}
-
-/** `tf`, `torch`, `unit`, `none`, or six numbers. */
-function parseNormalization(given: string | Normalization): Normalization {
-  if (typeof given !== "string") return given;
-  const name = normalizationName.safeParse(given);
-  if (name.success) return normalizationNamed(name.data);
-  const numbers = given
-    .split(/[\s,]+/)
-    .filter((part) => part !== "")
-    .map(Number);
-  const [a, b, c, d, e, f] = numbers;
-  if (
-    numbers.length !== 6 ||
-    !numbers.every(Number.isFinite) ||
-    [d, e, f].some((v) => v === undefined || v <= 0)
-  ) {
-    throw new TrommelError(
-      "invalid-argument",
-      `cannot read the normalization (normalize, --normalize) ${JSON.stringify(given)}: legal are ${normalizationName.options.join(", ")}, or six numbers in 0..255 units (three means, three deviations above zero)`,
-    );
-  }
-  return { mean: [a ?? 0, b ?? 0, c ?? 0], deviation: [d ?? 1, e ?? 1, f ?? 1] };
 }

@@ -30,9 +30,10 @@ const noCrop = { crop: null, resizedCrop: null } as const;
 const average = (name: string, inputSize: number) => ({ name, inputSize, pooling: "average" as const });
 
 describe("built-in recipes", () => {
-  it("are these five, and each of their variants is a legal recipe", async () => {
+  it("are these six, and each of their variants is a legal recipe", async () => {
     const names = await builtInNames();
     assert.deepEqual(names, [
+      "dinov2",
       "dog-breeds",
       "huawei-40",
       "mobilenetv2-26",
@@ -194,6 +195,14 @@ describe("built-in recipes", () => {
     assertFields(recipe.head, { type: "auto", folds: null, heads: "folds" }, "head");
   });
 
+  it("dinov2", async () => {
+    const recipe = await recipeOf("dinov2");
+    assert.deepEqual(recipe.backbones, [{ name: "dinov2-small", inputSize: 224, pooling: null }]);
+    assertFields(recipe.decode, { fit: "crop", kernel: "cubic" }, "decode");
+    assert.equal(recipe.normalization, "backbone");
+    assert.deepEqual(recipe.serving.views, ["identity", "horizontal"]);
+  });
+
   it("dog-breeds", async () => {
     const recipe = await recipeOf("dog-breeds");
     assert.deepEqual(recipe.backbones, [average("resnet152", 224), average("inception-v3", 299)]);
@@ -246,7 +255,7 @@ describe("trommel recipe", () => {
       assert.ok(lines[index]?.startsWith(`${name} `) && lines[index]?.endsWith(description), lines[index]);
       for (const backbone of backbones) assert.ok(lines[index]?.includes(backbone.name));
     }
-    assert.equal(recipes.length, 12);
+    assert.equal(recipes.length, 13);
   });
 
   it("shows one as it is shipped, and with --json as it resolves", async () => {

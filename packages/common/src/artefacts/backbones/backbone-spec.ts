@@ -102,6 +102,17 @@ export const backboneSpec = z
         /** Layer or tensor at which the network was cut. */
         output: z.string(),
         pooling: z.enum([...outputPoolings, "none"]),
+        /** As the repository that it was pulled from states it. */
+        licence: z.string().optional(),
+        /** How that repository makes a square of a picture: fields of a recipe's `decode`, and the share of a crop. */
+        decode: z
+          .object({
+            fit: z.enum(["squash", "crop"]),
+            kernel: z.enum(["nearest", "linear", "cubic", "lanczos3"]),
+            crop: z.number().positive(),
+          })
+          .strict()
+          .optional(),
         /** Files of weights that the named file names, by their paths relative to it. */
         files: z.array(z.object({ path: z.string(), sha256: sha256 }).strict()).optional(),
       })

@@ -17,6 +17,8 @@ export interface CachedDownloadOptions {
   /** Called with how far the download is, a line at each tenth. */
   readonly progress: (line: string) => void;
   readonly timings?: DownloadTimings;
+  /** Sent to the address itself, and an authorisation to no other host that it redirects to. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -85,6 +87,7 @@ async function fetchInto(options: CachedDownloadOptions, url: URL, maxBytes: num
     log,
     progress: everyTenth(options.progress, withoutSecrets(url)),
     ...(timings === undefined ? {} : { timings }),
+    ...(options.headers === undefined ? {} : { headers: options.headers }),
   });
   const bytes = await readFile(part);
   const found = sha256Hex(bytes);

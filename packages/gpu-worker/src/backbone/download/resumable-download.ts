@@ -19,6 +19,7 @@ export interface DownloadOptions {
   /** Called with the bytes so far, and the size of the file if the server says it. */
   readonly progress: (receivedBytes: number, totalBytes: number | undefined) => void;
   readonly timings?: DownloadTimings;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface DownloadTimings {
@@ -79,7 +80,7 @@ export async function discardPart(path: string): Promise<void> {
 
 async function receive(options: DownloadOptions, signal: AbortSignal): Promise<void> {
   const { url, path, maxBytes, timings = {} } = options;
-  const headers = await resumeHeaders(path, url);
+  const headers = { ...options.headers, ...(await resumeHeaders(path, url)) };
   const response = await requestSecurely(url, {
     ...{ signal, headers },
     idleTimeoutMs: timings.idleTimeoutMs ?? 30_000,

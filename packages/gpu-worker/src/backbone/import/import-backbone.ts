@@ -56,6 +56,8 @@ export interface ImportBackboneOptions {
   readonly outputLayout?: AxisOrder;
   /** How many tokens come before those of the patches. @default what the graph shows */
   readonly prefixTokens?: number;
+  /** What the spec keeps of the repository that the source is from. */
+  readonly about?: Pick<BackboneSpec["source"], "licence" | "decode">;
   readonly store: ObjectStore;
   /** Called with what is done, one line each. @default silence */
   readonly log?: (line: string) => void;
@@ -100,6 +102,7 @@ export async function importBackbone(options: ImportBackboneOptions): Promise<Ba
   }
   const { prepared, normalization, channelOrder, files = [] } = await importers[kind](named, options, log);
   const origin = {
+    ...options.about,
     ...{ kind, url: source.url, sha256: sha256Hex(named) },
     ...(files.length === 0 ? {} : { files: [...files] }),
   };

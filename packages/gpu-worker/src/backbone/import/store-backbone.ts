@@ -23,7 +23,10 @@ export interface StoredAs {
   readonly normalization: Normalization;
   readonly channelOrder: ChannelOrder;
   /** The origin of the backbone; output and pooling come from the prepared backbone. */
-  readonly source: Pick<BackboneSpec["source"], "kind" | "url" | "sha256" | "architecture" | "files">;
+  readonly source: Pick<
+    BackboneSpec["source"],
+    "kind" | "url" | "sha256" | "architecture" | "files" | "licence" | "decode"
+  >;
 }
 
 /**

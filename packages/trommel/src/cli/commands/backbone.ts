@@ -13,23 +13,27 @@ type ChoiceFlags = GlobalFlags & {
   readonly pooling?: OutputPooling;
 };
 
-type ImportFlags = ChoiceFlags & {
-  readonly arch?: string;
+/** What may be said of a network that comes with its own layers. */
+type EncoderFlags = {
   readonly output?: string;
-  readonly sha256?: string;
   readonly forceNormalize?: boolean;
   readonly inputLayout?: AxisOrder;
   readonly outputLayout?: AxisOrder;
   readonly prefixTokens?: number;
 };
 
+type ImportFlags = ChoiceFlags & EncoderFlags & { readonly arch?: string; readonly sha256?: string };
+
 /** `trommel backbone import <source>` */
 export async function backboneImport(terminal: Terminal, source: string, flags: ImportFlags): Promise<void> {
-  const { arch: architecture, output, sha256, inputLayout, outputLayout, prefixTokens } = flags;
-  const encoder = { inputLayout, outputLayout, prefixTokens, forceNormalization: flags.forceNormalize };
+  const { arch: architecture, sha256 } = flags;
   await bring(terminal, flags, (backbones, choices) =>
-    backbones.import(source, { ...choices, ...encoder, architecture, output, sha256 }),
+    backbones.import(source, { ...choices, ...encoderChoices(flags), architecture, sha256 }),
   );
+}
+
+function encoderChoices({ output, forceNormalize, inputLayout, outputLayout, prefixTokens }: EncoderFlags) {
+  return { output, forceNormalization: forceNormalize, inputLayout, outputLayout, prefixTokens };
 }
 
 /** `trommel backbone random` */
@@ -45,12 +49,12 @@ export async function backboneRandom(
 export async function backbonePull(
   terminal: Terminal,
   weights: string,
-  flags: ChoiceFlags & { readonly catalogue?: string },
+  flags: ChoiceFlags & EncoderFlags & { readonly catalogue?: string; readonly file?: string },
 ): Promise<void> {
-  const { catalogue } = flags;
+  const { catalogue, file } = flags;
   const onProgress = (line: string): void => terminal.progress(line);
   await bring(terminal, flags, (backbones, choices) =>
-    backbones.pull(weights, { ...choices, catalogue, onProgress }),
+    backbones.pull(weights, { ...choices, ...encoderChoices(flags), catalogue, file, onProgress }),
   );
 }
 

@@ -5,40 +5,21 @@ import type { Terminal } from "../terminal.js";
 
 export function addBackboneCommands(program: Command, terminal: Terminal): void {
   const backbone = program.command("backbone").description("bring in and look at frozen networks");
-  choiceFlags(globals(backbone.command("import <source>"), terminal))
+  encoderFlags(choiceFlags(globals(backbone.command("import <source>"), terminal)))
     .description(
       "import a Keras-layers model.json, an ONNX encoder, or Keras weights (.h5, safetensors) with --arch; by path, s3:// or https://",
     )
     .option("--arch <architecture>", "architecture of the zoo that a file of weights is for")
-    .option(
-      "--output <layer>",
-      "layer or tensor whose value is the embedding (default: the only output, else image_embeds, pooler_output or last_hidden_state)",
-    )
-    .option(
-      "--force-normalize",
-      "keep a --normalize that comes on top of the normalisation that the network begins with",
-    )
-    .addOption(
-      new Option(
-        "--input-layout <order>",
-        "order of an ONNX encoder's input axes, if its graph accepts both",
-      ).choices([...axisOrders]),
-    )
-    .addOption(
-      new Option(
-        "--output-layout <order>",
-        "order of an ONNX encoder's output axes, if its graph does not show which holds the channels",
-      ).choices([...axisOrders]),
-    )
-    .option(
-      "--prefix-tokens <count>",
-      "how many of an ONNX encoder's tokens come before those of the patches (default: what its graph shows)",
-      wholeNumber,
-    )
     .option("--sha256 <hex>", "what the file must hash to; required for https://")
     .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backboneImport));
-  choiceFlags(globals(backbone.command("pull <weights>"), terminal))
-    .description("download public weights by their name in the catalogue, verify and import them")
+  encoderFlags(choiceFlags(globals(backbone.command("pull <weights>"), terminal)))
+    .description(
+      "download public weights by their name in the catalogue, or hf:<org>/<name>[@revision] from a hub, verify and import them",
+    )
+    .option(
+      "--file <path>",
+      "ONNX file in a hub's repository (default: onnx/vision_model.onnx, onnx/model.onnx or model.onnx)",
+    )
     .option("--catalogue <file>", "a YAML or JSON catalogue instead of the built-in one")
     .action(loaded(terminal, async () => (await import("../commands/backbone.js")).backbonePull));
   globals(backbone.command("catalogue"), terminal)
@@ -97,5 +78,35 @@ function choiceFlags(command: Command): Command {
         "--pooling <how>",
         "pooling of a map (average, max; default: average) or of an ONNX encoder's tokens (cls, mean, cls+mean; default: by its config.json)",
       ).choices([...outputPoolings]),
+    );
+}
+
+/** What may be said of a network that comes with its own layers. */
+function encoderFlags(command: Command): Command {
+  return command
+    .option(
+      "--output <layer>",
+      "layer or tensor whose value is the embedding (default: the only output, else image_embeds, pooler_output or last_hidden_state)",
+    )
+    .option(
+      "--force-normalize",
+      "keep a --normalize that comes on top of the normalisation that the network begins with",
+    )
+    .addOption(
+      new Option(
+        "--input-layout <order>",
+        "order of an ONNX encoder's input axes, if its graph accepts both",
+      ).choices([...axisOrders]),
+    )
+    .addOption(
+      new Option(
+        "--output-layout <order>",
+        "order of an ONNX encoder's output axes, if its graph does not show which holds the channels",
+      ).choices([...axisOrders]),
+    )
+    .option(
+      "--prefix-tokens <count>",
+      "how many of an ONNX encoder's tokens come before those of the patches (default: what its graph shows)",
+      wholeNumber,
     );
 }

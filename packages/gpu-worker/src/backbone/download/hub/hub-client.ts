@@ -1,0 +1,96 @@
+import { TrommelError } from "@trommel/common";
+import { requestSecurely, statusError, tooLarge, withoutSecrets } from "../secure-request.js";
+import type { HubReference } from "./hub-reference.js";
+
+export interface HubAccess {
+  /** Address of the hub, without a slash at its end. */
+  readonly endpoint: string;
+  /** Sent to the hub alone: `got` removes it from a redirect to another host. */
+  readonly token: string | undefined;
+}
+
+export interface HubAnswer {
+  readonly bytes: Uint8Array;
+  /** The next page, as the `Link` header names it. */
+  readonly next: URL | undefined;
+}
+
+const answerTimeoutMs = 60_000;
+
+/** Reads what a hub says of one repository. */
+export class HubClient {
+  readonly #access: HubAccess;
+  readonly #reference: HubReference;
+
+  constructor(access: HubAccess, reference: HubReference) {
+    this.#access = access;
+    this.#reference = reference;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    const { token } = this.#access;
+    return token === undefined ? {} : { authorization: `Bearer ${token}` };
+  }
+
+  url(path: string): URL {
+    return new URL(`${this.#access.endpoint}/${path}`);
+  }
+
+  /** The address of a file at a commit. */
+  fileUrl(path: string, commit: string, how: "resolve" | "raw" = "resolve"): URL {
+    return this.url(
+      `${this.#reference.id}/${how}/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`,
+    );
+  }
+
+  /**
+   * @returns undefined if the hub does not have it
+   * @throws TrommelError `forbidden` for what needs a token or an agreement, `unavailable`, `timed-out`, `too-large`
+   */
+  async find(url: URL, maxBytes: number): Promise<HubAnswer | undefined> {
+    const name = withoutSecrets(url);
+    const response = await requestSecurely(url, {
+      headers: this.headers,
+      signal: AbortSignal.timeout(answerTimeoutMs),
+    });
+    if (response.status === 200) {
+      const chunks: Uint8Array[] = [];
+      let total = 0;
+      for await (const chunk of response.bytes) {
+        total += chunk.byteLength;
+        if (total > maxBytes) {
+          response.discard();
+          throw tooLarge(name, maxBytes);
+        }
+        chunks.push(chunk);
+      }
+      const link = /<([^>]+)>;\s*rel="next"/.exec(String(response.headers["link"] ?? ""))?.[1];
+      return {
+        bytes: Buffer.concat(chunks),
+        next: link === undefined ? undefined : this.#sameHub(new URL(link, url)),
+      };
+    }
+    response.discard();
+    if (response.status === 404) return undefined;
+    if (response.status === 401 || response.status === 403) throw this.refusal(response.status);
+    throw statusError(name, response.status);
+  }
+
+  /** For 401 and 403. The hub answers a repository that does not exist in the same way where nobody is signed in. */
+  refusal(status: number): TrommelError {
+    const { id } = this.#reference;
+    const page = `${this.#access.endpoint}/${id}`;
+    return new TrommelError(
+      "forbidden",
+      this.#access.token === undefined
+        ? `cannot pull ${id}: the hub answers ${status}. It does not exist, or it is private or gated: check the name, accept its conditions at ${page}, and set HF_TOKEN to a token that may read it`
+        : `cannot pull ${id}: the hub answers ${status} to this HF_TOKEN. Accept the conditions at ${page} with its account, or set a token that may read the repository`,
+      { context: { id, status } },
+    );
+  }
+
+  /** A page of another host would get the token. */
+  #sameHub(url: URL): URL | undefined {
+    return url.origin === new URL(this.#access.endpoint).origin ? url : undefined;
+  }
+}
