@@ -27,7 +27,7 @@ describe("picture headers under fuzz", () => {
         fc.property(hostileBytes(pictures.get(format) ?? ""), (bytes) => {
           const found = parsesOrRefuses(() => imageFormat(bytes));
           assert.ok(found !== undefined);
-          for (const each of ["webp", "gif", "tiff", "avif"] as const)
+          for (const each of ["tiff", "avif"] as const)
             assert.equal(typeof parsesOrRefuses(() => endsEarly(bytes, each)), "boolean");
         }),
         { seed: fuzzSeed, numRuns: 400 },

@@ -3,7 +3,7 @@ import type { ResizeOptions, Sharp, SharpOptions } from "sharp";
 import type { DecodeRecipe, FailureReason } from "@trommel/common";
 // Imports files of common, not all of it: the process that decodes suspect files then starts in half the time.
 import { messageOf, TrommelError } from "@trommel/common/errors";
-import { PictureFault } from "./completeness/picture-state.js";
+import { PictureFault } from "./completeness/picture-fault.js";
 import { decodeWhole, type FailOn } from "./completeness/whole-picture.js";
 import { imageFormat, type ImageFormat } from "./image-format.js";
 import { enlarge, isEnlarged } from "./enlarge.js";
@@ -125,12 +125,17 @@ async function squarePixels(
       : await inColour(bytes, options, timeoutS);
   const flat = opened.source.flatten({ background: { r, g, b } });
   const enlarges = recipe.decodeVersion !== 1 && isEnlarged(opened, recipe);
-  const { data, info } = await (enlarges ? flat : flat.resize(resize))
+  // The decoder stops after the last row that is asked for: only with all of them does it notice that some are missing.
+  const isTall = recipe.fit === "crop" && !enlarges && opened.height > opened.width;
+  const { data, info } = await (
+    enlarges ? flat : flat.resize(isTall ? { ...resize, fit: "outside" } : resize)
+  )
     .toColourspace("srgb")
     .raw({ depth: "uchar" })
     .timeout({ seconds: timeoutS })
     .toBuffer({ resolveWithObject: true });
   if (enlarges && info.channels === 3) return enlarge(data, info, recipe);
+  if (isTall && info.width === recipe.side) return middleRows(data, info, recipe.side);
   if (info.width !== recipe.side || info.height !== recipe.side || info.channels !== 3) {
     throw new TrommelError(
       "internal",
@@ -138,6 +143,12 @@ async function squarePixels(
     );
   }
   return data;
+}
+
+/** The rows that `fit: "cover"` keeps. */
+function middleRows(data: Uint8Array, { width, height }: PixelSize, side: number): Uint8Array {
+  const top = Math.floor((height - side + 1) / 2);
+  return data.subarray(top * width * 3, (top + side) * width * 3);
 }
 
 /** A picture before anything is done to it, and its size, which may be that of a picture on its side. */

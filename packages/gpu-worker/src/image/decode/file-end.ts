@@ -5,18 +5,9 @@ import type { DecodableFormat } from "./image-format.js";
  * Whether a file stops before its own structure says that it ends. Used only for files that the decoder refused, to
  * distinguish a truncated download from broken content.
  */
-export function endsEarly(bytes: Uint8Array, format: Exclude<DecodableFormat, "jpeg" | "png">): boolean {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  switch (format) {
-    case "avif":
-      return boxesEndEarly(buffer);
-    case "webp":
-      return buffer.length < 8 || buffer.readUInt32LE(4) + 8 > buffer.length;
-    case "gif":
-      return gifEndsEarly(buffer);
-    case "tiff":
-      return tiffEndsEarly(bytes);
-  }
+export function endsEarly(bytes: Uint8Array, format: Extract<DecodableFormat, "avif" | "tiff">): boolean {
+  if (format === "tiff") return tiffEndsEarly(bytes);
+  return boxesEndEarly(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
 }
 
 /** ISO base media: boxes of stated size; 0 means "to the end of the file", 1 a 64-bit size. */
@@ -31,11 +22,4 @@ function boxesEndEarly(buffer: Buffer): boolean {
     at += whole;
   }
   return at !== buffer.length;
-}
-
-/** GIF ends with a trailer byte; some writers pad with zeros after it. */
-function gifEndsEarly(buffer: Buffer): boolean {
-  let last = buffer.length - 1;
-  while (last > 0 && buffer[last] === 0) last -= 1;
-  return buffer[last] !== 0x3b;
 }

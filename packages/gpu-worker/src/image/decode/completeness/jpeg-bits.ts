@@ -1,5 +1,5 @@
 import { type HuffmanTable, longestCode } from "./huffman-table.js";
-import { PictureFault } from "./picture-state.js";
+import { PictureFault } from "./picture-fault.js";
 
 export const marker = {
   startOfImage: 0xd8,

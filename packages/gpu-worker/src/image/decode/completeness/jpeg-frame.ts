@@ -1,4 +1,4 @@
-import { PictureFault } from "./picture-state.js";
+import { PictureFault } from "./picture-fault.js";
 
 export interface JpegComponent {
   readonly id: number;

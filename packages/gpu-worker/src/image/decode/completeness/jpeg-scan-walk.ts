@@ -1,7 +1,7 @@
 import type { HuffmanTable, HuffmanTables } from "./huffman-table.js";
 import type { JpegBits } from "./jpeg-bits.js";
 import type { JpegComponent, JpegFrame, JpegScan } from "./jpeg-frame.js";
-import { PictureFault } from "./picture-state.js";
+import { PictureFault } from "./picture-fault.js";
 
 /** Which coefficients of a progressive picture are not zero, 64 a block: a refinement has a bit for each of them. */
 export type NonZeros = Map<JpegComponent, Uint8Array>;

@@ -11,7 +11,7 @@ import {
   readScan,
 } from "./jpeg-frame.js";
 import { type NonZeros, walkScan } from "./jpeg-scan-walk.js";
-import { PictureFault } from "./picture-state.js";
+import { PictureFault } from "./picture-fault.js";
 
 /** libvips reads no more scans of one picture either. */
 const scansAtMost = 100;
@@ -19,13 +19,15 @@ const scansAtMost = 100;
 /** A reader of everything before and between the scans of a JPEG. */
 class JpegSegments {
   readonly bits: JpegBits;
-  readonly tables: HuffmanTables = standardHuffmanTables();
+  /** Undefined if nobody reads codes: to build them takes as long as a tenth of decoding. */
+  readonly #tables: HuffmanTables | undefined;
   frame: JpegFrame | undefined;
   restartInterval = 0;
   #scans = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, tables?: HuffmanTables) {
     this.bits = new JpegBits(bytes);
+    this.#tables = tables;
   }
 
   /**
@@ -72,8 +74,9 @@ class JpegSegments {
   }
 
   #read(code: number, segment: Buffer): void {
-    if (code === marker.huffmanTables) this.#readTables(segment);
-    else if (code === marker.restartInterval && segment.length === 2)
+    if (code === marker.huffmanTables) {
+      if (this.#tables !== undefined) readTables(segment, this.#tables);
+    } else if (code === marker.restartInterval && segment.length === 2)
       this.restartInterval = segment.readUInt16BE(0);
     else if (code >= 0xc0 && code <= 0xcf && code !== 0xcc && code !== 0xc8) {
       if (this.frame !== undefined || !frameMarkers.includes(code))
@@ -81,20 +84,20 @@ class JpegSegments {
       this.frame = readFrame(code, segment);
     }
   }
+}
 
-  #readTables(segment: Buffer): void {
-    let at = 0;
-    while (at < segment.length) {
-      const kind = segment[at] ?? 0;
-      const counts = segment.subarray(at + 1, at + 1 + longestCode);
-      const symbols = counts.reduce((sum, count) => sum + count, 0);
-      const from = at + 1 + longestCode;
-      at = from + symbols;
-      const table = huffmanTable(counts, segment.subarray(from, at));
-      if (table === undefined || at > segment.length || (kind & 0xef) > 3 || symbols > 256)
-        throw new PictureFault("broken", "a table of codes is illegal");
-      (kind < 16 ? this.tables.dc : this.tables.ac)[kind & 15] = table;
-    }
+function readTables(segment: Buffer, tables: HuffmanTables): void {
+  let at = 0;
+  while (at < segment.length) {
+    const kind = segment[at] ?? 0;
+    const counts = segment.subarray(at + 1, at + 1 + longestCode);
+    const symbols = counts.reduce((sum, count) => sum + count, 0);
+    const from = at + 1 + longestCode;
+    at = from + symbols;
+    const table = huffmanTable(counts, segment.subarray(from, at));
+    if (table === undefined || at > segment.length || (kind & 0xef) > 3 || symbols > 256)
+      throw new PictureFault("broken", "a table of codes is illegal");
+    (kind < 16 ? tables.dc : tables.ac)[kind & 15] = table;
   }
 }
 
@@ -123,9 +126,10 @@ export function lacksScans(bytes: Buffer): boolean {
  * @throws PictureFault if the decoder cannot have read all blocks
  */
 export function* walkJpeg(bytes: Buffer): Generator<void, number> {
-  const segments = new JpegSegments(bytes);
+  const tables = standardHuffmanTables();
+  const segments = new JpegSegments(bytes, tables);
   const nonZeros: NonZeros = new Map();
-  const { bits, tables } = segments;
+  const { bits } = segments;
   for (let scans = 0; scans < scansAtMost; scans += 1) {
     const scan = segments.nextScan();
     const { frame } = scan;

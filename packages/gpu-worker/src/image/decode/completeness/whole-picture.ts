@@ -2,10 +2,12 @@ import { setImmediate } from "node:timers/promises";
 import type { DecodableFormat } from "../image-format.js";
 import { endsEarly } from "../file-end.js";
 import { watchWarnings } from "./decoder-warnings.js";
+import { wholeGif } from "./gif-pixels.js";
 import { lacksScans, walkJpeg } from "./jpeg-state.js";
 import { missingScan } from "./jpeg-frame.js";
-import { PictureFault, type PictureState } from "./picture-state.js";
-import { pngState } from "./png-state.js";
+import { PictureFault } from "./picture-fault.js";
+import { wholePng } from "./png-rows.js";
+import { longerWebp, wholeWebp } from "./webp-chunks.js";
 
 /** How long reading codes may keep the process from anything else. */
 const sliceMs = 10;
@@ -32,14 +34,26 @@ export interface WholePicture<Pixels> {
 export async function decodeWhole<Pixels>(picture: WholePicture<Pixels>): Promise<Pixels> {
   const { bytes, format, decode, isFinal, signal } = picture;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const failOn = format === "jpeg" ? "none" : "error";
   const hasWarned = watchWarnings();
   try {
-    const pixels = await decode(bytes, format === "jpeg" ? "none" : "error");
+    const pixels = await decode(bytes, failOn);
     if (format === "jpeg") await checkDecodedJpeg(buffer, hasWarned(), signal);
+    if (format === "gif") checkDecodedGif(buffer);
     return pixels;
   } catch (thrown) {
     if (thrown instanceof PictureFault || (await isFinal(thrown))) throw thrown;
-    return await decode(await wholePart(buffer, format, signal), "none");
+  }
+  const whole = await wholePart(buffer, format, signal);
+  try {
+    return await decode(whole, "none");
+  } catch (thrown) {
+    if (format !== "webp" || (await isFinal(thrown))) throw thrown;
+    const isShort = await decode(longerWebp(whole), failOn).then(
+      () => true,
+      () => false,
+    );
+    throw isShort ? new PictureFault("truncated", "its data end before its picture does") : thrown;
   }
 }
 
@@ -48,24 +62,30 @@ async function checkDecodedJpeg(bytes: Buffer, hasWarned: boolean, signal: Abort
   else if (lacksScans(bytes)) throw missingScan();
 }
 
-/** The bytes of a refused file that make its whole picture. @throws PictureFault if it has none */
-async function wholePart(bytes: Buffer, format: DecodableFormat, signal: AbortSignal): Promise<Buffer> {
-  if (format === "jpeg") {
-    const end = await inSlices(walkJpeg(bytes), signal);
-    return Buffer.concat([bytes.subarray(0, end), endOfImage]);
+/** What is odd about codes that the decoder read is its own to judge; it says nothing about pixels that never come. */
+function checkDecodedGif(bytes: Buffer): void {
+  try {
+    wholeGif(bytes);
+  } catch (thrown) {
+    if (!(thrown instanceof PictureFault) || thrown.state === "truncated") throw thrown;
   }
-  const state = await stateOf(bytes, format, signal);
-  if (state !== "whole") throw new PictureFault(state, "its decoder refuses it");
-  return bytes;
 }
 
-async function stateOf(
-  bytes: Buffer,
-  format: Exclude<DecodableFormat, "jpeg">,
-  signal: AbortSignal,
-): Promise<PictureState> {
-  if (format === "png") return await pngState(bytes, signal);
-  return endsEarly(bytes, format) ? "truncated" : "broken";
+/** The bytes of a refused file that make its whole picture. @throws PictureFault if it has none */
+async function wholePart(bytes: Buffer, format: DecodableFormat, signal: AbortSignal): Promise<Buffer> {
+  switch (format) {
+    case "jpeg":
+      return Buffer.concat([bytes.subarray(0, await inSlices(walkJpeg(bytes), signal)), endOfImage]);
+    case "png":
+      return await wholePng(bytes, signal);
+    case "gif":
+      return wholeGif(bytes);
+    case "webp":
+      return wholeWebp(bytes);
+    case "avif":
+    case "tiff":
+      throw new PictureFault(endsEarly(bytes, format) ? "truncated" : "broken", "its decoder refuses it");
+  }
 }
 
 /** Runs a walk to its end, with pauses. */

@@ -1,5 +1,5 @@
 import { createInflate } from "node:zlib";
-import type { PictureState } from "./picture-state.js";
+import { PictureFault } from "./picture-fault.js";
 
 interface PngData {
   /** The data of `IDAT` chunks, in their order. */
@@ -28,14 +28,32 @@ const adam7 = [
   [0, 1, 1, 2],
 ] as const;
 
-/** Whether the data of a PNG that the decoder refused have all rows of its picture; a check sum that is wrong makes it broken. */
-export async function pngState(bytes: Buffer, signal: AbortSignal): Promise<PictureState> {
+/**
+ * The whole picture of a PNG that the decoder refused for its end.
+ * @throws PictureFault if rows are missing, or a check sum or the data are wrong
+ */
+export async function wholePng(bytes: Buffer, signal: AbortSignal): Promise<Buffer> {
   const data = pngData(bytes);
-  if (typeof data === "string") return data;
-  const inflated = await inflatedBytes(data.parts, data.rowBytes, signal);
-  if (inflated.bytes >= data.rowBytes) return "whole";
-  // Bytes that follow a cut inside the last part are no fault of the data.
-  return inflated.isBroken && !endsInData(bytes) ? "broken" : "truncated";
+  if (typeof data === "string") throw new PictureFault(data, "its chunks are no picture");
+  const { parts, rowBytes } = data;
+  const inflated = await inflatedBytes(parts, rowBytes, signal);
+  if (inflated.bytes < rowBytes) {
+    // Bytes that follow a cut inside the last part are no fault of the data.
+    const isBroken = inflated.isBroken && !endsInData(bytes);
+    throw new PictureFault(isBroken ? "broken" : "truncated", "its data have fewer rows than its header");
+  }
+  const before = [...chunks(bytes)].find(({ type }) => type === "IDAT");
+  const frame = (type: string, content: Buffer): Buffer => {
+    const chunk = Buffer.concat([Buffer.alloc(4), Buffer.from(type, "latin1"), content, Buffer.alloc(4)]);
+    chunk.writeUInt32BE(content.length, 0);
+    chunk.writeUInt32BE(crc32(chunk.subarray(4, -4)), chunk.length - 4);
+    return chunk;
+  };
+  return Buffer.concat([
+    bytes.subarray(0, before?.at),
+    ...parts.map((part) => frame("IDAT", part)),
+    frame("IEND", Buffer.alloc(0)),
+  ]);
 }
 
 function pngData(bytes: Buffer): PngData | "truncated" | "broken" {
@@ -55,9 +73,15 @@ function pngData(bytes: Buffer): PngData | "truncated" | "broken" {
   return { parts, rowBytes };
 }
 
-function* chunks(
-  bytes: Buffer,
-): Generator<{ type: string; data: Buffer; isWhole: boolean; isSound: boolean }> {
+interface PngChunk {
+  readonly at: number;
+  readonly type: string;
+  readonly data: Buffer;
+  readonly isWhole: boolean;
+  readonly isSound: boolean;
+}
+
+function* chunks(bytes: Buffer): Generator<PngChunk> {
   let at = 8;
   while (at + 8 <= bytes.length) {
     const end = at + 8 + bytes.readUInt32BE(at);
@@ -66,7 +90,7 @@ function* chunks(
     yield {
       type: bytes.toString("latin1", at + 4, at + 8),
       data: bytes.subarray(at + 8, end),
-      ...{ isWhole, isSound },
+      ...{ at, isWhole, isSound },
     };
     at = end + 4;
   }
