@@ -70,6 +70,9 @@ export async function* streamShards(options: StreamOptions): AsyncGenerator<Shar
   }
 }
 
+/** A shard names what was skipped between its entries; a folder of nothing else fills several. */
+const skippedAtMost = 50_000;
+
 async function* cutShards(
   { source, signal, skip, shardSize }: StreamOptions,
   startAfter: string | undefined,
@@ -79,7 +82,7 @@ async function* cutShards(
   for await (const object of source.list("", options)) {
     signal.throwIfAborted();
     addTo(building, object, whySkipped(object, skip));
-    if (building.entries.length < shardSize) continue;
+    if (building.entries.length < shardSize && building.skipped.length < skippedAtMost) continue;
     yield building;
     building = emptyShard();
   }

@@ -152,4 +152,32 @@ describe("streamShards", () => {
     );
     assert.deepEqual(await shardsOf(rest, { filter: filter(), shardSize: 1 }), first);
   });
+
+  it("cuts what is skipped alone into shards that fit into memory", async () => {
+    const { store } = await place([]);
+    const count = 120_000;
+    const source = {
+      ...openStore(store),
+      async *list() {
+        for (let i = 0; i < count; i += 1)
+          yield { key: `@eaDir/${String(i).padStart(6, "0")}.jpg`, sizeBytes: 1, etag: "e" };
+        yield { key: "a/1.jpg", sizeBytes: 1, etag: "e" };
+      },
+    };
+    const sizes: number[][] = [];
+    for await (const { entries, skipped } of streamShards({
+      source,
+      store: openStore(store),
+      shardKey: (index) => `shards/${index}.json`,
+      shardSize: 3,
+      signal: new AbortController().signal,
+      skip: skipByName,
+    }))
+      sizes.push([entries.length, skipped.length]);
+    assert.deepEqual(sizes, [
+      [0, 50_000],
+      [0, 50_000],
+      [1, 20_000],
+    ]);
+  });
 });

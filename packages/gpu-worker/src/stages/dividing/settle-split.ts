@@ -22,7 +22,8 @@ export interface SettledSplit {
 
 /**
  * The split as it counts. It was chosen by keys, before any image was read; what the images are is known only now. The same markers
- * give the same split, so that every stage that asks gets the same. It holds, for images that have neither a copy nor a group, eight bytes are held.
+ * give the same split, so that every stage that asks gets the same. It holds eight bytes for each image that has
+ * neither a copy nor a group.
  * @throws TrommelError `bad-dataset` if nothing is left to validate on, `missing-input` without a feature shard
  */
 export async function settleSplit(config: ResolvedRun, context: StageContext): Promise<SettledSplit> {
