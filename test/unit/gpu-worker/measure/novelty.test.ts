@@ -95,6 +95,26 @@ describe("novelty", () => {
     assert.ok(few.distances.every(Number.isFinite));
   });
 
+  it("does not take the rounding of features that depend on one another for novelty", async () => {
+    const random = new SeededRandom(4);
+    const images = 24;
+    const sums = Float32Array.from({ length: images * 4 });
+    for (let image = 0; image < images; image += 1) {
+      const [a, b] = [random.normal(), random.normal()];
+      sums.set([a, b, (a + b) / Math.SQRT2, (a - b) / Math.SQRT2], image * 4);
+    }
+    const labels = Int32Array.from({ length: images }, (_, image) => image % 3);
+    const foldOf = Int32Array.from({ length: images }, (_, image) => image % 5);
+    const { novelty } = await fitNovelty(
+      { rows: sums, dimension: 4, views: 1, labels, classCount: 3, foldOf, folds: 5 },
+      product,
+    );
+    const rounded = sums.map((value) => value * (1 + 4e-7 * (random.unit() - 0.5)));
+    const shareOf = (features: Float32Array) =>
+      noveltyPercentiles(novelty, noveltyDistances(novelty, features));
+    closeAll(shareOf(rounded), shareOf(sums), 1e-3);
+  });
+
   it("refuses features of which none varies", async () => {
     await assert.rejects(
       fitNovelty({ ...input, rows: new Float32Array(input.rows.length) }, product),

@@ -12,6 +12,11 @@ const mostFeatures = 1024;
 const quantileSteps = 256;
 /** Standardised features have the variance 1; one with less than this hardly varies, and takes no part. */
 const leastVariance = 1e-6;
+/**
+ * Parts of distances that deviate by less are rounding, such as those along a direction in which features depend on one another:
+ * standardised features have the variance 1, and float32 holds them to 1e-6 or so, whose square is their energy.
+ */
+const leastDeviation = 1e-6;
 
 export interface FittedNovelty {
   /** Statistics of all images, with percentiles of `distances`. */
@@ -46,7 +51,7 @@ export async function fitNovelty(input: NoveltyRows, product: MatrixProduct): Pr
       minor[image] = parts.minor[at] as number;
     }
   }
-  const scales = { relative: 1 / deviationOf(relative), minor: 1 / deviationOf(minor) };
+  const scales = { relative: scaleOf(relative), minor: scaleOf(minor) };
   const distances = relative.map(
     (part, image) => scales.relative * part + scales.minor * (minor[image] as number),
   );
@@ -136,8 +141,9 @@ function imageRows(
 }
 
 /** 1 if all values are the same. */
-function deviationOf(values: Float64Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
-  return variance > 0 ? Math.sqrt(variance) : 1;
+/** What divides a part of the distances by its standard deviation. */
+function scaleOf(part: Float64Array): number {
+  const mean = part.reduce((sum, value) => sum + value, 0) / part.length;
+  const variance = part.reduce((sum, value) => sum + (value - mean) ** 2, 0) / part.length;
+  return variance > 0 ? 1 / Math.max(leastDeviation, Math.sqrt(variance)) : 1;
 }

@@ -61,18 +61,17 @@ export async function checkServing(options: CheckServingOptions): Promise<Golden
   const served = await fromImages(options, sample.entries);
   // An image that has gone since it was extracted cannot be compared.
   if (served === undefined) return null;
-  const largest = Math.max(
-    largestDifference(expected.probabilities, served.probabilities),
-    expected.novelty === null ? 0 : largestDifference(expected.novelty, served.novelty),
-  );
+  const ofProbability = largestDifference(expected.probabilities, served.probabilities);
+  const ofNovelty = expected.novelty === null ? 0 : largestDifference(expected.novelty, served.novelty);
+  const largest = Math.max(ofProbability, ofNovelty);
   const { featureType, precision } = config.recipe;
   const bound = featureType === "f16" || precision === "fp16" ? tolerance.half : tolerance.full;
   if (largest <= bound)
     return goldenOf(served.pixels, expected, { images, side: config.side, tolerance: bound });
   throw new TrommelError(
     "parity-failed",
-    `cannot compile the bundle of ${config.id}: its model differs from what was trained by ${largest} in a probability or a novelty, ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
-    { context: { largest, bound, images: sample.entries.length } },
+    `cannot compile the bundle of ${config.id}: its model differs from what was trained by ${ofProbability.toPrecision(3)} in a probability and ${ofNovelty.toPrecision(3)} in a novelty, and ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
+    { context: { ofProbability, ofNovelty, bound, images } },
   );
 }
 
