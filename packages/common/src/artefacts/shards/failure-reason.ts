@@ -8,13 +8,13 @@ export const failureReason = z.enum([
   "truncated",
   /** The bytes are no picture in any format that we know. */
   "not-an-image",
-  /** A picture or document in a format that we know and do not decode (SVG, PDF, HEIC, BMP …). */
+  /** A picture or document in a format that we know and do not decode (SVG, PDF, HEIC, BMP, camera raw, some TIFF samples …). */
   "unsupported-format",
   /** More bytes than the recipe's `maxBytes`. */
   "too-large",
   /** More pixels, by its header, than the recipe's `maxPixels`. */
   "too-many-pixels",
-  /** A known format, whole, that the decoder refuses. */
+  /** A known format, whole, that the decoder refuses, or whose samples are outside their range. */
   "decode-failed",
   /** The object was listed and is gone. */
   "not-found",
