@@ -7,7 +7,7 @@ import { bundleFiles, bundleManifest, ledger, metrics, sha256Hex, type Ledger } 
 import { errorLine } from "#common/artefacts/shards/ledger";
 import { scoreRow } from "#common/artefacts/results/bundle";
 import * as ort from "onnxruntime-node";
-import sharp from "sharp";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { jsonInProcess, trommel, trommelJson } from "../support/process/cli.js";
 import {
   badFiles,
@@ -250,11 +250,10 @@ describe("import, train, score and predict by the command line", () => {
     });
     const side = manifest.input.side;
     for (const row of rows.filter((_, index) => index % 7 === 0)) {
-      const pixels = await sharp(unlabelled.get(row.key))
-        .resize(side, side, { fit: "fill", kernel: "lanczos3" })
-        .raw()
-        .toBuffer();
-      const fed = { pixels: new ort.Tensor("uint8", pixels, [1, side, side, 3]) };
+      const { decode } = manifest.input;
+      const decoded = await decodeImage(unlabelled.get(row.key) ?? Buffer.alloc(0), { ...decode, side });
+      assert.ok(decoded.ok);
+      const fed = { pixels: new ort.Tensor("uint8", decoded.pixels, [1, side, side, 3]) };
       const given = (await session.run(fed))["probabilities"]?.data as Float32Array;
       const sum = given.reduce((total, value) => total + value, 0);
       assert.ok(Math.abs(sum - 1) < 1e-5);

@@ -17,6 +17,8 @@ import { scoreRow } from "#common/artefacts/results/bundle";
 import { decodeSafetensors } from "#common/codec/safetensors";
 import * as ort from "onnxruntime-node";
 import sharp from "sharp";
+import { decodeRecipe } from "@trommel/common/recipe";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { jsonInProcess, RunningCli, runInProcess, trommel, trommelJson } from "../../support/process/cli.js";
 import { drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";
 import { assertSameFiles, fileHashes, filesBelow } from "../../support/files/file-hashes.js";
@@ -92,9 +94,11 @@ const normalizationOf = async (run: string) =>
     JSON.parse(await readFile(join(store, "runs", run, "normalization.json"), "utf8")) as unknown,
   );
 
-/** The base image by sharp alone. */
-const basePixels = (bytes: Uint8Array): Promise<Buffer> =>
-  sharp(bytes).resize(side, side, { fit: "fill", kernel: "lanczos3" }).raw().toBuffer();
+async function basePixels(bytes: Uint8Array): Promise<Uint8Array> {
+  const decoded = await decodeImage(bytes, { ...decodeRecipe.parse({}), side });
+  assert.ok(decoded.ok);
+  return decoded.pixels;
+}
 
 /** Folders of features, and in each the bytes of the embeddings of all shards in order of their names. */
 async function featureBytes(): Promise<Map<string, string>> {

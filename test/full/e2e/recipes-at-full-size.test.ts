@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { bundleManifest, type BundleManifest, type ScoreRow } from "@trommel/common";
+import { bundleManifest, type BundleManifest, type DecodeRecipe, type ScoreRow } from "@trommel/common";
 import * as ort from "onnxruntime-node";
-import sharp, { type ResizeOptions } from "sharp";
+import { decodeRecipe } from "@trommel/common/recipe";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { trommelJson } from "../../support/process/cli.js";
 import { drawDataset, writeFiles } from "../../support/images/dataset.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
@@ -38,7 +39,7 @@ interface Case {
   readonly side: number;
   readonly views: number;
   readonly headType: string;
-  readonly resize: ResizeOptions;
+  readonly fit: DecodeRecipe["fit"];
   readonly outputs: readonly string[];
 }
 
@@ -47,7 +48,6 @@ const flat = (pictures: ReadonlyMap<string, Buffer>): [name: string, label: stri
   [...pictures].map(([key, bytes], index) => [`img_${index}`, key.slice(0, key.lastIndexOf("/")), bytes]);
 
 const garbage = ["可回收物/易拉罐", "其他垃圾/一次性快餐盒"];
-const white = { r: 255, g: 255, b: 255 };
 
 /** The run of a recipe. */
 const slugOf = (recipe: string): string => recipe.replace(":", "-");
@@ -80,7 +80,7 @@ const huawei = (
   side: backbone[1],
   views: 6,
   headType,
-  resize: { fit: "contain", background: white, kernel: "lanczos3" },
+  fit: "letterbox",
   outputs: ["part-00000.jsonl", "result-00000.jsonl", "counts.json"],
 });
 
@@ -97,7 +97,7 @@ const mobilenet = (recipe: string, flags: readonly string[]): Case => ({
   side: 448,
   views: 8,
   headType: "linear",
-  resize: { fit: "fill", kernel: "lanczos3" },
+  fit: "squash",
   outputs: ["part-00000.jsonl"],
 });
 
@@ -124,7 +124,7 @@ const cases: readonly Case[] = [
     side: 380,
     views: 6,
     headType: "se",
-    resize: { fit: "fill", kernel: "lanczos3" },
+    fit: "squash",
     outputs: ["part-00000.jsonl"],
   },
   huawei("huawei-40", ["efficientnet-b5", 456], 28_513_520, "linear"),
@@ -270,11 +270,12 @@ function probabilitiesDiffer(a: ScoreRow, b: ScoreRow, labels: readonly string[]
   return Math.max(...labels.map((label) => Math.abs(of(a, label) - of(b, label))));
 }
 
-async function runByHand(model: string, picture: string, { side, resize }: Case): Promise<Float32Array> {
-  const pixels = await sharp(picture).resize(side, side, resize).removeAlpha().raw().toBuffer();
-  assert.equal(pixels.length, side * side * 3);
+async function runByHand(model: string, picture: string, { side, fit }: Case): Promise<Float32Array> {
+  const decoded = await decodeImage(await readFile(picture), { ...decodeRecipe.parse({ fit }), side });
+  assert.ok(decoded.ok);
+  const { pixels } = decoded;
   const session = await ort.InferenceSession.create(model);
-  const input = new ort.Tensor("uint8", new Uint8Array(pixels), [1, side, side, 3]);
+  const input = new ort.Tensor("uint8", pixels, [1, side, side, 3]);
   const { probabilities } = await session.run({ pixels: input });
   const values = probabilities?.data as Float32Array;
   await session.release();
