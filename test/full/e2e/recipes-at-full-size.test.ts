@@ -39,7 +39,7 @@ interface Case {
   readonly side: number;
   readonly views: number;
   readonly headType: string;
-  readonly fit: DecodeRecipe["fit"];
+  readonly decode: Partial<DecodeRecipe>;
   readonly outputs: readonly string[];
 }
 
@@ -80,7 +80,7 @@ const huawei = (
   side: backbone[1],
   views: 6,
   headType,
-  fit: "letterbox",
+  decode: { fit: "letterbox" },
   outputs: ["part-00000.jsonl", "result-00000.jsonl", "counts.json"],
 });
 
@@ -97,7 +97,7 @@ const mobilenet = (recipe: string, flags: readonly string[]): Case => ({
   side: 448,
   views: 8,
   headType: "linear",
-  fit: "squash",
+  decode: { fit: "squash" },
   outputs: ["part-00000.jsonl"],
 });
 
@@ -124,7 +124,7 @@ const cases: readonly Case[] = [
     side: 380,
     views: 6,
     headType: "se",
-    fit: "squash",
+    decode: { fit: "squash" },
     outputs: ["part-00000.jsonl"],
   },
   huawei("huawei-40", ["efficientnet-b5", 456], 28_513_520, "linear"),
@@ -157,7 +157,7 @@ const cases: readonly Case[] = [
     side: 299,
     views: 2,
     headType: "mlp",
-    resize: { fit: "fill", kernel: "cubic" },
+    decode: { fit: "squash", kernel: "cubic" },
     outputs: ["part-00000.jsonl", "submission.csv"],
   },
 ];
@@ -270,8 +270,8 @@ function probabilitiesDiffer(a: ScoreRow, b: ScoreRow, labels: readonly string[]
   return Math.max(...labels.map((label) => Math.abs(of(a, label) - of(b, label))));
 }
 
-async function runByHand(model: string, picture: string, { side, fit }: Case): Promise<Float32Array> {
-  const decoded = await decodeImage(await readFile(picture), { ...decodeRecipe.parse({ fit }), side });
+async function runByHand(model: string, picture: string, { side, decode }: Case): Promise<Float32Array> {
+  const decoded = await decodeImage(await readFile(picture), { ...decodeRecipe.parse(decode), side });
   assert.ok(decoded.ok);
   const { pixels } = decoded;
   const session = await ort.InferenceSession.create(model);
