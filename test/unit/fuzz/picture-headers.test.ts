@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { decodeImage } from "#gpu-worker/image/decode/decode-image";
+import { wholeGif } from "#gpu-worker/image/decode/completeness/gif-pixels";
+import { lacksScans, walkJpeg } from "#gpu-worker/image/decode/completeness/jpeg-state";
+import { PictureFault } from "#gpu-worker/image/decode/completeness/picture-fault";
+import { longerWebp, wholeWebp } from "#gpu-worker/image/decode/completeness/webp-chunks";
 import { endsEarly } from "#gpu-worker/image/decode/file-end";
 import { imageFormat, type DecodableFormat } from "#gpu-worker/image/decode/image-format";
 import { recipe } from "@trommel/common";
@@ -29,6 +33,28 @@ describe("picture headers under fuzz", () => {
           assert.ok(found !== undefined);
           for (const each of ["tiff", "avif"] as const)
             assert.equal(typeof parsesOrRefuses(() => endsEarly(bytes, each)), "boolean");
+        }),
+        { seed: fuzzSeed, numRuns: 400 },
+      );
+    }
+  });
+
+  it("tell a picture that cannot be whole, whatever the bytes", () => {
+    const readers = {
+      jpeg: [lacksScans, (bytes: Buffer) => [...walkJpeg(bytes)]],
+      gif: [wholeGif],
+      webp: [(bytes: Buffer) => longerWebp(wholeWebp(bytes))],
+    };
+    for (const [format, reads] of Object.entries(readers)) {
+      fc.assert(
+        fc.property(hostileBytes(pictures.get(format as DecodableFormat) ?? ""), (bytes) => {
+          for (const read of reads) {
+            try {
+              read(Buffer.from(bytes));
+            } catch (thrown) {
+              if (!(thrown instanceof PictureFault)) throw thrown;
+            }
+          }
         }),
         { seed: fuzzSeed, numRuns: 400 },
       );

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { type ResolvedDecodeRecipe, decodeImage } from "#gpu-worker/image/decode/decode-image";
+import sharp from "sharp";
 import { z } from "zod";
 
 /** What libjpeg-turbo's own programs say about each kind (jpeg-kinds.py). */
@@ -206,5 +207,29 @@ describe("decodeImage: a whole JPEG stays as it is", () => {
     assert.deepEqual(await outcome(bare), await outcome(file));
     assert.deepEqual(await outcome(bare.subarray(0, -2)), await outcome(file), "and without its end");
     assert.equal(await outcome(Buffer.concat([bare.subarray(0, -60), end])), "truncated");
+  });
+});
+
+describe("decodeImage: many at once", () => {
+  it("each file keeps its own outcome, though the decoder's warnings come in one queue", async () => {
+    const file = kindNamed("baseline 4:2:0");
+    const files = {
+      whole: file,
+      "cut in its last row": Buffer.concat([file.subarray(0, -6), end]),
+      "without an end": file.subarray(0, -2),
+      "without a scan": Buffer.concat([kindNamed("progressive").subarray(0, 600), end]),
+      grey: other,
+    };
+    const alone = new Map<string, Buffer | string>();
+    for (const [name, bytes] of Object.entries(files)) alone.set(name, await outcome(bytes));
+    assert.equal(alone.get("cut in its last row"), "truncated");
+    const rounds = Array.from({ length: 12 }, () => Object.entries(files)).flat();
+    const together = await Promise.all(
+      rounds.map(async ([name, bytes]) => {
+        const [result] = await Promise.all([outcome(bytes), sharp(bytes).metadata()]);
+        return { name, result };
+      }),
+    );
+    for (const { name, result } of together) assert.deepEqual(result, alone.get(name), name);
   });
 });
