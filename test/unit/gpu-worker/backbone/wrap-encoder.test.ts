@@ -100,6 +100,19 @@ describe("wrapEncoder", () => {
     await refused(wrapEncoder(encoder([4, 3, 2, 2]), { output: "sum" }), "unsupported", /fixed at 4/);
   });
 
+  it("refuses an encoder whose scale is that of the whole batch, for that reason", async () => {
+    const graph = new GraphBuilder();
+    const pixels = graph.input("pixels", "float32", ["N", 3, 2, 2]);
+    const [rounded = "", scale = "", zero = ""] = graph.node("DynamicQuantizeLinear", [pixels], {}, 3);
+    const restored = graph.node("DequantizeLinear", [rounded, scale, zero]);
+    graph.output("map", "float32", undefined, restored);
+    await refused(
+      wrapEncoder(decodeModel(graph.encode())),
+      "unsupported",
+      /one scale serves the whole batch/,
+    );
+  });
+
   it("refuses inputs, sizes and outputs that do not fit, naming what is legal", async () => {
     const model = encoder(["N", 3, 2, 2]);
     await refused(wrapEncoder(model), "invalid-argument", /features, sum/);
