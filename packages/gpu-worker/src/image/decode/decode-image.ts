@@ -135,7 +135,7 @@ async function squarePixels(
     .timeout({ seconds: timeoutS })
     .toBuffer({ resolveWithObject: true });
   if (enlarges && info.channels === 3) return enlarge(data, info, recipe);
-  if (isTall && info.width === recipe.side) return middleRows(data, info, recipe.side);
+  if (isTall && info.channels === 3) return middleOf(data, info, recipe.side);
   if (info.width !== recipe.side || info.height !== recipe.side || info.channels !== 3) {
     throw new TrommelError(
       "internal",
@@ -145,10 +145,17 @@ async function squarePixels(
   return data;
 }
 
-/** The rows that `fit: "cover"` keeps. */
-function middleRows(data: Uint8Array, { width, height }: PixelSize, side: number): Uint8Array {
+/** The rows that `fit: "cover"` keeps, or the columns if Exif has turned the picture on its side. */
+function middleOf(data: Uint8Array, { width, height }: PixelSize, side: number): Uint8Array {
   const top = Math.floor((height - side + 1) / 2);
-  return data.subarray(top * width * 3, (top + side) * width * 3);
+  if (width === side) return data.subarray(top * width * 3, (top + side) * width * 3);
+  const left = Math.floor((width - side + 1) / 2);
+  const middle = new Uint8Array(side * side * 3);
+  for (let row = 0; row < side; row += 1) {
+    const start = ((top + row) * width + left) * 3;
+    middle.set(data.subarray(start, start + side * 3), row * side * 3);
+  }
+  return middle;
 }
 
 /** A picture before anything is done to it, and its size, which may be that of a picture on its side. */
