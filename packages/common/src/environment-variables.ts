@@ -18,6 +18,13 @@ export const environmentVariables = {
   AWS_MAX_ATTEMPTS: "How often the AWS SDK tries a request",
   AWS_REQUEST_CHECKSUM_CALCULATION:
     "`WHEN_REQUIRED` for S3 servers that reject the AWS SDK's default checksums",
+  AWS_NO_SIGN_REQUEST:
+    "`true`, or names of public buckets separated by commas: they are read without credentials, and other buckets are signed",
+  AWS_REQUEST_PAYER: "`requester` to read buckets whose reader pays",
+  TROMMEL_S3_CUSTOMER_KEY_FILE:
+    "File with the 32 bytes of a customer's key (SSE-C), or their base64 text. It is sent with each object that is read or written",
+  TROMMEL_S3_CUSTOMER_KEY_BUCKETS:
+    "Names of the buckets that the customer's key is for, separated by commas. Default: every bucket",
   TROMMEL_S3_FORCE_PATH_STYLE:
     "`true` or `false`: whether the bucket is in the path of S3 addresses. Default: `true` with an endpoint of your own",
   ORT_DISABLE_TELEMETRY: "ONNX Runtime's telemetry. Trommel sets it to `1` (off) unless it is set already",

@@ -7,7 +7,13 @@ import type { AddressInfo } from "node:net";
  */
 export type Fault =
   /** An S3 error instead of the server's answer; the request does not reach the server. */
-  | { readonly kind: "answer"; readonly status: number; readonly code: string; readonly headers?: Headers }
+  | {
+      readonly kind: "answer";
+      readonly status: number;
+      readonly code: string;
+      readonly headers?: Headers;
+      /** More XML elements. */ readonly more?: string;
+    }
   /** Another body with status 200; the request does not reach the server. */
   | { readonly kind: "body"; readonly body: string; readonly headers?: Headers }
   /** The connection is reset; the request does not reach the server. */
@@ -84,7 +90,7 @@ function actsAlone(fault: Fault, incoming: IncomingMessage, outgoing: ServerResp
     case "answer":
       outgoing.writeHead(fault.status, { "content-type": "application/xml", ...fault.headers });
       outgoing.end(
-        `<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>as told</Message></Error>`,
+        `<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>as told</Message>${fault.more ?? ""}</Error>`,
       );
       return true;
     case "body":

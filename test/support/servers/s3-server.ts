@@ -15,6 +15,12 @@ export interface S3ServerOptions {
   readonly conditionalWrites?: "honoured" | "ignored" | "refused";
   /** Whether DeleteObjects exists or answers 501. @default "honoured" */
   readonly deleteObjects?: "honoured" | "refused";
+  /** Buckets that anybody may read and list, without a signature. A signed request is checked. @default none */
+  readonly publicBuckets?: readonly string[];
+  /** Buckets whose requests have to name the requester as their payer. @default none */
+  readonly payingBuckets?: readonly string[];
+  /** The MD5 (base64) of the customer's key that each object of a bucket is stored with. @default none */
+  readonly customerKeys?: Readonly<Record<string, string>>;
 }
 
 export interface S3Server {
@@ -51,8 +57,11 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
     reply.raw.once("close", () => {
       requests.push({ method: method ?? "", url: url ?? "", headers, status: reply.statusCode });
     });
-    const refusal = whyRefused(request.raw, keys);
-    if (refusal !== undefined) return reply.status(403).type("application/xml").send(errorXml(refusal));
+    const refusal = isOpen(request.raw, options) ? undefined : whyRefused(request.raw, keys);
+    const otherwise = refusal ?? whyNotPaid(request.raw, options);
+    if (otherwise !== undefined) return reply.status(403).type("application/xml").send(errorXml(otherwise));
+    if (hasOtherKey(request.raw, options))
+      return reply.status(400).type("application/xml").send(errorXml("InvalidRequest"));
     const isConditional = method === "PUT" && headers["if-none-match"] === "*";
     const isDeleteObjects = method === "POST" && /[?&]delete/.test(url ?? "");
     if (
@@ -128,6 +137,28 @@ function unescapeNumericReferences(text: string): string {
   return text.replace(/&#x([0-9a-f]+);/gi, (_all, hex: string) =>
     String.fromCodePoint(Number.parseInt(hex, 16)),
   );
+}
+
+function bucketOf({ url = "" }: IncomingMessage): string {
+  return /^\/([^/?]*)/.exec(url)?.[1] ?? "";
+}
+
+function isOpen(request: IncomingMessage, { publicBuckets = [] }: S3ServerOptions): boolean {
+  const reads = request.method === "GET" || request.method === "HEAD";
+  return reads && request.headers.authorization === undefined && publicBuckets.includes(bucketOf(request));
+}
+
+function whyNotPaid(request: IncomingMessage, { payingBuckets = [] }: S3ServerOptions): string | undefined {
+  const pays = request.headers["x-amz-request-payer"] === "requester";
+  return pays || !payingBuckets.includes(bucketOf(request)) ? undefined : "AccessDenied";
+}
+
+/** As S3 refuses an object of a customer's key to whoever has another one or none. */
+function hasOtherKey(request: IncomingMessage, { customerKeys = {} }: S3ServerOptions): boolean {
+  const asked = customerKeys[bucketOf(request)];
+  const isObject = /^\/[^/]+\/[^?]/.test(request.url ?? "");
+  if (asked === undefined || !isObject || request.method === "DELETE") return false;
+  return request.headers["x-amz-server-side-encryption-customer-key-md5"] !== asked;
 }
 
 function holds(objects: S3Objects, bucket: string, key: string): boolean {

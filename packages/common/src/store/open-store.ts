@@ -23,5 +23,5 @@ export function openStore(location: string, options: OpenStoreOptions = {}): Obj
   const onNotice = options.onNotice ?? (() => {});
   return parsed.kind === "file"
     ? new FileStore(parsed, onNotice)
-    : new S3Store(parsed, configureS3(options.s3), onNotice);
+    : new S3Store(parsed, configureS3(parsed.bucket, options.s3), onNotice);
 }

@@ -20,6 +20,10 @@ export const failureReason = z.enum([
   "not-found",
   /** The store does not let us read the object. */
   "forbidden",
+  /** The object is in a storage class (GLACIER, DEEP_ARCHIVE …) from which it has to be restored before it can be read. */
+  "archived",
+  /** The store answered with an error of this object alone: another encryption key, a disabled key, a legal block … */
+  "store-refused",
   /** Each time, reading or decoding took longer than its bound, while the store answered otherwise. */
   "timed-out",
   /** Each time, the store failed to give this object's bytes, while it answered otherwise. */

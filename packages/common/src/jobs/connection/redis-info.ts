@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { cluster, replicaOf } from "./redis-answers.js";
 
 /** What INFO says of a server, by field. */
-export type RedisInfo = ReadonlyMap<string, string>;
+type RedisInfo = ReadonlyMap<string, string>;
 
 /** The oldest Redis that has every command of the queues. */
 const oldest = [6, 2] as const;

@@ -2,7 +2,7 @@ import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../../errors.js";
 import type { GetOptions } from "../object-store.js";
 import { objectBytesAtMost } from "../read-bounds.js";
-import { OtherObject, TooLong } from "./s3-errors.js";
+import { OtherObject, TooLong } from "./s3-failure.js";
 import { hasChecksum, type EtagCheck } from "./s3-etag.js";
 import type { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";
@@ -38,14 +38,15 @@ export async function readObject(
   const { signal } = options;
   const fits = etags.ofOneObject();
   const sdkCompares = (await client.config.responseChecksumValidation()) === "WHEN_SUPPORTED";
-  return retries.run(async () => {
+  const readOnce = async (): Promise<Uint8Array> => {
     // Not If-Match: many servers ignore it, and every one of them names the etag of the body that it sends.
     const command = new GetObjectCommand({ Bucket: bucket, Key: key });
     const answer = await client.send(command, signal === undefined ? {} : { abortSignal: signal });
     const bytes = await readAnswer(answer, options, name);
     if ((sdkCompares && hasChecksum(answer)) || fits(answer, bytes)) return bytes;
     throw wrongHash(name, bareEtag(answer.ETag));
-  }, signal);
+  };
+  return retries.run(readOnce, signal, false);
 }
 
 async function readAnswer(

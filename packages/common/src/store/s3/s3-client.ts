@@ -1,5 +1,6 @@
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { TrommelError } from "../../errors.js";
+import { accessOf, applyAccess, unsignedConfig } from "./s3-access.js";
 import { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";
 
@@ -35,12 +36,14 @@ const pathStyleVariable = "TROMMEL_S3_FORCE_PATH_STYLE";
  * AWS_ENDPOINT_URL the bucket goes into the path, because few other servers answer to `bucket.host`;
  * TROMMEL_S3_FORCE_PATH_STYLE (`true` or `false`) decides otherwise, and for an endpoint that the profile sets.
  */
-export function configureS3(options: S3Options = {}): ConfiguredS3 {
+export function configureS3(bucket: string, options: S3Options = {}): ConfiguredS3 {
   const endpoint = process.env["AWS_ENDPOINT_URL_S3"] || process.env["AWS_ENDPOINT_URL"];
   // Node.js 20 is supported here; the SDK's future needs concern those who upgrade it, not the users of each command.
   process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
   const { S3Client } = s3Sdk();
+  const access = accessOf(bucket);
   const client = new S3Client({
+    ...(access.unsigned ? unsignedConfig : {}),
     forcePathStyle: forcesPathStyle() ?? endpoint !== undefined,
     retryStrategy: neverRetry,
     requestHandler: {
@@ -48,6 +51,7 @@ export function configureS3(options: S3Options = {}): ConfiguredS3 {
       socketTimeout: options.idleTimeoutMs ?? 30_000,
     },
   });
+  applyAccess(client, access);
   const retries = new S3Retries({
     maxAttempts: options.maxAttempts ?? attemptsOfEnvironment(),
     firstDelayMs: options.firstRetryDelayMs,

@@ -1,5 +1,5 @@
 import type { S3Client } from "@aws-sdk/client-s3";
-import { failureOf } from "./s3-errors.js";
+import { failureOf } from "./s3-failure.js";
 import type { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";
 

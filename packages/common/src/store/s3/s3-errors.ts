@@ -1,4 +1,5 @@
 import { TrommelError, type ErrorCode } from "../../errors.js";
+import { failureOf, isArchived, isFull, isOverload, type Failure } from "./s3-failure.js";
 
 /** What the S3 store knows about a call when it fails. */
 export interface S3Call {
@@ -15,13 +16,8 @@ interface Verdict {
   readonly advice: string;
 }
 
-/** The parts of an SDK or system error that are safe to repeat: never its request, headers or response fields. */
-export interface Failure {
-  readonly name: string;
-  readonly message: string;
-  readonly status: number | undefined;
-  readonly systemCode: string | undefined;
-}
+/** A server's own words are repeated to this length. */
+const messageCharsAtMost = 200;
 
 /** Turns whatever the SDK threw into one of ours. The original is not kept as it is: it may hold signed requests. */
 export function s3Error(call: S3Call, thrown: unknown): TrommelError {
@@ -36,62 +32,11 @@ export function s3Error(call: S3Call, thrown: unknown): TrommelError {
       server: call.serverName,
       s3Error: failure.name,
       status: failure.status ?? null,
+      s3Message: failure.message.replace(/\s+/g, " ").slice(0, messageCharsAtMost),
+      ...(failure.storageClass === undefined ? {} : { storageClass: failure.storageClass }),
     },
     cause: new Error(`${failure.name}: ${failure.message}`),
   });
-}
-
-export function failureOf(thrown: unknown): Failure {
-  const error = (thrown ?? {}) as {
-    name?: unknown;
-    message?: unknown;
-    code?: unknown;
-    Code?: unknown;
-    $metadata?: { httpStatusCode?: number };
-    $response?: { statusCode?: unknown };
-  };
-  const answered = error.$metadata?.httpStatusCode ?? error.$response?.statusCode;
-  const named = [error.Code, error.name].find((name) => typeof name === "string" && name !== "Error");
-  return {
-    name: typeof named === "string" ? named : "Error",
-    message: typeof error.message === "string" ? error.message : String(thrown),
-    status: typeof answered === "number" ? answered : undefined,
-    systemCode: typeof error.code === "string" ? error.code : undefined,
-  };
-}
-
-const overloads = new Set([
-  "SlowDown",
-  "SlowDownRead",
-  "SlowDownWrite",
-  "ServiceUnavailable",
-  "Throttling",
-  "ThrottlingException",
-  "RequestLimitExceeded",
-  "TooManyRequests",
-  "TooManyRequestsException",
-  "BandwidthLimitExceeded",
-]);
-
-/** Whether the server asks for fewer requests. */
-export function isOverload({ name, status }: Failure): boolean {
-  return overloads.has(name) || status === 429 || status === 503;
-}
-
-/** Codes of several servers (Ceph, MinIO, Garage, R2) for a bucket, user or disk without room. */
-const fullNames = new Set([
-  "QuotaExceeded",
-  "InsufficientStorage",
-  "InsufficientCapacity",
-  "StorageFull",
-  "XMinioStorageFull",
-  "XMinioAdminBucketQuotaExceeded",
-  "NoSpaceLeft",
-]);
-
-/** Whether the server has no room left: that does not pass within seconds. */
-export function isFull({ name, status }: Failure): boolean {
-  return fullNames.has(name) || status === 507;
 }
 
 const credentialAdvice: Readonly<Record<string, string>> = {
@@ -135,7 +80,8 @@ export function refusalAt(failure: Failure): Verdict | undefined {
 
 function judgeConfiguration({ name, message }: Failure): Verdict | undefined {
   if (name === "CredentialsProviderError" || name === "TokenProviderError") {
-    const advice = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
+    const advice =
+      "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket AWS_NO_SIGN_REQUEST with its name";
     return { code: "forbidden", because: "there are no credentials for S3", advice };
   }
   if (/region is missing/i.test(message)) {
@@ -170,6 +116,10 @@ function judgeAnswer(call: S3Call, failure: Failure): Verdict | undefined {
       because: `${server} has no room left (${name}, status ${status ?? "none"})`,
       advice,
     };
+  }
+  if (isArchived(failure)) {
+    const because = `the object is archived in the storage class ${failure.storageClass ?? "of its bucket"}`;
+    return { code: "forbidden", because, advice: "Restore it, or copy it to a class that can be read" };
   }
   const credentials = credentialAdvice[name];
   if (credentials !== undefined || status === 403 || status === 401) {
@@ -246,23 +196,4 @@ function unknown({ name, message, status }: Failure): Verdict {
     because: `${name}: ${message} (status ${status})`,
     advice: "Check that the endpoint is an S3 server and look at its log",
   };
-}
-
-/** Signals to the caller, who words the error, that a body passed its bound. */
-export class TooLong extends Error {
-  override readonly name = "TooLong";
-  constructor(readonly sizeBytes: number) {
-    super(`the body has ${sizeBytes} bytes or more`);
-  }
-}
-
-/** Signals to the caller, who words the error, that the object is not the one with the etag that was asked for. */
-export class OtherObject extends Error {
-  override readonly name = "OtherObject";
-  constructor(
-    readonly asked: string,
-    readonly found: string,
-  ) {
-    super(`the object has the etag ${found}`);
-  }
 }

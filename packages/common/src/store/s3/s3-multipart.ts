@@ -1,6 +1,6 @@
 import type { CompletedPart, S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../../errors.js";
-import { failureOf } from "./s3-errors.js";
+import { failureOf } from "./s3-failure.js";
 import { md5Base64 } from "./s3-etag.js";
 import type { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";

@@ -1,7 +1,8 @@
 import { randomInt } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 import { TrommelError } from "../../errors.js";
-import { failureOf, isFull, isOverload, OtherObject, refusalAt, TooLong, type Failure } from "./s3-errors.js";
+import { refusalAt } from "./s3-errors.js";
+import { failureOf, isFull, isOverload, OtherObject, TooLong, type Failure } from "./s3-failure.js";
 
 /**
  * The one place that repeats a request to S3. The SDK's own retries are switched off: they neither cover a body that
@@ -40,9 +41,10 @@ export class S3Retries {
   /**
    * Tries until it succeeds, until the failure is one that stays, or until a bound is reached.
    * @param attempt one request with all that belongs to it; receives the number of the try, from 1
+   * @param hasBody whether the request has a body, which may be damaged on the way
    * @throws what the last try threw, also where the signal ends the waiting
    */
-  async run<T>(attempt: (tries: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(attempt: (tries: number) => Promise<T>, signal?: AbortSignal, hasBody = true): Promise<T> {
     const windowMs = this.bounds.windowMs ?? defaultWindowMs;
     const start = performance.now();
     for (let tries = 1; ; tries += 1) {
@@ -52,7 +54,7 @@ export class S3Retries {
         return result;
       } catch (thrown) {
         if (failureOf(thrown).status !== undefined) this.hasAnswered = true;
-        const kind = retryKind(thrown);
+        const kind = retryKind(thrown, hasBody);
         if (kind === undefined || signal?.aborted === true || tries >= this.triesAtMost()) throw thrown;
         const delayMs = this.delayMs(kind, tries, thrown);
         if (performance.now() - start + delayMs > windowMs) throw thrown;
@@ -96,24 +98,27 @@ const damagedOnTheWay = new Set([
   "XAmzContentSHA256Mismatch",
   "XAmzContentChecksumMismatch",
   "IncompleteBody",
+]);
+
+const lateOnTheWay = new Set([
   "RequestTimeout",
   // The SDK has set its clock by the server's when this arrives.
   "RequestTimeTooSkewed",
 ]);
 
 /** Undefined where another try would end the same way. */
-function retryKind(thrown: unknown): RetryKind | undefined {
+function retryKind(thrown: unknown, hasBody: boolean): RetryKind | undefined {
   if (thrown instanceof TooLong || thrown instanceof OtherObject) return undefined;
   if (thrown instanceof TrommelError) return thrown.retryable ? "fault" : undefined;
   const failure = failureOf(thrown);
   if (isFull(failure)) return undefined;
   if (isOverload(failure)) return "overload";
-  return isFault(failure) ? "fault" : undefined;
+  return isFault(failure, hasBody) ? "fault" : undefined;
 }
 
-function isFault(failure: Failure): boolean {
+function isFault(failure: Failure, hasBody: boolean): boolean {
   const { name, status } = failure;
-  if (damagedOnTheWay.has(name)) return true;
+  if (lateOnTheWay.has(name) || (hasBody && damagedOnTheWay.has(name))) return true;
   // Without a status there was no answer; with 2xx there was one that cannot be read.
   if (status === undefined) return refusalAt(failure) === undefined;
   return status < 300 || status === 408 || status === 409 || (status >= 500 && status !== 501);

@@ -7,7 +7,8 @@ import { bareEtag, readObject } from "./s3-body.js";
 import type { ConfiguredS3 } from "./s3-client.js";
 import { objectBytesAtMost } from "../read-bounds.js";
 import { BucketRemover } from "./s3-delete.js";
-import { failureOf, OtherObject, s3Error, TooLong } from "./s3-errors.js";
+import { s3Error } from "./s3-errors.js";
+import { failureOf, isArchived, OtherObject, TooLong } from "./s3-failure.js";
 import { EtagCheck, md5Base64 } from "./s3-etag.js";
 import { listBucket, writtenAt } from "./s3-list.js";
 import { inPieces, partBytes, uploadInParts } from "./s3-multipart.js";
@@ -61,8 +62,18 @@ export class S3Store implements ObjectStore {
         throw this.error(`read ${this.url}/${key}`, second);
       });
       if (isMissing) throw notFound(this.url, key);
-      throw this.error(`read ${this.url}/${key}`, thrown);
+      throw this.error(`read ${this.url}/${key}`, await this.withStorageClass(key, thrown));
     }
+  }
+
+  /** Adds the storage class of an archived object where the answer did not name it. */
+  private async withStorageClass(key: string, thrown: unknown): Promise<unknown> {
+    const failure = failureOf(thrown);
+    if (!isArchived(failure) || failure.storageClass !== undefined) return thrown;
+    const { HeadObjectCommand } = s3Sdk();
+    const command = new HeadObjectCommand({ Bucket: this.bucket, Key: this.keyRoot + key });
+    const { StorageClass } = await this.client.send(command).catch(() => ({ StorageClass: undefined }));
+    return Object.assign(thrown as Error, { StorageClass });
   }
 
   /** A 404 whose words were lost or spoilt on the way, or are another server's, names the key instead of the bucket. */

@@ -5,12 +5,46 @@ import { withTimeout } from "@trommel/common/waiting";
 /** Time limit for a store to list its first key. */
 const probeTimeoutMs = 60_000;
 
+interface ImageSource extends Pick<PatientReader, "read" | "probe"> {
+  readonly requireDelivery: () => Promise<void>;
+}
+
 /** Reads listed images from a store. */
-export function imageSource(store: ObjectStore): Pick<PatientReader, "read" | "probe"> {
+export function imageSource(store: ObjectStore): ImageSource {
   return {
-    read: ({ key, etag }, maxBytes, signal) => store.get(key, { etag, maxBytes, signal }),
+    read: async ({ key, etag }, maxBytes, signal) => {
+      const bytes = await store.get(key, { etag, maxBytes, signal });
+      delivering.add(store);
+      return bytes;
+    },
     probe: () => probeStore(store),
+    requireDelivery: () => requireDelivery(store),
   };
+}
+
+/** Stores that have given at least one object while they were open. */
+const delivering = new WeakSet<ObjectStore>();
+
+/**
+ * Called after every file of a shard was refused. A store that gives some objects refuses these; one that gives none would
+ * make every image of a run a failed one. The first listed object decides if no other was read before.
+ * @throws TrommelError `forbidden`, retryable: other shards may have been read by the next try
+ */
+async function requireDelivery(store: ObjectStore): Promise<void> {
+  if (delivering.has(store)) return;
+  for await (const { key } of store.list("")) {
+    // One byte is asked for: an object that is too large for that is given.
+    const error = await store.get(key, { maxBytes: 1 }).then(
+      () => undefined,
+      (thrown: unknown) => toTrommelError(thrown),
+    );
+    if (error?.code !== "forbidden") return;
+    throw new TrommelError(
+      "forbidden",
+      `cannot read from ${store.url}: the store lists its objects and gives none of those that were tried: ${error.message}`,
+      { retryable: true, context: error.context },
+    );
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   type TrommelError,
 } from "@trommel/common";
 import { withTimeout } from "@trommel/common/waiting";
+import { settledFailure } from "./settled-failure.js";
 
 /** Reads one file until the store delivers it, or until it is certain that the file is at fault and not the store. */
 
@@ -70,25 +71,6 @@ export async function readPatiently(
   }
 }
 
-/** Failures that another try would not change. */
-function settledFailure({ code }: TrommelError): { reason: FailureReason; detail: string } | undefined {
-  switch (code) {
-    case "not-found":
-      return { reason: "not-found", detail: "it was listed, and was gone when its turn came" };
-    case "forbidden":
-      return { reason: "forbidden", detail: "the store refused it when its turn came" };
-    case "too-large":
-      return {
-        reason: "too-large",
-        detail: "it has more bytes than were listed, and than the recipe allows",
-      };
-    case "changed":
-      return { reason: "changed", detail: "it is not the object that was listed: its etag differs" };
-    default:
-      return undefined;
-  }
-}
-
 /** Here `corrupt` means that the body lost bytes, or that its checksum differs. */
 function mayPass({ code }: TrommelError): boolean {
   return code === "unavailable" || code === "timed-out" || code === "corrupt";
@@ -103,7 +85,8 @@ function persistentFailure({ code }: TrommelError, timeoutMs: number): ReadOutco
       ? `reading it took longer than ${timeoutMs} ms each time`
       : "the store failed to give it each time, and answered otherwise",
     tries: readTries,
-    byStore: true,
+    // The same body was wrong at each try, and the store answered: a damaged object, and not a slow store.
+    byStore: code !== "corrupt",
   };
 }
 

@@ -40,6 +40,9 @@ interface BatchOptions {
   readonly recognise?: (position: number, bytes: Uint8Array) => Promise<boolean>;
 }
 
+/** Reasons that a store which is gone, or whose login has ended, gives every file. */
+const mayBeOfStore: ReadonlySet<FailedImage["reason"]> = new Set(["not-found", "forbidden", "store-refused"]);
+
 async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promise<FailedImage[]> {
   const { context, batchSize, skip = new Set() } = options;
   const failed: FailedImage[] = [];
@@ -101,8 +104,10 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
     const rest = batches.rest();
     if (rest !== undefined) submit(rest);
     await Promise.all(running);
-    if (failed.some(({ reason }) => reason === "not-found" || reason === "forbidden"))
-      await imageFiles.probe();
+    if (failed.some(({ reason }) => mayBeOfStore.has(reason))) await imageFiles.probe();
+    const isNoneRead = failed.length === options.entries.length && failed.length > 0;
+    if (isNoneRead && failed.every(({ reason }) => reason === "forbidden"))
+      await imageFiles.requireDelivery();
   } finally {
     await oneByOne?.stop();
     await Promise.allSettled(running);

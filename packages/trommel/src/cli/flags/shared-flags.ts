@@ -12,22 +12,37 @@ const logLevels = ["debug", "info", "warn", "error", "silent"];
 /** Flags of every command. */
 export function globals(command: Command, { io }: Terminal, logLevel = "warn"): Command {
   const { TROMMEL_STORE: store = ".trommel", TROMMEL_REDIS_URL: redis } = io.env;
-  return command
-    .addOption(
-      new Option("--store <location>", "folder or s3://bucket/prefix (env: TROMMEL_STORE)").default(
-        store,
-        "TROMMEL_STORE, else .trommel",
-      ),
-    )
-    .addOption(
-      // The variable's value may hold a password, so no help shows it.
-      new Option(
-        "--redis <url>",
-        "redis://, rediss:// or unix: (env: TROMMEL_REDIS_URL; default: embedded)",
-      ).default(redis, "TROMMEL_REDIS_URL"),
-    )
-    .option("--json", "print one JSON object to stdout and all else to stderr")
-    .addOption(new Option("--log-level <level>", "what goes to stderr").choices(logLevels).default(logLevel));
+  return (
+    command
+      .addOption(
+        new Option("--store <location>", "folder or s3://bucket/prefix (env: TROMMEL_STORE)").default(
+          store,
+          "TROMMEL_STORE, else .trommel",
+        ),
+      )
+      .addOption(
+        // The variable's value may hold a password, so no help shows it.
+        new Option(
+          "--redis <url>",
+          "redis://, rediss:// or unix: (env: TROMMEL_REDIS_URL; default: embedded)",
+        ).default(redis, "TROMMEL_REDIS_URL"),
+      )
+      .addOption(
+        new Option(
+          "--request-payer <payer>",
+          "'requester' reads buckets whose reader pays (env: AWS_REQUEST_PAYER)",
+        ).choices(["requester"]),
+      )
+      // Every store of this process and of its workers reads the variable, as the AWS SDK's own.
+      .hook("preAction", (_, action) => {
+        const { requestPayer } = action.opts<{ requestPayer?: string }>();
+        if (requestPayer !== undefined) process.env["AWS_REQUEST_PAYER"] = requestPayer;
+      })
+      .option("--json", "print one JSON object to stdout and all else to stderr")
+      .addOption(
+        new Option("--log-level <level>", "what goes to stderr").choices(logLevels).default(logLevel),
+      )
+  );
 }
 
 /** Flags of commands that run workers of their own where no Redis is given. */

@@ -1,0 +1,53 @@
+import type { FailureReason, TrommelError } from "@trommel/common";
+
+/** What one object's failed reads say about the object, if another try would not change it. */
+interface SettledFailure {
+  readonly reason: FailureReason;
+  /** Depends only on the object and the store's answer. */
+  readonly detail: string;
+}
+
+/** S3's answers about the bucket or the request, which every other object would get too. */
+const ofTheStore: ReadonlySet<unknown> = new Set([
+  "PermanentRedirect",
+  "AuthorizationHeaderMalformed",
+  "IllegalLocationConstraintException",
+]);
+
+export function settledFailure(error: TrommelError): SettledFailure | undefined {
+  const { s3Error, storageClass } = error.context;
+  if (s3Error === "InvalidObjectState") {
+    const named = typeof storageClass === "string" ? `the storage class ${storageClass}` : "an archive";
+    return {
+      reason: "archived",
+      detail: `it is in ${named}, and has to be restored before it can be read (${s3Error})`,
+    };
+  }
+  switch (error.code) {
+    case "not-found":
+      return { reason: "not-found", detail: "it was listed, and was gone when its turn came" };
+    case "forbidden":
+      return { reason: "forbidden", detail: `the store refused it when its turn came${answerOf(error)}` };
+    case "changed":
+      return { reason: "changed", detail: "it is not the object that was listed: its etag differs" };
+    default:
+  }
+  if (isRefusal(error)) return { reason: "store-refused", detail: `the store refused it${answerOf(error)}` };
+  if (error.code === "too-large") {
+    return { reason: "too-large", detail: "it has more bytes than were listed, and than the recipe allows" };
+  }
+  return undefined;
+}
+
+/** Whether the store answered for good: not with "later" (408, 429), and not with an answer about all of its objects. */
+function isRefusal({ code, context: { s3Error, status } }: TrommelError): boolean {
+  if (typeof status !== "number" || code === "unavailable" || code === "store-full") return false;
+  return status >= 300 && status < 500 && !ofTheStore.has(s3Error);
+}
+
+/** The store's own words; empty for a folder, whose errors have none. */
+function answerOf({ context: { s3Error, status, s3Message } }: TrommelError): string {
+  if (typeof s3Error !== "string" || typeof status !== "number") return "";
+  const isSaid = typeof s3Message === "string" && s3Message !== "" && s3Message !== s3Error;
+  return `: ${s3Error} (status ${status})${isSaid ? `, ${s3Message}` : ""}`;
+}

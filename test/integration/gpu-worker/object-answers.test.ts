@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { openStore, ReleaseStack, TrommelError, type ObjectStore, type ShardEntry } from "@trommel/common";
+import { imageSource } from "#gpu-worker/image/read/image-source";
+import { streamImages, type ShardImage } from "#gpu-worker/image/read/image-stream";
+import { drawTexture } from "../../support/images/dataset.js";
+import { startFaultyS3, type Fault, type FaultyS3 } from "../../support/servers/faulty-s3.js";
+import { startS3Server, type S3Server } from "../../support/servers/s3-server.js";
+import { withVariables } from "../../support/process/variables.js";
+
+/** What a store answers about one object, while it serves the others: that object's reason, and the end of nothing. */
+
+const releases = new ReleaseStack();
+const refused = "pictures/3.png";
+let s3: S3Server;
+let faulty: FaultyS3;
+let store: ObjectStore;
+
+before(async () => {
+  s3 = await startS3Server();
+  releases.add("s3", () => s3.stop());
+  s3.createBucket("images");
+  const png = await drawTexture(0, 2, 1);
+  for (let i = 0; i < 6; i += 1) s3.putObject("images", `pictures/${i}.png`, png);
+  faulty = await startFaultyS3(s3.endpoint);
+  releases.add("proxy", () => faulty.stop());
+  // The SDK reads them at the first request.
+  releases.add("variables", withVariables({ ...s3.env, AWS_ENDPOINT_URL_S3: faulty.endpoint }));
+  store = openStore("s3://images", { s3: { firstRetryDelayMs: 1 } });
+  releases.add("store", () => store.close());
+});
+after(async () => assert.deepEqual(await releases.releaseAll(), []));
+
+async function readAll(fault: (key: string, method: string) => Fault | undefined): Promise<ShardImage[]> {
+  const entries: ShardEntry[] = [];
+  faulty.rule = () => undefined;
+  for await (const { key, sizeBytes, etag } of store.list("")) entries.push({ key, sizeBytes, etag });
+  faulty.rule = ({ url, method }) => fault(url.split("?")[0]?.replace("/images/", "") ?? "", method);
+  const images: ShardImage[] = [];
+  const stream = streamImages({
+    ...imageSource(store),
+    entries,
+    decode: {
+      ...{ side: 16, fit: "squash", kernel: "lanczos3", background: [255, 255, 255] },
+      ...{ maxBytes: 1 << 20, maxPixels: 1_000_000 },
+    },
+    window: 4,
+    bounds: { pausesMs: [1, 1] },
+    signal: new AbortController().signal,
+  });
+  for await (const image of stream) images.push(image);
+  return images;
+}
+
+const glacier = "<StorageClass>GLACIER</StorageClass>";
+const tier = "<StorageClass>INTELLIGENT_TIERING</StorageClass><AccessTier>ARCHIVE_ACCESS</AccessTier>";
+/** Codes and statuses from the S3 API reference's list of error responses. */
+const answers: readonly (readonly [
+  status: number,
+  code: string,
+  reason: string,
+  said: RegExp,
+  more?: string,
+])[] = [
+  [400, "InvalidRequest", "store-refused", /^the store refused it: InvalidRequest \(status 400\), as told$/],
+  [400, "KMS.DisabledException", "store-refused", /KMS\.DisabledException \(status 400\)/],
+  [403, "KMSAccessDenied", "forbidden", /KMSAccessDenied \(status 403\)/],
+  [400, "BadDigest", "store-refused", /BadDigest \(status 400\)/],
+  [403, "AccessDenied", "forbidden", /AccessDenied \(status 403\)/],
+  [403, "InvalidObjectState", "archived", /storage class GLACIER, .*\(InvalidObjectState\)$/, glacier],
+  [403, "InvalidObjectState", "archived", /INTELLIGENT_TIERING \(ARCHIVE_ACCESS\)/, tier],
+  [404, "NoSuchKey", "not-found", /gone/],
+  [405, "MethodNotAllowed", "store-refused", /MethodNotAllowed \(status 405\)/],
+  [412, "PreconditionFailed", "store-refused", /PreconditionFailed/],
+  [413, "EntityTooLarge", "store-refused", /EntityTooLarge/],
+  [416, "InvalidRange", "store-refused", /InvalidRange/],
+  [451, "UnavailableForLegalReasons", "store-refused", /status 451/],
+];
+
+describe("an object that the store does not give, while it gives the others", () => {
+  for (const [status, code, reason, said, more = ""] of answers) {
+    it(`is a failed image after ${status} ${code} ${more}`, async () => {
+      const images = await readAll((key, method) =>
+        key === refused && method === "GET" ? { kind: "answer", status, code, more } : undefined,
+      );
+      const failed = images.filter((image) => !image.ok);
+      assert.equal(images.length, 6);
+      assert.deepEqual(
+        failed.map((image) => [image.key, image.reason, image.tries]),
+        [[refused, reason, 1]],
+      );
+      assert.match(failed[0]?.detail ?? "", said);
+    });
+  }
+
+  it("names the storage class that the object's head has, where the answer does not", async () => {
+    const images = await readAll((key, method) => {
+      if (key !== refused) return undefined;
+      if (method === "GET") return { kind: "answer", status: 403, code: "InvalidObjectState" };
+      return { kind: "body", body: "", headers: { "x-amz-storage-class": "DEEP_ARCHIVE" } };
+    });
+    const [failed] = images.filter((image) => !image.ok);
+    assert.match(failed?.detail ?? "", /storage class DEEP_ARCHIVE,/);
+  });
+
+  it("is a failed image if its bytes have another checksum each time, also if half of the objects are so", async () => {
+    // The CRC-32 of the empty text.
+    const headers = { "x-amz-checksum-crc32": "AAAAAA==" };
+    const images = await readAll((key) =>
+      /[135]\.png$/.test(key) ? { kind: "body", body: "other bytes", headers } : undefined,
+    );
+    const failed = images.filter((image) => !image.ok);
+    assert.deepEqual(
+      failed.map((image) => [image.reason, image.tries]),
+      Array(3).fill(["unreadable", 3]),
+    );
+  });
+});
+
+describe("a store that gives nothing", () => {
+  it("is at fault if it refuses every object, and not the objects", async () => {
+    const another = openStore("s3://images/pictures");
+    releases.add("another", () => another.close());
+    const source = imageSource(another);
+    faulty.rule = ({ url, method }) =>
+      method === "GET" && /\.png/.test(url)
+        ? { kind: "answer", status: 403, code: "AccessDenied" }
+        : undefined;
+    await assert.rejects(source.requireDelivery(), (error: unknown) => {
+      assert.ok(error instanceof TrommelError);
+      assert.equal(error.code, "forbidden");
+      assert.match(error.message, /lists its objects and gives none.*AccessDenied/);
+      return true;
+    });
+    faulty.rule = () => undefined;
+    await source.requireDelivery();
+  });
+});
