@@ -70,10 +70,9 @@ describe("a Redis that refuses what is needed later", () => {
     it(`ends coordinator and worker if it ${what}`, async () => {
       const env = await grant();
       const running = commands.map(([args]) => new RunningCli(args, { env }));
-      for (const [place, service] of running.entries()) {
-        releases.add(what, () => service.stop());
+      for (const service of running) releases.add(what, () => service.stop());
+      for (const [place, service] of running.entries())
         await service.says(commands[place]?.[1] ?? "", startsWithinMs);
-      }
       await change();
       for (const service of running) {
         const { code, stderr } = await service.end(endsWithinMs);
