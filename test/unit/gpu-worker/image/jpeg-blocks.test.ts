@@ -68,7 +68,10 @@ describe("decodeImage: a JPEG is truncated if blocks are missing, whatever follo
     it(`${name}, cut anywhere`, async () => {
       const whole = await outcome(file);
       assert.ok(typeof whole !== "string", String(whole));
-      const tails = { nothing: Buffer.alloc(0), "an end": end, zeros: Buffer.alloc(40), "a picture": other };
+      const tails = {
+        ...{ nothing: Buffer.alloc(0), "an end": end, "a picture": other },
+        ...{ zeros: Buffer.alloc(40), "many zeros": Buffer.alloc(4000) },
+      };
       const ends = Array.from({ length: 8 }, (_, i) => file.length - i);
       const data = firstData(file);
       const middle = Array.from({ length: 6 }, (_, i) => data + Math.floor(((wholeFrom - data) * i) / 6));
@@ -76,7 +79,7 @@ describe("decodeImage: a JPEG is truncated if blocks are missing, whatever follo
         for (const [tail, bytes] of Object.entries(tails)) {
           const result = await outcome(Buffer.concat([file.subarray(0, length), bytes]));
           // Zeros may be codes: those of the last blocks cannot be told from the true ones.
-          if (tail === "zeros" && length < wholeFrom && length > wholeFrom - 24) continue;
+          if (tail.endsWith("zeros") && length < wholeFrom && length > wholeFrom - 24) continue;
           assert.deepEqual(
             result,
             length >= wholeFrom ? whole : "truncated",

@@ -120,6 +120,16 @@ export function lacksScans(bytes: Buffer): boolean {
   return false;
 }
 
+/** A reader is ahead by the bytes of its bits, and the last block itself may end in zeros. */
+const zerosAtMost = 8;
+
+/** Whether data were read from the zeros that an interrupted copy leaves up to the end of a file. @param end of the data */
+function isFilledUp(bytes: Buffer, end: number): boolean {
+  let last = bytes.length;
+  while (last > 0 && bytes[last - 1] === 0) last -= 1;
+  return end - last > zerosAtMost;
+}
+
 /**
  * Reads every code of a JPEG, as far as it takes to have each block. Yields now and then, so that the caller can pause.
  * @returns where the data of its last scan end
@@ -138,7 +148,10 @@ export function* walkJpeg(bytes: Buffer): Generator<void, number> {
     if (frame.isArithmetic) throw missingScan();
     const { restartInterval } = segments;
     yield* walkScan({ bits, frame, scan, tables, restartInterval, nonZeros });
-    if (isSent(frame)) return bits.end;
+    if (!isSent(frame)) continue;
+    if (isFilledUp(bytes, bits.end))
+      throw new PictureFault("truncated", "zeros are in the place of its last blocks");
+    return bits.end;
   }
   throw new PictureFault("broken", `it has more than ${scansAtMost} scans`);
 }

@@ -58,8 +58,15 @@ export async function decodeWhole<Pixels>(picture: WholePicture<Pixels>): Promis
 }
 
 async function checkDecodedJpeg(bytes: Buffer, hasWarned: boolean, signal: AbortSignal): Promise<void> {
-  if (hasWarned) await inSlices(walkJpeg(bytes), signal);
+  if (hasWarned || endsInZeros(bytes)) await inSlices(walkJpeg(bytes), signal);
   else if (lacksScans(bytes)) throw missingScan();
+}
+
+/** Whether zeros end a file without the marker before them: an interrupted copy leaves them, and the decoder reads them as codes. */
+function endsInZeros(bytes: Buffer): boolean {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return end < bytes.length && !bytes.subarray(end - endOfImage.length, end).equals(endOfImage);
 }
 
 /** What is odd about codes that the decoder read is its own to judge; it says nothing about pixels that never come. */
