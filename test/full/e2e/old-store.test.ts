@@ -162,7 +162,15 @@ for (const { name, makeRoot } of places) {
         assertEqualRows(rows, rowsOf(await keptText(`scores/${part}`)));
       }
       for (const file of ["errors.jsonl", "ledger.json", "counts.json"])
-        assert.equal((await read(`scores-again/${file}`)).toString(), await keptText(`scores/${file}`), file);
+        assert.equal(
+          (await read(`scores-again/${file}`)).toString(),
+          // What this version says of a truncated file is the one difference.
+          (await keptText(`scores/${file}`)).replace(
+            "it ends before its picture does",
+            "a part of its picture is missing",
+          ),
+          file,
+        );
     });
   });
 }
