@@ -9,12 +9,12 @@ import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import { loadClassifier } from "#gpu-worker/serving/bundle-classifier";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import sharp from "sharp";
-import { temporaryFolder } from "../../support/files/temp-folder.js";
-import { jsonInProcess, trommelJson } from "../../support/process/cli.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { jsonInProcess, trommelJson } from "../../../support/process/cli.js";
 
 /** A bundle that was trained when enlarged pictures were half a pixel off: see test/stores/2026-11-28/README.md. */
 const kept = fileURLToPath(
-  new URL("../../../stores/2026-11-28/bucket/store/runs/first/bundle/", import.meta.url),
+  new URL("../../../../stores/2026-11-28/bucket/store/runs/first/bundle/", import.meta.url),
 );
 const root = await temporaryFolder("old-bundle-pixels");
 const bundle = join(root, "bundle");

@@ -5,14 +5,14 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { bundleFiles, bundleManifest, type Ledger, openStore, sha256Hex } from "@trommel/common";
 import { scoreRow } from "#common/artefacts/results/bundle";
-import { filesBelow } from "../../support/files/file-hashes.js";
-import { temporaryFolder } from "../../support/files/temp-folder.js";
-import { jsonInProcess, trommelJson } from "../../support/process/cli.js";
-import { withVariables } from "../../support/process/variables.js";
-import { type S3Server, startS3Server } from "../../support/servers/s3-server.js";
+import { filesBelow } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { jsonInProcess, trommelJson } from "../../../support/process/cli.js";
+import { withVariables } from "../../../support/process/variables.js";
+import { type S3Server, startS3Server } from "../../../support/servers/s3-server.js";
 
 /** See test/stores/2026-11-28/README.md: what an earlier version wrote, and how. */
-const kept = fileURLToPath(new URL("../../../stores/2026-11-28/bucket/", import.meta.url));
+const kept = fileURLToPath(new URL("../../../../stores/2026-11-28/bucket/", import.meta.url));
 const bucket = "trommel-store";
 const scoring = "score-4e76bf79deb1";
 /** Another CPU may round the last digits of a probability differently. */
