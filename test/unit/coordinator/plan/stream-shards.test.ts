@@ -159,6 +159,7 @@ describe("streamShards", () => {
     const source = {
       ...openStore(store),
       async *list() {
+        await Promise.resolve();
         for (let i = 0; i < count; i += 1)
           yield { key: `@eaDir/${String(i).padStart(6, "0")}.jpg`, sizeBytes: 1, etag: "e" };
         yield { key: "a/1.jpg", sizeBytes: 1, etag: "e" };

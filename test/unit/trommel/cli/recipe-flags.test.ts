@@ -152,16 +152,24 @@ describe("recipe flags", () => {
 
   it("take labels from a CSV file whatever the recipe took them from", async () => {
     const args = ["--backbone", "a", "--labels", "l.csv", "--classes", "c.txt", "--label-column", "breed"];
+    const guessed = { delimiter: null, encoding: null };
     assert.deepEqual((await recipeOf(args)).labels, {
-      source: { type: "csv", file: "l.csv", idColumn: "id", labelColumn: "breed" },
+      source: { type: "csv", file: "l.csv", idColumn: "id", labelColumn: "breed", ...guessed },
       classes: "c.txt",
+      lookAlikes: "refuse",
     });
     const sidecar = "backbones: [a]\nlabels: { source: { type: sidecar, extension: .lab } }\n";
     const { source } = (await recipeOf(["--labels", "l.csv"], sidecar)).labels;
-    assert.deepEqual(source, { type: "csv", file: "l.csv", idColumn: "id", labelColumn: "label" });
+    assert.deepEqual(source, {
+      type: "csv",
+      file: "l.csv",
+      idColumn: "id",
+      labelColumn: "label",
+      ...guessed,
+    });
     const breeds = "backbones: [a]\nlabels: { source: { type: csv, labelColumn: breed } }\n";
     const kept = (await recipeOf(["--labels", "l.csv"], breeds)).labels.source;
-    assert.deepEqual(kept, { type: "csv", file: "l.csv", idColumn: "id", labelColumn: "breed" });
+    assert.deepEqual(kept, { type: "csv", file: "l.csv", idColumn: "id", labelColumn: "breed", ...guessed });
   });
 
   it("set the schedule, the kept epoch, the refit and the normalisation", async () => {
