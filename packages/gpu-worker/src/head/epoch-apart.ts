@@ -1,6 +1,7 @@
 import type { HeadRecipe, HeadWeights, TrainingRecipe } from "@trommel/common";
-import type { HeadLearner } from "./head-learner.js";
-import { keepsLater, type ValidationFigures } from "./keep-rule.js";
+import { predictedClasses } from "../measure/classes.js";
+import { figuresOfRule, keepsLater, type ValidationFigures } from "./keep-rule.js";
+import { figuresOfLogarithms } from "./model/cross-entropy.js";
 import { predictProbabilities } from "./model/predict-head.js";
 import type { RowSet } from "./model/row-set.js";
 
@@ -19,72 +20,107 @@ export interface EpochOfPart {
 
 const mostParts = 5;
 
+interface EpochApartOptions {
+  readonly validation: RowSet;
+  /** The group of each validation row; the rows of a group are in one part. @default each row is its own group */
+  readonly groupOf?: Int32Array | undefined;
+  readonly classCount: number;
+  readonly training: Pick<TrainingRecipe, "keep" | "labelSmoothing">;
+  /** By the epochs before, if a training is continued. */
+  readonly chosen?: readonly EpochOfPart[] | undefined;
+}
+
 export class EpochApart {
-  readonly #keep: TrainingRecipe["keep"];
+  readonly #options: EpochApartOptions;
   readonly #partOf: Int32Array;
-  readonly #others: readonly RowSet[];
+  /** Of the rows outside of each part. */
+  readonly #labels: readonly Int32Array[];
+  readonly #losses: Float64Array;
+  readonly #classes: Int32Array;
   #chosen: readonly EpochOfPart[];
 
-  /** @param chosen by the epochs before, if a training is continued */
-  constructor(validation: RowSet, keep: TrainingRecipe["keep"], chosen: readonly EpochOfPart[] = []) {
-    this.#keep = keep;
-    this.#partOf = partsOf(validation.labels);
-    const count = Math.min(mostParts, validation.labels.length);
-    this.#others = Array.from({ length: count }, (_, part) =>
-      selectRows(validation, (row) => this.#partOf[row] !== part),
-    );
-    this.#chosen = chosen;
+  constructor(options: EpochApartOptions) {
+    const { labels } = options.validation;
+    this.#options = options;
+    this.#partOf = partsOf(labels, options.groupOf ?? Int32Array.from(labels.keys()));
+    const count = new Set(this.#partOf).size;
+    this.#labels = Array.from({ length: count }, (_, part) => this.#others(part, labels));
+    this.#losses = new Float64Array(labels.length);
+    this.#classes = new Int32Array(labels.length);
+    this.#chosen = options.chosen ?? [];
   }
 
+  /** Empty if all rows are one group, since then none are left to choose. */
   get chosen(): readonly EpochOfPart[] {
     return this.#chosen;
   }
 
-  /** @param weights of the learner as it is */
-  async epochEnded(epoch: number, learner: HeadLearner, weights: () => HeadWeights): Promise<void> {
-    const chosen: EpochOfPart[] = [];
-    for (const [part, rows] of this.#others.entries()) {
-      const figures = await learner.validate(rows);
-      const before = this.#chosen[part];
-      const isKept = before === undefined || keepsLater(this.#keep, figures, before.figures);
-      chosen.push(isKept ? { epoch, figures, weights: weights() } : before);
+  /** Takes what a validation of an epoch found. @param logarithms log-probabilities of the rows from `start` on */
+  validated(start: number, logarithms: Float32Array): void {
+    const { validation, classCount, training } = this.#options;
+    const classes = predictedClasses(Float64Array.from(logarithms), classCount);
+    this.#classes.set(classes, start);
+    for (let row = 0; row < classes.length; row += 1) {
+      const own = logarithms.subarray(row * classCount, (row + 1) * classCount);
+      const label = validation.labels.subarray(start + row, start + row + 1);
+      this.#losses[start + row] = figuresOfLogarithms(own, label, classCount, training.labelSmoothing).loss;
     }
-    this.#chosen = chosen;
+  }
+
+  /** Chooses anew after all rows were validated. @param weights of the epoch */
+  epochEnded(epoch: number, weights: () => HeadWeights): void {
+    if (this.#labels.length < 2) return;
+    this.#chosen = this.#labels.map((labels, part) => {
+      const figures = this.#figures(part, labels);
+      const before = this.#chosen[part];
+      const isKept = before === undefined || keepsLater(this.#options.training.keep, figures, before.figures);
+      return isKept ? { epoch, figures, weights: weights() } : before;
+    });
   }
 
   /** What every validation row gets from the epoch of its part. @returns [rows, classes] */
-  probabilities(head: HeadRecipe, { features, labels }: RowSet): Float32Array {
-    const width = features.length / labels.length;
-    const parts = this.#chosen.map(({ weights }, part) => {
-      const rows = Array.from(labels.keys()).filter((row) => this.#partOf[row] === part);
-      const own = selectRows({ features, labels }, (row) => this.#partOf[row] === part);
-      return { rows, found: predictProbabilities(head, weights, own.features, rows.length) };
-    });
-    const classCount = (parts[0]?.found.length ?? 0) / (parts[0]?.rows.length ?? 1);
-    const all = new Float32Array((features.length / width) * classCount);
-    for (const { rows, found } of parts) {
+  probabilities(head: HeadRecipe): Float32Array {
+    const { validation, classCount } = this.#options;
+    const all = new Float32Array(validation.labels.length * classCount);
+    for (const [part, { weights }] of this.#chosen.entries()) {
+      const rows = Array.from(this.#partOf.keys()).filter((row) => this.#partOf[row] === part);
+      const found = predictProbabilities(head, weights, featuresOf(validation, rows), rows.length);
       for (const [at, row] of rows.entries())
         all.set(found.subarray(at * classCount, (at + 1) * classCount), row * classCount);
     }
     return all;
   }
+
+  #figures(part: number, labels: Int32Array): ValidationFigures {
+    const { classCount, training } = this.#options;
+    const classes = this.#others(part, this.#classes);
+    const losses = this.#others(part, this.#losses);
+    const hits = classes.filter((found, at) => found === labels[at]).length;
+    return {
+      validationLoss: losses.reduce((sum, loss) => sum + loss, 0) / labels.length,
+      validationAccuracy: hits / labels.length,
+      ...figuresOfRule(training.keep, () => classes, labels, classCount),
+    };
+  }
+
+  #others<Values extends Int32Array | Float64Array>(part: number, values: Values): Values {
+    return values.filter((_, row) => this.#partOf[row] !== part) as Values;
+  }
 }
 
-/** The part of each row: the rows of a class are dealt in turn, and the next class begins where the last one ended. */
-function partsOf(labels: Int32Array): Int32Array {
-  const byClass = Array.from(labels.keys()).sort(
-    (a, b) => (labels[a] as number) - (labels[b] as number) || a - b,
-  );
-  const partOf = new Int32Array(labels.length);
-  for (const [turn, row] of byClass.entries()) partOf[row] = turn % mostParts;
-  return partOf;
+/** The part of each row: the groups of a class are dealt in turn, and the next class begins where the last one ended. */
+function partsOf(labels: Int32Array, groupOf: Int32Array): Int32Array {
+  const first = new Map<number, number>();
+  for (const [row, group] of groupOf.entries()) if (!first.has(group)) first.set(group, row);
+  const dealt = [...first.values()].sort((a, b) => (labels[a] as number) - (labels[b] as number) || a - b);
+  const partOfGroup = new Map(dealt.map((row, turn) => [groupOf[row], turn % mostParts]));
+  return groupOf.map((group) => partOfGroup.get(group) as number);
 }
 
-function selectRows({ features, labels }: RowSet, isWanted: (row: number) => boolean): RowSet {
+function featuresOf({ features, labels }: RowSet, rows: readonly number[]): Float32Array {
   const width = features.length / labels.length;
-  const rows = Array.from(labels.keys()).filter(isWanted);
   const selected = new Float32Array(rows.length * width);
   for (const [at, row] of rows.entries())
     selected.set(features.subarray(row * width, (row + 1) * width), at * width);
-  return { features: selected, labels: Int32Array.from(rows, (row) => labels[row] as number) };
+  return selected;
 }

@@ -37,6 +37,9 @@ export interface TrainedEpoch {
 /** Without class weights; the loss with label smoothing. */
 export type ValidatedEpoch = ValidationFigures;
 
+/** @param logarithms [rows, classes] */
+export type OnValidatedRows = (start: number, logarithms: Float32Array) => void;
+
 /** The state in which a learner starts. It copies the arrays. */
 export interface LearnerStart {
   readonly weights: HeadWeights;
@@ -51,8 +54,11 @@ export interface LearnerStart {
 export interface HeadLearner {
   /** One pass over all its rows; their order and the noise come from (seed, epoch). The last batch may be smaller. */
   trainEpoch(epoch: number, schedule: Schedule): Promise<TrainedEpoch>;
-  /** The figures on the validation rows, without noise. */
-  validate(rows: RowSet): Promise<ValidatedEpoch>;
+  /**
+   * The figures on the validation rows, without noise.
+   * @param onRows takes the log-probabilities of the rows from `start` on
+   */
+  validate(rows: RowSet, onRows?: OnValidatedRows): Promise<ValidatedEpoch>;
   /** A copy of the weights as they are now. */
   snapshot(): HeadWeights;
   /** The current state, not a copy: later epochs may write to it. */

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TrommelError, type EpochRecord, type HeadWeights } from "@trommel/common";
 import { checkFinite, checkRows, checkSignal } from "./check-training.js";
-import { EpochApart } from "./epoch-apart.js";
+import { EpochApart, type EpochOfPart } from "./epoch-apart.js";
 import type { HeadLearner } from "./head-learner.js";
 import { keepsLater } from "./keep-rule.js";
 import { setUpLearner, withLearner, type LearnerSetup, type TrainingInputs } from "./learner-setup.js";
@@ -20,6 +20,8 @@ export interface TrainHeadInputs extends TrainingInputs {
   readonly train: RowSet;
   /** The identity views of the validation images. */
   readonly validation: RowSet;
+  /** The group of each validation row, which choose no epoch for one another. @default each is its own */
+  readonly validationGroups?: Int32Array;
   /** Every view of the validation images, which a refit adds to the training rows. Required if the recipe refits. */
   readonly heldBack?: RowSet;
   /** The storage to continue from and to save to after every epoch. */
@@ -72,11 +74,7 @@ export async function trainHead(inputs: TrainHeadInputs): Promise<TrainedHead> {
   const trained = await trainMeasured(setup, saved);
   const { epoch: bestEpoch, weights: measuredWeights } = trained.best;
   const { history, apart: chosen } = trained;
-  const { validation, head } = inputs;
-  const apart =
-    chosen.length === 0
-      ? null
-      : new EpochApart(validation, training.keep, chosen).probabilities(head, validation);
+  const apart = chosen.length === 0 ? null : epochApart(inputs, chosen).probabilities(inputs.head);
   const measured = { measuredWeights, apart, bestEpoch, history };
   if (!training.refit) return { ...measured, weights: measuredWeights, refit: null };
   return { ...measured, ...(await refitOnAll(setup, trained, saved)) };
@@ -96,7 +94,8 @@ async function trainMeasured(setup: Setup, saved: TrainingState | undefined): Pr
   const history = [...(saved?.history ?? [])];
   let best = saved?.best;
   const isChosen = keep !== "last" && inputs.validation.labels.length > 1;
-  const apart = isChosen ? new EpochApart(inputs.validation, keep, saved?.apart) : undefined;
+  const apart = isChosen ? epochApart(inputs, saved?.apart) : undefined;
+  const onRows = apart?.validated.bind(apart);
   const begun = { from: saved, seenLosses: lossesOf(history) };
   await withLearner(setup, rows, begun, async (learner, schedule) => {
     for (let epoch = history.length + 1; epoch <= epochs; epoch += 1) {
@@ -104,7 +103,7 @@ async function trainMeasured(setup: Setup, saved: TrainingState | undefined): Pr
       const record: EpochRecord = {
         epoch,
         ...(await learner.trainEpoch(epoch, schedule)),
-        ...(await learner.validate(inputs.validation)),
+        ...(await learner.validate(inputs.validation, onRows)),
       };
       checkFinite(record);
       let taken: HeadWeights | undefined;
@@ -113,7 +112,7 @@ async function trainMeasured(setup: Setup, saved: TrainingState | undefined): Pr
       if (best === undefined || bestRecord === undefined || keepsLater(keep, record, bestRecord)) {
         best = { epoch, weights: snapshot() };
       }
-      await apart?.epochEnded(epoch, learner, snapshot);
+      apart?.epochEnded(epoch, snapshot);
       history.push(record);
       schedule.epochEnded(record.validationLoss);
       await saveState(inputs, epoch, learner, { best, apart: apart?.chosen ?? [], history, refit: null });
@@ -123,6 +122,11 @@ async function trainMeasured(setup: Setup, saved: TrainingState | undefined): Pr
   });
   if (best === undefined) throw new TrommelError("internal", "cannot train the head: no epoch was run");
   return { best, apart: apart?.chosen ?? [], history };
+}
+
+function epochApart(inputs: TrainHeadInputs, chosen: readonly EpochOfPart[] | undefined): EpochApart {
+  const { validation, validationGroups: groupOf, classCount, training } = inputs;
+  return new EpochApart({ validation, groupOf, classCount, training, chosen });
 }
 
 async function refitOnAll(

@@ -11,6 +11,7 @@ import { keepCheckpoint, storedCheckpoints } from "./training/checkpoints.js";
 import { commitTrained } from "./training/commit-trained.js";
 import { measureParts } from "./training/measure-parts.js";
 import { readLabelledRows, type LabelledRows } from "./training/training-rows.js";
+import { groupsOfPlaces } from "./training/validation-groups.js";
 import { jsonBytes } from "@trommel/common/codec";
 
 /**
@@ -38,15 +39,17 @@ async function trainAndCommit(config: ResolvedRun, context: StageContext): Promi
   const { split, notes, contradictions } = await settleSplit(config, context);
   for (const note of notes) context.onNote(note);
   const rows = await readLabelledRows({ store, config, split, projection, threads: context.threads, signal });
+  const groupOf = await groupsOfPlaces(config, rows.validationPlaces, context);
   const trained = await trainHead({
     ...headInputs(config, rows),
+    validationGroups: groupOf,
     engine: context.engine,
     threads: context.threads,
     ...(training.checkpoints ? { checkpoints: storedCheckpoints(store, config.id) } : {}),
     ...followers(context, training.optimizer.type === "lbfgs" ? 1 : training.epochs),
     signal,
   });
-  const measured = await measure(config, rows, trained, context);
+  const measured = await measure(config, rows, { ...trained, groupOf }, context);
   await commitTrained(store, config.id, {
     weights: encodeHeadWeights(trained.weights, { head: canonicalJson(head) }),
     metrics: jsonBytes({ ...measured, notes: [...measured.notes, ...notes], contradictions }),
@@ -84,7 +87,7 @@ function followers(context: StageContext, epochs: number): Pick<TrainHeadInputs,
 async function measure(
   config: ResolvedRun,
   rows: LabelledRows,
-  trained: TrainedHead,
+  trained: TrainedHead & { readonly groupOf: Int32Array },
   context: StageContext,
 ): Promise<Omit<Metrics, "contradictions">> {
   const { recipe } = config;

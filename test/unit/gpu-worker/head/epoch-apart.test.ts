@@ -1,48 +1,41 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { headRecipe, trainingRecipe, type HeadWeights } from "@trommel/common";
+import { headRecipe, SeededRandom, trainingRecipe, type HeadWeights } from "@trommel/common";
 import { EpochApart } from "#gpu-worker/head/epoch-apart";
-import type { HeadLearner } from "#gpu-worker/head/head-learner";
 import { predictProbabilities } from "#gpu-worker/head/model/predict-head";
 import { trainHead } from "#gpu-worker/head/train-head";
-import { SeededRandom } from "@trommel/common";
 import { toyProblem } from "../../../support/runs/toy-problem.js";
 
 describe("an epoch chosen apart", () => {
   const labels = Int32Array.from([0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
   const features = Float32Array.from(labels.keys());
 
-  it("is measured on rows that had no say in it", async () => {
-    // The row's number is its feature, so the learner knows whom it validates; epoch e is the best for all but row e.
-    const seen: number[][] = [];
-    let epoch = 0;
-    const learner = {
-      validate: ({ features: rows }: { features: Float32Array }) => {
-        seen.push([...rows]);
-        const hits = [...rows].filter((row) => row !== epoch).length;
-        return Promise.resolve({ validationAccuracy: hits / rows.length, validationLoss: 1 });
-      },
-    } as unknown as HeadLearner;
-    const apart = new EpochApart({ features, labels }, "accuracy");
-    for (epoch = 0; epoch < 3; epoch += 1) await apart.epochEnded(epoch, learner, () => ({}));
-    for (const rows of seen) assert.equal(rows.length, 8);
-    // A part is two rows, one of each class, and every row is in one part.
-    const parts = seen.slice(0, 5).map((rows) => [...features].filter((row) => !rows.includes(row)));
-    assert.deepEqual(
-      parts.flat().sort((a, b) => a - b),
-      [...features],
-    );
-    for (const part of parts)
-      assert.deepEqual(
-        part.map((row) => labels[row]),
-        [0, 1],
-      );
-    // Of equal epochs the later one is kept; only the part of row 2 has nothing against the last.
-    for (const [part, { epoch: kept }] of apart.chosen.entries()) {
-      const inPart = (row: number): boolean => parts[part]?.includes(row) === true;
-      const perfect = [0, 1, 2].filter(inPart);
-      assert.equal(kept, perfect.at(-1) ?? 2);
+  const training = { keep: "accuracy", labelSmoothing: 0 } as const;
+
+  it("is chosen by rows of other groups, and measured on its own", () => {
+    // Dealt in turn, row 6 would be in the part of row 1; its group is in the part of row 0.
+    const groupOf = Int32Array.from(labels.keys());
+    groupOf[6] = 0;
+    const apart = new EpochApart({ validation: { features, labels }, groupOf, classCount: 2, training });
+    // Epoch e is wrong about row e alone.
+    for (let epoch = 0; epoch <= 6; epoch += 1) {
+      for (const start of [0, 4]) {
+        const rows = start === 0 ? [0, 1, 2, 3] : [4, 5, 6, 7, 8, 9];
+        apart.validated(
+          start,
+          Float32Array.from(
+            rows.flatMap((row) => certain((labels[row] as number) ^ (row === epoch ? 1 : 0))),
+          ),
+        );
+      }
+      apart.epochEnded(epoch, () => ({}));
     }
+    // The rows outside of a part are right in the epochs that err in it alone; of equal epochs the later one is kept.
+    assert.deepEqual(
+      apart.chosen.map(({ epoch }) => epoch),
+      [6, 1, 2, 3, 4],
+    );
+    for (const { figures } of apart.chosen) assert.equal(figures.validationAccuracy, 1);
   });
 
   it("gives each row what the epoch of its part gives", () => {
@@ -53,14 +46,20 @@ describe("an epoch chosen apart", () => {
     const head = headRecipe.parse({ type: "linear" });
     const figures = { validationAccuracy: 1, validationLoss: 0 };
     const chosen = [0, 1, 2, 3, 4].map((part) => ({ epoch: part + 1, figures, weights: kernel(part / 10) }));
-    const found = new EpochApart({ features, labels }, "loss", chosen).probabilities(head, {
-      features,
-      labels,
-    });
+    const apart = new EpochApart({ validation: { features, labels }, classCount: 2, training, chosen });
+    const found = apart.probabilities(head);
     for (const row of labels.keys()) {
       const expected = 1 / (1 + Math.exp((-(row % 5) / 10) * row));
       assert.ok(Math.abs((found[2 * row] as number) - expected) < 1e-6, `row ${row}`);
     }
+  });
+
+  it("is none if all rows are copies of one", () => {
+    const groupOf = new Int32Array(labels.length);
+    const apart = new EpochApart({ validation: { features, labels }, groupOf, classCount: 2, training });
+    apart.validated(0, Float32Array.from([...labels].flatMap(certain)));
+    apart.epochEnded(1, () => ({}));
+    assert.deepEqual(apart.chosen, []);
   });
 
   it("does not flatter where the labels are chance, and the chosen epoch does", async () => {
@@ -92,6 +91,9 @@ describe("an epoch chosen apart", () => {
     assert.equal((await trainHead({ ...inputs, training })).apart, null);
   });
 });
+
+/** Log-probabilities of two classes. */
+const certain = (label: number): number[] => (label === 0 ? [-1e-6, -14] : [-14, -1e-6]);
 
 function noise(count: number, random: SeededRandom) {
   return {

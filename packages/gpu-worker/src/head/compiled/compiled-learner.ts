@@ -14,7 +14,7 @@ import type {
   TrainedEpoch,
   ValidatedEpoch,
 } from "../head-learner.js";
-import type { OptimizerState } from "../head-learner.js";
+import type { OnValidatedRows, OptimizerState } from "../head-learner.js";
 import type { RowSet } from "../model/row-set.js";
 import { createInlineSource, createThreadSource, type BlockSource } from "./block-source.js";
 import type { Schedule } from "../schedule.js";
@@ -129,7 +129,7 @@ class CompiledLearner implements HeadLearner {
     return { learningRate, trainLoss: loss / rowCount, trainAccuracy: correct / rowCount };
   }
 
-  async validate({ features, labels }: RowSet): Promise<ValidatedEpoch> {
+  async validate({ features, labels }: RowSet, onRows?: OnValidatedRows): Promise<ValidatedEpoch> {
     const { classCount, featureCount, training } = this.#setting;
     let [loss, correct] = [0, 0];
     const parts: Float32Array[] = [];
@@ -140,6 +140,7 @@ class CompiledLearner implements HeadLearner {
       const outputs = await this.#parts.validation.run({ ...this.#weightTensors(), ...feeds });
       const logarithms = takeData(outputs["log_probabilities"]);
       const figures = figuresOfLogarithms(logarithms, chunk, classCount, training.labelSmoothing);
+      onRows?.(start, logarithms);
       parts.push(logarithms);
       loss += figures.loss;
       correct += figures.correct;

@@ -5,7 +5,13 @@ import { noiseSeed } from "../batches/epoch-order.js";
 import { createOptimizer, type Optimizer } from "./optimizers.js";
 import { figuresOfTargets, logarithmsOf, lossFigures } from "../model/cross-entropy.js";
 import { factorLayers } from "../noise/dropout-factors.js";
-import type { CreateLearner, EpochSetting, TrainedEpoch, ValidatedEpoch } from "../head-learner.js";
+import type {
+  CreateLearner,
+  EpochSetting,
+  OnValidatedRows,
+  TrainedEpoch,
+  ValidatedEpoch,
+} from "../head-learner.js";
 import { figuresOfRule } from "../keep-rule.js";
 import { HeadNetwork } from "./head-network.js";
 import type { JoinedRows, RowSet } from "../model/row-set.js";
@@ -19,7 +25,7 @@ export const createTfjsLearner: CreateLearner = async (setting, start, rows) => 
   return {
     trainEpoch: (epoch, schedule) =>
       Promise.resolve(trainEpoch(setting, { network, optimizer, schedule }, rows, epoch)),
-    validate: (validation) => Promise.resolve(validate(setting, network, validation)),
+    validate: (validation, onRows) => Promise.resolve(validate(setting, network, validation, onRows)),
     snapshot: () => network.snapshot(),
     get optimizerState() {
       return optimizer.state;
@@ -63,10 +69,16 @@ function trainEpoch(setting: EpochSetting, parts: Parts, rows: JoinedRows, epoch
   return { learningRate, trainLoss: loss / rows.count, trainAccuracy: correct / rows.count };
 }
 
-function validate(setting: EpochSetting, network: HeadNetwork, { features, labels }: RowSet): ValidatedEpoch {
+function validate(
+  setting: EpochSetting,
+  network: HeadNetwork,
+  { features, labels }: RowSet,
+  onRows: OnValidatedRows | undefined,
+): ValidatedEpoch {
   const { classCount, training } = setting;
   const logits = network.logits(features, labels.length);
   const { loss, correct } = lossFigures(logits, labels, classCount, training.labelSmoothing);
+  onRows?.(0, logarithmsOf(logits, classCount));
   const predicted = () => predictedClasses(Float64Array.from(logits), classCount);
   return {
     validationLoss: loss / labels.length,

@@ -8,9 +8,9 @@ import { figures } from "../../measure/figures.js";
 import { measuredFigures } from "../../measure/measured-figures.js";
 import type { StageContext } from "../context.js";
 import { readDividedImages } from "../dividing/divided-images.js";
-import { ImageGroups } from "../dividing/image-groups.js";
 import { publishedHead, type ResolvedRun } from "../inputs/run.js";
 import type { LabelledRows } from "./training-rows.js";
+import { groupNumbers } from "./validation-groups.js";
 
 /**
  * The figures of a single head with their intervals: of the validation part, which may have chosen the epoch; of the same part
@@ -22,6 +22,8 @@ export async function measureParts(
   trained: TrainedHead & {
     /** What the kept epoch's weights give for the validation part, [images, classes]. */
     readonly probabilities: Float32Array;
+    /** The group of each validation row. */
+    readonly groupOf: Int32Array;
   },
   context: StageContext,
 ): Promise<Pick<Metrics, "validation" | "chosenApart" | "test" | "chosenBy" | "notes">> {
@@ -32,8 +34,9 @@ export async function measureParts(
     const { intervals } = bootstrapFigures(probabilities, labels, classCount, options);
     return measuredFigures(figures(probabilities, labels, classCount), intervals, rows.labels);
   };
-  const validation = measure(trained.probabilities, rows.validation.labels);
-  const chosenApart = trained.apart === null ? null : measure(trained.apart, rows.validation.labels);
+  const { labels } = rows.validation;
+  const validation = measure(trained.probabilities, labels, trained.groupOf);
+  const chosenApart = trained.apart === null ? null : measure(trained.apart, labels, trained.groupOf);
   const apart = await readApart(config, rows, context);
   const testOf = ({ rows: { features, labels }, groupOf }: TestRows): MeasuredFigures => {
     const head = publishedHead(config);
@@ -111,11 +114,7 @@ async function readApart(
     rowOf.has(placeOf(shard, position));
   const seen = new Set(images.flatMap((image) => (isTested(image) ? [] : image.tokens)));
   const apart = images.filter((image) => isTested(image) && !image.tokens.some((token) => seen.has(token)));
-  const together = new ImageGroups();
-  for (const { tokens } of apart) together.add(tokens);
-  const groupOf = new Int32Array(apart.length);
-  for (const [group, members] of together.groups().entries())
-    for (const member of members) groupOf[member] = group;
+  const groupOf = groupNumbers(apart.map(({ tokens }) => tokens));
   const kept = apart.map(({ shard, position }) => rowOf.get(placeOf(shard, position)) as number);
   return { rows: selectRows(test.rows, kept), groupOf, notes: noteOf(test.places.length, kept.length) };
 }

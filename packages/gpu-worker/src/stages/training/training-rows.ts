@@ -21,6 +21,8 @@ export interface LabelledRows {
   readonly labels: readonly string[];
   readonly train: RowSet;
   readonly validation: RowSet;
+  /** The image of each validation row. */
+  readonly validationPlaces: readonly ImagePlace[];
   /** Every view of the validation images, for a refit; not read where the recipe has none. */
   readonly heldBack?: RowSet;
   /** The identity views of the images of the test part, and what these are; null without one. */
@@ -66,6 +68,7 @@ export async function readLabelledRows(options: {
     : undefined;
   const test = new RowCollector(featureCount, ArrayBuffer);
   const places: ImagePlace[] = [];
+  const validationPlaces: ImagePlace[] = [];
   const counts = labels.map((label) => ({ label, train: 0, validation: 0, test: 0 }));
   try {
     for (let index = 0; index < listing.shards; index += 1) {
@@ -92,6 +95,7 @@ export async function readLabelledRows(options: {
         if (part === "train") train.add(values, label);
         else if (identity) (part === "test" ? test : validation).add(values, label);
         if (part === "validation") heldBack?.add(values, label);
+        if (part === "validation" && identity) validationPlaces.push({ shard: index, position });
         if (part === "test" && identity) places.push({ shard: index, position });
         const count = counts[label];
         if (identity && count !== undefined) count[part] += 1;
@@ -110,6 +114,7 @@ export async function readLabelledRows(options: {
     labels,
     train: train.rows(),
     validation: validation.rows(),
+    validationPlaces,
     ...(heldBack === undefined ? {} : { heldBack: heldBack.rows() }),
     test: split.test === undefined ? null : { rows: test.rows(), places },
     counts,
