@@ -3,10 +3,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import sharp from "sharp";
-import { trommelJson } from "../support/process/cli.js";
-import { writeFiles } from "../support/images/dataset.js";
-import { temporaryFolder } from "../support/files/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/models/tiny-backbone.js";
+import { trommelJson } from "../../../support/process/cli.js";
+import { writeFiles } from "../../../support/images/dataset.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 
 const folder = await temporaryFolder("copies");
 const dataset = join(folder, "noise");

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import type { Ledger, ListingSummary } from "@trommel/common";
-import { trommel, trommelJson } from "../support/process/cli.js";
-import { drawDataset, writeFiles } from "../support/images/dataset.js";
-import { temporaryFolder } from "../support/files/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../support/models/tiny-backbone.js";
+import { trommel, trommelJson } from "../../../support/process/cli.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 
 const perClass = 10;
 const folder = await temporaryFolder("folders");
