@@ -174,9 +174,12 @@ describe("a single head with a test part", () => {
     const { chosenBy, test, rows } = await runs.readJson<Metrics>("runs/single/bundle/metrics.json");
     assert.match(
       chosenBy,
-      new RegExp(`of 4 was chosen on the ${rows} images.*flatter. The figures of the test part`),
+      new RegExp(
+        `of 4 was chosen on the ${rows} images.*flatter. .*each fifth.* The figures of the test part do not`,
+      ),
     );
     assert.ok(stdout.includes(chosenBy));
+    assert.match(stdout, /single: the same with the epoch chosen on other images: accuracy [01]\.\d+/);
     assert.match(
       stdout,
       new RegExp(`single: test accuracy 0\\.\\d+, .* on ${test?.images} images that nothing`),
