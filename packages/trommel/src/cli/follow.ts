@@ -1,4 +1,4 @@
-import type { Run, RunResult, Scoring } from "../index.js";
+import { toTrommelError, type ListingOverview, type Run, type RunResult, type Scoring } from "../index.js";
 import { describeListing } from "./describe-listing.js";
 import { describeResult } from "./describe-result.js";
 import { openDisplay } from "./progress-display.js";
@@ -44,7 +44,7 @@ export async function followToEnd(terminal: Terminal, work: Run | Scoring): Prom
     for await (const { progress } of work.watch()) {
       display.show(progress);
       if (isListed) continue;
-      const listing = await work.listing();
+      const listing = await listingIfRead(work);
       if (listing === undefined) continue;
       isListed = true;
       if (work.kind === "run" || listing.leftOut !== undefined)
@@ -53,6 +53,16 @@ export async function followToEnd(terminal: Terminal, work: Run | Scoring): Prom
     return await work.summary();
   } finally {
     display.stop();
+  }
+}
+
+/** It is only shown: while the store fails it is left for the next time that progress is shown. */
+async function listingIfRead(work: Run | Scoring): Promise<ListingOverview | undefined> {
+  try {
+    return await work.listing();
+  } catch (thrown) {
+    if (toTrommelError(thrown).retryable) return undefined;
+    throw thrown;
   }
 }
 
