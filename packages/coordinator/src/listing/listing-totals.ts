@@ -28,7 +28,7 @@ export class ListingTotals {
     sums.notIncluded += leftOut.notIncluded;
     this.skipped += leftOut.notIncluded;
     for (const [pattern, objects] of Object.entries(leftOut.excluded)) {
-      sums.excluded[pattern] = (sums.excluded[pattern] ?? 0) + objects;
+      countExcluded(sums.excluded, pattern, objects);
       this.skipped += objects;
     }
   }
@@ -41,6 +41,13 @@ export class ListingTotals {
       : { leftOut: this.#leftOut, withoutEffect: this.#filter.withoutEffect(this.#leftOut.excluded) };
     return { formatVersion: 1, listed: images + skipped, shards, images, skipped, sizeBytes, ...patterns };
   }
+}
+
+/** A pattern may be the name of what every object inherits: `constructor` has no count yet, and `__proto__` gets one. */
+export function countExcluded(excluded: LeftOut["excluded"], pattern: string, objects: number): void {
+  const before = Object.hasOwn(excluded, pattern) ? (excluded[pattern] ?? 0) : 0;
+  const value = before + objects;
+  Object.defineProperty(excluded, pattern, { value, enumerable: true, writable: true, configurable: true });
 }
 
 /** The objects that patterns left out; 0 without any. */

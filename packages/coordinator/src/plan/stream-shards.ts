@@ -12,6 +12,7 @@ import {
 import { jsonBytes, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { findListing, findShard } from "@trommel/common/artefacts";
 import { skipByName, type Skip } from "../listing/key-filter.js";
+import { countExcluded } from "../listing/listing-totals.js";
 
 export interface StreamOptions {
   readonly source: ObjectStore;
@@ -116,7 +117,7 @@ function addTo(building: BuildingShard, object: ObjectInfo, skip: Skip | undefin
     const leftOut = (building.leftOut ??= { excluded: {}, notIncluded: 0, last: key });
     leftOut.last = key;
     if (skip.reason === "not-included") leftOut.notIncluded += 1;
-    else leftOut.excluded[skip.pattern] = (leftOut.excluded[skip.pattern] ?? 0) + 1;
+    else countExcluded(leftOut.excluded, skip.pattern, 1);
   } else {
     building.skipped.push({ key, reason: skip.reason });
   }

@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { compareUtf8, openStore, type Shard } from "@trommel/common";
 import { KeyFilter, skipByName } from "#coordinator/listing/key-filter";
-import { streamShards } from "#coordinator/plan/stream-shards";
+import { ListingTotals } from "#coordinator/listing/listing-totals";
+import { streamShards, writeListing } from "#coordinator/plan/stream-shards";
+import { findListing } from "@trommel/common/artefacts";
+import { LedgerBuilder } from "#common/artefacts/shards/ledger-builder";
+import { ledger } from "#common/artefacts/shards/ledger";
+import { RetriedImages } from "#common/artefacts/shards/retried-images";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
@@ -151,6 +156,28 @@ describe("streamShards", () => {
       ],
     );
     assert.deepEqual(await shardsOf(rest, { filter: filter(), shardSize: 1 }), first);
+  });
+
+  it("counts by patterns that are names of what every object inherits", async () => {
+    const patterns = ["__proto__", "constructor", "toString"];
+    const at = await place([...patterns, "z"].map((name) => `a/${name}`));
+    const filter = new KeyFilter({ exclude: patterns });
+    await shardsOf(at, { filter, shardSize: 9 });
+    const [read] = await shardsOf(at, { filter, shardSize: 9 });
+    assert.ok(read !== undefined);
+    const once = patterns.map((pattern) => [pattern, 1]);
+    assert.deepEqual(Object.entries(read.leftOut?.excluded ?? {}), once);
+    const totals = new ListingTotals(filter);
+    totals.add(read);
+    const store = openStore(at.store);
+    await writeListing(store, "listing.json", totals.summary());
+    const listing = await findListing(store, "listing.json");
+    assert.deepEqual(Object.entries(listing?.leftOut?.excluded ?? {}), once);
+    assert.deepEqual([listing?.listed, listing?.skipped, listing?.withoutEffect?.exclude], [4, 3, []]);
+    const builder = new LedgerBuilder(new RetriedImages());
+    builder.add(read, { ok: 1, failed: [] });
+    const found = ledger.parse(JSON.parse(JSON.stringify(builder.ledger({ listed: 4, shards: 1 }))));
+    assert.deepEqual(Object.entries(found.excludedByPattern ?? {}), once);
   });
 
   it("cuts what is skipped alone into shards that fit into memory", async () => {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { markerSchema } from "../../codec/marker.js";
 import { failureReason } from "./failure-reason.js";
+import { countsByPattern } from "./listing.js";
 
 /** The count that must balance: listed = ok + failed + skipped. */
 
@@ -38,7 +39,7 @@ export const ledger = z
     failedByReason: z.record(z.string(), z.int().positive()),
     skippedByReason: z.record(z.string(), z.int().positive()),
     /** Keys that each pattern of `exclude` left out; absent if none did. */
-    excludedByPattern: z.record(z.string(), z.int().positive()).optional(),
+    excludedByPattern: countsByPattern.optional(),
     /** Those that try failed files again are among them. */
     shards: z.int().nonnegative(),
   })

@@ -49,11 +49,21 @@ const superseded = z
   .strict();
 export type Superseded = z.infer<typeof superseded>;
 
+/** Counts by a pattern of the user's. Not `z.record`, which drops the key `__proto__`. */
+export const countsByPattern = z.custom<Record<string, number>>(isCounts, {
+  error: "it has to give a positive whole number for each pattern",
+});
+
+function isCounts(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((count) => Number.isSafeInteger(count) && count > 0);
+}
+
 /** Objects that patterns left out: many may be, so that they are counted and not named. */
 const leftOut = z
   .object({
     /** By the first pattern of `exclude` that matches. */
-    excluded: z.record(z.string(), z.int().positive()),
+    excluded: countsByPattern,
     notIncluded: z.int().nonnegative(),
   })
   .strict();
