@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openStore, ReleaseStack, TrommelError, type ObjectStore, type ShardEntry } from "@trommel/common";
 import { imageSource } from "#gpu-worker/image/read/image-source";
+import type { ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
 import { streamImages, type ShardImage } from "#gpu-worker/image/read/image-stream";
+import type { DeviceStageContext } from "#gpu-worker/stages/context";
+import { runBatches } from "#gpu-worker/stages/images/run-batches";
+import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { drawTexture } from "../../support/images/dataset.js";
 import { startFaultyS3, type Fault, type FaultyS3 } from "../../support/servers/faulty-s3.js";
 import { startS3Server, type S3Server } from "../../support/servers/s3-server.js";
@@ -12,6 +16,10 @@ import { withVariables } from "../../support/process/variables.js";
 
 const releases = new ReleaseStack();
 const refused = "pictures/3.png";
+const decode: ResolvedDecodeRecipe = {
+  ...{ side: 16, fit: "squash", kernel: "lanczos3", background: [255, 255, 255] },
+  ...{ maxBytes: 1 << 20, maxPixels: 1_000_000 },
+};
 let s3: S3Server;
 let faulty: FaultyS3;
 let store: ObjectStore;
@@ -40,10 +48,7 @@ async function readAll(fault: (key: string, method: string) => Fault | undefined
   const stream = streamImages({
     ...imageSource(store),
     entries,
-    decode: {
-      ...{ side: 16, fit: "squash", kernel: "lanczos3", background: [255, 255, 255] },
-      ...{ maxBytes: 1 << 20, maxPixels: 1_000_000 },
-    },
+    decode,
     window: 4,
     bounds: { pausesMs: [1, 1] },
     signal: new AbortController().signal,
@@ -62,11 +67,16 @@ const answers: readonly (readonly [
   said: RegExp,
   more?: string,
 ])[] = [
-  [400, "InvalidRequest", "store-refused", /^the store refused it: InvalidRequest \(status 400\), as told$/],
+  [400, "InvalidRequest", "store-refused", /^the store refused it: InvalidRequest \(status 400\)$/],
   [400, "KMS.DisabledException", "store-refused", /KMS\.DisabledException \(status 400\)/],
   [403, "KMSAccessDenied", "forbidden", /KMSAccessDenied \(status 403\)/],
   [400, "BadDigest", "store-refused", /BadDigest \(status 400\)/],
-  [403, "AccessDenied", "forbidden", /AccessDenied \(status 403\)/],
+  [
+    403,
+    "AccessDenied",
+    "forbidden",
+    /^the store refused it when its turn came: AccessDenied \(status 403\)$/,
+  ],
   [403, "InvalidObjectState", "archived", /storage class GLACIER, .*\(InvalidObjectState\)$/, glacier],
   [403, "InvalidObjectState", "archived", /INTELLIGENT_TIERING \(ARCHIVE_ACCESS\)/, tier],
   [404, "NoSuchKey", "not-found", /gone/],
@@ -118,20 +128,47 @@ describe("an object that the store does not give, while it gives the others", ()
 });
 
 describe("a store that gives nothing", () => {
-  it("is at fault if it refuses every object, and not the objects", async () => {
+  const refuse =
+    (status: number, code: string) =>
+    ({ url, method }: { url: string; method: string }): Fault | undefined =>
+      method === "GET" && /\.png/.test(url) ? { kind: "answer", status, code } : undefined;
+
+  for (const [status, code] of [
+    [403, "AccessDenied"],
+    [400, "InvalidRequest"],
+    [400, "KMS.DisabledException"],
+  ] as const) {
+    it(`is at fault if it answers ${code} for every object, and not the objects`, async () => {
+      faulty.rule = () => undefined;
+      const entries: ShardEntry[] = [];
+      for await (const { key, sizeBytes, etag } of store.list("")) entries.push({ key, sizeBytes, etag });
+      const sources = new SourceStores();
+      faulty.rule = refuse(status, code);
+      const shard = runBatches({
+        ...{ entries, source: "s3://images", decode, batchSize: 2, run: () => Promise.resolve() },
+        context: {
+          device: { sessionCount: 1 },
+          sources,
+          signal: new AbortController().signal,
+          onImages: () => undefined,
+        } as unknown as DeviceStageContext,
+      });
+      await assert.rejects(shard, (error: unknown) => {
+        assert.ok(error instanceof TrommelError);
+        assert.deepEqual([error.code, error.retryable], ["forbidden", true]);
+        assert.match(error.message, /lists its objects and gives none/);
+        assert.ok(error.message.includes(code), error.message);
+        return true;
+      });
+    });
+  }
+
+  it("is not at fault if its objects are archived, or once it has given one", async () => {
     const another = openStore("s3://images/pictures");
     releases.add("another", () => another.close());
     const source = imageSource(another);
-    faulty.rule = ({ url, method }) =>
-      method === "GET" && /\.png/.test(url)
-        ? { kind: "answer", status: 403, code: "AccessDenied" }
-        : undefined;
-    await assert.rejects(source.requireDelivery(), (error: unknown) => {
-      assert.ok(error instanceof TrommelError);
-      assert.equal(error.code, "forbidden");
-      assert.match(error.message, /lists its objects and gives none.*AccessDenied/);
-      return true;
-    });
+    faulty.rule = refuse(403, "InvalidObjectState");
+    await source.requireDelivery();
     faulty.rule = () => undefined;
     await source.requireDelivery();
   });

@@ -16,9 +16,6 @@ interface Verdict {
   readonly advice: string;
 }
 
-/** A server's own words are repeated to this length. */
-const messageCharsAtMost = 200;
-
 /** Turns whatever the SDK threw into one of ours. The original is not kept as it is: it may hold signed requests. */
 export function s3Error(call: S3Call, thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
@@ -32,7 +29,6 @@ export function s3Error(call: S3Call, thrown: unknown): TrommelError {
       server: call.serverName,
       s3Error: failure.name,
       status: failure.status ?? null,
-      s3Message: failure.message.replace(/\s+/g, " ").slice(0, messageCharsAtMost),
       ...(failure.storageClass === undefined ? {} : { storageClass: failure.storageClass }),
     },
     cause: new Error(`${failure.name}: ${failure.message}`),

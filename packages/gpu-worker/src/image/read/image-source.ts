@@ -1,5 +1,6 @@
-import { toTrommelError, TrommelError, type ObjectStore } from "@trommel/common";
+import { toTrommelError, TrommelError, type FailureReason, type ObjectStore } from "@trommel/common";
 import type { PatientReader } from "./read-patiently.js";
+import { settledFailure } from "./settled-failure.js";
 import { withTimeout } from "@trommel/common/waiting";
 
 /** Time limit for a store to list its first key. */
@@ -25,6 +26,11 @@ export function imageSource(store: ObjectStore): ImageSource {
 /** Stores that have given at least one object while they were open. */
 const delivering = new WeakSet<ObjectStore>();
 
+/** Whether a store that gives nothing at all may be the cause. An archive gives its objects once they are restored. */
+export function isRefused(reason: FailureReason | undefined): boolean {
+  return reason === "forbidden" || reason === "store-refused";
+}
+
 /**
  * Called after every file of a shard was refused. A store that gives some objects refuses these; one that gives none would
  * make every image of a run a failed one. The first listed object decides if no other was read before.
@@ -38,7 +44,7 @@ async function requireDelivery(store: ObjectStore): Promise<void> {
       () => undefined,
       (thrown: unknown) => toTrommelError(thrown),
     );
-    if (error?.code !== "forbidden") return;
+    if (error === undefined || !isRefused(settledFailure(error)?.reason)) return;
     throw new TrommelError(
       "forbidden",
       `cannot read from ${store.url}: the store lists its objects and gives none of those that were tried: ${error.message}`,

@@ -45,9 +45,11 @@ function isRefusal({ code, context: { s3Error, status } }: TrommelError): boolea
   return status >= 300 && status < 500 && !ofTheStore.has(s3Error);
 }
 
-/** The store's own words; empty for a folder, whose errors have none. */
-function answerOf({ context: { s3Error, status, s3Message } }: TrommelError): string {
+/**
+ * The store's code and status; empty for a folder, whose errors have none. Not its message: that names roles, machines and
+ * requests, which differ from worker to worker.
+ */
+function answerOf({ context: { s3Error, status } }: TrommelError): string {
   if (typeof s3Error !== "string" || typeof status !== "number") return "";
-  const isSaid = typeof s3Message === "string" && s3Message !== "" && s3Message !== s3Error;
-  return `: ${s3Error} (status ${status})${isSaid ? `, ${s3Message}` : ""}`;
+  return `: ${s3Error} (status ${status})`;
 }

@@ -1,5 +1,5 @@
 import type { FailedImage, ObjectStore, ShardEntry } from "@trommel/common";
-import { imageSource } from "../../image/read/image-source.js";
+import { imageSource, isRefused } from "../../image/read/image-source.js";
 import { streamImages, type ImageStreamOptions, type ImageBounds } from "../../image/read/image-stream.js";
 import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
 import type { DeviceStageContext } from "../context.js";
@@ -106,8 +106,7 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
     await Promise.all(running);
     if (failed.some(({ reason }) => mayBeOfStore.has(reason))) await imageFiles.probe();
     const isNoneRead = failed.length === options.entries.length && failed.length > 0;
-    if (isNoneRead && failed.every(({ reason }) => reason === "forbidden"))
-      await imageFiles.requireDelivery();
+    if (isNoneRead && failed.every(({ reason }) => isRefused(reason))) await imageFiles.requireDelivery();
   } finally {
     await oneByOne?.stop();
     await Promise.allSettled(running);
