@@ -69,7 +69,7 @@ export async function decodeImage(
   try {
     const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, (signal) =>
       decodeWhole({
-        ...{ bytes, format: found.format, signal },
+        ...{ bytes, format: found.format, maxPixels: recipe.maxPixels, signal },
         decode: (file, failOn) => squarePixels(file, failOn, found, recipe, Math.ceil(timeoutMs / 1000)),
         isFinal: async (thrown) =>
           thrown instanceof TrommelError ||

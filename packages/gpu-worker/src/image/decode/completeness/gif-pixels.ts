@@ -7,10 +7,10 @@ const closing = Buffer.from([0, 0x3b]);
 /**
  * Counts the pixels of a GIF's first frame from the lengths of its codes (GIF89a, appendix F). Decoders fill in what is missing
  * if the data are closed.
- * @returns the bytes up to the end of that frame, closed
+ * @returns where the data of that frame end
  * @throws PictureFault if pixels are missing
  */
-export function wholeGif(bytes: Buffer): Buffer {
+export function firstFrameEnd(bytes: Buffer): number {
   const at = firstFrame(bytes);
   const flags = bytes[at + 9] ?? 0;
   const needed = bytes.readUInt16LE(at + 5) * bytes.readUInt16LE(at + 7);
@@ -20,7 +20,12 @@ export function wholeGif(bytes: Buffer): Buffer {
   const pixels = countPixels(bytes, data, needed, isCut);
   if (pixels < needed)
     throw new PictureFault("truncated", "its first frame has fewer pixels than its header");
-  return Buffer.concat([bytes.subarray(0, end), closing]);
+  return end;
+}
+
+/** The bytes up to the end of the first frame, closed. @throws PictureFault if pixels are missing */
+export function wholeGif(bytes: Buffer): Buffer {
+  return Buffer.concat([bytes.subarray(0, firstFrameEnd(bytes)), closing]);
 }
 
 const colourTable = (flags: number): number => ((flags & 0x80) === 0 ? 0 : 6 << (flags & 7));

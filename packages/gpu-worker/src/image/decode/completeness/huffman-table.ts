@@ -4,12 +4,28 @@ export const longestCode = 16;
 /** For each 16 bits the length of the code that they begin with, in the upper byte, and its symbol; 0 if no code fits. */
 export type HuffmanTable = Uint16Array;
 
-/**
- * @param counts how many codes have 1, 2, … 16 bits
- * @param symbols in the order of their codes
- * @returns undefined if there are more codes than bits can tell apart
- */
-export function huffmanTable(counts: Uint8Array, symbols: Uint8Array): HuffmanTable | undefined {
+/** The codes that a file announces. A table is built once a scan uses it: a file may have a million that none does. */
+export class HuffmanCodes {
+  readonly #counts: Uint8Array;
+  readonly #symbols: Uint8Array;
+  #table: HuffmanTable | undefined;
+
+  /**
+   * @param counts how many codes have 1, 2, … 16 bits
+   * @param symbols in the order of their codes
+   */
+  constructor(counts: Uint8Array, symbols: Uint8Array) {
+    this.#counts = counts;
+    this.#symbols = symbols;
+  }
+
+  /** Undefined if there are more codes than bits can tell apart. */
+  get table(): HuffmanTable | undefined {
+    return (this.#table ??= huffmanTable(this.#counts, this.#symbols));
+  }
+}
+
+function huffmanTable(counts: Uint8Array, symbols: Uint8Array): HuffmanTable | undefined {
   const table = new Uint16Array(1 << longestCode);
   let code = 0;
   let next = 0;
@@ -37,16 +53,16 @@ const standard = {
   ],
 };
 
-function standardTables(codes: readonly string[]): (HuffmanTable | undefined)[] {
+function standardTables(codes: readonly string[]): (HuffmanCodes | undefined)[] {
   return codes.map((hex) => {
     const bytes = Buffer.from(hex, "hex");
-    return huffmanTable(bytes.subarray(0, longestCode), bytes.subarray(longestCode));
+    return new HuffmanCodes(bytes.subarray(0, longestCode), bytes.subarray(longestCode));
   });
 }
 
 export interface HuffmanTables {
-  readonly dc: (HuffmanTable | undefined)[];
-  readonly ac: (HuffmanTable | undefined)[];
+  readonly dc: (HuffmanCodes | undefined)[];
+  readonly ac: (HuffmanCodes | undefined)[];
 }
 
 export function standardHuffmanTables(): HuffmanTables {

@@ -32,6 +32,11 @@ export class JpegBits {
     return this.#marker === 0 ? this.at : this.#markerAt;
   }
 
+  /** Whether an end marker is right before the place: not the end of the file, which reads as one. */
+  get isEnded(): boolean {
+    return this.bytes[this.at - 2] === 0xff && this.bytes[this.at - 1] === marker.endOfImage;
+  }
+
   /** Drops the bits that are left of a scan's data. */
   align(): void {
     this.#bits = 0;

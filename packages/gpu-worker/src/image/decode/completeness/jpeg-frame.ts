@@ -40,16 +40,20 @@ export interface JpegScan {
 /** Baseline, extended and progressive, each with Huffman or arithmetic codes. */
 export const frameMarkers = [0xc0, 0xc1, 0xc2, 0xc9, 0xca];
 
+/** Pixels: libjpeg refuses more. */
+const sideAtMost = 65_500;
+
 const broken = (what: string): PictureFault => new PictureFault("broken", what);
 
 /** @param segment what follows the length @throws PictureFault */
-export function readFrame(code: number, segment: Buffer): JpegFrame {
+export function readFrame(code: number, segment: Buffer, maxPixels: number): JpegFrame {
   const count = segment[5] ?? 0;
   if (count === 0 || count > 4 || segment.length !== 6 + 3 * count)
     throw broken("its frame has no legal length");
   const height = segment.readUInt16BE(1);
   const width = segment.readUInt16BE(3);
   if (segment[0] !== 8 || width === 0 || height === 0) throw broken("its frame is not decoded");
+  if (Math.max(width, height) > sideAtMost || width * height > maxPixels) throw broken("it is too large");
   const shapes = Array.from({ length: count }, (_, i) => {
     const factors = segment[7 + 3 * i] ?? 0;
     return { id: segment[6 + 3 * i] ?? 0, h: factors >> 4, v: factors & 15 };

@@ -1,4 +1,4 @@
-import type { HuffmanTable, HuffmanTables } from "./huffman-table.js";
+import type { HuffmanCodes, HuffmanTable, HuffmanTables } from "./huffman-table.js";
 import type { JpegBits } from "./jpeg-bits.js";
 import type { JpegComponent, JpegFrame, JpegScan } from "./jpeg-frame.js";
 import { PictureFault } from "./picture-fault.js";
@@ -79,9 +79,10 @@ function blockReader(
   return high === 0 ? firstAc(bits, ac(), scan, known, start) : refinedAc(bits, ac(), scan, known, start);
 }
 
-function table(found: HuffmanTable | undefined): HuffmanTable {
-  if (found === undefined) throw new PictureFault("broken", "a scan uses a table that is not there");
-  return found;
+function table(codes: HuffmanCodes | undefined): HuffmanTable {
+  if (codes === undefined) throw new PictureFault("broken", "a scan uses a table that is not there");
+  if (codes.table === undefined) throw new PictureFault("broken", "a table of codes is illegal");
+  return codes.table;
 }
 
 function sequential(bits: JpegBits, dc: HuffmanTable, ac: HuffmanTable): BlockReader {

@@ -1,4 +1,4 @@
-import { type HuffmanTables, huffmanTable, longestCode, standardHuffmanTables } from "./huffman-table.js";
+import { HuffmanCodes, type HuffmanTables, longestCode, standardHuffmanTables } from "./huffman-table.js";
 import { isRestart, JpegBits, marker } from "./jpeg-bits.js";
 import {
   frameMarkers,
@@ -16,27 +16,31 @@ import { PictureFault } from "./picture-fault.js";
 /** libvips reads no more scans of one picture either. */
 const scansAtMost = 100;
 
+type FramedScan = JpegScan & { readonly frame: JpegFrame };
+
 /** A reader of everything before and between the scans of a JPEG. */
 class JpegSegments {
   readonly bits: JpegBits;
-  /** Undefined if nobody reads codes: to build them takes as long as a tenth of decoding. */
+  /** Undefined if nobody reads codes. */
   readonly #tables: HuffmanTables | undefined;
+  readonly #maxPixels: number;
   frame: JpegFrame | undefined;
   restartInterval = 0;
   #scans = 0;
 
-  constructor(bytes: Buffer, tables?: HuffmanTables) {
+  constructor(bytes: Buffer, maxPixels: number, tables?: HuffmanTables) {
     this.bits = new JpegBits(bytes);
+    this.#maxPixels = maxPixels;
     this.#tables = tables;
   }
 
   /**
-   * Moves to the data of the next scan.
+   * Moves to the data of the next scan. Yields after each segment, so that the caller can pause.
    * @throws PictureFault if no scan follows; after a first one, any fault of what follows means that the rest is missing
    */
-  nextScan(): JpegScan & { readonly frame: JpegFrame } {
+  *nextScan(): Generator<void, FramedScan> {
     try {
-      const scan = this.#findScan();
+      const scan = yield* this.#findScan();
       this.#scans += 1;
       return scan;
     } catch (thrown) {
@@ -44,7 +48,26 @@ class JpegSegments {
     }
   }
 
-  #findScan(): JpegScan & { readonly frame: JpegFrame } {
+  /**
+   * Whether an end marker follows the scans. Nothing else says that arithmetic codes are all there, and what the decoder says of
+   * them depends on where its buffer ends.
+   */
+  *isEnded(): Generator<void, boolean> {
+    try {
+      for (;;) {
+        const code = this.bits.takeMarker();
+        if (code === marker.endOfImage) return this.bits.isEnded;
+        if (code === marker.startOfImage) return false;
+        if (!isRestart(code) && code !== 1) this.#segment();
+        yield;
+      }
+    } catch (thrown) {
+      if (thrown instanceof PictureFault) return false;
+      throw thrown;
+    }
+  }
+
+  *#findScan(): Generator<void, FramedScan> {
     for (;;) {
       const code = this.bits.takeMarker();
       if (isRestart(code) || code === 1) continue;
@@ -59,6 +82,7 @@ class JpegSegments {
         return { ...readScan(this.frame, segment), frame: this.frame };
       }
       this.#read(code, segment);
+      yield;
     }
   }
 
@@ -81,7 +105,7 @@ class JpegSegments {
     else if (code >= 0xc0 && code <= 0xcf && code !== 0xcc && code !== 0xc8) {
       if (this.frame !== undefined || !frameMarkers.includes(code))
         throw new PictureFault("broken", "its frame is not decoded");
-      this.frame = readFrame(code, segment);
+      this.frame = readFrame(code, segment, this.#maxPixels);
     }
   }
 }
@@ -94,10 +118,10 @@ function readTables(segment: Buffer, tables: HuffmanTables): void {
     const symbols = counts.reduce((sum, count) => sum + count, 0);
     const from = at + 1 + longestCode;
     at = from + symbols;
-    const table = huffmanTable(counts, segment.subarray(from, at));
-    if (table === undefined || at > segment.length || (kind & 0xef) > 3 || symbols > 256)
+    if (at > segment.length || (kind & 0xef) > 3 || symbols > 256)
       throw new PictureFault("broken", "a table of codes is illegal");
-    (kind < 16 ? tables.dc : tables.ac)[kind & 15] = table;
+    const codes = new HuffmanCodes(counts, segment.subarray(from, at));
+    (kind < 16 ? tables.dc : tables.ac)[kind & 15] = codes;
   }
 }
 
@@ -105,13 +129,13 @@ function readTables(segment: Buffer, tables: HuffmanTables): void {
  * Whether the headers of a JPEG's scans leave out a bit of a coefficient. Looks at the first scan only, if that sends all. What
  * else may be odd about them is the decoder's to judge.
  */
-export function lacksScans(bytes: Buffer): boolean {
-  const segments = new JpegSegments(bytes);
+export function* lacksScans(bytes: Buffer, maxPixels: number): Generator<void, boolean> {
+  const segments = new JpegSegments(bytes, maxPixels);
   try {
     for (let scans = 0; scans < scansAtMost; scans += 1) {
-      const scan = segments.nextScan();
+      const scan = yield* segments.nextScan();
       noteScan(scan);
-      if (isSent(scan.frame)) return false;
+      if (isSent(scan.frame)) return scan.frame.isArithmetic && !(yield* segments.isEnded());
     }
   } catch (thrown) {
     if (thrown instanceof PictureFault) return thrown.state === "truncated";
@@ -135,20 +159,19 @@ function isFilledUp(bytes: Buffer, end: number): boolean {
  * @returns where the data of its last scan end
  * @throws PictureFault if the decoder cannot have read all blocks
  */
-export function* walkJpeg(bytes: Buffer): Generator<void, number> {
+export function* walkJpeg(bytes: Buffer, maxPixels: number): Generator<void, number> {
   const tables = standardHuffmanTables();
-  const segments = new JpegSegments(bytes, tables);
+  const segments = new JpegSegments(bytes, maxPixels, tables);
   const nonZeros: NonZeros = new Map();
   const { bits } = segments;
   for (let scans = 0; scans < scansAtMost; scans += 1) {
-    const scan = segments.nextScan();
+    const scan = yield* segments.nextScan();
     const { frame } = scan;
     noteScan(scan);
-    // Nothing in arithmetic codes says where they end: only its marker does.
-    if (frame.isArithmetic) throw missingScan();
     const { restartInterval } = segments;
-    yield* walkScan({ bits, frame, scan, tables, restartInterval, nonZeros });
+    if (!frame.isArithmetic) yield* walkScan({ bits, frame, scan, tables, restartInterval, nonZeros });
     if (!isSent(frame)) continue;
+    if (frame.isArithmetic && !(yield* segments.isEnded())) throw missingScan();
     if (isFilledUp(bytes, bits.end))
       throw new PictureFault("truncated", "zeros are in the place of its last blocks");
     return bits.end;

@@ -1,9 +1,20 @@
+import { Readable } from "node:stream";
 import { createInflate } from "node:zlib";
+import { inSlices } from "./in-slices.js";
 import { PictureFault } from "./picture-fault.js";
 
+/** Read before a pause. */
+const pieceBytes = 1 << 16;
+/** A chunk without its data: length, type and check sum. */
+const framing = 12;
+
 interface PngData {
-  /** The data of `IDAT` chunks, in their order. */
-  readonly parts: readonly Buffer[];
+  /** What comes before the first `IDAT` chunk. */
+  readonly before: Buffer;
+  /** The data of all `IDAT` chunks, joined. */
+  readonly data: Buffer;
+  /** Whether the file ends inside one of them. */
+  readonly isCut: boolean;
   /** What inflating them must give, in bytes. */
   readonly rowBytes: number;
 }
@@ -33,75 +44,59 @@ const adam7 = [
  * @throws PictureFault if rows are missing, or a check sum or the data are wrong
  */
 export async function wholePng(bytes: Buffer, signal: AbortSignal): Promise<Buffer> {
-  const data = pngData(bytes);
-  if (typeof data === "string") throw new PictureFault(data, "its chunks are no picture");
-  const { parts, rowBytes } = data;
-  const inflated = await inflatedBytes(parts, rowBytes, signal);
+  const { before, data, rowBytes, isCut } = await inSlices(pngData(bytes), signal);
+  const inflated = await inflatedBytes(data, rowBytes, signal);
   if (inflated.bytes < rowBytes) {
     // Bytes that follow a cut inside the last part are no fault of the data.
-    const isBroken = inflated.isBroken && !endsInData(bytes);
+    const isBroken = inflated.isBroken && !isCut;
     throw new PictureFault(isBroken ? "broken" : "truncated", "its data have fewer rows than its header");
   }
-  const before = [...chunks(bytes)].find(({ type }) => type === "IDAT");
-  const frame = (type: string, content: Buffer): Buffer => {
-    const chunk = Buffer.concat([Buffer.alloc(4), Buffer.from(type, "latin1"), content, Buffer.alloc(4)]);
-    chunk.writeUInt32BE(content.length, 0);
-    chunk.writeUInt32BE(crc32(chunk.subarray(4, -4)), chunk.length - 4);
-    return chunk;
-  };
-  return Buffer.concat([
-    bytes.subarray(0, before?.at),
-    ...parts.map((part) => frame("IDAT", part)),
-    frame("IEND", Buffer.alloc(0)),
-  ]);
+  const file = Buffer.alloc(before.length + data.length + 2 * framing);
+  before.copy(file);
+  const at = await inSlices(writeChunk(file, before.length, "IDAT", data), signal);
+  await inSlices(writeChunk(file, at, "IEND", Buffer.alloc(0)), signal);
+  return file;
 }
 
-function pngData(bytes: Buffer): PngData | "truncated" | "broken" {
-  const parts: Buffer[] = [];
-  let rowBytes = 0;
-  for (const { type, data, isWhole, isSound } of chunks(bytes)) {
-    // An upper-case letter: no decoder may do without this chunk.
-    if (isWhole && !isSound && type < "a") return "broken";
-    if (type === "IHDR" && isWhole) {
-      const length = pngRowBytes(data);
-      if (length === undefined) return "broken";
-      rowBytes = length;
-    } else if (type === "IDAT") parts.push(data);
-    else if (type === "IEND") break;
-  }
-  if (rowBytes === 0) return bytes.length < 33 ? "truncated" : "broken";
-  return { parts, rowBytes };
+/** @returns the place behind the chunk */
+function* writeChunk(file: Buffer, at: number, type: string, data: Buffer): Generator<void, number> {
+  const end = file.writeUInt32BE(data.length, at) + 4 + data.length;
+  file.write(type, at + 4, "latin1");
+  data.copy(file, at + 8);
+  return file.writeUInt32BE(yield* crc32(file.subarray(at + 4, end)), end);
 }
 
-interface PngChunk {
-  readonly at: number;
-  readonly type: string;
-  readonly data: Buffer;
-  readonly isWhole: boolean;
-  readonly isSound: boolean;
-}
-
-function* chunks(bytes: Buffer): Generator<PngChunk> {
-  let at = 8;
-  while (at + 8 <= bytes.length) {
+/** Copies the data out as it goes: a file may have millions of chunks, and they may be empty. */
+function* pngData(bytes: Buffer): Generator<void, PngData> {
+  const data = Buffer.alloc(bytes.length);
+  let [length, rowBytes, isCut] = [0, 0, false];
+  let first: number | undefined;
+  for (let at = 8; at + 8 <= bytes.length;) {
+    const type = bytes.toString("latin1", at + 4, at + 8);
+    if (type === "IEND") break;
     const end = at + 8 + bytes.readUInt32BE(at);
     const isWhole = end + 4 <= bytes.length;
-    const isSound = isWhole && bytes.readUInt32BE(end) === crc32(bytes.subarray(at + 4, end));
-    yield {
-      type: bytes.toString("latin1", at + 4, at + 8),
-      data: bytes.subarray(at + 8, end),
-      ...{ at, isWhole, isSound },
-    };
+    // An upper-case letter: no decoder may do without this chunk.
+    if (isWhole && type < "a" && bytes.readUInt32BE(end) !== (yield* crc32(bytes.subarray(at + 4, end))))
+      throw unlike("broken");
+    if (type === "IHDR" && isWhole) {
+      const expected = pngRowBytes(bytes.subarray(at + 8, end));
+      if (expected === undefined) throw unlike("broken");
+      rowBytes = expected;
+    } else if (type === "IDAT") {
+      first ??= at;
+      length += bytes.copy(data, length, at + 8, end);
+      isCut = !isWhole;
+    }
     at = end + 4;
+    yield;
   }
+  if (rowBytes === 0) throw unlike(bytes.length < 33 ? "truncated" : "broken");
+  return { before: bytes.subarray(0, first), data: data.subarray(0, length), rowBytes, isCut };
 }
 
-/** Whether the file stops inside a chunk of picture data. */
-function endsInData(bytes: Buffer): boolean {
-  let last = "";
-  for (const { type, isWhole } of chunks(bytes)) if (!isWhole) last = type;
-  return last === "IDAT";
-}
+const unlike = (state: PictureFault["state"]): PictureFault =>
+  new PictureFault(state, "its chunks are no picture");
 
 /** @returns undefined if the header is illegal */
 function pngRowBytes(header: Buffer): number | undefined {
@@ -122,15 +117,14 @@ function pngRowBytes(header: Buffer): number | undefined {
 
 /** How many bytes the data give, counted up to `enough`. */
 async function inflatedBytes(
-  parts: readonly Buffer[],
+  data: Buffer,
   enough: number,
   signal: AbortSignal,
 ): Promise<{ bytes: number; isBroken: boolean }> {
   let bytes = 0;
-  const inflate = createInflate();
+  const source = Readable.from(pieces(data), { highWaterMark: 1 });
+  const inflate = source.pipe(createInflate());
   try {
-    for (const part of parts) inflate.write(part);
-    inflate.end();
     for await (const chunk of inflate) {
       signal.throwIfAborted();
       bytes += (chunk as Buffer).length;
@@ -141,8 +135,13 @@ async function inflatedBytes(
     signal.throwIfAborted();
     return { bytes, isBroken: (thrown as NodeJS.ErrnoException).code !== "Z_BUF_ERROR" };
   } finally {
+    source.destroy();
     inflate.destroy();
   }
+}
+
+function* pieces(data: Buffer): Generator<Buffer, void> {
+  for (let at = 0; at < data.length; at += pieceBytes) yield data.subarray(at, at + pieceBytes);
 }
 
 const table = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -152,8 +151,11 @@ const table = Uint32Array.from({ length: 256 }, (_, byte) => {
 });
 
 /** PNG, annex D; that of node:zlib is younger than the oldest Node that we run on. */
-function crc32(bytes: Uint8Array): number {
+function* crc32(bytes: Buffer): Generator<void, number> {
   let crc = 0xffffffff;
-  for (const byte of bytes) crc = (crc >>> 8) ^ (table[(crc ^ byte) & 255] ?? 0);
+  for (const piece of pieces(bytes)) {
+    for (const byte of piece) crc = (crc >>> 8) ^ (table[(crc ^ byte) & 255] ?? 0);
+    yield;
+  }
   return ~crc >>> 0;
 }

@@ -1,23 +1,23 @@
-import { setImmediate } from "node:timers/promises";
 import type { DecodableFormat } from "../image-format.js";
 import { endsEarly } from "../file-end.js";
 import { watchWarnings } from "./decoder-warnings.js";
-import { wholeGif } from "./gif-pixels.js";
+import { firstFrameEnd, wholeGif } from "./gif-pixels.js";
+import { inSlices } from "./in-slices.js";
 import { lacksScans, walkJpeg } from "./jpeg-state.js";
 import { missingScan } from "./jpeg-frame.js";
 import { PictureFault } from "./picture-fault.js";
 import { wholePng } from "./png-rows.js";
 import { longerWebp, wholeWebp } from "./webp-chunks.js";
 
-/** How long reading codes may keep the process from anything else. */
-const sliceMs = 10;
 const endOfImage = Buffer.from([0xff, 0xd9]);
 
-export type FailOn = "none" | "error";
+export type FailOn = "none" | "error" | "warning";
 
 export interface WholePicture<Pixels> {
   readonly bytes: Uint8Array;
   readonly format: DecodableFormat;
+  /** A header that announces more is not walked. */
+  readonly maxPixels: number;
   /** Decodes a file; the level is libvips'. */
   readonly decode: (bytes: Uint8Array, failOn: FailOn) => Promise<Pixels>;
   /** Whether nothing is to be found out about what `decode` threw. */
@@ -32,19 +32,19 @@ export interface WholePicture<Pixels> {
  * @throws PictureFault if a part is missing, or the file is broken; what `decode` throws
  */
 export async function decodeWhole<Pixels>(picture: WholePicture<Pixels>): Promise<Pixels> {
-  const { bytes, format, decode, isFinal, signal } = picture;
+  const { bytes, format, decode, isFinal } = picture;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const failOn = format === "jpeg" ? "none" : "error";
   const hasWarned = watchWarnings();
   try {
     const pixels = await decode(bytes, failOn);
-    if (format === "jpeg") await checkDecodedJpeg(buffer, hasWarned(), signal);
+    if (format === "jpeg") await checkDecodedJpeg(picture, buffer, hasWarned());
     if (format === "gif") checkDecodedGif(buffer);
     return pixels;
   } catch (thrown) {
     if (thrown instanceof PictureFault || (await isFinal(thrown))) throw thrown;
   }
-  const whole = await wholePart(buffer, format, signal);
+  const whole = await wholePart(picture, buffer);
   try {
     return await decode(whole, "none");
   } catch (thrown) {
@@ -57,9 +57,32 @@ export async function decodeWhole<Pixels>(picture: WholePicture<Pixels>): Promis
   }
 }
 
-async function checkDecodedJpeg(bytes: Buffer, hasWarned: boolean, signal: AbortSignal): Promise<void> {
-  if (hasWarned || endsInZeros(bytes)) await inSlices(walkJpeg(bytes), signal);
-  else if (lacksScans(bytes)) throw missingScan();
+/**
+ * A warning may be that of another picture, so the outcome may not depend on it alone. The decoder warns itself of blocks that
+ * it does not get; of codes that are in no table only at times, so that it has to refuse the file when warnings are errors.
+ */
+async function checkDecodedJpeg<Pixels>(
+  { decode, isFinal, maxPixels, signal }: WholePicture<Pixels>,
+  bytes: Buffer,
+  hasWarned: boolean,
+): Promise<void> {
+  if (!hasWarned && !endsInZeros(bytes)) {
+    if (await inSlices(lacksScans(bytes, maxPixels), signal)) throw missingScan();
+    return;
+  }
+  try {
+    await inSlices(walkJpeg(bytes, maxPixels), signal);
+  } catch (fault) {
+    if (!(fault instanceof PictureFault) || fault.state === "truncated") throw fault;
+    const isRefused = await decode(bytes, "warning").then(
+      () => false,
+      async (thrown: unknown) => {
+        if (await isFinal(thrown)) throw thrown;
+        return true;
+      },
+    );
+    if (isRefused) throw fault;
+  }
 }
 
 /** Whether zeros end a file without the marker before them: an interrupted copy leaves them, and the decoder reads them as codes. */
@@ -72,17 +95,23 @@ function endsInZeros(bytes: Buffer): boolean {
 /** What is odd about codes that the decoder read is its own to judge; it says nothing about pixels that never come. */
 function checkDecodedGif(bytes: Buffer): void {
   try {
-    wholeGif(bytes);
+    firstFrameEnd(bytes);
   } catch (thrown) {
     if (!(thrown instanceof PictureFault) || thrown.state === "truncated") throw thrown;
   }
 }
 
 /** The bytes of a refused file that make its whole picture. @throws PictureFault if it has none */
-async function wholePart(bytes: Buffer, format: DecodableFormat, signal: AbortSignal): Promise<Buffer> {
+async function wholePart(
+  { format, maxPixels, signal }: Pick<WholePicture<unknown>, "format" | "maxPixels" | "signal">,
+  bytes: Buffer,
+): Promise<Buffer> {
   switch (format) {
     case "jpeg":
-      return Buffer.concat([bytes.subarray(0, await inSlices(walkJpeg(bytes), signal)), endOfImage]);
+      return Buffer.concat([
+        bytes.subarray(0, await inSlices(walkJpeg(bytes, maxPixels), signal)),
+        endOfImage,
+      ]);
     case "png":
       return await wholePng(bytes, signal);
     case "gif":
@@ -92,17 +121,5 @@ async function wholePart(bytes: Buffer, format: DecodableFormat, signal: AbortSi
     case "avif":
     case "tiff":
       throw new PictureFault(endsEarly(bytes, format) ? "truncated" : "broken", "its decoder refuses it");
-  }
-}
-
-/** Runs a walk to its end, with pauses. */
-async function inSlices<Result>(walk: Generator<void, Result>, signal: AbortSignal): Promise<Result> {
-  let until = performance.now() + sliceMs;
-  for (;;) {
-    const { done, value } = walk.next();
-    if (done === true) return value;
-    if (performance.now() < until) continue;
-    await setImmediate(undefined, { signal });
-    until = performance.now() + sliceMs;
   }
 }
