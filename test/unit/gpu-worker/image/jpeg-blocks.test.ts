@@ -235,19 +235,4 @@ describe("decodeImage: many at once", () => {
     );
     for (const { name, result } of together) assert.deepEqual(result, alone.get(name), name);
   });
-
-  it("a table that no scan uses may be overfull, beside files that warn", async () => {
-    const file = kindNamed("grey");
-    const frame = file.indexOf(Buffer.from([0xff, 0xc0]));
-    // Three codes of one bit, as table 3.
-    const counts = [3, ...Array.from({ length: 15 }, () => 0)];
-    const table = Buffer.from([0xff, 0xc4, 0, 22, 0x13, ...counts, 1, 2, 3]);
-    const odd = Buffer.concat([file.subarray(0, frame), table, file.subarray(frame)]);
-    assert.deepEqual(await outcome(odd), await outcome(file));
-    assert.deepEqual(
-      await outcome(odd.subarray(0, -2)),
-      await outcome(file),
-      "and no end, of which libjpeg warns",
-    );
-  });
 });

@@ -70,6 +70,21 @@ describe("decodeImage: a PNG is truncated if rows are missing", () => {
     assert.deepEqual(await outcome(Buffer.concat([file.subarray(0, -12), frame])), whole);
   });
 
+  it("not if its data come in a million parts, most of them empty", async () => {
+    const none = pngChunk("IDAT", Buffer.alloc(0));
+    const parts = [...data].flatMap((byte) => [none, pngChunk("IDAT", Buffer.from([byte])), none]);
+    const start = file.subarray(0, 33);
+    const many = Buffer.alloc(12 * 1_000_000, none);
+    const split = Buffer.concat([start, many, ...parts]);
+    const whole = await outcome(file);
+    const most = { ...recipe, maxBytes: 1 << 25 };
+    const decoded = await decodeImage(split, most);
+    assert.ok(decoded.ok);
+    assert.deepEqual(Buffer.from(decoded.pixels), whole);
+    const short = await decodeImage(split.subarray(0, -2000), most);
+    assert.equal(short.ok ? "" : short.reason, "truncated");
+  });
+
   it("a wrong check sum is another thing", async () => {
     const wrong = Buffer.from(file);
     wrong[file.length - 14] = (wrong[file.length - 14] ?? 0) ^ 1;
