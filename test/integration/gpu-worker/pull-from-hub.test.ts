@@ -178,6 +178,36 @@ describe("backbone pull from a hub", () => {
     );
   });
 
+  it("follows a mirror's list of files on the mirror, to its end", async () => {
+    // Nobody listens at port 9, and the token of the mirror is not for another host.
+    const mirrored = { ...small, token: "hf_secret", linkOrigin: "http://127.0.0.1:9" };
+    const { server } = await pull(mirrored, { token: "hf_secret", file: "onnx/model.onnx" });
+    assert.ok(server.authorisations.hub.length > 3);
+
+    const many = Object.fromEntries(
+      Array.from({ length: 200 }, (_, i) => [`notes/${i}.md`, Buffer.from("x")]),
+    );
+    await refused(
+      pull({ ...small, files: { ...many, ...small.files } }),
+      "too-large",
+      /list of its files is incomplete after 100 pages \(200 files\)/,
+    );
+  });
+
+  it("lets --size and --normalize take the place of a configuration that it cannot read", async () => {
+    const normalization = { mean: [0, 0, 0], deviation: [255, 255, 255] } as PullOptions["normalization"];
+    for (const config of [json({ ...processor, size: [3, 224, 224] }), Buffer.from("{ size: 224 }")]) {
+      const odd = { ...small, files: { ...small.files, "preprocessor_config.json": config } };
+      await refused(pull(odd), "corrupt", /preprocessor_config\.json.*Give --size and --normalize/);
+      const { spec, lines } = await pull(odd, { inputSize: 16, normalization });
+      assert.deepEqual([spec.dimension, spec.normalization], [5, normalization]);
+      assert.ok(lines.some((line) => /preprocessor_config\.json.*take its place/.test(line)));
+      // What did not arrive whole is no configuration of its authors.
+      const cut = { ...odd, pointers: ["preprocessor_config.json"], sends: Buffer.from("{}") };
+      await refused(pull(cut, { inputSize: 16, normalization }), "corrupt", /its sha256 is/);
+    }
+  });
+
   it("says what a repository lacks", async () => {
     const without = (...names: string[]) =>
       Object.fromEntries(Object.entries(small.files).filter(([path]) => !names.includes(path)));

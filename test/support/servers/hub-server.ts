@@ -15,6 +15,8 @@ export interface HubContent {
   readonly sends?: Uint8Array;
   /** A hub that lists no trees has pointers under `raw`. @default true */
   readonly trees?: boolean;
+  /** The links to next pages name this origin, as those that a mirror passes on. */
+  readonly linkOrigin?: string;
 }
 
 export interface HubServer {
@@ -32,7 +34,7 @@ const hash = (algorithm: string, ...parts: (string | Uint8Array)[]): string =>
  * in pages of two files, and `resolve`, which redirects to another server for pointed files.
  */
 export async function serveHub(content: HubContent): Promise<HubServer> {
-  const { id, commit, files, pointers, token, trees = true } = content;
+  const { id, commit, files, pointers, token, trees = true, linkOrigin = "" } = content;
   const authorisations: HubServer["authorisations"] = { hub: [], storage: [] };
   const storage = await serveFiles((request, response) => {
     authorisations.storage.push(request.headers.authorization);
@@ -73,7 +75,8 @@ export async function serveHub(content: HubContent): Promise<HubServer> {
     if (trees && url.pathname === `/api/models/${id}/tree/${commit}`) {
       const start = Number(url.searchParams.get("cursor") ?? 0);
       url.searchParams.set("cursor", String(start + 2));
-      const next = start + 2 < paths.length ? { link: `<${url.pathname}${url.search}>; rel="next"` } : {};
+      const next =
+        start + 2 < paths.length ? { link: `<${linkOrigin}${url.pathname}${url.search}>; rel="next"` } : {};
       json(
         response,
         [{ type: "directory", path: "onnx", oid: "0" }, ...paths.slice(start, start + 2).map(entryOf)],

@@ -10,7 +10,7 @@ const tf = { mean: [127.5, 127.5, 127.5], deviation: [127.5, 127.5, 127.5] };
 
 describe("preprocessor_config.json", () => {
   it("of ViT, old and new: squashed to the size", () => {
-    for (const size of [224, { height: 224, width: 224 }]) {
+    for (const size of [224, { height: 224, width: 224 }, [224, 224]]) {
       const read = readPreprocessor({ do_normalize: true, do_resize: true, size, resample: 2, ...half }, "p");
       assert.deepEqual(read, {
         inputSize: 224,
@@ -90,6 +90,7 @@ describe("preprocessor_config.json", () => {
 
   it("refuses what a backbone cannot be", () => {
     assert.throws(() => readPreprocessor({ size: { height: 224, width: 192 } }, "p"), /224 × 192.*square/);
+    assert.throws(() => readPreprocessor({ size: [224, 192] }, "p"), /224 × 192.*square/);
     assert.throws(() => readPreprocessor({ size: 224, resample: 5 }, "p"), /kernel 5/);
     assert.throws(
       () => readPreprocessor({ size: 224, image_mean: [0.5, 0.5], image_std: [1, 1] }, "p"),

@@ -37,7 +37,10 @@ export function imageInput(
   }
   const elementType = info.type?.tensorType?.elemType;
   if (elementType !== elementTypeCodes.float32 && elementType !== elementTypeCodes.float16) {
-    throw refuse(`its input ${name} has element type ${elementType ?? "unknown"} (legal: float32, float16)`);
+    const typeName = Object.entries(elementTypeCodes).find(([, code]) => code === elementType)?.[0];
+    throw refuse(
+      `its input ${name} has element type ${typeName ?? elementType ?? "unknown"} (legal: float32, float16). Export it with floating-point pixels`,
+    );
   }
   const dims = declaredDims(info) ?? [undefined, undefined, undefined, undefined];
   const [batch] = dims;

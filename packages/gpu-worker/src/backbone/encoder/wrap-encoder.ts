@@ -185,13 +185,16 @@ function describe(
 ): string {
   const shape = `${output} [N, ${dims.slice(1).join(", ")}]`;
   const instead = others.length === 0 ? "" : `, not ${others.join(", ")} (--output)`;
-  const how = {
-    vector: () => "",
-    map: () => ` ${form.kind === "map" ? `${form.order.toUpperCase()}, ${form.pooling} pooling` : ""}`,
-    tokens: () =>
-      form.kind === "tokens"
-        ? ` tokens, pooling ${form.pooling}${form.pooling === "cls" ? "" : `, ${form.prefix} left out of the mean`}`
-        : "",
-  };
-  return `input ${order.toUpperCase()}, output ${shape}${how[form.kind]()}${instead}`;
+  return `input ${order.toUpperCase()}, output ${shape}${howPooled(form)}${instead}`;
+}
+
+function howPooled(form: OutputForm): string {
+  switch (form.kind) {
+    case "vector":
+      return "";
+    case "map":
+      return ` ${form.order.toUpperCase()}, ${form.pooling} pooling`;
+    case "tokens":
+      return ` tokens, pooling ${form.pooling}${form.pooling === "cls" ? "" : `, ${form.prefix} left out of the mean`}`;
+  }
 }

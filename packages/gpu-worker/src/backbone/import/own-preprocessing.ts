@@ -1,12 +1,12 @@
 import {
-  elementTypeCodes,
   int64ToNumber,
   type ModelProto,
   type NodeProto,
   type TensorProto,
 } from "../../graph/onnx/onnx-proto.js";
 import { isDefaultDomain } from "../../graph/onnx/onnx-model.js";
-import { attributeIn, floatValues } from "../../graph/onnx/onnx-values.js";
+import { attributeIn } from "../../graph/onnx/onnx-values.js";
+import { tensorNumbers } from "../../graph/onnx/tensor-numbers.js";
 
 /** What a network does to its pixels before anything else, and what pixels it therefore expects. */
 export interface OwnPreprocessing {
@@ -70,29 +70,40 @@ function expectedRange({ scale, shift }: Affine): OwnPreprocessing["expects"] | 
 
 type Constants = ReadonlyMap<string, readonly number[]>;
 
-/** Small floating-point constants by name. */
+/** Operators whose result has the values of their first operand, in order. */
+const sameValues = new Set(["Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"]);
+
+/** Constants of one or three values by name, in any element type, and those that follow from them. */
 function constantsOf(model: ModelProto): Constants {
-  const tensors = (model.graph?.initializer ?? []).map((tensor) => [tensor.name ?? "", tensor] as const);
-  const inNodes = (model.graph?.node ?? []).flatMap((node) => {
-    const { t } = node.opType === "Constant" ? (attributeIn(node, "value") ?? {}) : {};
-    return t === undefined ? [] : [[node.output?.[0] ?? "", t] as const];
-  });
-  return new Map(
-    [...tensors, ...inNodes].flatMap(([name, tensor]) => {
-      const values = smallValues(tensor);
-      return values === undefined ? [] : [[name, values] as const];
-    }),
-  );
+  const constants = new Map<string, readonly number[]>();
+  const add = (name: string | undefined, values: readonly number[] | undefined): void => {
+    if (values?.length === 1 || values?.length === 3) constants.set(name ?? "", values);
+  };
+  for (const tensor of model.graph?.initializer ?? []) add(tensor.name, smallValues(tensor));
+  // Nodes are sorted: a constant comes before its readers.
+  for (const node of model.graph?.node ?? []) {
+    if (node.opType === "Constant") add(node.output?.[0], valuesOfNode(node));
+    else if (sameValues.has(node.opType ?? "")) add(node.output?.[0], constants.get(node.input?.[0] ?? ""));
+  }
+  return constants;
 }
 
+/** Weights of other sizes are not read. */
 function smallValues(tensor: TensorProto): readonly number[] | undefined {
   const count = (tensor.dims ?? []).reduce((product: number, dim) => product * int64ToNumber(dim), 1);
-  if (count !== 1 && count !== 3) return undefined;
-  if (tensor.dataType === elementTypeCodes.float32) return [...floatValues(tensor)];
-  const { rawData } = tensor;
-  if (tensor.dataType !== elementTypeCodes.int64 || rawData === undefined) return undefined;
-  const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
-  return Array.from({ length: count }, (_, i) => Number(view.getBigInt64(8 * i, true)));
+  return count === 1 || count === 3 ? tensorNumbers(tensor) : undefined;
+}
+
+function valuesOfNode(node: NodeProto): readonly number[] | undefined {
+  const { t } = attributeIn(node, "value") ?? {};
+  if (t !== undefined) return smallValues(t);
+  const { f } = attributeIn(node, "value_float") ?? {};
+  const { i } = attributeIn(node, "value_int") ?? {};
+  if (f !== undefined) return [f];
+  if (i !== undefined) return [int64ToNumber(i)];
+  return (
+    attributeIn(node, "value_floats")?.floats ?? attributeIn(node, "value_ints")?.ints?.map(int64ToNumber)
+  );
 }
 
 /** Per channel; one value serves all three. */

@@ -11,7 +11,7 @@ export interface HubAccess {
 
 export interface HubAnswer {
   readonly bytes: Uint8Array;
-  /** The next page, as the `Link` header names it. */
+  /** The next page, as the `Link` header names it, on the endpoint. */
   readonly next: URL | undefined;
 }
 
@@ -67,7 +67,7 @@ export class HubClient {
       const link = /<([^>]+)>;\s*rel="next"/.exec(String(response.headers["link"] ?? ""))?.[1];
       return {
         bytes: Buffer.concat(chunks),
-        next: link === undefined ? undefined : this.#sameHub(new URL(link, url)),
+        next: link === undefined ? undefined : this.#onEndpoint(new URL(link, url)),
       };
     }
     response.discard();
@@ -89,8 +89,11 @@ export class HubClient {
     );
   }
 
-  /** A page of another host would get the token. */
-  #sameHub(url: URL): URL | undefined {
-    return url.origin === new URL(this.#access.endpoint).origin ? url : undefined;
+  /** A mirror passes on links to the hub that it copies. They are followed on the mirror, which alone gets the token. */
+  #onEndpoint({ pathname, search }: URL): URL {
+    const { pathname: root } = new URL(`${this.#access.endpoint}/`);
+    return this.url(
+      `${pathname.startsWith(root) ? pathname.slice(root.length) : pathname.slice(1)}${search}`,
+    );
   }
 }

@@ -34,7 +34,7 @@ const configBytesAtMost = 16 * 2 ** 20;
 
 /**
  * The ONNX file of a repository at one commit, and what the repository says of its pictures. The network itself is not read yet.
- * @throws TrommelError `not-found` for a repository without ONNX, `forbidden`, `unsupported` as its preprocessing is, and
+ * @throws TrommelError `not-found` for a repository without ONNX, `forbidden`, `unsupported` and `corrupt` as its preprocessing is, and
  *   `invalid-argument` if flags must take the place of preprocessing that is missing
  */
 export async function openHubModel(reference: HubReference, options: HubModelOptions): Promise<HubModel> {
@@ -58,11 +58,7 @@ export async function openHubModel(reference: HubReference, options: HubModelOpt
       });
     });
   const isGiven = options.inputSize !== undefined && options.normalization !== undefined;
-  const preprocessing = await preprocessingOf(repository, read).catch((thrown: unknown) => {
-    if (!isGiven || !(thrown instanceof TrommelError) || thrown.code !== "unsupported") throw thrown;
-    log(`${thrown.message}; --size and --normalize take its place`);
-    return undefined;
-  });
+  const preprocessing = await preprocessingOf(repository, read, isGiven ? log : undefined);
   if (preprocessing === undefined && !isGiven) {
     throw new TrommelError(
       "invalid-argument",
@@ -102,30 +98,47 @@ function chooseFile({ id }: HubReference, { files }: HubRepository, file: string
   );
 }
 
+/**
+ * @param excuse gets the fault of a file that does not say what Trommel can use, if flags take its place; without it the fault
+ *   is thrown. A file that does not arrive whole is an error either way
+ */
 async function preprocessingOf(
   { files }: HubRepository,
   read: (path: string, maxBytes: number) => Promise<Uint8Array>,
+  excuse: ((line: string) => void) | undefined,
 ): Promise<HubPreprocessing | undefined> {
-  for (const path of ["preprocessor_config.json", "processor_config.json"]) {
-    if (files.has(path)) return readPreprocessor(parse(await read(path, configBytesAtMost), path), path);
+  const names = ["preprocessor_config.json", "processor_config.json", "config.json"];
+  const path = names.find((name) => files.has(name));
+  if (path === undefined) return undefined;
+  const bytes = await read(path, configBytesAtMost);
+  try {
+    const json = parse(bytes, path);
+    if (path !== "config.json") return readPreprocessor(json, path);
+    const timm =
+      typeof json === "object" && json !== null && "pretrained_cfg" in json ? json.pretrained_cfg : undefined;
+    return timm === undefined ? undefined : readTimmConfig(timm, path);
+  } catch (thrown) {
+    if (!(thrown instanceof TrommelError)) throw thrown;
+    if (excuse !== undefined) {
+      excuse(`${thrown.message}; --size and --normalize take its place`);
+      return undefined;
+    }
+    if (thrown.code !== "corrupt") throw thrown;
+    throw new TrommelError(
+      "corrupt",
+      `${thrown.message}. Give --size and --normalize, which take its place`,
+      {
+        cause: thrown,
+        context: thrown.context,
+      },
+    );
   }
-  if (!files.has("config.json")) return undefined;
-  const config = parse(await read("config.json", configBytesAtMost), "config.json");
-  const timm =
-    typeof config === "object" && config !== null && "pretrained_cfg" in config
-      ? config.pretrained_cfg
-      : undefined;
-  return timm === undefined ? undefined : readTimmConfig(timm, "config.json");
 }
 
 function parse(bytes: Uint8Array, path: string): unknown {
   try {
     return JSON.parse(jsonText(bytes));
   } catch (cause) {
-    throw new TrommelError(
-      "corrupt",
-      `cannot read the repository's ${path}: it is not JSON. Give --size and --normalize, and tell its authors`,
-      { cause },
-    );
+    throw new TrommelError("corrupt", `cannot read the repository's ${path}: it is not JSON`, { cause });
   }
 }

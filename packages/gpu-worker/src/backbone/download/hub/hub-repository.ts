@@ -59,7 +59,7 @@ export class HubRepository {
 
   /**
    * Resolves the revision to its commit and lists the files there.
-   * @throws TrommelError `not-found`, `forbidden`, and as the hub answers
+   * @throws TrommelError `not-found`, `forbidden`, `too-large`, and as the hub answers
    */
   static async open(client: HubClient, { id, revision }: HubReference): Promise<HubRepository> {
     const found = await client.find(
@@ -124,7 +124,10 @@ export class HubRepository {
   }
 }
 
-/** @returns undefined if the hub lists no trees */
+/**
+ * @returns undefined if the hub lists no trees
+ * @throws TrommelError `too-large` for a list that does not end
+ */
 async function listFiles(
   client: HubClient,
   id: string,
@@ -132,7 +135,14 @@ async function listFiles(
 ): Promise<readonly HubFile[] | undefined> {
   const files: HubFile[] = [];
   let page: URL | undefined = client.url(`api/models/${id}/tree/${commit}?recursive=true`);
-  for (let count = 0; page !== undefined && count < pagesAtMost; count++) {
+  for (let count = 0; page !== undefined; count++) {
+    if (count === pagesAtMost) {
+      throw new TrommelError(
+        "too-large",
+        `cannot pull ${id}: the list of its files is incomplete after ${pagesAtMost} pages (${files.length} files). Check HF_ENDPOINT, or import the ONNX file by its address`,
+        { context: { id, pages: pagesAtMost } },
+      );
+    }
     const answer = await client.find(page, answerBytesAtMost);
     if (answer === undefined) return undefined;
     for (const { type, path, oid, lfs } of parseAs(

@@ -20,6 +20,8 @@ const side = z.number().int().positive();
 const sides = z.union([
   side,
   z.object({ height: side, width: side }),
+  // Height and width, as transformers reads a list.
+  z.tuple([side, side]),
   z.object({ shortest_edge: side }),
   z.object({ longest_edge: side }),
 ]);
@@ -69,7 +71,9 @@ export function readPreprocessor(json: unknown, path: string): HubPreprocessing 
   const resized = squareSide(file.size, path);
   const cropped = squareSide(file.crop_size, path);
   const crops = file.do_center_crop ?? false;
-  const isExact = typeof file.size === "object" && file.size !== null && "height" in file.size;
+  const isExact =
+    Array.isArray(file.size) ||
+    (typeof file.size === "object" && file.size !== null && "height" in file.size);
   const inputSize = (crops ? cropped : undefined) ?? resized ?? cropped;
   // ConvNeXt's processor: below 384 it resizes the shorter side to size / crop_pct and crops, from 384 on it squashes.
   const convNext = file.crop_pct != null && !crops;
@@ -122,8 +126,9 @@ function squareSide(given: z.infer<typeof sides> | null | undefined, path: strin
   if (typeof given === "number") return given;
   if ("shortest_edge" in given) return given.shortest_edge;
   if ("longest_edge" in given) return given.longest_edge;
-  if (given.height !== given.width) throw notSquare(path, given.height, given.width);
-  return given.height;
+  const [height, width] = Array.isArray(given) ? given : [given.height, given.width];
+  if (height !== width) throw notSquare(path, height, width);
+  return height;
 }
 
 function notSquare(path: string, height: number, width: number): TrommelError {
