@@ -33,7 +33,7 @@ interface EpochApartOptions {
 export class EpochApart {
   readonly #options: EpochApartOptions;
   readonly #partOf: Int32Array;
-  /** Of the rows outside of each part. */
+  /** Those of the rows outside of each part. */
   readonly #labels: readonly Int32Array[];
   readonly #losses: Float64Array;
   readonly #classes: Int32Array;
@@ -67,7 +67,7 @@ export class EpochApart {
     }
   }
 
-  /** Chooses anew after all rows were validated. @param weights of the epoch */
+  /** Chooses again after all rows were validated. @param weights of the epoch */
   epochEnded(epoch: number, weights: () => HeadWeights): void {
     if (this.#labels.length < 2) return;
     this.#chosen = this.#labels.map((labels, part) => {

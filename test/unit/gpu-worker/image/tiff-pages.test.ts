@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { endsEarly } from "#gpu-worker/image/decode/file-end";
 import { decodeMemoryBytes } from "#gpu-worker/image/decode/decode-memory";
 import { decodeImage, type ResolvedDecodeRecipe } from "#gpu-worker/image/decode/decode-image";
 import { pictureTags, type TiffFraming, type TiffPage, writeTiff } from "../../../support/images/tiff.js";
@@ -165,3 +166,57 @@ describe("a TIFF file of several pages", () => {
     assert.equal(await outcomeOf(missing), "truncated: tiff: a part of its picture is missing");
   });
 });
+
+describe("a TIFF file whose directory is not to be believed", () => {
+  const picture = (): Buffer =>
+    writeTiff([{ ...solid(green, 16), below: [solid(red, 8)] }], { bigTiff: true });
+
+  it("is refused by name if it has countless bands, or none that can be counted", async () => {
+    const longs = { 4: [[0xffffffff, 0], 4294967295], 5: [[7, 2], 3.5], 16: [[0, 256], 2 ** 40] } as const;
+    for (const [type, [value, bands]] of Object.entries(longs)) {
+      const file = rewritten(picture(), 277, Number(type), 1, value);
+      assert.equal(await outcomeOf(file), `unsupported-format: tiff: ${bands} bands of colour`);
+    }
+    const none = rewritten(picture(), 277, 5, 1, [0, 0]);
+    assert.equal(await outcomeOf(none), "unsupported-format: tiff: NaN bands of colour");
+  });
+
+  it("ends where a list of no known type has countless values", async () => {
+    for (const type of [0, 14, 15, 19, 65535]) {
+      const file = rewritten(picture(), 273, type, 2 ** 60, [8, 0]);
+      assert.equal(endsEarly(file, "tiff"), false);
+      assert.match(String(await outcomeOf(file)), /^decode-failed: /);
+    }
+  });
+
+  it("has no directory at a fraction", async () => {
+    for (const fraction of [
+      [17, 2],
+      [0, 0],
+      [1, 0],
+    ] as const) {
+      const file = rewritten(picture(), 330, 5, 1, fraction);
+      assert.deepEqual(await outcomeOf(file), green);
+      assert.ok((await decodeMemoryBytes(file, recipe)) > 0);
+    }
+  });
+});
+
+/** Rewrites a field of the first directory of a little-endian BigTIFF file. @param value the lower half first */
+function rewritten(
+  file: Buffer,
+  tag: number,
+  type: number,
+  count: number,
+  value: readonly [number, number],
+): Buffer {
+  const start = Number(file.readBigUInt64LE(8));
+  const entries = Array.from({ length: file.readUInt32LE(start) }, (_, i) => start + 8 + i * 20);
+  const at = entries.find((entry) => file.readUInt16LE(entry) === tag);
+  assert.ok(at !== undefined);
+  file.writeUInt16LE(type, at + 2);
+  file.writeBigUInt64LE(BigInt(count), at + 4);
+  file.writeUInt32LE(value[0], at + 12);
+  file.writeUInt32LE(value[1], at + 16);
+  return file;
+}

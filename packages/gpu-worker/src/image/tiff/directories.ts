@@ -115,7 +115,8 @@ export class TiffFile {
   #directory(at: number): { readonly directory: TiffDirectory; readonly next: number } | undefined {
     const countSize = this.#isBig ? 8 : 2;
     const entrySize = this.#isBig ? 20 : 12;
-    if (at < 8 || at + countSize > this.#bytes.length) return undefined;
+    // A fraction may be no whole number, and no number at all.
+    if (!Number.isSafeInteger(at) || at < 8 || at + countSize > this.#bytes.length) return undefined;
     const count = this.#isBig ? this.#long8(at) : this.#short(at);
     const end = at + countSize + count * entrySize;
     if (end > this.#bytes.length || count > this.#entriesLeft) return undefined;
@@ -137,7 +138,8 @@ export class TiffFile {
   #field(entry: number): TiffField | undefined {
     const type = this.#short(entry + 2);
     const size = typeSizes[type] ?? 0;
-    const count = this.#offset(entry + 4);
+    // Values without a size would pass as inside the file, however many they are.
+    const count = size === 0 ? 0 : this.#offset(entry + 4);
     const value = entry + (this.#isBig ? 12 : 8);
     const isInline = count * size <= (this.#isBig ? 8 : 4);
     const start = isInline ? value : this.#offset(value);

@@ -57,6 +57,8 @@ const otherCompressions: Readonly<Record<number, string>> = {
 };
 const jpegCompression = 7;
 
+/** Most bands behind the colours that are looked at; the count is as the file says. */
+const extrasAtMost = 16;
 /** Values of ExtraSamples. */
 const associatedAlpha = 1;
 const unassociatedAlpha = 2;
@@ -88,7 +90,8 @@ export function samplesOf(directory: TiffDirectory): TiffSamples {
   const named = allOf(directory, "extraSamples");
   // One band that nothing describes is taken for opacity, as every reader does.
   const extras = named.length === 0 && bands === colours + 1 ? [unassociatedAlpha] : named;
-  if (bands < colours) return refused(`${bands} bands of colour`);
+  const isCountable = Number.isInteger(bands) && bands >= colours && bands <= colours + extrasAtMost;
+  if (!isCountable) return refused(`${bands} bands of colour`);
   const layout: Layout = {
     ...{ bits, type, photometric, bands },
     extras: Array.from({ length: bands - colours }, (_, i) => extras[i] ?? 0),
