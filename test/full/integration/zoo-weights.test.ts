@@ -109,7 +109,7 @@ describe("Keras weights into an architecture of the zoo", () => {
       importFile(at("weights.h5"), { architecture: "resnet5" }),
       failed("invalid-argument", /resnet5.*resnet50/),
     );
-    await writeFile(at("model.json"), "{}");
+    await writeFile(at("model.json"), '{ "modelTopology": {}, "weightsManifest": [] }');
     await assert.rejects(
       importFile(at("model.json"), { architecture }),
       failed("invalid-argument", /layers model.*without/s),
