@@ -3,7 +3,7 @@ import { predictedClasses } from "../measure/classes.js";
 import { figuresOfRule, keepsLater, type ValidationFigures } from "./keep-rule.js";
 import { figuresOfLogarithms } from "./model/cross-entropy.js";
 import { predictProbabilities } from "./model/predict-head.js";
-import type { RowSet } from "./model/row-set.js";
+import { selectRows, type RowSet } from "./model/row-set.js";
 
 /**
  * An epoch that is chosen on the validation rows flatters on them. So they are divided into parts, and for each part the
@@ -84,7 +84,7 @@ export class EpochApart {
     const all = new Float32Array(validation.labels.length * classCount);
     for (const [part, { weights }] of this.#chosen.entries()) {
       const rows = Array.from(this.#partOf.keys()).filter((row) => this.#partOf[row] === part);
-      const found = predictProbabilities(head, weights, featuresOf(validation, rows), rows.length);
+      const found = predictProbabilities(head, weights, selectRows(validation, rows).features, rows.length);
       for (const [at, row] of rows.entries())
         all.set(found.subarray(at * classCount, (at + 1) * classCount), row * classCount);
     }
@@ -115,12 +115,4 @@ function partsOf(labels: Int32Array, groupOf: Int32Array): Int32Array {
   const dealt = [...first.values()].sort((a, b) => (labels[a] as number) - (labels[b] as number) || a - b);
   const partOfGroup = new Map(dealt.map((row, turn) => [groupOf[row], turn % mostParts]));
   return groupOf.map((group) => partOfGroup.get(group) as number);
-}
-
-function featuresOf({ features, labels }: RowSet, rows: readonly number[]): Float32Array {
-  const width = features.length / labels.length;
-  const selected = new Float32Array(rows.length * width);
-  for (const [at, row] of rows.entries())
-    selected.set(features.subarray(row * width, (row + 1) * width), at * width);
-  return selected;
 }

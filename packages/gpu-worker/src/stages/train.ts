@@ -36,10 +36,10 @@ async function trainAndCommit(config: ResolvedRun, context: StageContext): Promi
   const { training } = config.recipe;
   const head = publishedHead(config);
   const projection = await readProjection(store, config);
-  const { split, notes, contradictions } = await settleSplit(config, context);
+  const { split, related, notes, contradictions } = await settleSplit(config, context);
   for (const note of notes) context.onNote(note);
   const rows = await readLabelledRows({ store, config, split, projection, threads: context.threads, signal });
-  const groupOf = await groupsOfPlaces(config, rows.validationPlaces, context);
+  const groupOf = groupsOfPlaces(rows.validationPlaces, related);
   const trained = await trainHead({
     ...headInputs(config, rows),
     validationGroups: groupOf,

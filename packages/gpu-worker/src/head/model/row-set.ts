@@ -5,6 +5,15 @@ export interface RowSet {
   readonly labels: Int32Array;
 }
 
+/** A copy of the given rows, in that order. */
+export function selectRows({ features, labels }: RowSet, rows: readonly number[]): RowSet {
+  const width = labels.length === 0 ? 0 : features.length / labels.length;
+  const selected = new Float32Array(rows.length * width);
+  for (const [at, row] of rows.entries())
+    selected.set(features.subarray(row * width, (row + 1) * width), at * width);
+  return { features: selected, labels: Int32Array.from(rows, (row) => labels[row] as number) };
+}
+
 /** Several sets as one, with consecutive row numbers; only the rows of a batch are copied. */
 export class JoinedRows {
   readonly parts: readonly RowSet[];

@@ -14,6 +14,8 @@ export interface SettledSplit {
   readonly split: Split;
   /** Images that are on another side than the split puts them. */
   readonly moved: readonly ImagePlace[];
+  /** Every image that has a copy or is in a group, on whichever side; all others are related to none. */
+  readonly related: readonly SplitImage[];
   /** What a person should know of it, in sentences. */
   readonly notes: readonly string[];
   /** Null without any. */
@@ -30,15 +32,17 @@ export async function settleSplit(config: ResolvedRun, context: StageContext): P
   const planned = await readSplit(context.store, config.id);
   const division = await readDivision(context.store, config);
   const images = await readRelated({ config, planned, division, context });
-  if (images.related.length === 0) return { split: planned, moved: [], notes: [], contradictions: null };
-  const { toTraining, toValidation } = wholeParts(images.related, images.unrelated, config.recipe.seed);
-  const contradictions = findContradictions(images.related);
+  const { related } = images;
+  if (related.length === 0) return { split: planned, moved: [], related, notes: [], contradictions: null };
+  const { toTraining, toValidation } = wholeParts(related, images.unrelated, config.recipe.seed);
+  const contradictions = findContradictions(related);
   const moved = [...toTraining, ...toValidation];
   const split = moved.length === 0 ? planned : withMoved(planned, toTraining, toValidation);
   if (split.validation.every(({ length }) => length === 0) && moved.length > 0) throw nothingLeft(config.id);
   return {
     split,
     moved,
+    related,
     notes: [...movedNotes(moved), ...contradictionNotes(contradictions)],
     contradictions,
   };

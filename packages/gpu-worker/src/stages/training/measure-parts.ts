@@ -1,6 +1,6 @@
 import type { Metrics } from "@trommel/common";
 import { readDivision, type MeasuredFigures } from "@trommel/common/artefacts";
-import type { RowSet } from "../../head/model/row-set.js";
+import { selectRows, type RowSet } from "../../head/model/row-set.js";
 import { predictProbabilities } from "../../head/model/predict-head.js";
 import type { TrainedHead } from "../../head/train-head.js";
 import { bootstrapFigures } from "../../measure/bootstrap/bootstrap-figures.js";
@@ -27,10 +27,10 @@ export async function measureParts(
   },
   context: StageContext,
 ): Promise<Pick<Metrics, "validation" | "chosenApart" | "test" | "chosenBy" | "notes">> {
-  const measure = (found: Float32Array, labels: Int32Array, groupOf?: Int32Array): MeasuredFigures => {
+  const measure = (found: Float32Array, labels: Int32Array, groupOf: Int32Array): MeasuredFigures => {
     const probabilities = Float64Array.from(found);
     const classCount = rows.labels.length;
-    const options = { seed: config.recipe.seed, ...(groupOf === undefined ? {} : { groupOf }) };
+    const options = { seed: config.recipe.seed, groupOf };
     const { intervals } = bootstrapFigures(probabilities, labels, classCount, options);
     return measuredFigures(figures(probabilities, labels, classCount), intervals, rows.labels);
   };
@@ -126,12 +126,4 @@ function noteOf(tested: number, kept: number): string[] {
   return [
     `${left} of the ${tested} images of the test part ${left === 1 ? "is" : "are"} left out of its figures, because a copy or a member of the same group was trained or validated on.`,
   ];
-}
-
-function selectRows({ features, labels }: RowSet, kept: readonly number[]): RowSet {
-  const width = labels.length === 0 ? 0 : features.length / labels.length;
-  const selected = new Float32Array(kept.length * width);
-  for (const [at, row] of kept.entries())
-    selected.set(features.subarray(row * width, (row + 1) * width), at * width);
-  return { features: selected, labels: Int32Array.from(kept, (row) => labels[row] as number) };
 }

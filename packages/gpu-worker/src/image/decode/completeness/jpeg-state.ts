@@ -172,8 +172,7 @@ export function* walkJpeg(bytes: Buffer, maxPixels: number): Generator<void, num
     if (!frame.isArithmetic) yield* walkScan({ bits, frame, scan, tables, restartInterval, nonZeros });
     if (!isSent(frame)) continue;
     if (frame.isArithmetic && !(yield* segments.isEnded())) throw missingScan();
-    if (isFilledUp(bytes, bits.end))
-      throw new PictureFault("truncated", "zeros are in the place of its last blocks");
+    if (isFilledUp(bytes, bits.end)) throw new PictureFault("truncated", "zeros replace its last blocks");
     return bits.end;
   }
   throw new PictureFault("broken", `it has more than ${scansAtMost} scans`);
