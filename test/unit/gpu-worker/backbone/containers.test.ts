@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { TrommelError, openStore, type ObjectStore } from "@trommel/common";
+import sharp from "sharp";
 import { openBackboneSource, type BackboneSource } from "#gpu-worker/backbone/download/backbone-source";
 import { importBackbone } from "#gpu-worker/backbone/import/import-backbone";
 import { readLayersModel } from "#gpu-worker/backbone/layers/layers-model";
@@ -51,6 +52,17 @@ const texts: Readonly<Record<string, readonly [content: string, says: RegExp]>> 
   answer: ['{"error": "Repository not found"}', /a server's answer/],
   list: ["[1, 2]", /a JSON list/],
   other: ['{"a": 1, "b": 2}', /no model: it has the keys a, b/],
+  broken: ['{"layers": [1, 2', /text that begins like JSON and is not \(.*\)\. Name the model\.json/],
+  commented: ["[section]\nkey = 1\n", /text that begins like JSON and is not/],
+  plain: [
+    "Backbone weights\r\nsee the wiki\r\n",
+    /text, and no model: it begins with "Backbone weights"\. Name an/,
+  ],
+  script: ["#!/usr/bin/env python\nimport torch\n", /begins with "#!\/usr\/bin\/env python"/],
+  accents: ["Größe;Maß\n1;2\n".repeat(9000), /text, and no model/],
+  blank: [" \n\n", /it is white space alone/],
+  svg: ['<svg xmlns="http://www.w3.org/2000/svg"/>', /text, and no model: it begins with "<svg xmlns=/],
+  pdf: ["%PDF-1.7\n%\xe2\xe3", /it is a PDF\. Name an ONNX file/],
 };
 
 describe("files that are no model", () => {
@@ -86,6 +98,30 @@ describe("files that are no model", () => {
 
   it("are named with what to do, if they are text", async () => {
     for (const [content, says] of Object.values(texts)) await refused(holding(Buffer.from(content)), says);
+  });
+
+  it("are named with what to do, if they are pictures", async () => {
+    const blank = sharp({ create: { width: 4, height: 4, channels: 3, background: "#102030" } });
+    for (const format of ["jpeg", "png", "webp", "gif", "tiff", "avif"] as const) {
+      const says = new RegExp(`it is an image \\(${format}\\)\\. Name an ONNX file`, "i");
+      await refused(holding(await blank.clone().toFormat(format).toBuffer()), says);
+    }
+  });
+
+  it("are not seen in safetensors whose length begins as a picture does, nor in unknown bytes", async () => {
+    for (const length of [0x8b1f, 0x2a4949]) {
+      const header = Buffer.alloc(8 + length, " ");
+      header.writeBigUInt64LE(BigInt(length));
+      header.write('{"conv/kernel":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}', 8);
+      await assert.rejects(
+        importBackbone({ source: holding(header), name: "x", store }),
+        /it is a safetensors file, and its weights need an architecture/,
+      );
+    }
+    await assert.rejects(
+      importBackbone({ source: holding(Buffer.from([0x12, 0x80, 0x01, 0xff])), name: "x", store }),
+      /cannot read file:\/\/\/model: it is no ONNX file, or a part of one/,
+    );
   });
 
   it("are named if they lie in the place of a model's weights, or have another hash than the model", async () => {

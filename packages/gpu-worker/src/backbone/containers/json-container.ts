@@ -1,3 +1,4 @@
+import { messageOf } from "@trommel/common";
 import { exportAdvice, type Container } from "./container.js";
 import { jsonText } from "../layers/json-text.js";
 
@@ -34,14 +35,23 @@ const kinds: readonly (Container & { readonly has: (json: Keys) => boolean })[] 
   },
 ];
 
-/** @returns undefined for a layers or graph model of TensorFlow.js, and for text that is not JSON: the reader names its faults */
+/**
+ * @param bytes that begin as JSON does
+ * @returns undefined for a layers or graph model of TensorFlow.js, a broken one included: the reader names its faults
+ */
 export function jsonContainer(bytes: Uint8Array): Container | undefined {
   if (bytes.byteLength > parsedAtMost) return undefined;
+  const text = jsonText(bytes);
   let json: unknown;
   try {
-    json = JSON.parse(jsonText(bytes));
-  } catch {
-    return undefined;
+    json = JSON.parse(text);
+  } catch (thrown) {
+    if (/"(?:modelTopology|weightsManifest)"/.test(text)) return undefined;
+    return {
+      what: `text that begins like JSON and is not (${messageOf(thrown).replace(/\s+/gu, " ")})`,
+      advice:
+        "Name the model.json of a layers model, or an ONNX file; if this is one, download it again in binary form",
+    };
   }
   if (Array.isArray(json)) {
     return {

@@ -5,6 +5,7 @@ import { jsonContainer } from "./json-container.js";
 import { jsonText, looksLikeJson } from "../layers/json-text.js";
 import { protobufContainer } from "./protobuf-container.js";
 import { signatureContainer } from "./signature-container.js";
+import { textContainer } from "./text-container.js";
 import { zipContainer } from "./zip-container.js";
 
 /**
@@ -41,12 +42,13 @@ export function nameContainer(bytes: Uint8Array): Container | undefined {
     (startsWith(bytes, [0x50, 0x4b, 3, 4]) || startsWith(bytes, [0x50, 0x4b, 5, 6])
       ? zipContainer(bytes)
       : undefined) ??
-    signatureContainer(bytes) ??
+    // The length that begins a safetensors file may look like the signature of gzip or TIFF.
+    (isSafetensors(bytes) ? undefined : signatureContainer(bytes)) ??
     protobufContainer(bytes) ??
     (isTorchSafetensors(bytes)
       ? { what: "a safetensors file of PyTorch weights", advice: exportAdvice.torch }
       : undefined) ??
-    (looksLikeJson(bytes) ? jsonContainer(bytes) : undefined)
+    (looksLikeJson(bytes) ? jsonContainer(bytes) : textContainer(bytes))
   );
 }
 

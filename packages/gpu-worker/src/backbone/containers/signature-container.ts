@@ -5,6 +5,12 @@ const ascii = (text: string): readonly number[] => [...Buffer.from(text, "latin1
 const archiveAdvice = "Unpack it and import the ONNX file or the model.json in it";
 const flatAdvice = "Export the network that it was made from to ONNX and import that";
 
+const modelAdvice = "Name an ONNX file, the model.json of a layers model, or Keras weights (.h5)";
+const image = (format: string): Container => ({
+  what: `an image (${format})`,
+  advice: `${modelAdvice}. Images are for 'trommel train' and 'trommel score'`,
+});
+
 const signatures: readonly (Container & { readonly at: number; readonly bytes: readonly number[] })[] = [
   {
     at: 0,
@@ -37,6 +43,16 @@ const signatures: readonly (Container & { readonly at: number; readonly bytes: r
     advice: "Import the ONNX file that it was made from",
   },
   { at: 0, bytes: ascii("GGUF"), what: "a GGUF file", advice: flatAdvice },
+  { at: 0, bytes: [0xff, 0xd8, 0xff], ...image("JPEG") },
+  { at: 0, bytes: [0x89, ...ascii("PNG\r\n")], ...image("PNG") },
+  { at: 0, bytes: ascii("GIF8"), ...image("GIF") },
+  { at: 8, bytes: ascii("WEBP"), ...image("WebP") },
+  { at: 0, bytes: [...ascii("II"), 0x2a, 0], ...image("TIFF") },
+  { at: 0, bytes: [...ascii("MM"), 0, 0x2a], ...image("TIFF") },
+  { at: 4, bytes: ascii("ftypavif"), ...image("AVIF") },
+  { at: 4, bytes: ascii("ftyp"), what: "a video or an image (MP4, MOV, HEIC)", advice: modelAdvice },
+  { at: 0, bytes: ascii("%PDF-"), what: "a PDF", advice: modelAdvice },
+  { at: 0, bytes: ascii("PAR1"), what: "a Parquet file", advice: modelAdvice },
   { at: 0, bytes: [0x93, ...ascii("NUMPY")], what: "a NumPy array (.npy)", advice: flatAdvice },
 ];
 

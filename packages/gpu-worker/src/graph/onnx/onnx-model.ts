@@ -105,7 +105,7 @@ function decodeMessage(bytes: Uint8Array, name: string): ModelProto {
   try {
     return modelProtoType.decode(reader) as ModelProto;
   } catch (thrown) {
-    throw corrupt(name, `it is truncated or not protobuf (${messageOf(thrown)})`, thrown);
+    throw corrupt(name, `it is no ONNX file, or a part of one (${messageOf(thrown)})`, thrown);
   }
 }
 
