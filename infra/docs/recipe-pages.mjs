@@ -31,7 +31,8 @@ const entryNames = { "head.candidates": "candidate" };
 /** @returns the JSON Schema of a recipe file, `variants` included */
 export function recipeJsonSchema() {
   const comments = commentsOfSchema(files, "recipe");
-  const schema = z.toJSONSchema(recipe, { io: "input" });
+  // What checks itself has its JSON Schema as its `meta`.
+  const schema = z.toJSONSchema(recipe, { io: "input", unrepresentable: "any" });
   describe(schema, "", comments);
   const { items } = schema.properties.backbones;
   schema.properties.backbones.items = { anyOf: [{ type: "string", minLength: 1 }, items] };

@@ -13,6 +13,21 @@ const beta2 = z.number().min(0).lt(1).default(0.999);
 /** Added to the root of the second moment. */
 const epsilon = z.number().positive().default(1e-7);
 
+const classWeight = z.number().positive();
+/** Not `z.record`, which drops the class `__proto__`; the JSON Schema is that of a record. */
+const weightsByClass = z.custom<Readonly<Record<string, number>>>(isWeightsByClass).meta({
+  type: "object",
+  propertyNames: { type: "string", minLength: 1 },
+  additionalProperties: { type: "number", exclusiveMinimum: 0 },
+});
+
+function isWeightsByClass(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(
+    ([name, weight]) => name !== "" && classWeight.safeParse(weight).success,
+  );
+}
+
 export const optimizerRecipe = z.discriminatedUnion("type", [
   z
     .object({
@@ -132,7 +147,7 @@ export const trainingRecipe = z
      */
     classWeights: z
       .union(
-        [z.enum(["none", "balanced", "sqrt"]), z.record(z.string().min(1), z.number().positive())],
+        [z.enum(["none", "balanced", "sqrt"]), weightsByClass],
         "legal are balanced, sqrt, none, or a mapping of class names to weights above zero",
       )
       .default("none"),

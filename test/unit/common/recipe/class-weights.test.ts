@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { resolveClassWeights, TrommelError, trainingRecipe } from "@trommel/common";
+import { canonicalJson, resolveClassWeights, TrommelError, trainingRecipe } from "@trommel/common";
 
 const names = ["glass", "paper", "trash"];
 const counts = [10, 30, 60];
@@ -15,6 +15,22 @@ describe("class weights", () => {
     closeAll(resolved("sqrt"), [100 / 30, 100 / 90, 100 / 180].map(Math.sqrt));
     closeAll(resolved({ trash: 0.25, glass: 3 }), [3, 1, 0.25]);
     assert.deepEqual(trainingRecipe.parse({}).classWeights, "none");
+  });
+
+  it("are of any name, through JSON and back", () => {
+    const written: unknown = JSON.parse('{"classWeights": {"__proto__": 2, "constructor": 3}}');
+    const once = JSON.parse(canonicalJson(trainingRecipe.parse(written))) as unknown;
+    const { classWeights } = trainingRecipe.parse(once);
+    closeAll(resolveClassWeights(classWeights, ["__proto__", "a", "constructor"], counts), [2, 1, 3]);
+    for (const weight of ["0", "-1", '"2"', "null", "1e999"]) {
+      const refused: unknown = JSON.parse(`{"classWeights": {"__proto__": ${weight}}}`);
+      assert.match(
+        trainingRecipe.safeParse(refused).error?.message ?? "",
+        /mapping of class names to weights/,
+      );
+    }
+    for (const classWeights of [["glass"], null, 2])
+      assert.equal(trainingRecipe.safeParse({ classWeights }).success, false);
   });
 
   it("leave classes without rows out of the balance", () => {
