@@ -31,20 +31,32 @@ export function isRefused(reason: FailureReason | undefined): boolean {
   return reason === "forbidden" || reason === "store-refused";
 }
 
+/** Listed objects that are tried until the store gives one or refuses one. */
+const triedAtMost = 32;
+
+/** What says nothing of the store: an archive gives its objects once they are restored, and an object may be gone or replaced. */
+const ofObjects: ReadonlySet<FailureReason | undefined> = new Set(["archived", "not-found", "changed"]);
+
 /**
- * Called after every file of a shard was refused. A store that gives some objects refuses these; one that gives none would
- * make every image of a run a failed one. The first listed object decides if no other was read before.
+ * Called after no file of a shard was read, and some were refused. A store that gives some objects refuses these; one that gives
+ * none would make every image of a run a failed one. If no other object was read before, the first listed one decides that is
+ * neither archived nor gone.
  * @throws TrommelError `forbidden`, retryable: other shards may have been read by the next try
  */
 async function requireDelivery(store: ObjectStore): Promise<void> {
   if (delivering.has(store)) return;
+  let tried = 0;
   for await (const { key } of store.list("")) {
+    if (tried === triedAtMost) return;
+    tried += 1;
     // One byte is asked for: an object that is too large for that is given.
     const error = await store.get(key, { maxBytes: 1 }).then(
       () => undefined,
       (thrown: unknown) => toTrommelError(thrown),
     );
-    if (error === undefined || !isRefused(settledFailure(error)?.reason)) return;
+    const reason = error && settledFailure(error)?.reason;
+    if (ofObjects.has(reason)) continue;
+    if (error === undefined || !isRefused(reason)) return;
     throw new TrommelError(
       "forbidden",
       `cannot read from ${store.url}: the store lists its objects and gives none of those that were tried: ${error.message}`,

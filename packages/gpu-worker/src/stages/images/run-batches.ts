@@ -106,7 +106,8 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
     await Promise.all(running);
     if (failed.some(({ reason }) => mayBeOfStore.has(reason))) await imageFiles.probe();
     const isNoneRead = failed.length === options.entries.length && failed.length > 0;
-    if (isNoneRead && failed.every(({ reason }) => isRefused(reason))) await imageFiles.requireDelivery();
+    // Whatever was read has been given, so that the other reasons do not matter.
+    if (isNoneRead && failed.some(({ reason }) => isRefused(reason))) await imageFiles.requireDelivery();
   } finally {
     await oneByOne?.stop();
     await Promise.allSettled(running);

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openStore, recipe, TrommelError, type FailedImage, type ShardEntry } from "@trommel/common";
+import {
+  openStore,
+  recipe,
+  TrommelError,
+  type FailedImage,
+  type ObjectStore,
+  type ShardEntry,
+} from "@trommel/common";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { runBatches } from "#gpu-worker/stages/images/run-batches";
 import type { ImageBatch } from "#gpu-worker/stages/images/image-batches";
@@ -82,6 +89,61 @@ describe("the batch loop", () => {
       assert.equal(thrown.retryable, true);
       return true;
     });
+  });
+
+  /** What a store of one answer for each key does with a shard of all its keys. */
+  async function refusing(answers: Readonly<Record<string, string | Uint8Array>>): Promise<FailedImage[]> {
+    const keys = Object.keys(answers);
+    const store = {
+      url: "s3://bucket/pictures",
+      // eslint-disable-next-line @typescript-eslint/require-await
+      list: async function* () {
+        for (const key of keys) yield { key, sizeBytes: 1, etag: "any" };
+      },
+      get: (key: string) => {
+        const answer = answers[key] ?? "NoSuchKey";
+        if (typeof answer !== "string") return Promise.resolve(answer);
+        const code = answer === "NoSuchKey" ? "not-found" : "forbidden";
+        return Promise.reject(new TrommelError(code, answer, { context: { s3Error: answer, status: 403 } }));
+      },
+    } as unknown as ObjectStore;
+    const use = <T>(_: string, call: (found: ObjectStore) => Promise<T>): Promise<T> => call(store);
+    return runBatches({
+      entries: keys.map((key) => ({ key, sizeBytes: 1, etag: "any" })),
+      ...{ source: store.url, decode, batchSize: 2, run: () => Promise.resolve() },
+      context: { ...contextOf(1), sources: { use } } as unknown as DeviceStageContext,
+    });
+  }
+
+  it("commits no shard of a store that gives nothing, whatever else is wrong with some of its images", async () => {
+    for (const answers of [
+      { a: "AccessDenied", b: "AccessDenied" },
+      { a: "InvalidObjectState", b: "AccessDenied", c: "AccessDenied" },
+      { a: "NoSuchKey", b: "InvalidObjectState", c: "AccessDenied" },
+      { a: "AccessDenied", b: "NoSuchKey" },
+    ])
+      await assert.rejects(refusing(answers), (thrown) => {
+        assert.ok(thrown instanceof TrommelError);
+        assert.deepEqual([thrown.code, thrown.retryable], ["forbidden", true]);
+        assert.match(
+          thrown.message,
+          /lists its objects and gives none of those that were tried: AccessDenied/,
+        );
+        return true;
+      });
+  });
+
+  it("commits a shard of a store that gives one image, or has put all in an archive", async () => {
+    const reasonsOf = async (answers: Readonly<Record<string, string | Uint8Array>>) =>
+      (await refusing(answers)).map(({ reason }) => reason);
+    assert.deepEqual(
+      await reasonsOf({ a: "AccessDenied", b: "InvalidObjectState", c: Buffer.from("no picture") }),
+      ["forbidden", "archived", "not-an-image"],
+    );
+    assert.deepEqual(await reasonsOf({ a: "InvalidObjectState", b: "InvalidObjectState" }), [
+      "archived",
+      "archived",
+    ]);
   });
 
   it("packs in shard order around failures, and waits for what is under way before it throws", async () => {
