@@ -8,6 +8,7 @@ const endWithinMs = 30_000;
  * time: what is waited for meanwhile may never come, such as a call to a file system that does not answer.
  */
 export function interruptSignal(options: { readonly endWithinMs?: number } = {}): AbortSignal {
+  const { endWithinMs: withinMs = endWithinMs } = options;
   const controller = new AbortController();
   const interrupt = (signal: StopSignal): void => {
     if (controller.signal.aborted) {
@@ -17,10 +18,10 @@ export function interruptSignal(options: { readonly endWithinMs?: number } = {})
     process.stderr.write("trommel: stopping; again stops at once\n");
     const late = setTimeout(() => {
       process.stderr.write(
-        "trommel: something does not end (a store that does not answer?); stopping without it\n",
+        `trommel: not everything has stopped within ${withinMs / 1000} s of ${signal}; ending without it\n`,
       );
       dieOf(signal);
-    }, options.endWithinMs ?? endWithinMs);
+    }, withinMs);
     late.unref();
     controller.abort(signal);
   };
