@@ -7,7 +7,7 @@ import { readCatalogue } from "#trommel/api/weight-catalogue";
 import { parseClassList } from "#coordinator/labels/read-class-list";
 import { readCsvLabels } from "#coordinator/labels/read-csv-labels";
 import { KeyFilter } from "#coordinator/listing/key-filter";
-import { TableFaults } from "#coordinator/labels/table-faults";
+import { TableFaults } from "#coordinator/labels/faults/table-faults";
 import { readSidecarLabels } from "#coordinator/labels/read-sidecar-labels";
 import { parseRecipe } from "#coordinator/recipes/parse-recipe";
 import { readRecipeText } from "#coordinator/recipes/read-recipe";

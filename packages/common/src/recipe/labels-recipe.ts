@@ -20,8 +20,8 @@ export const csvSource = z
     /** Column of the image's label. */
     labelColumn: z.string().min(1).default("label"),
     /**
-     * The character between the columns, or `tab`; null takes what a `sep=` line says, or of comma, semicolon and tab the one that the
-     * header shows.
+     * The character between the columns, or `tab`; null takes what a `sep=` line says, or of comma, semicolon, tab and vertical
+     * bar the one that the header shows.
      */
     delimiter: z
       .string()

@@ -4,7 +4,7 @@ import { tableOf } from "./labelled-images.js";
 import { matchKeys } from "./match-ids.js";
 import { labelsOf } from "./read-label-table.js";
 import { readCsvLabels } from "./read-csv-labels.js";
-import { TableFaults } from "./table-faults.js";
+import { TableFaults } from "./faults/table-faults.js";
 
 /** The labels that an evaluation takes. */
 export interface EvaluationLabels {

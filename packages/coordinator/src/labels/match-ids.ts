@@ -1,8 +1,9 @@
 import type { ObjectStore } from "@trommel/common";
 import { skipByName, type KeyFilter } from "../listing/key-filter.js";
+import { explainIds } from "./faults/explain-ids.js";
+import type { TableFaults } from "./faults/table-faults.js";
 import { looksLikeImage, partsOfKey } from "./labelled-images.js";
-import type { TableFaults } from "./table-faults.js";
-import { quoteVisibly, unseenCharacters } from "./text/check-label.js";
+import { placedOddCharacters, quoteVisibly } from "./text/check-label.js";
 
 /** How closely an id names an image: its whole key, or only its file name, with or without the extension. */
 type Closeness = "key" | "name";
@@ -37,24 +38,37 @@ export async function matchIds(
     for (const { id } of idsOf(key.normalize("NFC"))) if (ids.lineOf.has(id)) leftOut.add(id);
   };
   const matches = await matchKeys(imageKeys(source, filter, note), ids);
-  for (const [id, line] of ids.lineOf) {
-    if (matches.has(id) || leftOut.has(id)) continue;
-    const unseen = unseenCharacters(id);
-    const contains = unseen.length === 0 ? "" : `, which contains ${unseen.join(", ")}`;
-    ids.faults.add(
-      line,
-      `no image has the id ${quoteVisibly(id)}${contains}`,
-      "Remove the line, or put the image under the prefix",
-    );
-  }
+  const unknown = [...ids.lineOf.keys()].filter((id) => !matches.has(id) && !leftOut.has(id));
+  if (unknown.length > 0) await addUnknown(unknown, imageKeys(source, filter), ids);
   return matches;
+}
+
+/** @param keys of the images, listed once more: what an id may mean is known only when it matches nothing */
+async function addUnknown(
+  unknown: readonly string[],
+  keys: AsyncIterable<string>,
+  { lineOf, faults }: IdFile,
+): Promise<void> {
+  const { differences, sentences } = await explainIds(unknown, keys);
+  if (sentences !== "") faults.explain(sentences);
+  for (const id of unknown) {
+    const unseen = placedOddCharacters(id);
+    const different = differences.get(id);
+    const why = `no image has the id ${quoteVisibly(id)}`;
+    const line = lineOf.get(id) ?? 1;
+    if (unseen.length > 0)
+      faults.add(line, `${why}, which contains ${unseen.join(", ")}`, "Remove or replace what is not seen");
+    else if (different !== undefined)
+      faults.add(line, `${why}: it is ${quoteVisibly(different.key)} ${different.what}`, different.remedy);
+    else faults.add(line, why, "Remove the line, or put the image under the prefix");
+  }
 }
 
 /** Keys of a prefix that may be images: neither hidden, litter nor unusable. @param onLeftOut receives those that patterns leave out */
 async function* imageKeys(
   source: ObjectStore,
   filter: KeyFilter,
-  onLeftOut: (key: string) => void,
+  onLeftOut: (key: string) => void = () => undefined,
 ): AsyncGenerator<string> {
   for await (const { key, unusable } of source.list("", { withUnusable: true })) {
     if (unusable !== undefined || skipByName(key) !== undefined) continue;

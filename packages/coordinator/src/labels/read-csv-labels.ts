@@ -3,7 +3,7 @@ import { parse, type Info } from "csv-parse";
 import { readLabelFile } from "./label-file.js";
 import { readHeader, type CsvColumns, type Header } from "./read-header.js";
 import { findSeparator } from "./separator.js";
-import type { TableFaults } from "./table-faults.js";
+import type { TableFaults } from "./faults/table-faults.js";
 import { quoteVisibly, tidyText, whyIllegalLabel } from "./text/check-label.js";
 import { toUtf8 } from "./text/decode-label-file.js";
 import { findLookAlikes, shapeOf } from "./text/look-alikes.js";
@@ -71,8 +71,17 @@ export async function readCsvLabels(
     if ("why" in row) faults.add(line, row.why, row.remedy);
     else rows.set(row.id, { label: row.label, line, others: row.others });
   }
-  if (header === undefined && faults.count === 0) throw faults.last(doing, 1, "it is empty");
-  if (rows.size === 0 && faults.count === 0) throw faults.last(doing, 1, "it has a header and no rows");
+  if (faults.count === 0 && rows.size === 0) {
+    const names = `${JSON.stringify(columns.idColumn)} and ${JSON.stringify(columns.labelColumn)}`;
+    throw header === undefined
+      ? faults.last(
+          doing,
+          1,
+          "it is empty",
+          `Write a header with the columns ${names}, and a row for each image`,
+        )
+      : faults.last(doing, 1, "it has a header and no rows", "Add a row for each image that has a label");
+  }
   if (options.lookAlikes === "refuse") checkLookAlikes(rows, faults);
   return rows;
 }

@@ -4,7 +4,7 @@ import { groupColumn, testByColumn } from "@trommel/common/recipe";
 import { quoteSome, type LabelledPlace, type LabelsByKey } from "./labelled-images.js";
 import { matchIds } from "./match-ids.js";
 import { readCsvLabels, type CsvRow } from "./read-csv-labels.js";
-import { TableFaults } from "./table-faults.js";
+import { TableFaults } from "./faults/table-faults.js";
 
 interface TableContent extends Pick<DivisionTable, "test" | "groups"> {
   readonly byKey: LabelsByKey;

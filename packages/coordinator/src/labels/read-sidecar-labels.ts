@@ -1,6 +1,6 @@
 import { messageOf, TrommelError, type ObjectStore } from "@trommel/common";
 import { skipByName } from "../listing/key-filter.js";
-import { placeIn } from "./label-file.js";
+import { SidecarFaults } from "./faults/sidecar-faults.js";
 import { partsOfKey, type LabelledPlace, type LabelsByKey } from "./labelled-images.js";
 import { whyIllegalLabel } from "./text/check-label.js";
 
@@ -22,7 +22,7 @@ interface Sidecar {
  * @param classes the class list; without one, only names are legal
  * @param except keys of text files that label no image, such as the class list's own
  * @returns labels by key, of the images that have a text file
- * @throws TrommelError `bad-dataset` naming the text file
+ * @throws TrommelError `bad-dataset` naming the first text files with faults, and their number
  */
 export async function readSidecarLabels(
   options: LabelledPlace & {
@@ -40,18 +40,22 @@ export async function readSidecarLabels(
     );
   }
   const labels = new Map<string, string>();
+  const faults = new SidecarFaults();
   const resolve = classResolver(options.classes);
   for (let start = 0; start < sidecars.length; start += concurrentReads) {
     const group = sidecars.slice(start, start + concurrentReads);
-    // All are settled, so that the first fault in the listing's order is reported, whichever read ends first.
+    // All are settled, so that faults are reported in the listing's order, whichever read ends first.
     const read = await Promise.allSettled(
       group.map((sidecar) => readSidecar(options.source, sidecar, resolve)),
     );
     for (const outcome of read) {
       if (outcome.status === "rejected") throw outcome.reason;
-      for (const key of outcome.value.keys) labels.set(key, outcome.value.label);
+      const { value } = outcome;
+      if ("why" in value) faults.add(value.file, value.line, value.why);
+      else for (const key of value.keys) labels.set(key, value.label);
     }
   }
+  faults.check(options.source.url);
   return labels;
 }
 
@@ -111,35 +115,41 @@ function classResolver(classes: readonly string[] | null): ClassResolver {
   };
 }
 
+interface SidecarFault {
+  readonly file: string;
+  readonly line: number;
+  readonly why: string;
+}
+
 async function readSidecar(
   source: ObjectStore,
   { key, images }: Sidecar,
   resolve: ClassResolver,
-): Promise<{ keys: string[]; label: string }> {
-  const refused = (line: number, why: string, cause?: unknown): TrommelError =>
-    new TrommelError(
-      "bad-dataset",
-      `cannot label ${source.url} by ${placeIn(key, line)}: ${why}. Write '<image>, <index or name of the class>'`,
-      { ...(cause === undefined ? {} : { cause }), context: { file: key, line } },
-    );
-  const { line, second } = onlyLine(await readText(source, key, refused));
-  if (second !== undefined) throw refused(second, "it has a second line");
+): Promise<{ readonly keys: string[]; readonly label: string } | SidecarFault> {
+  const refused = (why: string, line = 1): SidecarFault => ({ file: key, line, why });
+  const read = await readText(source, key);
+  if ("why" in read) return refused(read.why);
+  const { line, second } = onlyLine(read.text);
+  if (second !== undefined) return refused("it has a second line", second);
   const comma = line.lastIndexOf(",");
-  if (comma === -1) throw refused(1, line === "" ? "it is empty" : `${quote(line)} has no comma`);
+  if (comma === -1) return refused(line === "" ? "it is empty" : `${quote(line)} has no comma`);
   // File names and classes may contain commas: an image of this stem whose name starts the line shows where the name ends.
   const names = [...new Set(images.map((of) => partsOfKey(of.normalize("NFC")).fileName))];
   const image = names.find((name) => line.startsWith(name) && /^\s*,/.test(line.slice(name.length)));
   if (image === undefined) {
     const named = quote(line.slice(0, comma).trim());
-    if (names.length === 0) throw refused(1, `it names ${named}, and there is no such image in its folder`);
-    throw refused(1, `it names ${named}, but the image of this name is ${names.map(quote).join(" or ")}`);
+    return refused(
+      names.length === 0
+        ? `it names ${named}, and there is no such image in its folder`
+        : `it names ${named}, but the image of this name is ${names.map(quote).join(" or ")}`,
+    );
   }
   const text = line.slice(image.length).replace(/^\s*,/, "").trim();
-  if (text === "") throw refused(1, "it names no class");
+  if (text === "") return refused("it names no class");
   const illegal = whyIllegalLabel(text);
-  if (illegal !== undefined) throw refused(1, illegal);
+  if (illegal !== undefined) return refused(illegal);
   const resolved = resolve(text);
-  if ("why" in resolved) throw refused(1, resolved.why);
+  if ("why" in resolved) return refused(resolved.why);
   const keys = images.filter((of) => partsOfKey(of.normalize("NFC")).fileName === image);
   return { keys, label: resolved.label };
 }
@@ -147,20 +157,19 @@ async function readSidecar(
 async function readText(
   source: ObjectStore,
   key: string,
-  refused: (line: number, why: string, cause?: unknown) => TrommelError,
-): Promise<string> {
+): Promise<{ readonly text: string } | { readonly why: string }> {
   let bytes: Uint8Array;
   try {
     bytes = await source.get(key, { maxBytes: maxSidecarBytes });
   } catch (thrown) {
     if (thrown instanceof TrommelError && thrown.code === "too-large")
-      throw refused(1, `it is larger than ${maxSidecarBytes} bytes`, thrown);
+      return { why: `it is larger than ${maxSidecarBytes} bytes` };
     throw thrown;
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return { text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch (cause) {
-    throw refused(1, `it is not UTF-8 (${messageOf(cause)})`, cause);
+    return { why: `it is not UTF-8 (${messageOf(cause)})` };
   }
 }
 

@@ -2,7 +2,7 @@ import { compareUtf8, TrommelError, type LabelOf } from "@trommel/common";
 import type { LabelledPlace } from "./labelled-images.js";
 import { readLabelFile } from "./label-file.js";
 import { matchIds } from "./match-ids.js";
-import { TableFaults } from "./table-faults.js";
+import { TableFaults } from "./faults/table-faults.js";
 import { quoteVisibly, tidyText } from "./text/check-label.js";
 import { decodeLabelFile } from "./text/decode-label-file.js";
 

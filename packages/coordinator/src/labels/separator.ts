@@ -1,7 +1,7 @@
 /** What separates the columns of a table. */
 
 /** Tried in this order where nothing names one. */
-const usual = [",", ";", "\t"] as const;
+const usual = [",", ";", "\t", "|"] as const;
 
 export interface Separator {
   readonly delimiter: string;
@@ -16,7 +16,7 @@ const headBytes = 1 << 16;
 const sepLine = /^"?sep=(.)"?(\r\n|\n|\r|$)/iu;
 
 /**
- * The separator of a table: what was asked for, what its `sep=` line says, or the one of `,`, `;` and tab by which its header has the
+ * The separator of a table: what was asked for, what its `sep=` line says, or the one of `,`, `;`, tab and `|` by which its header has the
  * columns; if none gives them, the one by which it has the most.
  * @param bytes UTF-8
  * @param asked a character, or `tab`; null if none was

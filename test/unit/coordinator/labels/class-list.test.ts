@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
+import type { TrommelError } from "@trommel/common";
 import { parseClassList, readClassList } from "#coordinator/labels/read-class-list";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
@@ -72,5 +73,42 @@ describe("a class list", () => {
     refused('{\n"0": "a",\n"2": "b"\n}', 3, /no class has index 1/);
     refused('{\n"0": "a",\n"1": "b",\n"0": "c"\n}', 4, /index 0 already occurs on line 2/);
     refused('{\n"0": "a",\n"x": "b"\n}', 3, /"x" is not an index/);
+  });
+
+  it("tells all faults: the first twenty by their lines, and the count", () => {
+    const faultsOf = (text: string): readonly string[] => {
+      try {
+        parse(text);
+      } catch (thrown) {
+        const { message, code, context } = thrown as TrommelError;
+        const [head = "", ...lines] = message.split("\n");
+        assert.equal(code, "invalid-argument");
+        assert.match(
+          head,
+          /^cannot read the class list classes\.txt: it has \d+ faults\. Write one 'name index'/,
+        );
+        assert.ok(head.includes(`it has ${String(context["faults"])} faults`));
+        return lines.map((line) => line.trim());
+      }
+      return assert.fail("it was read");
+    };
+    assert.deepEqual(faultsOf("a 0\nb one\na 2\n\nc 0\nd\n"), [
+      'line 2: "one" is not an index from 0',
+      'line 3: class "a" already occurs on line 1',
+      "line 5: index 0 already occurs on line 1",
+      'line 6: "d" is not a name, white space and an index',
+    ]);
+    assert.deepEqual(faultsOf("a 9\nb 0\nc 3\nd 4\n"), [
+      "line 1: index 9 comes after a gap: no class has index 5",
+      "line 3: index 3 comes after a gap: no class has index 1",
+    ]);
+    assert.deepEqual(faultsOf('{\n"0": "a",\n"1": 5,\n"x": "b",\n"0": "c"\n}'), [
+      'line 3: the class of "1" is not a name',
+      'line 4: "x" is not an index from 0',
+      "line 5: index 0 already occurs on line 2",
+    ]);
+    const many = faultsOf(Array.from({ length: 45 }, (_, i) => `class-${i}`).join("\n"));
+    assert.equal(many.length, 21);
+    assert.equal(many.at(-1), "and 25 more");
   });
 });

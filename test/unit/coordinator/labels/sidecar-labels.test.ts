@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { recipe, resolveLocation } from "@trommel/common";
+import { recipe, resolveLocation, type TrommelError } from "@trommel/common";
 import { resolveLabels } from "#coordinator/labels/resolve-labels";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -115,12 +115,35 @@ describe("labels from a text file beside each image", () => {
     });
   });
 
-  it("tell the first fault in the order of the listing, whichever read ends first", async () => {
-    const files: Record<string, string> = {};
-    for (let i = 100; i < 200; i += 1) {
-      files[`${i}.jpg`] = "";
-      files[`${i}.txt`] = i % 30 === 0 ? "broken" : `${i}.jpg, 0`;
-    }
-    await assert.rejects(resolve(files, list), { message: /120\.txt, line 1/ });
+  it("tell all faults in the order of the listing: the first twenty and the count", async () => {
+    const withFaults = (every: number): Record<string, string> => {
+      const files: Record<string, string> = {};
+      for (let i = 100; i < 300; i += 1) {
+        files[`${i}.jpg`] = "";
+        files[`${i}.txt`] = i % every === 0 ? `${i}.jpg, 0\n${i}` : `${i}.jpg, 0`;
+      }
+      return files;
+    };
+    await assert.rejects(resolve(withFaults(60), list), ({ message, context }: TrommelError) => {
+      const [head = "", ...lines] = message.split("\n");
+      assert.match(head, /cannot label file:.*: 3 text files have faults\. Write '<image>, .*' in these:$/);
+      const expected = [120, 180, 240].map((i) => `${i}.txt, line 2: it has a second line`);
+      assert.deepEqual(
+        lines,
+        expected.map((line) => `  ${line}`),
+      );
+      assert.deepEqual([context["faults"], context["lines"]], [3, expected]);
+      return true;
+    });
+    await assert.rejects(resolve(withFaults(4), list), ({ message }: TrommelError) => {
+      const [head = "", ...lines] = message.split("\n");
+      assert.match(head, /: 50 text files have faults/);
+      assert.equal(lines.length, 21);
+      assert.deepEqual(
+        [lines[0], lines.at(-1)],
+        ["  100.txt, line 2: it has a second line", "  and 30 more"],
+      );
+      return true;
+    });
   });
 });

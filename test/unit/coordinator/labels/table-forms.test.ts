@@ -38,6 +38,7 @@ describe("a table of labels", () => {
       ["sep=|\r\nid|label\r\n1|a\r\n2|b\r\n"],
       ['"sep=;"\nid;label\n1;a\n2;b\n'],
       ["id|label\n1|a\n2|b\n", { delimiter: "|" }],
+      ["id|label|note\n1|a|x, y\n2|b|\n"],
       ["id\tlabel\n1\ta\n2\tb\n", { delimiter: "tab" }],
       // The commas of a header may belong to a name.
       ['id;"label";"size, px"\n1;a;"1,2"\n2;b;"3,4"\n'],
@@ -100,7 +101,26 @@ describe("a table of labels", () => {
         /says that ";" separates, and the delimiter "," was given/,
         { delimiter: "," },
       ],
-      ["id|label\n1|a\n", /no column "id".*"label".*separated by "," it has "id\|label".*--delimiter/],
+      ["id:label\n1:a\n", /no column "id".*"label".*separated by "," it has "id:label".*--delimiter/],
+      [
+        "",
+        /line 1: it is empty\. Write a header with the columns "id" and "label", and a row for each image/,
+      ],
+      ["\n , \n", /it is empty\. Write a header/],
+      ["id,label\n\n", /line 1: it has a header and no rows\. Add a row for each image/],
+      [
+        "ID,Label,x\n1,a,\n",
+        /the column "ID" and not "id" .*"Label" and not "label".*Correct the header, or give --id-column "ID" --label-column "Label"$/,
+      ],
+      [
+        "\ufeff\ufeffid,label\n1,a\n",
+        /the header has the column "\\u\{feff\}id" and not "id" \(--id-column\)/,
+      ],
+      [
+        "1.jpg;a\n2.jpg;b\n",
+        /line 1: it has no header: its first line is a row, "1\.jpg", "a"\. Write the names .* such as "id;label"$/,
+      ],
+      ["a,1.JPEG\n", /it has no header: .* such as "label,id"$/],
     ];
     for (const [csv, message, source] of refusals)
       await assert.rejects(labelsOf(csv, source), { code: "bad-dataset", message });
@@ -147,6 +167,17 @@ describe("the faults of a table", () => {
       assert.equal(lines.at(-1), "  and 486 more");
       assert.equal(thrown.context["faults"], 506);
       return true;
+    });
+  });
+
+  it("name unseen characters and odd blanks of ids with their place", async () => {
+    await assert.rejects(labelsOf("id,label\n1,a\n2\u00a0x\u200b,b\n"), {
+      message:
+        /the id "2\u00a0x\\u\{200b\}", which contains U\+00A0 NO-BREAK SPACE \(character 2\), U\+200B ZERO WIDTH SPACE \(character 4\)\. Remove or replace/,
+    });
+    await assert.rejects(labelsOf('id,label\n1,a\n\ufeff2,b\n"t\u0007\u0007ür",b\n'), {
+      message:
+        /line 3: .*which contains U\+FEFF ZERO WIDTH NO-BREAK SPACE \(character 1\)\n {2}line 4: .*U\+0007 ALERT \(character 2\)$/,
     });
   });
 

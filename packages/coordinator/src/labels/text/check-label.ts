@@ -36,7 +36,21 @@ export function unseenCharacters(text: string): string[] {
   return [...new Set(found)].map(nameOfCharacter);
 }
 
-/** A text without any of them. */
+/** White space that looks like a blank and is another character. */
+const oddBlank = /(?! )\p{Zs}/u;
+
+/** Unseen characters and odd blanks of a text, each where it first occurs: `U+00A0 NO-BREAK SPACE (character 3)`. */
+export function placedOddCharacters(text: string): string[] {
+  const unseenNames = new Set(unseenCharacters(text));
+  const first = new Map<string, number>();
+  for (const [at, character] of Array.from(text).entries()) {
+    const name = nameOfCharacter(character);
+    if ((unseenNames.has(name) || oddBlank.test(character)) && !first.has(name)) first.set(name, at + 1);
+  }
+  return [...first].map(([name, at]) => `${name} (character ${at})`);
+}
+
+/** A text without any unseen character. */
 export function withoutUnseen(text: string): string {
   return text.replace(unseen, "");
 }

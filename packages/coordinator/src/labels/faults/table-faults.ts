@@ -1,5 +1,5 @@
-import { TrommelError } from "@trommel/common";
-import { placeIn } from "./label-file.js";
+import { TrommelError, type ErrorCode } from "@trommel/common";
+import { placeIn } from "../label-file.js";
 
 /** One fault of a file of labels. */
 interface LineFault {
@@ -9,24 +9,52 @@ interface LineFault {
   readonly remedy: string;
 }
 
+/** What a message says of a file's faults. */
+interface FaultsForm {
+  readonly code: ErrorCode;
+  /** What to do about a fault that does not say it, and about several. */
+  readonly remedy: string;
+  readonly remedyOfAll: string;
+}
+
+const tableForm: FaultsForm = {
+  code: "bad-dataset",
+  remedy: "Correct the line",
+  remedyOfAll: "Correct these lines",
+};
+
 /** Faults that a message lists. */
-const listedAtMost = 20;
+export const listedAtMost = 20;
+
+/** One line for each of the first faults, and for the number of the others. */
+export function listFaults(first: readonly string[], count: number): string {
+  const more = count - first.length;
+  return [...first, ...(more === 0 ? [] : [`and ${more} more`])].map((text) => `\n  ${text}`).join("");
+}
 
 /** The faults of one file: the first of them by their lines, and the count of all. Holds no more than it lists. */
 export class TableFaults {
   readonly file: string;
+  readonly #form: FaultsForm;
   readonly #first: LineFault[] = [];
   #count = 0;
+  #common = "";
 
-  constructor(file: string) {
+  constructor(file: string, form = tableForm) {
     this.file = file;
+    this.#form = form;
   }
 
   get count(): number {
     return this.#count;
   }
 
-  add(line: number, why: string, remedy = "Correct the line"): void {
+  /** Says once what several faults have in common, and what to do. @param sentences each with its full stop */
+  explain(sentences: string): void {
+    this.#common = `${sentences} `;
+  }
+
+  add(line: number, why: string, remedy = this.#form.remedy): void {
     this.#count += 1;
     const last = this.#first.at(-1);
     if (this.#first.length === listedAtMost && last !== undefined && last.line <= line) return;
@@ -43,7 +71,7 @@ export class TableFaults {
 
   /**
    * @param doing what cannot be done, as in "read the labels"; the file's name follows it
-   * @throws TrommelError `bad-dataset` with every fault, if there is one
+   * @throws TrommelError of the form's code with the first faults and their count, if there is one
    */
   check(doing: string): void {
     const [first] = this.#first;
@@ -52,19 +80,18 @@ export class TableFaults {
 
   #error(doing: string, first: LineFault): TrommelError {
     const { file } = this;
+    const { code, remedyOfAll } = this.#form;
     const lines = this.#first.map(({ line, why }) => `line ${line}: ${why}`);
     const context = { file, line: first.line, faults: this.#count, lines };
     if (this.#count === 1)
       return new TrommelError(
-        "bad-dataset",
+        code,
         `cannot ${doing} ${placeIn(file, first.line)}: ${first.why}. ${first.remedy}`,
         { context },
       );
-    const more = this.#count - lines.length;
-    const listed = [...lines, ...(more === 0 ? [] : [`and ${more} more`])].map((text) => `\n  ${text}`);
     return new TrommelError(
-      "bad-dataset",
-      `cannot ${doing} ${file}: it has ${this.#count} faults. Correct these lines:${listed.join("")}`,
+      code,
+      `cannot ${doing} ${file}: it has ${this.#count} faults. ${this.#common}${remedyOfAll}:${listFaults(lines, this.#count)}`,
       { context },
     );
   }
