@@ -123,7 +123,11 @@ describe("backbone pull from a hub", () => {
       "not-found",
       /no file onnx\/model_q4\.onnx\. Its ONNX files are onnx\/model\.onnx, /,
     );
-    await refused(pull(small, {}, `hf:${small.id}@v9`), "not-found", /not its revision v9/);
+    await refused(
+      pull(small, {}, `hf:${small.id}@v9`),
+      "not-found",
+      /hf:.*@v9: the hub has no repository .* no branch, tag or commit v9.*; HF_ENDPOINT is http:/,
+    );
     await refused(pull(small, {}, "hf:only-a-name"), "invalid-argument", /hf:<organisation>\/<name>/);
   });
 
@@ -134,6 +138,11 @@ describe("backbone pull from a hub", () => {
     assert.ok(server.authorisations.storage.length > 0);
     assert.ok(server.authorisations.storage.every((one) => one === undefined));
     assert.doesNotMatch(lines.join("\n") + JSON.stringify(spec), /hf_secret/);
+    await refused(
+      pull(gated, {}, `hf:${gated.id}@v9`),
+      "forbidden",
+      /cannot pull hf:.*@v9: the hub answers 401/,
+    );
     await refused(pull(gated), "forbidden", /private or gated.*accept its conditions.*HF_TOKEN/);
     await refused(pull(gated, { token: "other" }), "forbidden", /401 to this HF_TOKEN/);
   });

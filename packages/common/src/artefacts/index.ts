@@ -1,3 +1,12 @@
+export {
+  hubAdvice,
+  hubSpelling,
+  isHubReference,
+  nameInStore,
+  parseHubReference,
+  publicHub,
+} from "./backbones/hub-reference.js";
+export type { HubReference } from "./backbones/hub-reference.js";
 export { acceptanceOf, mayBeUnknown, unknownLabel } from "./results/acceptance.js";
 export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";

@@ -7,6 +7,7 @@ import {
   type ObjectStore,
   type Recipe,
 } from "@trommel/common";
+import { hubAdvice } from "@trommel/common/artefacts";
 
 type Reference = Recipe["backbones"][number];
 
@@ -48,15 +49,23 @@ function absent(
   const names = missing.map(({ reference }) => reference.name);
   const ids = missing[0]?.error.context["ids"];
   const held = Array.isArray(ids) && ids.length > 0 ? `it holds ${ids.join(", ")}` : "it holds none";
-  const commands = missing.map(
-    ({ reference }) =>
-      `'trommel backbone import <file> --name ${reference.name.split("@")[0]}${importFlags(reference)}'`,
-  );
+  const commands = missing.map(({ reference }) => {
+    const hub = hubAdvice(reference.name);
+    return hub === undefined
+      ? `'trommel backbone import <file> --name ${reference.name.split("@")[0]}${importFlags(reference)}'`
+      : `'${hub.pull}${importFlags(reference)}'`;
+  });
+  const renamed = missing.flatMap(({ reference }) => {
+    const hub = hubAdvice(reference.name);
+    return hub === undefined ? [] : [`${hub.name} instead of ${reference.name}`];
+  });
+  const inStore =
+    renamed.length === 0 ? "" : `. A recipe names a backbone as the store does: ${renamed.join(", ")}`;
   return new TrommelError(
     "not-found",
     `cannot find the backbone${names.length === 1 ? "" : "s"} ${names.join(", ")} in ${store.url}: ${held}. ` +
       `Get ${missing.length === 1 ? "it" : "them"} with ${commands.join(" and ")}, or with 'backbone pull' (public weights) or 'backbone random' (to try things out) ` +
-      `and the same flags; or name ${missing.length === 1 ? "another" : "others"} with --backbone. 'trommel recipe show' prints what a built-in recipe says of its own`,
+      `and the same flags; or name ${missing.length === 1 ? "another" : "others"} with --backbone. 'trommel recipe show' prints what a built-in recipe says of its own${inStore}`,
     { context: { names } },
   );
 }

@@ -1,16 +1,18 @@
 import {
+  backboneName,
   openStore,
+  parseAs,
   type BackboneSpec,
   type ImportOptions,
   type ObjectStore,
   type PullOptions,
   type RandomOptions,
 } from "@trommel/common";
+import { isHubReference, nameInStore, parseHubReference } from "@trommel/common/artefacts";
 import { openBackboneSource } from "../backbone/download/backbone-source.js";
 import { cachedDownload } from "../backbone/download/cached-download.js";
 import { catalogue, findWeights } from "../backbone/download/catalogue.js";
 import { openHubModel } from "../backbone/download/hub/hub-model.js";
-import { hubScheme, nameInStore, parseHubReference } from "../backbone/download/hub/hub-reference.js";
 import { describePreprocessing } from "../backbone/download/hub/preprocessor-config.js";
 import { importBackbone } from "../backbone/import/import-backbone.js";
 import { randomBackbone } from "../backbone/import/random-backbone.js";
@@ -40,7 +42,7 @@ export async function importFromCatalogue(
   say: Say,
   progress: Say,
 ): Promise<BackboneSpec> {
-  if (options.weights.startsWith(hubScheme)) return importFromHub(options, say, progress);
+  if (isHubReference(options.weights)) return importFromHub(options, say, progress);
   const {
     storeUrl,
     weights,
@@ -72,13 +74,15 @@ async function importFromHub(options: PullOptions, say: Say, progress: Say): Pro
   const { storeUrl, weights, cacheFolder, file, endpoint, token, catalogue: _catalogue, ...rest } = options;
   const reference = parseHubReference(weights);
   const choices = withoutUndefined(rest);
+  const { name = nameInStore(reference) } = choices;
+  parseAs(backboneName, name, `the backbone's name "${name}"`);
   const { source, preprocessing, about } = await openHubModel(reference, {
     ...withoutUndefined({ file, inputSize: choices.inputSize, normalization: choices.normalization }),
     ...{ access: { endpoint: endpoint.replace(/\/+$/, ""), token }, cacheFolder, log: say, progress },
   });
   if (preprocessing !== undefined) say(describePreprocessing(preprocessing));
   const defaults = {
-    name: nameInStore(reference),
+    name,
     ...(preprocessing === undefined
       ? {}
       : { normalization: preprocessing.normalization, channelOrder: preprocessing.channelOrder }),

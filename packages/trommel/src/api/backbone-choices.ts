@@ -7,7 +7,9 @@ import {
   type Normalization,
   type OutputPooling,
 } from "@trommel/common";
+import { publicHub } from "@trommel/common/artefacts";
 import type { CallOptions } from "./abortable.js";
+import type { Variables } from "./options.js";
 
 /** What may be said of a new backbone; what is left out is the model's, the architecture's or the catalogue's. */
 export interface BackboneChoices extends CallOptions {
@@ -53,6 +55,25 @@ export function encoderChoices({
     ...(outputLayout === undefined ? {} : { outputLayout }),
     ...(prefixTokens === undefined ? {} : { prefixTokens }),
   };
+}
+
+/**
+ * The hub's address and the token for it.
+ * @throws TrommelError `invalid-argument` naming HF_ENDPOINT if it is no address
+ */
+export function hubAccess(env: Variables): { readonly endpoint: string; readonly token?: string } {
+  const { HF_ENDPOINT: given = "", HF_TOKEN: token = "" } = env;
+  const endpoint = given === "" ? publicHub : given;
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
+    // Without what may be a login.
+    const shown = JSON.stringify(endpoint.replace(/[^/]*@/, ""));
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot use the hub: HF_ENDPOINT is ${shown}, which is not the address of one. Set it to one such as ${publicHub}, or unset it`,
+    );
+  }
+  return { endpoint, ...(token === "" ? {} : { token }) };
 }
 
 /** `tf`, `torch`, `unit`, `none`, or six numbers. */

@@ -8,12 +8,14 @@ import {
   type CatalogueEntry,
   type WorkerCommands,
 } from "@trommel/common";
+import { hubSpelling, isHubReference, publicHub } from "@trommel/common/artefacts";
 import { removeBackbone, type StoredBackbone } from "@trommel/coordinator/store-keeping";
 import { loadWorkerCommands } from "../worker-package.js";
 import { abortable, type CallOptions } from "./abortable.js";
 import type { Connections } from "./connections.js";
 import {
   encoderChoices,
+  hubAccess,
   parseNormalization,
   type BackboneChoices,
   type EncoderChoices,
@@ -118,18 +120,17 @@ export class Backbones {
   async pull(weights: string, options: PullBackboneOptions = {}): Promise<BackboneSpec> {
     const { env, folder } = this.#connections.options;
     const { name, catalogue, file } = options;
-    const { HF_ENDPOINT: endpoint = "", HF_TOKEN: token = "" } = env;
-    if (file !== undefined && !weights.startsWith("hf:")) {
+    const isHub = isHubReference(weights);
+    if (file !== undefined && !isHub) {
       throw new TrommelError(
         "invalid-argument",
-        `cannot pull ${weights} with a file (file, --file): it names a file in a hub's repository, as hf:<organisation>/<name>`,
+        `cannot pull ${weights} with a file (file, --file): it names a file in a hub's repository. Write ${hubSpelling(weights) ?? "hf:<organisation>/<name>"}`,
       );
     }
     const given = {
       ...this.#choices(options),
       ...encoderChoices(options),
-      endpoint: endpoint === "" ? "https://huggingface.co" : endpoint,
-      ...(token === "" ? {} : { token }),
+      ...(isHub ? hubAccess(env) : { endpoint: publicHub }),
       ...(file === undefined ? {} : { file }),
       weights,
       cacheFolder: cacheFolder(env),

@@ -3,6 +3,7 @@ import { parseJsonAs } from "../../parse.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { sha256Hex } from "../../codec/canonical-json.js";
 import { readBounds } from "../../store/read-bounds.js";
+import { hubAdvice } from "./hub-reference.js";
 import { backboneId, backboneSpec, type BackboneSpec } from "./backbone-spec.js";
 import { backboneKeys } from "../store-keys.js";
 
@@ -85,9 +86,14 @@ export async function resolveBackbone(store: ObjectStore, reference: string): Pr
       { context: { reference, ids } },
     );
   }
+  const hub = hubAdvice(reference);
+  const advice =
+    hub === undefined
+      ? "Import it with 'trommel backbone import'"
+      : `A backbone is named as in the store: get it with '${hub.pull}', which names it ${hub.name}`;
   throw new TrommelError(
     "not-found",
-    `cannot find the backbone ${reference} in ${store.url}: ${ids.length === 0 ? "it holds none" : `it holds ${ids.join(", ")}`}. Import it with 'trommel backbone import'`,
+    `cannot find the backbone ${reference} in ${store.url}: ${ids.length === 0 ? "it holds none" : `it holds ${ids.join(", ")}`}. ${advice}`,
     { context: { reference, ids } },
   );
 }

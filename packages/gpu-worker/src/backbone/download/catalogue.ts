@@ -1,3 +1,4 @@
+import { hubSpelling } from "@trommel/common/artefacts";
 import { TrommelError, catalogueEntry, namedNormalizations, type CatalogueEntry } from "@trommel/common";
 
 const autoaugment = {
@@ -42,9 +43,10 @@ export const catalogue: readonly CatalogueEntry[] = builtIn.map((entry) => catal
 export function findWeights(entries: readonly CatalogueEntry[], name: string): CatalogueEntry {
   const found = entries.find((entry) => entry.name === name);
   if (found !== undefined) return found;
+  const hub = hubSpelling(name);
   throw new TrommelError(
     "not-found",
     `cannot find the weights "${name}": the catalogue has ${entries.map((entry) => entry.name).join(", ")}. ` +
-      "Name one of these, give your own --catalogue, or import a file",
+      `Name one of these, give your own --catalogue, or import a file${hub === undefined ? "" : `. A hub's repository is named ${hub}`}`,
   );
 }

@@ -1,6 +1,6 @@
 import { TrommelError } from "@trommel/common";
+import { publicHub, type HubReference } from "@trommel/common/artefacts";
 import { requestSecurely, statusError, tooLarge, withoutSecrets } from "../secure-request.js";
-import type { HubReference } from "./hub-reference.js";
 
 export interface HubAccess {
   /** Address of the hub, without a slash at its end. */
@@ -52,6 +52,8 @@ export class HubClient {
     const response = await requestSecurely(url, {
       headers: this.headers,
       signal: AbortSignal.timeout(answerTimeoutMs),
+    }).catch((thrown: unknown) => {
+      throw this.namingEndpoint(thrown);
     });
     if (response.status === 200) {
       const chunks: Uint8Array[] = [];
@@ -73,19 +75,32 @@ export class HubClient {
     response.discard();
     if (response.status === 404) return undefined;
     if (response.status === 401 || response.status === 403) throw this.refusal(response.status);
-    throw statusError(name, response.status);
+    throw this.namingEndpoint(statusError(name, response.status));
+  }
+
+  /** An error of the connection; with a hub of the user's own, its address may be the reason. */
+  namingEndpoint(thrown: unknown): unknown {
+    const { endpoint } = this.#access;
+    if (endpoint === publicHub || !(thrown instanceof TrommelError)) return thrown;
+    const { code, message, retryable, context, cause } = thrown;
+    return new TrommelError(code, `${message}; HF_ENDPOINT is ${withoutSecrets(new URL(endpoint))}`, {
+      retryable,
+      context,
+      cause,
+    });
   }
 
   /** For 401 and 403. The hub answers a repository that does not exist in the same way where nobody is signed in. */
   refusal(status: number): TrommelError {
-    const { id } = this.#reference;
+    const { id, revision } = this.#reference;
+    const name = `hf:${id}${revision === "main" ? "" : `@${revision}`}`;
     const page = `${this.#access.endpoint}/${id}`;
     return new TrommelError(
       "forbidden",
       this.#access.token === undefined
-        ? `cannot pull ${id}: the hub answers ${status}. It does not exist, or it is private or gated: check the name, accept its conditions at ${page}, and set HF_TOKEN to a token that may read it`
-        : `cannot pull ${id}: the hub answers ${status} to this HF_TOKEN. Accept the conditions at ${page} with its account, or set a token that may read the repository`,
-      { context: { id, status } },
+        ? `cannot pull ${name}: the hub answers ${status}. It does not exist, or it is private or gated: check the name, accept its conditions at ${page}, and set HF_TOKEN to a token that may read it`
+        : `cannot pull ${name}: the hub answers ${status} to this HF_TOKEN. Accept the conditions at ${page} with its account, or set a token that may read the repository`,
+      { context: { id, revision, status } },
     );
   }
 

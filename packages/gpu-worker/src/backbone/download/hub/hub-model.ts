@@ -1,10 +1,10 @@
 import { posix } from "node:path";
 import { TrommelError, type BackboneSpec, type Normalization } from "@trommel/common";
+import type { HubReference } from "@trommel/common/artefacts";
 import type { BackboneSource } from "../backbone-source.js";
 import { cachedDownload, type CachedDownloadOptions } from "../cached-download.js";
 import { jsonText } from "../../layers/json-text.js";
 import { HubClient, type HubAccess } from "./hub-client.js";
-import type { HubReference } from "./hub-reference.js";
 import { HubRepository } from "./hub-repository.js";
 import { readPreprocessor, readTimmConfig, type HubPreprocessing } from "./preprocessor-config.js";
 
@@ -39,6 +39,8 @@ const configBytesAtMost = 16 * 2 ** 20;
  */
 export async function openHubModel(reference: HubReference, options: HubModelOptions): Promise<HubModel> {
   const { log } = options;
+  // Before the network is asked for anything.
+  if (options.file !== undefined) checkPath(reference, options.file);
   const client = new HubClient(options.access, reference);
   const repository = await HubRepository.open(client, reference);
   const { commit, licence } = repository;
@@ -54,7 +56,7 @@ export async function openHubModel(reference: HubReference, options: HubModelOpt
       });
       return download.read(undefined, bytesAtMost).catch((thrown: unknown) => {
         const status = thrown instanceof TrommelError ? thrown.context["status"] : undefined;
-        throw status === 401 || status === 403 ? client.refusal(status) : thrown;
+        throw status === 401 || status === 403 ? client.refusal(status) : client.namingEndpoint(thrown);
       });
     });
   const isGiven = options.inputSize !== undefined && options.normalization !== undefined;
@@ -76,6 +78,17 @@ export async function openHubModel(reference: HubReference, options: HubModelOpt
     ...(preprocessing === undefined ? {} : { decode: preprocessing.decode }),
   };
   return { source, preprocessing, about };
+}
+
+/** @throws TrommelError `invalid-argument` for a file that no repository can have */
+function checkPath({ id }: HubReference, file: string): void {
+  const parts = file.split("/");
+  if (!parts.some((part) => ["", ".", ".."].includes(part)) && !/[\\?#]|\p{Cc}/u.test(file)) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot pull ${id}: --file ${JSON.stringify(file)} is no path in a repository. Name one from the repository's root, such as onnx/model.onnx`,
+    { context: { id, file } },
+  );
 }
 
 function chooseFile({ id }: HubReference, { files }: HubRepository, file: string | undefined): string {

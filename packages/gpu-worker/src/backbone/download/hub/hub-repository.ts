@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { TrommelError, parseAs, sha256Hex } from "@trommel/common";
+import type { HubReference } from "@trommel/common/artefacts";
 import { refuseContainer } from "../../containers/name-container.js";
 import { jsonText } from "../../layers/json-text.js";
 import type { HubClient } from "./hub-client.js";
-import type { HubReference } from "./hub-reference.js";
 
 /** One file of a repository at a commit. */
 export interface HubFile {
@@ -67,10 +67,13 @@ export class HubRepository {
       answerBytesAtMost,
     );
     if (found === undefined) {
-      throw new TrommelError(
-        "not-found",
-        `cannot pull ${id}: the hub has no such repository, or not its revision ${revision}. Check both names`,
-        { context: { id, revision } },
+      const advice = revision === "main" ? "" : `, or leave @${revision} out, which takes main`;
+      throw client.namingEndpoint(
+        new TrommelError(
+          "not-found",
+          `cannot pull hf:${id}@${revision}: the hub has no repository ${id}, or it has no branch, tag or commit ${revision}. Check both names${advice}`,
+          { context: { id, revision } },
+        ),
       );
     }
     const what = `the hub's answer about ${id}`;
