@@ -66,7 +66,7 @@ function remedyOf(names: readonly string[], flags: readonly string[]): string {
   if (flags.length > 0) return `Correct the header, or give ${flags.join(" ")}`;
   return names.length === 1
     ? "Name the character between the columns (--delimiter), or the columns (--id-column, --label-column)"
-    : "Name the columns (--id-column, --label-column), or correct the header";
+    : "Name the columns (--id-column, --label-column), or correct the header; if this is a row, write a header above it";
 }
 
 function isImageName(name: string): boolean {

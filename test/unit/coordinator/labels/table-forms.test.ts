@@ -120,6 +120,10 @@ describe("a table of labels", () => {
         "1.jpg;a\n2.jpg;b\n",
         /line 1: it has no header: its first line is a row, "1\.jpg", "a"\. Write the names .* such as "id;label"$/,
       ],
+      [
+        "picture,class\n1,a\n",
+        /no column "id" .*no column "label".*; if this is a row, write a header above it$/,
+      ],
       ["a,1.JPEG\n", /it has no header: .* such as "label,id"$/],
     ];
     for (const [csv, message, source] of refusals)

@@ -122,6 +122,11 @@ describe("files that are no model", () => {
       importBackbone({ source: holding(Buffer.from([0x12, 0x80, 0x01, 0xff])), name: "x", store }),
       /cannot read file:\/\/\/model: it is no ONNX file, or a part of one/,
     );
+    // The version of the format (field 1) alone.
+    await assert.rejects(
+      importBackbone({ source: holding(Buffer.from([0x08, 0x07])), name: "x", store }),
+      /it contains no graph, so it is no ONNX model/,
+    );
   });
 
   it("are named if they lie in the place of a model's weights, or have another hash than the model", async () => {

@@ -67,7 +67,7 @@ export function decodeModel(bytes: Uint8Array, options: DecodeModelOptions = {})
   }
   const model = decodeMessage(bytes, name);
   if (model.graph === undefined || (model.graph.node ?? []).length === 0 || model.irVersion === undefined) {
-    throw corrupt(name, "it contains no graph");
+    throw corrupt(name, "it contains no graph, so it is no ONNX model, or a part of one");
   }
   opsetOf(model, name);
   const rules = { name, externalData: options.externalData ?? false };
