@@ -108,6 +108,17 @@ describe("files that are no model", () => {
     }
   });
 
+  it("are named with what to do, if they are bitmaps, films or tables of Parquet", async () => {
+    const bitmap = Buffer.from("BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", "latin1");
+    await refused(holding(bitmap), /it is an image \(BMP\)/);
+    await refused(
+      holding(Buffer.from("BMI index\n")),
+      /it is text, and no model: it begins with "BMI index"/,
+    );
+    await refused(holding(Buffer.from("\0\0\0\x20ftypisom\0\0\x02\0")), /a video or an image \(MP4, /);
+    await refused(holding(Buffer.from("PAR1\x15\x04")), /a Parquet file\. Name an ONNX file/);
+  });
+
   it("are not seen in safetensors whose length begins as a picture does, nor in unknown bytes", async () => {
     for (const length of [0x8b1f, 0x2a4949]) {
       const header = Buffer.alloc(8 + length, " ");

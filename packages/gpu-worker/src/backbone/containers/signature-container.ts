@@ -60,6 +60,8 @@ const signatures: readonly (Container & { readonly at: number; readonly bytes: r
 export function signatureContainer(bytes: Uint8Array): Container | undefined {
   const known = signatures.find((one) => startsWith(bytes.subarray(one.at), one.bytes));
   if (known !== undefined) return known;
+  // A text may begin with these letters; in a bitmap's header the four bytes after its size are reserved.
+  if (startsWith(bytes, ascii("BM")) && startsWith(bytes.subarray(6), [0, 0, 0, 0])) return image("BMP");
   // Pickle's opcode PROTO with its version; no ONNX field has this tag.
   if (bytes[0] !== 0x80 || bytes[1] === undefined || bytes[1] < 2 || bytes[1] > 5) return undefined;
   // torch/serialization.py: MAGIC_NUMBER, as pickle's LONG1 of ten bytes.
