@@ -10,6 +10,7 @@ import {
   headerMemoryBytes,
   type ImageHeader,
 } from "#gpu-worker/image/decode/decode-memory";
+import { decodeImage } from "#gpu-worker/image/decode/decode-image";
 import sharp, { type Sharp } from "sharp";
 import { drawTexture } from "../../support/images/dataset.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
@@ -54,6 +55,44 @@ describe("decodeMemoryBytes", () => {
     assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41 }), shrunk + 2 * 300 * 40 * 3);
     assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41, fit: "letterbox" }), shrunk);
     assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41, decodeVersion: 1 }), shrunk);
+  });
+
+  it("adds all scaled rows of a tall crop, of which the middle is kept", async () => {
+    const crop = { ...recipe, side: 50, fit: "crop" } as const;
+    const picture = sharp(await drawTexture(0, 2, 1)).resize(101, 4000, { fit: "fill" });
+    // 4000 · 50 / 101 is 1980.2.
+    const rows = 50 * 1981 * 3;
+    for (const file of [await picture.clone().png().toBuffer(), await picture.clone().jpeg().toBuffer()]) {
+      const squashed = await decodeMemoryBytes(file, { ...crop, fit: "squash" });
+      assert.equal(await decodeMemoryBytes(file, crop), squashed + rows);
+      assert.equal(await decodeMemoryBytes(file, { ...crop, decodeVersion: 1 }), squashed + rows);
+      assert.equal(await decodeMemoryBytes(file, { ...crop, fit: "letterbox" }), squashed);
+    }
+    const wide = picture.clone().rotate(90);
+    const squash = { ...crop, fit: "squash" } as const;
+    const asIs = await wide.clone().jpeg().toBuffer();
+    assert.equal(await decodeMemoryBytes(asIs, crop), await decodeMemoryBytes(asIs, squash));
+    const turned = await wide.clone().withMetadata({ orientation: 6 }).jpeg().toBuffer();
+    assert.equal(await decodeMemoryBytes(turned, crop), (await decodeMemoryBytes(turned, squash)) + rows);
+  });
+
+  it("leaves a crop to the decoder that the first version would enlarge beyond the limit of pixels", async () => {
+    const picture = sharp(await drawTexture(0, 2, 1)).resize(3, 900, { fit: "fill" });
+    const file = await picture.png().toBuffer();
+    const crop = {
+      ...recipe,
+      decodeVersion: 1,
+      fit: "crop",
+      kernel: "cubic",
+      background: [0, 0, 0],
+    } as const;
+    const bytesAt = (maxPixels: number) => decodeMemoryBytes(file, { ...crop, maxPixels });
+    // 900 · 64 / 3 rows of 64 pixels.
+    const pixels = 64 * 19_200;
+    assert.equal(await bytesAt(pixels), (await bytesAt(pixels - 1)) + pixels * 3);
+    const decode = async (maxPixels: number) =>
+      decodeImage(file, { ...crop, background: [0, 0, 0], maxBytes: 1e6, maxPixels });
+    assert.deepEqual(await decode(pixels - 1), await decode(pixels));
   });
 
   it("takes no room for what is not decoded", async () => {

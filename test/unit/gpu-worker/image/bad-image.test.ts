@@ -4,6 +4,7 @@ import { deflateSync, gzipSync } from "node:zlib";
 import sharp from "sharp";
 import { pngChunk, pngSignature } from "../../../support/images/png.js";
 import { type ResolvedDecodeRecipe, decodeImage } from "#gpu-worker/image/decode/decode-image";
+import { decodeMemoryBytes } from "#gpu-worker/image/decode/decode-memory";
 
 const recipe: ResolvedDecodeRecipe = {
   side: 32,
@@ -151,6 +152,22 @@ describe("decodeImage: bad files are typed rows", () => {
       ...{ ok: false, reason: "decode-failed" },
       detail: "png: its header cannot be read",
     });
+  });
+
+  it("whatever a reader throws at their bytes", async () => {
+    class Hostile extends Uint8Array {
+      override get buffer(): ArrayBuffer {
+        throw new RangeError("Offset is outside the bounds of the DataView");
+      }
+    }
+    for (const format of ["jpeg", "png", "tiff"] as const) {
+      const bytes = new Hostile(await picture().toFormat(format).toBuffer());
+      assert.deepEqual(await decodeImage(bytes, recipe), {
+        ...{ ok: false, reason: "decode-failed" },
+        detail: "its structure cannot be read: Offset is outside the bounds of the DataView",
+      });
+      assert.equal(await decodeMemoryBytes(bytes, recipe), 0);
+    }
   });
 
   it("bytes after the end of a JPEG do no harm", async () => {

@@ -1,15 +1,19 @@
 import sharp from "sharp";
-import type { ResizeOptions, Sharp, SharpOptions } from "sharp";
+import type { ResizeOptions, SharpOptions } from "sharp";
 import type { DecodeRecipe, FailureReason } from "@trommel/common";
 // Imports files of common, not all of it: the process that decodes suspect files then starts in half the time.
 import { messageOf, TrommelError } from "@trommel/common/errors";
+import { inSlices } from "./completeness/in-slices.js";
 import { PictureFault } from "./completeness/picture-fault.js";
 import { decodeWhole, type FailOn } from "./completeness/whole-picture.js";
-import { imageFormat, type ImageFormat } from "./image-format.js";
+import { type DecodableFormat, imageFormat, type ImageFormat } from "./image-format.js";
 import { enlarge, isEnlarged } from "./enlarge.js";
+import { inColour, type Opened } from "./in-colour.js";
 import { jpegSize } from "./jpeg-header.js";
+import { middleOf, tallCropBytes } from "./tall-crop.js";
 import { openedAt } from "../tiff/choose-picture.js";
 import { SamplesOutOfRange, withPlainSamples } from "../tiff/plain-samples.js";
+import { stripsEndEarly } from "../tiff/tiff-end.js";
 import { withTimeout } from "@trommel/common/waiting";
 
 /** libvips' cache would keep every decoded image, and its threads would compete with the network's. */
@@ -42,6 +46,7 @@ export type ResolvedDecodeRecipe = Omit<DecodeRecipe, "side"> & {
 };
 
 type Decodable = Extract<ImageFormat, { readonly kind: "decodable" }>;
+type Refused = Extract<ImageFormat, { readonly kind: "refused" }>;
 
 const fits = { squash: "fill", letterbox: "contain", crop: "cover" } as const;
 
@@ -49,7 +54,7 @@ const fits = { squash: "fill", letterbox: "contain", crop: "cover" } as const;
  * Decodes one file to the square base image: rotated by its EXIF flag, converted to sRGB by its embedded profile (also from
  * CMYK), grey copied to three channels, more bits than 8 cut to 8, transparency flattened on the background, first frame only.
  *
- * A bad image is a value, not an exception: only a wrong recipe or a broken decoder throws.
+ * A bad image is a value, not an exception, whatever its bytes do to a reader: only a wrong recipe or a broken decoder throws.
  *
  * @param timeoutMs limit of the wait, including the queue for a thread; libvips itself stops at the next full second if the
  *   decoder of the format supports it
@@ -63,9 +68,34 @@ export async function decodeImage(
   if (bytes.length > recipe.maxBytes) {
     return failure("too-large", `${bytes.length} bytes, the recipe allows ${recipe.maxBytes}`);
   }
-  const found = imageFormat(bytes, recipe.decodeVersion);
-  if (found.kind === "unknown") return failure("not-an-image", "no known picture signature");
-  if (found.kind === "refused") return failure("unsupported-format", found.format);
+  try {
+    const found = imageFormat(bytes, recipe.decodeVersion);
+    if (found.kind === "unknown") return failure("not-an-image", "no known picture signature");
+    if (found.kind === "refused") return await refusal(bytes, found, timeoutMs);
+    return await decodeFound(bytes, found, recipe, timeoutMs);
+  } catch (thrown) {
+    if (isTimeout(thrown)) return failure("timed-out", `decoding it takes longer than ${timeoutMs} ms`);
+    if (thrown instanceof TrommelError) throw thrown;
+    return failure("decode-failed", `its structure cannot be read: ${messageOf(thrown)}`);
+  }
+}
+
+/** A picture that is cut is named so, also if the whole one could not be read. */
+async function refusal(bytes: Uint8Array, found: Refused, timeoutMs: number): Promise<DecodedImage> {
+  const directory = found.picture?.directory;
+  if (directory === undefined || directory.isComplete) return failure("unsupported-format", found.format);
+  const isCut = await withTimeout({ timeoutMs, doing: "read a picture's strips" }, (signal) =>
+    inSlices(stripsEndEarly(directory, bytes.length), signal),
+  );
+  return isCut ? truncated("tiff") : failure("unsupported-format", found.format);
+}
+
+async function decodeFound(
+  bytes: Uint8Array,
+  found: Decodable,
+  recipe: ResolvedDecodeRecipe,
+  timeoutMs: number,
+): Promise<DecodedImage> {
   try {
     const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, (signal) =>
       decodeWhole({
@@ -80,8 +110,7 @@ export async function decodeImage(
     );
     return { ok: true, pixels };
   } catch (thrown) {
-    if (isTimeout(thrown)) return failure("timed-out", `decoding it takes longer than ${timeoutMs} ms`);
-    if (thrown instanceof TrommelError) throw thrown;
+    if (isTimeout(thrown) || thrown instanceof TrommelError) throw thrown;
     if (thrown instanceof SamplesOutOfRange) return failure("decode-failed", `tiff: ${thrown.message}`);
     return await explain(bytes, found, recipe, thrown);
   }
@@ -125,8 +154,7 @@ async function squarePixels(
       : await inColour(bytes, options, timeoutS);
   const flat = opened.source.flatten({ background: { r, g, b } });
   const enlarges = recipe.decodeVersion !== 1 && isEnlarged(opened, recipe);
-  // The decoder stops after the last row that is asked for: only with all of them does it notice that some are missing.
-  const isTall = recipe.fit === "crop" && !enlarges && opened.height > opened.width;
+  const isTall = tallCropBytes(opened, recipe) > 0;
   const { data, info } = await (
     enlarges ? flat : flat.resize(isTall ? { ...resize, fit: "outside" } : resize)
   )
@@ -145,52 +173,6 @@ async function squarePixels(
   return data;
 }
 
-/** The rows that `fit: "cover"` keeps, or the columns if Exif has turned the picture on its side. */
-function middleOf(data: Uint8Array, { width, height }: PixelSize, side: number): Uint8Array {
-  const top = Math.floor((height - side + 1) / 2);
-  if (width === side) return data.subarray(top * width * 3, (top + side) * width * 3);
-  const left = Math.floor((width - side + 1) / 2);
-  const middle = new Uint8Array(side * side * 3);
-  for (let row = 0; row < side; row += 1) {
-    const start = ((top + row) * width + left) * 3;
-    middle.set(data.subarray(start, start + side * 3), row * side * 3);
-  }
-  return middle;
-}
-
-/** A picture before anything is done to it, and its size, which may be that of a picture on its side. */
-interface Opened {
-  readonly source: Sharp;
-  readonly width: number;
-  readonly height: number;
-}
-
-/**
- * Prepares an image so that sharp converts it to sRGB correctly and paints the background in colour. By default sharp paints
- * the background of a grey image in grey, converts 16-bit colours with a profile only to Display P3, and ignores the profile
- * of 16-bit greys.
- */
-async function inColour(bytes: Uint8Array, options: SharpOptions, timeoutS: number): Promise<Opened> {
-  const source = sharp(bytes, options);
-  const { space, hasProfile, width, height } = await source.metadata();
-  if (!hasProfile) {
-    if (space === "b-w") source.pipelineColourspace("srgb");
-    if (space === "grey16") source.pipelineColourspace("rgb16");
-    return { source, width, height };
-  }
-  if (space === "rgb16") source.pipelineColourspace("srgb");
-  if (space !== "b-w" && space !== "grey16") return { source, width, height };
-  // A grey profile applies to one channel only, so it is applied first, and the background to the three channels afterwards.
-  const { data, info } = await source
-    .pipelineColourspace("b-w")
-    .toColourspace("srgb")
-    .raw({ depth: "uchar" })
-    .timeout({ seconds: timeoutS })
-    .toBuffer({ resolveWithObject: true });
-  const upright = sharp(data, { raw: info, limitInputPixels: options.limitInputPixels ?? true });
-  return { source: upright, width: info.width, height: info.height };
-}
-
 /** Says why there is no picture, from the file's header and structure, not from the decoder's message. */
 async function explain(
   bytes: Uint8Array,
@@ -204,9 +186,7 @@ async function explain(
     return failure("too-many-pixels", `${pixels} pixels, the recipe allows ${recipe.maxPixels}`);
   }
   // The decoder's own message is not used: which one comes first depends on its threads, and ledgers must not differ.
-  if (thrown instanceof PictureFault && thrown.state === "truncated") {
-    return failure("truncated", `${format}: a part of its picture is missing`);
-  }
+  if (thrown instanceof PictureFault && thrown.state === "truncated") return truncated(format);
   if (size === null) return failure("decode-failed", `${format}: its header cannot be read`);
   return failure("decode-failed", `${format}: its ${size.width}×${size.height} pixels cannot be decoded`);
 }
@@ -235,6 +215,10 @@ async function headerSize(bytes: Uint8Array, picture: Decodable["picture"]): Pro
   } catch {
     return null;
   }
+}
+
+function truncated(format: DecodableFormat): DecodedImage {
+  return failure("truncated", `${format}: a part of its picture is missing`);
 }
 
 function failure(reason: ImageFailureReason, detail: string): DecodedImage {

@@ -1,9 +1,10 @@
 import sharp from "sharp";
-import type { Metadata } from "sharp";
+import type { Metadata, SharpOptions } from "sharp";
 import { jpegHeader } from "./jpeg-header.js";
 import type { ResolvedDecodeRecipe } from "./decode-image.js";
 import { isEnlarged } from "./enlarge.js";
 import { imageFormat } from "./image-format.js";
+import { tallCropBytes } from "./tall-crop.js";
 import { openedAt } from "../tiff/choose-picture.js";
 
 /**
@@ -29,23 +30,27 @@ const sampleBytesAtMost = 16;
  * @returns bytes; 0 if the header cannot be read or leads to a refusal, because then nothing is decoded
  */
 export async function decodeMemoryBytes(bytes: Uint8Array, recipe: MemoryRecipe): Promise<number> {
-  const found = imageFormat(bytes, recipe.decodeVersion);
-  if (found.kind !== "decodable") return 0;
-  let header: ImageHeader | undefined = jpegHeader(bytes);
   try {
-    header ??= await sharp(bytes, {
-      limitInputPixels: false,
-      failOn: "none",
-      ...openedAt(found.picture),
-    }).metadata();
+    const found = imageFormat(bytes, recipe.decodeVersion);
+    if (found.kind !== "decodable") return 0;
+    const options: SharpOptions = { limitInputPixels: false, failOn: "none", ...openedAt(found.picture) };
+    const header = jpegHeader(bytes) ?? (await sharp(bytes, options).metadata());
+    const asFile = headerMemoryBytes(header, recipe.maxPixels);
+    if (asFile === 0) return 0;
+    const asNumbers = found.numbers === undefined ? 0 : numbersMemoryBytes(header);
+    return asFile + asNumbers + scaledBytes(header, recipe);
   } catch {
     return 0;
   }
-  const asFile = headerMemoryBytes(header, recipe.maxPixels);
-  const decoding = found.numbers === undefined ? asFile : asFile + numbersMemoryBytes(header);
-  if (asFile === 0) return 0;
-  if (recipe.decodeVersion === 1 || !isEnlarged(header, recipe)) return decoding;
-  return decoding + enlargedCopies * header.width * header.height * 3;
+}
+
+/** Whole pictures in 8 bits that are held beyond what the decoder itself keeps. */
+function scaledBytes(header: ImageHeader, recipe: MemoryRecipe): number {
+  const { width, height, orientation = 1 } = header;
+  if (recipe.decodeVersion !== 1 && isEnlarged(header, recipe)) return enlargedCopies * width * height * 3;
+  const tall = tallCropBytes({ width, height }, recipe);
+  // Exif may turn a picture before it is scaled, or after.
+  return orientation < 5 ? tall : Math.max(tall, tallCropBytes({ width: height, height: width }, recipe));
 }
 
 /** A picture that is read as numbers is held once more as them, and three times in 16 bits. */

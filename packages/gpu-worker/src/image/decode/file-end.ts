@@ -3,10 +3,13 @@ import type { DecodableFormat } from "./image-format.js";
 
 /**
  * Whether a file stops before its own structure says that it ends. Used only for files that the decoder refused, to
- * distinguish a truncated download from broken content.
+ * distinguish a truncated download from broken content. Yields so that the caller can pause.
  */
-export function endsEarly(bytes: Uint8Array, format: Extract<DecodableFormat, "avif" | "tiff">): boolean {
-  if (format === "tiff") return tiffEndsEarly(bytes);
+export function* endsEarly(
+  bytes: Uint8Array,
+  format: Extract<DecodableFormat, "avif" | "tiff">,
+): Generator<void, boolean> {
+  if (format === "tiff") return yield* tiffEndsEarly(bytes);
   return boxesEndEarly(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
 }
 

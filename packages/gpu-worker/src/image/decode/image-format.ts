@@ -2,7 +2,7 @@ import { constants, gunzipSync } from "node:zlib";
 import { type CameraRaw, rawByDirectories, rawBySignature } from "../tiff/camera-raw.js";
 import { choosePicture, type TiffPicture } from "../tiff/choose-picture.js";
 import { TiffFile } from "../tiff/directories.js";
-import { type NumberSamples, samplesOf } from "../tiff/sample-kinds.js";
+import { lacksSampleTags, type NumberSamples, samplesOf } from "../tiff/sample-kinds.js";
 
 /**
  * Detects the format of a file by its content, never by its name.
@@ -25,7 +25,12 @@ export type ImageFormat =
       readonly numbers?: NumberSamples | undefined;
     }
   /** A known format, or what a TIFF file has that cannot be read. */
-  | { readonly kind: "refused"; readonly format: RefusedFormat | `tiff: ${string}` }
+  | {
+      readonly kind: "refused";
+      readonly format: RefusedFormat | `tiff: ${string}`;
+      /** Only with a TIFF file that cannot be read for its samples. */
+      readonly picture?: TiffPicture;
+    }
   | { readonly kind: "unknown" };
 
 /** Leading bytes as Latin-1 text; the more specific signature comes first. */
@@ -82,10 +87,12 @@ function tiffFormat(bytes: Uint8Array, head: string): ImageFormat {
   const raw = rawBySignature(head) ?? rawByDirectories(file);
   if (raw !== undefined) return { kind: "refused", format: raw };
   const picture = choosePicture(file);
+  const { directory } = picture;
   // What is missing at the file's end says more than what is there: the decoder finds it truncated.
-  if (picture.directory?.isComplete !== true) return { kind: "decodable", format: "tiff", picture };
-  const samples = samplesOf(picture.directory);
-  if (samples.kind === "refused") return { kind: "refused", format: `tiff: ${samples.detail}` };
+  if (directory === undefined || lacksSampleTags(directory))
+    return { kind: "decodable", format: "tiff", picture };
+  const samples = samplesOf(directory);
+  if (samples.kind === "refused") return { kind: "refused", format: `tiff: ${samples.detail}`, picture };
   const numbers = samples.kind === "numbers" ? samples : undefined;
   return { kind: "decodable", format: "tiff", picture, numbers };
 }

@@ -55,9 +55,11 @@ export interface TiffField {
 }
 
 export interface TiffDirectory {
-  /** False if a field's values are outside the file. */
+  /** False if any field's values are outside the file, also one of a tag that this module does not name. */
   readonly isComplete: boolean;
-  /** The first field of each tag that this module names. */
+  /** Tags whose first field has values outside the file. */
+  readonly missing: ReadonlySet<TiffTag>;
+  /** The first field of each tag that this module names, unless it is missing. */
   readonly fields: ReadonlyMap<TiffTag, TiffField>;
 }
 
@@ -122,17 +124,20 @@ export class TiffFile {
     if (end > this.#bytes.length || count > this.#entriesLeft) return undefined;
     this.#entriesLeft -= count;
     const fields = new Map<TiffTag, TiffField>();
+    const missing = new Set<TiffTag>();
     let isComplete = true;
     for (let entry = at + countSize; entry < end; entry += entrySize) {
       const field = this.#field(entry);
       if (field === undefined) isComplete = false;
       const name = namesOfTags.get(this.#short(entry));
-      // The first of a tag counts: a directory that repeats one huge list thousands of times would take too long.
-      if (name !== undefined && field !== undefined && !fields.has(name)) fields.set(name, field);
+      // The first of a tag counts, as it does for libtiff: one huge list, repeated thousands of times, would take too long.
+      if (name === undefined || fields.has(name) || missing.has(name)) continue;
+      if (field === undefined) missing.add(name);
+      else fields.set(name, field);
     }
     const pointerSize = this.#isBig ? 8 : 4;
     const next = end + pointerSize > this.#bytes.length ? 0 : this.#offset(end);
-    return { directory: { isComplete, fields }, next };
+    return { directory: { isComplete, missing, fields }, next };
   }
 
   #field(entry: number): TiffField | undefined {

@@ -1,5 +1,5 @@
 import { photometricOf } from "./choose-picture.js";
-import { allOf, firstOf, type TiffDirectory } from "./directories.js";
+import { allOf, firstOf, type TiffDirectory, type TiffTag } from "./directories.js";
 
 /**
  * What the numbers of a TIFF picture mean. libvips casts what is no unsigned integer of 8 or 16 bits to 8 bits as it is, so that
@@ -72,6 +72,19 @@ interface Layout {
   readonly extras: readonly number[];
 }
 
+/** Tags that libtiff refuses a file for if their values are outside it. It ignores the others. */
+const indispensable: readonly TiffTag[] = [
+  ...(["width", "height", "bitsPerSample", "compression", "photometric", "samplesPerPixel"] as const),
+  ...(["stripOffsets", "stripByteCounts", "tileOffsets", "tileByteCounts"] as const),
+  ...(["maxSampleValue", "extraSamples", "sampleFormat"] as const),
+];
+
+/** Whether nobody can tell a picture's samples, and the decoder refuses it. */
+export function lacksSampleTags(directory: TiffDirectory): boolean {
+  return indispensable.some((tag) => directory.missing.has(tag));
+}
+
+/** @param directory one that has its sample tags */
 export function samplesOf(directory: TiffDirectory): TiffSamples {
   const bands = firstOf(directory, "samplesPerPixel") ?? 1;
   const photometric = photometricOf(directory) ?? (bands < 3 ? blackIsZero : rgb);
@@ -122,7 +135,9 @@ function yCbCrSamples(directory: TiffDirectory, layout: Layout): TiffSamples {
       found.length === usual.length && usual.every((value, i) => Math.abs(value - (found[i] ?? 0)) < 1e-3)
     );
   };
-  const isAbsent = (tag: "yCbCrCoefficients" | "referenceBlackWhite") => !directory.fields.has(tag);
+  // libtiff ignores values outside the file; they are unknown, not the usual ones.
+  const isAbsent = (tag: "yCbCrCoefficients" | "referenceBlackWhite") =>
+    !directory.fields.has(tag) && !directory.missing.has(tag);
   const isRead =
     layout.bits === 8 &&
     layout.type === "unsigned" &&

@@ -119,7 +119,9 @@ async function wholePart(
     case "webp":
       return wholeWebp(bytes);
     case "avif":
-    case "tiff":
-      throw new PictureFault(endsEarly(bytes, format) ? "truncated" : "broken", "its decoder refuses it");
+    case "tiff": {
+      const isCut = await inSlices(endsEarly(bytes, format), signal);
+      throw new PictureFault(isCut ? "truncated" : "broken", "its decoder refuses it");
+    }
   }
 }
