@@ -45,6 +45,20 @@ describe("decodeImage: samples of TIFF are right, or a typed failure", () => {
     });
   }
 
+  it("is truncated wherever it is cut", async () => {
+    for (const { name, expected, file } of golden.cases) {
+      const whole = Buffer.from(file, "base64");
+      const reasons = golden.pixels[expected] === undefined ? ["truncated", expected] : ["truncated"];
+      for (let cut = 16; cut < whole.length - 16; cut += 29) {
+        const decoded = await decodeImage(whole.subarray(0, cut), recipe);
+        assert.ok(
+          !decoded.ok && reasons.includes(decoded.reason),
+          `${name} at ${cut}: ${JSON.stringify(decoded)}`,
+        );
+      }
+    }
+  });
+
   it("tells what is wrong with them", async () => {
     const detailOf = async (name: string): Promise<string> => {
       const file = golden.cases.find((each) => each.name === name)?.file ?? "";

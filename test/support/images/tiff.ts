@@ -14,7 +14,7 @@ export interface TiffFraming {
   readonly bigTiff?: boolean;
 }
 
-const shorts = [258, 259, 262, 274, 277, 281, 284, 317, 338, 339, 33421];
+const shorts = [258, 259, 262, 274, 277, 281, 284, 317, 320, 338, 339, 33421];
 
 /** Lays out the strips first, then the directories. */
 export function writeTiff(pages: readonly TiffPage[], framing: TiffFraming = {}): Buffer {

@@ -13,7 +13,7 @@ import { jpegSize } from "./jpeg-header.js";
 import { middleOf, tallCropBytes } from "./tall-crop.js";
 import { openedAt } from "../tiff/choose-picture.js";
 import { SamplesOutOfRange, withPlainSamples } from "../tiff/plain-samples.js";
-import { stripsEndEarly } from "../tiff/tiff-end.js";
+import { stripsEndEarly, tilesEndEarly } from "../tiff/tiff-end.js";
 import { withTimeout } from "@trommel/common/waiting";
 
 /** libvips' cache would keep every decoded image, and its threads would compete with the network's. */
@@ -97,8 +97,11 @@ async function decodeFound(
   timeoutMs: number,
 ): Promise<DecodedImage> {
   try {
-    const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, (signal) =>
-      decodeWhole({
+    const pixels = await withTimeout({ timeoutMs, doing: "decode a picture" }, async (signal) => {
+      const directory = found.picture?.directory;
+      if (directory !== undefined && (await inSlices(tilesEndEarly(directory, bytes.length), signal)))
+        throw new PictureFault("truncated", "a tile is outside the file");
+      return await decodeWhole({
         ...{ bytes, format: found.format, maxPixels: recipe.maxPixels, signal },
         decode: (file, failOn) => squarePixels(file, failOn, found, recipe, Math.ceil(timeoutMs / 1000)),
         isFinal: async (thrown) =>
@@ -106,8 +109,8 @@ async function decodeFound(
           thrown instanceof SamplesOutOfRange ||
           isTimeout(thrown) ||
           pixelCount(await headerSize(bytes, found.picture)) > recipe.maxPixels,
-      }),
-    );
+      });
+    });
     return { ok: true, pixels };
   } catch (thrown) {
     if (isTimeout(thrown) || thrown instanceof TrommelError) throw thrown;

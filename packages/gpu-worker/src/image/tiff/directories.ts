@@ -25,6 +25,8 @@ export const tiffTag = {
   samplesPerPixel: 277,
   stripByteCounts: 279,
   maxSampleValue: 281,
+  colorMap: 320,
+  tileWidth: 322,
   tileOffsets: 324,
   tileByteCounts: 325,
   subdirectories: 330,

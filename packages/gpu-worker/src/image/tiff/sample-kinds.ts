@@ -109,6 +109,9 @@ export function samplesOf(directory: TiffDirectory): TiffSamples {
     ...{ bits, type, photometric, bands },
     extras: Array.from({ length: bands - colours }, (_, i) => extras[i] ?? 0),
   };
+  // libtiff takes the numbers of the colours for greys then.
+  if (photometric === palette && !directory.fields.has("colorMap"))
+    return refused("a palette without colours");
   if (photometric === palette)
     return isUnsigned(layout, 8) && bands === 1 ? plain : refused(`a palette of ${nameOf(layout)}`);
   if (photometric === cmyk) return inkSamples(layout);

@@ -29,4 +29,9 @@ export function* stripsEndEarly({ fields }: TiffDirectory, sizeBytes: number): G
   return false;
 }
 
+/** Whether a tile is outside the file: libvips paints tiles that it cannot read black. It refuses a file for a strip. */
+export function* tilesEndEarly(directory: TiffDirectory, sizeBytes: number): Generator<void, boolean> {
+  return directory.fields.has("tileWidth") && (yield* stripsEndEarly(directory, sizeBytes));
+}
+
 const none: NumberList = { count: 0, at: () => 0 };

@@ -78,6 +78,16 @@ describe("values of a TIFF tag outside the file", () => {
       assert.match(String(await outcomeOf(dangling(page, tag))), /^unsupported-format: tiff: YCbCr/);
   });
 
+  it("are not the colours of a palette", async () => {
+    const colours = Array.from({ length: 3 * 256 }, (_, i) => (i % 256) * 257);
+    const tags = { ...pictureTags(side, side, [8], 3), 320: colours };
+    const page = { tags, strip: Buffer.alloc(side * side, 200) };
+    assert.deepEqual(await outcomeOf(writeTiff([page])), Buffer.alloc(side * side * 3, 200));
+    const refused = "unsupported-format: tiff: a palette without colours";
+    assert.equal(await outcomeOf(dangling(page, 320)), refused);
+    assert.equal(await outcomeOf(dangling({ ...page, tags: { ...tags, 279: [1 << 20] } }, 320)), cut);
+  });
+
   it("leave a picture of unknown samples unsupported if it is whole, and truncated if it is cut", async () => {
     const doubles = { ...pictureTags(side, side, [64], 1), 339: [3] };
     const strip = Buffer.alloc(side * side * 8);
