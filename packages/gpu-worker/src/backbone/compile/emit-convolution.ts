@@ -42,7 +42,7 @@ export interface Placement {
  * zeros. The zeros of an earlier ZeroPadding2D (`around`) are added for VALID only.
  */
 export function placeWindow(
-  context: LayerContext,
+  context: Pick<LayerContext, "layer">,
   [inHeight, inWidth]: readonly [number, number],
   window: Window,
   around: EdgePairs = noPads,

@@ -1,6 +1,7 @@
 import {
   optionalWeight,
   soleInput,
+  spatialShape,
   weightOf,
   type Affine,
   type Emitter,
@@ -34,6 +35,37 @@ export const emitBatchNormalization: Emitter = (context) => {
   const factor = graph.constant(`${layer.name}/scale`, "float32", dims, Float32Array.from(scale));
   const offset = graph.constant(`${layer.name}/shift`, "float32", dims, Float32Array.from(shift));
   return { name: graph.node("Add", [graph.node("Mul", [input.name, factor]), offset]), shape: input.shape };
+};
+
+/**
+ * Group normalisation (Wu & He 2018) of a spatial value: each image's groups of neighbouring channels by their own mean and
+ * variance, which an instance normalisation of the groups computes.
+ */
+export const emitGroupNormalization: Emitter = (context) => {
+  const { graph, layer } = context;
+  const input = soleInput(context);
+  const [height, width, channels] = spatialShape(context, input);
+  const groups = numberOf(layer, "groups", 32);
+  if (!Number.isSafeInteger(groups) || groups < 1 || channels % groups !== 0)
+    throw layerError(layer, `its ${channels} channels do not divide into ${groups} groups`, "invalid-argument");
+  const ofGroups = graph.reshape(input.name, [0, groups, -1]);
+  const normalized = graph.node(
+    "InstanceNormalization",
+    [
+      ofGroups,
+      graph.constant("ones", "float32", [groups], new Float32Array(groups).fill(1)),
+      graph.constant("zeros", "float32", [groups], new Float32Array(groups)),
+    ],
+    { epsilon: { float: numberOf(layer, "epsilon", 1e-3) } },
+  );
+  const maps = graph.reshape(normalized, [0, channels, height, width]);
+  const dims = [channels, 1, 1];
+  const weight = (name: string, fallback: number): string => {
+    const values = optionalWeight(layer, name) ?? new Float32Array(channels).fill(fallback);
+    return graph.constant(`${layer.name}/${name}`, "float32", dims, values);
+  };
+  const scaled = graph.node("Mul", [maps, weight("gamma", 1)]);
+  return { name: graph.node("Add", [scaled, weight("beta", 0)]), shape: input.shape };
 };
 
 /** @param rank dimensions without the batch */

@@ -37,6 +37,7 @@ const emitters: Readonly<Record<string, Emitter>> = {
   SeparableConv2D: convolution.emitSeparableConv2d,
   Dense: convolution.emitDense,
   BatchNormalization: normalization.emitBatchNormalization,
+  GroupNormalization: normalization.emitGroupNormalization,
   Activation: activation.emitActivation,
   ReLU: activation.emitRelu,
   LeakyReLU: activation.emitLeakyRelu,
@@ -77,43 +78,54 @@ export function compileLayers(model: LayersModel, options: CompileOptions): Comp
   const cut = cutAt(model, options.output);
   checkInput(cut, options.inputSize);
   const graph = new GraphBuilder({ graphName: "backbone" });
-  const compilation = new Compilation(graph, cut, options.inputSize);
-  const value = compilation.run();
+  const size = options.inputSize;
+  const image = graph.input("image", "float32", ["N", 3, size, size]);
+  const values = emitLayers(graph, { layers: cut.layers, image, inputSize: size, kept: new Set([cut.output]) });
+  const value = valueOf(values, cut.output);
   const { embedding, pooling: pooled } = toEmbedding(graph, cut, value, options.pooling ?? "average");
   const dimension = embedding.shape[0] ?? 0;
   graph.output("embedding", "float32", ["N", dimension], embedding.name);
   return { model: graph.encode(), dimension, opset: graph.opset, cut, pooling: pooled };
 }
 
+export interface EmittedLayers {
+  /** In topological order; the input layer is first. */
+  readonly layers: readonly BoundLayer[];
+  /** Value float32 [N, 3, inputSize, inputSize]. */
+  readonly image: string;
+  readonly inputSize: number;
+  /** Layers whose own outputs are needed, so that nothing is folded into them. */
+  readonly kept: ReadonlySet<string>;
+}
+
+/** Adds the nodes of layers with constant weights. @returns their values by the layers' names, but for those that others were folded into */
+export function emitLayers(graph: GraphBuilder, options: EmittedLayers): ReadonlyMap<string, Value> {
+  return new Compilation(graph, options).run();
+}
+
 class Compilation {
   readonly #graph: GraphBuilder;
-  readonly #cut: CutLayers;
-  readonly #inputSize: number;
+  readonly #options: EmittedLayers;
   readonly #values = new Map<string, Value>();
-  readonly #consumers = new Map<string, BoundLayer[]>();
+  readonly #consumers: ReadonlyMap<string, readonly BoundLayer[]>;
 
-  constructor(graph: GraphBuilder, cut: CutLayers, inputSize: number) {
+  constructor(graph: GraphBuilder, options: EmittedLayers) {
     this.#graph = graph;
-    this.#cut = cut;
-    this.#inputSize = inputSize;
-    for (const layer of cut.layers) {
-      for (const input of layer.inputs)
-        this.#consumers.set(input, [...(this.#consumers.get(input) ?? []), layer]);
-    }
+    this.#options = options;
+    this.#consumers = consumersOf(options.layers);
   }
 
-  run(): Value {
-    for (const layer of this.#cut.layers) {
+  run(): ReadonlyMap<string, Value> {
+    for (const layer of this.#options.layers) {
       if (!this.#values.has(layer.name)) this.#compile(layer);
     }
-    return this.#valueOf(this.#cut.output);
+    return this.#values;
   }
 
   #compile(layer: BoundLayer): void {
     if (layer.className === "InputLayer") {
-      const size = this.#inputSize;
-      const name = this.#graph.input("image", "float32", ["N", 3, size, size]);
-      this.#values.set(layer.name, { name, shape: [size, size, 3] });
+      const { image, inputSize: size } = this.#options;
+      this.#values.set(layer.name, { name: image, shape: [size, size, 3] });
       return;
     }
     const emit = emitters[layer.className];
@@ -125,7 +137,7 @@ class Compilation {
     }
     const following = this.#foldableNormalization(layer);
     const folded = following === undefined ? undefined : normalization.affineOf({ layer: following });
-    const inputs = layer.inputs.map((name) => this.#valueOf(name));
+    const inputs = layer.inputs.map((name) => valueOf(this.#values, name));
     const value = emit({ graph: this.#graph, layer, inputs, folded });
     // If a normalisation was folded in, the layer's own output no longer exists, and nothing else reads it.
     this.#values.set(following?.name ?? layer.name, value);
@@ -133,22 +145,29 @@ class Compilation {
 
   /** The batch normalisation after a layer, if only it reads the layer's output and no activation is in between. */
   #foldableNormalization(layer: BoundLayer): BoundLayer | undefined {
-    if (!foldingClasses.has(layer.className) || layer.name === this.#cut.output) return undefined;
+    if (!foldingClasses.has(layer.className) || this.#options.kept.has(layer.name)) return undefined;
     const [only, ...others] = this.#consumers.get(layer.name) ?? [];
     if (only?.className !== "BatchNormalization" || others.length > 0) return undefined;
     // Convolutions and Dense keep the rank, so the last axis of input and output is the same.
-    const rank = this.#valueOf(layer.inputs[0] ?? "").shape.length;
+    const rank = valueOf(this.#values, layer.inputs[0] ?? "").shape.length;
     const isLinear = (layer.config["activation"] ?? "linear") === "linear";
     return isLinear && normalization.normalizesLastAxis(only, rank) ? only : undefined;
   }
+}
 
-  #valueOf(name: string): Value {
-    const value = this.#values.get(name);
-    if (value === undefined) {
-      throw new TrommelError("internal", `cannot compile the layers model: "${name}" has no value yet`);
-    }
-    return value;
+/** The layers that read each layer's output. */
+export function consumersOf(layers: readonly BoundLayer[]): ReadonlyMap<string, readonly BoundLayer[]> {
+  const consumers = new Map<string, BoundLayer[]>();
+  for (const layer of layers) {
+    for (const input of layer.inputs) consumers.set(input, [...(consumers.get(input) ?? []), layer]);
   }
+  return consumers;
+}
+
+function valueOf(values: ReadonlyMap<string, Value>, name: string): Value {
+  const value = values.get(name);
+  if (value !== undefined) return value;
+  throw new TrommelError("internal", `cannot compile the layers model: "${name}" has no value yet`);
 }
 
 function checkInput(cut: CutLayers, inputSize: number): void {

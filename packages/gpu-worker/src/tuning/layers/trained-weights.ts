@@ -1,0 +1,44 @@
+import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
+
+export type Norm = "batch" | "frozen" | "group";
+
+/** Names of a layer's weights that steps change by their gradients, and of those that they measure. */
+export function trainedWeights(layer: BoundLayer, norm: Norm): {
+  readonly byGradient: readonly string[];
+  readonly measured: readonly string[];
+} {
+  const names = [...layer.weights.keys()];
+  if (layer.className !== "BatchNormalization") return { byGradient: names, measured: [] };
+  return {
+    byGradient: names.filter((name) => !isStatistic(name)),
+    measured: norm === "batch" ? names.filter(isStatistic) : [],
+  };
+}
+
+function isStatistic(name: string): boolean {
+  return name === "moving_mean" || name === "moving_variance";
+}
+
+/** Epsilon of the group normalisations that take the place of batch ones. */
+export const groupEpsilon = 1e-5;
+const groupsAtMost = 32;
+
+/** Groups of a group normalisation: 32, or the largest number below that divides the channels. */
+export function groupsOf(channels: number): number {
+  for (let groups = Math.min(groupsAtMost, channels); groups > 1; groups -= 1) {
+    if (channels % groups === 0) return groups;
+  }
+  return 1;
+}
+
+/** The first layers, which no layer that trains comes before. */
+export function untrainedPrefix(
+  layers: readonly BoundLayer[],
+  trained: ReadonlySet<string>,
+): readonly BoundLayer[] {
+  const before = new Set<string>();
+  for (const layer of layers) {
+    if (!trained.has(layer.name) && layer.inputs.every((name) => before.has(name))) before.add(layer.name);
+  }
+  return layers.filter(({ name }) => before.has(name));
+}

@@ -1,0 +1,48 @@
+import { BlockedConvolution } from "./blocked-convolution.js";
+import { throughActivation, type FusedActivation } from "./fused-activation.js";
+import type { Geometry } from "./geometry.js";
+import { sumsOf } from "./passes.js";
+import { PlainConvolution } from "./plain-convolution.js";
+import { Value, type Tape, type Weight } from "./tape.js";
+
+/** One way to compute a convolution and its gradients. */
+export interface ConvolutionForm {
+  forward(input: Value, bias: string | undefined, activation: FusedActivation | undefined): Value;
+  /** float32, the kernel's own shape. */
+  kernelGradient(input: Value, gradient: Value): string;
+  inputGradient(gradient: Value): Value;
+}
+
+/**
+ * A convolution of [N, C, H, W] by a kernel [O, C / groups, kh, kw].
+ * @param bias [O]
+ */
+export function convolve(
+  tape: Tape,
+  input: Value,
+  weights: { readonly kernel: Weight; readonly bias?: Weight | undefined },
+  geometry: Geometry,
+  activation?: FusedActivation,
+): Value {
+  const { kernel, bias } = weights;
+  const form = formOf(tape, input, kernel, geometry);
+  const result = form.forward(input, bias?.value, activation);
+  const isTrained = input.isTrained || kernel.isTrained || bias?.isTrained === true;
+  const output = new Value(
+    [tape.batch, kernel.shape[0] ?? 0, ...geometry.output],
+    isTrained,
+    result.blocked === undefined ? { plain: tape.plainOf(result) } : { blocked: result.blocked },
+  );
+  return tape.record(output, (gradient) => {
+    const before = throughActivation(tape, activation, output, gradient);
+    if (bias?.isTrained === true) tape.addWeightGradient(bias, tape.sumOver(sumsOf(tape, before), [0]));
+    if (kernel.isTrained) tape.addWeightGradient(kernel, form.kernelGradient(input, before));
+    if (input.isTrained) tape.addGradient(input, form.inputGradient(before));
+  });
+}
+
+function formOf(tape: Tape, input: Value, kernel: Weight, geometry: Geometry): ConvolutionForm {
+  return (
+    BlockedConvolution.find(tape, input, kernel, geometry) ?? new PlainConvolution(tape, input, kernel, geometry)
+  );
+}

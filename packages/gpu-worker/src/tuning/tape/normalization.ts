@@ -1,0 +1,170 @@
+import { throughActivation, type FusedActivation } from "./fused-activation.js";
+import { affine, perChannel, perImage, productSumsOf, sumsOf, type PerChannel } from "./passes.js";
+import { Value, type Tape, type Weight } from "./tape.js";
+
+/** Per channel; absent where the layer has none. */
+interface Scaling {
+  readonly gamma: Weight | undefined;
+  readonly beta: Weight | undefined;
+}
+
+export interface NormalizationOptions extends Scaling {
+  readonly epsilon: number;
+  readonly activation?: FusedActivation | undefined;
+}
+
+/** What a batch normalisation measured of its batch, float32 [C]; the variance as an estimate of the population's. */
+export interface BatchStatistics {
+  readonly mean: string;
+  readonly variance: string;
+}
+
+/**
+ * Batch normalisation while training (Ioffe & Szegedy 2015): by mean and variance of the batch, over images and pixels.
+ * Running statistics take the variance with Bessel's correction, as PyTorch and TensorFlow's fused kernel do.
+ */
+export function normalizeByBatch(
+  tape: Tape,
+  input: Value,
+  options: NormalizationOptions,
+): { readonly output: Value; readonly statistics: BatchStatistics } {
+  const { graph, batch } = tape;
+  const count = batch * input.pixels;
+  const over = (sums: string): string => tape.times(tape.sumOver(sums, [0]), tape.scalar(1 / count));
+  const mean = over(sumsOf(tape, input));
+  const centred = centredBy(tape, input, perChannel(mean));
+  const variance = over(productSumsOf(tape, centred, centred));
+  const inverse = inverseRoot(tape, variance, options.epsilon);
+  const output = scaled(tape, centred, perChannel(inverse), options);
+  tape.record(output, (after) => {
+    const gradient = throughActivation(tape, options.activation, output, after);
+    const sums = tape.sumOver(sumsOf(tape, gradient), [0]);
+    const products = tape.sumOver(productSumsOf(tape, gradient, centred), [0]);
+    if (options.beta !== undefined) tape.addWeightGradient(options.beta, sums);
+    if (options.gamma !== undefined) tape.addWeightGradient(options.gamma, tape.times(products, inverse));
+    if (!input.isTrained) return;
+    const scale = options.gamma === undefined ? inverse : tape.times(options.gamma.value, inverse);
+    const share = tape.scalar(-1 / count);
+    const squared = tape.times(inverse, inverse);
+    const slope = tape.times(tape.times(scale, squared), tape.times(products, share));
+    const shift = tape.times(tape.times(scale, sums), share);
+    const along = affine(tape, centred, { scale: perChannel(slope), shift: perChannel(shift) });
+    tape.addGradient(input, affine(tape, gradient, { scale: perChannel(scale), plus: along }));
+  });
+  const corrected = tape.times(variance, tape.scalar(count / Math.max(count - 1, 1)));
+  return { output, statistics: { mean: graph.node("Identity", [mean]), variance: corrected } };
+}
+
+/** Batch normalisation by constants: the statistics that the network came with. */
+export function normalizeByConstants(
+  tape: Tape,
+  input: Value,
+  options: NormalizationOptions & { readonly mean: Float32Array; readonly variance: Float32Array },
+): Value {
+  const { graph } = tape;
+  const { gamma, beta, activation, epsilon } = options;
+  const channels = input.channels;
+  const roots = Float32Array.from(options.variance, (value) => 1 / Math.sqrt(value + epsilon));
+  const inverse = tape.floats("inverse", [channels], roots);
+  const mean = tape.floats("mean", [channels], options.mean);
+  const scale = gamma === undefined ? inverse : tape.times(gamma.value, inverse);
+  const moved = tape.times(mean, scale);
+  const shift = beta === undefined ? graph.node("Neg", [moved]) : graph.node("Sub", [beta.value, moved]);
+  const result = affine(tape, input, { scale: perChannel(scale), shift: perChannel(shift), activation });
+  const output = asTrained(result, input.isTrained || isTrained(options));
+  return tape.record(output, (after) => {
+    const gradient = throughActivation(tape, activation, output, after);
+    if (isTrained(options)) {
+      const sums = tape.sumOver(sumsOf(tape, gradient), [0]);
+      if (beta !== undefined) tape.addWeightGradient(beta, sums);
+      if (gamma !== undefined) {
+        const products = tape.sumOver(productSumsOf(tape, gradient, input), [0]);
+        const centred = graph.node("Sub", [products, tape.times(mean, sums)]);
+        tape.addWeightGradient(gamma, tape.times(centred, inverse));
+      }
+    }
+    if (input.isTrained) tape.addGradient(input, affine(tape, gradient, { scale: perChannel(scale) }));
+  });
+}
+
+/** Group normalisation (Wu & He 2018): by mean and variance of each image's groups of neighbouring channels. */
+export function normalizeByGroup(
+  tape: Tape,
+  input: Value,
+  options: NormalizationOptions & { readonly groups: number },
+): Value {
+  const { graph, batch } = tape;
+  const { gamma, beta, groups, epsilon, activation } = options;
+  const channels = input.channels;
+  const count = (channels / groups) * input.pixels;
+  /** Mean over each group of what an image's channels sum up to, for each of them. */
+  const over = (sums: string): string => {
+    const grouped = graph.reshape(sums, [batch, groups, channels / groups]);
+    const means = tape.times(tape.sumOver(grouped, [2], 1), tape.scalar(1 / count));
+    const spread = graph.node("Expand", [means, graph.int64s([batch, groups, channels / groups])]);
+    return graph.reshape(spread, [batch, channels]);
+  };
+  const centred = centredBy(tape, input, perImage(over(sumsOf(tape, input))));
+  const inverse = inverseRoot(tape, over(productSumsOf(tape, centred, centred)), epsilon);
+  const output = scaled(tape, centred, perImage(inverse), options);
+  return tape.record(output, (after) => {
+    const gradient = throughActivation(tape, activation, output, after);
+    const sums = sumsOf(tape, gradient);
+    const products = productSumsOf(tape, gradient, centred);
+    if (beta !== undefined) tape.addWeightGradient(beta, tape.sumOver(sums, [0]));
+    if (gamma !== undefined) tape.addWeightGradient(gamma, tape.sumOver(tape.times(products, inverse), [0]));
+    if (!input.isTrained) return;
+    const weighted = (value: string): string => (gamma === undefined ? value : tape.times(value, gamma.value));
+    const scale = weighted(inverse);
+    const squared = tape.times(inverse, inverse);
+    const along = over(weighted(products));
+    const slope = graph.node("Neg", [tape.times(tape.times(inverse, squared), along)]);
+    const shift = graph.node("Neg", [tape.times(inverse, over(weighted(sums)))]);
+    const rest = affine(tape, centred, { scale: perImage(slope), shift: perImage(shift) });
+    tape.addGradient(input, affine(tape, gradient, { scale: perImage(scale), plus: rest }));
+  });
+}
+
+function centredBy(tape: Tape, input: Value, mean: PerChannel): Value {
+  const { graph, batch } = tape;
+  const length = input.channels * (mean.perImage ? batch : 1);
+  const ones = tape.floats("ones", mean.perImage ? [batch, input.channels] : [length], new Float32Array(length).fill(1));
+  const shift = { ...mean, name: graph.node("Neg", [mean.name]) };
+  return affine(tape, input, { scale: { ...mean, name: ones }, shift });
+}
+
+function inverseRoot(tape: Tape, variance: string, epsilon: number): string {
+  const { graph } = tape;
+  const root = graph.node("Sqrt", [graph.node("Add", [variance, tape.scalar(epsilon)])]);
+  return graph.node("Reciprocal", [root]);
+}
+
+/** gamma · centred · inverse + beta, activated. */
+function scaled(
+  tape: Tape,
+  centred: Value,
+  inverse: PerChannel,
+  options: NormalizationOptions,
+): Value {
+  const { graph, batch } = tape;
+  const { gamma, beta, activation } = options;
+  const scale = gamma === undefined ? inverse.name : tape.times(inverse.name, gamma.value);
+  const spread = (name: string): string =>
+    inverse.perImage ? graph.node("Expand", [name, graph.int64s([batch, centred.channels])]) : name;
+  const shift = beta === undefined ? undefined : { ...inverse, name: spread(beta.value) };
+  const result = affine(tape, centred, { scale: { ...inverse, name: scale }, shift, activation });
+  return asTrained(result, centred.isTrained || isTrained(options));
+}
+
+function isTrained({ gamma, beta }: Scaling): boolean {
+  return gamma?.isTrained === true || beta?.isTrained === true;
+}
+
+function asTrained(value: Value, trained: boolean): Value {
+  if (value.isTrained === trained) return value;
+  return new Value(
+    value.shape,
+    trained,
+    value.blocked === undefined ? { plain: value.plain ?? "" } : { blocked: value.blocked },
+  );
+}

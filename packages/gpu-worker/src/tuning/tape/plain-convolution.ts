@@ -1,0 +1,158 @@
+import type { ConvolutionForm } from "./convolution.js";
+import type { FusedActivation } from "./fused-activation.js";
+import {
+  isPointwise,
+  isStrided,
+  kernelGradientPads,
+  kernelSize,
+  nodeAttributes,
+  pixelsOf,
+  spanOf,
+  type Geometry,
+} from "./geometry.js";
+import { Value, type Tape, type Weight } from "./tape.js";
+
+/** From this many pixels on a product per image is faster than one product over the whole batch. */
+const perImageFrom = 784;
+
+/** A convolution in plain ONNX: every number of groups, channels, strides and dilations. */
+export class PlainConvolution implements ConvolutionForm {
+  readonly #tape: Tape;
+  readonly #input: Pick<Value, "shape" | "channels" | "isTrained">;
+  readonly #kernel: Weight;
+  readonly #geometry: Geometry;
+
+  constructor(tape: Tape, input: Value, kernel: Weight, geometry: Geometry) {
+    this.#tape = tape;
+    this.#input = input;
+    this.#kernel = kernel;
+    this.#geometry = geometry;
+  }
+
+  forward(input: Value, bias: string | undefined, activation: FusedActivation | undefined): Value {
+    const tape = this.#tape;
+    const { graph } = tape;
+    const inputs = [tape.plainOf(input), this.#kernel.value, ...(bias === undefined ? [] : [bias])];
+    let result = graph.node("Conv", inputs, nodeAttributes(this.#geometry));
+    if (activation === "relu") result = graph.node("Relu", [result]);
+    if (activation === "relu6") result = graph.node("Clip", [result, tape.scalar(0), tape.scalar(6)]);
+    return new Value([tape.batch, this.#kernel.shape[0] ?? 0, ...this.#geometry.output], true, { plain: result });
+  }
+
+  inputGradient(gradient: Value): Value {
+    const tape = this.#tape;
+    const geometry = this.#geometry;
+    const { groups, strides, pads, input, output } = geometry;
+    const { shape } = this.#input;
+    const dy = tape.plainOf(gradient);
+    if (isPointwise(geometry) && !isStrided(geometry) && groups === 1) {
+      const [outs = 0, ins = 0] = this.#kernel.shape;
+      const swapped = tape.transpose(tape.graph.reshape(this.#kernel.value, [outs, ins]), [1, 0]);
+      const kernel = tape.graph.reshape(swapped, [ins, outs, 1, 1]);
+      return new Value(shape, true, { plain: tape.graph.node("Conv", [dy, kernel], nodeAttributes(geometry)) });
+    }
+    // What the windows left over at the end, see the ONNX specification of ConvTranspose.
+    const rest = ([0, 1] as const).map(
+      (axis) =>
+        input[axis] -
+        ((output[axis] - 1) * strides[axis] + spanOf(geometry, axis) - pads[axis] - (pads[axis + 2] ?? 0)),
+    );
+    const plain = tape.graph.node("ConvTranspose", [dy, this.#kernel.value], {
+      ...nodeAttributes(geometry),
+      output_padding: rest,
+    });
+    return new Value(shape, true, { plain });
+  }
+
+  kernelGradient(input: Value, gradient: Value): string {
+    const { groups } = this.#geometry;
+    if (groups > 1) return this.#groupedKernelGradient(input, gradient);
+    return isPointwise(this.#geometry) ? this.#product(input, gradient) : this.#byConvolution(input, gradient);
+  }
+
+  /** Of a pointwise convolution: dY · Xᵀ over all pixels of all images. */
+  #product(input: Value, gradient: Value): string {
+    const tape = this.#tape;
+    const { graph, batch } = tape;
+    const { shape } = this.#kernel;
+    const [outs = 0, ins = 0] = shape;
+    const pixels = pixelsOf(this.#geometry.output);
+    const x = this.#thinned(tape.plainOf(input));
+    const dy = tape.plainOf(gradient);
+    if (pixels >= perImageFrom) {
+      const operands = [graph.reshape(dy, [batch, outs, pixels]), graph.reshape(x, [batch, ins, pixels])];
+      const products = tape.runtimeNode("FusedMatMul", operands, { transB: 1 });
+      return graph.reshape(tape.sumOver(products, [0]), shape);
+    }
+    const rows = (value: string, channels: number): string =>
+      pixels === 1
+        ? graph.reshape(value, [batch, channels])
+        : graph.reshape(tape.transpose(value, [1, 0, 2, 3]), [channels, -1]);
+    const product = graph.node("Gemm", [rows(dy, outs), rows(x, ins)], pixels === 1 ? { transA: 1 } : { transB: 1 });
+    return graph.reshape(product, shape);
+  }
+
+  /** The pixels that a strided pointwise convolution reads. */
+  #thinned(x: string): string {
+    if (!isStrided(this.#geometry)) return x;
+    const { graph } = this.#tape;
+    const { strides, input } = this.#geometry;
+    return graph.node("Slice", [
+      x,
+      graph.int64s([0, 0]),
+      graph.int64s(input),
+      graph.int64s([2, 3]),
+      graph.int64s(strides),
+    ]);
+  }
+
+  /** The batch as channels: X of [C, N, H, W], dY of [O, N, Ho, Wo]. */
+  #byConvolution(input: Value, gradient: Value): string {
+    const tape = this.#tape;
+    const swap = (value: string): string => tape.transpose(value, [1, 0, 2, 3]);
+    const result = tape.graph.node("Conv", [swap(this.#padded(input)), swap(tape.plainOf(gradient))], {
+      ...this.#swappedAttributes(),
+      group: 1,
+    });
+    return swap(result);
+  }
+
+  /**
+   * Every pair of an input and an output channel of a group, in each image: X as [C / g, N · g, H, W], dY as
+   * [N · O, 1, Ho, Wo], N · g groups; summed over the images.
+   */
+  #groupedKernelGradient(input: Value, gradient: Value): string {
+    const tape = this.#tape;
+    const { graph, batch } = tape;
+    const { groups, output, kernel } = this.#geometry;
+    const [outs = 0, insOfGroup = 0] = this.#kernel.shape;
+    const padded = this.#padded(input);
+    const [top, left, bottom, right] = kernelGradientPads(this.#geometry);
+    const size = [this.#geometry.input[0] + top + bottom, this.#geometry.input[1] + left + right] as const;
+    const byPlace = graph.reshape(
+      tape.transpose(graph.reshape(padded, [batch * groups, insOfGroup, ...size]), [1, 0, 2, 3]),
+      [insOfGroup, batch * groups, ...size],
+    );
+    const kernels = graph.reshape(tape.plainOf(gradient), [batch * outs, 1, ...output]);
+    const pairs = graph.node("Conv", [byPlace, kernels], {
+      ...this.#swappedAttributes(),
+      group: batch * groups,
+    });
+    const summed = tape.sumOver(graph.reshape(pairs, [insOfGroup, batch, outs, kernelSize(this.#geometry)]), [1]);
+    return graph.reshape(tape.transpose(summed, [1, 0, 2]), [outs, insOfGroup, ...kernel]);
+  }
+
+  /** Stride and dilation change places, see {@link kernelGradientPads}. */
+  #swappedAttributes() {
+    const { strides, dilations, output } = this.#geometry;
+    return { kernel_shape: [...output], strides: [...dilations], dilations: [...strides], pads: [0, 0, 0, 0] };
+  }
+
+  #padded(input: Value): string {
+    const { graph } = this.#tape;
+    const [top, left, bottom, right] = kernelGradientPads(this.#geometry);
+    const x = this.#tape.plainOf(input);
+    if (top === 0 && left === 0 && bottom === 0 && right === 0) return x;
+    return graph.node("Pad", [x, graph.int64s([0, 0, top, left, 0, 0, bottom, right])]);
+  }
+}
