@@ -47,7 +47,11 @@ export const emitGroupNormalization: Emitter = (context) => {
   const [height, width, channels] = spatialShape(context, input);
   const groups = numberOf(layer, "groups", 32);
   if (!Number.isSafeInteger(groups) || groups < 1 || channels % groups !== 0)
-    throw layerError(layer, `its ${channels} channels do not divide into ${groups} groups`, "invalid-argument");
+    throw layerError(
+      layer,
+      `its ${channels} channels do not divide into ${groups} groups`,
+      "invalid-argument",
+    );
   const ofGroups = graph.reshape(input.name, [0, groups, -1]);
   const normalized = graph.node(
     "InstanceNormalization",

@@ -80,7 +80,12 @@ export function compileLayers(model: LayersModel, options: CompileOptions): Comp
   const graph = new GraphBuilder({ graphName: "backbone" });
   const size = options.inputSize;
   const image = graph.input("image", "float32", ["N", 3, size, size]);
-  const values = emitLayers(graph, { layers: cut.layers, image, inputSize: size, kept: new Set([cut.output]) });
+  const values = emitLayers(graph, {
+    layers: cut.layers,
+    image,
+    inputSize: size,
+    kept: new Set([cut.output]),
+  });
   const value = valueOf(values, cut.output);
   const { embedding, pooling: pooled } = toEmbedding(graph, cut, value, options.pooling ?? "average");
   const dimension = embedding.shape[0] ?? 0;

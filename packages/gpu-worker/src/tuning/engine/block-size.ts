@@ -20,7 +20,10 @@ async function tryBlocks(): Promise<number> {
   const input = graph.input("x", "float32", [1, channels, 3, 3]);
   const blocked = tape.blockedNode("ReorderInput", [input]);
   graph.output("y", "float32", [channels * pixels], graph.reshape(blocked, [-1]));
-  const session = await InferenceSession.create(graph.encode(), { executionProviders: ["cpu"], logSeverityLevel: 4 });
+  const session = await InferenceSession.create(graph.encode(), {
+    executionProviders: ["cpu"],
+    logSeverityLevel: 4,
+  });
   try {
     const values = Float32Array.from({ length: channels * pixels }, (_, index) => index);
     const { y } = await session.run({ x: new Tensor("float32", values, [1, channels, 3, 3]) });

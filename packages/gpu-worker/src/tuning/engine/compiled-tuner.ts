@@ -80,7 +80,10 @@ class CompiledTuner implements Tuner {
   }
 
   async step(batch: TuningBatch, learningRate: number): Promise<StepFigures> {
-    const feeds: Record<string, Tensor> = { ...batchFeeds(this.#setting, batch), ...Object.fromEntries(this.#state) };
+    const feeds: Record<string, Tensor> = {
+      ...batchFeeds(this.#setting, batch),
+      ...Object.fromEntries(this.#state),
+    };
     for (const [at, rates] of this.#rates.entries()) {
       for (const [index, rate] of rates(learningRate * (this.#factors[at] as number)).entries()) {
         feeds[rateName(at, index)] = new Tensor("float32", Float32Array.of(rate), []);
@@ -151,8 +154,9 @@ function figuresOf(logarithms: Float32Array, batch: TuningBatch, classCount: num
 /** @throws TrommelError `corrupt` if the state is of another network or tuning */
 function tensorOf({ tensors }: TuningState, name: string, shape: readonly number[]): Float32Array {
   const tensor = tensors.get(name);
-  const fits = tensor?.shape.length === shape.length && tensor.shape.every((size, axis) => size === shape[axis]);
-  if (tensor !== undefined && fits) return tensor.data as Float32Array;
+  const fits =
+    tensor?.shape.length === shape.length && tensor.shape.every((size, axis) => size === shape[axis]);
+  if (tensor !== undefined && fits) return tensor.data;
   throw new TrommelError(
     "corrupt",
     `cannot continue a tuning: its state has no ${name} of [${shape.join(", ")}]. It is a checkpoint of another recipe or backbone`,

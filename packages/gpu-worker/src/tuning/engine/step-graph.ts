@@ -66,7 +66,10 @@ export function buildStepGraph(setting: TuningSetting, block: number): StepGraph
 }
 
 /** @returns value float32 [B, 3, inputSize, inputSize] */
-function emitImage(graph: GraphBuilder, { batchSize, side, colour, contract, hasMixup }: TuningSetting): string {
+function emitImage(
+  graph: GraphBuilder,
+  { batchSize, side, colour, contract, hasMixup }: TuningSetting,
+): string {
   const pixels = graph.input("pixels", "uint8", [batchSize, side, side, 3]);
   const affine = graph.input("affine", "float32", [batchSize, 2, 3]);
   const sampler = new ViewSampler(graph, {
@@ -127,7 +130,9 @@ function emitUpdates(tape: Tape, setting: TuningSetting, parts: UpdateParts): vo
   const { tensors, weights, network } = parts;
   const factors = distinctFactors(setting, tensors);
   const rates = factors.map((_, at) =>
-    Array.from({ length: rateCount(optimizer) }, (_, index) => graph.input(rateName(at, index), "float32", [])),
+    Array.from({ length: rateCount(optimizer) }, (_, index) =>
+      graph.input(rateName(at, index), "float32", []),
+    ),
   );
   const clipped = clippedGradients(tape, setting, parts);
   for (const tensor of tensors) {
@@ -152,9 +157,12 @@ function emitUpdates(tape: Tape, setting: TuningSetting, parts: UpdateParts): vo
     if (averageDecay !== null) {
       const average = graph.input(`average/${name}`, "float32", shape);
       const apart = graph.node("Sub", [next.get(`weights/${name}`) as string, average]);
-      next.set(`average/${name}`, graph.node("Add", [average, tape.times(apart, tape.scalar(1 - averageDecay))]));
+      next.set(
+        `average/${name}`,
+        graph.node("Add", [average, tape.times(apart, tape.scalar(1 - averageDecay))]),
+      );
     }
-    for (const of of stateNames(setting, tensor)) graph.output(nextName(of), "float32", shape, next.get(of) as string);
+    for (const of of stateNames(setting, tensor)) graph.output(nextName(of), "float32", shape, next.get(of));
   }
 }
 
@@ -166,7 +174,12 @@ function runningStatistic(
     before,
     network,
     layer,
-  }: { readonly name: string; readonly before: string; readonly network: EmittedNetwork; readonly layer: string },
+  }: {
+    readonly name: string;
+    readonly before: string;
+    readonly network: EmittedNetwork;
+    readonly layer: string;
+  },
 ): string {
   const measured = network.statistics.get(layer);
   if (measured === undefined)

@@ -12,7 +12,7 @@ export interface TuningSetting {
   readonly side: number;
   /** Whether views change colours. */
   readonly colour: boolean;
-  /** Of a spatial output. */
+  /** How a spatial output becomes a vector. */
   readonly pooling: Pooling;
   readonly classCount: number;
   /** Images of every step. */
@@ -24,7 +24,7 @@ export interface TuningSetting {
   /** Share of a step's batch statistics in the running ones. */
   readonly statisticsMomentum: number;
   readonly optimizer: StepOptimizerRecipe;
-  /** Of the learning rate, by layer; 1 where absent. */
+  /** Factors of the learning rate by layer; 1 where absent. */
   readonly rateFactors: ReadonlyMap<string, number>;
   /** Bound on the norm of all gradients together; null bounds nothing. */
   readonly clipNorm: number | null;

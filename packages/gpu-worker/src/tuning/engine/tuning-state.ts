@@ -26,7 +26,10 @@ export function initialState(setting: TuningSetting, classifier: Classifier): Tu
   for (const tensor of tunedTensors(setting, dimension)) {
     const shape = tensor.kerasShape;
     const weight = tensor.name.slice(tensor.layer.length + 1);
-    const own = tensor.layer === classifierLayer ? classifier[weight as "kernel" | "bias"] : weightOf(layers, tensor.layer, weight);
+    const own =
+      tensor.layer === classifierLayer
+        ? classifier[weight as "kernel" | "bias"]
+        : weightOf(layers, tensor.layer, weight);
     for (const name of stateNames(setting, tensor)) {
       const data = name.startsWith("moments/") ? new Float32Array(own.length) : own.slice();
       tensors.set(name, { shape, data });
@@ -66,7 +69,7 @@ export function classifierOf({ tensors }: TuningState, averageDecay: number | nu
 }
 
 function floatWeight(name: string, { shape, data }: NamedTensor): LayersWeight {
-  const values = data as Float32Array;
+  const values = data;
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   return { name, shape: [...shape], dtype: "float32", bytes };
 }

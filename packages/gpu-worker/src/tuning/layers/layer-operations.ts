@@ -1,4 +1,3 @@
-import { placeWindow } from "../../backbone/compile/emit-convolution.js";
 import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
 import {
   checkChannelsLast,
@@ -9,7 +8,6 @@ import {
   numberOf,
   pairOf,
   textOf,
-  type EdgePairs,
 } from "../../backbone/layers/layer-config.js";
 import { activate, leakyRelu, tunedActivations } from "../tape/activation.js";
 import { convolve } from "../tape/convolution.js";
@@ -17,11 +15,13 @@ import { dense } from "../tape/dense.js";
 import type { Geometry } from "../tape/geometry.js";
 import { addAll, concatenate, excite, multiply, reshape, scaleBy, transpose } from "../tape/joining.js";
 import { averageGlobally, maximumGlobally, pad, poolAverage, poolMaximum } from "../tape/pooling.js";
-import type { Value, Weight } from "../tape/tape.js";
-import { reluOf, type NetworkEmission } from "./network.js";
+import type { Value } from "../tape/tape.js";
+import { reluOf } from "./fusable.js";
+import { geometryOf, placed } from "./placement.js";
+import type { LayerContext } from "./layer-context.js";
 
 /** Emits a layer and sets its value, or that of the activation that it takes along. */
-type LayerOperation = (network: NetworkEmission, layer: BoundLayer) => void;
+type LayerOperation = (network: LayerContext, layer: BoundLayer) => void;
 
 /** See `emit-pooling.ts`: the runtime would merge a Pad of zeros into the pool behind it. */
 const barelyAboveZero = 1e-30;
@@ -81,7 +81,12 @@ const pooling =
     const input = hasPads ? pad(network.tape, value, pads, barelyAboveZero) : value;
     const kernel = pairOf(layer, "pool_size", 2);
     const strides = layer.config["strides"] == null ? kernel : pairOf(layer, "strides", kernel);
-    const geometry = placed(layer, input, { kernel, strides, dilations: [1, 1] }, { groups: 1, around: noPads });
+    const geometry = placed(
+      layer,
+      input,
+      { kernel, strides, dilations: [1, 1] },
+      { groups: 1, around: noPads },
+    );
     const pooled = kind === "maximum" ? poolMaximum : poolAverage;
     network.set(layer, pooled(network.tape, input, geometry));
   };
@@ -99,7 +104,8 @@ const activation: LayerOperation = (network, layer) => {
 
 const relu: LayerOperation = (network, layer) => {
   const kind = reluOf(layer);
-  if (kind === undefined) throw layerError(layer, "a ReLU with a slope, a threshold or a bound other than 6 cannot be tuned");
+  if (kind === undefined)
+    throw layerError(layer, "a ReLU with a slope, a threshold or a bound other than 6 cannot be tuned");
   network.set(layer, activate(network.tape, network.input(layer), kind));
 };
 
@@ -135,7 +141,8 @@ const concatenation: LayerOperation = (network, layer) => {
   const inputs = network.inputs(layer);
   const rank = inputs[0]?.shape.length ?? 0;
   const axis = numberOf(layer, "axis", -1);
-  if (axis !== -1 && axis !== rank - 1) throw layerError(layer, `a concatenation along axis ${axis} cannot be tuned`);
+  if (axis !== -1 && axis !== rank - 1)
+    throw layerError(layer, `a concatenation along axis ${axis} cannot be tuned`);
   network.set(layer, concatenate(network.tape, inputs));
 };
 
@@ -152,8 +159,13 @@ const reshaping: LayerOperation = (network, layer) => {
   const inKerasOrder = input.pixels === 1 ? input : transpose(tape, input, [0, 2, 3, 1]);
   const [height = 1, width = 1, channels = 1] = shape;
   if (shape.length === 1) network.set(layer, reshape(tape, inKerasOrder, [tape.batch, size]));
-  else if (height * width === 1) network.set(layer, reshape(tape, inKerasOrder, [tape.batch, channels, 1, 1]));
-  else network.set(layer, transpose(tape, reshape(tape, inKerasOrder, [tape.batch, height, width, channels]), [0, 3, 1, 2]));
+  else if (height * width === 1)
+    network.set(layer, reshape(tape, inKerasOrder, [tape.batch, channels, 1, 1]));
+  else
+    network.set(
+      layer,
+      transpose(tape, reshape(tape, inKerasOrder, [tape.batch, height, width, channels]), [0, 3, 1, 2]),
+    );
 };
 
 const zeroPadding: LayerOperation = (network, layer) => {
@@ -201,7 +213,10 @@ export const layerOperations: Readonly<Record<string, LayerOperation>> = {
 function activationOf(layer: BoundLayer): string {
   const name = textOf(layer, "activation", "linear");
   if (tunedActivations.includes(name)) return name;
-  throw layerError(layer, `the activation ${name} cannot be tuned through (legal: ${tunedActivations.join(", ")})`);
+  throw layerError(
+    layer,
+    `the activation ${name} cannot be tuned through (legal: ${tunedActivations.join(", ")})`,
+  );
 }
 
 function sameShape(a: Value, b: Value): boolean {
@@ -210,32 +225,10 @@ function sameShape(a: Value, b: Value): boolean {
 
 /** Whether a value has one number for each image and channel of a map. */
 function isFactor(value: Value, map: Value): boolean {
-  return map.shape.length === 4 && value.shape.length === 4 && value.channels === map.channels && value.pixels === 1;
-}
-
-function geometryOf(
-  layer: BoundLayer,
-  input: Value,
-  kernel: Weight,
-  rest: { readonly groups: number; readonly around: EdgePairs },
-): Geometry {
-  const [, , height = 0, width = 0] = kernel.shape;
-  const window = {
-    kernel: [height, width],
-    strides: pairOf(layer, "strides", 1),
-    dilations: pairOf(layer, "dilation_rate", 1),
-  } as const;
-  return placed(layer, input, window, rest);
-}
-
-function placed(
-  layer: BoundLayer,
-  input: Value,
-  window: Pick<Geometry, "kernel" | "strides" | "dilations">,
-  { groups, around }: { readonly groups: number; readonly around: EdgePairs },
-): Geometry {
-  const [, , height = 0, width = 0] = input.shape;
-  const size = [height + around[0] + around[2], width + around[1] + around[3]] as const;
-  const { pads, height: down, width: across } = placeWindow({ layer }, size, window, around);
-  return { ...window, pads, groups, input: [height, width], output: [down, across] };
+  return (
+    map.shape.length === 4 &&
+    value.shape.length === 4 &&
+    value.channels === map.channels &&
+    value.pixels === 1
+  );
 }

@@ -3,7 +3,7 @@ import { weightOf } from "../../backbone/compile/compile-context.js";
 
 /** A layer's weight as its nodes need it, and how its values get there and back from Keras's order. */
 export interface NativeWeight {
-  /** Of Keras: kernels [kh, kw, in, out], depthwise ones [kh, kw, in, multiplier]. */
+  /** As Keras has it: kernels [kh, kw, in, out], depthwise ones [kh, kw, in, multiplier]. */
   readonly kerasShape: readonly number[];
   /** Kernels of convolutions [out, in / groups, kh, kw]; everything else as in Keras. */
   readonly shape: readonly number[];
@@ -24,7 +24,8 @@ export function nativeWeight(layer: BoundLayer, name: string): NativeWeight {
   return {
     kerasShape: shape,
     shape: [outs, ins, height, width],
-    toNative: (values) => transposed(values, pixels * ins, outs, (row) => (row % ins) * pixels + Math.floor(row / ins)),
+    toNative: (values) =>
+      transposed(values, pixels * ins, outs, (row) => (row % ins) * pixels + Math.floor(row / ins)),
     toKeras: (values) => {
       const keras = new Float32Array(values.length);
       for (let row = 0; row < pixels * ins; row += 1) {

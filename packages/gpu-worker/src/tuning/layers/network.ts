@@ -15,6 +15,8 @@ import {
 } from "../tape/normalization.js";
 import { averageGlobally, maximumGlobally, pad } from "../tape/pooling.js";
 import { Value, type Tape, type Weight } from "../tape/tape.js";
+import { fusable, fusableLayer } from "./fusable.js";
+import type { LayerContext, Placed } from "./layer-context.js";
 import { layerOperations } from "./layer-operations.js";
 import { groupEpsilon, groupsOf, untrainedPrefix, type Norm } from "./trained-weights.js";
 
@@ -38,12 +40,6 @@ export interface EmittedNetwork {
   readonly statistics: ReadonlyMap<string, BatchStatistics>;
 }
 
-/** A layer's output, with zeros around it that no node has added yet. */
-interface Placed {
-  readonly value: Value;
-  readonly pads: EdgePairs;
-}
-
 /**
  * The network as a step of training sees it. Layers that no trained one comes before are emitted as serving does, with
  * constant weights; the others go onto the tape.
@@ -52,7 +48,7 @@ export function emitNetwork(options: NetworkOptions): EmittedNetwork {
   return new NetworkEmission(options).run();
 }
 
-export class NetworkEmission {
+class NetworkEmission implements LayerContext {
   readonly options: NetworkOptions;
   readonly tape: Tape;
   readonly #values = new Map<string, Placed>();
@@ -76,7 +72,6 @@ export class NetworkEmission {
     return { embedding: this.#pooled(), statistics: this.#statistics };
   }
 
-  /** The only input, with pending zeros still pending. */
   rawInput(layer: BoundLayer): Placed {
     const [name, ...others] = layer.inputs;
     if (name === undefined || others.length > 0)
@@ -104,16 +99,15 @@ export class NetworkEmission {
     return layer.weights.has(name) ? this.weight(layer, name) : undefined;
   }
 
-  /**
-   * Runs an operation together with an activation: the layer's own one, or that of the layer that alone reads its output. The
-   * operation applies one that can be fused; any other comes after it.
-   */
   activated(layer: BoundLayer, operation: (activation: FusedActivation | undefined) => Value): void {
     const own = layer.config["activation"];
     const kind = typeof own === "string" ? own : "linear";
     if (kind !== "linear") {
       const fused = fusable(kind);
-      this.set(layer, fused === undefined ? activate(this.tape, operation(undefined), kind) : operation(fused));
+      this.set(
+        layer,
+        fused === undefined ? activate(this.tape, operation(undefined), kind) : operation(fused),
+      );
       return;
     }
     const following = this.#followingActivation(layer);
@@ -170,7 +164,10 @@ export class NetworkEmission {
       const unpadded = pendingPads.some((size) => size !== 0)
         ? materialise({ graph }, { ...value, pendingPads })
         : value;
-      this.set(layer, new Value(storedShape(layer, unpadded.shape, tape.batch), false, { plain: unpadded.name }));
+      this.set(
+        layer,
+        new Value(storedShape(layer, unpadded.shape, tape.batch), false, { plain: unpadded.name }),
+      );
     }
   }
 
@@ -203,25 +200,6 @@ export class NetworkEmission {
   }
 }
 
-function fusable(activation: string): FusedActivation | undefined {
-  return activation === "relu" || activation === "relu6" ? activation : undefined;
-}
-
-function fusableLayer(layer: BoundLayer): FusedActivation | undefined {
-  const { className, config } = layer;
-  if (className === "Activation") return fusable(String(config["activation"]));
-  return className === "ReLU" ? reluOf(layer) : undefined;
-}
-
-/** What a ReLU layer without slope and threshold is; undefined for any other. */
-export function reluOf(layer: BoundLayer): FusedActivation | undefined {
-  const most = layer.config["max_value"] ?? null;
-  const isPlain = numberOf(layer, "negative_slope", 0) === 0 && numberOf(layer, "threshold", 0) === 0;
-  if (!isPlain) return undefined;
-  if (most === null) return "relu";
-  return most === 6 ? "relu6" : undefined;
-}
-
 /** ONNX's shape of a value whose shape Keras gives without the batch. */
 function storedShape(layer: BoundLayer, shape: readonly number[], batch: number): readonly number[] {
   if (shape.length === 1) return [batch, ...shape];
@@ -229,4 +207,3 @@ function storedShape(layer: BoundLayer, shape: readonly number[], batch: number)
   if (shape.length === 3) return [batch, channels ?? 0, height ?? 0, width ?? 0];
   throw layerError(layer, `its output [${shape.join(", ")}] is neither a map nor a vector`);
 }
-

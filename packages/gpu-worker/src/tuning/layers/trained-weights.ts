@@ -3,7 +3,10 @@ import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
 export type Norm = "batch" | "frozen" | "group";
 
 /** Names of a layer's weights that steps change by their gradients, and of those that they measure. */
-export function trainedWeights(layer: BoundLayer, norm: Norm): {
+export function trainedWeights(
+  layer: BoundLayer,
+  norm: Norm,
+): {
   readonly byGradient: readonly string[];
   readonly measured: readonly string[];
 } {

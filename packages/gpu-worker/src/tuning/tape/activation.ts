@@ -14,7 +14,7 @@ const node =
   (opType: string) =>
   (tape: Tape, x: string): string =>
     tape.graph.node(opType, [x]);
-/** Of y = σ(x). */
+/** The slope of σ, from its value. */
 const logisticSlope = (tape: Tape, y: string): string => tape.times(y, subtract(tape, one(tape), y));
 
 /** By their canonical names; the formulas are those of `emit-activation.ts`, which serving uses. */

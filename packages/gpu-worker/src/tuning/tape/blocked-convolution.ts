@@ -1,30 +1,22 @@
 import {
+  denseKernelGradient,
+  depthwiseKernelGradient,
+  pointwiseKernelGradient,
+  stemKernelGradient,
+} from "./blocked-kernel-gradients.js";
+import {
   blockedDepthwise,
   blockedKernel,
   blockedStem,
   turnedDepthwise,
   turnedKernel,
 } from "./blocked-kernels.js";
-import type { ConvolutionForm } from "./convolution.js";
+import type { ConvolutionForm } from "./convolution-form.js";
 import { activationAttributes, type FusedActivation } from "./fused-activation.js";
-import {
-  isPointwise,
-  isStrided,
-  kernelGradientPads,
-  kernelSize,
-  nodeAttributes,
-  pixelsOf,
-  turned,
-  type Geometry,
-} from "./geometry.js";
+import { isPointwise, isStrided, kernelSize, nodeAttributes, turned, type Geometry } from "./geometry.js";
 import { Value, type Tape, type Weight } from "./tape.js";
 
 type Kind = "dense" | "depthwise" | "stem";
-
-/** From this many pixels on a product per image is faster than one product over the whole batch. */
-const perImageFrom = 784;
-
-const still = { strides: [1, 1], dilations: [1, 1], group: 1, pads: [0, 0, 0, 0] } as const;
 
 /** A convolution in the runtime's blocked layout: dense, depthwise, or one of an image of fewer channels than a block. */
 export class BlockedConvolution implements ConvolutionForm {
@@ -98,11 +90,16 @@ export class BlockedConvolution implements ConvolutionForm {
   }
 
   kernelGradient(input: Value, gradient: Value): string {
-    if (this.#kind === "stem") return this.#stemKernelGradient(input, gradient);
-    if (this.#kind === "depthwise") return this.#depthwiseKernelGradient(input, gradient);
-    return isPointwise(this.#geometry)
-      ? this.#pointwiseKernelGradient(input, gradient)
-      : this.#denseKernelGradient(input, gradient);
+    const operands = {
+      tape: this.#tape,
+      shape: this.#kernel.shape,
+      geometry: this.#geometry,
+      input,
+      gradient,
+    };
+    if (this.#kind === "stem") return stemKernelGradient(operands);
+    if (this.#kind === "depthwise") return depthwiseKernelGradient(operands);
+    return isPointwise(this.#geometry) ? pointwiseKernelGradient(operands) : denseKernelGradient(operands);
   }
 
   #blocked(): string {
@@ -111,7 +108,8 @@ export class BlockedConvolution implements ConvolutionForm {
     const size = kernelSize(this.#geometry);
     const { value, shape } = this.#kernel;
     if (this.#kind === "stem") return tape.graph.reshape(blockedStem(tape, value, outs, ins * size), shape);
-    if (this.#kind === "depthwise") return tape.graph.reshape(blockedDepthwise(tape, value, outs, size), shape);
+    if (this.#kind === "depthwise")
+      return tape.graph.reshape(blockedDepthwise(tape, value, outs, size), shape);
     return tape.graph.reshape(blockedKernel(tape, value, [outs, ins, size]), shape);
   }
 
@@ -131,135 +129,5 @@ export class BlockedConvolution implements ConvolutionForm {
       apart = graph.node("Slice", [maps, graph.int64s([0, 0]), ends, graph.int64s([1, 2])]);
     }
     return graph.reshape(apart, [batch, channels, ...size]);
-  }
-
-  #pointwiseKernelGradient(input: Value, gradient: Value): string {
-    const tape = this.#tape;
-    const { graph, batch, block } = tape;
-    const { output, strides } = this.#geometry;
-    const [outs = 0, ins = 0] = this.#kernel.shape;
-    const pixels = pixelsOf(output);
-    const x = isStrided(this.#geometry)
-      ? tape.blockedNode("MaxPool", [tape.blockedOf(input)], {
-          ...{ kernel_shape: [1, 1], strides: [...strides], pads: [0, 0, 0, 0], dilations: [1, 1] },
-          ...{ ceil_mode: 0, storage_order: 0 },
-        })
-      : tape.blockedOf(input);
-    const dy = tape.blockedOf(gradient);
-    if (pixels >= perImageFrom) {
-      const plain = (value: string, channels: number): string =>
-        graph.reshape(tape.blockedNode("ReorderOutput", [value], { channels }), [batch, channels, pixels]);
-      const products = tape.runtimeNode("FusedMatMul", [plain(dy, outs), plain(x, ins)], { transB: 1 });
-      return graph.reshape(tape.sumOver(products, [0]), this.#kernel.shape);
-    }
-    // [N, A / b, pixels, b] to [A, N · pixels]: whole blocks are moved, then each is unblocked.
-    const rows = (value: string, channels: number): string => {
-      const byBlock = tape.transpose(graph.reshape(value, [batch, channels / block, pixels * block]), [1, 0, 2]);
-      const blocks = graph.reshape(byBlock, [channels / block, block, batch, pixels]);
-      const plain = tape.blockedNode("ReorderOutput", [blocks], { channels: block });
-      return graph.reshape(plain, [channels, batch * pixels]);
-    };
-    const product = graph.node("Gemm", [rows(dy, outs), rows(x, ins)], { transB: 1 });
-    return graph.reshape(product, this.#kernel.shape);
-  }
-
-  /** X as [1, N · C, H, W], dY as one kernel for each image and channel, with the stride as dilation; summed over the images. */
-  #depthwiseKernelGradient(input: Value, gradient: Value): string {
-    const tape = this.#tape;
-    const { graph, batch, block } = tape;
-    const { strides, dilations, output } = this.#geometry;
-    const [channels = 0] = this.#kernel.shape;
-    const size = kernelSize(this.#geometry);
-    const all = batch * channels;
-    const { maps, pads } = this.#paddedMaps(tape.blockedOf(input), all);
-    const sums = tape.blockedNode("Conv", [maps, graph.reshape(tape.blockedOf(gradient), [all, 1, ...output])], {
-      ...{ kernel_shape: [...output], strides: [...dilations], dilations: [...strides] },
-      ...{ pads: [...pads], group: all },
-    });
-    const summed = tape.sumOver(graph.reshape(sums, [batch, (channels / block) * size * block]), [0]);
-    const canonical = tape.transpose(graph.reshape(summed, [channels / block, size, block]), [0, 2, 1]);
-    return graph.reshape(canonical, this.#kernel.shape);
-  }
-
-  /** Cuts off what no window reached; zeros are left to the convolution. */
-  #paddedMaps(value: string, all: number): { readonly maps: string; readonly pads: readonly number[] } {
-    const { graph, block } = this.#tape;
-    const pads = kernelGradientPads(this.#geometry);
-    const [height, width] = this.#geometry.input;
-    if (pads.every((pad) => pad >= 0)) return { maps: graph.reshape(value, [1, all, height, width]), pads };
-    const [bottom, right] = [Math.min(pads[2], 0), Math.min(pads[3], 0)];
-    const rows = graph.reshape(value, [all / block, height, width * block]);
-    const cut = graph.node("Pad", [rows, graph.int64s([0, 0, 0, 0, bottom, right * block])]);
-    return {
-      maps: graph.reshape(cut, [1, all, height + bottom, width + right]),
-      pads: pads.map((pad) => Math.max(pad, 0)),
-    };
-  }
-
-  /** The images as blocked channels: X, padded, as [C, N, H, W], and dY as a kernel [O, N, Ho, Wo]. */
-  #denseKernelGradient(input: Value, gradient: Value): string {
-    const tape = this.#tape;
-    const { graph, batch, block } = tape;
-    const { strides, dilations, output } = this.#geometry;
-    const [height, width] = this.#geometry.input;
-    const [outs = 0, ins = 0] = this.#kernel.shape;
-    const pixels = pixelsOf(output);
-    const byOuts = tape.transpose(
-      graph.reshape(tape.blockedOf(gradient), [batch, outs / block, pixels * block]),
-      [1, 0, 2],
-    );
-    const kernels = tape.blockedNode(
-      "ReorderOutput",
-      [graph.reshape(byOuts, [((outs / block) * batch) / block, block * block, ...output])],
-      { channels: block * block, channels_last: 1 },
-    );
-    const plain = tape.blockedNode("ReorderOutput", [tape.blockedOf(input)], { channels: ins });
-    const byImages = tape.blockedNode("ReorderInput", [
-      graph.reshape(plain, [1, batch, 1, ins * height * width]),
-    ]);
-    const ofBlocks = graph.reshape(byImages, [batch / block, ins, height * width * block]);
-    const [top, left, bottom, right] = kernelGradientPads(this.#geometry);
-    const padded = graph.node("Pad", [
-      graph.reshape(tape.transpose(ofBlocks, [1, 0, 2]), [(ins * batch) / block, height, width * block]),
-      graph.int64s([0, top, left * block, 0, bottom, right * block]),
-    ]);
-    const result = tape.blockedNode(
-      "Conv",
-      [
-        graph.reshape(padded, [ins, batch, height + top + bottom, width + left + right]),
-        graph.reshape(kernels, [outs, batch, ...output]),
-      ],
-      { ...still, kernel_shape: [...output], strides: [...dilations], dilations: [...strides] },
-    );
-    const parts = graph.reshape(result, [ins, outs / block, kernelSize(this.#geometry), block]);
-    return graph.reshape(tape.transpose(parts, [1, 3, 0, 2]), this.#kernel.shape);
-  }
-
-  /** Every window's pixels by a convolution that copies one of them for each output channel, then a product per image. */
-  #stemKernelGradient(input: Value, gradient: Value): string {
-    const tape = this.#tape;
-    const { graph, batch, block } = tape;
-    const [outs = 0, ins = 0, ...window] = this.#kernel.shape;
-    const taps = ins * kernelSize(this.#geometry);
-    const rows = Math.ceil(taps / block) * block;
-    const copies = new Float32Array(rows * taps);
-    for (let tap = 0; tap < taps; tap += 1) {
-      copies[Math.floor(tap / block) * taps * block + tap * block + (tap % block)] = 1;
-    }
-    const copying = graph.constant("windows", "float32", [rows, ins, ...window], copies);
-    const windows = tape.blockedNode("Conv", [tape.plainOf(input), copying], nodeAttributes(this.#geometry));
-    const pixels = pixelsOf(this.#geometry.output);
-    const flat = tape.blockedNode("ReorderOutput", [windows], { channels: rows });
-    const products = tape.runtimeNode(
-      "FusedMatMul",
-      [
-        graph.reshape(tape.plainOf(gradient), [batch, outs, pixels]),
-        graph.reshape(flat, [batch, rows, pixels]),
-      ],
-      { transB: 1 },
-    );
-    const summed = tape.sumOver(products, [0]);
-    const cut = graph.node("Slice", [summed, graph.int64s([0]), graph.int64s([taps]), graph.int64s([1])]);
-    return graph.reshape(cut, this.#kernel.shape);
   }
 }

@@ -5,7 +5,7 @@ import type { Tape } from "./tape.js";
  * of the training step, and the runtime reorders only constants itself. All keep the number of elements.
  */
 
-/** Of a dense convolution: [O / b, C / b, k, b of C, b of O]. */
+/** A dense convolution's: [O / b, C / b, k, b of C, b of O]. */
 export function blockedKernel(tape: Tape, kernel: string, [outs, ins, size]: readonly number[]): string {
   const parts = partsOf(tape, kernel, [outs ?? 0, ins ?? 0, size ?? 0]);
   return tape.transpose(parts, [0, 2, 4, 3, 1]);
@@ -17,7 +17,7 @@ export function turnedKernel(tape: Tape, kernel: string, [outs, ins, size]: read
   return backwards(tape, swapped, size ?? 0, 2);
 }
 
-/** Of a depthwise convolution, one kernel for each channel: [C / b, k, b]. */
+/** A depthwise convolution's, one kernel for each channel: [C / b, k, b]. */
 export function blockedDepthwise(tape: Tape, kernel: string, channels: number, size: number): string {
   const { graph, block } = tape;
   return tape.transpose(graph.reshape(kernel, [channels / block, block, size]), [0, 2, 1]);
@@ -27,7 +27,7 @@ export function turnedDepthwise(tape: Tape, kernel: string, channels: number, si
   return backwards(tape, blockedDepthwise(tape, kernel, channels, size), size, 1);
 }
 
-/** Of a convolution of fewer channels than a block, whose input is in ONNX's order: [O / b, C · k, b]. */
+/** One for fewer channels than a block, whose input is in ONNX's order: [O / b, C · k, b]. */
 export function blockedStem(tape: Tape, kernel: string, outs: number, taps: number): string {
   const { graph, block } = tape;
   return tape.transpose(graph.reshape(kernel, [outs / block, block, taps]), [0, 2, 1]);

@@ -1,17 +1,10 @@
+import type { ConvolutionForm } from "./convolution-form.js";
 import { BlockedConvolution } from "./blocked-convolution.js";
 import { throughActivation, type FusedActivation } from "./fused-activation.js";
 import type { Geometry } from "./geometry.js";
 import { sumsOf } from "./passes.js";
 import { PlainConvolution } from "./plain-convolution.js";
 import { Value, type Tape, type Weight } from "./tape.js";
-
-/** One way to compute a convolution and its gradients. */
-export interface ConvolutionForm {
-  forward(input: Value, bias: string | undefined, activation: FusedActivation | undefined): Value;
-  /** float32, the kernel's own shape. */
-  kernelGradient(input: Value, gradient: Value): string;
-  inputGradient(gradient: Value): Value;
-}
 
 /**
  * A convolution of [N, C, H, W] by a kernel [O, C / groups, kh, kw].
@@ -43,6 +36,7 @@ export function convolve(
 
 function formOf(tape: Tape, input: Value, kernel: Weight, geometry: Geometry): ConvolutionForm {
   return (
-    BlockedConvolution.find(tape, input, kernel, geometry) ?? new PlainConvolution(tape, input, kernel, geometry)
+    BlockedConvolution.find(tape, input, kernel, geometry) ??
+    new PlainConvolution(tape, input, kernel, geometry)
   );
 }

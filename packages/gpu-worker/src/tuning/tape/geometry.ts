@@ -51,7 +51,9 @@ export function isPointwise({ kernel, pads }: Geometry): boolean {
  * The input gradient of a convolution is one of the output's gradient, with zeros between its pixels, by the turned kernel.
  * @returns length of each axis with those zeros, and the padding of that convolution; undefined where it would be negative
  */
-export function turned(geometry: Geometry):
+export function turned(
+  geometry: Geometry,
+):
   | { readonly lengths: readonly [number, number]; readonly pads: readonly [number, number, number, number] }
   | undefined {
   const { strides, pads, input, output } = geometry;

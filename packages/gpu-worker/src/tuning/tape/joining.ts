@@ -42,7 +42,8 @@ export function concatenate(tape: Tape, inputs: readonly Value[]): Value {
   const [first] = inputs as readonly [Value];
   const channels = inputs.reduce((sum, input) => sum + input.channels, 0);
   const shape = [tape.batch, channels, ...first.shape.slice(2)];
-  const isBlocked = inputs.every((input) => tape.canBlock(input)) && inputs.some(({ blocked }) => blocked !== undefined);
+  const isBlocked =
+    inputs.every((input) => tape.canBlock(input)) && inputs.some(({ blocked }) => blocked !== undefined);
   const nameOf = (value: Value): string => (isBlocked ? tape.blockedOf(value) : tape.plainOf(value));
   const form = (name: string) => (isBlocked ? { blocked: name } : { plain: name });
   const output = new Value(

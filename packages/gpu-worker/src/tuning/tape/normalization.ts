@@ -114,7 +114,8 @@ export function normalizeByGroup(
     if (beta !== undefined) tape.addWeightGradient(beta, tape.sumOver(sums, [0]));
     if (gamma !== undefined) tape.addWeightGradient(gamma, tape.sumOver(tape.times(products, inverse), [0]));
     if (!input.isTrained) return;
-    const weighted = (value: string): string => (gamma === undefined ? value : tape.times(value, gamma.value));
+    const weighted = (value: string): string =>
+      gamma === undefined ? value : tape.times(value, gamma.value);
     const scale = weighted(inverse);
     const squared = tape.times(inverse, inverse);
     const along = over(weighted(products));
@@ -128,7 +129,11 @@ export function normalizeByGroup(
 function centredBy(tape: Tape, input: Value, mean: PerChannel): Value {
   const { graph, batch } = tape;
   const length = input.channels * (mean.perImage ? batch : 1);
-  const ones = tape.floats("ones", mean.perImage ? [batch, input.channels] : [length], new Float32Array(length).fill(1));
+  const ones = tape.floats(
+    "ones",
+    mean.perImage ? [batch, input.channels] : [length],
+    new Float32Array(length).fill(1),
+  );
   const shift = { ...mean, name: graph.node("Neg", [mean.name]) };
   return affine(tape, input, { scale: { ...mean, name: ones }, shift });
 }
@@ -140,12 +145,7 @@ function inverseRoot(tape: Tape, variance: string, epsilon: number): string {
 }
 
 /** gamma · centred · inverse + beta, activated. */
-function scaled(
-  tape: Tape,
-  centred: Value,
-  inverse: PerChannel,
-  options: NormalizationOptions,
-): Value {
+function scaled(tape: Tape, centred: Value, inverse: PerChannel, options: NormalizationOptions): Value {
   const { graph, batch } = tape;
   const { gamma, beta, activation } = options;
   const scale = gamma === undefined ? inverse.name : tape.times(inverse.name, gamma.value);

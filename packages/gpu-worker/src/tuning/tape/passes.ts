@@ -55,7 +55,7 @@ export const perImage = (name: string): PerChannel => ({ name, perImage: true })
 
 export interface AffinePass {
   readonly scale: PerChannel;
-  /** Of the same kind as `scale`. */
+  /** Has the same kind as `scale`. */
   readonly shift?: PerChannel | undefined;
   /** Added to the result, before the activation. */
   readonly plus?: Value | undefined;
@@ -73,7 +73,9 @@ export function affine(tape: Tape, value: Value, { scale, shift, plus, activatio
     const inputs = [
       map(tape.blockedOf(value)),
       graph.reshape(scale.name, [all, 1, 1, 1]),
-      ...(shift === undefined && plus === undefined ? [] : [shift === undefined ? "" : graph.reshape(shift.name, [all])]),
+      ...(shift === undefined && plus === undefined
+        ? []
+        : [shift === undefined ? "" : graph.reshape(shift.name, [all])]),
       ...(plus === undefined ? [] : [map(tape.blockedOf(plus))]),
     ];
     const attributes = { ...pointwise, group: all, ...activationAttributes(activation) };

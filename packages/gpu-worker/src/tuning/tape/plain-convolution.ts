@@ -1,4 +1,4 @@
-import type { ConvolutionForm } from "./convolution.js";
+import type { ConvolutionForm } from "./convolution-form.js";
 import type { FusedActivation } from "./fused-activation.js";
 import {
   isPointwise,
@@ -36,7 +36,9 @@ export class PlainConvolution implements ConvolutionForm {
     let result = graph.node("Conv", inputs, nodeAttributes(this.#geometry));
     if (activation === "relu") result = graph.node("Relu", [result]);
     if (activation === "relu6") result = graph.node("Clip", [result, tape.scalar(0), tape.scalar(6)]);
-    return new Value([tape.batch, this.#kernel.shape[0] ?? 0, ...this.#geometry.output], true, { plain: result });
+    return new Value([tape.batch, this.#kernel.shape[0] ?? 0, ...this.#geometry.output], true, {
+      plain: result,
+    });
   }
 
   inputGradient(gradient: Value): Value {
@@ -49,7 +51,9 @@ export class PlainConvolution implements ConvolutionForm {
       const [outs = 0, ins = 0] = this.#kernel.shape;
       const swapped = tape.transpose(tape.graph.reshape(this.#kernel.value, [outs, ins]), [1, 0]);
       const kernel = tape.graph.reshape(swapped, [ins, outs, 1, 1]);
-      return new Value(shape, true, { plain: tape.graph.node("Conv", [dy, kernel], nodeAttributes(geometry)) });
+      return new Value(shape, true, {
+        plain: tape.graph.node("Conv", [dy, kernel], nodeAttributes(geometry)),
+      });
     }
     // What the windows left over at the end, see the ONNX specification of ConvTranspose.
     const rest = ([0, 1] as const).map(
@@ -67,10 +71,12 @@ export class PlainConvolution implements ConvolutionForm {
   kernelGradient(input: Value, gradient: Value): string {
     const { groups } = this.#geometry;
     if (groups > 1) return this.#groupedKernelGradient(input, gradient);
-    return isPointwise(this.#geometry) ? this.#product(input, gradient) : this.#byConvolution(input, gradient);
+    return isPointwise(this.#geometry)
+      ? this.#product(input, gradient)
+      : this.#byConvolution(input, gradient);
   }
 
-  /** Of a pointwise convolution: dY · Xᵀ over all pixels of all images. */
+  /** For a pointwise convolution: dY · Xᵀ over all pixels of all images. */
   #product(input: Value, gradient: Value): string {
     const tape = this.#tape;
     const { graph, batch } = tape;
@@ -88,7 +94,11 @@ export class PlainConvolution implements ConvolutionForm {
       pixels === 1
         ? graph.reshape(value, [batch, channels])
         : graph.reshape(tape.transpose(value, [1, 0, 2, 3]), [channels, -1]);
-    const product = graph.node("Gemm", [rows(dy, outs), rows(x, ins)], pixels === 1 ? { transA: 1 } : { transB: 1 });
+    const product = graph.node(
+      "Gemm",
+      [rows(dy, outs), rows(x, ins)],
+      pixels === 1 ? { transA: 1 } : { transB: 1 },
+    );
     return graph.reshape(product, shape);
   }
 
@@ -138,14 +148,22 @@ export class PlainConvolution implements ConvolutionForm {
       ...this.#swappedAttributes(),
       group: batch * groups,
     });
-    const summed = tape.sumOver(graph.reshape(pairs, [insOfGroup, batch, outs, kernelSize(this.#geometry)]), [1]);
+    const summed = tape.sumOver(
+      graph.reshape(pairs, [insOfGroup, batch, outs, kernelSize(this.#geometry)]),
+      [1],
+    );
     return graph.reshape(tape.transpose(summed, [1, 0, 2]), [outs, insOfGroup, ...kernel]);
   }
 
   /** Stride and dilation change places, see {@link kernelGradientPads}. */
   #swappedAttributes() {
     const { strides, dilations, output } = this.#geometry;
-    return { kernel_shape: [...output], strides: [...dilations], dilations: [...strides], pads: [0, 0, 0, 0] };
+    return {
+      kernel_shape: [...output],
+      strides: [...dilations],
+      dilations: [...strides],
+      pads: [0, 0, 0, 0],
+    };
   }
 
   #padded(input: Value): string {

@@ -48,10 +48,7 @@ export function poolMaximum(tape: Tape, input: Value, geometry: Geometry): Value
       [zeros, graph.reshape(places, [-1]), graph.reshape(tape.plainOf(gradient), [-1])],
       { axis: 0, reduction: "add" },
     );
-    tape.addGradient(
-      input,
-      new Value(input.shape, true, { plain: graph.reshape(flat, [...input.shape]) }),
-    );
+    tape.addGradient(input, new Value(input.shape, true, { plain: graph.reshape(flat, [...input.shape]) }));
   });
 }
 

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
+import { InferenceSession, Tensor } from "#gpu-worker/graph/onnx/onnx-runtime";
+import { createTuner } from "#gpu-worker/tuning/engine/compiled-tuner";
+import { classifierOf, tunedLayers } from "#gpu-worker/tuning/engine/tuning-state";
+import {
+  goldenBatch,
+  goldenSetting,
+  goldenStart,
+  tuningGolden,
+  type GoldenNetwork,
+} from "../../../support/tuning/tuning-golden.js";
+
+const { batch: images, classes } = tuningGolden;
+
+/** Mean cross-entropy of the layers as serving compiles them, with a classifier. */
+async function servedLoss(
+  network: GoldenNetwork,
+  served: { readonly model: Uint8Array; readonly kernel: Float32Array; readonly bias: Float32Array },
+): Promise<number> {
+  const { size, dimension } = network;
+  const { pixels, targets } = goldenBatch(network);
+  const planes = new Float32Array(pixels.length);
+  for (const [at, value] of pixels.entries()) {
+    const [image, pixel, channel] = [
+      Math.floor(at / (size * size * 3)),
+      Math.floor(at / 3) % (size * size),
+      at % 3,
+    ];
+    planes[(image * 3 + channel) * size * size + pixel] = (value - 127.5) / 127.5;
+  }
+  const session = await InferenceSession.create(served.model, {
+    executionProviders: ["cpu"],
+    logSeverityLevel: 3,
+  });
+  const { embedding } = await session.run({ image: new Tensor("float32", planes, [images, 3, size, size]) });
+  const rows = embedding?.data as Float32Array;
+  let loss = 0;
+  for (let image = 0; image < images; image += 1) {
+    const logits = Array.from({ length: classes }, (_, index) => {
+      let sum = served.bias[index] as number;
+      for (let at = 0; at < dimension; at += 1) {
+        sum += (rows[image * dimension + at] as number) * (served.kernel[at * classes + index] as number);
+      }
+      return sum;
+    });
+    const most = Math.max(...logits);
+    const total = most + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+    for (const [index, logit] of logits.entries())
+      loss -= ((targets[image * classes + index] as number) * (logit - total)) / images;
+  }
+  await session.release();
+  return loss;
+}
+
+describe("the layers of a tuned state", () => {
+  for (const network of tuningGolden.networks) {
+    for (const norm of ["frozen", "group"] as const) {
+      it(`serve what the next step of training sees: ${network.name}, ${norm}`, async () => {
+        const setting = await goldenSetting(network, { norm });
+        const tuner = await createTuner(setting, goldenStart(setting, network));
+        try {
+          const batch = goldenBatch(network);
+          await tuner.step(batch, 0.01);
+          const state = tuner.state();
+          const { loss } = await tuner.step(batch, 0);
+          const { layers, input, output } = tunedLayers(setting, state);
+          const { model } = compileLayers(
+            {
+              layers: new Map(layers.map((layer) => [layer.name, layer])),
+              ...{ inputs: [input.name], outputs: [output] },
+            },
+            { inputSize: network.size },
+          );
+          const served = await servedLoss(network, { model, ...classifierOf(state, null) });
+          assert.ok(Math.abs(served - loss) < 1e-4 * loss, `serving ${served}, training ${loss}`);
+        } finally {
+          await tuner.release();
+        }
+      });
+    }
+  }
+});
+
+describe("a tuner", () => {
+  const network = tuningGolden.networks.find(({ name }) => name === "mobile")!;
+  const adam = {
+    type: "adam",
+    learningRate: 1e-3,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-7,
+    weightDecay: 0,
+  } as const;
+
+  async function stateAfter(cuts: readonly number[], threads: number): Promise<string> {
+    const setting = await goldenSetting(network, { optimizer: adam, averageDecay: 0.9, threads });
+    let state = goldenStart(setting, network);
+    for (const steps of cuts) {
+      const tuner = await createTuner(setting, state);
+      for (let step = 0; step < steps; step += 1) await tuner.step(goldenBatch(network, 0.1), 1e-3);
+      state = tuner.state();
+      await tuner.release();
+    }
+    const bytes = [...state.tensors].map(([name, { data }]) => [
+      name,
+      Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64"),
+    ]);
+    return JSON.stringify([state.step, bytes]);
+  }
+
+  it("comes to the same bytes with one thread and with two", async () => {
+    assert.equal(await stateAfter([4], 2), await stateAfter([4], 1));
+  });
+
+  it("comes to the same bytes when another one continues from its state", async () => {
+    assert.equal(await stateAfter([1, 2, 1], 1), await stateAfter([4], 1));
+  });
+
+  it("refuses the state of another network", async () => {
+    const setting = await goldenSetting(network);
+    const { step, tensors } = goldenStart(setting, network);
+    const without = new Map([...tensors].filter(([name]) => name !== "weights/pw1/kernel"));
+    await assert.rejects(createTuner(setting, { step, tensors: without }), {
+      code: "corrupt",
+      message: /no weights\/pw1\/kernel of \[1, 1, 8, 16\].*another recipe or backbone/u,
+    });
+  });
+});
