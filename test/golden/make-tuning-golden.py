@@ -4,7 +4,7 @@ The networks hold together every layer kind that can be tuned. Each has its laye
 its own; weights and pixels come from a generator that both sides have. Of each gradient the file keeps its length and two
 projections on directions from that generator.
 
-Run in this folder, with torch installed: python3 make-tuning-golden.py
+Run in this folder, with torch installed: python3 make-tuning-golden.py && npx prettier --write tuning.json
 """
 
 import json
