@@ -11,6 +11,7 @@ const mostFiles = 15;
 
 const tables = {
   "packages/gpu-worker/src/backbone/zoo": "one file per architecture",
+  "packages/gpu-worker/src/stages": "one file per stage of the stage table",
   "test/golden": "expected values, each with the script that made it",
 };
 const skipped = new Set(["dist", "node_modules", "__pycache__"]);

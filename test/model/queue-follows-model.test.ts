@@ -63,7 +63,7 @@ class Both {
   async start(): Promise<void> {
     const { kind } = this.#state;
     await this.producer.addFlow(
-      flowOf(kind, { measured: false, folded: false, validated: kind === "run" }),
+      flowOf(kind, { tuned: false, measured: false, folded: false, validated: kind === "run" }),
       "r",
       1,
     );

@@ -103,6 +103,7 @@ function resume(state: RunModel, queues: boolean): RunModel {
   store.delete("cancelled");
   const attempt = (state.liveRun?.attempt ?? 0) + 1;
   const flow = state.rules.flowOf(state.kind, {
+    tuned: false,
     measured: state.measured,
     folded: false,
     validated: state.kind === "run",

@@ -31,10 +31,11 @@ import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { parseSealedAs } from "@trommel/common/codec";
 import { loadStages, stages, stageTable, type StageFunction, type SubjectKind } from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
-import { UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
+import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
+import { PlanLater } from "./plan/plan-later.js";
 import { takeBackShards } from "./plan/take-back-shards.js";
 import { QueueErrors } from "./queue-errors.js";
 import { JobProducer } from "./run-control/job-producer.js";
@@ -155,6 +156,10 @@ function planProcessor(options: {
       await plan(payload, plannerOf(payload.stage), context);
       log.info({ run: payload.id }, "planned");
     } catch (thrown) {
+      if (thrown instanceof PlanLater) {
+        await job.moveToDelayed(Date.now() + thrown.delayMs, token);
+        throw new DelayedError();
+      }
       if (stopping.aborted) {
         await job.moveToWait(token);
         throw new WaitingError();

@@ -17,6 +17,7 @@ import { createRouter } from "#gpu-worker/worker/job-router";
 import { createQueueWorker } from "#gpu-worker/worker/queue-worker";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { ThreadPool } from "#gpu-worker/threads/thread-pool";
+import { TuningClient } from "#gpu-worker/threads/tuning-client";
 import type { ReduceThread } from "#gpu-worker/threads/reduce-thread";
 import { ThreadClient } from "#gpu-worker/rpc/thread-client";
 import { SourceStores } from "#gpu-worker/stages/images/source-stores";
@@ -71,6 +72,7 @@ async function startWorker(): Promise<void> {
     featureIndexes,
     redis,
     device,
+    tuner: new TuningClient({ storeUrl: options.store, threads: 1 }),
     route: await createRouter(["extract"], {
       reduce: neverStarted(),
       folds: new ThreadPool(1, neverStarted),

@@ -69,7 +69,11 @@ async function queueScoring(id: string): Promise<void> {
     ...{ formatVersion: 1, id, source, bundle, output, topK: 1, shardSize: 1, formats: ["jsonl"] },
   });
   await new LiveRun(redis, id).open(() => `${id}.1.close`, store.url, undefined);
-  await producer.addFlow(flowOf("scoring", { measured: false, folded: false, validated: false }), id, 1);
+  await producer.addFlow(
+    flowOf("scoring", { tuned: false, measured: false, folded: false, validated: false }),
+    id,
+    1,
+  );
 }
 
 async function queueRun(id: string): Promise<void> {
@@ -81,7 +85,11 @@ async function queueRun(id: string): Promise<void> {
     backbones: [{ id: "net@0123456789ab", hash, dimension: 5, inputSize: 32 }],
   });
   await new LiveRun(redis, id).open(() => `${id}.1.bundle`, store.url, undefined);
-  await producer.addFlow(flowOf("run", { measured: false, folded: false, validated: true }), id, 1);
+  await producer.addFlow(
+    flowOf("run", { tuned: false, measured: false, folded: false, validated: true }),
+    id,
+    1,
+  );
 }
 
 /** Serves a queue. @returns the payloads that were done */

@@ -58,7 +58,7 @@ async function place(id: string, normalization: "backbone" | "dataset" = "backbo
     const seen = attempt === 0 ? undefined : attempt;
     attempt = (await liveRun.open((number) => `${id}.${number}.bundle`, store.url, seen)) ?? 0;
     await producer.addFlow(
-      flowOf("run", { measured: normalization === "dataset", folded: false, validated: true }),
+      flowOf("run", { tuned: false, measured: normalization === "dataset", folded: false, validated: true }),
       id,
       attempt,
     );

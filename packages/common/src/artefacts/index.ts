@@ -43,6 +43,21 @@ export type { FoldUnit } from "./runs/fold-units.js";
 export { labelLookup, labelTable } from "./runs/labels.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
+export { untunedOf } from "./runs/run.js";
+export {
+  changeMarker,
+  checkpointMarker,
+  epochLosses,
+  isTuned,
+  keptRound,
+  readRoundFigures,
+  tunedBackbone,
+} from "./runs/tuning-figures.js";
+export type { RoundFigures, TunedBackbone } from "./runs/tuning-figures.js";
+export { heldOutFold, readTuningBasis } from "./runs/tuning-basis.js";
+export type { TuningBasis } from "./runs/tuning-basis.js";
+export { replicaJob, replicaOfJob, roundSpan, tuningRounds } from "./runs/tuning-rounds.js";
+export type { RoundSpan, TuningRounds } from "./runs/tuning-rounds.js";
 export { interruptedCode, noteStopReason, readStopReason, stopReasonOf } from "./runs/stop-reason.js";
 export { findListing, findShard } from "./shards/find-shard.js";
 export { ImageIdentities, contentIdentity, isListedAs } from "./shards/image-identities.js";

@@ -46,6 +46,8 @@ export function runKeys(id: string) {
     metrics: `${root}/head/metrics.json`,
     checkpoints: `${root}/head/checkpoints/`,
     checkpoint: (epoch: number) => `${root}/head/checkpoints/${ordinal(epoch)}.safetensors`,
+    /** Of a run that tunes its backbone. */
+    tuning: tuningKeys(root),
     bundle: `${root}/bundle`,
     ledger: `${root}/ledger.json`,
     failedImages: `${root}/errors.jsonl`,
@@ -53,6 +55,24 @@ export function runKeys(id: string) {
     /** Why it stopped, until its next attempt. */
     stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
+  } as const;
+}
+
+function tuningKeys(runRoot: string) {
+  const root = `${runRoot}/tuning`;
+  const checkpoints = `${root}/checkpoints/`;
+  const changes = `${root}/changes/`;
+  return {
+    checkpoints,
+    /** What the rounds before it come to; the first round begins without one. */
+    checkpoint: (round: number) => `${checkpoints}${ordinal(round)}.safetensors`,
+    changes,
+    /** What a replica has come to at the end of a round. */
+    change: (round: number, replica: number) => `${changes}${ordinal(round)}-${replica}.safetensors`,
+    /** The figures of a round. */
+    round: (round: number) => `${root}/rounds/${ordinal(round)}.json`,
+    /** Which backbone the tuned network is. */
+    backbone: `${root}/backbone.json`,
   } as const;
 }
 

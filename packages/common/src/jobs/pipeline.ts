@@ -9,7 +9,7 @@ import { runKeys } from "../artefacts/store-keys.js";
  */
 
 /** Queues that workers serve; `plan` is served by coordinators. */
-export const workerQueues = ["extract", "score", "reduce", "fold"] as const;
+export const workerQueues = ["extract", "tune", "score", "reduce", "fold"] as const;
 export type WorkerQueue = (typeof workerQueues)[number];
 export type QueueName = WorkerQueue | "plan";
 
@@ -17,6 +17,8 @@ export type SubjectKind = "run" | "scoring";
 
 /** What a subject's configuration decides about its stages. */
 export interface SubjectTraits {
+  /** The recipe tunes the backbone: the run follows one that does not, and begins with rounds of tuning. */
+  readonly tuned: boolean;
   /** The dataset's own pixels normalise the run, so that they are measured first. */
   readonly measured: boolean;
   /** `head: auto`: candidates are tried on folds. */
@@ -28,8 +30,8 @@ export interface SubjectTraits {
 /** Shards that one gram covers: a slice of the merge tree's leaves. */
 export const shardsPerGram = 16;
 
-/** How many shards a job of each unit covers; a stage of the unit `one` has a single job, and one of `fold` needs them all. */
-const shardsPerUnit = { shard: 1, gram: shardsPerGram, fold: 0 } as const;
+/** How many shards a job of each unit covers; a stage of the unit `one` has a single job, and the others of 0 need them all. */
+const shardsPerUnit = { shard: 1, gram: shardsPerGram, fold: 0, replica: 0, round: 0 } as const;
 export type ManyUnit = keyof typeof shardsPerUnit;
 
 interface StageEntry {
@@ -39,10 +41,10 @@ interface StageEntry {
   readonly subject: SubjectKind;
   /**
    * `coordinator`; `decoding`: the worker's main thread, which decodes images; `device`: the same, and the device computes;
-   * `reduce`: the worker's thread for long computations on the CPU; `fold`: one of as many such threads as it may use, each of
-   * which computes with a single thread.
+   * `tuning`: the same, and a thread tunes a network; `reduce`: the worker's thread for long computations on the CPU; `fold`: one
+   * of as many such threads as it may use, each of which computes with a single thread.
    */
-  readonly runsOn: "coordinator" | "decoding" | "device" | "reduce" | "fold";
+  readonly runsOn: "coordinator" | "decoding" | "device" | "tuning" | "reduce" | "fold";
   /** Present if the stage belongs only to subjects with this trait. */
   readonly onlyIf?: keyof SubjectTraits;
   /**
@@ -71,6 +73,57 @@ interface StageEntry {
  * for all jobs whose barrier it is. The last one's job is the root, with which the run or scoring ends.
  */
 const table = {
+  "plan-tune": {
+    queue: "plan",
+    unit: "one",
+    subject: "run",
+    runsOn: "coordinator",
+    onlyIf: "tuned",
+    counts: null,
+    consumes: "the run without tuning, rounds",
+    produces: "nothing in the store",
+    waitsFor: "the bundle of the run without tuning",
+    about:
+      "Queues the rounds of tuning, one after another, until the last one is merged, the loss no longer falls, or a job fails",
+  },
+  tune: {
+    queue: "tune",
+    unit: "replica",
+    subject: "run",
+    runsOn: "tuning",
+    onlyIf: "tuned",
+    barrier: "merge",
+    counts: "jobs",
+    consumes: "checkpoint, images, labels, split",
+    produces: "change",
+    waitsFor: "the checkpoint of its round",
+    about: "Trains a replica of the network for the steps of a round, on its own batches of the epoch",
+  },
+  merge: {
+    queue: "reduce",
+    unit: "round",
+    subject: "run",
+    runsOn: "reduce",
+    onlyIf: "tuned",
+    barrier: "adopt",
+    counts: "jobs",
+    consumes: "checkpoint, changes",
+    produces: "checkpoint, figures of the round",
+    waitsFor: "every change of the round",
+    about: "Merges the replicas of a round into the next checkpoint, and measures it on the held-out images",
+  },
+  adopt: {
+    queue: "reduce",
+    unit: "one",
+    subject: "run",
+    runsOn: "reduce",
+    onlyIf: "tuned",
+    counts: null,
+    consumes: "checkpoint",
+    produces: "backbone",
+    waitsFor: "every round",
+    about: "Stores the tuned network as a backbone, which the following stages use",
+  },
   "plan-measure": {
     queue: "plan",
     unit: "one",

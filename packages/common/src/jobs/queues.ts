@@ -17,6 +17,8 @@ const unitFields = {
   shard: { shard: index },
   gram: { gram: index },
   fold: { fold: index },
+  replica: { replica: index },
+  round: { round: index },
 } as const satisfies Record<ManyUnit | "one", object>;
 
 type PayloadOf<S extends Stage> = {

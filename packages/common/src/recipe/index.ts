@@ -8,3 +8,6 @@ export { servedFlips } from "./serving-views.js";
 export type { Flip } from "./views-recipe.js";
 export { autoHeadOf, candidatesOf, foldsOf, isAuto, recipeHead } from "./auto-head.js";
 export type { AutoHead, CandidateRecipe, RecipeHead } from "./auto-head.js";
+export { tuningOptimizerRecipe } from "./training-recipe.js";
+export { outerRecipe } from "./tune-recipe.js";
+export type { OuterRecipe, TuneRecipe } from "./tune-recipe.js";

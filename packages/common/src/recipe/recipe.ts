@@ -8,6 +8,7 @@ import { servedFlips, servingViews, type ServingRecipe } from "./serving-views.j
 import { refuseUnsolvableHead } from "./solver-rules.js";
 import { refuseColumnWithoutTable, splitRecipe } from "./split-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";
+import { refuseUntunable, tuneRecipe, withTestPart } from "./tune-recipe.js";
 import { viewsRecipe, type ViewsRecipe } from "./views-recipe.js";
 
 /**
@@ -142,6 +143,8 @@ export const recipe = z
     head: defaultType("auto", recipeHead).prefault({}),
     /** How every head but `auto` is trained. The candidates of `auto` take `classWeights` and `sampling` from here, and nothing else. */
     training: trainingRecipe.prefault({}),
+    /** Tunes the backbone before the head is trained; null leaves it as it was imported. */
+    tune: tuneRecipe.nullable().default(null),
     serving: z
       .object({
         /**
@@ -176,7 +179,9 @@ export const recipe = z
   .strict()
   .superRefine(refuseUnsolvableHead)
   .superRefine(refuseColumnWithoutTable)
-  .superRefine(refuseUnmeasuredViews);
+  .superRefine(refuseUnmeasuredViews)
+  .superRefine(refuseUntunable)
+  .overwrite(withTestPart);
 
 /** A model averages over views that every image has, so that what they gain can be measured. */
 function refuseUnmeasuredViews(

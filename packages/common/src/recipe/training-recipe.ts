@@ -28,73 +28,86 @@ function isWeightsByClass(value: unknown): boolean {
   );
 }
 
-export const optimizerRecipe = z.discriminatedUnion("type", [
-  z
-    .object({
-      type: z.literal("adam"),
-      learningRate: z.number().positive().default(5e-3),
-      beta1,
-      beta2,
-      epsilon,
-      weightDecay,
-    })
-    .strict(),
-  /** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch computes it. */
-  z
-    .object({
-      type: z.literal("adamw"),
-      learningRate: z.number().positive().default(1e-3),
-      beta1,
-      beta2,
-      /** Added to the root of the second moment after its correction. */
-      epsilon: z.number().positive().default(1e-8),
-      /** In each step a kernel's weights lose this times the learning rate of their value. Biases do not decay. */
-      weightDecay: z.number().min(0).default(0.05),
-    })
-    .strict(),
-  /** Adam with Nesterov momentum (Dozat 2016), as Keras 2 computes it. */
-  z
-    .object({
-      type: z.literal("nadam"),
-      learningRate: z.number().positive().default(2e-3),
-      beta1,
-      beta2,
-      epsilon,
-      /** Decay of the momentum schedule. */
-      scheduleDecay: z.number().min(0).lt(1).default(4e-3),
-      weightDecay,
-    })
-    .strict(),
-  /**
-   * Solves a linear head to its optimum instead of training it, by L-BFGS (Nocedal & Wright 2006) over all rows. Epochs, batches,
-   * schedule and `keep` do not apply.
-   */
-  z
-    .object({
-      type: z.literal("lbfgs"),
-      /** Penalty λ of the objective: mean weighted loss + (λ / 2) · sum of the kernel's squares. Biases have none. */
-      l2: z.number().min(0).default(1e-3),
-      /** The search ends where no entry of the gradient is larger. */
-      tolerance: z.number().positive().default(1e-6),
-      /** It is an error if the tolerance is not reached by then. */
-      maxIterations: z.int().positive().default(2000),
-    })
-    .strict(),
-  z
-    .object({
-      type: z.literal("sgd"),
-      learningRate: z.number().positive().default(1e-2),
-      /** Share of the last step that is kept. */
-      momentum: z.number().min(0).lt(1).default(0.9),
-      /** Nesterov momentum. */
-      nesterov: z.boolean().default(false),
-      weightDecay,
-    })
-    .strict(),
-]);
+const adam = z
+  .object({
+    type: z.literal("adam"),
+    learningRate: z.number().positive().default(5e-3),
+    beta1,
+    beta2,
+    epsilon,
+    weightDecay,
+  })
+  .strict();
+
+/** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch computes it. */
+const adamw = z
+  .object({
+    type: z.literal("adamw"),
+    learningRate: z.number().positive().default(1e-3),
+    beta1,
+    beta2,
+    /** Added to the root of the second moment after its correction. */
+    epsilon: z.number().positive().default(1e-8),
+    /** In each step a kernel's weights lose this times the learning rate of their value. Biases do not decay. */
+    weightDecay: z.number().min(0).default(0.05),
+  })
+  .strict();
+
+/** Adam with Nesterov momentum (Dozat 2016), as Keras 2 computes it. */
+const nadam = z
+  .object({
+    type: z.literal("nadam"),
+    learningRate: z.number().positive().default(2e-3),
+    beta1,
+    beta2,
+    epsilon,
+    /** Decay of the momentum schedule. */
+    scheduleDecay: z.number().min(0).lt(1).default(4e-3),
+    weightDecay,
+  })
+  .strict();
+
+/**
+ * Solves a linear head to its optimum instead of training it, by L-BFGS (Nocedal & Wright 2006) over all rows. Epochs, batches,
+ * schedule and `keep` do not apply.
+ */
+const lbfgs = z
+  .object({
+    type: z.literal("lbfgs"),
+    /** Penalty λ of the objective: mean weighted loss + (λ / 2) · sum of the kernel's squares. Biases have none. */
+    l2: z.number().min(0).default(1e-3),
+    /** The search ends where no entry of the gradient is larger. */
+    tolerance: z.number().positive().default(1e-6),
+    /** It is an error if the tolerance is not reached by then. */
+    maxIterations: z.int().positive().default(2000),
+  })
+  .strict();
+
+const sgd = z
+  .object({
+    type: z.literal("sgd"),
+    learningRate: z.number().positive().default(1e-2),
+    /** Share of the last step that is kept. */
+    momentum: z.number().min(0).lt(1).default(0.9),
+    /** Nesterov momentum. */
+    nesterov: z.boolean().default(false),
+    weightDecay,
+  })
+  .strict();
+
+export const optimizerRecipe = z.discriminatedUnion("type", [adam, adamw, nadam, lbfgs, sgd]);
 export type OptimizerRecipe = z.infer<typeof optimizerRecipe>;
 /** The optimisers that train step by step. */
 export type StepOptimizerRecipe = Exclude<OptimizerRecipe, { type: "lbfgs" }>;
+
+/** A network that has learned before is tuned at smaller rates than a new head is trained at. */
+const tuningRate = z.number().positive().default(5e-4);
+export const tuningOptimizerRecipe = z.discriminatedUnion("type", [
+  adam.extend({ learningRate: tuningRate }),
+  adamw.extend({ learningRate: tuningRate }),
+  nadam.extend({ learningRate: tuningRate }),
+  sgd,
+]);
 
 /** Epochs in which the rate rises linearly, step by step, from zero to the learning rate. */
 const warmupEpochs = z.int().min(0).default(0);
@@ -119,7 +132,7 @@ export const scheduleRecipe = z.discriminatedUnion("type", [
 export type ScheduleRecipe = z.infer<typeof scheduleRecipe>;
 
 /** Whether the end of a cosine or square decay lies above its beginning. A plateau below its minimum stays where it is. */
-function endsAbove(schedule: ScheduleRecipe, optimizer: OptimizerRecipe): boolean {
+export function endsAbove(schedule: ScheduleRecipe, optimizer: OptimizerRecipe): boolean {
   if (optimizer.type === "lbfgs") return false;
   const { learningRate } = optimizer;
   return (schedule.type === "cosine" || schedule.type === "square") && schedule.minimum > learningRate;

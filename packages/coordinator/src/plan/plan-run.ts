@@ -18,13 +18,13 @@ import type { PlanContext } from "./plan-context.js";
 import { RankedImages, sides } from "./split/ranked-images.js";
 import { SplitSides } from "./split/split-sides.js";
 import { feedShards, numbersFrom, type ListedSoFar } from "./feed/shard-feeder.js";
-import { isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
+import { copyShards, isRetryRun, streamRunRetry } from "../retry/stream-run-retry.js";
 import { KeyFilter, type Skip } from "../listing/key-filter.js";
 import { countLeftOut, ListingTotals } from "../listing/listing-totals.js";
 import { refuseLookAlikeClasses } from "../listing/odd-classes.js";
 import { streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
-import { findListing, readDivision } from "@trommel/common/artefacts";
+import { findListing, readDivision, untunedOf } from "@trommel/common/artefacts";
 import { checkClassWeights, isAuto, testShare } from "@trommel/common/recipe";
 
 /**
@@ -38,8 +38,9 @@ import { checkClassWeights, isAuto, testShare } from "@trommel/common/recipe";
  */
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
   const { attempt, store, producer, liveRun } = context;
-  if (config.recipe.normalization === "dataset") await readMarker(store, runKeys(config.id).normalization);
   const { id } = config;
+  if (config.recipe.normalization === "dataset")
+    await readMarker(store, runKeys(untunedOf(config) ?? id).normalization);
   const feed = feedShards(context, {
     id,
     stage: "extract",
@@ -164,6 +165,8 @@ function shardsOf(
 ): AsyncGenerator<Shard> {
   const { context, source, filter, labelOf, complete } = listing;
   if (isRetryRun(config) && complete === undefined) return streamRunRetry(config, context);
+  const untuned = untunedOf(config);
+  if (untuned !== undefined && complete === undefined) return tunedShards(config, untuned, context);
   return streamShards({
     source,
     store: context.store,
@@ -173,6 +176,17 @@ function shardsOf(
     shardSize: config.recipe.shardSize,
     skip: (key) => filter.skip(key) ?? (labelOf(key) === undefined ? noLabel : undefined),
   });
+}
+
+/** The images of a run that tunes are those of the run without tuning, whatever the prefix has become. */
+async function* tunedShards(config: RunConfig, untuned: string, context: PlanContext): AsyncGenerator<Shard> {
+  const listing = await findListing(context.store, runKeys(untuned).listing);
+  if (listing === undefined)
+    throw new TrommelError(
+      "missing-input",
+      `cannot plan ${config.id}: ${untuned}, which it follows, is not listed`,
+    );
+  yield* copyShards(config, { run: untuned, shards: listing.shards }, context);
 }
 
 /** Images per class in output order. @throws TrommelError `bad-dataset` for a class that came after the list was read */

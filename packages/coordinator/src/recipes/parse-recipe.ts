@@ -9,7 +9,7 @@ import {
   TrommelError,
   type Recipe,
 } from "@trommel/common";
-import { recipeHead } from "@trommel/common/recipe";
+import { outerRecipe, recipeHead, tuningOptimizerRecipe } from "@trommel/common/recipe";
 import type { LineOf } from "./parse-yaml.js";
 import { isMapping } from "./recipe-path.js";
 
@@ -19,9 +19,13 @@ const choices = [
   { path: ["training", "optimizer"], noun: "optimizer", options: optionsOf(optimizerRecipe) },
   { path: ["training", "schedule"], noun: "schedule", options: optionsOf(scheduleRecipe) },
   { path: ["labels", "source"], noun: "label source", options: optionsOf(labelSource) },
+  { path: ["tune", "optimizer"], noun: "optimizer", options: optionsOf(tuningOptimizerRecipe) },
+  { path: ["tune", "schedule"], noun: "schedule", options: optionsOf(scheduleRecipe) },
+  { path: ["tune", "outer"], noun: "outer optimizer", options: optionsOf(outerRecipe) },
 ] as const;
 
-const defaults = recipeSchema.parse({ backbones: ["any"] });
+/** With everything that a recipe may leave out. */
+const defaults = recipeSchema.parse({ backbones: ["any"], tune: {} });
 
 /**
  * Parses a written recipe and fills its defaults in.

@@ -7,9 +7,9 @@ export function isMapping(value: unknown): value is WrittenRecipe {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-const defaults: unknown = recipeSchema.parse({ backbones: ["any"] });
+const defaults: unknown = recipeSchema.parse({ backbones: ["any"], tune: {} });
 
-/** The kind that a choice of several (head, optimiser, schedule, label source) has if it is not written. */
+/** The kind that a choice of several (head, optimiser, schedule, label source, outer optimiser) has if it is not written. */
 function typeAt(path: readonly string[], written: WrittenRecipe): unknown {
   if (Object.hasOwn(written, "type")) return written["type"];
   let standard = defaults;

@@ -23,12 +23,13 @@ import { checkPrefix } from "./check-prefix.js";
 import { checkConfig, writeConfig, type Resolved } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
+import { checkTuning, untunedConfig } from "./resolve-tuning.js";
 import { checkExport, resolveExport, takeExport } from "./resolve-export.js";
 
 /**
  * Resolves a request into a frozen run, `run.json`, its labels, `labels.json`, and what lists and columns say of its
  * split, `division.json`.
- * The same request under the same id is the same run; another one is refused.
+ * The same request under the same id is the same run; another one is refused. A run that tunes comes with the run that it follows.
  * @throws TrommelError `not-found` for a backbone or a label file, `invalid-argument` for a backbone that does not fit,
  *   `bad-dataset` for the labels, `conflict` for the id or the output
  */
@@ -77,17 +78,24 @@ export async function resolveRun(options: {
       side,
     ),
   };
-  const key = runKeys(config.id).config;
-  const parse = (body: Uint8Array): RunConfig => parseSealedAs(runConfig, body, key);
-  await checkConfig(store, key, config, parse);
+  await checkTuning(store, config, specs);
+  // A run that tunes is claimed after the run that it follows.
+  const configs = [untunedConfig(config) ?? [], config].flat();
+  for (const each of configs) await checkConfig(store, runKeys(each.id).config, each, parserOf(each));
   await checkExport(config);
   const claim = async (): Promise<void> => {
     await takeExport(config);
-    await writeFrozen(store, config, "labels", resolved.table, config.labels.tableSha256);
-    await writeFrozen(store, config, "division", division, config.divisionSha256);
-    await writeConfig(store, key, config, parse);
+    for (const each of configs) {
+      await writeFrozen(store, each, "labels", resolved.table, config.labels.tableSha256);
+      await writeFrozen(store, each, "division", division, config.divisionSha256);
+      await writeConfig(store, runKeys(each.id).config, each, parserOf(each));
+    }
   };
   return { config, claim };
+}
+
+function parserOf({ id }: RunConfig): (body: Uint8Array) => RunConfig {
+  return (body) => parseSealedAs(runConfig, body, runKeys(id).config);
 }
 
 /** Artefacts under the dataset would be listed as images of a class; hidden folders such as .trommel are not. */

@@ -9,7 +9,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { parseSealedAs, putJsonOnce } from "@trommel/common/codec";
-import type { RetryReasons } from "@trommel/common/artefacts";
+import { untunedOf, type RetryReasons } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import { checkConfig, writeConfig } from "../resolve/config-file.js";
 import { checkExport, resolveExport } from "../resolve/resolve-export.js";
@@ -20,7 +20,7 @@ import { nextRetryId } from "./retry-chain.js";
  * Resolves the run that retries the failed images of another: the same frozen configuration under another id, without the
  * location that the first exports its bundle to.
  * @param options.id by default `<run>-retry1`, and `-retry2` of that
- * @throws TrommelError `conflict` if the id belongs to another configuration
+ * @throws TrommelError `conflict` if the id belongs to another configuration, `unsupported` for a run that tunes
  */
 export async function resolveRunRetry(options: {
   readonly store: ObjectStore;
@@ -31,6 +31,13 @@ export async function resolveRunRetry(options: {
 }): Promise<Resolved<RunConfig>> {
   const { store, of } = options;
   const id = checkRunId(options.id ?? nextRetryId(of));
+  const untuned = untunedOf(of);
+  if (untuned !== undefined)
+    throw new TrommelError(
+      "unsupported",
+      `cannot try the failed files of ${of.id} again: it was tuned on the images that ${untuned} could read. Repair the files and train under another id (--run)`,
+      { context: { id: of.id } },
+    );
   if (id === of.id) {
     throw new TrommelError(
       "invalid-argument",

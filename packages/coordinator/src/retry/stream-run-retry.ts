@@ -30,6 +30,23 @@ async function readListingOfRetried(
   );
 }
 
+/** The shards of another run under this one, byte for byte: equal hashes find equal features. */
+export async function* copyShards(
+  { id }: RunConfig,
+  from: { readonly run: string; readonly shards: number },
+  { store, signal }: Pick<PlanContext, "store" | "signal">,
+): AsyncGenerator<Shard> {
+  yield* readAhead(range(0, from.shards), shardsReadAtOnce, async (index) => {
+    signal.throwIfAborted();
+    const key = runKeys(from.run).shard(index);
+    const shard = await findShard(store, key);
+    if (shard === undefined)
+      throw new TrommelError("missing-input", `cannot plan ${id}: ${key} is missing`, { context: { key } });
+    await putJsonOnce(store, runKeys(id).shard(index), jsonBytes(shard));
+    return shard;
+  });
+}
+
 /**
  * The shards of a run that retries the failed images of another, as a stream.
  *
@@ -40,18 +57,8 @@ export async function* streamRunRetry(config: RetryRun, context: PlanContext): A
   const { store, signal } = context;
   const listing = await readListingOfRetried(config, context);
   const { shards, listed, retriedFrom = shards } = listing;
-  const from = runKeys(config.retryOf.run);
   const to = runKeys(config.id);
-  yield* readAhead(range(0, shards), shardsReadAtOnce, async (index) => {
-    signal.throwIfAborted();
-    const shard = await findShard(store, from.shard(index));
-    if (shard === undefined)
-      throw new TrommelError("missing-input", `cannot plan ${config.id}: ${from.shard(index)} is missing`, {
-        context: { key: from.shard(index) },
-      });
-    await putJsonOnce(store, to.shard(index), jsonBytes(shard));
-    return shard;
-  });
+  yield* copyShards(config, { run: config.retryOf.run, shards }, context);
   const outcomes = await ShardOutcomes.open(store, { kind: "run", id: config.id, config });
   try {
     yield* streamRetryShards({

@@ -38,8 +38,10 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
 
 /** What decides which stages a subject has. */
 export function traitsOf(subject: Subject): SubjectTraits {
-  if (subject.kind === "scoring") return { measured: false, folded: false, validated: false };
+  if (subject.kind === "scoring") return { tuned: false, measured: false, folded: false, validated: false };
   const { recipe } = subject.config;
   const folded = isAuto(recipe);
-  return { measured: recipe.normalization === "dataset", folded, validated: !folded };
+  const tuned = recipe.tune !== null;
+  // A run that tunes is normalised as the run without tuning, which has measured the pixels.
+  return { tuned, measured: !tuned && recipe.normalization === "dataset", folded, validated: !folded };
 }

@@ -7,7 +7,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { parseSealedAs } from "@trommel/common/codec";
-import { findListing, parseShard, resolveRunFeatures } from "@trommel/common/artefacts";
+import { findListing, parseShard, resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts";
 import { range, readAhead, readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
 import { shardsReadAtOnce } from "../retry/shard-outcomes.js";
@@ -43,9 +43,10 @@ export class References {
       runs.add(id);
       const config = await readRun(store, id);
       if (config === undefined) continue;
-      for (const backbone of config.backbones) backbones.add(backbone.id);
-      const fingerprint = await fingerprintOf(store, config);
-      if (fingerprint === undefined) continue;
+      const resolved = await featuresOf(store, config);
+      for (const { id: used } of [...config.backbones, ...(resolved?.backbones ?? [])]) backbones.add(used);
+      if (resolved === undefined) continue;
+      const { fingerprint } = resolved;
       const ids = byFingerprint.get(fingerprint);
       if (ids === undefined) byFingerprint.set(fingerprint, [id]);
       else ids.push(id);
@@ -100,10 +101,10 @@ async function readRun(store: ObjectStore, id: string): Promise<RunConfig | unde
   return body === undefined ? undefined : parseSealedAs(runConfig, body, key);
 }
 
-/** Undefined for a run that is still measuring its dataset: it has extracted nothing. */
-async function fingerprintOf(store: ObjectStore, config: RunConfig): Promise<string | undefined> {
+/** Undefined for a run that is still measuring its dataset, or tuning its backbone: it has extracted nothing. */
+export async function featuresOf(store: ObjectStore, config: RunConfig): Promise<ResolvedRun | undefined> {
   try {
-    return (await resolveRunFeatures(store, config)).fingerprint;
+    return await resolveRunFeatures(store, config);
   } catch (thrown) {
     if (toTrommelError(thrown).code === "missing-input") return undefined;
     throw thrown;

@@ -3,6 +3,7 @@ import { parseSealedAs } from "@trommel/common/codec";
 import { readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
 import type { GarbageSum } from "./garbage.js";
+import { featuresOf } from "./references.js";
 
 /** What a backbone takes in the store. */
 export interface StoredBackbone extends GarbageSum {
@@ -77,7 +78,9 @@ async function runsThatUse(store: ObjectStore, id: string): Promise<string[]> {
     const key = runKeys(run).config;
     const body = await readIfThere(store, key);
     if (body === undefined) continue;
-    if (parseSealedAs(runConfig, body, key).backbones.some((backbone) => backbone.id === id)) users.push(run);
+    const config = parseSealedAs(runConfig, body, key);
+    const used = [...config.backbones, ...((await featuresOf(store, config))?.backbones ?? [])];
+    if (used.some((backbone) => backbone.id === id)) users.push(run);
   }
   return users;
 }

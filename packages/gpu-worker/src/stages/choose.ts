@@ -1,11 +1,5 @@
-import { runKeys, writeWithMarker } from "@trommel/common";
-import {
-  curveCandidate,
-  curveVariant,
-  foldUnits,
-  type Choice,
-  type FoldSplit,
-} from "@trommel/common/artefacts";
+import { runKeys, seedFrom, writeWithMarker } from "@trommel/common";
+import { curveCandidate, curveVariant, foldUnits, type Choice } from "@trommel/common/artefacts";
 import { findCommitted, jsonBytes } from "@trommel/common/codec";
 import { autoHeadOf, candidatesOf, type AutoHead, type CandidateRecipe } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
@@ -16,7 +10,7 @@ import { FoldRows } from "./folding/fold-rows.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { groupsOf, readImageLabels, withKeys } from "./folding/image-places.js";
 import { measureTestNovelty, measureTestPart } from "./folding/measure-test-part.js";
-import { readCurvePoint, readOutOfFold, type FoldedImages } from "./folding/out-of-fold.js";
+import { readCurvePoint, readOutOfFold } from "./folding/out-of-fold.js";
 import { readStandardization, variationNotes } from "./folding/standardization.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readRunConfig } from "./inputs/run.js";
@@ -44,15 +38,13 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
   const { images, choices } = await readOutOfFold(config, head, split, context);
   const labels = await readImageLabels(config, images, rows.labels, context);
   context.onNote(`choosing among ${choices.length} candidates`);
+  const groupOf = groupsOf(split, images);
+  const isTuned = split.folds === 1;
+  const measured = isTuned ? temperatureFolds(groupOf) : { foldOf: images.fold, folds: split.folds };
   const chosen = chooseAndMeasure({
-    choices,
-    labels,
-    classNames: rows.labels,
-    foldOf: images.fold,
-    folds: split.folds,
-    groupOf: groupsOf(split, images),
-    by: head.choose,
-    seed: config.recipe.seed,
+    ...{ choices, labels, classNames: rows.labels, groupOf, by: head.choose, seed: config.recipe.seed },
+    ...measured,
+    chosenOn: isTuned ? "the images held out of tuning" : `the images of ${split.folds} folds`,
   });
   const ensemble = await commitEnsemble({ config, head, split, rows, chosen, context });
   const novelty = head.novelty ? await commitNovelty({ config, head, split, rows, context }) : null;
@@ -69,9 +61,9 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     test: await measureTestPart({ config, head, split, rows, ensemble, context }),
     learningCurve: await measureCurve({ config, head, split, labels, context }),
     mistakes: await withKeys(config, images, chosen.mistakes, context),
-    thresholds: thresholdsOf({ chosen, labels, images, split, head, classNames: rows.labels }),
+    thresholds: thresholdsOf({ chosen, labels, ...measured, head, classNames: rows.labels }),
     testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
-    chosenBy: chosen.sentence,
+    chosenBy: isTuned ? `${chosen.sentence} ${tunedSentence}` : chosen.sentence,
     grouping: split.grouping,
     contradictions: split.contradictions,
     notes: [
@@ -86,6 +78,18 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
   return done;
 }
 
+/** Parts that the temperature of a single fold's images is cross-fitted on. */
+const temperatureParts = 5;
+
+/** Divides the images of a single fold, so that none is measured with a temperature that it was fitted on; groups stay together. */
+function temperatureFolds(groupOf: Int32Array): { readonly foldOf: Int32Array; readonly folds: number } {
+  const foldOf = groupOf.map((group) => (seedFrom("temperature", group) >>> 0) % temperatureParts);
+  return { foldOf, folds: temperatureParts };
+}
+
+const tunedSentence =
+  "The backbone was tuned without these images, which also measured its rounds: rely on the figures of the test part, which nothing was chosen on.";
+
 /** What a reader must know of a head that no fold has measured. */
 function refitNotes({ heads }: AutoHead): string[] {
   if (heads === "folds") return [];
@@ -98,15 +102,14 @@ function refitNotes({ heads }: AutoHead): string[] {
 function thresholdsOf(of: {
   readonly chosen: Chosen;
   readonly labels: Int32Array;
-  readonly images: FoldedImages;
-  readonly split: FoldSplit;
+  readonly foldOf: Int32Array;
+  readonly folds: number;
   readonly head: AutoHead;
   readonly classNames: readonly string[];
 }): Choice["thresholds"] {
-  const { chosen, labels, images, split, head, classNames } = of;
+  const { chosen, labels, foldOf, folds, head, classNames } = of;
   const count = classNames.length;
-  const { fold } = images;
-  const found = crossFittedThresholds(chosen.probabilities, labels, count, fold, split.folds, head.precision);
+  const found = crossFittedThresholds(chosen.probabilities, labels, count, foldOf, folds, head.precision);
   return {
     precision: head.precision,
     perClass: found.map((threshold, index) => ({ label: classNames[index] ?? "", ...threshold })),
@@ -118,7 +121,7 @@ async function measureCurve(
   run: Omit<ChosenRun, "rows" | "chosen"> & { readonly labels: Int32Array },
 ): Promise<Choice["learningCurve"]> {
   const { config, head, split, labels, context } = run;
-  if (!head.learningCurve) return null;
+  if (!head.learningCurve || split.folds === 1) return null;
   const units = foldUnits(head, split.folds);
   const candidate = curveCandidate;
   const of = candidatesOf(head)[candidate] as CandidateRecipe;

@@ -1,5 +1,5 @@
 import type { ObjectStore, Projection, EngineName, Novelty } from "@trommel/common";
-import type { Standardization } from "@trommel/common/artefacts";
+import type { RoundFigures, Standardization } from "@trommel/common/artefacts";
 import type { Flip } from "@trommel/common/recipe";
 import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
@@ -7,6 +7,7 @@ import type { Classified, EngineBackbone, ExtractorOptions, ViewBatch } from "..
 import type { Ensemble } from "../head/model/ensemble.js";
 import type { ImageBudgets } from "../image/budgets/image-budgets.js";
 import type { streamImages } from "../image/read/image-stream.js";
+import type { StepFigures, TuningBatch } from "../tuning/engine/tuner.js";
 import type { FeatureIndexes } from "./reuse/feature-index.js";
 import type { SourceStores } from "./images/source-stores.js";
 
@@ -49,6 +50,24 @@ export interface StageDevice {
   classify(key: string, pixels: Uint8Array, imageCount: number, order?: number): Promise<Classified>;
 }
 
+/** What a job of tuning works on. */
+export interface TunedPart {
+  readonly runId: string;
+  readonly round: number;
+  readonly replica: number;
+}
+
+/** The network that a worker tunes, in a thread of its own. */
+export interface StageTuner {
+  /** Loads what the replica starts the round from, in the place of what was open. */
+  open(part: TunedPart): Promise<void>;
+  /** The batch's pixels are moved: they are gone here afterwards. */
+  step(batch: TuningBatch, learningRate: number): Promise<StepFigures>;
+  /** Writes what the replica has come to. @param training means over its steps */
+  commit(training: RoundFigures["training"]): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** A bundle's model, as a thread can be sent it. */
 export interface ClassifierModel {
   readonly side: number;
@@ -71,6 +90,7 @@ export interface ClassifierModel {
 /** Stages that need the device. */
 export interface DeviceStageContext extends StageContext {
   readonly device: StageDevice;
+  readonly tuner: StageTuner;
   /** Base images per batch are chosen so that a batch has about this many views. */
   readonly viewsPerBatch: number;
   /** Set if a worker died of this shard, or seemed to: its files are then decoded one by one. */

@@ -14,6 +14,7 @@ import { TestMemory } from "./dividing/test-memory.js";
 import { adviceOnFailedFiles } from "./inputs/features.js";
 import { readListing, readShard } from "./inputs/listing.js";
 import { readRunConfig, type ResolvedRun } from "./inputs/run.js";
+import { tunedSplit } from "./tuning/frozen-images.js";
 
 /**
  * Divide: markers of the feature shards, labels, division → split.
@@ -21,7 +22,8 @@ import { readRunConfig, type ResolvedRun } from "./inputs/run.js";
  * In: the marker of every feature shard, which says what bytes each image has, the labels, what a list or a column says of the
  * division, and the test parts of earlier runs. Out: `split.json` with the fold or the test part of every image that could be read,
  * and the test part in `splits/`, where later runs look. A retry finds the split, or computes the same bytes again. A run that
- * retries another one's failed images keeps that run's folds and test part.
+ * retries another one's failed images keeps that run's folds and test part; one that tunes its backbone has those of the run without
+ * tuning, of which only the held-out fold is predicted.
  */
 export async function divide(runId: string, context: StageContext): Promise<StageOutcome> {
   const { store } = context;
@@ -30,10 +32,13 @@ export async function divide(runId: string, context: StageContext): Promise<Stag
   const memory = new TestMemory(store, config);
   const division = await readDivision(store, config);
   const images = await readDividedImages(config, division, context);
-  const existing = (await store.head(key)) === undefined ? undefined : await readFoldSplit(store, runId);
+  const existing =
+    (await store.head(key)) === undefined
+      ? await tunedSplit(store, config)
+      : await readFoldSplit(store, runId);
   const given = { images, remembered: existing === undefined ? await memory.read() : noTokens, division };
   const split = existing ?? (await chooseParts(config, given, store));
-  if (existing === undefined) await putJsonOnce(store, key, sealedJson(split));
+  await putJsonOnce(store, key, sealedJson(split));
   for (const note of [...groupingNotes(split.grouping), ...split.notes]) context.onNote(note);
   // Also on a retry: the previous try may have ended between the two writes.
   const inTest = images.filter(({ shard, position }) => split.parts[shard]?.[position] === testPart);

@@ -23,6 +23,7 @@ import { backbonesOfRun, readRunConfig, type ResolvedRun } from "./inputs/run.js
 import { commitOnce } from "./inputs/commit-once.js";
 import { runBatches } from "./images/run-batches.js";
 import { ShardFeatures } from "./images/shard-features.js";
+import { failedBefore, refuseLost } from "./tuning/frozen-images.js";
 import { unlessAborted } from "@trommel/common/waiting";
 
 /**
@@ -31,6 +32,7 @@ import { unlessAborted } from "@trommel/common/waiting";
  * In: the shard's files, and the rows that other shards of the fingerprint have of the same images. Out:
  * `features/<fingerprint>/<shard hash>.safetensors`, one row per view of every readable image, and its marker with a
  * typed reason for each other one. Rows are the same whether they were copied or computed.
+ * A run that tunes its backbone has the failed images of the run without tuning, and fails where another one cannot be read.
  * A retry finds the marker and does nothing, or does the whole shard again and writes the same bytes.
  * @throws MadeElsewhere where a job of another run is at the same feature shard
  */
@@ -99,8 +101,9 @@ interface ShardWork {
 async function extractRows(work: ShardWork, known: ReusedFeatures): Promise<CollectedRows> {
   const { config, shard } = work;
   const rows = new ShardFeatures(shard.entries.length, config.recipe.views.count, featureDimension(config));
-  const listed = known.positions;
-  const failed = await computeRows(work, rows, listed, (position, bytes) =>
+  const before = await failedBefore(work.context.store, config, shard);
+  const done = new Set([...known.positions, ...(before ?? []).map(({ position }) => position)]);
+  const failed = await computeRows(work, rows, done, (position, bytes) =>
     known.matchContent(position, bytes),
   );
   const lost = new Set(await known.copyInto(rows));
@@ -113,6 +116,10 @@ async function extractRows(work: ShardWork, known: ReusedFeatures): Promise<Coll
     });
     failed.push(...again);
     failed.sort((a, b) => a.position - b.position);
+  }
+  if (before !== undefined) {
+    refuseLost(config, failed);
+    failed.push(...before);
   }
   return { rows: rows.without(failed), failed, reused };
 }

@@ -32,6 +32,7 @@ export class JobWatch {
     this.context = {
       store: options.store,
       device: options.device,
+      tuner: options.tuner,
       engine: options.engine,
       threads: options.threads,
       viewsPerBatch: options.viewsPerBatch,

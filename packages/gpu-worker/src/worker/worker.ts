@@ -26,6 +26,7 @@ import { FeatureIndexes } from "../stages/reuse/feature-index.js";
 import { SourceStores } from "../stages/images/source-stores.js";
 import { StopSignals } from "./stop-signals.js";
 import { DeviceClient } from "../threads/device-client.js";
+import { TuningClient } from "../threads/tuning-client.js";
 import { ThreadClient } from "../rpc/thread-client.js";
 import { ThreadPool } from "../threads/thread-pool.js";
 import type { ReduceThread } from "../threads/reduce-thread.js";
@@ -104,6 +105,8 @@ async function startServing(
     () => new ThreadClient(reduceEntry, { storeUrl, threads: 1, engine, logLevel }),
   );
   releases.add("fold threads", () => folds.stop());
+  const tuner = new TuningClient({ storeUrl, threads });
+  releases.add("tuning thread", () => tuner.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
   releases.add("store", () => store.close());
   const sources = new SourceStores();
@@ -115,6 +118,7 @@ async function startServing(
     store,
     redis,
     device,
+    tuner,
     route: await createRouter(options.queues, { reduce, folds }),
     engine,
     threads,
@@ -129,6 +133,8 @@ async function startServing(
   const workers = options.queues.map((queue) => {
     const concurrency = {
       extract: options.concurrency,
+      // A step computes with all threads.
+      tune: 1,
       score: options.concurrency,
       reduce: 1,
       fold: threads,

@@ -12,6 +12,10 @@ import {
 } from "@trommel/common";
 
 const payloads: JobPayload[] = [
+  { stage: "plan-tune", id: "1", attempt: 1 },
+  { stage: "tune", id: "1", attempt: 1, replica: 3 },
+  { stage: "merge", id: "1", attempt: 1, round: 1 },
+  { stage: "adopt", id: "1", attempt: 1 },
   { stage: "plan-measure", id: "1", attempt: 1 },
   { stage: "measure", id: "1", attempt: 1, shard: 0 },
   { stage: "normalize", id: "1", attempt: 1 },

@@ -19,16 +19,19 @@ describe("the stage table", () => {
     const chain = (flow: FlowStage | undefined): string[] =>
       flow === undefined ? [] : [flow.stage, ...chain(flow.children[0])];
     const run = ["bundle", "train", "solve", "plan-run"];
-    assert.deepEqual(chain(flowOf("run", { measured: false, folded: false, validated: true })), run);
-    assert.deepEqual(chain(flowOf("run", { measured: true, folded: false, validated: true })), [
+    assert.deepEqual(
+      chain(flowOf("run", { tuned: false, measured: false, folded: false, validated: true })),
+      run,
+    );
+    assert.deepEqual(chain(flowOf("run", { tuned: false, measured: true, folded: false, validated: true })), [
       ...run,
       "normalize",
       "plan-measure",
     ]);
-    assert.deepEqual(chain(flowOf("scoring", { measured: false, folded: false, validated: false })), [
-      "close",
-      "plan-scoring",
-    ]);
+    assert.deepEqual(
+      chain(flowOf("scoring", { tuned: false, measured: false, folded: false, validated: false })),
+      ["close", "plan-scoring"],
+    );
   });
 
   it("puts a barrier of the same subject above every stage of many jobs, and above no other", () => {

@@ -90,13 +90,16 @@ export const backboneSpec = z
       .object({
         /**
          * `h5` and `safetensors` are Keras weights for an architecture of the zoo; `random` ones come from a seed; `int8` is a
-         * quantised copy of another backbone, which `url` names by its id.
+         * quantised copy of another backbone, which `url` names by its id; `tuned` was trained by the run that `url` names, from the
+         * backbone `from`.
          */
-        kind: z.enum(["layers", "onnx", "h5", "safetensors", "random", "int8"]),
+        kind: z.enum(["layers", "onnx", "h5", "safetensors", "random", "int8", "tuned"]),
         /** Its origin, without credentials. */
         url: z.string(),
-        /** sha256 of the named file (model.json, the ONNX file, the weights), or of the random weights themselves. */
+        /** sha256 of the named file (model.json, the ONNX file, the weights), of the random weights themselves, or of the checkpoint. */
         sha256: sha256,
+        /** Id of the backbone that was tuned. */
+        from: z.string().optional(),
         /** An architecture of the zoo, for the kinds that need one. */
         architecture: z.string().optional(),
         /** Layer or tensor at which the network was cut. */

@@ -67,7 +67,8 @@ export const choice = z
     formatVersion: z.literal(1),
     /** In output order. */
     labels: z.array(z.string()).min(2),
-    folds: z.int().min(2),
+    /** 1 for a run that tunes its backbone: the images of one part are predicted, and `outOfFold` are their figures. */
+    folds: z.int().min(1),
     /** Every candidate's out-of-fold figures, each at its cross-fitted temperature, simplest first. */
     candidates: z.array(
       z

@@ -15,12 +15,13 @@ export interface FoldUnit {
 /** The candidate that the learning curve is measured with: the simplest, since its jobs are many and take the least time. */
 export const curveCandidate = 0;
 
-/** A run's fold jobs by number. The last candidate, which takes longest, comes first. */
+/** A run's fold jobs by number. The last candidate, which takes longest, comes first. A single fold has no learning curve. */
 export function foldUnits(head: AutoHead, folds: number): readonly FoldUnit[] {
   const everyFold = (candidate: number, share: number): FoldUnit[] =>
     Array.from({ length: folds }, (_, fold) => ({ candidate, fold, share }));
   const candidates = [...candidatesOf(head).keys()].reverse().flatMap((candidate) => everyFold(candidate, 1));
-  const curve = head.learningCurve ? curveShares.flatMap((share) => everyFold(curveCandidate, share)) : [];
+  const curve =
+    head.learningCurve && folds > 1 ? curveShares.flatMap((share) => everyFold(curveCandidate, share)) : [];
   return [...candidates, ...curve];
 }
 

@@ -6,7 +6,8 @@ import type { Normalization } from "../backbones/backbone-spec.js";
 import { featureFingerprint } from "./fingerprint.js";
 import { runKeys } from "../store-keys.js";
 import { datasetNormalization } from "../shards/pixel-statistics.js";
-import type { RunConfig } from "./run.js";
+import { untunedOf, type RunConfig } from "./run.js";
+import { tunedBackbone } from "./tuning-figures.js";
 
 /** A run whose normalisation is known as figures. */
 export interface ResolvedRun extends RunConfig {
@@ -16,28 +17,44 @@ export interface ResolvedRun extends RunConfig {
   readonly fingerprint: string;
 }
 
+type Read = (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8Array }>;
+
 /**
- * A run with its normalisation, measured or named.
- * @param read how the measured one is read; stages read it as `readInput` does
- * @throws TrommelError `missing-input` where the dataset's pixels are to be measured and are not yet
+ * A run with its normalisation, measured or named, and with the backbone that it tuned.
+ * @param read how what was measured and tuned is read; stages read it as `readInput` does
+ * @throws TrommelError `missing-input` where the dataset's pixels are to be measured, or the backbone to be tuned, and are not yet
  */
 export async function resolveRunFeatures(
   store: ObjectStore,
   config: RunConfig,
-  read: (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8Array }> = readWithMarker,
+  read: Read = readWithMarker,
 ): Promise<ResolvedRun> {
-  const { recipe, backbones, side } = config;
+  const { recipe, side } = config;
   const asked = resolveNormalization(recipe.normalization);
-  if (asked === "backbone") return { ...config, normalization: null };
-  if (asked !== "dataset") return { ...config, normalization: asked };
-  const key = runKeys(config.id).normalization;
-  const { bytes } = await read(store, key);
-  const { mean, deviation } = parseJsonAs(datasetNormalization, bytes, key);
-  const normalization = { mean, deviation };
+  const backbones = recipe.tune === null ? config.backbones : await readTuned(store, config, read);
+  if (asked !== "dataset" && recipe.tune === null)
+    return { ...config, normalization: asked === "backbone" ? null : asked };
+  const normalization =
+    asked === "dataset" ? await readMeasured(store, config, read) : asked === "backbone" ? null : asked;
   const hashes = backbones.map(({ hash }) => hash);
+  const figures = normalization === null ? {} : { normalization };
   return {
     ...config,
+    backbones,
     normalization,
-    fingerprint: featureFingerprint({ ...recipe, normalization }, hashes, side),
+    fingerprint: featureFingerprint({ ...recipe, ...figures }, hashes, side),
   };
+}
+
+/** A run that tunes is normalised as the one that it follows. */
+async function readMeasured(store: ObjectStore, config: RunConfig, read: Read): Promise<Normalization> {
+  const key = runKeys(untunedOf(config) ?? config.id).normalization;
+  const { mean, deviation } = parseJsonAs(datasetNormalization, (await read(store, key)).bytes, key);
+  return { mean, deviation };
+}
+
+async function readTuned(store: ObjectStore, { id }: RunConfig, read: Read): Promise<RunConfig["backbones"]> {
+  const key = runKeys(id).tuning.backbone;
+  const { round: _, ...tuned } = parseJsonAs(tunedBackbone, (await read(store, key)).bytes, key);
+  return [tuned];
 }

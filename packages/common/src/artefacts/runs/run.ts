@@ -55,6 +55,14 @@ export const runConfig = z
   .strict();
 export type RunConfig = z.infer<typeof runConfig>;
 
+/**
+ * The run without tuning that a run that tunes follows: an ordinary run, whose listing, images, split and first classifier it
+ * starts from. Undefined for a run that does not tune.
+ */
+export function untunedOf({ id, recipe: { tune } }: Pick<RunConfig, "id" | "recipe">): string | undefined {
+  return tune === null ? undefined : `${id}-untuned`;
+}
+
 /** Length of a row of a run's features: its embeddings, concatenated. */
 export function featureDimension(config: Pick<RunConfig, "backbones">): number {
   return config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);

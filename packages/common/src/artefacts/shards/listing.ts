@@ -162,9 +162,12 @@ export const foldSplit = z
   .object({
     formatVersion: z.literal(3),
     seed: z.int(),
-    /** Number of folds; fewer than the recipe's if a class has fewer images. */
-    folds: z.int().min(2),
-    /** By shard and position: the fold from 0, {@link testPart}, or {@link noFold}. */
+    /**
+     * Number of folds; fewer than the recipe's if a class has fewer images, and 1 if the run tunes its backbone: then only one part is
+     * predicted, and the others train.
+     */
+    folds: z.int().min(1),
+    /** By shard and position: the fold from 0 (of a single fold, 1 for what trains), {@link testPart}, or {@link noFold}. */
     parts: z.array(z.array(z.int().min(testPart))),
     /**
      * By shard and position: the number of its group, for images with the same bytes and the members of a group are drawn

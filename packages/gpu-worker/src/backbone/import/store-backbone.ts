@@ -25,7 +25,7 @@ export interface StoredAs {
   /** The origin of the backbone; output and pooling come from the prepared backbone. */
   readonly source: Pick<
     BackboneSpec["source"],
-    "kind" | "url" | "sha256" | "architecture" | "files" | "licence" | "decode"
+    "kind" | "url" | "sha256" | "from" | "architecture" | "files" | "licence" | "decode"
   >;
 }
 

@@ -21,7 +21,7 @@ const leastDeviation = 1e-6;
 export interface FittedNovelty {
   /** Statistics of all images, with percentiles of `distances`. */
   readonly novelty: Novelty;
-  /** Out-of-fold distance of each image, from statistics that have seen none of its fold. */
+  /** Out-of-fold distance of each image of a predicted fold, in their order, from statistics that have seen none of its fold. */
   readonly distances: Float64Array;
 }
 
@@ -39,21 +39,25 @@ export async function fitNovelty(input: NoveltyRows, product: MatrixProduct): Pr
     ofFolds.push(await momentsOfFold(input, fold, used, product));
   }
   const total = ofFolds.reduce((sum, moments) => combineMoments(sum, moments, 1));
-  const images = input.labels.length;
-  const [relative, minor] = [new Float64Array(images), new Float64Array(images)];
-  for (const [fold, moments] of ofFolds.entries()) {
-    const own = Array.from(input.foldOf.keys()).filter((image) => input.foldOf[image] === fold);
+  const predicted = input.predictedFolds ?? input.folds;
+  const measured = Array.from(input.foldOf.keys()).filter(
+    (image) => (input.foldOf[image] as number) < predicted,
+  );
+  const [relative, minor] = [new Float64Array(measured.length), new Float64Array(measured.length)];
+  for (const [fold, moments] of ofFolds.slice(0, predicted).entries()) {
+    const places = [...measured.keys()].filter((place) => input.foldOf[measured[place] as number] === fold);
+    const own = places.map((place) => measured[place] as number);
     if (own.length === 0) continue;
     const statistics = await fitStatistics(combineMoments(total, moments, -1), product);
     const parts = await distanceParts(statistics, imageRows(input, own, used), product);
-    for (const [at, image] of own.entries()) {
-      relative[image] = parts.relative[at] as number;
-      minor[image] = parts.minor[at] as number;
+    for (const [at, place] of places.entries()) {
+      relative[place] = parts.relative[at] as number;
+      minor[place] = parts.minor[at] as number;
     }
   }
   const scales = { relative: scaleOf(relative), minor: scaleOf(minor) };
   const distances = relative.map(
-    (part, image) => scales.relative * part + scales.minor * (minor[image] as number),
+    (part, place) => scales.relative * part + scales.minor * (minor[place] as number),
   );
   const statistics = await fitStatistics(total, product);
   return {

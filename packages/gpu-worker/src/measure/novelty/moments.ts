@@ -13,6 +13,8 @@ export interface NoveltyRows {
   /** Fold of each image, from 0 to `folds` − 1. */
   readonly foldOf: Int32Array;
   readonly folds: number;
+  /** Distances are measured of the images of so many folds, the first ones. @default all */
+  readonly predictedFolds?: number;
 }
 
 /** Sums over rows: those of disjoint rows add up. */

@@ -8,7 +8,9 @@ import {
 import { noFold, testPart, type FoldSplit } from "@trommel/common/artefacts";
 import { readShard } from "../inputs/listing.js";
 
-/** How many images of each class train and validate, which with folds are the same ones, and how many are in the test part. */
+/**
+ * How many images of each class train and validate, which with several folds are the same ones, and how many are in the test part.
+ */
 export async function countParts(
   store: ObjectStore,
   config: RunConfig,
@@ -24,8 +26,8 @@ export async function countParts(
       if (count === undefined || part === noFold) continue;
       if (part === testPart) count.test += 1;
       else {
-        count.train += 1;
-        count.validation += 1;
+        if (split.folds > 1 || part > 0) count.train += 1;
+        if (split.folds > 1 || part === 0) count.validation += 1;
       }
     }
   }

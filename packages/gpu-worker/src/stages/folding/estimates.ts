@@ -46,6 +46,8 @@ export interface FoldedPredictions {
   readonly groupOf: Int32Array;
   readonly by: AutoHead["choose"];
   readonly seed: number;
+  /** The images that choose, in words. */
+  readonly chosenOn: string;
 }
 
 /**
@@ -87,7 +89,7 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
       describeCandidate(choice, measured[index] as Figures, index === chosen),
     ),
     notes: isDetermined ? [] : [undeterminedNote(temperature, predicted)],
-    sentence: sentenceOf({ candidate, penalty, by, tried: choices.length, folds }),
+    sentence: sentenceOf({ candidate, penalty, by, tried: choices.length, chosenOn: predictions.chosenOn }),
   };
 }
 
@@ -110,11 +112,11 @@ function sentenceOf(of: {
   readonly penalty: number | null;
   readonly by: AutoHead["choose"];
   readonly tried: number;
-  readonly folds: number;
+  readonly chosenOn: string;
 }): string {
   const name = of.penalty === null ? of.candidate.name : `${of.candidate.name} with penalty ${of.penalty}`;
   if (of.tried === 1) return `${name} was the only candidate, so nothing was chosen.`;
-  return `${name} was chosen among ${of.tried} candidates: the simplest whose ${criteria[of.by]} on the images of ${of.folds} folds is within one standard error of the best.`;
+  return `${name} was chosen among ${of.tried} candidates: the simplest whose ${criteria[of.by]} on ${of.chosenOn} is within one standard error of the best.`;
 }
 
 function undeterminedNote(temperature: number, { predicted, labels }: Predictions): string {

@@ -27,7 +27,8 @@ export async function fitRunNovelty(
       {
         ...{ rows: features, dimension: rows.dimension, views },
         ...{ labels: ofImages(labels), classCount: rows.labels.length },
-        ...{ foldOf: ofImages(parts), folds: of.split.folds },
+        // With a single fold everything else is a part that is not predicted.
+        ...{ foldOf: ofImages(parts), folds: Math.max(2, of.split.folds), predictedFolds: of.split.folds },
       },
       product,
     );

@@ -167,6 +167,10 @@ export function addRecipeFlags(command: Command): Command {
     )
     .option("--no-refit", "do not, whatever the recipe says")
     .option(
+      "--tune",
+      "train layers of the backbone too, in rounds of jobs (--set tune.<field>=<value> for all it takes)",
+    )
+    .option(
       "--set <path=value>",
       "any other recipe field, such as views.shear=5; repeat for several",
       collect,
@@ -212,6 +216,8 @@ function assignmentsOf(recipes: Recipes, flags: Readonly<Record<string, unknown>
   if (flags["svd"] === false) found.push({ path: ["svd"], value: null });
   if (flags["centre"] === true) found.push({ path: ["svd", "centre"], value: true });
   if (typeof flags["refit"] === "boolean") found.push({ path: ["training", "refit"], value: flags["refit"] });
+  // The fields that the recipe has of its own stay.
+  if (flags["tune"] === true) found.push({ path: ["tune", "folds"], value: 1 });
   for (const assignment of flags["set"] as readonly string[]) found.push(readAssignment(recipes, assignment));
   const isKind = ({ path }: RecipeField): boolean => path.at(-1) === "type";
   return [...found.filter(isKind), ...found.filter((assignment) => !isKind(assignment))];

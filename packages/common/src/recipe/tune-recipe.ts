@@ -1,0 +1,145 @@
+import { z } from "zod";
+import { defaultType } from "./default-type.js";
+import { endsAbove, scheduleRecipe, trainingRecipe, tuningOptimizerRecipe } from "./training-recipe.js";
+
+/** How the replicas of a round become the next checkpoint. */
+export const outerRecipe = z.discriminatedUnion("type", [
+  /** The mean of the replicas. */
+  z.object({ type: z.literal("average") }).strict(),
+  /**
+   * DiLoCo (Douillard et al. 2023): the checkpoint less the mean of the replicas is the gradient of one step of stochastic gradient
+   * descent with Nesterov momentum.
+   */
+  z
+    .object({
+      type: z.literal("nesterov"),
+      learningRate: z.number().positive().default(0.7),
+      momentum: z.number().min(0).lt(1).default(0.9),
+    })
+    .strict(),
+]);
+export type OuterRecipe = z.infer<typeof outerRecipe>;
+
+/** Two fields are compared only if each of them is legal: otherwise the fault of one would be reported as two. */
+const when = ({ issues }: { readonly issues: readonly unknown[] }): boolean => issues.length === 0;
+
+/** Trains layers of the backbone itself, in rounds of independent jobs, before the head is trained on what it yields. */
+export const tuneRecipe = z
+  .object({
+    /**
+     * Which layers train: `all`; the last `half` of the network's blocks, or the `last` so many of them; or those of these names, each
+     * the name of a layer or the beginning of some, such as `block14`. The classifier on top always trains.
+     */
+    blocks: z
+      .union(
+        [
+          z.enum(["all", "half"]),
+          z.object({ last: z.int().positive() }).strict(),
+          z.array(z.string().min(1)).min(1),
+        ],
+        "legal are all, half, { last: <number> } or a list of layers",
+      )
+      .default("half"),
+    /** Jobs of a round, each of which trains on its own batches; what they come to is merged. */
+    replicas: z.int().min(1).max(64).default(1),
+    /**
+     * Steps of each replica in a round: a worker that dies costs at most these. A round ends with its epoch. Null chooses them from the
+     * size of network, batch and images alone, for about a minute on a core.
+     */
+    localSteps: z.int().positive().nullable().default(null),
+    /** Images of every step. */
+    batchSize: z.int().min(2).default(32),
+    /** Passes over the images, each with other views of them. */
+    epochs: z.int().positive().default(10),
+    /** Weight decay is that of kernels alone. */
+    optimizer: defaultType("adamw", tuningOptimizerRecipe).prefault({}),
+    /** The learning rate of each block is this times that of the block above it; the classifier has the whole rate. */
+    layerDecay: z.number().gt(0).max(1).default(1),
+    /** `plateau` looks at the loss on the held-out images after every epoch. */
+    schedule: defaultType("cosine", scheduleRecipe).prefault({ type: "cosine", warmupEpochs: 1 }),
+    /** Share of the target that is spread evenly over all classes. */
+    labelSmoothing: trainingRecipe.shape.labelSmoothing.unwrap().default(0.05),
+    /**
+     * Mixup (Zhang et al. 2018): the pixels of every image are mixed with those of another of its batch, and their targets alike, at a
+     * share that is drawn for each batch from Beta(mixup, mixup). 0 mixes nothing.
+     */
+    mixup: trainingRecipe.shape.mixup,
+    /** Dropout on the embedding, before the classifier. */
+    dropout: z.number().min(0).lt(1).default(0),
+    /** How much each image's loss weighs, by its class, as `training.classWeights`. */
+    classWeights: trainingRecipe.shape.classWeights,
+    /**
+     * Batch normalisations of the layers that train: `batch` normalises by each batch and keeps running statistics for later;
+     * `frozen` by the statistics that the network came with; `group` puts group normalisation in their place.
+     */
+    norm: z.enum(["batch", "frozen", "group"]).default("batch"),
+    /** The share of a batch's statistics in the running ones. */
+    statisticsMomentum: z.number().gt(0).max(1).default(0.05),
+    /** Bound on the norm of all gradients together; null bounds nothing. */
+    clipNorm: z.number().positive().nullable().default(null),
+    /** Decay of an exponential average of the weights, which is then what is measured and kept; null averages nothing. */
+    averageDecay: z.number().gt(0).lt(1).nullable().default(null),
+    outer: defaultType("average", outerRecipe).prefault({}),
+    /** Which checkpoint becomes the backbone: the last, or the one with the least loss or best accuracy on the held-out images. */
+    keep: z.enum(["last", "loss", "accuracy"]).default("last"),
+    /** Ends after so many epochs without a smaller loss on the held-out images; null never does. */
+    patience: z.int().positive().nullable().default(null),
+    /** Parts that are held out in turn. One is held out of tuning, and chooses head and temperature afterwards. */
+    folds: z.literal(1).default(1),
+    /** A tuned run whose network this one goes on from, instead of the backbone as it was imported. */
+    from: z.string().min(1).nullable().default(null),
+  })
+  .strict()
+  .refine(({ epochs, schedule }) => schedule.warmupEpochs < epochs, {
+    when,
+    path: ["schedule", "warmupEpochs"],
+    error:
+      "a warm-up has fewer epochs than tune.epochs; lower it with --set tune.schedule.warmupEpochs=<n>, or tune longer",
+  })
+  .refine(({ optimizer, schedule }) => !endsAbove(schedule, optimizer), {
+    when,
+    path: ["schedule", "minimum"],
+    error: "the rate that a schedule falls to is at most the optimizer's learningRate",
+  });
+export type TuneRecipe = z.infer<typeof tuneRecipe>;
+
+/** The share of every class that is tested on if the recipe does not say: the held-out images choose, so they measure nothing. */
+const defaultTestShare = 0.15;
+
+interface MayTune {
+  readonly tune: TuneRecipe | null;
+  readonly split: { readonly test: unknown };
+}
+
+/** A recipe that tunes has a test part. */
+export function withTestPart<R extends MayTune>(recipe: R): R {
+  const { tune, split } = recipe;
+  if (tune === null || split.test !== null) return recipe;
+  return { ...recipe, split: { ...split, test: defaultTestShare } };
+}
+
+/** What cannot be tuned, as far as the recipe alone tells. */
+export function refuseUntunable(
+  recipe: MayTune & {
+    readonly backbones: readonly unknown[];
+    readonly head: { readonly type: string };
+    readonly precision: string;
+  },
+  context: z.RefinementCtx,
+): void {
+  if (recipe.tune === null) return;
+  const refuse = (path: string[], message: string): void =>
+    context.addIssue({ code: "custom", path, message });
+  if (recipe.backbones.length > 1)
+    refuse(
+      ["backbones"],
+      `one backbone is tuned at a time, and the recipe has ${recipe.backbones.length}. Tune each in a run of its own, and name the tuned ones in a recipe without tune`,
+    );
+  if (recipe.head.type !== "auto")
+    refuse(
+      ["head", "type"],
+      `tuning needs the head auto, whose folds say which images are held out, and the head is ${recipe.head.type}; leave the --head out`,
+    );
+  if (recipe.precision !== "fp32")
+    refuse(["precision"], `a network is tuned in fp32, and precision is ${recipe.precision}; leave it out`);
+}

@@ -1,0 +1,104 @@
+import { findMarker, runKeys, stopReasonToThrow, TrommelError, type RunConfig } from "@trommel/common";
+import {
+  checkpointMarker,
+  isTuned,
+  readRoundFigures,
+  readTuningBasis,
+  replicaJob,
+  untunedOf,
+  type TuningRounds,
+} from "@trommel/common/artefacts";
+import { markerKeyOf } from "@trommel/common/codec";
+import { unitJob } from "@trommel/common/jobs";
+import { isQueued } from "@trommel/common/redis";
+import { readStatus } from "../run-control/status.js";
+import { findSubject } from "../run-control/subject.js";
+import type { PlanContext } from "./plan-context.js";
+import { PlanLater } from "./plan-later.js";
+
+/** How soon it looks again for the run that it follows. */
+const untunedDelayMs = 1000;
+/** How soon it looks again for the end of a round. */
+const roundDelayMs = 250;
+
+/**
+ * Plans the rounds of a run that tunes its backbone.
+ *
+ * In: the run without tuning, whose bundle it waits for, and the checkpoints. Out: for one round after another the replicas' jobs,
+ * children of the merge that waits for them, itself below the waiting adopt job. It holds no place in the queue while it waits, and
+ * knows how far it is from the checkpoints alone: another coordinator continues it.
+ * @throws PlanLater until the rounds are over; TrommelError that of the run without tuning if that one has failed
+ */
+export async function planTune(config: RunConfig, context: PlanContext): Promise<void> {
+  const { attempt, store, producer, liveRun } = context;
+  const { id } = config;
+  if ((await findMarker(store, runKeys(id).tuning.backbone)) !== undefined) return;
+  await awaitUntuned(config, context);
+  const { rounds } = await readTuningBasis(store, config);
+  const merged = await mergedRounds(config, rounds, context);
+  await liveRun.setTotal(attempt, "tune", rounds.rounds * rounds.replicas);
+  await liveRun.setTotal(attempt, "merge", rounds.rounds);
+  for (let round = 0; round < merged; round += 1) await countRound(rounds, round, context);
+  // Its jobs end with the error; the next stage says what is missing.
+  if ((await liveRun.state())?.error !== undefined) return;
+  const figures = await readRoundFigures(store, id, merged);
+  if (figures.length === merged && isTuned(figures, rounds, tuneOf(config))) return;
+  // A merge that ended between its two writes is queued again, and only adds the second.
+  const round = figures.length;
+  if (
+    !(await isQueued(producer.redis, unitJob("merge", id, attempt, round))) &&
+    !(await isMerged(config, round, context))
+  ) {
+    const jobs = Array.from({ length: rounds.replicas }, (_, replica) => replicaJob(rounds, round, replica));
+    await producer.addGroup("tune", id, attempt, round, jobs);
+  }
+  throw new PlanLater(roundDelayMs);
+}
+
+/** Looked at after the queue, because the job ends after it has written both. */
+async function isMerged({ id }: RunConfig, round: number, { store }: PlanContext): Promise<boolean> {
+  const { checkpoint, round: figures } = runKeys(id).tuning;
+  const isThere = async (key: string): Promise<boolean> => (await store.head(key)) !== undefined;
+  return (await isThere(markerKeyOf(checkpoint(round + 1)))) && (await isThere(figures(round)));
+}
+
+/** @throws PlanLater while it is under way */
+async function awaitUntuned(config: RunConfig, { store, producer }: PlanContext): Promise<void> {
+  const untuned = await findSubject(store, untunedOf(config) ?? "");
+  const { phase, error } = await readStatus(store, untuned, producer);
+  if (phase === "complete") return;
+  if (phase === "running") throw new PlanLater(untunedDelayMs);
+  if (phase === "failed" && error !== undefined) throw stopReasonToThrow(error);
+  throw new TrommelError(
+    "cancelled",
+    `cannot tune ${config.id}: ${untuned.id}, which it follows, is ${phase}. 'trommel resume ${config.id}' continues both`,
+  );
+}
+
+/** How many rounds are merged: all before the last checkpoint that is there. */
+async function mergedRounds(
+  { id }: RunConfig,
+  { rounds }: TuningRounds,
+  { store }: PlanContext,
+): Promise<number> {
+  const { checkpoints, checkpoint } = runKeys(id).tuning;
+  const found = new Set<string>();
+  for await (const { key } of store.list(checkpoints)) found.add(key);
+  for (let round = rounds; round > 0; round -= 1) {
+    if (!found.has(`${checkpoint(round)}.json`)) continue;
+    if ((await findMarker(store, checkpoint(round), checkpointMarker)) !== undefined) return round;
+  }
+  return 0;
+}
+
+async function countRound({ replicas }: TuningRounds, round: number, context: PlanContext): Promise<void> {
+  const { liveRun, attempt } = context;
+  await liveRun.countDone(attempt, "merge", round);
+  for (let replica = 0; replica < replicas; replica += 1)
+    await liveRun.countDone(attempt, "tune", replicaJob({ replicas }, round, replica));
+}
+
+function tuneOf({ id, recipe: { tune } }: RunConfig): NonNullable<typeof tune> {
+  if (tune !== null) return tune;
+  throw new TrommelError("internal", `cannot plan the rounds of ${id}: its recipe tunes nothing`);
+}

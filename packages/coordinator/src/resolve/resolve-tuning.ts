@@ -1,0 +1,90 @@
+import {
+  backboneId,
+  backboneName,
+  canonicalJson,
+  checkRunId,
+  runConfig,
+  runKeys,
+  TrommelError,
+  type BackboneSpec,
+  type ObjectStore,
+  type RunConfig,
+} from "@trommel/common";
+import { untunedOf } from "@trommel/common/artefacts";
+import { parseSealedAs } from "@trommel/common/codec";
+import { checkClassWeights } from "@trommel/common/recipe";
+import { readIfThere } from "@trommel/common/store";
+
+/**
+ * The run without tuning that a run follows: the same but for its recipe's `tune`, and without the location that the bundle is copied
+ * to. Undefined for a run that does not tune.
+ * @throws TrommelError `invalid-argument` for an id that is too long for what tuning adds to it
+ */
+export function untunedConfig(config: RunConfig): RunConfig | undefined {
+  const id = untunedOf(config);
+  if (id === undefined) return undefined;
+  return { ...config, id: checkRunId(id), recipe: { ...config.recipe, tune: null }, export: null };
+}
+
+/**
+ * Refuses what cannot be tuned before anything is queued.
+ * @throws TrommelError `unsupported` for a backbone without layers, `invalid-argument` for a name that is too long, a class that does not
+ *   exist, or a run to go on from that divides its images otherwise; `not-found` if there is no such run
+ */
+export async function checkTuning(
+  store: ObjectStore,
+  config: RunConfig,
+  specs: readonly BackboneSpec[],
+): Promise<void> {
+  const { tune } = config.recipe;
+  const [spec] = specs;
+  if (tune === null || spec === undefined) return;
+  const { kind } = spec.source;
+  if (kind === "onnx" || kind === "int8")
+    throw new TrommelError(
+      "unsupported",
+      `cannot tune the backbone ${backboneId(spec)}: it was imported from ${kind === "onnx" ? "ONNX" : "an int8 copy"} and has no layers. Name one that was imported as a layers model or with --architecture, or leave --tune out`,
+    );
+  const name = `${spec.name}-${config.id}`;
+  if (!backboneName.safeParse(name).success)
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot call the tuned backbone ${name}: a name has at most 63 characters. Give the run a shorter id with --run`,
+    );
+  const { classes } = config.labels;
+  if (classes !== null) checkClassWeights({ training: { classWeights: tune.classWeights } }, classes);
+  if (tune.from !== null) await checkOrigin(store, config, tune.from);
+}
+
+/** What the other run has learned from must be what this one may learn from. */
+async function checkOrigin(store: ObjectStore, config: RunConfig, from: string): Promise<void> {
+  const key = runKeys(checkRunId(from)).config;
+  const body = await readIfThere(store, key);
+  const other = body === undefined ? undefined : parseSealedAs(runConfig, body, key);
+  if (other === undefined || other.recipe.tune === null)
+    throw new TrommelError(
+      "not-found",
+      `cannot go on from ${from}: ${store.url} has no run of that id that tuned a backbone. Correct tune.from, or leave it out`,
+    );
+  const dividing = ({
+    dataset,
+    labels,
+    divisionSha256,
+    backbones,
+    recipe,
+  }: RunConfig): Record<string, unknown> => ({
+    ...{ dataset, labels, divisionSha256: divisionSha256 ?? null, backbones },
+    ...{ seed: recipe.seed, split: recipe.split, include: recipe.include, exclude: recipe.exclude },
+    folds: recipe.head.type === "auto" ? [recipe.head.folds, recipe.head.effort] : null,
+  });
+  const [here, there] = [dividing(config), dividing(other)];
+  const differing = Object.keys(here).filter(
+    (field) => canonicalJson(here[field]) !== canonicalJson(there[field]),
+  );
+  if (differing.length === 0) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot go on from ${from}: it differs in ${differing.join(", ")}, so that it may have learned from images that are held out here. Make them equal, or leave tune.from out`,
+    { context: { from, fields: differing } },
+  );
+}

@@ -1,0 +1,90 @@
+import { backboneId, runKeys, TrommelError, writeWithMarker, type BackboneSpec } from "@trommel/common";
+import {
+  checkpointMarker,
+  isTuned,
+  keptRound,
+  readRoundFigures,
+  type TunedBackbone,
+} from "@trommel/common/artefacts";
+import { findCommitted, jsonFile, readInput } from "@trommel/common/codec";
+import { checkWeights } from "../backbone/checks/check-weights.js";
+import { compileLayers } from "../backbone/compile/layers-to-onnx.js";
+import { storeBackbone } from "../backbone/import/store-backbone.js";
+import { layersToJson } from "../backbone/layers/layers-to-json.js";
+import { decodeModel } from "../graph/onnx/onnx-model.js";
+import { tunedLayers } from "../tuning/engine/tuner.js";
+import { decodeCheckpoint } from "../tuning/rounds/state-codec.js";
+import type { StageContext, StageOutcome } from "./context.js";
+import { commitOnce } from "./inputs/commit-once.js";
+import { modelOf } from "./tuning/held-out.js";
+import { tuningSetting } from "./tuning/network.js";
+import { readTuningRun, specInUse, type TuningRun } from "./tuning/tuning-run.js";
+
+/**
+ * Adopt: checkpoint → backbone.
+ *
+ * In: the checkpoint that the recipe keeps. Out: the backbone `<name>-<run>@<hash>` with its layers, and `tuning/backbone.json`, which
+ * says which one it is: the run's features are its. A retry finds the marker, or stores the same backbone again.
+ * @throws TrommelError `missing-input` if a round is missing
+ */
+export async function adopt(runId: string, context: StageContext): Promise<StageOutcome> {
+  const { store, signal, threads } = context;
+  const keys = runKeys(runId).tuning;
+  const done = { images: 0, failed: 0 };
+  if ((await findCommitted(store, keys.backbone)) !== undefined) return done;
+  const run = await readTuningRun(store, runId, signal);
+  const figures = await readRoundFigures(store, runId);
+  if (!isTuned(figures, run.rounds, run.tune)) throw unfinished(run, figures.length);
+  const round = keptRound(figures, run.tune.keep);
+  const key = keys.checkpoint(round + 1);
+  const { bytes, marker } = await readInput(store, key, checkpointMarker);
+  const { step, shared } = decodeCheckpoint(bytes, key);
+  const setting = await tuningSetting(store, run, threads);
+  const cut = tunedLayers(setting, { step, tensors: shared });
+  const spec = await storeTuned(run, cut, marker.sha256, context);
+  const { hash, dimension, inputSize } = spec;
+  const tuned: TunedBackbone = { id: backboneId(spec), hash, dimension, inputSize, round };
+  await commitOnce(() => writeWithMarker(store, keys.backbone, jsonFile(tuned)));
+  return done;
+}
+
+async function storeTuned(
+  run: TuningRun,
+  cut: ReturnType<typeof tunedLayers>,
+  checkpoint: string,
+  { store }: StageContext,
+): Promise<BackboneSpec> {
+  const { config, spec: before } = run;
+  const { inputSize, source } = before;
+  const { model, dimension, opset } = compileLayers(modelOf(cut), { inputSize });
+  checkWeights(decodeModel(model), "the tuned network");
+  const { normalization, channelOrder } = specInUse(run);
+  const { architecture, licence } = source;
+  return storeBackbone(
+    store,
+    {
+      ...{ model, dimension, opset, inputSize, output: source.output, parity: null },
+      layers: layersToJson(cut, { inputSize, pooling: "none" }),
+      pooling: source.pooling,
+      parameterCount: before.parameterCount,
+    },
+    {
+      name: `${before.name}-${config.id}`,
+      normalization,
+      channelOrder,
+      source: {
+        ...{ kind: "tuned", url: `run:${config.id}`, sha256: checkpoint, from: backboneId(before) },
+        ...(architecture === undefined ? {} : { architecture }),
+        ...(licence === undefined ? {} : { licence }),
+      },
+    },
+  );
+}
+
+function unfinished({ config, rounds }: TuningRun, found: number): TrommelError {
+  return new TrommelError(
+    "missing-input",
+    `cannot store the tuned backbone of ${config.id}: ${found} of ${rounds.rounds} rounds are merged. Resume the run`,
+    { context: { run: config.id, rounds: found } },
+  );
+}

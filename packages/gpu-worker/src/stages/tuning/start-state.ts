@@ -1,0 +1,114 @@
+import { runKeys, TrommelError, type ObjectStore } from "@trommel/common";
+import {
+  curveVariant,
+  decodeFoldResult,
+  foldUnits,
+  heldOutFold,
+  keptRound,
+  readRoundFigures,
+} from "@trommel/common/artefacts";
+import { readInput } from "@trommel/common/codec";
+import { autoHeadOf, candidatesOf } from "@trommel/common/recipe";
+import { initialState, type TuningSetting, type TuningState } from "../../tuning/engine/tuner.js";
+import { firstCheckpoint, type Checkpoint } from "../../tuning/rounds/merge-replicas.js";
+import { decodeCheckpoint } from "../../tuning/rounds/state-codec.js";
+import { readFoldSplit } from "../folding/fold-split.js";
+import { readStandardization } from "../folding/standardization.js";
+import type { TuningRun } from "./tuning-run.js";
+
+/**
+ * What a round starts from. The first has no artefact: every job computes the same from the run without tuning.
+ * @throws TrommelError `missing-input` if the round before it has no checkpoint
+ */
+export async function readCheckpoint(
+  store: ObjectStore,
+  run: TuningRun,
+  setting: TuningSetting,
+  round: number,
+): Promise<Checkpoint> {
+  if (round > 0) {
+    const key = runKeys(run.config.id).tuning.checkpoint(round);
+    return decodeCheckpoint((await readInput(store, key)).bytes, key);
+  }
+  const own = initialState(setting, await firstClassifier(store, run));
+  const { from } = run.tune;
+  const state =
+    from === null ? own : withWeightsOf(own, await readLastOf(store, from), { from, id: run.config.id });
+  return firstCheckpoint(state, run.rounds.replicas);
+}
+
+/**
+ * The classifier before the first step: the linear candidate of the run without tuning that never saw the held-out fold, on embeddings
+ * as they are; zeros if the recipe's candidates have none that is solved.
+ */
+async function firstClassifier(
+  store: ObjectStore,
+  { untuned, spec, classNames }: TuningRun,
+): Promise<{ readonly kernel: Float32Array; readonly bias: Float32Array }> {
+  const { dimension } = spec;
+  const classCount = classNames.length;
+  const kernel = new Float32Array(dimension * classCount);
+  const bias = new Float32Array(classCount);
+  const head = autoHeadOf(untuned);
+  const candidates = candidatesOf(head);
+  const linear = candidates.findIndex(({ penalties }) => penalties !== null);
+  const candidate = candidates[linear];
+  if (candidate === undefined) return { kernel, bias };
+  const { folds } = await readFoldSplit(store, untuned.id);
+  const job = foldUnits(head, folds).findIndex(
+    (unit) => unit.candidate === linear && unit.fold === heldOutFold && unit.share === 1,
+  );
+  const key = runKeys(untuned.id).fold(job);
+  const { heads } = decodeFoldResult((await readInput(store, key)).bytes, key);
+  const weights = heads[curveVariant(candidate)];
+  const { mean, scale } = await readStandardization(store, untuned.id);
+  const solved = weights?.["output.kernel"]?.data;
+  if (solved?.length !== kernel.length)
+    throw new TrommelError(
+      "corrupt",
+      `cannot begin to tune: ${key} has no kernel for ${dimension} dimensions`,
+    );
+  const offset = Float64Array.from({ length: classCount }, (_, i) => weights?.["output.bias"]?.data[i] ?? 0);
+  for (let row = 0; row < dimension; row += 1) {
+    for (let column = 0; column < classCount; column += 1) {
+      const at = row * classCount + column;
+      kernel[at] = (solved[at] as number) * (scale[row] as number);
+      offset[column]! -= (solved[at] as number) * (scale[row] as number) * (mean[row] as number);
+    }
+  }
+  bias.set(offset);
+  return { kernel, bias };
+}
+
+/** The checkpoint that a tuned run has kept. @throws TrommelError `not-found` if there is none */
+async function readLastOf(store: ObjectStore, from: string): Promise<Checkpoint> {
+  const figures = await readRoundFigures(store, from);
+  if (figures.length === 0)
+    throw new TrommelError(
+      "not-found",
+      `cannot go on from ${from}: it has no round of tuning in ${store.url}. Correct tune.from, or leave it out`,
+    );
+  const key = runKeys(from).tuning.checkpoint(keptRound(figures, "last") + 1);
+  return decodeCheckpoint((await readInput(store, key)).bytes, key);
+}
+
+/** The optimiser begins from nothing: its steps and rates are those of the new recipe. */
+function withWeightsOf(
+  own: TuningState,
+  { shared }: Checkpoint,
+  { from, id }: { readonly from: string; readonly id: string },
+): TuningState {
+  const tensors = new Map(own.tensors);
+  for (const [name, tensor] of own.tensors) {
+    if (!name.startsWith("weights/") && !name.startsWith("average/")) continue;
+    const found = shared.get(name) ?? shared.get(name.replace(/^average\//, "weights/"));
+    if (found?.data.length !== tensor.data.length)
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot let ${id} go on from ${from}: that run did not train ${name.replace(/^\w+\//, "")}, or in another shape. Give it the same backbone, classes, tune.blocks and tune.norm, or leave tune.from out`,
+        { context: { name } },
+      );
+    tensors.set(name, found);
+  }
+  return { ...own, tensors };
+}
