@@ -7,6 +7,7 @@ export {
   publicHub,
 } from "./backbones/hub-reference.js";
 export type { HubReference } from "./backbones/hub-reference.js";
+export { blocksOf, layersOfModel, trainedLayers } from "./backbones/trained-layers.js";
 export { acceptanceOf, mayBeUnknown, unknownLabel } from "./results/acceptance.js";
 export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";

@@ -79,7 +79,7 @@ const table = {
     subject: "run",
     runsOn: "coordinator",
     onlyIf: "tuned",
-    counts: null,
+    counts: "jobs",
     consumes: "the run without tuning, rounds",
     produces: "nothing in the store",
     waitsFor: "the bundle of the run without tuning",

@@ -34,6 +34,7 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   const { id } = config;
   if ((await findMarker(store, runKeys(id).tuning.backbone)) !== undefined) return;
   await awaitUntuned(config, context);
+  await liveRun.setNote(attempt, "plan-tune", "");
   const { rounds } = await readTuningBasis(store, config);
   const merged = await mergedRounds(config, rounds, context);
   await liveRun.setTotal(attempt, "tune", rounds.rounds * rounds.replicas);
@@ -63,11 +64,20 @@ async function isMerged({ id }: RunConfig, round: number, { store }: PlanContext
 }
 
 /** @throws PlanLater while it is under way */
-async function awaitUntuned(config: RunConfig, { store, producer }: PlanContext): Promise<void> {
+async function awaitUntuned(
+  config: RunConfig,
+  { store, producer, liveRun, attempt }: PlanContext,
+): Promise<void> {
   const untuned = await findSubject(store, untunedOf(config) ?? "");
-  const { phase, error } = await readStatus(store, untuned, producer);
+  const { phase, error, stages } = await readStatus(store, untuned, producer);
   if (phase === "complete") return;
-  if (phase === "running") throw new PlanLater(untunedDelayMs);
+  if (phase === "running") {
+    const under = stages.filter(({ total }) => total > 0).at(-1);
+    const place = under === undefined ? "is being listed" : `${under.stage} ${under.done}/${under.total}`;
+    await liveRun.setTotal(attempt, "plan-tune", 1);
+    await liveRun.setNote(attempt, "plan-tune", `${untuned.id}: ${place}`);
+    throw new PlanLater(untunedDelayMs);
+  }
   if (phase === "failed" && error !== undefined) throw stopReasonToThrow(error);
   throw new TrommelError(
     "cancelled",

@@ -1,5 +1,6 @@
 import {
   backboneId,
+  backboneKeys,
   backboneName,
   canonicalJson,
   checkRunId,
@@ -10,10 +11,10 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
-import { untunedOf } from "@trommel/common/artefacts";
+import { layersOfModel, trainedLayers, untunedOf } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { checkClassWeights } from "@trommel/common/recipe";
-import { readIfThere } from "@trommel/common/store";
+import { readBounds, readIfThere } from "@trommel/common/store";
 
 /**
  * The run without tuning that a run follows: the same but for its recipe's `tune`, and without the location that the bundle is copied
@@ -28,7 +29,7 @@ export function untunedConfig(config: RunConfig): RunConfig | undefined {
 
 /**
  * Refuses what cannot be tuned before anything is queued.
- * @throws TrommelError `unsupported` for a backbone without layers, `invalid-argument` for a name that is too long, a class that does not
+ * @throws TrommelError `unsupported` for a backbone without layers, `not-found` for a block that does not exist, `invalid-argument` for a name that is too long, a class that does not
  *   exist, or a run to go on from that divides its images otherwise; `not-found` if there is no such run
  */
 export async function checkTuning(
@@ -45,6 +46,8 @@ export async function checkTuning(
       "unsupported",
       `cannot tune the backbone ${backboneId(spec)}: it was imported from ${kind === "onnx" ? "ONNX" : "an int8 copy"} and has no layers. Name one that was imported as a layers model or with --architecture, or leave --tune out`,
     );
+  const { layersModel } = backboneKeys(backboneId(spec));
+  trainedLayers(layersOfModel(await store.get(layersModel, readBounds.document), layersModel), tune);
   const name = `${spec.name}-${config.id}`;
   if (!backboneName.safeParse(name).success)
     throw new TrommelError(

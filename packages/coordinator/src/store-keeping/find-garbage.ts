@@ -4,6 +4,7 @@ import { evaluationGarbage } from "./evaluation-garbage.js";
 import type { Found, Garbage } from "./garbage.js";
 import { groups } from "./object-groups.js";
 import type { References } from "./references.js";
+import { tuningGarbage } from "./tuning-garbage.js";
 
 /**
  * The objects of a store that nothing refers to. Everything is streamed: besides {@link References}, only the objects of
@@ -25,6 +26,7 @@ export async function* findGarbage(search: GarbageSearch): AsyncGenerator<Garbag
   yield* unlessYoung(search, featureGarbage(search));
   yield* unlessYoung(search, backboneGarbage(search));
   yield* unlessYoung(search, leftOfRuns(search));
+  yield* unlessYoung(search, tuningGarbage(search.store));
   yield* unlessYoung(search, splitGarbage(search));
   yield* unlessYoung(search, evaluationGarbage(search.store, search.references));
 }

@@ -5,6 +5,7 @@ export const garbageKinds = {
   features: "feature shards that no run refers to",
   incomplete: "artefacts without a marker or without data",
   runs: "what is left of runs and scorings",
+  tuning: "changes and checkpoints of tuning that no later round starts from",
   splits: "validation keys of runs that are no more",
   evaluations: "evaluations of runs that are no more, and scores of evaluations whose scoring is no more",
   backbones: "backbones that no run uses",

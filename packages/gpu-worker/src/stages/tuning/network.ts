@@ -1,9 +1,9 @@
 import { backboneId, backboneKeys, TrommelError, type BackboneSpec, type ObjectStore } from "@trommel/common";
+import { trainedLayers } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import { cutAt, type CutLayers } from "../../backbone/layers/cut-layers.js";
 import { readLayersModel } from "../../backbone/layers/layers-model.js";
 import type { TuningSetting } from "../../tuning/engine/tuner.js";
-import { trainedLayers } from "../../tuning/rounds/trained-layers.js";
 import { specInUse, type TuningRun } from "./tuning-run.js";
 
 /** The layers of a backbone of the store. @throws TrommelError `unsupported` if it has none */
@@ -43,7 +43,10 @@ export async function tuningSetting(
     pooling: "average",
     classCount: classNames.length,
     batchSize: tune.batchSize,
-    ...trainedLayers(cut, tune),
+    ...trainedLayers(
+      cut.layers.map((layer) => ({ ...layer, hasWeights: layer.weights.size > 0 })),
+      tune,
+    ),
     norm: tune.norm,
     statisticsMomentum: tune.statisticsMomentum,
     optimizer: tune.optimizer,

@@ -1,7 +1,16 @@
-import { TrommelError } from "@trommel/common";
-import type { TuneRecipe } from "@trommel/common/recipe";
-import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
-import type { CutLayers } from "../../backbone/layers/cut-layers.js";
+import { z } from "zod";
+import { TrommelError } from "../../errors.js";
+import { parseJsonAs } from "../../parse.js";
+import type { TuneRecipe } from "../../recipe/tune-recipe.js";
+
+/** A layer of a network, whose weights are not looked at. */
+export interface NetworkLayer {
+  readonly name: string;
+  readonly className: string;
+  /** Names of the layers that it reads. */
+  readonly inputs: readonly string[];
+  readonly hasWeights: boolean;
+}
 
 /** Layers with a kernel. Normalisations and activations belong to the block of the kernel before them. */
 const kernelClasses = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"]);
@@ -13,12 +22,13 @@ const namesAtMost = 12;
  * A network as a chain of blocks, from input to output: a block ends where all that follows depends on one layer's output alone,
  * and has at least one kernel that is not depthwise. So a residual unit is a block, a squeeze-and-excitation belongs to the one that it
  * scales, and a depthwise convolution is in one block with the pointwise convolution after it.
+ * @param layers each after those that it reads
  */
-export function blocksOf({ layers }: CutLayers): readonly (readonly BoundLayer[])[] {
+export function blocksOf(layers: readonly NetworkLayer[]): readonly (readonly NetworkLayer[])[] {
   const lastUse = new Map<string, number>();
   for (const [at, { inputs }] of layers.entries()) for (const input of inputs) lastUse.set(input, at);
-  const blocks: BoundLayer[][] = [];
-  let segment: BoundLayer[] = [];
+  const blocks: NetworkLayer[][] = [];
+  let segment: NetworkLayer[] = [];
   const open = new Set<string>();
   for (const [at, layer] of layers.entries()) {
     segment.push(layer);
@@ -33,11 +43,11 @@ export function blocksOf({ layers }: CutLayers): readonly (readonly BoundLayer[]
   return blocks;
 }
 
-function hasKernel({ className }: BoundLayer): boolean {
+function hasKernel({ className }: NetworkLayer): boolean {
   return kernelClasses.has(className);
 }
 
-function isWhole(block: readonly BoundLayer[]): boolean {
+function isWhole(block: readonly NetworkLayer[]): boolean {
   return block.some((layer) => hasKernel(layer) && layer.className !== "DepthwiseConv2D");
 }
 
@@ -52,15 +62,18 @@ export interface TrainedLayers {
  * The layers that a recipe trains, and at what share of the rate.
  * @throws TrommelError `not-found` naming a block that does not exist, `invalid-argument` for more blocks than there are
  */
-export function trainedLayers(cut: CutLayers, { blocks: wanted, layerDecay }: TuneRecipe): TrainedLayers {
-  const blocks = blocksOf(cut);
+export function trainedLayers(
+  layers: readonly NetworkLayer[],
+  { blocks: wanted, layerDecay }: TuneRecipe,
+): TrainedLayers {
+  const blocks = blocksOf(layers);
   const isTrained = selection(blocks, wanted);
   const trained = new Set<string>();
   const rateFactors = new Map<string, number>();
   for (const [index, block] of blocks.entries()) {
     const factor = layerDecay ** (blocks.length - index);
-    for (const { name, weights } of block) {
-      if (weights.size === 0 || !isTrained(name, index)) continue;
+    for (const { name, hasWeights } of block) {
+      if (!hasWeights || !isTrained(name, index)) continue;
       trained.add(name);
       if (factor !== 1) rateFactors.set(name, factor);
     }
@@ -69,7 +82,7 @@ export function trainedLayers(cut: CutLayers, { blocks: wanted, layerDecay }: Tu
 }
 
 function selection(
-  blocks: readonly (readonly BoundLayer[])[],
+  blocks: readonly (readonly NetworkLayer[])[],
   wanted: TuneRecipe["blocks"],
 ): (layer: string, block: number) => boolean {
   if (wanted === "all") return () => true;
@@ -84,7 +97,7 @@ function selection(
   }
   const isNamed = (name: string, layer: string): boolean =>
     layer === name || layer.startsWith(`${name}_`) || layer.startsWith(`${name}/`);
-  const weighted = blocks.flat().filter(({ weights }) => weights.size > 0);
+  const weighted = blocks.flat().filter(({ hasWeights }) => hasWeights);
   const unknown = wanted.filter((name) => !weighted.some((layer) => isNamed(name, layer.name)));
   if (unknown.length === 0) return (layer) => wanted.some((name) => isNamed(name, layer));
   const last = weighted.slice(-namesAtMost).map(({ name }) => name);
@@ -93,4 +106,33 @@ function selection(
     `cannot tune ${unknown.join(", ")}: no layer with weights has that name or begins with it. The network's last ones are ${last.join(", ")}. Correct tune.blocks`,
     { context: { unknown } },
   );
+}
+
+const storedModel = z.looseObject({
+  modelTopology: z.looseObject({
+    config: z.looseObject({
+      layers: z.array(
+        z.looseObject({
+          class_name: z.string(),
+          name: z.string(),
+          inbound_nodes: z.array(z.array(z.tuple([z.string()]).rest(z.unknown()))),
+        }),
+      ),
+    }),
+  }),
+  weightsManifest: z.array(z.looseObject({ weights: z.array(z.looseObject({ name: z.string() })) })),
+});
+
+/** The layers of a stored backbone, from its `layers/model.json`. @throws TrommelError `corrupt` */
+export function layersOfModel(modelJson: Uint8Array, name: string): NetworkLayer[] {
+  const { modelTopology, weightsManifest } = parseJsonAs(storedModel, modelJson, name);
+  const weighted = new Set(
+    weightsManifest.flatMap(({ weights }) => weights.map((weight) => weight.name.replace(/\/[^/]*$/, ""))),
+  );
+  return modelTopology.config.layers.map((layer) => ({
+    name: layer.name,
+    className: layer.class_name,
+    inputs: layer.inbound_nodes.flat().map(([input]) => input),
+    hasWeights: weighted.has(layer.name),
+  }));
 }

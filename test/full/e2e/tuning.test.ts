@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { openStore, runKeys, sha256Hex, type BundleManifest } from "@trommel/common";
+import {
+  noFold,
+  readRoundFigures,
+  testPart,
+  type Choice,
+  type RoundFigures,
+  type TunedBackbone,
+} from "@trommel/common/artefacts";
+import { readTuningRun } from "#gpu-worker/stages/tuning/tuning-run";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { copyBackbones } from "../../support/models/tiny-backbone.js";
+import { trommel, trommelJson } from "../../support/process/cli.js";
+import { AutoRuns } from "../../support/runs/auto-runs.js";
+
+/** A run that tunes its backbone, by the command line on a cluster of its own: what it starts from, keeps and serves. */
+
+const folder = await temporaryFolder("tuning");
+let runs: AutoRuns;
+
+const tuneFlags = (fields: Readonly<Record<string, unknown>>): string[] => [
+  ...["--tune", "--set", "head.learningCurve=false"],
+  ...Object.entries({ batchSize: 8, epochs: 2, ...fields }).flatMap(([name, value]) => [
+    "--set",
+    `tune.${name}=${JSON.stringify(value)}`,
+  ]),
+];
+
+async function tuned(
+  run: string,
+  fields: Readonly<Record<string, unknown>> = {},
+  where: { readonly store?: string; readonly workers?: number } = {},
+): Promise<{
+  readonly backbone: TunedBackbone;
+  readonly checkpoint: string;
+  readonly figures: RoundFigures[];
+}> {
+  const answer = (await trommelJson([...runs.args(run, where), ...tuneFlags(fields), "--json"], {
+    timeoutMs: 120_000,
+  })) as { phase: string };
+  assert.equal(answer.phase, "complete");
+  const root = where.store ?? runs.store;
+  const read = (key: string): Promise<Buffer> => readFile(join(root, key));
+  const store = openStore(root);
+  try {
+    const figures = await readRoundFigures(store, run);
+    const { tuning } = runKeys(run);
+    return {
+      backbone: JSON.parse((await read(tuning.backbone)).toString("utf8")) as TunedBackbone,
+      checkpoint: sha256Hex(await read(tuning.checkpoint(figures.length))),
+      figures,
+    };
+  } finally {
+    store.close();
+  }
+}
+
+before(async () => {
+  runs = await AutoRuns.create(folder);
+});
+
+describe("a run that tunes its backbone", () => {
+  it("gives the same bytes however long its rounds are, with one replica", async () => {
+    const [single, double, whole] = [
+      await tuned("single", { localSteps: 1 }),
+      await tuned("double", { localSteps: 2 }),
+      await tuned("whole"),
+    ];
+    assert.deepEqual(
+      [single, double, whole].map(({ figures }) => figures.length),
+      [8, 4, 2],
+    );
+    for (const { backbone, checkpoint, figures } of [double, whole]) {
+      assert.equal(checkpoint, single.checkpoint);
+      assert.equal(backbone.hash, single.backbone.hash);
+      assert.deepEqual(figures.at(-1)?.heldOut, single.figures.at(-1)?.heldOut);
+    }
+    assert.notEqual(single.backbone.hash.slice(0, 12), "895caf472045");
+  });
+
+  it("gives the same bytes with two replicas on one worker and on two", async () => {
+    const other = await copyBackbones(runs.store, join(folder, "other-store"));
+    for (const outer of [{ type: "average" }, { type: "nesterov" }]) {
+      const run = `pair-${outer.type}`;
+      const fields = { replicas: 2, localSteps: 1, outer };
+      const alone = await tuned(run, fields);
+      const shared = await tuned(run, fields, { store: other, workers: 2 });
+      assert.equal(alone.figures.length, 4);
+      assert.deepEqual(shared, alone);
+    }
+  });
+
+  it("learns from no image of the held-out fold and of the test part, nor from a copy of one", async () => {
+    const store = openStore(runs.store);
+    const parts = await runs.parts("single-untuned");
+    const run = await readTuningRun(store, "single", new AbortController().signal);
+    store.close();
+    const keysOf = (wanted: (part: number) => boolean): string[] =>
+      [...parts].flatMap(([key, part]) => (wanted(part) ? [key] : [])).sort();
+    const learned = run.tuned.entries.map(({ key }) => key);
+    const heldOut = run.heldOut.entries.map(({ key }) => key);
+    assert.deepEqual(
+      learned.toSorted(),
+      keysOf((part) => part > 0),
+    );
+    assert.deepEqual(
+      heldOut.toSorted(),
+      keysOf((part) => part === 0),
+    );
+    assert.ok(keysOf((part) => part === testPart).length > 0);
+    const contents = new Set<string>();
+    const hash = async (key: string): Promise<string> => sha256Hex(await readFile(join(runs.dataset, key)));
+    for (const key of learned) contents.add(await hash(key));
+    for (const key of keysOf((part) => part === 0 || part === testPart))
+      assert.ok(!contents.has(await hash(key)), key);
+    assert.deepEqual(
+      [...run.tuned.labels].map((label) => run.classNames[label]),
+      learned.map((key) => key.split("/")[0]),
+    );
+  });
+
+  it("serves heads that were trained on what it was tuned on, and says what its figures are worth", async () => {
+    const choice = await runs.readJson<Choice>(runKeys("single").choice);
+    const parts = await runs.parts("single-untuned");
+    const count = (wanted: number): number => [...parts.values()].filter((part) => part === wanted).length;
+    assert.deepEqual([choice.folds, choice.outOfFold.images], [1, count(0)]);
+    assert.equal(choice.test?.images, count(testPart));
+    const sentence = /tuned without these images.*rely on the figures of the test part/;
+    assert.match(choice.chosenBy, sentence);
+    const { stdout } = await trommel([...runs.args("single"), ...tuneFlags({ localSteps: 1 })]);
+    assert.match(stdout, sentence);
+    const manifest = await runs.readJson<BundleManifest>("runs/single/bundle/bundle.json");
+    assert.deepEqual(
+      manifest.backbones.map(({ name, source }) => [name, source.kind, source.from]),
+      [["tiny-single", "tuned", "tiny@895caf472045"]],
+    );
+    const { rows } = (await trommelJson([
+      ...["predict", join(runs.dataset, "glass/001.png"), "--model", join(runs.store, "runs/single/bundle")],
+      "--json",
+    ])) as { rows: { label: string }[] };
+    assert.equal(rows.length, 1);
+  });
+
+  it("keeps the images that the run without tuning has listed, and the reasons of those that failed", async () => {
+    assert.equal((await runs.parts("single")).get("metal/broken.png"), noFold);
+    const late = join(runs.dataset, "glass/late.png");
+    const before = await runs.shards("single-untuned");
+    await writeFile(late, await readFile(join(runs.dataset, "glass/001.png")));
+    await tuned("single", { localSteps: 1 });
+    assert.deepEqual(await runs.shards("single"), before);
+    assert.ok(!JSON.stringify(before).includes("late.png"));
+  });
+
+  it("keeps the last two checkpoints and no change", async () => {
+    const of = join(runs.store, "runs/single/tuning");
+    const names = (part: string): Promise<string[]> => readdir(join(of, part)).then((found) => found.sort());
+    const files = (name: string): string[] => [`${name}.safetensors`, `${name}.safetensors.json`];
+    assert.deepEqual(await names("checkpoints"), [...files("00007"), ...files("00008")]);
+    assert.deepEqual(await names("changes"), []);
+    assert.equal((await names("rounds")).length, 8);
+  });
+
+  it("goes on from the network of another run, and from none that has divided its images otherwise", async () => {
+    const further = await tuned("further", { from: "single" });
+    const fresh = await tuned("whole");
+    assert.notEqual(further.checkpoint, fresh.checkpoint);
+    const args = [...runs.args("elsewhere"), ...tuneFlags({ from: "single" }), "--set", "split.test=0.3"];
+    const { code, stderr } = await trommel(args);
+    assert.equal(code, 2);
+    assert.match(stderr, /cannot go on from single: it differs in split/);
+  });
+});

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { recipe } from "@trommel/common";
+
+const parse = (fields: object) => recipe.safeParse({ backbones: ["net"], ...fields });
+
+describe("a recipe that tunes", () => {
+  it("has the settings that were measured as best where nothing is written", () => {
+    const { tune, split } = recipe.parse({ backbones: ["net"], tune: {} });
+    assert.equal(split.test, 0.15);
+    assert.deepEqual(
+      [
+        tune?.blocks,
+        tune?.norm,
+        tune?.epochs,
+        tune?.batchSize,
+        tune?.labelSmoothing,
+        tune?.statisticsMomentum,
+      ],
+      ["half", "batch", 10, 32, 0.05, 0.05],
+    );
+    assert.deepEqual([tune?.optimizer.type, tune?.optimizer.learningRate], ["adamw", 5e-4]);
+    assert.deepEqual(tune?.schedule, { type: "cosine", minimum: 0, warmupEpochs: 1 });
+    assert.deepEqual(tune?.outer, { type: "average" });
+  });
+
+  it("keeps the test part that it is given, and leaves other recipes without one", () => {
+    assert.equal(recipe.parse({ backbones: ["net"], tune: {}, split: { test: 0.3 } }).split.test, 0.3);
+    const plain = recipe.parse({ backbones: ["net"] });
+    assert.deepEqual([plain.tune, plain.split.test], [null, null]);
+  });
+
+  for (const [what, fields, path] of [
+    ["two backbones", { backbones: ["a", "b"], tune: {} }, "backbones"],
+    ["a single head", { head: { type: "se" }, tune: {} }, "head.type"],
+    ["fp16", { precision: "fp16", tune: {} }, "precision"],
+    ["several held-out parts", { tune: { folds: 5 } }, "tune.folds"],
+    ["a solver", { tune: { optimizer: { type: "lbfgs" } } }, "tune.optimizer.type"],
+    ["a warm-up as long as all epochs", { tune: { epochs: 1 } }, "tune.schedule.warmupEpochs"],
+    ["a schedule that ends above its rate", { tune: { schedule: { minimum: 1 } } }, "tune.schedule.minimum"],
+    ["no replica", { tune: { replicas: 0 } }, "tune.replicas"],
+    ["a batch of one, which has no statistics", { tune: { batchSize: 1 } }, "tune.batchSize"],
+    ["blocks of another form", { tune: { blocks: "some" } }, "tune.blocks"],
+  ] as const) {
+    it(`is refused with ${what}`, () => {
+      const { error } = parse(fields);
+      assert.deepEqual(
+        error?.issues.map((issue) => issue.path.join(".")),
+        [path],
+      );
+    });
+  }
+});
