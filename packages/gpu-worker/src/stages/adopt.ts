@@ -12,7 +12,7 @@ import { compileLayers } from "../backbone/compile/layers-to-onnx.js";
 import { storeBackbone } from "../backbone/import/store-backbone.js";
 import { layersToJson } from "../backbone/layers/layers-to-json.js";
 import { decodeModel } from "../graph/onnx/onnx-model.js";
-import { tunedLayers } from "../tuning/engine/tuner.js";
+import { tunedLayers } from "../tuning/engine/tuning-state.js";
 import { decodeCheckpoint } from "../tuning/rounds/state-codec.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";

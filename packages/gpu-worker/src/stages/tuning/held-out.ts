@@ -1,4 +1,4 @@
-import { openStore, TrommelError, type EngineName } from "@trommel/common";
+import { openStore, type EngineName } from "@trommel/common";
 import { compileLayers } from "../../backbone/compile/layers-to-onnx.js";
 import { createEngine } from "../../backbone/engines/create-engine.js";
 import type { FeatureExtractor } from "../../backbone/engines/engine.js";
@@ -8,7 +8,8 @@ import { imageSource } from "../../image/read/image-source.js";
 import { streamImages } from "../../image/read/image-stream.js";
 import { affineMatrix, colourMatrix } from "../../image/views/view-matrices.js";
 import { identityParameters } from "../../image/views/view-parameters.js";
-import { tunedLayers, type TuningSetting, type TuningState } from "../../tuning/engine/tuner.js";
+import type { TuningSetting, TuningState } from "../../tuning/engine/tuner.js";
+import { classifierOf, tunedLayers, type Classifier } from "../../tuning/engine/tuning-state.js";
 import type { StageContext } from "../context.js";
 import { ImageBatches, type ImageBatch } from "../images/image-batches.js";
 import { lostImage } from "./round-images.js";
@@ -55,7 +56,7 @@ export async function measureHeldOut(
     ...{ colour: false, identityFirst: true },
   });
   const sums = { images: 0, loss: 0, correct: 0 };
-  const classifier = classifierOf(state, setting.classCount);
+  const classifier = classifierOf(state, setting.averageDecay);
   const measure = async (batch: ImageBatch): Promise<void> => {
     const embeddings = await embedWhole(extractor, batch);
     for (const [row, position] of batch.positions.entries()) {
@@ -98,27 +99,6 @@ function embedWhole(extractor: FeatureExtractor, { pixels, positions }: ImageBat
   const affine = repeated(affineMatrix(identityParameters));
   const colour = repeated(colourMatrix(identityParameters));
   return extractor.extract({ pixels, imageCount, affine, colour });
-}
-
-interface Classifier {
-  /** [dimension, classCount] */
-  readonly kernel: Float32Array;
-  readonly bias: Float32Array;
-}
-
-function classifierOf({ tensors }: TuningState, classCount: number): Classifier {
-  const part = (name: string): Float32Array => {
-    const found = (tensors.get(`average/classifier/${name}`) ?? tensors.get(`weights/classifier/${name}`))
-      ?.data;
-    if (found !== undefined) return found;
-    throw new TrommelError("corrupt", `cannot measure a checkpoint: it has no ${name} of a classifier`);
-  };
-  const classifier = { kernel: part("kernel"), bias: part("bias") };
-  if (classifier.bias.length === classCount) return classifier;
-  throw new TrommelError(
-    "corrupt",
-    `cannot measure a checkpoint: its classifier has ${classifier.bias.length} classes and the run ${classCount}`,
-  );
 }
 
 function measureRow(

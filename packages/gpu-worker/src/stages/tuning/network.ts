@@ -53,6 +53,7 @@ export async function tuningSetting(
     clipNorm: tune.clipNorm,
     averageDecay: tune.averageDecay,
     hasDropout: tune.dropout > 0,
+    hasMixup: tune.mixup > 0,
     threads,
   };
 }

@@ -9,7 +9,8 @@ import {
 } from "@trommel/common/artefacts";
 import { readInput } from "@trommel/common/codec";
 import { autoHeadOf, candidatesOf } from "@trommel/common/recipe";
-import { initialState, type TuningSetting, type TuningState } from "../../tuning/engine/tuner.js";
+import type { TuningSetting, TuningState } from "../../tuning/engine/tuner.js";
+import { initialState, type Classifier } from "../../tuning/engine/tuning-state.js";
 import { firstCheckpoint, type Checkpoint } from "../../tuning/rounds/merge-replicas.js";
 import { decodeCheckpoint } from "../../tuning/rounds/state-codec.js";
 import { readFoldSplit } from "../folding/fold-split.js";
@@ -44,7 +45,7 @@ export async function readCheckpoint(
 async function firstClassifier(
   store: ObjectStore,
   { untuned, spec, classNames }: TuningRun,
-): Promise<{ readonly kernel: Float32Array; readonly bias: Float32Array }> {
+): Promise<Classifier> {
   const { dimension } = spec;
   const classCount = classNames.length;
   const kernel = new Float32Array(dimension * classCount);
