@@ -79,9 +79,12 @@ export function commentsOfSchema(files, name) {
     return undefined;
   };
 
-  /** The value of a constant, for its name. */
-  const definitionOf = (expression) =>
-    ts.isIdentifier(expression) ? constants.get(expression.text).initializer : expression;
+  /** The value of a constant, for its name, or for `name.extend(…)`. */
+  const definitionOf = (expression) => {
+    if (ts.isIdentifier(expression)) return constants.get(expression.text).initializer;
+    const isExtended = ts.isCallExpression(expression) && expression.expression.name?.text === "extend";
+    return isExtended ? definitionOf(expression.expression.expression) : expression;
+  };
 
   /** One option of a union, or `...other.options`: those of another. */
   const optionsOf = (element) =>

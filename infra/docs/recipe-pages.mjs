@@ -14,6 +14,7 @@ const files = [
   "auto-head",
   "head-recipe",
   "training-recipe",
+  "tune-recipe",
   "serving-views",
 ].map((name) => `${folder}/${name}.ts`);
 
@@ -23,6 +24,9 @@ const defaultKinds = {
   "head(auto).candidates.training.optimizer": "adam",
   "training.optimizer": "adam",
   "training.schedule": "plateau",
+  "tune.optimizer": "adamw",
+  "tune.outer": "average",
+  "tune.schedule": "cosine",
 };
 
 /** Lists whose entries have a table of their own, with what the entries are called. */

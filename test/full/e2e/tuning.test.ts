@@ -2,20 +2,25 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { openStore, runKeys, sha256Hex, type BundleManifest } from "@trommel/common";
+import { openStore, runKeys, sha256Hex, type BundleManifest, type RunConfig } from "@trommel/common";
 import {
+  curveVariant,
+  decodeFoldResult,
+  foldUnits,
   noFold,
   readRoundFigures,
   testPart,
   type Choice,
+  type FoldSplit,
   type RoundFigures,
   type TunedBackbone,
 } from "@trommel/common/artefacts";
+import { autoHeadOf, candidatesOf, type CandidateRecipe } from "@trommel/common/recipe";
 import { readTuningRun } from "#gpu-worker/stages/tuning/tuning-run";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { copyBackbones } from "../../support/models/tiny-backbone.js";
 import { trommel, trommelJson } from "../../support/process/cli.js";
-import { AutoRuns } from "../../support/runs/auto-runs.js";
+import { autoLabels, AutoRuns } from "../../support/runs/auto-runs.js";
 
 /** A run that tunes its backbone, by the command line on a cluster of its own: what it starts from, keeps and serves. */
 
@@ -153,6 +158,40 @@ describe("a run that tunes its backbone", () => {
     await tuned("single", { localSteps: 1 });
     assert.deepEqual(await runs.shards("single"), before);
     assert.ok(!JSON.stringify(before).includes("late.png"));
+  });
+
+  it("begins with the head of the run without tuning that never saw the held-out images", async () => {
+    const optimizer = { type: "adamw", learningRate: 1e-9 };
+    const still = { norm: "frozen", optimizer, schedule: { type: "constant" }, epochs: 1 };
+    const { figures } = await tuned("still", still);
+    const head = autoHeadOf({
+      id: "still",
+      recipe: (await runs.readJson<RunConfig>(runKeys("still").config)).recipe,
+    });
+    const split = await runs.readJson<FoldSplit>(runKeys("still-untuned").split);
+    const [linear] = candidatesOf(head);
+    const job = foldUnits(head, split.folds).findIndex(
+      ({ candidate, fold }) => candidate === 0 && fold === 0,
+    );
+    const key = runKeys("still-untuned").fold(job);
+    const { heldOut } = decodeFoldResult(await readFile(join(runs.store, key)), key);
+    const logits = heldOut.logits[curveVariant(linear as CandidateRecipe)] ?? new Float32Array();
+    const shards = await runs.shards("still-untuned");
+    let [loss, right] = [0, 0];
+    for (const [row, shard] of heldOut.shard.entries()) {
+      const label = shards[shard]?.entries[heldOut.position[row] ?? -1]?.key.split("/")[0] ?? "";
+      const own = [...logits.subarray(row * autoLabels.length, (row + 1) * autoLabels.length)];
+      const wanted = own[autoLabels.indexOf(label)] ?? NaN;
+      loss += Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0)) - wanted;
+      right += wanted === Math.max(...own) ? 1 : 0;
+    }
+    const images = heldOut.shard.length;
+    assert.equal(figures[0]?.heldOut.images, images);
+    assert.ok(
+      Math.abs((figures[0]?.heldOut.loss ?? NaN) - loss / images) < 1e-4,
+      `${figures[0]?.heldOut.loss} ${loss / images}`,
+    );
+    assert.equal(figures[0]?.heldOut.accuracy, right / images);
   });
 
   it("keeps the last two checkpoints and no change", async () => {
