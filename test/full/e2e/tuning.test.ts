@@ -203,13 +203,13 @@ describe("a run that tunes its backbone", () => {
     assert.equal((await names("rounds")).length, 8);
   });
 
-  it("goes on from the network of another run, and from none that has divided its images otherwise", async () => {
+  it("continues from the network of another run, and from none that has divided its images otherwise", async () => {
     const further = await tuned("further", { from: "single" });
     const fresh = await tuned("whole");
     assert.notEqual(further.checkpoint, fresh.checkpoint);
     const args = [...runs.args("elsewhere"), ...tuneFlags({ from: "single" }), "--set", "split.test=0.3"];
     const { code, stderr } = await trommel(args);
     assert.equal(code, 2);
-    assert.match(stderr, /cannot go on from single: it differs in split/);
+    assert.match(stderr, /cannot continue from single: it differs in split/);
   });
 });

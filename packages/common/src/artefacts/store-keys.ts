@@ -46,7 +46,7 @@ export function runKeys(id: string) {
     metrics: `${root}/head/metrics.json`,
     checkpoints: `${root}/head/checkpoints/`,
     checkpoint: (epoch: number) => `${root}/head/checkpoints/${ordinal(epoch)}.safetensors`,
-    /** Of a run that tunes its backbone. */
+    /** The keys of a run that tunes its backbone. */
     tuning: tuningKeys(root),
     bundle: `${root}/bundle`,
     ledger: `${root}/ledger.json`,

@@ -86,7 +86,7 @@ export const tuneRecipe = z
     patience: z.int().positive().nullable().default(null),
     /** Parts that are held out in turn. One is held out of tuning, and chooses head and temperature afterwards. */
     folds: z.literal(1).default(1),
-    /** A tuned run whose network this one goes on from, instead of the backbone as it was imported. */
+    /** A tuned run whose network this one continues to train, instead of the backbone as it was imported. */
     from: z.string().min(1).nullable().default(null),
   })
   .strict()

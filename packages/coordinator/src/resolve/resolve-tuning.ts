@@ -30,7 +30,7 @@ export function untunedConfig(config: RunConfig): RunConfig | undefined {
 /**
  * Refuses what cannot be tuned before anything is queued.
  * @throws TrommelError `unsupported` for a backbone without layers, `not-found` for a block that does not exist, `invalid-argument` for a name that is too long, a class that does not
- *   exist, or a run to go on from that divides its images otherwise; `not-found` if there is no such run
+ *   exist, or a run to continue from that divides its images otherwise; `not-found` if there is no such run
  */
 export async function checkTuning(
   store: ObjectStore,
@@ -67,7 +67,7 @@ async function checkOrigin(store: ObjectStore, config: RunConfig, from: string):
   if (other === undefined || other.recipe.tune === null)
     throw new TrommelError(
       "not-found",
-      `cannot go on from ${from}: ${store.url} has no run of that id that tuned a backbone. Correct tune.from, or leave it out`,
+      `cannot continue from ${from}: ${store.url} has no run of that id that tuned a backbone. Correct tune.from, or leave it out`,
     );
   const dividing = ({
     dataset,
@@ -87,7 +87,7 @@ async function checkOrigin(store: ObjectStore, config: RunConfig, from: string):
   if (differing.length === 0) return;
   throw new TrommelError(
     "invalid-argument",
-    `cannot go on from ${from}: it differs in ${differing.join(", ")}, so that it may have learned from images that are held out here. Make them equal, or leave tune.from out`,
+    `cannot continue from ${from}: it differs in ${differing.join(", ")}, so that it may have learned from images that are held out here. Make them equal, or leave tune.from out`,
     { context: { from, fields: differing } },
   );
 }

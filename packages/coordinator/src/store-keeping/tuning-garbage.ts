@@ -7,7 +7,7 @@ import { groups } from "./object-groups.js";
 
 /**
  * What merges that were killed have left: changes of rounds that are merged, and checkpoints but the last two and the one that is the
- * tuned backbone. Those stay with their run, for others go on from them.
+ * tuned backbone. Those stay with their run, because other runs may continue from them.
  */
 export async function* tuningGarbage(store: ObjectStore): AsyncGenerator<Found> {
   for (const { kind, id } of await listSubjects(store)) {

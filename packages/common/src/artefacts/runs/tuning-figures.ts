@@ -14,11 +14,11 @@ export const roundFigures = z
     round: z.int().nonnegative(),
     /** From 1. */
     epoch: z.int().positive(),
-    /** Of each replica, from the first round on. */
+    /** Steps of each replica since the first round. */
     steps: z.int().positive(),
     /** Means over the images of the round's batches, as they were drawn, smoothed and mixed. */
     training: z.object({ loss: z.number(), accuracy: z.number() }).strict(),
-    /** Of the checkpoint on the images that tuning does not see, each as it is. */
+    /** The figures of the checkpoint on the images that tuning does not see, each as it is. */
     heldOut: z.object({ images: z.int().positive(), loss: z.number(), accuracy: z.number() }).strict(),
   })
   .strict();

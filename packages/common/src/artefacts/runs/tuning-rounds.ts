@@ -14,9 +14,9 @@ export interface TuningRounds {
   readonly batchSize: number;
   readonly replicas: number;
   readonly epochs: number;
-  /** Of each replica. */
+  /** Steps of each replica. */
   readonly stepsPerEpoch: number;
-  /** Of each replica in a round, at most. */
+  /** Steps of each replica in a round, at most. */
   readonly localSteps: number;
   readonly roundsPerEpoch: number;
   readonly rounds: number;

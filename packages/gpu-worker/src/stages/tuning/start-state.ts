@@ -81,13 +81,13 @@ async function firstClassifier(
   return { kernel, bias };
 }
 
-/** The checkpoint that a tuned run has kept. @throws TrommelError `not-found` if there is none */
+/** The checkpoint that a tuned run has kept. @throws TrommelError `not-found` if it has none */
 async function readLastOf(store: ObjectStore, from: string): Promise<Checkpoint> {
   const figures = await readRoundFigures(store, from);
   if (figures.length === 0)
     throw new TrommelError(
       "not-found",
-      `cannot go on from ${from}: it has no round of tuning in ${store.url}. Correct tune.from, or leave it out`,
+      `cannot continue from ${from}: it has no round of tuning in ${store.url}. Correct tune.from, or leave it out`,
     );
   const key = runKeys(from).tuning.checkpoint(keptRound(figures, "last") + 1);
   return decodeCheckpoint((await readInput(store, key)).bytes, key);
@@ -106,7 +106,7 @@ function withWeightsOf(
     if (found?.data.length !== tensor.data.length)
       throw new TrommelError(
         "invalid-argument",
-        `cannot let ${id} go on from ${from}: that run did not train ${name.replace(/^\w+\//, "")}, or in another shape. Give it the same backbone, classes, tune.blocks and tune.norm, or leave tune.from out`,
+        `cannot let ${id} continue from ${from}: that run did not train ${name.replace(/^\w+\//, "")}, or in another shape. Give it the same backbone, classes, tune.blocks and tune.norm, or leave tune.from out`,
         { context: { name } },
       );
     tensors.set(name, found);

@@ -12,7 +12,7 @@ export interface BatchRecipe {
   readonly views: ViewsRecipe;
   readonly seed: number;
   readonly classCount: number;
-  /** Of the embedding. */
+  /** Length of the embedding. */
   readonly dimension: number;
   /** By class, one in the mean over the images of an epoch; undefined if all images weigh the same. */
   readonly classWeights: Float64Array | undefined;

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import {
+  backboneKeys,
+  openStore,
+  recipe as recipeSchema,
+  runConfig,
+  runKeys,
+  writeWithMarker,
+  type RecipeInput,
+  type RunConfig,
+} from "@trommel/common";
+import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { resolveRun } from "#coordinator/resolve/run";
+import { resolveRunRetry } from "#coordinator/retry/resolve-retry";
+import { collectGarbage } from "#coordinator/store-keeping/collect-garbage";
+import { checkDependents } from "#coordinator/store-keeping/remove-run";
+import { removeBackbone } from "#coordinator/store-keeping/remove-backbone";
+import { writeFiles } from "../../../support/images/dataset.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
+
+const folder = await temporaryFolder("resolve-tuning");
+const dataset = join(folder, "pictures");
+let location = "";
+
+before(async () => {
+  location = await storeWithTinyBackbone(folder);
+  const keys = ["a", "b"].flatMap((label) => [1, 2, 3].map((number) => `${label}/${number}.png`));
+  await writeFiles(dataset, new Map(keys.map((key) => [key, key])));
+});
+
+function resolve(id: string, fields: Partial<RecipeInput> = {}) {
+  return resolveRun({
+    ...{ store: openStore(location), id, dataset, output: undefined },
+    recipe: recipeSchema.parse({ backbones: [tinyBackbone.name], tune: {}, ...fields }),
+  });
+}
+
+async function configOf(id: string): Promise<RunConfig> {
+  const key = runKeys(id).config;
+  return parseSealedAs(runConfig, await readFile(join(location, key)), key);
+}
+
+describe("a resolved run that tunes", () => {
+  it("comes with the run without tuning that it follows, which differs in nothing else", async () => {
+    const { config, claim } = await resolve("pair");
+    await claim();
+    assert.equal(config.recipe.split.test, 0.15);
+    assert.deepEqual(await configOf("pair"), config);
+    assert.deepEqual(await configOf("pair-untuned"), {
+      ...config,
+      id: "pair-untuned",
+      recipe: { ...config.recipe, tune: null },
+    });
+    await (await resolve("pair")).claim();
+    await assert.rejects(resolve("pair", { tune: { epochs: 3 } }), { code: "conflict" });
+  });
+
+  it("is refused where its backbone has no layers, or not the wanted ones", async () => {
+    await assert.rejects(resolve("deep", { tune: { blocks: { last: 9 } } }), { code: "invalid-argument" });
+    await assert.rejects(resolve("named", { tune: { blocks: ["block14"] } }), {
+      code: "not-found",
+      message: /cannot tune block14/,
+    });
+    const { spec: key } = backboneKeys(tinyBackbone.id);
+    const file = join(location, key);
+    const text = await readFile(file, "utf8");
+    await writeFile(file, text.replace('"kind":"layers"', '"kind":"onnx"'));
+    try {
+      await assert.rejects(resolve("encoder"), {
+        code: "unsupported",
+        message: /imported from ONNX and has no layers/,
+      });
+    } finally {
+      await writeFile(file, text);
+    }
+  });
+
+  it("is refused with an id that is too long for what tuning adds to it", async () => {
+    await assert.rejects(resolve("x".repeat(56)), { code: "invalid-argument", message: /an id has 1 to 63/ });
+    assert.equal((await resolve("x".repeat(55))).config.id.length, 55);
+  });
+
+  it("cannot be retried, and what it needs cannot be removed before it is complete", async () => {
+    const store = openStore(location);
+    const of = await configOf("pair");
+    await assert.rejects(resolveRunRetry({ store, of, reasons: null, id: undefined, output: undefined }), {
+      code: "unsupported",
+      message: /tuned on the images that pair-untuned could read/,
+    });
+    await assert.rejects(checkDependents(store, { kind: "run", id: "pair-untuned" }), { code: "conflict" });
+    store.close();
+  });
+
+  it("keeps its tuned backbone, its last checkpoints and the kept one; superseded ones are garbage", async () => {
+    const store = openStore(location);
+    const { tuning } = runKeys("pair");
+    const heldOut = { images: 1, loss: 1, accuracy: 1 };
+    for (let round = 0; round < 4; round += 1) {
+      const figures = {
+        round,
+        epoch: round + 1,
+        steps: round + 1,
+        training: { loss: 1, accuracy: 1 },
+        heldOut,
+      };
+      await putJsonOnce(store, tuning.round(round), sealedJson({ formatVersion: 1, figures }));
+      await writeWithMarker(store, tuning.checkpoint(round + 1), Buffer.from(`checkpoint ${round}`), {
+        figures,
+      });
+      await writeWithMarker(store, tuning.change(round, 0), Buffer.from("change"));
+    }
+    await writeWithMarker(store, tuning.change(4, 0), Buffer.from("change of a round under way"));
+    const id = `other@${"b".repeat(12)}`;
+    const { spec } = backboneKeys(id);
+    await store.put(spec, Buffer.from("{}"));
+    const tuned = { id, hash: "b".repeat(64), dimension: 1, inputSize: 1, round: 3 };
+    await writeWithMarker(store, tuning.backbone, Buffer.from(JSON.stringify(tuned)));
+    await assert.rejects(removeBackbone(store, id, true), { code: "conflict", message: /pair/ });
+    const dayMs = 24 * 3600 * 1000;
+    const { byKind } = await collectGarbage({
+      ...{ store, remove: true, withBackbones: true, olderThanMs: dayMs, nowMs: Date.now() + 7 * dayMs },
+    });
+    // Checkpoints 1 and 2 and the changes of four rounds, each with its marker.
+    assert.equal(byKind.tuning?.objects, 12);
+    const left: string[] = [];
+    for await (const { key } of store.list("runs/pair/tuning/"))
+      if (key.endsWith(".safetensors")) left.push(key);
+    assert.deepEqual(left.sort(), [tuning.change(4, 0), tuning.checkpoint(3), tuning.checkpoint(4)]);
+    assert.notEqual(await store.head(spec), undefined);
+    store.close();
+  });
+});
