@@ -52,7 +52,6 @@ export {
   isTuned,
   keptRound,
   readRoundFigures,
-  tunedBackbone,
 } from "./runs/tuning-figures.js";
 export type { RoundFigures, TunedBackbone } from "./runs/tuning-figures.js";
 export { heldOutFold, readTuningBasis } from "./runs/tuning-basis.js";

@@ -68,7 +68,7 @@ describe("a resolved run that tunes", () => {
     const { spec: key } = backboneKeys(tinyBackbone.id);
     const file = join(location, key);
     const text = await readFile(file, "utf8");
-    await writeFile(file, text.replace('"kind":"layers"', '"kind":"onnx"'));
+    await writeFile(file, text.replace(/"kind":\s*"layers"/, '"kind":"onnx"'));
     try {
       await assert.rejects(resolve("encoder"), {
         code: "unsupported",
