@@ -64,6 +64,20 @@ describe("recipe flags", () => {
     assert.deepEqual(await testOf("--labels", "table.csv", ...column), { column: "part", value: 1 });
   });
 
+  it("tune by what the file says of it, or by the defaults, and adjust it by --set", async () => {
+    const given = `backbones: [small]\ntune: { epochs: 3, optimizer: { learningRate: 0.25 } }\n`;
+    const { tune } = await recipeOf(["--tune", "--set", "tune.batchSize=8"], given);
+    assert.deepEqual([tune?.epochs, tune?.batchSize], [3, 8]);
+    assert.deepEqual([tune?.optimizer.type, tune?.optimizer.learningRate], ["adamw", 0.25]);
+    const standard = recipeSchema.parse({ backbones: ["a"], tune: {} });
+    const read = await recipeOf(["--backbone", "a", "--tune"]);
+    assert.deepEqual([read.tune, read.split.test], [standard.tune, 0.15]);
+    const nadam = await recipeOf(["--set", "tune.optimizer.type=nadam"], given);
+    assert.deepEqual([nadam.tune?.optimizer.type, nadam.tune?.optimizer.learningRate], ["nadam", 5e-4]);
+    assert.equal((await recipeOf([], given)).tune?.epochs, 3);
+    await assert.rejects(recipeOf(["--set", "tune.optimizer.type=lbfgs"], given), /which is no optimizer/);
+  });
+
   it("let a head's flag alone adjust the default head", async () => {
     const read = await recipeOf(["--backbone", "a", "--effort", "quick"]);
     const standard = recipeSchema.parse({ backbones: ["a"] }).head;

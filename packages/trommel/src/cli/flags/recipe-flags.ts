@@ -166,10 +166,7 @@ export function addRecipeFlags(command: Command): Command {
       "train a last time on everything, for as many epochs as were kept; for a single head (for auto: --set head.heads=refit)",
     )
     .option("--no-refit", "do not, whatever the recipe says")
-    .option(
-      "--tune",
-      "train layers of the backbone too, in rounds of jobs (--set tune.<field>=<value> for all it takes)",
-    )
+    .option("--tune", "train layers of the backbone too (--set tune.<field>=<value> for all it takes)")
     .option(
       "--set <path=value>",
       "any other recipe field, such as views.shear=5; repeat for several",
@@ -180,9 +177,7 @@ export function addRecipeFlags(command: Command): Command {
   return command;
 }
 
-function collect(value: string, previous: readonly string[]): string[] {
-  return [...previous, value];
-}
+const collect = (value: string, previous: readonly string[]): string[] => [...previous, value];
 
 /**
  * The recipe of a command: the one that `--recipe` names, with the flags laid over it.
