@@ -18,7 +18,8 @@ export async function* tuningGarbage(store: ObjectStore): AsyncGenerator<Found> 
     const { changes, checkpoints, checkpoint } = runKeys(id).tuning;
     const figures = await readRoundFigures(store, id);
     const merged = figures.length;
-    const numberOf = (key: string): number => Number(/(\d+)(?:-\d+)?\.safetensors(?:\.json)?$/.exec(key)?.[1]);
+    const numberOf = (key: string): number =>
+      Number(/(\d+)(?:-\d+)?\.safetensors(?:\.json)?$/.exec(key)?.[1]);
     const nameOf = (key: string): string => key.replace(/\.json$/, "");
     for await (const { objects, name } of groups(store, changes, nameOf))
       if (numberOf(name) < merged) yield superseded(objects);

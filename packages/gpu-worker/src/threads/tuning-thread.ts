@@ -43,7 +43,10 @@ serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads }) => {
   const current = (): Open => {
     if (open !== undefined) return open;
     // A thread that died has been replaced by one that has no network.
-    throw new TrommelError("unavailable", "cannot continue the tuning: its thread has lost the network. Try again");
+    throw new TrommelError(
+      "unavailable",
+      "cannot continue the tuning: its thread has lost the network. Try again",
+    );
   };
   const close = async (): Promise<void> => {
     const { tuner } = open ?? {};
