@@ -4,8 +4,10 @@ import { takeData } from "../../head/compiled/head-session.js";
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { blockSize } from "./block-size.js";
 import { buildStepGraph, distinctFactors, nextName, rateName, type StepGraph } from "./step-graph.js";
+import { figuresOf } from "./step-figures.js";
 import { stateNames } from "./tuned-tensors.js";
 import type { CreateTuner, StepFigures, Tuner, TuningBatch, TuningSetting, TuningState } from "./tuner.js";
+import { stateValues } from "./tuning-state.js";
 
 /**
  * Trains by one compiled graph of views, forward pass, backward pass and optimiser, in the runtime's blocked layout where it has
@@ -69,7 +71,7 @@ class CompiledTuner implements Tuner {
     this.#rates = this.#factors.map(() => createStepRates(setting.optimizer, start.step));
     const entries = graph.tensors.flatMap((tensor) =>
       stateNames(setting, tensor).map((name) => {
-        const values = tensor.toNative(tensorOf(start, name, tensor.kerasShape)).slice();
+        const values = tensor.toNative(stateValues(start, name, tensor.kerasShape)).slice();
         return [name, new Tensor("float32", values, [...tensor.shape])] as const;
       }),
     );
@@ -132,34 +134,4 @@ function batchFeeds(setting: TuningSetting, batch: TuningBatch): Record<string, 
           mix_share: new Tensor("float32", Float32Array.of(mix.share), []),
         }),
   };
-}
-
-function figuresOf(logarithms: Float32Array, batch: TuningBatch, classCount: number): StepFigures {
-  const { targets, rowShares } = batch;
-  let [loss, correct] = [0, 0];
-  for (const [row, share] of rowShares.entries()) {
-    let [predicted, wanted] = [0, 0];
-    for (let index = 0; index < classCount; index += 1) {
-      const at = row * classCount + index;
-      const start = row * classCount;
-      loss -= share * (targets[at] as number) * (logarithms[at] as number);
-      if ((logarithms[at] as number) > (logarithms[start + predicted] as number)) predicted = index;
-      if ((targets[at] as number) > (targets[start + wanted] as number)) wanted = index;
-    }
-    if (predicted === wanted) correct += 1;
-  }
-  return { loss, correct };
-}
-
-/** @throws TrommelError `corrupt` if the state is of another network or tuning */
-function tensorOf({ tensors }: TuningState, name: string, shape: readonly number[]): Float32Array {
-  const tensor = tensors.get(name);
-  const fits =
-    tensor?.shape.length === shape.length && tensor.shape.every((size, axis) => size === shape[axis]);
-  if (tensor !== undefined && fits) return tensor.data;
-  throw new TrommelError(
-    "corrupt",
-    `cannot continue a tuning: its state has no ${name} of [${shape.join(", ")}]. It is a checkpoint of another recipe or backbone`,
-    { context: { tensor: name } },
-  );
 }

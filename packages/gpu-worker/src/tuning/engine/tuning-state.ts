@@ -38,6 +38,19 @@ export function initialState(setting: TuningSetting, classifier: Classifier): Tu
   return { step: 0, tensors };
 }
 
+/** @throws TrommelError `corrupt` if the state is of another network or tuning */
+export function stateValues({ tensors }: TuningState, name: string, shape: readonly number[]): Float32Array {
+  const tensor = tensors.get(name);
+  const fits =
+    tensor?.shape.length === shape.length && tensor.shape.every((size, axis) => size === shape[axis]);
+  if (tensor !== undefined && fits) return tensor.data;
+  throw new TrommelError(
+    "corrupt",
+    `cannot continue a tuning: its state has no ${name} of [${shape.join(", ")}]. It is a checkpoint of another recipe or backbone`,
+    { context: { tensor: name } },
+  );
+}
+
 /**
  * The layers with a state's weights, of which serving is compiled: with their average where the tuning keeps one.
  */
