@@ -7,6 +7,7 @@ import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
 import { weightValues } from "../../backbone/layers/layers-weights.js";
 import { emitNetwork, type EmittedNetwork } from "../layers/network.js";
 import { nativeWeight } from "../layers/native-weights.js";
+import { isStatistic } from "../layers/trained-weights.js";
 import { dense } from "../tape/dense.js";
 import { multiply } from "../tape/joining.js";
 import { Tape, Value, type Weight } from "../tape/tape.js";
@@ -44,7 +45,8 @@ export function buildStepGraph(setting: TuningSetting, block: number): StepGraph
   const declare = (name: string, shape: readonly number[]): Weight => {
     const known = weights.get(name);
     if (known !== undefined) return known;
-    const weight = { name, shape, value: graph.input(`weights/${name}`, "float32", shape), isTrained: true };
+    const value = graph.input(`weights/${name}`, "float32", shape);
+    const weight = { name, shape, value, isTrained: !isStatistic(name) };
     weights.set(name, weight);
     return weight;
   };
@@ -59,7 +61,7 @@ export function buildStepGraph(setting: TuningSetting, block: number): StepGraph
   });
   const dimension = network.embedding.channels;
   const tensors = tunedTensors(setting, dimension);
-  for (const { name, shape, isMeasured } of tensors) if (!isMeasured) declare(name, shape);
+  for (const { name, shape } of tensors) declare(name, shape);
   const gradients = emitGradients(tape, setting, network, weights);
   emitUpdates(tape, setting, { tensors, weights, gradients, network });
   return { model: graph.encode(), tensors, dimension };
@@ -139,7 +141,7 @@ function emitUpdates(tape: Tape, setting: TuningSetting, parts: UpdateParts): vo
     const { name, shape, layer, isMeasured, isKernel } = tensor;
     const next = new Map<string, string>();
     if (isMeasured) {
-      const before = graph.input(`weights/${name}`, "float32", shape);
+      const { value: before } = weights.get(name) as Weight;
       next.set(`weights/${name}`, runningStatistic(tape, setting, { name, before, network, layer }));
     } else {
       const kinds = momentKinds(optimizer).map((kind) => `moments/${kind}/${name}`);

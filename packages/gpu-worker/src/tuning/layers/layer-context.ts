@@ -25,5 +25,10 @@ export interface LayerContext {
    * output. The operation applies one that can be fused; any other comes after it.
    */
   activated(layer: BoundLayer, operation: (activation: FusedActivation | undefined) => Value): void;
+  /**
+   * What a convolution adds to its channels for the batch normalisation that alone reads them: less the running mean, so that
+   * batch statistics are taken next to zero. Undefined if something else follows.
+   */
+  shiftFor(layer: BoundLayer): string | undefined;
   normalize(layer: BoundLayer, input: Value): void;
 }

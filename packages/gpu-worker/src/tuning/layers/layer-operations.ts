@@ -36,10 +36,8 @@ const convolution =
     const isSame = textOf(layer, "padding", "valid").toLowerCase() === "same";
     const input = isSame ? network.input(layer) : value;
     const geometry = geometryOf(layer, input, kernel, { groups, around: isSame ? noPads : pads });
-    const bias = network.optionalWeight(layer, "bias");
-    network.activated(layer, (activation) =>
-      convolve(network.tape, input, { kernel, bias }, geometry, activation),
-    );
+    const weights = { kernel, bias: network.optionalWeight(layer, "bias"), shift: network.shiftFor(layer) };
+    network.activated(layer, (activation) => convolve(network.tape, input, weights, geometry, activation));
   };
 
 const separable: LayerOperation = (network, layer) => {
@@ -54,14 +52,12 @@ const separable: LayerOperation = (network, layer) => {
   });
   const middle = convolve(network.tape, input, { kernel: depthwise }, geometry);
   const kernel = network.weight(layer, "pointwise_kernel");
-  const bias = network.optionalWeight(layer, "bias");
+  const weights = { kernel, bias: network.optionalWeight(layer, "bias"), shift: network.shiftFor(layer) };
   const point: Geometry = {
     ...{ kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], groups: 1 },
     ...{ input: geometry.output, output: geometry.output },
   };
-  network.activated(layer, (activation) =>
-    convolve(network.tape, middle, { kernel, bias }, point, activation),
-  );
+  network.activated(layer, (activation) => convolve(network.tape, middle, weights, point, activation));
 };
 
 const fullyConnected: LayerOperation = (network, layer) => {

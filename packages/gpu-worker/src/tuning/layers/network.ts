@@ -54,6 +54,8 @@ class NetworkEmission implements LayerContext {
   readonly #values = new Map<string, Placed>();
   readonly #consumers: ReadonlyMap<string, readonly BoundLayer[]>;
   readonly #statistics = new Map<string, BatchStatistics>();
+  /** By batch normalisation, see `shiftFor`. */
+  readonly #shifts = new Map<string, string>();
 
   constructor(options: NetworkOptions) {
     this.options = options;
@@ -115,6 +117,18 @@ class NetworkEmission implements LayerContext {
     this.set(following?.layer ?? layer, value);
   }
 
+  shiftFor(layer: BoundLayer): string | undefined {
+    const { norm, trained, cut } = this.options;
+    const [only, ...others] = this.#consumers.get(layer.name) ?? [];
+    const isAlone = only?.className === "BatchNormalization" && others.length === 0;
+    const isLinear = (layer.config["activation"] ?? "linear") === "linear";
+    if (!isAlone || !isLinear || norm !== "batch" || !trained.has(only.name) || layer.name === cut.output)
+      return undefined;
+    const shift = this.tape.graph.node("Neg", [this.weight(only, "moving_mean").value]);
+    this.#shifts.set(only.name, shift);
+    return shift;
+  }
+
   normalize(layer: BoundLayer, input: Value): void {
     const { norm, trained } = this.options;
     const [gamma, beta] = [this.optionalWeight(layer, "gamma"), this.optionalWeight(layer, "beta")];
@@ -133,7 +147,10 @@ class NetworkEmission implements LayerContext {
         const variance = weightOf(layer, "moving_variance").values;
         return normalizeByConstants(this.tape, input, { ...options, mean, variance });
       }
-      const { output, statistics } = normalizeByBatch(this.tape, input, options);
+      const { output, statistics } = normalizeByBatch(this.tape, input, {
+        ...options,
+        shift: this.#shifts.get(layer.name),
+      });
       this.#statistics.set(layer.name, statistics);
       return output;
     });

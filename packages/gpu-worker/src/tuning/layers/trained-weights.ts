@@ -18,8 +18,9 @@ export function trainedWeights(
   };
 }
 
-function isStatistic(name: string): boolean {
-  return name === "moving_mean" || name === "moving_variance";
+/** Whether a weight, by its own or its full name, is a running statistic. */
+export function isStatistic(name: string): boolean {
+  return name.endsWith("moving_mean") || name.endsWith("moving_variance");
 }
 
 /** Epsilon of the group normalisations that take the place of batch ones. */

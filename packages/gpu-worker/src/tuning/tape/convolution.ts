@@ -8,18 +8,26 @@ import { Value, type Tape, type Weight } from "./tape.js";
 
 /**
  * A convolution of [N, C, H, W] by a kernel [O, C / groups, kh, kw].
- * @param bias [O]
+ * @param weights the bias is [O]; so is the shift, which is added like it and is nothing that trains
  */
 export function convolve(
   tape: Tape,
   input: Value,
-  weights: { readonly kernel: Weight; readonly bias?: Weight | undefined },
+  weights: {
+    readonly kernel: Weight;
+    readonly bias?: Weight | undefined;
+    readonly shift?: string | undefined;
+  },
   geometry: Geometry,
   activation?: FusedActivation,
 ): Value {
-  const { kernel, bias } = weights;
+  const { kernel, bias, shift } = weights;
   const form = formOf(tape, input, kernel, geometry);
-  const result = form.forward(input, bias?.value, activation);
+  const offset =
+    bias === undefined || shift === undefined
+      ? (bias?.value ?? shift)
+      : tape.graph.node("Add", [bias.value, shift]);
+  const result = form.forward(input, offset, activation);
   const isTrained = input.isTrained || kernel.isTrained || bias?.isTrained === true;
   const output = new Value(
     [tape.batch, kernel.shape[0] ?? 0, ...geometry.output],

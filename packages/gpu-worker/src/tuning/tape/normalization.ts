@@ -22,37 +22,50 @@ export interface BatchStatistics {
 /**
  * Batch normalisation while training (Ioffe & Szegedy 2015): by mean and variance of the batch, over images and pixels.
  * Running statistics take the variance with Bessel's correction, as PyTorch and TensorFlow's fused kernel do.
+ *
+ * The variance is the mean square less the squared mean, which loses digits where the mean is large; so the values are moved
+ * next to zero before, by the convolution that made them if it could, at no cost.
+ * @param options.shift what was added to the input's channels already, float32 [C]: less the running mean
  */
 export function normalizeByBatch(
   tape: Tape,
   input: Value,
-  options: NormalizationOptions,
+  options: NormalizationOptions & { readonly shift: string | undefined },
 ): { readonly output: Value; readonly statistics: BatchStatistics } {
-  const { graph, batch } = tape;
-  const count = batch * input.pixels;
-  const over = (sums: string): string => tape.times(tape.sumOver(sums, [0]), tape.scalar(1 / count));
-  const mean = over(sumsOf(tape, input));
-  const centred = centredBy(tape, input, perChannel(mean));
-  const variance = over(productSumsOf(tape, centred, centred));
+  const { graph } = tape;
+  const count = tape.batch * input.pixels;
+  const share = tape.scalar(1 / count);
+  const over = (sums: string): string => tape.times(tape.sumOver(sums, [0]), share);
+  const before = options.shift === undefined ? over(sumsOf(tape, input)) : undefined;
+  const base = before === undefined ? input : centredBy(tape, input, perChannel(before));
+  const mean = over(sumsOf(tape, base));
+  const squares = over(productSumsOf(tape, base, base));
+  const variance = graph.node("Relu", [graph.node("Sub", [squares, tape.times(mean, mean)])]);
   const inverse = inverseRoot(tape, variance, options.epsilon);
-  const output = scaled(tape, centred, perChannel(inverse), options);
+  const output = scaled(tape, base, { inverse: perChannel(inverse), mean }, options);
   tape.record(output, (after) => {
     const gradient = throughActivation(tape, options.activation, output, after);
     const sums = tape.sumOver(sumsOf(tape, gradient), [0]);
-    const products = tape.sumOver(productSumsOf(tape, gradient, centred), [0]);
+    const products = graph.node("Sub", [
+      tape.sumOver(productSumsOf(tape, gradient, base), [0]),
+      tape.times(mean, sums),
+    ]);
     if (options.beta !== undefined) tape.addWeightGradient(options.beta, sums);
     if (options.gamma !== undefined) tape.addWeightGradient(options.gamma, tape.times(products, inverse));
     if (!input.isTrained) return;
     const scale = options.gamma === undefined ? inverse : tape.times(options.gamma.value, inverse);
-    const share = tape.scalar(-1 / count);
     const squared = tape.times(inverse, inverse);
-    const slope = tape.times(tape.times(scale, squared), tape.times(products, share));
-    const shift = tape.times(tape.times(scale, sums), share);
-    const along = affine(tape, centred, { scale: perChannel(slope), shift: perChannel(shift) });
+    const slope = graph.node("Neg", [tape.times(tape.times(scale, squared), tape.times(products, share))]);
+    const moved = graph.node("Add", [tape.times(slope, mean), tape.times(tape.times(scale, sums), share)]);
+    const along = affine(tape, base, {
+      scale: perChannel(slope),
+      shift: perChannel(graph.node("Neg", [moved])),
+    });
     tape.addGradient(input, affine(tape, gradient, { scale: perChannel(scale), plus: along }));
   });
   const corrected = tape.times(variance, tape.scalar(count / Math.max(count - 1, 1)));
-  return { output, statistics: { mean: graph.node("Identity", [mean]), variance: corrected } };
+  const offset = before ?? graph.node("Neg", [options.shift ?? ""]);
+  return { output, statistics: { mean: graph.node("Add", [mean, offset]), variance: corrected } };
 }
 
 /** Batch normalisation by constants: the statistics that the network came with. */
@@ -106,7 +119,7 @@ export function normalizeByGroup(
   };
   const centred = centredBy(tape, input, perImage(over(sumsOf(tape, input))));
   const inverse = inverseRoot(tape, over(productSumsOf(tape, centred, centred)), epsilon);
-  const output = scaled(tape, centred, perImage(inverse), options);
+  const output = scaled(tape, centred, { inverse: perImage(inverse) }, options);
   return tape.record(output, (after) => {
     const gradient = throughActivation(tape, activation, output, after);
     const sums = sumsOf(tape, gradient);
@@ -144,16 +157,26 @@ function inverseRoot(tape: Tape, variance: string, epsilon: number): string {
   return graph.node("Reciprocal", [root]);
 }
 
-/** gamma · centred · inverse + beta, activated. */
-function scaled(tape: Tape, centred: Value, inverse: PerChannel, options: NormalizationOptions): Value {
+/** gamma · (value − mean) · inverse + beta, activated. @param moments without a mean the value's own is zero */
+function scaled(
+  tape: Tape,
+  value: Value,
+  { inverse, mean }: { readonly inverse: PerChannel; readonly mean?: string },
+  options: NormalizationOptions,
+): Value {
   const { graph, batch } = tape;
   const { gamma, beta, activation } = options;
   const scale = gamma === undefined ? inverse.name : tape.times(inverse.name, gamma.value);
   const spread = (name: string): string =>
-    inverse.perImage ? graph.node("Expand", [name, graph.int64s([batch, centred.channels])]) : name;
-  const shift = beta === undefined ? undefined : { ...inverse, name: spread(beta.value) };
-  const result = affine(tape, centred, { scale: { ...inverse, name: scale }, shift, activation });
-  return asTrained(result, centred.isTrained || isTrained(options));
+    inverse.perImage ? graph.node("Expand", [name, graph.int64s([batch, value.channels])]) : name;
+  const start = beta === undefined ? undefined : spread(beta.value);
+  const moved = mean === undefined ? undefined : tape.times(mean, scale);
+  const shift = moved === undefined ? start : graph.node("Sub", [start ?? tape.scalar(0), moved]);
+  const result = affine(tape, value, {
+    ...{ scale: { ...inverse, name: scale }, activation },
+    shift: shift === undefined ? undefined : { ...inverse, name: shift },
+  });
+  return asTrained(result, value.isTrained || isTrained(options));
 }
 
 function isTrained({ gamma, beta }: Scaling): boolean {
