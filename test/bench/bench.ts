@@ -24,6 +24,7 @@ import { benchRun } from "./benches/run-bench.js";
 import { benchScore } from "./benches/score-bench.js";
 import { benchServing } from "./benches/learned/serving-bench.js";
 import { benchSolve } from "./benches/solve-bench.js";
+import { benchTune } from "./benches/tune-bench.js";
 import { benchTianchi } from "./benches/tianchi-bench.js";
 import { prepareMaterial, type Material } from "./material/material.js";
 import type { Bench, BenchResult } from "./result.js";
@@ -45,6 +46,7 @@ const benches: Readonly<Record<string, Bench>> = {
   serving: { material: true, measure: benchServing },
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },
+  tune: { material: false, measure: benchTune },
   tianchi: { material: true, measure: benchTianchi },
 };
 
