@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
@@ -19,7 +20,8 @@ import { autoHeadOf, candidatesOf, type CandidateRecipe } from "@trommel/common/
 import { readTuningRun } from "#gpu-worker/stages/tuning/tuning-run";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { copyBackbones } from "../../support/models/tiny-backbone.js";
-import { trommel, trommelJson } from "../../support/process/cli.js";
+import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 import { autoLabels, AutoRuns } from "../../support/runs/auto-runs.js";
 
 /** A run that tunes its backbone, by the command line on a cluster of its own: what it starts from, keeps and serves. */
@@ -201,6 +203,27 @@ describe("a run that tunes its backbone", () => {
     assert.deepEqual(await names("checkpoints"), [...files("00007"), ...files("00008")]);
     assert.deepEqual(await names("changes"), []);
     assert.equal((await names("rounds")).length, 8);
+  });
+
+  it("gives the same bytes after its worker and then its command were killed", async () => {
+    const calm = await tuned("single", { localSteps: 1 });
+    const command = new RunningCli([...runs.args("killed"), ...tuneFlags({ localSteps: 1 })]);
+    const merged = (round: number): Promise<boolean> =>
+      waitUntil(
+        `round ${round} is merged`,
+        () => existsSync(join(runs.store, runKeys("killed").tuning.round(round))),
+        120_000,
+      );
+    await merged(1);
+    const worker = Number(/^worker (\d+):/m.exec(command.stderr)?.[1]);
+    process.kill(worker, "SIGKILL");
+    await merged(3);
+    command.kill("SIGKILL");
+    await command.end();
+    const { backbone, checkpoint, figures } = await tuned("killed", { localSteps: 1 });
+    assert.equal(checkpoint, calm.checkpoint);
+    assert.equal(backbone.hash, calm.backbone.hash);
+    assert.deepEqual(figures, calm.figures);
   });
 
   it("continues from the network of another run, and from none that has divided its images otherwise", async () => {
