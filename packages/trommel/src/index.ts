@@ -171,3 +171,4 @@ export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";
 export type { ListingOverview, RunResult, RunStatus } from "@trommel/coordinator/run-control";
+export type { TrainingForecast } from "@trommel/coordinator/resolve";

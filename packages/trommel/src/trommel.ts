@@ -1,26 +1,30 @@
 import { availableParallelism } from "node:os";
 import {
   resolveLocation,
-  TrommelError,
   type Device,
   type ObjectStore,
   type PredictedRow,
-  type Recipe,
   type RecipeInput,
   type ScoreFormat,
 } from "@trommel/common";
-import { resolveBundle, resolveRun, resolveScoring } from "@trommel/coordinator/resolve";
+import {
+  forecastRun,
+  resolveBundle,
+  resolveScoring,
+  type TrainingForecast,
+} from "@trommel/coordinator/resolve";
 import { findSubject } from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
 import { Connections } from "./api/connections.js";
-import { filesGiven, modelGiven, optionsGiven, textGiven } from "./api/given.js";
+import { filesGiven, modelGiven, optionsGiven, placeExpected, textGiven } from "./api/given.js";
 import { evaluate, type EvaluateOptions } from "./api/evaluation/evaluate.js";
 import type { Evaluation } from "./api/evaluation/evaluation.js";
 import { listWorks, type ListedWork } from "./api/listing.js";
 import { pathFrom, resolveOptions, type TrommelOptions } from "./api/options.js";
 import { Recipes } from "./api/recipes.js";
 import { StoreKeeping } from "./api/store-keeping.js";
+import { resolveTraining, type TrainingRequest } from "./api/training-request.js";
 import type { StartOptions, Work, WorkHost } from "./api/work.js";
 import { Run, Scoring, workOf } from "./run.js";
 import { loadWorkerCommands } from "./worker-package.js";
@@ -137,21 +141,26 @@ export class Trommel implements AsyncDisposable {
     options: TrainOptions = {},
   ): Promise<Run> {
     return abortable(options, async () => {
-      const written =
-        typeof recipe === "string" ? await this.recipes.read({ from: recipe }) : this.recipes.parse(recipe);
-      const output = options.output ?? this.#variable(written.environment.output);
-      const { config, claim } = await resolveRun({
-        store: this.store,
-        id: options.id,
-        dataset: this.#locate(
-          textGiven(prefix ?? this.#datasetOf(written), "train", "prefix", placeExpected),
-        ),
-        recipe: this.recipes.withLocatedFiles(written),
-        output: output === undefined ? undefined : this.#locate(output),
-      });
+      const { config, claim } = await this.#resolve({ prefix, recipe, ...options });
       const run = new Run(this.#host, { kind: "run", id: config.id, config });
       await run.begin({ detach: options.detach, claim });
       return run;
+    });
+  }
+
+  /**
+   * What a training would work on: its images and, where the recipe tunes, rounds and steps. Everything that {@link train} refuses
+   * before it queues anything is refused; nothing is written.
+   * @throws TrommelError as {@link train} does
+   */
+  async forecast(
+    prefix: string | undefined,
+    recipe: RecipeInput | string,
+    options: Omit<TrainOptions, "detach"> = {},
+  ): Promise<TrainingForecast> {
+    return abortable(options, async () => {
+      const { config } = await this.#resolve({ prefix, recipe, ...options });
+      return forecastRun(this.store, config);
     });
   }
 
@@ -249,24 +258,7 @@ export class Trommel implements AsyncDisposable {
     return resolveLocation(location, this.#connections.options.folder);
   }
 
-  /** The images where the call names none. @throws TrommelError `invalid-argument` naming the variable */
-  #datasetOf(recipe: Recipe): string {
-    const name = recipe.environment.input;
-    const dataset = this.#variable(name);
-    if (dataset !== undefined) return dataset;
-    throw new TrommelError(
-      "invalid-argument",
-      name === null
-        ? "cannot train: no pictures are named. Give their <prefix>"
-        : `cannot train: no pictures are named, and ${name}, from which the recipe ${recipe.name} takes them, is not set. Give their <prefix>, or set ${name}`,
-    );
-  }
-
-  /** An environment variable that is set to something. */
-  #variable(name: string | null): string | undefined {
-    const value = name === null ? undefined : this.#connections.options.env[name];
-    return value === "" ? undefined : value;
+  #resolve(request: TrainingRequest): ReturnType<typeof resolveTraining> {
+    return resolveTraining(this.#connections, this.recipes, request);
   }
 }
-
-const placeExpected = "a folder or s3://bucket/prefix";

@@ -2,6 +2,9 @@ import { TrommelError } from "@trommel/common";
 
 /** Checks of what programs give that no compiler checks. */
 
+/** What a call that reads or writes images needs. */
+export const placeExpected = "a folder or s3://bucket/prefix";
+
 /**
  * A text that a call needs.
  * @param expected what to give, after "Give"

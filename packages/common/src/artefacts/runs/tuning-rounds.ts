@@ -50,10 +50,11 @@ export function tuningRounds(tune: TuneRecipe, images: number, network: NetworkS
   const stepsPerEpoch = Math.floor(images / (batchSize * replicas));
   if (stepsPerEpoch === 0) {
     const part = Math.floor(images / replicas);
+    const why = replicas === 1 ? "a batch has more" : `each of the ${replicas} replicas has ${part} of them`;
     throw new TrommelError(
       "invalid-argument",
-      `cannot tune on ${images} images in batches of ${batchSize}: each of the ${replicas} replicas has ${part} of them. ` +
-        `Set tune.batchSize to ${part} or less, or tune.replicas to fewer`,
+      `cannot tune on ${images} images in batches of ${batchSize}: ${why}. ` +
+        `Set tune.batchSize to ${part} or less${replicas === 1 ? "" : ", or tune.replicas to fewer"}`,
       { context: { images, batchSize, replicas } },
     );
   }

@@ -1,3 +1,4 @@
+import { describeForecast } from "../describe-forecast.js";
 import { readRecipe } from "../flags/recipe-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
@@ -6,7 +7,11 @@ import type { Terminal } from "../terminal.js";
 type TrainFlags = GlobalFlags &
   ClusterFlags &
   FollowFlags &
-  Readonly<Record<string, unknown>> & { readonly run?: string; readonly output?: string };
+  Readonly<Record<string, unknown>> & {
+    readonly run?: string;
+    readonly output?: string;
+    readonly dryRun?: true;
+  };
 
 /** `trommel train [prefix]` */
 export async function train(
@@ -16,8 +21,14 @@ export async function train(
 ): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const recipe = await readRecipe(trommel.recipes, flags);
-    const detach = isDetached(terminal, flags);
     const { run: id, output } = flags;
+    if (flags.dryRun === true) {
+      const forecast = await trommel.forecast(prefix, recipe, { id, output, signal });
+      for (const line of describeForecast(forecast)) terminal.say(line);
+      terminal.result(forecast);
+      return;
+    }
+    const detach = isDetached(terminal, flags);
     const run = await trommel.train(prefix, recipe, { id, output, detach, signal });
     await showWork(terminal, run, detach);
   });

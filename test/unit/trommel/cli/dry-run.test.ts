@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { writeFiles } from "../../../support/images/dataset.js";
+import { filesBelow } from "../../../support/files/file-hashes.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
+import { runInProcess } from "../../../support/process/cli.js";
+
+const folder = await temporaryFolder("dry-run");
+const dataset = join(folder, "pictures");
+let store = "";
+
+before(async () => {
+  store = await storeWithTinyBackbone(folder);
+  const keys = ["a", "b"].flatMap((label) =>
+    Array.from({ length: 50 }, (_, number) => `${label}/${number}.png`),
+  );
+  await writeFiles(dataset, new Map([...keys, "a/.hidden.png", "stray.png"].map((key) => [key, key])));
+});
+
+const dryRun = (...flags: string[]) =>
+  runInProcess([
+    ...["train", dataset, "--store", store, "--backbone", tinyBackbone.name, "--run", "planned", "--dry-run"],
+    ...flags,
+  ]);
+
+describe("train --dry-run", () => {
+  it("says how many images there are, and writes nothing", async () => {
+    const before = await filesBelow(store);
+    const { code, stdout } = await dryRun();
+    assert.deepEqual([code, stdout], [0, "planned: 100 labelled images of 2 classes\n"]);
+    assert.deepEqual(await filesBelow(store), before);
+    assert.deepEqual(await readdir(store), ["backbones"]);
+  });
+
+  it("says how many steps and rounds a tuning has: 68 of 100 images are in four of five folds and not tested on", async () => {
+    const flags = ["--tune", "--set", "tune.batchSize=8", "--set", "tune.epochs=3"];
+    const { stdout } = await dryRun(...flags, "--set", "tune.replicas=2", "--set", "tune.localSteps=3");
+    assert.deepEqual(stdout.trim().split("\n").slice(1), [
+      "tuning: about 68 images, without the held-out and the test part",
+      "about 12 steps of each of 2 replicas (3 epochs of 4) on 8 images each, in 6 rounds of at most 3 steps",
+    ]);
+    const { stdout: json } = await dryRun(...flags, "--json");
+    const { tuning } = JSON.parse(json) as { tuning: object };
+    assert.deepEqual(tuning, {
+      ...{ images: 68, batchSize: 8, replicas: 1, epochs: 3, stepsPerEpoch: 8, localSteps: 8 },
+      ...{ roundsPerEpoch: 1, rounds: 3, isEstimate: true },
+    });
+  });
+
+  it("refuses what the training would refuse", async () => {
+    const { code, stderr } = await dryRun("--tune", "--set", "tune.batchSize=100");
+    assert.equal(code, 2);
+    assert.match(stderr, /on 68 images in batches of 100: a batch has more\. Set tune\.batchSize to 68 or less/);
+    assert.match((await dryRun("--tune", "--set", "tune.blocks=[top]")).stderr, /cannot tune top/);
+  });
+});
