@@ -53,7 +53,10 @@ describe("train --dry-run", () => {
   it("refuses what the training would refuse", async () => {
     const { code, stderr } = await dryRun("--tune", "--set", "tune.batchSize=100");
     assert.equal(code, 2);
-    assert.match(stderr, /on 68 images in batches of 100: a batch has more\. Set tune\.batchSize to 68 or less/);
+    assert.match(
+      stderr,
+      /on 68 images in batches of 100: a batch has more\. Set tune\.batchSize to 68 or less/,
+    );
     assert.match((await dryRun("--tune", "--set", "tune.blocks=[top]")).stderr, /cannot tune top/);
   });
 });
