@@ -140,6 +140,8 @@ describe("a run that tunes its backbone", () => {
     assert.match(choice.chosenBy, sentence);
     const { stdout } = await trommel([...runs.args("single"), ...tuneFlags({ localSteps: 1 })]);
     assert.match(stdout, sentence);
+    assert.match(stdout, /single-untuned is the same without tuning/);
+    assert.match(stdout, /'trommel errors single' lists what failed$/m);
     const manifest = await runs.readJson<BundleManifest>("runs/single/bundle/bundle.json");
     assert.deepEqual(
       manifest.backbones.map(({ name, source }) => [name, source.kind, source.from]),

@@ -17,6 +17,7 @@ import {
   mayBeUnknown,
   scoreCounts,
   scoringSuccess,
+  untunedOf,
   type Contradictions,
   type ScoreCounts,
   type SubmissionOutcome,
@@ -52,6 +53,8 @@ export interface RunResult {
   readonly listing?: ListingOverview;
   /** For a run, as long as Redis knows its last attempt: where its features came from. */
   readonly extraction?: ExtractionCounts;
+  /** For a run that tunes its backbone: the run without tuning, which it started from and can be compared with. */
+  readonly untuned?: string;
   /** For a scoring: images by likeliest label; `unknown` is 0 if images could have been called so and none was. */
   readonly counts?: ScoreCounts;
   /** For a scoring with the format `kaggle`. */
@@ -94,8 +97,10 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
     ...(test === null ? {} : { test: partFigures(test) }),
   };
   const listing = await readListingOverview(store, subject);
+  const untuned = untunedOf(subject.config);
   return {
     ...{ ledger, location, ...figures, labels: manifest.labels },
+    ...(untuned === undefined ? {} : { untuned }),
     ...(listing === undefined ? {} : { listing }),
     ...(manifest.contradictions === null ? {} : { contradictions: manifest.contradictions }),
   };

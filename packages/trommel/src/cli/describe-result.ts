@@ -16,13 +16,14 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
   if (result.test !== undefined)
     yield `${id}: test ${figuresOf(result.test)} on ${result.test.images} images that nothing was fitted or chosen on`;
   if (result.chosenBy !== undefined) yield result.chosenBy;
+  if (result.untuned !== undefined) yield `${result.untuned} is the same without tuning, to compare with`;
   if (result.extraction !== undefined) {
     const { extracted, reused } = result.extraction;
     yield `features: ${extracted} pictures extracted, ${reused} reused`;
   }
   yield `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`;
-  if (ledger.failed > 0)
-    yield `'trommel errors ${id}' lists what failed, 'trommel retry ${id}' tries it again`;
+  const again = result.untuned === undefined ? `, 'trommel retry ${id}' tries it again` : "";
+  if (ledger.failed > 0) yield `'trommel errors ${id}' lists what failed${again}`;
   if (ledger.skipped > 0) yield `'trommel errors ${id}' lists what was skipped`;
   yield* describePatterns(result.listing?.leftOut);
   if (result.contradictions !== undefined) {
