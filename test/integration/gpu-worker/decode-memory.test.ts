@@ -11,6 +11,7 @@ import {
   type ImageHeader,
 } from "#gpu-worker/image/decode/decode-memory";
 import { decodeImage } from "#gpu-worker/image/decode/decode-image";
+import { plainTiff } from "#gpu-worker/image/tiff/plain-tiff";
 import sharp, { type Sharp } from "sharp";
 import { drawTexture } from "../../support/images/dataset.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
@@ -55,6 +56,26 @@ describe("decodeMemoryBytes", () => {
     assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41 }), shrunk + 2 * 300 * 40 * 3);
     assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41, fit: "letterbox" }), shrunk);
     assert.equal(await decodeMemoryBytes(file, { ...recipe, side: 41, decodeVersion: 1 }), shrunk);
+  });
+
+  it("adds a whole picture in 8-bit RGB for a grey one with a profile", async () => {
+    const [width, height] = [300, 200];
+    const tiff = (icc: Uint8Array | undefined) =>
+      plainTiff({ width, height, bits: 8, colours: 1, hasAlpha: false, icc, orientation: 1 }).bytes;
+    // libvips looks at a profile only when it applies it.
+    const icc = Buffer.alloc(200, 1);
+    const squash = { ...recipe, side: 40, fit: "squash" } as const;
+    const box = { ...squash, fit: "letterbox" } as const;
+    const held = width * height * 3;
+    const without = await decodeMemoryBytes(tiff(undefined), squash);
+    assert.equal(await decodeMemoryBytes(tiff(icc), squash), without + held);
+    const texture = sharp(await drawTexture(0, 2, 1)).resize(width, height, { fit: "fill" });
+    const bare = await texture.toColourspace("b-w").jpeg().toBuffer();
+    const name = Buffer.from("\xff\xe2\0\xd8ICC_PROFILE\0\x01\x01", "latin1");
+    const jpeg = Buffer.concat([bare.subarray(0, 2), name, icc, bare.subarray(2)]);
+    assert.equal((await sharp(jpeg).metadata()).hasProfile, true);
+    assert.equal(await decodeMemoryBytes(jpeg, squash), await decodeMemoryBytes(bare, squash));
+    assert.equal(await decodeMemoryBytes(jpeg, box), (await decodeMemoryBytes(bare, box)) + held);
   });
 
   it("adds all scaled rows of a tall crop, of which the middle is kept", async () => {

@@ -101,9 +101,10 @@ async function decodeFound(
       const directory = found.picture?.directory;
       if (directory !== undefined && (await inSlices(tilesEndEarly(directory, bytes.length), signal)))
         throw new PictureFault("truncated", "a tile is outside the file");
+      const timeoutS = Math.ceil(timeoutMs / 1000);
       return await decodeWhole({
-        ...{ bytes, format: found.format, maxPixels: recipe.maxPixels, signal },
-        decode: (file, failOn) => squarePixels(file, failOn, found, recipe, Math.ceil(timeoutMs / 1000)),
+        ...{ bytes, format: found.format, maxPixels: recipe.maxPixels, signal, directory, timeoutS },
+        decode: (file, failOn) => squarePixels(file, failOn, found, recipe, timeoutS),
         isFinal: async (thrown) =>
           thrown instanceof TrommelError ||
           thrown instanceof SamplesOutOfRange ||

@@ -34,11 +34,14 @@ export async function decodeMemoryBytes(bytes: Uint8Array, recipe: MemoryRecipe)
     const found = imageFormat(bytes, recipe.decodeVersion);
     if (found.kind !== "decodable") return 0;
     const options: SharpOptions = { limitInputPixels: false, failOn: "none", ...openedAt(found.picture) };
-    const header = jpegHeader(bytes) ?? (await sharp(bytes, options).metadata());
+    const jpeg = jpegHeader(bytes);
+    // The profile of a grey JPEG matters only in a letterbox, and its frame does not tell of one.
+    const isKnown = jpeg !== undefined && (jpeg.channels !== 1 || recipe.fit !== "letterbox");
+    const header = isKnown ? jpeg : await sharp(bytes, options).metadata();
     const asFile = headerMemoryBytes(header, recipe.maxPixels);
     if (asFile === 0) return 0;
     const asNumbers = found.numbers === undefined ? 0 : numbersMemoryBytes(header);
-    return asFile + asNumbers + scaledBytes(header, recipe);
+    return asFile + asNumbers + colouredBytes(header, recipe) + scaledBytes(header, recipe);
   } catch {
     return 0;
   }
@@ -51,6 +54,14 @@ function scaledBytes(header: ImageHeader, recipe: MemoryRecipe): number {
   const tall = tallCropBytes({ width, height }, recipe);
   // Exif may turn a picture before it is scaled, or after.
   return orientation < 5 ? tall : Math.max(tall, tallCropBytes({ width: height, height: width }, recipe));
+}
+
+/** A grey picture with a profile is held whole as 8-bit RGB; a JPEG only where a background is painted. */
+function colouredBytes(header: ImageHeader, { fit }: MemoryRecipe): number {
+  const { width, height, channels, format, space, hasProfile = false } = header;
+  const isGrey = space === "b-w" || space === "grey16";
+  if (!hasProfile || !isGrey || (format === "jpeg" && fit !== "letterbox")) return 0;
+  return width * height * (channels > 1 ? 4 : 3);
 }
 
 /** A picture that is read as numbers is held once more as them, and three times in 16 bits. */
@@ -67,7 +78,7 @@ const enlargedCopies = 2;
 export type ImageHeader = Pick<
   Metadata,
   "width" | "height" | "format" | "channels" | "depth" | "isProgressive" | "orientation"
->;
+> & { readonly space?: string; readonly hasProfile?: boolean };
 
 export function headerMemoryBytes(header: ImageHeader, maxPixels: number): number {
   const { width, height, channels, format, orientation = 1 } = header;

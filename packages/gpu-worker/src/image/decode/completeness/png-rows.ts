@@ -1,10 +1,7 @@
-import { Readable } from "node:stream";
-import { createInflate } from "node:zlib";
 import { inSlices } from "./in-slices.js";
+import { inflatedBytes, pieces } from "./inflate.js";
 import { PictureFault } from "./picture-fault.js";
 
-/** Read before a pause. */
-const pieceBytes = 1 << 16;
 /** A chunk without its data: length, type and check sum. */
 const framing = 12;
 
@@ -113,35 +110,6 @@ function pngRowBytes(header: Buffer): number | undefined {
       total += Math.max(0, Math.ceil((height - top) / down)) * (1 + Math.ceil((columns * count * depth) / 8));
   }
   return total;
-}
-
-/** How many bytes the data give, counted up to `enough`. */
-async function inflatedBytes(
-  data: Buffer,
-  enough: number,
-  signal: AbortSignal,
-): Promise<{ bytes: number; isBroken: boolean }> {
-  let bytes = 0;
-  const source = Readable.from(pieces(data), { highWaterMark: 1 });
-  const inflate = source.pipe(createInflate());
-  try {
-    for await (const chunk of inflate) {
-      signal.throwIfAborted();
-      bytes += (chunk as Buffer).length;
-      if (bytes >= enough) break;
-    }
-    return { bytes, isBroken: false };
-  } catch (thrown) {
-    signal.throwIfAborted();
-    return { bytes, isBroken: (thrown as NodeJS.ErrnoException).code !== "Z_BUF_ERROR" };
-  } finally {
-    source.destroy();
-    inflate.destroy();
-  }
-}
-
-function* pieces(data: Buffer): Generator<Buffer, void> {
-  for (let at = 0; at < data.length; at += pieceBytes) yield data.subarray(at, at + pieceBytes);
 }
 
 const table = Uint32Array.from({ length: 256 }, (_, byte) => {

@@ -1,5 +1,6 @@
 import type { DecodableFormat } from "../image-format.js";
 import { endsEarly } from "../file-end.js";
+import type { TiffDirectory } from "../../tiff/directories.js";
 import { watchWarnings } from "./decoder-warnings.js";
 import { firstFrameEnd, wholeGif } from "./gif-pixels.js";
 import { inSlices } from "./in-slices.js";
@@ -7,6 +8,7 @@ import { lacksScans, walkJpeg } from "./jpeg-state.js";
 import { missingScan } from "./jpeg-frame.js";
 import { PictureFault } from "./picture-fault.js";
 import { wholePng } from "./png-rows.js";
+import { checkRefusedTiff, decodeTiff } from "./whole-tiff.js";
 import { longerWebp, wholeWebp } from "./webp-chunks.js";
 
 const endOfImage = Buffer.from([0xff, 0xd9]);
@@ -23,12 +25,17 @@ export interface WholePicture<Pixels> {
   /** Whether nothing is to be found out about what `decode` threw. */
   readonly isFinal: (thrown: unknown) => Promise<boolean>;
   readonly signal: AbortSignal;
+  /** The directory of a TIFF's picture; undefined if it is not inside the file. */
+  readonly directory?: TiffDirectory | undefined;
+  /** How long libvips may take. */
+  readonly timeoutS: number;
 }
 
 /**
  * Decodes a picture, and makes sure that the decoder had all of it. libjpeg paints what is missing grey and only warns, and says
- * nothing at all about scans that never come; other decoders refuse whole pictures for what follows them. A photograph that
- * is decoded without a warning costs a look at its headers; only the others are read code by code.
+ * nothing at all about scans that never come; libvips paints tiles that libtiff cannot read black; other decoders refuse whole
+ * pictures for what follows them. A photograph that is decoded without a warning costs a look at its headers; only the others
+ * are read code by code.
  * @throws PictureFault if a part is missing, or the file is broken; what `decode` throws
  */
 export async function decodeWhole<Pixels>(picture: WholePicture<Pixels>): Promise<Pixels> {
@@ -37,13 +44,14 @@ export async function decodeWhole<Pixels>(picture: WholePicture<Pixels>): Promis
   const failOn = format === "jpeg" ? "none" : "error";
   const hasWarned = watchWarnings();
   try {
-    const pixels = await decode(bytes, failOn);
+    const pixels = format === "tiff" ? await decodeTiff(picture) : await decode(bytes, failOn);
     if (format === "jpeg") await checkDecodedJpeg(picture, buffer, hasWarned());
     if (format === "gif") checkDecodedGif(buffer);
     return pixels;
   } catch (thrown) {
     if (thrown instanceof PictureFault || (await isFinal(thrown))) throw thrown;
   }
+  if (format === "tiff") await checkRefusedTiff(picture);
   const whole = await wholePart(picture, buffer);
   try {
     return await decode(whole, "none");
