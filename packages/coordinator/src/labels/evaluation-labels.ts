@@ -1,10 +1,12 @@
-import { labelOfKey, parseAs, type LabelTable } from "@trommel/common";
+import { labelOfKey, parseAs, TrommelError, type LabelTable } from "@trommel/common";
 import { csvSource } from "@trommel/common/recipe";
+import { explainIds } from "./faults/explain-ids.js";
 import { tableOf } from "./labelled-images.js";
 import { matchKeys } from "./match-ids.js";
 import { labelsOf } from "./read-label-table.js";
 import { readCsvLabels } from "./read-csv-labels.js";
 import { TableFaults } from "./faults/table-faults.js";
+import { quoteVisibly } from "./text/check-label.js";
 
 /** The labels that an evaluation takes. */
 export interface EvaluationLabels {
@@ -30,18 +32,20 @@ export interface MatchedLabels {
 }
 
 /**
- * Joins labels to images by their keys. Other than for a training, an id without an image is counted, not refused.
+ * Joins labels to images by their keys. Other than for a training, an id without an image is counted, not refused, unless no
+ * id has one.
+ * @param keysOf reads the images' keys, a second time if no id matches
  * @param place where the images are, for messages
  * @throws TrommelError `not-found`, `bad-dataset`, naming the file and the line
  */
 export async function matchEvaluationLabels(
-  keys: AsyncIterable<string> | Iterable<string>,
+  keysOf: () => AsyncIterable<string> | Iterable<string>,
   { file, ...given }: EvaluationLabels,
   place: string,
 ): Promise<MatchedLabels> {
   if (file === null) {
     const folders = new Set<string>();
-    for await (const key of keys) folders.add(labelOfKey(key) ?? "");
+    for await (const key of keysOf()) folders.add(labelOfKey(key) ?? "");
     folders.delete("");
     return { table: null, unmatched: 0, labels: folders };
   }
@@ -53,9 +57,28 @@ export async function matchEvaluationLabels(
     { ...form, classes: null, lookAlikes: "keep" },
   );
   const lineOf = new Map([...rows].map(([id, { line }]) => [id, line]));
-  const matches = await matchKeys(keys, { lineOf, faults });
+  const matches = await matchKeys(keysOf(), { lineOf, faults });
   faults.check(`label ${place} by`);
+  if (matches.size === 0 && rows.size > 0) throw await noneMatches([...rows.keys()], keysOf(), file, place);
   const labels = labelsOf(rows, matches);
   const unmatched = [...rows.keys()].filter((id) => !matches.has(id)).length;
   return { table: tableOf(labels), unmatched, labels: new Set(labels.values()) };
+}
+
+async function noneMatches(
+  ids: readonly string[],
+  keys: AsyncIterable<string> | Iterable<string>,
+  file: string,
+  place: string,
+): Promise<TrommelError> {
+  const { sentences } = await explainIds(ids, keys);
+  const all =
+    ids.length === 1
+      ? `its one id, ${quoteVisibly(ids[0] ?? "")}, is`
+      : `none of its ${ids.length} ids, such as ${quoteVisibly(ids[0] ?? "")}, is`;
+  const why = ids.length === 1 ? `${all} of no image` : `${all} of an image`;
+  const remedy = sentences === "" ? "Give the labels of these images" : sentences.replace(/\.$/, "");
+  return new TrommelError("bad-dataset", `cannot label ${place} by ${file}: ${why}. ${remedy}`, {
+    context: { source: place, file },
+  });
 }

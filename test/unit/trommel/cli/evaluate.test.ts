@@ -181,6 +181,26 @@ describe("trommel evaluate", () => {
     assert.match(stderr, /inside the folder runs\//);
   });
 
+  it("refuses a table of which no id is an image before it scores, with what the ids have in common", async () => {
+    const images = join(folder, "images-of-a-table");
+    await mkdir(join(images, "glass"), { recursive: true });
+    for (const name of ["1.png", "2.png"]) await writeFile(join(images, "glass", name), "not even looked at");
+    const model = fileURLToPath(
+      new URL("../../../../stores/2026-11-28/bucket/store/runs/first/bundle", import.meta.url),
+    );
+    await writeFile(join(folder, "others.csv"), "id,label\n./glass/1.png,glass\n./glass/2.png,glass\n");
+    const before = await fileHashes(store);
+    const refused = await run(images, "--model", model, "--labels", "others.csv");
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /none of its 2 ids, such as "\.\/glass\/1\.png", is of an image/);
+    assert.match(refused.stderr, /2 ids are keys with "\.\/" in front, such as .*Remove "\.\/"/);
+    assert.deepEqual(await fileHashes(store), before);
+    await writeFile(join(folder, "others.csv"), "id,label\nelsewhere.png,glass\n");
+    const scored = await run(first, "--labels", "others.csv");
+    assert.equal(scored.code, 1);
+    assert.match(scored.stderr, /its one id, "elsewhere\.png", is of no image\. Give the labels of these images/);
+  });
+
   it("refuses images before it scores them if the model knows no label of theirs", async () => {
     const images = join(folder, "images-of-others");
     await mkdir(join(images, "wood"), { recursive: true });

@@ -129,6 +129,6 @@ export class Evaluation {
     const { labels } = this.#plan;
     // Folders label by the keys of the rows, which the worker reads anyway.
     if (labels.file === null) return { table: null, unmatched: 0, labels: new Set() };
-    return matchEvaluationLabels(scoredKeys(scores), labels, scores.location);
+    return matchEvaluationLabels(() => scoredKeys(scores), labels, scores.location);
   }
 }

@@ -63,7 +63,7 @@ export async function planEvaluation(
     const first = { location: found.location, scoring: undefined };
     return { source, first, second: await scoreRival(), labels, listed: undefined };
   }
-  const matched = await matchEvaluationLabels(listing.keys, labels, source);
+  const matched = await matchEvaluationLabels(() => listing.keys, labels, source);
   requireKnownLabel(matched, bundle, source);
   const first = await score(bundle);
   return { source, first, second: await scoreRival(), labels, listed: { digest: listing.digest, matched } };
