@@ -1,6 +1,5 @@
-import type { DecodableFormat } from "../image-format.js";
 import { endsEarly } from "../file-end.js";
-import type { TiffDirectory } from "../../tiff/directories.js";
+import type { WholePicture } from "../picture-request.js";
 import { watchWarnings } from "./decoder-warnings.js";
 import { firstFrameEnd, wholeGif } from "./gif-pixels.js";
 import { inSlices } from "./in-slices.js";
@@ -12,24 +11,6 @@ import { checkRefusedTiff, decodeTiff } from "./whole-tiff.js";
 import { longerWebp, wholeWebp } from "./webp-chunks.js";
 
 const endOfImage = Buffer.from([0xff, 0xd9]);
-
-export type FailOn = "none" | "error" | "warning";
-
-export interface WholePicture<Pixels> {
-  readonly bytes: Uint8Array;
-  readonly format: DecodableFormat;
-  /** A header that announces more is not walked. */
-  readonly maxPixels: number;
-  /** Decodes a file; the level is libvips'. */
-  readonly decode: (bytes: Uint8Array, failOn: FailOn) => Promise<Pixels>;
-  /** Whether nothing is to be found out about what `decode` threw. */
-  readonly isFinal: (thrown: unknown) => Promise<boolean>;
-  readonly signal: AbortSignal;
-  /** The directory of a TIFF's picture; undefined if it is not inside the file. */
-  readonly directory?: TiffDirectory | undefined;
-  /** How long libvips may take. */
-  readonly timeoutS: number;
-}
 
 /**
  * Decodes a picture, and makes sure that the decoder had all of it. libjpeg paints what is missing grey and only warns, and says

@@ -1,9 +1,9 @@
 import sharp from "sharp";
 import { segmentsOf, tiffCompression, tilesAsStrips, type TiffSegments } from "../../tiff/segments.js";
+import type { WholePicture } from "../picture-request.js";
 import { watchWarnings } from "./decoder-warnings.js";
 import { PictureFault } from "./picture-fault.js";
 import { checkTiffCodes, type CodedTiff } from "./tiff-codes.js";
-import type { WholePicture } from "./whole-picture.js";
 
 /** Compressions whose lost pixels libtiff only warns about. */
 const warning: readonly number[] = [tiffCompression.jpeg, tiffCompression.packBits];
