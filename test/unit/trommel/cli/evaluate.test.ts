@@ -198,7 +198,10 @@ describe("trommel evaluate", () => {
     await writeFile(join(folder, "others.csv"), "id,label\nelsewhere.png,glass\n");
     const scored = await run(first, "--labels", "others.csv");
     assert.equal(scored.code, 1);
-    assert.match(scored.stderr, /its one id, "elsewhere\.png", is of no image\. Give the labels of these images/);
+    assert.match(
+      scored.stderr,
+      /its one id, "elsewhere\.png", is of no image\. Give the labels of these images/,
+    );
   });
 
   it("refuses images before it scores them if the model knows no label of theirs", async () => {
