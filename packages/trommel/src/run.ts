@@ -1,7 +1,7 @@
 import type { FailureReason } from "@trommel/common";
 import type { Subject } from "@trommel/coordinator/run-control";
 import type { CallOptions } from "./api/abortable.js";
-import { retryRun, retryScoring } from "./api/retry.js";
+import { retryRun, retryScoring } from "./api/requests/retry.js";
 import {
   trainingResult,
   Work,

@@ -24,7 +24,7 @@ import { listWorks, type ListedWork } from "./api/listing.js";
 import { pathFrom, resolveOptions, type TrommelOptions } from "./api/options.js";
 import { Recipes } from "./api/recipes.js";
 import { StoreKeeping } from "./api/store-keeping.js";
-import { resolveTraining, type TrainingRequest } from "./api/training-request.js";
+import { resolveTraining, type TrainingRequest } from "./api/requests/training.js";
 import type { StartOptions, Work, WorkHost } from "./api/work.js";
 import { Run, Scoring, workOf } from "./run.js";
 import { loadWorkerCommands } from "./worker-package.js";

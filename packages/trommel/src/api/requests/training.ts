@@ -6,9 +6,9 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { resolveRun } from "@trommel/coordinator/resolve";
-import type { Connections } from "./connections.js";
-import { placeExpected, textGiven } from "./given.js";
-import type { Recipes } from "./recipes.js";
+import type { Connections } from "../connections.js";
+import { placeExpected, textGiven } from "../given.js";
+import type { Recipes } from "../recipes.js";
 
 /** What a training was asked for. */
 export interface TrainingRequest {

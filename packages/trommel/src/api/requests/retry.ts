@@ -17,8 +17,8 @@ import {
   resolveRunRetry,
 } from "@trommel/coordinator/retry";
 import type { Subject } from "@trommel/coordinator/run-control";
-import type { Connections } from "./connections.js";
-import { pathFrom } from "./options.js";
+import type { Connections } from "../connections.js";
+import { pathFrom } from "../options.js";
 
 /** What tries a run's failed files again, resolved and not yet written. */
 interface ResolvedRetry {
