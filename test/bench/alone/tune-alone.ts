@@ -4,7 +4,7 @@ import { architectureDefaults, zooNetwork } from "#gpu-worker/backbone/zoo/archi
 import { randomWeights } from "#gpu-worker/backbone/zoo/random-weights";
 import { zooLayersFiles } from "#gpu-worker/backbone/zoo/zoo-layers-files";
 import { blockSize } from "#gpu-worker/tuning/engine/block-size";
-import { createTuner } from "#gpu-worker/tuning/engine/compiled-tuner";
+import { createCompiledTuner } from "#gpu-worker/tuning/engine/compiled-tuner";
 import { initialState } from "#gpu-worker/tuning/engine/tuning-state";
 import type { TuningBatch, TuningSetting } from "#gpu-worker/tuning/engine/tuner";
 import { SeededRandom } from "@trommel/common";
@@ -45,7 +45,7 @@ const start = initialState(setting, {
   kernel: drawn(dimension * options.classes, 0.05),
   bias: drawn(options.classes, 0.05),
 });
-const tuner = await createTuner(setting, start);
+const tuner = await createCompiledTuner(setting, start, await blockSize());
 const batch = drawBatch();
 const seconds: number[] = [];
 for (let step = 0; step <= options.steps; step += 1) {

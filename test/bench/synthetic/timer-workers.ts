@@ -72,7 +72,7 @@ async function startWorker(): Promise<void> {
     featureIndexes,
     redis,
     device,
-    tuner: new TuningClient({ storeUrl: options.store, threads: 1 }),
+    tuner: new TuningClient({ storeUrl: options.store, threads: 1, engine: "onnx", device: "cpu" }),
     route: await createRouter(["extract"], {
       reduce: neverStarted(),
       folds: new ThreadPool(1, neverStarted),

@@ -59,8 +59,8 @@ export interface TunedPart {
 
 /** The network that a worker tunes, in a thread of its own. */
 export interface StageTuner {
-  /** Loads what the replica starts the round from, in the place of what was open. */
-  open(part: TunedPart): Promise<void>;
+  /** Loads what the replica starts the round from, and lets go of what was open. @returns what a user should know of its speed */
+  open(part: TunedPart): Promise<{ readonly notice: string | null }>;
   /** The batch's pixels are moved: they are gone here afterwards. */
   step(batch: TuningBatch, learningRate: number): Promise<StepFigures>;
   /** Writes what the replica has come to. @param training means over its steps */

@@ -27,7 +27,8 @@ export async function tune(runId: string, job: number, context: DeviceStageConte
   const span = roundSpan(run.rounds, round);
   const rateAt = await stepRates(store, run, span);
   let [loss, correct] = [0, 0];
-  await tuner.open({ runId, round, replica });
+  const { notice } = await tuner.open({ runId, round, replica });
+  if (notice !== null) context.log.warn({ run: runId }, notice);
   try {
     await eachBatch(run, { ...span, replica }, context, async (batch, step) => {
       const figures = await tuner.step(batch, rateAt(step));

@@ -12,8 +12,8 @@ export class TuningClient implements StageTuner {
     this.#thread = new ThreadClient(new URL("./tuning-thread.js", import.meta.url), data);
   }
 
-  async open(part: TunedPart): Promise<void> {
-    await this.#thread.call("open", part);
+  async open(part: TunedPart): Promise<{ readonly notice: string | null }> {
+    return await this.#thread.call("open", part);
   }
 
   async step(batch: TuningBatch, learningRate: number): Promise<StepFigures> {

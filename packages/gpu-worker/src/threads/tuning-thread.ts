@@ -1,4 +1,4 @@
-import { openStore, runKeys, writeWithMarker } from "@trommel/common";
+import { openStore, runKeys, writeWithMarker, type Device, type EngineName } from "@trommel/common";
 import type { RoundFigures } from "@trommel/common/artefacts";
 import { TrommelError } from "@trommel/common/errors";
 import type { TunedPart } from "../stages/context.js";
@@ -6,7 +6,7 @@ import { commitOnce } from "../stages/inputs/commit-once.js";
 import { tuningSetting } from "../stages/tuning/network.js";
 import { readCheckpoint } from "../stages/tuning/start-state.js";
 import { readTuningRun } from "../stages/tuning/tuning-run.js";
-import { createTuner } from "../tuning/engine/compiled-tuner.js";
+import { chooseTuner, type ChosenTuner } from "../tuning/engine/choose-tuner.js";
 import type { StepFigures, Tuner, TuningBatch } from "../tuning/engine/tuner.js";
 import { stateOfReplica } from "../tuning/rounds/merge-replicas.js";
 import { encodeState } from "../tuning/rounds/state-codec.js";
@@ -20,10 +20,12 @@ import { serveThread } from "../rpc/serve.js";
 export interface TuningThreadData {
   readonly storeUrl: string;
   readonly threads: number;
+  readonly engine: EngineName;
+  readonly device: Device;
 }
 
 export interface TuningRequests {
-  readonly open: { readonly argument: TunedPart; readonly result: null };
+  readonly open: { readonly argument: TunedPart; readonly result: Pick<ChosenTuner, "notice"> };
   readonly step: {
     readonly argument: { readonly batch: TuningBatch; readonly learningRate: number };
     readonly result: StepFigures;
@@ -37,7 +39,7 @@ interface Open {
   readonly tuner: Tuner;
 }
 
-serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads }) => {
+serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads, engine, device }) => {
   const store = openStore(storeUrl);
   let open: Open | undefined;
   const current = (): Open => {
@@ -59,8 +61,9 @@ serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads }) => {
       const run = await readTuningRun(store, part.runId, signal);
       const setting = await tuningSetting(store, run, threads);
       const checkpoint = await readCheckpoint(store, run, setting, part.round);
-      open = { part, tuner: await createTuner(setting, stateOfReplica(checkpoint, part.replica)) };
-      return { value: null };
+      const { create, notice } = await chooseTuner(engine, device);
+      open = { part, tuner: await create(setting, stateOfReplica(checkpoint, part.replica)) };
+      return { value: { notice } };
     },
     step: async ({ batch, learningRate }) => ({ value: await current().tuner.step(batch, learningRate) }),
     commit: async (training) => {

@@ -105,7 +105,7 @@ async function startServing(
     () => new ThreadClient(reduceEntry, { storeUrl, threads: 1, engine, logLevel }),
   );
   releases.add("fold threads", () => folds.stop());
-  const tuner = new TuningClient({ storeUrl, threads });
+  const tuner = new TuningClient({ storeUrl, threads, engine, device: options.device });
   releases.add("tuning thread", () => tuner.stop());
   const store = openStore(storeUrl, { onNotice: (notice) => log.warn(notice) });
   releases.add("store", () => store.close());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
 import { InferenceSession, Tensor } from "#gpu-worker/graph/onnx/onnx-runtime";
-import { createTuner } from "#gpu-worker/tuning/engine/compiled-tuner";
+import { chooseTuner } from "#gpu-worker/tuning/engine/choose-tuner";
 import { classifierOf, tunedLayers } from "#gpu-worker/tuning/engine/tuning-state";
 import {
   goldenBatch,
@@ -12,6 +12,7 @@ import {
   type GoldenNetwork,
 } from "../../../support/tuning/tuning-golden.js";
 
+const { create: createTuner } = await chooseTuner("onnx", "cpu");
 const { batch: images, classes } = tuningGolden;
 
 /** Mean cross-entropy of the layers as serving compiles them, with a classifier. */

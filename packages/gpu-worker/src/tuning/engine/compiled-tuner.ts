@@ -1,31 +1,29 @@
-import { ReleaseStack, TrommelError, type NamedTensor } from "@trommel/common";
+import { ReleaseStack, TrommelError, type Device, type NamedTensor } from "@trommel/common";
 import { createStepRates, type StepRates } from "../../head/compiled/step-rates.js";
 import { takeData } from "../../head/compiled/head-session.js";
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
-import { blockSize } from "./block-size.js";
 import { buildStepGraph, distinctFactors, nextName, rateName, type StepGraph } from "./step-graph.js";
 import { figuresOf } from "./step-figures.js";
 import { stateNames } from "./tuned-tensors.js";
-import type { CreateTuner, StepFigures, Tuner, TuningBatch, TuningSetting, TuningState } from "./tuner.js";
+import type { StepFigures, Tuner, TuningBatch, TuningSetting, TuningState } from "./tuner.js";
 import { stateValues } from "./tuning-state.js";
 
 /**
- * Trains by one compiled graph of views, forward pass, backward pass and optimiser, in the runtime's blocked layout where it has
- * one and in plain ONNX otherwise.
+ * Trains by one compiled graph of views, forward pass, backward pass and optimiser: on the CPU in the runtime's blocked layout
+ * where it has one, in plain ONNX otherwise.
+ * @param block as `blockSize` finds it; 0 for any device but the CPU
+ * @param device @default "cpu"
  */
-export const createTuner: CreateTuner = async (setting, start) =>
-  createCompiledTuner(setting, start, await blockSize());
-
-/** @param block see {@link blockSize} */
 export async function createCompiledTuner(
   setting: TuningSetting,
   start: TuningState,
   block: number,
+  device: Device = "cpu",
 ): Promise<Tuner> {
   const graph = buildStepGraph(setting, block);
   const releases = new ReleaseStack();
   const session = await InferenceSession.create(graph.model, {
-    executionProviders: ["cpu"],
+    executionProviders: [device],
     intraOpNumThreads: setting.threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
