@@ -34,7 +34,7 @@ async function grant(...more: string[]): Promise<Record<string, string>> {
 
 const commands: readonly (readonly [args: readonly string[], serving: string])[] = [
   [["coordinator"], "coordinator: redis"],
-  [["worker", "--threads", "1"], "extract score reduce fold from redis://"],
+  [["worker", "--threads", "1"], "extract tune score reduce fold from redis://"],
 ];
 
 describe("a Redis that refuses what is needed when a command starts", () => {

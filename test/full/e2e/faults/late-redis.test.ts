@@ -47,7 +47,7 @@ describe("a service whose Redis is away when it starts", () => {
     const server = await startRedisServer({ password, port });
     releases.add("redis-server", () => server.stop());
     await coordinator.says("coordinator: redis");
-    await worker.says("extract score reduce fold from redis://");
+    await worker.says("extract tune score reduce fold from redis://");
     for (const service of [coordinator, worker]) {
       service.kill("SIGTERM");
       const { code, stdout, stderr } = await service.end();
@@ -73,7 +73,7 @@ describe("a service whose Redis is away when it starts", () => {
     const url = new URL(env["TROMMEL_REDIS_URL"] ?? "");
     url.port = String((between.address() as AddressInfo).port);
     const worker = start("worker", "--threads", "1", "--redis", url.href);
-    await worker.says("extract score reduce fold from redis://");
+    await worker.says("extract tune score reduce fold from redis://");
     worker.kill("SIGTERM");
     const { code, stderr } = await worker.end();
     assert.equal(code, 0, stderr);
