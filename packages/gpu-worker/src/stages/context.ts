@@ -57,15 +57,21 @@ export interface TunedPart {
   readonly replica: number;
 }
 
-/** The network that a worker tunes, in a thread of its own. */
-export interface StageTuner {
-  /** Loads what the replica starts the round from, and lets go of what was open. @returns what a user should know of its speed */
-  open(part: TunedPart): Promise<{ readonly notice: string | null }>;
+/** A network under training, in a thread of its own: that of one try of a job. */
+export interface OpenTuner {
+  /** What a user should know of its speed. */
+  readonly notice: string | null;
   /** The batch's pixels are moved: they are gone here afterwards. */
   step(batch: TuningBatch, learningRate: number): Promise<StepFigures>;
   /** Writes what the replica has come to. @param training means over its steps */
   commit(training: RoundFigures["training"]): Promise<void>;
   close(): Promise<void>;
+}
+
+/** The network that a worker tunes, one at a time. */
+export interface StageTuner {
+  /** Loads what the replica starts the round from, and lets go of what was open: an earlier try of the job is refused from then on. */
+  open(part: TunedPart): Promise<OpenTuner>;
 }
 
 /** A bundle's model, as a thread can be sent it. */

@@ -16,7 +16,7 @@ import { readTuningRun } from "./tuning/tuning-run.js";
  * @throws TrommelError `invalid-argument` where the loss is not finite, `unavailable` for an image that cannot be read any more
  */
 export async function tune(runId: string, job: number, context: DeviceStageContext): Promise<StageOutcome> {
-  const { store, signal, tuner } = context;
+  const { store, signal } = context;
   const run = await readTuningRun(store, runId, signal);
   const { round, replica } = replicaOfJob(run.rounds, job);
   const { change, checkpoint } = runKeys(runId).tuning;
@@ -27,8 +27,8 @@ export async function tune(runId: string, job: number, context: DeviceStageConte
   const span = roundSpan(run.rounds, round);
   const rateAt = await stepRates(store, run, span);
   let [loss, correct] = [0, 0];
-  const { notice } = await tuner.open({ runId, round, replica });
-  if (notice !== null) context.log.warn({ run: runId }, notice);
+  const tuner = await context.tuner.open({ runId, round, replica });
+  if (tuner.notice !== null) context.log.warn({ run: runId }, tuner.notice);
   try {
     await eachBatch(run, { ...span, replica }, context, async (batch, step) => {
       const figures = await tuner.step(batch, rateAt(step));
