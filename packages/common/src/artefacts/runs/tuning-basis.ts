@@ -14,7 +14,7 @@ export const heldOutFold = 0;
 
 /** What the rounds of a run depend on. */
 export interface TuningBasis {
-  /** That of the run without tuning. */
+  /** The split of the run without tuning. */
   readonly split: FoldSplit;
   /** The backbone as it was before. */
   readonly spec: BackboneSpec;

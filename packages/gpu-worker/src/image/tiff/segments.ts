@@ -97,7 +97,7 @@ export function tilesAsStrips(tiles: TiffSegments): Uint8Array | undefined {
   file.write("II*\0", "latin1");
   file.writeUInt32LE(directoryAt, 4);
   file.writeUInt16LE(entries, directoryAt);
-  // A list of one value is in the place of its own offset.
+  // A single value is stored where a list would have its offset.
   const list = (at: number, only: number): number => (count === 1 ? only : at);
   const values = [
     [256, 1, rowBytes],

@@ -1,4 +1,4 @@
-import { throughActivation } from "./fused-activation.js";
+import { activated, throughActivation } from "./fused-activation.js";
 import type { Tape, Value } from "./tape.js";
 
 /** An activation as nodes: its output y from x, and its slope dy/dx from both. */
@@ -58,11 +58,7 @@ export const tunedActivations: readonly string[] = ["linear", "relu", "relu6", .
 export function activate(tape: Tape, input: Value, name: string): Value {
   if (name === "linear") return input;
   if (name === "relu" || name === "relu6") {
-    const output = tape.mapped([input], ([x = ""]) =>
-      name === "relu"
-        ? tape.graph.node("Relu", [x])
-        : tape.graph.node("Clip", [x, tape.scalar(0), tape.scalar(6)]),
-    );
+    const output = tape.mapped([input], ([x = ""]) => activated(tape, name, x));
     return tape.record(output, (gradient) => {
       tape.addGradient(input, throughActivation(tape, name, output, gradient));
     });

@@ -3,6 +3,7 @@ import {
   kernelGradientPads,
   kernelSize,
   nodeAttributes,
+  perImageFrom,
   pixelsOf,
   type Geometry,
 } from "./geometry.js";
@@ -18,9 +19,6 @@ interface Operands {
   /** The output's. */
   readonly gradient: Value;
 }
-
-/** From this many pixels on a product per image is faster than one product over the whole batch. */
-const perImageFrom = 784;
 
 const still = { strides: [1, 1], dilations: [1, 1], group: 1, pads: [0, 0, 0, 0] } as const;
 

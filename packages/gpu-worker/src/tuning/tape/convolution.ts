@@ -4,7 +4,7 @@ import { throughActivation, type FusedActivation } from "./fused-activation.js";
 import type { Geometry } from "./geometry.js";
 import { sumsOf } from "./passes.js";
 import { PlainConvolution } from "./plain-convolution.js";
-import { Value, type Tape, type Weight } from "./tape.js";
+import type { Tape, Value, Weight } from "./tape.js";
 
 /**
  * A convolution of [N, C, H, W] by a kernel [O, C / groups, kh, kw].
@@ -29,11 +29,7 @@ export function convolve(
       : tape.graph.node("Add", [bias.value, shift]);
   const result = form.forward(input, offset, activation);
   const isTrained = input.isTrained || kernel.isTrained || bias?.isTrained === true;
-  const output = new Value(
-    [tape.batch, kernel.shape[0] ?? 0, ...geometry.output],
-    isTrained,
-    result.blocked === undefined ? { plain: tape.plainOf(result) } : { blocked: result.blocked },
-  );
+  const output = result.asTrained(isTrained);
   return tape.record(output, (gradient) => {
     const before = throughActivation(tape, activation, output, gradient);
     if (bias?.isTrained === true) tape.addWeightGradient(bias, tape.sumOver(sumsOf(tape, before), [0]));

@@ -13,6 +13,14 @@ export function activationAttributes(
     : { activation: "Clip", activation_params: { floats: [0, 6] } };
 }
 
+/** The same as a node of plain ONNX. */
+export function activated(tape: Tape, activation: FusedActivation | undefined, value: string): string {
+  if (activation === undefined) return value;
+  return activation === "relu"
+    ? tape.graph.node("Relu", [value])
+    : tape.graph.node("Clip", [value, tape.scalar(0), tape.scalar(6)]);
+}
+
 /** Large enough to make one of every positive number that float32 can hold and a network yields. */
 const steep = 1e30;
 

@@ -11,8 +11,8 @@ export interface Geometry {
   readonly output: readonly [number, number];
 }
 
-export const axes = [0, 1] as const;
-export type Axis = (typeof axes)[number];
+const axes = [0, 1] as const;
+type Axis = (typeof axes)[number];
 
 /** Attributes of a convolution's node. */
 export function nodeAttributes({ kernel, strides, dilations, pads, groups }: Geometry) {
@@ -25,8 +25,20 @@ export function nodeAttributes({ kernel, strides, dilations, pads, groups }: Geo
   };
 }
 
+/** From this many pixels on a product per image is faster than one product over the whole batch. */
+export const perImageFrom = 784;
+
+/** Pixels that the windows left over at the end of each axis: the `output_padding` of a ConvTranspose in the ONNX specification. */
+export function leftOver(geometry: Geometry): number[] {
+  const { strides, pads, input, output } = geometry;
+  return axes.map((axis) => {
+    const covered = (output[axis] - 1) * strides[axis] + spanOf(geometry, axis);
+    return input[axis] - (covered - pads[axis] - (pads[axis + 2] ?? 0));
+  });
+}
+
 /** Pixels that a dilated kernel covers. */
-export function spanOf({ kernel, dilations }: Geometry, axis: Axis): number {
+function spanOf({ kernel, dilations }: Geometry, axis: Axis): number {
   return (kernel[axis] - 1) * dilations[axis] + 1;
 }
 

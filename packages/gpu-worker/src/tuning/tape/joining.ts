@@ -22,12 +22,7 @@ export function multiply(tape: Tape, a: Value, b: Value): Value {
 /** A map times one number for each image and channel, [N, C, H, W] · [N, C, 1, 1]: squeeze-and-excitation (Hu et al. 2018). */
 export function excite(tape: Tape, map: Value, factors: Value): Value {
   const scale = perImage(tape.graph.reshape(tape.plainOf(factors), [tape.batch, map.channels]));
-  const scaled = affine(tape, map, { scale });
-  const output = new Value(
-    map.shape,
-    map.isTrained || factors.isTrained,
-    scaled.blocked === undefined ? { plain: tape.plainOf(scaled) } : { blocked: scaled.blocked },
-  );
+  const output = affine(tape, map, { scale }).asTrained(map.isTrained || factors.isTrained);
   return tape.record(output, (gradient) => {
     if (map.isTrained) tape.addGradient(map, affine(tape, gradient, { scale }));
     if (!factors.isTrained) return;

@@ -1,6 +1,6 @@
 import { throughActivation, type FusedActivation } from "./fused-activation.js";
 import { affine, perChannel, perImage, productSumsOf, sumsOf, type PerChannel } from "./passes.js";
-import { Value, type Tape, type Weight } from "./tape.js";
+import type { Tape, Value, Weight } from "./tape.js";
 
 /** Per channel; absent where the layer has none. */
 interface Scaling {
@@ -84,7 +84,7 @@ export function normalizeByConstants(
   const moved = tape.times(mean, scale);
   const shift = beta === undefined ? graph.node("Neg", [moved]) : graph.node("Sub", [beta.value, moved]);
   const result = affine(tape, input, { scale: perChannel(scale), shift: perChannel(shift), activation });
-  const output = asTrained(result, input.isTrained || isTrained(options));
+  const output = result.asTrained(input.isTrained || isTrained(options));
   return tape.record(output, (after) => {
     const gradient = throughActivation(tape, activation, output, after);
     if (isTrained(options)) {
@@ -176,18 +176,9 @@ function scaled(
     ...{ scale: { ...inverse, name: scale }, activation },
     shift: shift === undefined ? undefined : { ...inverse, name: shift },
   });
-  return asTrained(result, value.isTrained || isTrained(options));
+  return result.asTrained(value.isTrained || isTrained(options));
 }
 
 function isTrained({ gamma, beta }: Scaling): boolean {
   return gamma?.isTrained === true || beta?.isTrained === true;
-}
-
-function asTrained(value: Value, trained: boolean): Value {
-  if (value.isTrained === trained) return value;
-  return new Value(
-    value.shape,
-    trained,
-    value.blocked === undefined ? { plain: value.plain ?? "" } : { blocked: value.blocked },
-  );
 }

@@ -1,5 +1,5 @@
 import { Value, type Tape } from "./tape.js";
-import { activationAttributes, type FusedActivation } from "./fused-activation.js";
+import { activated, activationAttributes, type FusedActivation } from "./fused-activation.js";
 
 /**
  * The passes over whole maps that normalisation, squeeze-and-excitation, biases and pooling are made of, in either layout.
@@ -87,9 +87,7 @@ export function affine(tape: Tape, value: Value, { scale, shift, plus, activatio
   let result = tape.times(tape.plainOf(value), spread(scale));
   if (shift !== undefined) result = graph.node("Add", [result, spread(shift)]);
   if (plus !== undefined) result = graph.node("Add", [result, tape.plainOf(plus)]);
-  if (activation === "relu") result = graph.node("Relu", [result]);
-  if (activation === "relu6") result = graph.node("Clip", [result, tape.scalar(0), tape.scalar(6)]);
-  return new Value(value.shape, isTrained, { plain: result });
+  return new Value(value.shape, isTrained, { plain: activated(tape, activation, result) });
 }
 
 /** A value that has one number everywhere in an image's channel. @param name float32 [N, C] */

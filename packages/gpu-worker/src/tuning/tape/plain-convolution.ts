@@ -1,19 +1,17 @@
 import type { ConvolutionForm } from "./convolution-form.js";
-import type { FusedActivation } from "./fused-activation.js";
+import { activated, type FusedActivation } from "./fused-activation.js";
 import {
   isPointwise,
   isStrided,
   kernelGradientPads,
   kernelSize,
+  leftOver,
   nodeAttributes,
+  perImageFrom,
   pixelsOf,
-  spanOf,
   type Geometry,
 } from "./geometry.js";
 import { Value, type Tape, type Weight } from "./tape.js";
-
-/** From this many pixels on a product per image is faster than one product over the whole batch. */
-const perImageFrom = 784;
 
 /** A convolution in plain ONNX: every number of groups, channels, strides and dilations. */
 export class PlainConvolution implements ConvolutionForm {
@@ -33,18 +31,16 @@ export class PlainConvolution implements ConvolutionForm {
     const tape = this.#tape;
     const { graph } = tape;
     const inputs = [tape.plainOf(input), this.#kernel.value, ...(bias === undefined ? [] : [bias])];
-    let result = graph.node("Conv", inputs, nodeAttributes(this.#geometry));
-    if (activation === "relu") result = graph.node("Relu", [result]);
-    if (activation === "relu6") result = graph.node("Clip", [result, tape.scalar(0), tape.scalar(6)]);
+    const result = graph.node("Conv", inputs, nodeAttributes(this.#geometry));
     return new Value([tape.batch, this.#kernel.shape[0] ?? 0, ...this.#geometry.output], true, {
-      plain: result,
+      plain: activated(tape, activation, result),
     });
   }
 
   inputGradient(gradient: Value): Value {
     const tape = this.#tape;
     const geometry = this.#geometry;
-    const { groups, strides, pads, input, output } = geometry;
+    const { groups } = geometry;
     const { shape } = this.#input;
     const dy = tape.plainOf(gradient);
     if (isPointwise(geometry) && !isStrided(geometry) && groups === 1) {
@@ -55,15 +51,9 @@ export class PlainConvolution implements ConvolutionForm {
         plain: tape.graph.node("Conv", [dy, kernel], nodeAttributes(geometry)),
       });
     }
-    // What the windows left over at the end, see the ONNX specification of ConvTranspose.
-    const rest = ([0, 1] as const).map(
-      (axis) =>
-        input[axis] -
-        ((output[axis] - 1) * strides[axis] + spanOf(geometry, axis) - pads[axis] - (pads[axis + 2] ?? 0)),
-    );
     const plain = tape.graph.node("ConvTranspose", [dy, this.#kernel.value], {
       ...nodeAttributes(geometry),
-      output_padding: rest,
+      output_padding: leftOver(geometry),
     });
     return new Value(shape, true, { plain });
   }

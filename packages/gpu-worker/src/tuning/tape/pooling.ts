@@ -1,4 +1,4 @@
-import { nodeAttributes, pixelsOf, type Geometry } from "./geometry.js";
+import { leftOver, nodeAttributes, pixelsOf, type Geometry } from "./geometry.js";
 import { spreadOver, sumsOf } from "./passes.js";
 import { Value, type Tape } from "./tape.js";
 
@@ -67,15 +67,10 @@ export function poolAverage(tape: Tape, input: Value, geometry: Geometry): Value
       [channels, 1, ...geometry.kernel],
       new Float32Array(channels * pixelsOf(geometry.kernel)).fill(1),
     );
-    const { kernel, strides, pads, input: size, output: placed } = geometry;
-    const rest = ([0, 1] as const).map(
-      (axis) =>
-        size[axis] - ((placed[axis] - 1) * strides[axis] + kernel[axis] - pads[axis] - (pads[axis + 2] ?? 0)),
-    );
     const plain = graph.node("ConvTranspose", [tape.times(tape.plainOf(gradient), shares), ones], {
       ...attributes,
       group: channels,
-      output_padding: rest,
+      output_padding: leftOver(geometry),
     });
     tape.addGradient(input, new Value(input.shape, true, { plain }));
   });

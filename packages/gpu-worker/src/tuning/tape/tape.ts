@@ -29,6 +29,13 @@ export class Value {
     return this.shape.slice(2).reduce((product, size) => product * size, 1);
   }
 
+  /** The same values, whose training is known from elsewhere. */
+  asTrained(isTrained: boolean): Value {
+    if (this.isTrained === isTrained) return this;
+    const form = this.blocked === undefined ? { plain: this.plain ?? "" } : { blocked: this.blocked };
+    return new Value(this.shape, isTrained, form);
+  }
+
   get channels(): number {
     return this.shape[1] ?? 0;
   }
