@@ -17,6 +17,7 @@ import {
   type TunedBackbone,
 } from "@trommel/common/artefacts";
 import { autoHeadOf, candidatesOf, type CandidateRecipe } from "@trommel/common/recipe";
+import { readTuningImages } from "#gpu-worker/stages/tuning/tuning-images";
 import { readTuningRun } from "#gpu-worker/stages/tuning/tuning-run";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { copyBackbones } from "../../support/models/tiny-backbone.js";
@@ -104,12 +105,13 @@ describe("a run that tunes its backbone", () => {
   it("learns from no image of the held-out fold and of the test part, nor from a copy of one", async () => {
     const store = openStore(runs.store);
     const parts = await runs.parts("single-untuned");
-    const run = await readTuningRun(store, "single", new AbortController().signal);
+    const run = await readTuningRun(store, "single");
+    const images = await readTuningImages(store, run, new AbortController().signal);
     store.close();
     const keysOf = (wanted: (part: number) => boolean): string[] =>
       [...parts].flatMap(([key, part]) => (wanted(part) ? [key] : [])).sort();
-    const learned = run.tuned.entries.map(({ key }) => key);
-    const heldOut = run.heldOut.entries.map(({ key }) => key);
+    const learned = images.tuned.entries.map(({ key }) => key);
+    const heldOut = images.heldOut.entries.map(({ key }) => key);
     assert.deepEqual(
       learned.toSorted(),
       keysOf((part) => part > 0),
@@ -125,7 +127,7 @@ describe("a run that tunes its backbone", () => {
     for (const key of keysOf((part) => part === 0 || part === testPart))
       assert.ok(!contents.has(await hash(key)), key);
     assert.deepEqual(
-      [...run.tuned.labels].map((label) => run.classNames[label]),
+      [...images.tuned.labels].map((label) => run.classNames[label]),
       learned.map((key) => key.split("/")[0]),
     );
   });

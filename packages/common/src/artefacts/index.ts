@@ -54,8 +54,15 @@ export {
   readRoundFigures,
 } from "./runs/tuning-figures.js";
 export type { RoundFigures, TunedBackbone } from "./runs/tuning-figures.js";
-export { heldOutFold, readTuningBasis } from "./runs/tuning-basis.js";
-export type { TuningBasis } from "./runs/tuning-basis.js";
+export {
+  computeTuningPlan,
+  findTuningPlan,
+  heldOutFold,
+  readBackboneSpec,
+  readTuningPlan,
+  writeTuningPlan,
+} from "./runs/tuning-plan.js";
+export type { TuningPlan } from "./runs/tuning-plan.js";
 export { replicaJob, replicaOfJob, roundSpan, tuningRounds } from "./runs/tuning-rounds.js";
 export type { RoundSpan, TuningRounds } from "./runs/tuning-rounds.js";
 export { interruptedCode, noteStopReason, readStopReason, stopReasonOf } from "./runs/stop-reason.js";

@@ -63,6 +63,8 @@ function tuningKeys(runRoot: string) {
   const checkpoints = `${root}/checkpoints/`;
   const changes = `${root}/changes/`;
   return {
+    /** The numbers that its rounds go by. */
+    plan: `${root}/plan.json`,
     checkpoints,
     /** What the rounds before it come to; the first round begins without one. */
     checkpoint: (round: number) => `${checkpoints}${ordinal(round)}.safetensors`,

@@ -81,7 +81,7 @@ const table = {
     onlyIf: "tuned",
     counts: "jobs",
     consumes: "the run without tuning, rounds",
-    produces: "nothing in the store",
+    produces: "plan of the rounds",
     waitsFor: "the bundle of the run without tuning",
     about:
       "Queues the rounds of tuning, one after another, until the last one is merged, the loss no longer falls, or a job fails",
@@ -94,7 +94,7 @@ const table = {
     onlyIf: "tuned",
     barrier: "merge",
     counts: "jobs",
-    consumes: "checkpoint, images, labels, split",
+    consumes: "plan, checkpoint, images, labels, split",
     produces: "change",
     waitsFor: "the checkpoint of its round",
     about: "Trains a replica of the network for the steps of a round, on its own batches of the epoch",

@@ -1,11 +1,13 @@
 import { findMarker, runKeys, stopReasonToThrow, TrommelError, type RunConfig } from "@trommel/common";
 import {
   checkpointMarker,
+  findTuningPlan,
   isTuned,
   readRoundFigures,
-  readTuningBasis,
   replicaJob,
   untunedOf,
+  writeTuningPlan,
+  type TuningPlan,
   type TuningRounds,
 } from "@trommel/common/artefacts";
 import { markerKeyOf } from "@trommel/common/codec";
@@ -24,36 +26,64 @@ const roundDelayMs = 250;
 /**
  * Plans the rounds of a run that tunes its backbone.
  *
- * In: the run without tuning, whose bundle it waits for, and the checkpoints. Out: for one round after another the replicas' jobs,
- * children of the merge that waits for them, itself below the waiting adopt job. It holds no place in the queue while it waits, and
- * knows how far it is from the checkpoints alone: another coordinator continues it.
+ * In: the run without tuning, whose bundle it waits for, and the checkpoints. Out: `tuning/plan.json`, the numbers of the rounds, and for
+ * one round after another the replicas' jobs, children of the merge that waits for them, itself below the waiting adopt job. It holds no
+ * place in the queue while it waits, and knows how far it is from the plan and the checkpoints' markers alone: another coordinator
+ * continues it.
  * @throws PlanLater until the rounds are over; TrommelError that of the run without tuning if that one has failed
  */
 export async function planTune(config: RunConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer, liveRun } = context;
   const { id } = config;
-  if ((await findMarker(store, runKeys(id).tuning.backbone)) !== undefined) return;
-  await awaitUntuned(config, context);
-  await liveRun.setNote(attempt, "plan-tune", "");
-  const { rounds } = await readTuningBasis(store, config);
+  const keys = runKeys(id).tuning;
+  if ((await findMarker(store, keys.backbone)) !== undefined) return;
+  const { rounds } = (await findTuningPlan(store, id)) ?? (await beginTuning(config, context));
   const merged = await mergedRounds(config, rounds, context);
-  await liveRun.setTotal(attempt, "tune", rounds.rounds * rounds.replicas);
-  await liveRun.setTotal(attempt, "merge", rounds.rounds);
-  for (let round = 0; round < merged; round += 1) await countRound(rounds, round, context);
+  await announceRounds(rounds, merged, context);
   // Its jobs end with the error; the next stage says what is missing.
   if ((await liveRun.state())?.error !== undefined) return;
-  const figures = await readRoundFigures(store, id, merged);
-  if (figures.length === merged && isTuned(figures, rounds, tuneOf(config))) return;
+  const isUnderWay = (round: number): Promise<boolean> =>
+    isQueued(producer.redis, unitJob("merge", id, attempt, round));
+  if (await isUnderWay(merged)) throw new PlanLater(roundDelayMs);
   // A merge that ended between its two writes is queued again, and only adds the second.
-  const round = figures.length;
-  if (
-    !(await isQueued(producer.redis, unitJob("merge", id, attempt, round))) &&
-    !(await isMerged(config, round, context))
-  ) {
+  const isWhole = merged === 0 || (await store.head(keys.round(merged - 1))) !== undefined;
+  if (isWhole && (await isOver(config, rounds, merged, context))) return;
+  const round = isWhole ? merged : merged - 1;
+  if (!(await isUnderWay(round)) && !(await isMerged(config, round, context))) {
     const jobs = Array.from({ length: rounds.replicas }, (_, replica) => replicaJob(rounds, round, replica));
     await producer.addGroup("tune", id, attempt, round, jobs);
   }
   throw new PlanLater(roundDelayMs);
+}
+
+/** Waits for the run without tuning, and writes the numbers of the rounds. @throws PlanLater while it is under way */
+async function beginTuning(config: RunConfig, context: PlanContext): Promise<TuningPlan> {
+  const { attempt, store, liveRun } = context;
+  await awaitUntuned(config, context);
+  await liveRun.setNote(attempt, "plan-tune", "");
+  return writeTuningPlan(store, config);
+}
+
+/** Shows an attempt's followers the rounds of the attempts before, once: the workers count the others. */
+async function announceRounds(rounds: TuningRounds, merged: number, context: PlanContext): Promise<void> {
+  const { attempt, liveRun } = context;
+  if ((await liveRun.progress(attempt, "merge")).total > 0) return;
+  for (let round = 0; round < merged; round += 1) await countRound(rounds, round, context);
+  await liveRun.setTotal(attempt, "tune", rounds.rounds * rounds.replicas);
+  await liveRun.setTotal(attempt, "merge", rounds.rounds);
+}
+
+/** The figures are read where patience asks for them, and only at the end of an epoch. */
+async function isOver(
+  config: RunConfig,
+  rounds: TuningRounds,
+  merged: number,
+  { store }: PlanContext,
+): Promise<boolean> {
+  if (merged >= rounds.rounds) return true;
+  const tune = tuneOf(config);
+  if (tune.patience === null || merged % rounds.roundsPerEpoch !== 0) return false;
+  return isTuned(await readRoundFigures(store, config.id, merged), rounds, tune);
 }
 
 /** Looked at after the queue, because the job ends after it has written both. */

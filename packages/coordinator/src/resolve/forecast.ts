@@ -1,21 +1,13 @@
+import { openStore, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
 import {
-  backboneKeys,
-  backboneSpec,
-  openStore,
-  parseJsonAs,
-  runKeys,
-  type ObjectStore,
-  type RunConfig,
-} from "@trommel/common";
-import {
+  computeTuningPlan,
   labelLookup,
-  readTuningBasis,
+  readBackboneSpec,
   tuningRounds,
   untunedOf,
   type TuningRounds,
 } from "@trommel/common/artefacts";
 import { autoHeadOf, foldsOf, testShare } from "@trommel/common/recipe";
-import { readBounds } from "@trommel/common/store";
 import { resolveLabels } from "../labels/resolve-labels.js";
 import { KeyFilter } from "../listing/key-filter.js";
 
@@ -68,10 +60,9 @@ async function forecastTuning(
   const [backbone] = config.backbones;
   if (tune === null || backbone === undefined) return null;
   if ((await store.head(runKeys(untunedOf(config) ?? "").split)) !== undefined)
-    return { ...(await readTuningBasis(store, config)).rounds, isEstimate: false };
+    return { ...(await computeTuningPlan(store, config)).rounds, isEstimate: false };
   const folds = foldsOf(autoHeadOf(config));
   const tuned = Math.floor((images * (1 - (testShare(config.recipe.split) ?? 0)) * (folds - 1)) / folds);
-  const { spec } = backboneKeys(backbone.id);
-  const network = parseJsonAs(backboneSpec, await store.get(spec, readBounds.document), spec);
+  const network = await readBackboneSpec(store, backbone.id);
   return { ...tuningRounds(tune, tuned, network), isEstimate: true };
 }

@@ -10,13 +10,13 @@ import { findCommitted, jsonFile, readInput } from "@trommel/common/codec";
 import { checkWeights } from "../backbone/checks/check-weights.js";
 import { compileLayers } from "../backbone/compile/layers-to-onnx.js";
 import { storeBackbone } from "../backbone/import/store-backbone.js";
+import { modelOf } from "../backbone/layers/cut-layers.js";
 import { layersToJson } from "../backbone/layers/layers-to-json.js";
 import { decodeModel } from "../graph/onnx/onnx-model.js";
 import { tunedLayers } from "../tuning/engine/tuning-state.js";
 import { decodeCheckpoint } from "../tuning/rounds/state-codec.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
-import { modelOf } from "./tuning/held-out.js";
 import { tuningSetting } from "./tuning/network.js";
 import { readTuningRun, specInUse, type TuningRun } from "./tuning/tuning-run.js";
 
@@ -28,11 +28,11 @@ import { readTuningRun, specInUse, type TuningRun } from "./tuning/tuning-run.js
  * @throws TrommelError `missing-input` if a round is missing
  */
 export async function adopt(runId: string, context: StageContext): Promise<StageOutcome> {
-  const { store, signal, threads } = context;
+  const { store, threads } = context;
   const keys = runKeys(runId).tuning;
   const done = { images: 0, failed: 0 };
   if ((await findCommitted(store, keys.backbone)) !== undefined) return done;
-  const run = await readTuningRun(store, runId, signal);
+  const run = await readTuningRun(store, runId);
   const figures = await readRoundFigures(store, runId);
   if (!isTuned(figures, run.rounds, run.tune)) throw unfinished(run, figures.length);
   const round = keptRound(figures, run.tune.keep);

@@ -17,6 +17,7 @@ import { measureHeldOut } from "./tuning/held-out.js";
 import { removeSuperseded } from "./tuning/kept-artefacts.js";
 import { tuningSetting } from "./tuning/network.js";
 import { readCheckpoint } from "./tuning/start-state.js";
+import { readTuningImages } from "./tuning/tuning-images.js";
 import { readTuningRun, type TuningRun } from "./tuning/tuning-run.js";
 
 /**
@@ -28,10 +29,10 @@ import { readTuningRun, type TuningRun } from "./tuning/tuning-run.js";
  * @throws TrommelError `missing-input` if a replica has not ended its round, `invalid-argument` where the loss is not finite
  */
 export async function merge(runId: string, round: number, context: StageContext): Promise<StageOutcome> {
-  const { store, signal } = context;
+  const { store } = context;
   const keys = runKeys(runId).tuning;
   const key = keys.checkpoint(round + 1);
-  const run = await readTuningRun(store, runId, signal);
+  const run = await readTuningRun(store, runId);
   const existing = await findCommitted(store, key, checkpointMarker);
   if (existing === undefined) await mergeRound(run, round, context);
   const { figures } = (await readInput(store, key, checkpointMarker)).marker;
@@ -45,14 +46,15 @@ export async function merge(runId: string, round: number, context: StageContext)
 }
 
 async function mergeRound(run: TuningRun, round: number, context: StageContext): Promise<void> {
-  const { store, threads } = context;
+  const { store, threads, signal } = context;
   const { epoch } = roundSpan(run.rounds, round);
   const setting = await tuningSetting(store, run, threads);
   const from = await readCheckpoint(store, run, setting, round);
   const { states, training } = await readChanges(store, run, round);
   const next = mergeReplicas(from, states, run.tune.outer);
   const shared: TuningState = { step: next.step, tensors: next.shared };
-  const heldOut = await measureHeldOut(run, setting, shared, context);
+  const images = await readTuningImages(store, run, signal);
+  const heldOut = await measureHeldOut(run, images.heldOut, setting, shared, context);
   if (!Number.isFinite(heldOut.loss)) throw divergence(run, { round });
   const figures: RoundFigures = { round, epoch, steps: next.step, training, heldOut };
   const key = runKeys(run.config.id).tuning.checkpoint(round + 1);

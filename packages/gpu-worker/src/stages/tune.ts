@@ -5,6 +5,7 @@ import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { eachBatch } from "./tuning/round-images.js";
 import { divergence } from "./tuning/divergence.js";
 import { stepRates } from "./tuning/step-rates.js";
+import { readTuningImages } from "./tuning/tuning-images.js";
 import { readTuningRun } from "./tuning/tuning-run.js";
 
 /**
@@ -17,7 +18,7 @@ import { readTuningRun } from "./tuning/tuning-run.js";
  */
 export async function tune(runId: string, job: number, context: DeviceStageContext): Promise<StageOutcome> {
   const { store, signal } = context;
-  const run = await readTuningRun(store, runId, signal);
+  const run = await readTuningRun(store, runId);
   const { round, replica } = replicaOfJob(run.rounds, job);
   const { change, checkpoint } = runKeys(runId).tuning;
   const done = { images: 0, failed: 0 };
@@ -25,12 +26,13 @@ export async function tune(runId: string, job: number, context: DeviceStageConte
   if ((await findCommitted(store, checkpoint(round + 1), checkpointMarker)) !== undefined) return done;
   if ((await findCommitted(store, change(round, replica), changeMarker)) !== undefined) return done;
   const span = roundSpan(run.rounds, round);
+  const { tuned } = await readTuningImages(store, run, signal);
   const rateAt = await stepRates(store, run, span);
   let [loss, correct] = [0, 0];
   const tuner = await context.tuner.open({ runId, round, replica });
   if (tuner.notice !== null) context.log.warn({ run: runId }, tuner.notice);
   try {
-    await eachBatch(run, { ...span, replica }, context, async (batch, step) => {
+    await eachBatch(run, tuned, { ...span, replica }, context, async (batch, step) => {
       const figures = await tuner.step(batch, rateAt(step));
       if (!Number.isFinite(figures.loss)) throw divergence(run, { round, step: span.firstStep + step });
       loss += figures.loss;

@@ -49,10 +49,10 @@ serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads, engine, devi
   const store = openStore(storeUrl);
   const sole = new SoleTuner<TunedPart>();
   return {
-    open: async (part, { signal }) => {
+    open: async (part) => {
       const { create, notice } = await chooseTuner(engine, device);
       const ticket = await sole.open(part, async () => {
-        const run = await readTuningRun(store, part.runId, signal);
+        const run = await readTuningRun(store, part.runId);
         const setting = await tuningSetting(store, run, threads);
         const checkpoint = await readCheckpoint(store, run, setting, part.round);
         return create(setting, stateOfReplica(checkpoint, part.replica));

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { TrommelError } from "../../errors.js";
 import type { TuneRecipe } from "../../recipe/tune-recipe.js";
 
@@ -8,19 +9,22 @@ import type { TuneRecipe } from "../../recipe/tune-recipe.js";
  * that are left over sit this epoch out, and the next one has another order. A round is at most `localSteps` steps of each
  * replica and ends with its epoch, so that the loss after an epoch is always that of a checkpoint.
  */
-export interface TuningRounds {
-  /** Images that are tuned on. */
-  readonly images: number;
-  readonly batchSize: number;
-  readonly replicas: number;
-  readonly epochs: number;
-  /** Steps of each replica. */
-  readonly stepsPerEpoch: number;
-  /** Steps of each replica in a round, at most. */
-  readonly localSteps: number;
-  readonly roundsPerEpoch: number;
-  readonly rounds: number;
-}
+export const roundNumbers = z
+  .object({
+    /** Images that are tuned on. */
+    images: z.int().positive(),
+    batchSize: z.int().positive(),
+    replicas: z.int().positive(),
+    epochs: z.int().positive(),
+    /** Steps of each replica. */
+    stepsPerEpoch: z.int().positive(),
+    /** Steps of each replica in a round, at most. */
+    localSteps: z.int().positive(),
+    roundsPerEpoch: z.int().positive(),
+    rounds: z.int().positive(),
+  })
+  .strict();
+export type TuningRounds = Readonly<z.infer<typeof roundNumbers>>;
 
 /** The steps of a round. */
 export interface RoundSpan {

@@ -56,6 +56,15 @@ export function cutAt(model: LayersModel, output?: string): CutLayers {
   return { layers: [input, ...others], input, output: name };
 }
 
+/** The layers that were kept, as a model of their own. */
+export function modelOf({ layers, input, output }: CutLayers): LayersModel {
+  return {
+    layers: new Map(layers.map((layer) => [layer.name, layer])),
+    inputs: [input.name],
+    outputs: [output],
+  };
+}
+
 function soleOutput(model: LayersModel): string {
   const [only, ...others] = model.outputs;
   if (only !== undefined && others.length === 0) return only;

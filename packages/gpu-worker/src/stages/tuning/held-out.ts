@@ -2,8 +2,7 @@ import { openStore, type EngineName } from "@trommel/common";
 import { compileLayers } from "../../backbone/compile/layers-to-onnx.js";
 import { createEngine } from "../../backbone/engines/create-engine.js";
 import type { FeatureExtractor } from "../../backbone/engines/engine.js";
-import type { CutLayers } from "../../backbone/layers/cut-layers.js";
-import type { LayersModel } from "../../backbone/layers/layers-model.js";
+import { modelOf } from "../../backbone/layers/cut-layers.js";
 import { imageSource } from "../../image/read/image-source.js";
 import { streamImages } from "../../image/read/image-stream.js";
 import { affineMatrix, colourMatrix } from "../../image/views/view-matrices.js";
@@ -13,6 +12,7 @@ import { classifierOf, tunedLayers, type Classifier } from "../../tuning/engine/
 import type { StageContext } from "../context.js";
 import { ImageBatches, type ImageBatch } from "../images/image-batches.js";
 import { lostImage } from "./round-images.js";
+import type { TuningImages } from "./tuning-images.js";
 import { specInUse, type TuningRun } from "./tuning-run.js";
 
 /** Images that are embedded together. */
@@ -27,27 +27,19 @@ export interface HeldOutFigures {
   readonly accuracy: number;
 }
 
-/** A cut network as a layers model. */
-export function modelOf({ layers, input, output }: CutLayers): LayersModel {
-  return {
-    layers: new Map(layers.map((layer) => [layer.name, layer])),
-    inputs: [input.name],
-    outputs: [output],
-  };
-}
-
 /**
  * How good a state is on the images that tuning never sees: their embeddings by the network as it would be served, with the average of
  * the weights where there is one, and the tuned classifier.
  */
 export async function measureHeldOut(
   run: TuningRun,
+  heldOut: TuningImages,
   setting: TuningSetting,
   state: TuningState,
   context: StageContext,
 ): Promise<HeldOutFigures> {
   const { threads, signal } = context;
-  const { heldOut, untuned } = run;
+  const { untuned } = run;
   const spec = specInUse(run);
   const { model } = compileLayers(modelOf(tunedLayers(setting, state)), { inputSize: spec.inputSize });
   const engine = await createEngine({ engine: measuringEngine, device: "cpu", threads });

@@ -7,6 +7,7 @@ import { batchNumber, epochOrder, imagesOfBatch } from "../../tuning/rounds/epoc
 import type { DeviceStageContext } from "../context.js";
 import type { ImageBatch } from "../images/image-batches.js";
 import { runBatches } from "../images/run-batches.js";
+import type { TuningImages } from "./tuning-images.js";
 import type { TuningRun } from "./tuning-run.js";
 
 /**
@@ -17,18 +18,19 @@ import type { TuningRun } from "./tuning-run.js";
  */
 export async function eachBatch(
   run: TuningRun,
+  tuned: TuningImages,
   part: RoundSpan & { readonly replica: number },
   context: DeviceStageContext,
   learn: (batch: TuningBatch, step: number) => Promise<void>,
 ): Promise<void> {
-  const { rounds, tuned, untuned } = run;
+  const { rounds, untuned } = run;
   const { epoch, replica, firstStep, steps } = part;
   const { batchSize } = rounds;
   const order = epochOrder(rounds.images, untuned.recipe.seed, epoch);
   const numbers = Array.from({ length: steps }, (_, step) => batchNumber(rounds, replica, firstStep + step));
   const images = numbers.flatMap((number) => [...imagesOfBatch(order, rounds, number)]);
   const entries = images.flatMap((image) => tuned.entries[image] ?? []);
-  const recipe = batchRecipe(run);
+  const recipe = batchRecipe(run, tuned);
   let step = 0;
   let learning: Promise<void> = Promise.resolve();
   const failed = await runBatches({
@@ -59,7 +61,7 @@ export async function eachBatch(
   if (failed[0] !== undefined) throw lostImage(run, failed[0].key);
 }
 
-function batchRecipe({ tune, untuned, spec, classNames, tuned }: TuningRun): BatchRecipe {
+function batchRecipe({ tune, untuned, spec, classNames }: TuningRun, tuned: TuningImages): BatchRecipe {
   const counts = new Float64Array(classNames.length);
   for (const label of tuned.labels) counts[label]! += 1;
   const { views, seed } = untuned.recipe;

@@ -13,7 +13,6 @@ import type { TuningSetting, TuningState } from "../../tuning/engine/tuner.js";
 import { initialState, type Classifier } from "../../tuning/engine/tuning-state.js";
 import { firstCheckpoint, type Checkpoint } from "../../tuning/rounds/merge-replicas.js";
 import { decodeCheckpoint } from "../../tuning/rounds/state-codec.js";
-import { readFoldSplit } from "../folding/fold-split.js";
 import { readStandardization } from "../folding/standardization.js";
 import type { TuningRun } from "./tuning-run.js";
 
@@ -44,7 +43,7 @@ export async function readCheckpoint(
  */
 async function firstClassifier(
   store: ObjectStore,
-  { untuned, spec, classNames }: TuningRun,
+  { untuned, spec, classNames, plan: { folds } }: TuningRun,
 ): Promise<Classifier> {
   const { dimension } = spec;
   const classCount = classNames.length;
@@ -55,7 +54,6 @@ async function firstClassifier(
   const linear = candidates.findIndex(({ penalties }) => penalties !== null);
   const candidate = candidates[linear];
   if (candidate === undefined) return { kernel, bias };
-  const { folds } = await readFoldSplit(store, untuned.id);
   const job = foldUnits(head, folds).findIndex(
     (unit) => unit.candidate === linear && unit.fold === heldOutFold && unit.share === 1,
   );

@@ -8,6 +8,7 @@ import sharp from "sharp";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { eachBatch } from "#gpu-worker/stages/tuning/round-images";
+import type { TuningImages } from "#gpu-worker/stages/tuning/tuning-images";
 import type { TuningRun } from "#gpu-worker/stages/tuning/tuning-run";
 import { epochOrder } from "#gpu-worker/tuning/rounds/epoch-order";
 import { temporaryFolder } from "../../../../support/files/temp-folder.js";
@@ -45,9 +46,13 @@ function tuningRun(): TuningRun {
     untuned: { id: "run-untuned", recipe: parsed, dataset: `file://${folder}`, side },
     rounds: tuningRounds(tune, images, { parameterCount: 1, inputSize: side }),
     ...{ tune, spec: { dimension: 4 }, classNames: ["even", "odd"] },
-    tuned: { entries, labels: Int32Array.from(entries, (_, image) => image % 2) },
   } as unknown as TuningRun;
 }
+
+const tuned = (): TuningImages => ({
+  entries,
+  labels: Int32Array.from(entries, (_, image) => image % 2),
+});
 
 function context(): DeviceStageContext {
   return {
@@ -64,7 +69,7 @@ describe("the batches of a round", () => {
   it("are the replica's, in the order of the epoch, one at a time", async () => {
     const seen: { step: number; brightness: number[]; right: number[] }[] = [];
     let busy = false;
-    await eachBatch(tuningRun(), part, context(), async ({ pixels, targets }, step) => {
+    await eachBatch(tuningRun(), tuned(), part, context(), async ({ pixels, targets }, step) => {
       assert.ok(!busy);
       busy = true;
       await new Promise((resolve) => setImmediate(resolve));
@@ -93,7 +98,7 @@ describe("the batches of a round", () => {
       learned += 1;
       return Promise.resolve();
     };
-    await assert.rejects(eachBatch(tuningRun(), part, context(), learn), {
+    await assert.rejects(eachBatch(tuningRun(), tuned(), part, context(), learn), {
       code: "unavailable",
       retryable: true,
       message: new RegExp(
