@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
+import { parquetReadObjects } from "hyparquet";
 import { bundleFiles, bundleManifest, metrics, sha256Hex } from "@trommel/common";
 import { scoreCounts, scoringSuccess, type ScoreCounts } from "#common/artefacts/results/scoring-output";
 import { jsonInProcess, runInProcess, trommel, trommelJson } from "../../support/process/cli.js";
@@ -33,6 +34,14 @@ interface Answer {
   readonly ledger: { readonly ok: number; readonly failed: number };
   readonly counts: ScoreCounts;
   readonly submission?: { readonly merged: boolean };
+}
+
+interface ParquetRow {
+  readonly key: string;
+  readonly label: string;
+  readonly probability: number;
+  readonly top: readonly { readonly label: string; readonly probability: number }[];
+  readonly probabilities: readonly number[];
 }
 
 const scoreArgs = (to: string, workers: number): string[] => [
@@ -73,7 +82,7 @@ before(async () => {
       "--learning-rate",
       "0.02",
     ],
-    ...["--step", "8", "--validation", "0.25", "--set", "scores.formats=[kaggle, result]"],
+    ...["--step", "8", "--validation", "0.25", "--set", "scores.formats=[kaggle, parquet, result]"],
   ]);
   // Class folders cannot have a slash in their names, so the model's labels are named afterwards.
   await cp(join(store, "runs/grouped/bundle"), model, { recursive: true });
@@ -88,11 +97,12 @@ describe("a scoring in several formats", () => {
   it("writes those of the model's recipe, and JSON lines in any case", async () => {
     answer = (await trommelJson(scoreArgs(output, 1))) as Answer;
     const success = scoringSuccess.parse(JSON.parse(await readText(output, "_SUCCESS.json")));
-    assert.deepEqual(success.formats, ["jsonl", "result", "kaggle"]);
+    assert.deepEqual(success.formats, ["jsonl", "result", "kaggle", "parquet"]);
     assert.deepEqual(success.files, [
       { format: "jsonl", first: "part-00000.jsonl", last: "part-00004.jsonl" },
       { format: "result", first: "result-00000.jsonl", last: "result-00004.jsonl" },
       { format: "kaggle", first: "kaggle-00000.csv", last: "kaggle-00004.csv" },
+      { format: "parquet", first: "part-00000.parquet", last: "part-00004.parquet" },
     ]);
     const submission = await readFile(join(output, "submission.csv"));
     assert.deepEqual(success.submission, {
@@ -104,10 +114,12 @@ describe("a scoring in several formats", () => {
     });
     const names = [...(await scoresIn(output)).keys()];
     const parts = [0, 1, 2, 3, 4].flatMap((index) =>
-      [`kaggle-0000${index}.csv`, `part-0000${index}.jsonl`, `result-0000${index}.jsonl`].flatMap((part) => [
-        part,
-        `${part}.json`,
-      ]),
+      [
+        `kaggle-0000${index}.csv`,
+        `part-0000${index}.jsonl`,
+        `part-0000${index}.parquet`,
+        `result-0000${index}.jsonl`,
+      ].flatMap((part) => [part, `${part}.json`]),
     );
     assert.deepEqual(
       names,
@@ -174,14 +186,34 @@ describe("a scoring in several formats", () => {
     assert.ok(Math.abs(logLoss - measured.logLoss) < 1e-4, `${logLoss}, ${measured.logLoss}`);
   });
 
+  it("has in Parquet the rows of the JSON lines, and of submission.csv every probability", async () => {
+    const submission = await readSubmission();
+    for (let index = 0; index < 5; index += 1) {
+      const bytes = await readFile(join(output, `part-0000${index}.parquet`));
+      const rows = (await parquetReadObjects({ file: Uint8Array.from(bytes).buffer })) as ParquetRow[];
+      const lines = (await readText(output, `part-0000${index}.jsonl`)).trimEnd().split("\n");
+      const round = (value: number): number => Number(value.toPrecision(7));
+      const rounded = rows.map(({ key, label, probability, top }) => ({
+        ...{ key, label, probability: round(probability) },
+        top: top.map((one) => ({ label: one.label, probability: round(one.probability) })),
+      }));
+      assert.deepEqual(
+        rounded,
+        lines.map((line) => JSON.parse(line) as unknown),
+      );
+      for (const { key, probabilities } of rows)
+        assert.deepEqual(probabilities.map(round), submission.get(key.replace(/\.[a-z]+$/, "")));
+    }
+  });
+
   it("gives the same bytes by two workers, and the same scoring however the formats are asked for", async () => {
     const other = join(folder, "scores-by-two");
     const first = await trommelJson([
       ...scoreArgs(other, 2),
-      ...["--format", "kaggle", "--format", "result,kaggle"],
+      ...["--format", "kaggle", "--format", "result,kaggle,parquet"],
     ]);
     assertSameFiles(await scoresIn(other), await scoresIn(output));
-    const again = await jsonInProcess([...scoreArgs(other, 2), "--format", "result,kaggle,jsonl"]);
+    const again = await jsonInProcess([...scoreArgs(other, 2), "--format", "result,parquet,kaggle,jsonl"]);
     assert.deepEqual(again, first);
   });
 

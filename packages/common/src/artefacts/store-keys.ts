@@ -129,6 +129,7 @@ const partNames: Readonly<Record<ScoreFormat, { readonly stem: string; readonly 
   csv: { stem: "part", extension: "csv" },
   result: { stem: "result", extension: "jsonl" },
   kaggle: { stem: "kaggle", extension: "csv" },
+  parquet: { stem: "part", extension: "parquet" },
 };
 
 /** Keys under a scoring's output prefix. */

@@ -20,9 +20,9 @@ const openFraction = z.number().gt(0).lt(1);
 
 /**
  * How scores are written: rows with the best labels as JSON lines or CSV; `result`, JSON lines of `{"result": label}` and
- * the key; `kaggle`, one CSV of every class's probability.
+ * the key; `kaggle`, one CSV of every class's probability; `parquet`, rows with every class's probability.
  */
-export const scoreFormat = z.enum(["jsonl", "csv", "result", "kaggle"]);
+export const scoreFormat = z.enum(["jsonl", "csv", "result", "kaggle", "parquet"]);
 export type ScoreFormat = z.infer<typeof scoreFormat>;
 
 export const decodeRecipe = z

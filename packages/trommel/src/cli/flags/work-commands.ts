@@ -48,7 +48,7 @@ export function addScore(program: Command, terminal: Terminal): void {
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)
     .option(
       "--format <formats>",
-      "csv, result or kaggle in addition to jsonl; several by commas or by repeating it (default: the model's)",
+      "csv, parquet, result or kaggle in addition to jsonl; several by commas or by repeating it (default: the model's)",
       scoreFormats,
     )
     .option(

@@ -1,0 +1,71 @@
+import {
+  outputKeys,
+  writeWithMarker,
+  type BundleManifest,
+  type ObjectStore,
+  type ScoreFormat,
+  type ScoreRow,
+  type ScoringConfig,
+} from "@trommel/common";
+import { mayBeUnknown } from "@trommel/common/artefacts";
+import { commitOnce } from "../inputs/commit-once.js";
+import { kaggleHeader, kaggleRecords } from "./kaggle-rows.js";
+import { parquetPart } from "./parquet-part.js";
+import { csvPart, resultPart } from "./score-rows.js";
+
+/** What a shard, or a batch of it, was scored as. */
+export interface Scores {
+  readonly rows: readonly ScoreRow[];
+  /** Of every class: [rows, labels]. */
+  readonly probabilities: Float32Array;
+}
+
+/** The content type of a part's file. */
+const contentTypes: Readonly<Record<ScoreFormat, string>> = {
+  jsonl: "application/jsonl",
+  result: "application/jsonl",
+  csv: "text/csv",
+  kaggle: "text/csv",
+  parquet: "application/vnd.apache.parquet",
+};
+
+/**
+ * Writes a part in every format but the JSON lines. Each has its own marker: after the first of them nothing else says yet that the
+ * shard is scored.
+ */
+export async function commitOtherFormats(
+  output: ObjectStore,
+  shardIndex: number,
+  config: ScoringConfig,
+  manifest: BundleManifest,
+  scores: Scores,
+): Promise<void> {
+  const { rows, probabilities } = scores;
+  const { labels } = manifest;
+  const novelty = manifest.novelty !== null;
+  const { modelSha256 } = config.bundle;
+  const encode = {
+    csv: () => csvPart(rows, { topK: config.topK, novelty, likeliest: mayBeUnknown(config) }),
+    result: () => resultPart(rows),
+    kaggle: () => kagglePart(rows, probabilities, labels),
+    parquet: () => parquetPart(scores, { labels, modelSha256, novelty }),
+  };
+  for (const format of config.formats) {
+    if (format === "jsonl") continue;
+    const key = outputKeys.part(shardIndex, format);
+    const contentType = contentTypes[format];
+    await commitOnce(() =>
+      writeWithMarker(output, key, encode[format](), { ok: rows.length }, { contentType }),
+    );
+  }
+}
+
+function kagglePart(
+  rows: readonly ScoreRow[],
+  probabilities: Float32Array,
+  labels: readonly string[],
+): Uint8Array {
+  const keys = rows.map(({ key }) => key);
+  const records = kaggleRecords(keys, probabilities, labels.length);
+  return Buffer.from(kaggleHeader(labels) + records, "utf8");
+}

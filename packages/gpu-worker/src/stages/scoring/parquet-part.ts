@@ -1,0 +1,57 @@
+import type { ScoreRow } from "@trommel/common";
+import {
+  floatColumn,
+  labelledColumn,
+  parquetFile,
+  textColumn,
+  vectorColumn,
+} from "../../tables/parquet-file.js";
+
+/**
+ * A part in Parquet: `key`, `label`, `probability`, `top` (a list of label and probability), `probabilities` (of every class, in
+ * output order, which the file's metadata `labels` has as JSON), and `novelty` if the model tells it. Probabilities are the
+ * model's own float32, which the text formats round to seven digits.
+ * @param scores.probabilities [rows, labels]
+ */
+export function parquetPart(
+  { rows, probabilities }: { readonly rows: readonly ScoreRow[]; readonly probabilities: Float32Array },
+  { labels, modelSha256, novelty }: ParquetPartOptions,
+): Uint8Array {
+  const places = new Map(labels.map((label, place) => [label, place]));
+  const exact = (row: number, label: string): number =>
+    probabilities[row * labels.length + (places.get(label) ?? 0)] ?? 0;
+  const top = rows.map((row, at) => row.top.map(({ label }) => ({ label, probability: exact(at, label) })));
+  const columns = [
+    textColumn(
+      "key",
+      rows.map(({ key }) => key),
+    ),
+    textColumn(
+      "label",
+      rows.map(({ label }) => label),
+      { dictionary: true },
+    ),
+    floatColumn(
+      "probability",
+      Float32Array.from(top, ([first]) => first?.probability ?? 0),
+    ),
+    labelledColumn("top", top),
+    vectorColumn("probabilities", probabilities, labels.length),
+  ];
+  if (novelty)
+    columns.push(
+      floatColumn(
+        "novelty",
+        Float32Array.from(rows, (row) => row.novelty ?? 0),
+      ),
+    );
+  return parquetFile(columns, { labels: JSON.stringify(labels), model_sha256: modelSha256 });
+}
+
+interface ParquetPartOptions {
+  /** In output order. */
+  readonly labels: readonly string[];
+  readonly modelSha256: string;
+  /** Whether the model tells it. */
+  readonly novelty: boolean;
+}

@@ -1,0 +1,91 @@
+import { parquetWriteBuffer, type ColumnSource, type SchemaElement } from "hyparquet-writer";
+
+/** A column of a Parquet file: how its schema is written, and its values. Columns are required unless they say otherwise. */
+export interface ParquetColumn {
+  readonly schema: readonly SchemaElement[];
+  readonly source: ColumnSource;
+}
+
+/**
+ * A Parquet file of one row group, compressed with Snappy. The same columns give the same bytes: nothing names the time, the machine or
+ * the version of the writer.
+ * @param metadata key-value metadata of the file
+ */
+export function parquetFile(
+  columns: readonly ParquetColumn[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const rows = columns[0]?.source.data.length ?? 0;
+  const buffer = parquetWriteBuffer({
+    schema: [{ name: "schema", num_children: columns.length }, ...columns.flatMap((column) => column.schema)],
+    columnData: columns.map((column) => column.source),
+    // One group, of no rows as well.
+    rowGroupSize: Math.max(1, rows),
+    // Keys of one prefix begin alike, so that cut ones would tell no group from another.
+    statisticsTruncateLength: Infinity,
+    kvMetadata: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    createdBy: "trommel",
+  });
+  return new Uint8Array(buffer);
+}
+
+const required = { repetition_type: "REQUIRED" } as const;
+const text = { type: "BYTE_ARRAY", converted_type: "UTF8", logical_type: { type: "STRING" } } as const;
+
+/** @param options.dictionary stores each distinct text once; elsewhere the writer decides */
+export function textColumn(
+  name: string,
+  data: readonly string[],
+  { dictionary = false } = {},
+): ParquetColumn {
+  const encoding = dictionary ? ({ encoding: "RLE_DICTIONARY" } as const) : {};
+  return { schema: [{ name, ...text, ...required }], source: { name, data: [...data], ...encoding } };
+}
+
+export function floatColumn(name: string, data: Float32Array): ParquetColumn {
+  return { schema: [{ name, type: "FLOAT", ...required }], source: { name, data } };
+}
+
+/** A list of floats a row, the same number in each. @param values [rows, width] */
+export function vectorColumn(
+  name: string,
+  values: Float32Array,
+  width: number,
+  { type = "f32" }: { readonly type?: "f16" | "f32" } = {},
+): ParquetColumn {
+  const data = Array.from({ length: values.length / width }, (_, row) =>
+    Array.from(values.subarray(row * width, (row + 1) * width)),
+  );
+  const element = type === "f16" ? float16 : ({ type: "FLOAT" } as const);
+  return {
+    schema: listSchema(name, [{ name: "element", ...element, ...required }]),
+    // Numbers of networks neither repeat nor compress, and their range says nothing.
+    source: { name, data, encoding: "PLAIN", codec: "UNCOMPRESSED", statistics: false },
+  };
+}
+
+const float16 = { type: "FIXED_LEN_BYTE_ARRAY", type_length: 2, logical_type: { type: "FLOAT16" } } as const;
+
+/** A list of `{label, probability}` a row. */
+export function labelledColumn(
+  name: string,
+  data: readonly (readonly { readonly label: string; readonly probability: number }[])[],
+): ParquetColumn {
+  return {
+    schema: listSchema(name, [
+      { name: "element", ...required, num_children: 2 },
+      { name: "label", ...text, ...required },
+      { name: "probability", type: "FLOAT", ...required },
+    ]),
+    source: { name, data: data.map((row) => [...row]) },
+  };
+}
+
+/** The three levels of the format's LIST. */
+function listSchema(name: string, element: readonly SchemaElement[]): SchemaElement[] {
+  return [
+    { name, converted_type: "LIST", logical_type: { type: "LIST" }, ...required, num_children: 1 },
+    { name: "list", repetition_type: "REPEATED", num_children: 1 },
+    ...element,
+  ];
+}
