@@ -60,6 +60,14 @@ export interface ScoreOptions extends StartOptions {
    * @default none
    */
   readonly minProbability?: number | "thresholds" | undefined;
+  /** Scores the first so many images of the listing. @default all */
+  readonly limit?: number | undefined;
+  /** Scores so many images, drawn by a hash of seed and key. @default all */
+  readonly sample?: number | undefined;
+  /** Of the sample. @default 0 */
+  readonly seed?: number | undefined;
+  /** In CSV, writes texts that a spreadsheet would compute as texts. @default false */
+  readonly spreadsheetSafe?: boolean | undefined;
 }
 
 /** What {@link Trommel.predict} takes besides files. */
@@ -183,6 +191,8 @@ export class Trommel implements AsyncDisposable {
         shardSize: options.shardSize ?? 256,
         patterns: { include: options.include, exclude: options.exclude },
         asked: { unknownAbove: options.unknownAbove, minProbability: options.minProbability },
+        part: { limit: options.limit, sample: options.sample, seed: options.seed },
+        spreadsheetSafe: options.spreadsheetSafe,
       });
       const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });
       await scoring.begin({ detach: options.detach, claim });

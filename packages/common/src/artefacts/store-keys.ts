@@ -86,6 +86,10 @@ export function scoringKeys(id: string) {
     config: `${root}/scoring.json`,
     shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
     listing: `${root}/listing.json`,
+    /** Which keys are in the sample, where one is drawn. */
+    sample: `${root}/sample.json`,
+    /** How many images may fail; not part of what the scoring is. */
+    failureLimit: `${root}/failure-limit.json`,
     /** What `trommel retry` asked for, by number. */
     retry: (index: number) => `${root}/retries/${ordinal(index)}.json`,
     /** The shards that came of it, once all of them are in place. */

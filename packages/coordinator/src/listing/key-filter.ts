@@ -3,10 +3,10 @@ import { isLitter } from "@trommel/common/artefacts";
 import type { AskedPatterns } from "@trommel/common/recipe";
 import picomatch from "picomatch";
 
-/** Why an object is not processed. One that a pattern left out is counted by it, and not named. */
+/** Why an object is not processed. One that a pattern or a sample left out is counted, and not named. */
 export type Skip =
-  | { readonly reason: Exclude<SkipReason, "excluded" | "not-included"> }
-  | { readonly reason: "not-included" }
+  | { readonly reason: Exclude<SkipReason, "excluded" | "not-included" | "not-sampled"> }
+  | { readonly reason: "not-included" | "not-sampled" }
   | { readonly reason: "excluded"; readonly pattern: string };
 
 interface Pattern {

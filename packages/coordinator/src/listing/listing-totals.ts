@@ -27,6 +27,9 @@ export class ListingTotals {
     const sums = this.#leftOut;
     sums.notIncluded += leftOut.notIncluded;
     this.skipped += leftOut.notIncluded;
+    const { notSampled = 0 } = leftOut;
+    if (notSampled > 0) sums.notSampled = (sums.notSampled ?? 0) + notSampled;
+    this.skipped += notSampled;
     for (const [pattern, objects] of Object.entries(leftOut.excluded)) {
       countExcluded(sums.excluded, pattern, objects);
       this.skipped += objects;
@@ -36,10 +39,14 @@ export class ListingTotals {
   /** What a listing that is complete says. */
   summary(): ListingSummary {
     const { shards, images, skipped, sizeBytes } = this;
-    const patterns = this.#filter.isOpen
-      ? {}
-      : { leftOut: this.#leftOut, withoutEffect: this.#filter.withoutEffect(this.#leftOut.excluded) };
-    return { formatVersion: 1, listed: images + skipped, shards, images, skipped, sizeBytes, ...patterns };
+    const left = this.#leftOut;
+    const patterns = this.#filter.isOpen ? {} : { withoutEffect: this.#filter.withoutEffect(left.excluded) };
+    const leftOut = this.#filter.isOpen && left.notSampled === undefined ? {} : { leftOut: left };
+    return {
+      ...{ formatVersion: 1, listed: images + skipped, shards, images, skipped, sizeBytes },
+      ...leftOut,
+      ...patterns,
+    };
   }
 }
 
@@ -50,8 +57,9 @@ export function countExcluded(excluded: LeftOut["excluded"], pattern: string, ob
   Object.defineProperty(excluded, pattern, { value, enumerable: true, writable: true, configurable: true });
 }
 
-/** The objects that patterns left out; 0 without any. */
+/** The objects that patterns and a sample left out; 0 without any. */
 export function countLeftOut({ leftOut }: Pick<ListingSummary, "leftOut">): number {
   if (leftOut === undefined) return 0;
-  return Object.values(leftOut.excluded).reduce((sum, objects) => sum + objects, leftOut.notIncluded);
+  const { excluded, notIncluded, notSampled = 0 } = leftOut;
+  return Object.values(excluded).reduce((sum, objects) => sum + objects, notIncluded + notSampled);
 }

@@ -5,6 +5,7 @@ import { planScoringRetry } from "../retry/plan-retry.js";
 import { feedSingleShards } from "./feed/shard-feeder.js";
 import { KeyFilter } from "../listing/key-filter.js";
 import { countLeftOut, ListingTotals } from "../listing/listing-totals.js";
+import { chooseSample } from "./choose-sample.js";
 import { streamShards, writeListing } from "./stream-shards.js";
 
 /**
@@ -29,6 +30,10 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   });
   const complete = (await findListing(store, keys.listing))?.shards;
   try {
+    const sample = await chooseSample(config, {
+      ...{ store, source, signal: context.signal },
+      skip: (key) => filter.skip(key),
+    });
     for await (const shard of streamShards({
       source,
       store,
@@ -36,7 +41,8 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
       signal: context.signal,
       shardKey: keys.shard,
       shardSize: config.shardSize,
-      skip: (key) => filter.skip(key),
+      imagesAtMost: config.limit,
+      skip: (key) => filter.skip(key) ?? sample.skip(key),
     })) {
       totals.shards += 1;
       totals.add(shard);

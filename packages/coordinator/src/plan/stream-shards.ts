@@ -22,6 +22,8 @@ export interface StreamOptions {
   /** The number of shards of a complete listing: they are read, and nothing is listed again. */
   readonly complete?: number | undefined;
   readonly signal: AbortSignal;
+  /** Lists no further once there are so many images. @default all */
+  readonly imagesAtMost?: number | undefined;
   /** Why an object is skipped; undefined if it is processed. */
   readonly skip: (key: string) => Skip | undefined;
 }
@@ -36,6 +38,7 @@ export interface StreamOptions {
 export async function* streamShards(options: StreamOptions): AsyncGenerator<Shard> {
   let index = 0;
   let startAfter: string | undefined;
+  let images = 0;
   for (;;) {
     if (index === options.complete) return;
     const written = await findShard(options.store, options.shardKey(index));
@@ -43,9 +46,12 @@ export async function* streamShards(options: StreamOptions): AsyncGenerator<Shar
     options.signal.throwIfAborted();
     startAfter = lastKeyOf(written) ?? startAfter;
     index += 1;
+    images += written.entries.length;
     yield written;
   }
-  const cuts = cutShards(options, startAfter);
+  const { imagesAtMost = Infinity } = options;
+  if (images >= imagesAtMost) return;
+  const cuts = cutShards(options, startAfter, imagesAtMost - images);
   const write = (content: BuildingShard): Promise<Shard> => {
     const writing = writeShard(options.store, options.shardKey(index), index, content);
     index += 1;
@@ -77,12 +83,17 @@ const skippedAtMost = 50_000;
 async function* cutShards(
   { source, signal, skip, shardSize }: StreamOptions,
   startAfter: string | undefined,
+  imagesAtMost: number,
 ): AsyncGenerator<BuildingShard> {
   let building = emptyShard();
+  let images = 0;
   const options = { withUnusable: true, ...(startAfter === undefined ? {} : { startAfter }) };
   for await (const object of source.list("", options)) {
     signal.throwIfAborted();
-    addTo(building, object, whySkipped(object, skip));
+    const why = whySkipped(object, skip);
+    addTo(building, object, why);
+    if (why === undefined) images += 1;
+    if (images >= imagesAtMost) break;
     if (building.entries.length < shardSize && building.skipped.length < skippedAtMost) continue;
     yield building;
     building = emptyShard();
@@ -113,11 +124,12 @@ function addTo(building: BuildingShard, object: ObjectInfo, skip: Skip | undefin
   const { key, sizeBytes, etag } = object;
   if (skip === undefined) {
     building.entries.push({ key, sizeBytes, etag });
-  } else if (skip.reason === "excluded" || skip.reason === "not-included") {
+  } else if (skip.reason === "excluded" || skip.reason === "not-included" || skip.reason === "not-sampled") {
     const leftOut = (building.leftOut ??= { excluded: {}, notIncluded: 0, last: key });
     leftOut.last = key;
     if (skip.reason === "not-included") leftOut.notIncluded += 1;
-    else countExcluded(leftOut.excluded, skip.pattern, 1);
+    if (skip.reason === "not-sampled") leftOut.notSampled = (leftOut.notSampled ?? 0) + 1;
+    if (skip.reason === "excluded") countExcluded(leftOut.excluded, skip.pattern, 1);
   } else {
     building.skipped.push({ key, reason: skip.reason });
   }

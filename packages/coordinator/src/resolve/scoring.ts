@@ -41,6 +41,10 @@ export async function resolveScoring(options: {
   readonly shardSize: number;
   /** Which keys are scored. @default all */
   readonly patterns?: AskedPatterns;
+  /** What part of the listing is scored. @default all of it */
+  readonly part?: AskedPart;
+  /** Whether CSV keeps spreadsheets from computing texts. @default false */
+  readonly spreadsheetSafe?: boolean | undefined;
   /** What makes an image `unknown`. @default nothing */
   readonly asked?: AskedAcceptance;
   /** Whether the output is the store's own place for the scores of an evaluation. */
@@ -50,17 +54,20 @@ export async function resolveScoring(options: {
   const asked = options.asked ?? {};
   const { unknownAbove, minProbability } = asked;
   acceptanceOf(asked, bundle.manifest, bundle.location);
+  const formats = chooseFormats(options.formats ?? bundle.formats);
   const core = {
     source: resolveLocation(options.source),
     output: resolveLocation(options.output),
     bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
     topK: chooseTopK(options.topK, bundle.labels.length),
-    formats: chooseFormats(options.formats ?? bundle.formats),
+    formats,
     shardSize: options.shardSize,
     ...patternsOf(options.patterns ?? {}),
     // Absent where nothing is asked: a scoring's id comes from all that is here.
     ...(unknownAbove === undefined ? {} : { unknownAbove }),
     ...(minProbability === undefined ? {} : { minProbability }),
+    ...partOf(options.part ?? {}),
+    ...safetyOf(options.spreadsheetSafe, formats),
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core };
@@ -87,6 +94,47 @@ function patternsOf(given: AskedPatterns): Pick<ScoringConfig, "include" | "excl
     parseAs(keyPatterns, of ?? [], `the patterns of ${flag}`);
   const [include, exclude] = [parse(given.include, "--include"), parse(given.exclude, "--exclude")];
   return { ...(include.length === 0 ? {} : { include }), ...(exclude.length === 0 ? {} : { exclude }) };
+}
+
+/** A part of a listing: its first images, or a sample of them. */
+export interface AskedPart {
+  readonly limit?: number | undefined;
+  /** So many images, drawn by a hash of (seed, key). */
+  readonly sample?: number | undefined;
+  /** @default 0 */
+  readonly seed?: number | undefined;
+}
+
+/** @throws TrommelError `invalid-argument` for both, or a seed without a sample */
+function partOf({ limit, sample, seed }: AskedPart): Pick<ScoringConfig, "limit" | "sample"> {
+  if (limit !== undefined && sample !== undefined) {
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot score the first ${limit} images (--limit) and a sample of ${sample} (--sample): a scoring has one part. Give one of them`,
+    );
+  }
+  if (seed !== undefined && sample === undefined) {
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot use --seed ${seed}: it draws a --sample, and none is asked for. Give --sample, or leave it out`,
+    );
+  }
+  return {
+    ...(limit === undefined ? {} : { limit }),
+    ...(sample === undefined ? {} : { sample: { images: sample, seed: seed ?? 0 } }),
+  };
+}
+
+function safetyOf(
+  asked: boolean | undefined,
+  formats: readonly ScoreFormat[],
+): Pick<ScoringConfig, "spreadsheetSafe"> {
+  if (asked !== true) return {};
+  if (formats.includes("csv")) return { spreadsheetSafe: true };
+  throw new TrommelError(
+    "invalid-argument",
+    "cannot use --spreadsheet-safe: it is about CSV, and this scoring writes none. Add --format csv, or leave it out",
+  );
 }
 
 /** In the schema's order and each once, so that however they are asked for they give the same scoring. */

@@ -19,12 +19,13 @@ export function* describeListing({ listed, images, skipped, ...rest }: ListingOv
   for (const odd of oddities) yield `odd: ${odd}`;
 }
 
-/** What patterns left out, by pattern. */
+/** What patterns and a sample left out. */
 export function* describePatterns(leftOut: ListingOverview["leftOut"]): Generator<string> {
   if (leftOut === undefined) return;
   const parts = Object.entries(leftOut.excluded).map(
     ([pattern, objects]) => `${objects} by --exclude ${JSON.stringify(pattern)}`,
   );
+  if (leftOut.notSampled !== undefined) parts.push(`${leftOut.notSampled} that are not in the sample`);
   if (leftOut.notIncluded > 0) parts.unshift(`${leftOut.notIncluded} that no --include matches`);
   if (parts.length > 0) yield printable(`left out: ${parts.join(", ")}`);
 }

@@ -31,6 +31,7 @@ async function shardsOf(
     readonly take?: number;
     readonly complete?: number;
     readonly filter?: KeyFilter;
+    readonly imagesAtMost?: number;
   } = {},
 ): Promise<Shard[]> {
   const shards: Shard[] = [];
@@ -40,6 +41,7 @@ async function shardsOf(
     shardKey: (index) => `shards/${index}.json`,
     shardSize: options.shardSize ?? 3,
     complete: options.complete,
+    imagesAtMost: options.imagesAtMost,
     signal: new AbortController().signal,
     skip: (key) => options.filter?.skip(key) ?? skipByName(key),
   })) {
@@ -73,6 +75,16 @@ describe("streamShards", () => {
         .sort(),
       [".git/y litter", "a/.x hidden"],
     );
+  });
+
+  it("ends with the first images of the listing, where it is stopped as well", async () => {
+    for (const imagesAtMost of [1, 3, 5, 6, 9, 100]) {
+      const at = await place(keys);
+      const first = await shardsOf(at, { imagesAtMost, take: 1 });
+      assert.equal(first.length, 1);
+      const shards = await shardsOf(at, { imagesAtMost });
+      assert.deepEqual(keysOf(shards), visible.slice(0, imagesAtMost));
+    }
   });
 
   it("continues after a stop anywhere to the same shards", async () => {

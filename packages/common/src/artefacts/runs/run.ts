@@ -68,6 +68,10 @@ export function featureDimension(config: Pick<RunConfig, "backbones">): number {
   return config.backbones.reduce((sum, backbone) => sum + backbone.dimension, 0);
 }
 
+/** How images are drawn from a listing: the same seed and keys draw the same images. */
+const imageSample = z.object({ images: z.int().positive(), seed: z.int().nonnegative() }).strict();
+export type ImageSample = z.infer<typeof imageSample>;
+
 /** `scoring.json`: what a scoring is. */
 export const scoringConfig = z
   .object({
@@ -89,6 +93,12 @@ export const scoringConfig = z
     unknownAbove: z.number().min(0).max(1).optional(),
     /** So are images whose largest probability is smaller: than one number, or than the threshold of its class. */
     minProbability: z.union([z.number().min(0).max(1), z.literal("thresholds")]).optional(),
+    /** The first so many images of the listing are scored, and nothing is listed behind them. */
+    limit: z.int().positive().optional(),
+    /** So many images are scored, drawn by a hash of (seed, key); the others are skipped. */
+    sample: imageSample.optional(),
+    /** In CSV, texts that a spreadsheet would compute are written as texts. */
+    spreadsheetSafe: z.literal(true).optional(),
   })
   .strict();
 export type ScoringConfig = z.infer<typeof scoringConfig>;

@@ -70,11 +70,14 @@ export class LedgerBuilder {
     };
   }
 
-  /** @returns how many objects patterns left out */
+  /** @returns how many objects patterns and a sample left out */
   #countLeftOut(leftOut: Shard["leftOut"]): number {
     if (leftOut === undefined) return 0;
     let sum = leftOut.notIncluded;
     if (sum > 0) count(this.#skippedByReason, "not-included", sum);
+    const { notSampled = 0 } = leftOut;
+    if (notSampled > 0) count(this.#skippedByReason, "not-sampled", notSampled);
+    sum += notSampled;
     for (const [pattern, objects] of Object.entries(leftOut.excluded)) {
       count(this.#excludedByPattern, pattern, objects);
       count(this.#skippedByReason, "excluded", objects);

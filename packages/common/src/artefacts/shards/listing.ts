@@ -14,6 +14,8 @@ export const skipReason = z.enum([
   "not-included",
   /** A pattern of `exclude` matches it. Counted by pattern, and not named. */
   "excluded",
+  /** It is not in the sample of the listing that is scored. Counted, and not named. */
+  "not-sampled",
   /** Training needs a label, and neither a class folder nor the labels' source gives one. */
   "no-label",
   /** Its name is no legal key of a store: see {@link UnusableReason}, also for those below. It is never read. */
@@ -59,12 +61,14 @@ function isCounts(value: unknown): boolean {
   return Object.values(value).every((count) => Number.isSafeInteger(count) && count > 0);
 }
 
-/** Objects that patterns left out: many may be, so that they are counted and not named. */
+/** Objects that patterns or a sample left out: many may be, so that they are counted and not named. */
 const leftOut = z
   .object({
     /** By the first pattern of `exclude` that matches. */
     excluded: countsByPattern,
     notIncluded: z.int().nonnegative(),
+    /** Absent without a sample. */
+    notSampled: z.int().nonnegative().optional(),
   })
   .strict();
 

@@ -16,7 +16,7 @@ import { csvPart, resultPart } from "./score-rows.js";
 /** What a shard, or a batch of it, was scored as. */
 export interface Scores {
   readonly rows: readonly ScoreRow[];
-  /** Of every class: [rows, labels]. */
+  /** [rows, labels] */
   readonly probabilities: Float32Array;
 }
 
@@ -45,7 +45,11 @@ export async function commitOtherFormats(
   const novelty = manifest.novelty !== null;
   const { modelSha256 } = config.bundle;
   const encode = {
-    csv: () => csvPart(rows, { topK: config.topK, novelty, likeliest: mayBeUnknown(config) }),
+    csv: () =>
+      csvPart(rows, {
+        ...{ topK: config.topK, novelty, likeliest: mayBeUnknown(config) },
+        spreadsheetSafe: config.spreadsheetSafe === true,
+      }),
     result: () => resultPart(rows),
     kaggle: () => kagglePart(rows, probabilities, labels),
     parquet: () => parquetPart(scores, { labels, modelSha256, novelty }),

@@ -55,7 +55,13 @@ export function resultPart(rows: readonly ScoreRow[]): Uint8Array {
  */
 export function csvPart(
   rows: readonly ScoreRow[],
-  columns: { readonly topK: number; readonly novelty: boolean; readonly likeliest: boolean },
+  columns: {
+    readonly topK: number;
+    readonly novelty: boolean;
+    readonly likeliest: boolean;
+    /** Whether texts that a spreadsheet would compute are written as texts. */
+    readonly spreadsheetSafe: boolean;
+  },
 ): Uint8Array {
   const header = ["key", "label", "probability"];
   for (let rank = 2; rank <= columns.topK; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
@@ -67,7 +73,19 @@ export function csvPart(
     ...(columns.novelty ? [novelty] : []),
     ...(columns.likeliest ? [top[0]?.label] : []),
   ]);
-  return Buffer.from(stringify([header, ...records], csvOptions), "utf8");
+  const all = [header, ...records];
+  const safe = columns.spreadsheetSafe ? all.map((record) => record.map(spreadsheetText)) : all;
+  return Buffer.from(stringify(safe, csvOptions), "utf8");
+}
+
+/**
+ * What a spreadsheet takes for a formula begins with one of these, or their full-width forms (OWASP, "CSV Injection"). An apostrophe
+ * before it makes it a text; a text that begins with an apostrophe gets another one, so that nothing is lost.
+ */
+const computed = /^[=+\-@\t\r\n＝＋－＠']/;
+
+function spreadsheetText<T>(value: T): T | string {
+  return typeof value === "string" && computed.test(value) ? `'${value}` : value;
 }
 
 function linesOf(values: readonly object[]): Uint8Array {

@@ -16,6 +16,10 @@ type ScoreFlags = GlobalFlags &
     readonly exclude?: readonly string[];
     readonly unknownAbove?: number;
     readonly minProbability?: number | "thresholds";
+    readonly limit?: number;
+    readonly sample?: number;
+    readonly seed?: number;
+    readonly spreadsheetSafe?: true;
   };
 
 /** `trommel score <prefix> --model … --output …` */
@@ -23,8 +27,9 @@ export async function score(terminal: Terminal, prefix: string, flags: ScoreFlag
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
     const { model, output, top: topK, format: formats, shardSize, unknownAbove, minProbability } = flags;
-    const { include, exclude } = flags;
-    const asked = { include, exclude, unknownAbove, minProbability };
+    const { include, exclude, limit, sample, seed, spreadsheetSafe } = flags;
+    const part = { limit, sample, seed };
+    const asked = { include, exclude, unknownAbove, minProbability, ...part, spreadsheetSafe };
     const options = { model, output, topK, formats, shardSize, ...asked, detach, signal };
     const scoring = await trommel.score(prefix, options);
     await showWork(terminal, scoring, detach);

@@ -12,6 +12,7 @@ import {
   positiveInteger,
   share,
   upTo,
+  wholeNumber,
 } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
@@ -28,6 +29,9 @@ export function addTrain(program: Command, terminal: Terminal): void {
     .option("--dry-run", "say what it would work on, with the rounds of --tune, and write nothing")
     .action(loaded(terminal, async () => (await import("../commands/train.js")).train));
 }
+
+/** The hashes of a sample are held in memory while the source is listed. */
+const sampleAtMost = 1_000_000;
 
 const unknownAbove = [
   "--unknown-above <share>",
@@ -59,6 +63,14 @@ export function addScore(program: Command, terminal: Terminal): void {
     )
     .option(...unknownAbove)
     .option(...minProbability)
+    .option("--limit <images>", "score the first images of the listing, so many", positiveInteger)
+    .option(
+      "--sample <images>",
+      "score so many images, drawn by --seed and their keys",
+      upTo(sampleAtMost, " are drawn"),
+    )
+    .option("--seed <number>", "seed of --sample (default: 0)", wholeNumber)
+    .option("--spreadsheet-safe", "in CSV, write texts that a spreadsheet would compute as texts")
     .action(loaded(terminal, async () => (await import("../commands/score.js")).score));
   deviceFlags(globals(program.command("predict <files...>"), terminal))
     .description("classify a few files, without a queue")

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { parseCsv } from "../../../../support/files/csv.js";
 import type { Acceptance } from "@trommel/common/artefacts";
 import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
 
@@ -18,7 +19,10 @@ function judged(probabilities: readonly number[], novelty: number, accepts: Part
   return scoreRowOf("a.jpg", image, labels, { topK: 2, accepts: { ...any, ...accepts } });
 }
 
-const columns = (topK: number, more = false) => ({ topK, novelty: more, likeliest: more });
+const columns = (topK: number, more = false, spreadsheetSafe = false) => ({
+  ...{ topK, novelty: more, likeliest: more },
+  spreadsheetSafe,
+});
 
 describe("score rows", () => {
   it("have the likeliest label first, and the earlier label on a tie", () => {
@@ -107,6 +111,25 @@ describe("score rows", () => {
       ],
       novelty: 0.991,
     });
+  });
+
+  it("have in CSV no text that a spreadsheet computes, if that is asked for, and each text can be told", () => {
+    const keys = ["=1+1.jpg", "+a", "-a", "@a", "\ta", "'a", "＝a", "a=1", "-1"];
+    const rows = keys.map((key) => named(key, [0.75, 0.25], ["=cmd|' /C calc'!A0", "b"], 1));
+    const texts = (safe: boolean): string[] =>
+      parseCsv(Buffer.from(csvPart(rows, columns(1, false, safe))).toString("utf8"))
+        .slice(1)
+        .flatMap(([key = "", label = ""]) => [key, label]);
+    const safe = texts(true);
+    assert.deepEqual(
+      safe.filter((text) => /^[=+\-@\t\r\n＝＋－＠]/.test(text)),
+      [],
+    );
+    assert.deepEqual(
+      safe.map((text) => (text.startsWith("'") ? text.slice(1) : text)),
+      texts(false),
+    );
+    assert.ok(safe.includes("a=1"));
   });
 
   it("are unknown below the least probability of their likeliest label, and if that has none", () => {
