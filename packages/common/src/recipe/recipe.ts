@@ -8,7 +8,7 @@ import { servedFlips, servingViews, type ServingRecipe } from "./serving-views.j
 import { refuseUnsolvableHead } from "./solver-rules.js";
 import { refuseColumnWithoutTable, splitRecipe } from "./split-recipe.js";
 import { trainingRecipe } from "./training-recipe.js";
-import { refuseUntunable, tuneRecipe, withTestPart } from "./tune-recipe.js";
+import { refuseUntunable, tuneRecipe, withTuningParts } from "./tune-recipe.js";
 import { viewsRecipe, type ViewsRecipe } from "./views-recipe.js";
 
 /**
@@ -181,7 +181,7 @@ export const recipe = z
   .superRefine(refuseColumnWithoutTable)
   .superRefine(refuseUnmeasuredViews)
   .superRefine(refuseUntunable)
-  .overwrite(withTestPart);
+  .overwrite(withTuningParts);
 
 /** A model averages over views that every image has, so that what they gain can be measured. */
 function refuseUnmeasuredViews(

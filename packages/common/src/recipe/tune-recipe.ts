@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { RecipeHead } from "./auto-head.js";
 import { defaultType } from "./default-type.js";
 import { endsAbove, scheduleRecipe, trainingRecipe, tuningOptimizerRecipe } from "./training-recipe.js";
 
@@ -22,6 +23,31 @@ export type OuterRecipe = z.infer<typeof outerRecipe>;
 
 /** Two fields are compared only if each of them is legal: otherwise the fault of one would be reported as two. */
 const when = ({ issues }: { readonly issues: readonly unknown[] }): boolean => issues.length === 0;
+
+interface ChosenByLosses {
+  readonly folds: number;
+  readonly keep: string;
+  readonly patience: number | null;
+  readonly schedule: { readonly type: string };
+  readonly from: string | null;
+}
+
+/** With several folds the network of the model has no held-out images: nothing may look at their loss. */
+function refuseChoiceByFolds(tune: ChosenByLosses, context: z.RefinementCtx): void {
+  const { folds, keep, patience, schedule, from } = tune;
+  if (folds === 1) return;
+  const why = `with tune.folds ${folds} the network of the model sees every image, so no held-out image is left`;
+  const refuse = (path: string[], message: string): void =>
+    context.addIssue({ code: "custom", path, message });
+  if (keep !== "last")
+    refuse(["keep"], `${why} that could choose a checkpoint; set tune.keep to last, or tune.folds to 1`);
+  if (patience !== null)
+    refuse(["patience"], `${why} that could end it; leave tune.patience out and set tune.epochs`);
+  if (schedule.type === "plateau")
+    refuse(["schedule", "type"], `${why} that a plateau could be seen on; choose cosine or constant`);
+  if (from !== null)
+    refuse(["from"], "tune.from continues one network, and tune.folds tunes several; leave one of them out");
+}
 
 /** Trains layers of the backbone itself, in rounds of independent jobs, before the head is trained on what it yields. */
 export const tuneRecipe = z
@@ -84,8 +110,13 @@ export const tuneRecipe = z
     keep: z.enum(["last", "loss", "accuracy"]).default("last"),
     /** Ends after so many epochs without a smaller loss on the held-out images; null never does. */
     patience: z.int().positive().nullable().default(null),
-    /** Parts that are held out in turn. One is held out of tuning, and chooses head and temperature afterwards. */
-    folds: z.literal(1).default(1),
+    /**
+     * Networks that are tuned for the figures, each without one of so many parts of the images. With 1 the network of the model is that
+     * one: the part that is held out chooses head and temperature, and the figures are those of the test part. With more the network of
+     * the model is another one, which has seen every image but those of a test part, under one head that is trained on all of them;
+     * the parts, each by the network that never saw it, choose and measure, and a test part has to be asked for.
+     */
+    folds: z.int().min(1).max(20).default(1),
     /** A tuned run whose network this one continues to train, instead of the backbone as it was imported. */
     from: z.string().min(1).nullable().default(null),
   })
@@ -100,7 +131,8 @@ export const tuneRecipe = z
     when,
     path: ["schedule", "minimum"],
     error: "the rate that a schedule falls to is at most the optimizer's learningRate",
-  });
+  })
+  .superRefine(refuseChoiceByFolds);
 export type TuneRecipe = z.infer<typeof tuneRecipe>;
 
 /** The share of every class that is tested on if the recipe does not say: the held-out images choose, so they measure nothing. */
@@ -108,26 +140,29 @@ const defaultTestShare = 0.15;
 
 interface MayTune {
   readonly tune: TuneRecipe | null;
+  readonly head: RecipeHead;
   readonly split: { readonly test: unknown };
 }
 
-/** A recipe that tunes has a test part. */
-export function withTestPart<R extends MayTune>(recipe: R): R {
-  const { tune, split } = recipe;
-  if (tune === null || split.test !== null) return recipe;
-  return { ...recipe, split: { ...split, test: defaultTestShare } };
+/** A recipe that tunes has a test part, or is measured on folds, of which there are as many as networks. */
+export function withTuningParts<R extends MayTune>(recipe: R): R {
+  const { tune, split, head } = recipe;
+  if (tune === null) return recipe;
+  if (tune.folds > 1)
+    return head.type === "auto" ? { ...recipe, head: { ...head, folds: tune.folds } } : recipe;
+  return split.test === null ? { ...recipe, split: { ...split, test: defaultTestShare } } : recipe;
 }
 
 /** What cannot be tuned, as far as the recipe alone tells. */
 export function refuseUntunable(
   recipe: MayTune & {
     readonly backbones: readonly unknown[];
-    readonly head: { readonly type: string };
     readonly precision: string;
   },
   context: z.RefinementCtx,
 ): void {
-  if (recipe.tune === null) return;
+  const { tune, head } = recipe;
+  if (tune === null) return;
   const refuse = (path: string[], message: string): void =>
     context.addIssue({ code: "custom", path, message });
   if (recipe.backbones.length > 1)
@@ -135,10 +170,15 @@ export function refuseUntunable(
       ["backbones"],
       `one backbone is tuned at a time, and the recipe has ${recipe.backbones.length}. Tune each in a run of its own, and name the tuned ones in a recipe without tune`,
     );
-  if (recipe.head.type !== "auto")
+  if (head.type !== "auto")
     refuse(
       ["head", "type"],
-      `tuning needs the head auto, whose folds say which images are held out, and the head is ${recipe.head.type}; leave the --head out`,
+      `tuning needs the head auto, whose folds say which images are held out, and the head is ${head.type}; leave the --head out`,
+    );
+  else if (tune.folds > 1 && head.folds !== null && head.folds !== tune.folds)
+    refuse(
+      ["head", "folds"],
+      `head.folds is ${head.folds}, and a network is tuned for each of tune.folds ${tune.folds}; leave head.folds out, or make them equal`,
     );
   if (recipe.precision !== "fp32")
     refuse(["precision"], `a network is tuned in fp32, and precision is ${recipe.precision}; leave it out`);

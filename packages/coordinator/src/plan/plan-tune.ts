@@ -1,7 +1,8 @@
-import { findMarker, runKeys, stopReasonToThrow, TrommelError, type RunConfig } from "@trommel/common";
+import { findMarker, runKeys, TrommelError, type RunConfig } from "@trommel/common";
 import {
   checkpointMarker,
   findTuningPlan,
+  foldRunsOf,
   isTuned,
   readRoundFigures,
   replicaJob,
@@ -13,13 +14,10 @@ import {
 import { markerKeyOf } from "@trommel/common/codec";
 import { unitJob } from "@trommel/common/jobs";
 import { isQueued } from "@trommel/common/redis";
-import { readStatus } from "../run-control/status.js";
-import { findSubject } from "../run-control/subject.js";
+import { awaitRun, refuseFailed } from "./await-run.js";
 import type { PlanContext } from "./plan-context.js";
 import { PlanLater } from "./plan-later.js";
 
-/** How soon it looks again for the run that it follows. */
-const untunedDelayMs = 1000;
 /** How soon it looks again for the end of a round. */
 const roundDelayMs = 250;
 
@@ -30,7 +28,8 @@ const roundDelayMs = 250;
  * one round after another the replicas' jobs, children of the merge that waits for them, itself below the waiting adopt job. It holds no
  * place in the queue while it waits, and knows how far it is from the plan and the checkpoints' markers alone: another coordinator
  * continues it.
- * @throws PlanLater until the rounds are over; TrommelError that of the run without tuning if that one has failed
+ * @throws PlanLater until the rounds are over; TrommelError that of the run without tuning, or of one that tunes for a fold, if that one
+ *   has failed
  */
 export async function planTune(config: RunConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer, liveRun } = context;
@@ -50,6 +49,7 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   if (isWhole && (await isOver(config, rounds, merged, context))) return;
   const round = isWhole ? merged : merged - 1;
   if (!(await isUnderWay(round)) && !(await isMerged(config, round, context))) {
+    await refuseFailed(foldRunsOf(config), context);
     const jobs = Array.from({ length: rounds.replicas }, (_, replica) => replicaJob(rounds, round, replica));
     await producer.addGroup("tune", id, attempt, round, jobs);
   }
@@ -59,7 +59,8 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
 /** Waits for the run without tuning, and writes the numbers of the rounds. @throws PlanLater while it is under way */
 async function beginTuning(config: RunConfig, context: PlanContext): Promise<TuningPlan> {
   const { attempt, store, liveRun } = context;
-  await awaitUntuned(config, context);
+  await liveRun.setTotal(attempt, "plan-tune", 1);
+  await awaitRun(untunedOf(config) ?? "", { config, stage: "plan-tune", context });
   await liveRun.setNote(attempt, "plan-tune", "");
   return writeTuningPlan(store, config);
 }
@@ -91,28 +92,6 @@ async function isMerged({ id }: RunConfig, round: number, { store }: PlanContext
   const { checkpoint, round: figures } = runKeys(id).tuning;
   const isThere = async (key: string): Promise<boolean> => (await store.head(key)) !== undefined;
   return (await isThere(markerKeyOf(checkpoint(round + 1)))) && (await isThere(figures(round)));
-}
-
-/** @throws PlanLater while it is under way */
-async function awaitUntuned(
-  config: RunConfig,
-  { store, producer, liveRun, attempt }: PlanContext,
-): Promise<void> {
-  const untuned = await findSubject(store, untunedOf(config) ?? "");
-  const { phase, error, stages } = await readStatus(store, untuned, producer);
-  if (phase === "complete") return;
-  if (phase === "running") {
-    const under = stages.filter(({ total }) => total > 0).at(-1);
-    const place = under === undefined ? "is being listed" : `${under.stage} ${under.done}/${under.total}`;
-    await liveRun.setTotal(attempt, "plan-tune", 1);
-    await liveRun.setNote(attempt, "plan-tune", `${untuned.id}: ${place}`);
-    throw new PlanLater(untunedDelayMs);
-  }
-  if (phase === "failed" && error !== undefined) throw stopReasonToThrow(error);
-  throw new TrommelError(
-    "cancelled",
-    `cannot tune ${config.id}: ${untuned.id}, which it follows, is ${phase}. 'trommel resume ${config.id}' continues both`,
-  );
 }
 
 /** How many rounds are merged: all before the last checkpoint that is there. */

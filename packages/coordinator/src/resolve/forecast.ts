@@ -1,6 +1,7 @@
 import { openStore, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
 import {
   computeTuningPlan,
+  foldRunsOf,
   labelLookup,
   readBackboneSpec,
   tuningRounds,
@@ -10,6 +11,7 @@ import {
 import { autoHeadOf, foldsOf, testShare } from "@trommel/common/recipe";
 import { resolveLabels } from "../labels/resolve-labels.js";
 import { KeyFilter } from "../listing/key-filter.js";
+import { companionConfigs } from "./resolve-tuning.js";
 
 /** What a training would work on. */
 export interface TrainingForecast {
@@ -20,6 +22,8 @@ export interface TrainingForecast {
   /** Null if the recipe does not tune. */
   readonly tuning:
     | (TuningRounds & {
+        /** The networks of the folds, each without one of them, and the rounds of one; null if there is one network. */
+        readonly folds: { readonly networks: number; readonly rounds: TuningRounds } | null;
         /** False once the run without tuning has divided the images; before that the number of images comes from the shares. */
         readonly isEstimate: boolean;
       })
@@ -59,10 +63,20 @@ async function forecastTuning(
   const { tune } = config.recipe;
   const [backbone] = config.backbones;
   if (tune === null || backbone === undefined) return null;
-  if ((await store.head(runKeys(untunedOf(config) ?? "").split)) !== undefined)
-    return { ...(await computeTuningPlan(store, config)).rounds, isEstimate: false };
-  const folds = foldsOf(autoHeadOf(config));
-  const tuned = Math.floor((images * (1 - (testShare(config.recipe.split) ?? 0)) * (folds - 1)) / folds);
+  const networks = foldRunsOf(config).length;
+  if ((await store.head(runKeys(untunedOf(config) ?? "").split)) !== undefined) {
+    const roundsOf = async (of: RunConfig): Promise<TuningRounds> =>
+      (await computeTuningPlan(store, of)).rounds;
+    const [, ofFold] = companionConfigs(config);
+    const folds = ofFold === undefined ? null : { networks, rounds: await roundsOf(ofFold) };
+    return { ...(await roundsOf(config)), folds, isEstimate: false };
+  }
+  const parts = foldsOf(autoHeadOf(config));
   const network = await readBackboneSpec(store, backbone.id);
-  return { ...tuningRounds(tune, tuned, network), isEstimate: true };
+  const roundsOn = (share: number): TuningRounds =>
+    tuningRounds(tune, Math.floor(images * (1 - (testShare(config.recipe.split) ?? 0)) * share), network);
+  const ofFold = roundsOn((parts - 1) / parts);
+  return networks === 0
+    ? { ...ofFold, folds: null, isEstimate: true }
+    : { ...roundsOn(1), folds: { networks, rounds: ofFold }, isEstimate: true };
 }

@@ -11,20 +11,33 @@ import {
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
-import { layersOfModel, trainedLayers, untunedOf } from "@trommel/common/artefacts";
+import {
+  foldRunsOf,
+  heldOutFoldOf,
+  layersOfModel,
+  trainedLayers,
+  untunedOf,
+} from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { checkClassWeights } from "@trommel/common/recipe";
 import { readBounds, readIfThere } from "@trommel/common/store";
 
 /**
- * The run without tuning that a run follows: the same but for its recipe's `tune`, and without the location that the bundle is copied
- * to. Undefined for a run that does not tune.
+ * The runs that come with a run that tunes, without the location that the bundle is copied to: the run without tuning that it follows,
+ * the same but for its recipe's `tune`, and for each of several folds one that tunes without it. None for a run that does not tune.
  * @throws TrommelError `invalid-argument` for an id that is too long for what tuning adds to it
  */
-export function untunedConfig(config: RunConfig): RunConfig | undefined {
-  const id = untunedOf(config);
-  if (id === undefined) return undefined;
-  return { ...config, id: checkRunId(id), recipe: { ...config.recipe, tune: null }, export: null };
+export function companionConfigs(config: RunConfig): RunConfig[] {
+  const untuned = untunedOf(config);
+  if (untuned === undefined) return [];
+  const recipe = { ...config.recipe, tune: null };
+  return [
+    { ...config, id: checkRunId(untuned), recipe, export: null },
+    ...foldRunsOf(config).map((id, fold) => ({
+      ...{ ...config, id: checkRunId(id), export: null },
+      foldOf: { run: config.id, fold },
+    })),
+  ];
 }
 
 /**
@@ -48,7 +61,7 @@ export async function checkTuning(
     );
   const { layersModel } = backboneKeys(backboneId(spec));
   trainedLayers(layersOfModel(await store.get(layersModel, readBounds.document), layersModel), tune);
-  const name = `${spec.name}-${config.id}`;
+  const name = `${spec.name}-${foldRunsOf(config).at(-1) ?? config.id}`;
   if (!backboneName.safeParse(name).success)
     throw new TrommelError(
       "invalid-argument",
@@ -69,17 +82,15 @@ async function checkOrigin(store: ObjectStore, config: RunConfig, from: string):
       "not-found",
       `cannot continue from ${from}: ${store.url} has no run of that id that tuned a backbone. Correct tune.from, or leave it out`,
     );
-  const dividing = ({
-    dataset,
-    labels,
-    divisionSha256,
-    backbones,
-    recipe,
-  }: RunConfig): Record<string, unknown> => ({
-    ...{ dataset, labels, divisionSha256: divisionSha256 ?? null, backbones },
-    ...{ seed: recipe.seed, split: recipe.split, include: recipe.include, exclude: recipe.exclude },
-    folds: recipe.head.type === "auto" ? [recipe.head.folds, recipe.head.effort] : null,
-  });
+  const dividing = (of: RunConfig): Record<string, unknown> => {
+    const { dataset, labels, divisionSha256, backbones, recipe } = of;
+    return {
+      ...{ dataset, labels, divisionSha256: divisionSha256 ?? null, backbones },
+      ...{ seed: recipe.seed, split: recipe.split, include: recipe.include, exclude: recipe.exclude },
+      folds: recipe.head.type === "auto" ? [recipe.head.folds, recipe.head.effort] : null,
+      "the fold that is held out": heldOutFoldOf(of),
+    };
+  };
   const [here, there] = [dividing(config), dividing(other)];
   const differing = Object.keys(here).filter(
     (field) => canonicalJson(here[field]) !== canonicalJson(there[field]),

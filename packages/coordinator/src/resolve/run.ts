@@ -23,13 +23,13 @@ import { checkPrefix } from "./check-prefix.js";
 import { checkConfig, writeConfig, type Resolved } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
-import { checkTuning, untunedConfig } from "./resolve-tuning.js";
+import { checkTuning, companionConfigs } from "./resolve-tuning.js";
 import { checkExport, resolveExport, takeExport } from "./resolve-export.js";
 
 /**
  * Resolves a request into a frozen run, `run.json`, its labels, `labels.json`, and what lists and columns say of its
  * split, `division.json`.
- * The same request under the same id is the same run; another one is refused. A run that tunes comes with the run that it follows.
+ * The same request under the same id is the same run; another one is refused. A run that tunes comes with the runs that it needs.
  * @throws TrommelError `not-found` for a backbone or a label file, `invalid-argument` for a backbone that does not fit,
  *   `bad-dataset` for the labels, `conflict` for the id or the output
  */
@@ -79,8 +79,8 @@ export async function resolveRun(options: {
     ),
   };
   await checkTuning(store, config, specs);
-  // A run that tunes is claimed after the run that it follows.
-  const configs = [untunedConfig(config) ?? [], config].flat();
+  // A run that tunes is claimed after the runs that it needs.
+  const configs = [...companionConfigs(config), config];
   for (const each of configs) await checkConfig(store, runKeys(each.id).config, each, parserOf(each));
   await checkExport(config);
   const claim = async (): Promise<void> => {

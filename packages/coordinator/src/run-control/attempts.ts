@@ -1,5 +1,5 @@
 import { LiveRun, subjectKeys, type ObjectStore } from "@trommel/common";
-import { untunedOf } from "@trommel/common/artefacts";
+import { foldRunsOf, untunedOf } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { flowOf } from "@trommel/common/jobs";
 import { rootJobId, type JobProducer } from "./job-producer.js";
@@ -9,31 +9,37 @@ import { findSubject, traitsOf, type Subject } from "./subject.js";
 /**
  * Writes a mark that survives Redis; workers see it at their next shard, and at once if Redis has it too. Redis gets it
  * first: a resume removes the mark from the store and then from Redis, so in whichever order the four steps happen, a run
- * without the mark in the store is not cancelled in Redis either. With a run that tunes the run that it follows is cancelled,
- * unless that one is complete.
+ * without the mark in the store is not cancelled in Redis either. With a run that tunes those that came with it are cancelled, unless
+ * they are complete.
  */
 export async function cancelSubject(
   store: ObjectStore,
   subject: Subject,
   producer: JobProducer | undefined,
 ): Promise<void> {
-  const untuned = await followedBy(store, subject);
-  if (untuned !== undefined && (await readStatus(store, untuned, producer)).phase !== "complete")
-    await cancelSubject(store, untuned, producer);
+  for (const needed of await neededBy(store, subject))
+    if (!isShared(subject) && (await readStatus(store, needed, producer)).phase !== "complete")
+      await cancelSubject(store, needed, producer);
   const body = jsonBytes({ formatVersion: 1, id: subject.id });
   if (producer !== undefined) await new LiveRun(producer.redis, subject.id).cancel();
   await putJson(store, subjectKeys(subject).cancelled, body);
 }
 
-/** The run without tuning that a run which tunes follows; undefined for every other subject. */
-async function followedBy(store: ObjectStore, subject: Subject): Promise<Subject | undefined> {
-  const untuned = subject.kind === "run" ? untunedOf(subject.config) : undefined;
-  return untuned === undefined ? undefined : findSubject(store, untuned);
+/** The runs that a run which tunes needs: the one without tuning, and those of its folds; none for every other subject. */
+async function neededBy(store: ObjectStore, subject: Subject): Promise<Subject[]> {
+  if (subject.kind === "scoring") return [];
+  const ids = [untunedOf(subject.config) ?? [], foldRunsOf(subject.config)].flat();
+  return Promise.all(ids.map((id) => findSubject(store, id)));
+}
+
+/** Whether other runs too need what a run needs: those of the other folds. */
+function isShared(subject: Subject): boolean {
+  return subject.kind === "run" && subject.config.foldOf !== undefined;
 }
 
 /**
  * Opens the next attempt and queues it. Jobs whose marker is there end at once, so nothing is done twice. A run that tunes begins
- * with an attempt of the run that it follows, unless that one is complete or under way.
+ * with attempts of the runs that it needs, unless they are complete or under way.
  * @param seen the attempt that was seen to have ended, undefined for none
  * @returns the attempt's number, undefined if another command has opened one since
  */
@@ -43,10 +49,9 @@ export async function startAttempt(
   producer: JobProducer,
   seen: number | undefined,
 ): Promise<number | undefined> {
-  const untuned = await followedBy(store, subject);
-  if (untuned !== undefined) {
-    const { phase, attempt } = await readStatus(store, untuned, producer);
-    if (phase !== "complete" && phase !== "running") await startAttempt(store, untuned, producer, attempt);
+  for (const needed of await neededBy(store, subject)) {
+    const { phase, attempt } = await readStatus(store, needed, producer);
+    if (phase !== "complete" && phase !== "running") await startAttempt(store, needed, producer, attempt);
   }
   const { cancelled, stopReason } = subjectKeys(subject);
   await store.delete([cancelled, stopReason]);

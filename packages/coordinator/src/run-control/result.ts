@@ -14,6 +14,7 @@ import {
   type StopReason,
 } from "@trommel/common";
 import {
+  foldRunsOf,
   mayBeUnknown,
   scoreCounts,
   scoringSuccess,
@@ -55,6 +56,8 @@ export interface RunResult {
   readonly extraction?: ExtractionCounts;
   /** For a run that tunes its backbone: the run without tuning, which it started from and can be compared with. */
   readonly untuned?: string;
+  /** For a run that tunes several networks: the runs that tuned one for each fold. */
+  readonly foldRuns?: readonly string[];
   /** For a scoring: images by likeliest label; `unknown` is 0 if images could have been called so and none was. */
   readonly counts?: ScoreCounts;
   /** For a scoring with the format `kaggle`. */
@@ -98,9 +101,11 @@ export async function readResult(store: ObjectStore, subject: Subject): Promise<
   };
   const listing = await readListingOverview(store, subject);
   const untuned = untunedOf(subject.config);
+  const foldRuns = foldRunsOf(subject.config);
   return {
     ...{ ledger, location, ...figures, labels: manifest.labels },
     ...(untuned === undefined ? {} : { untuned }),
+    ...(foldRuns.length === 0 ? {} : { foldRuns }),
     ...(listing === undefined ? {} : { listing }),
     ...(manifest.contradictions === null ? {} : { contradictions: manifest.contradictions }),
   };

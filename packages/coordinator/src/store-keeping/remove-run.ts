@@ -9,7 +9,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { untunedOf } from "@trommel/common/artefacts";
+import { foldRunsOf, untunedOf } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
@@ -57,7 +57,7 @@ async function needOf(
   if (body === undefined) return "none";
   if (other.kind === "run") {
     const config = parseSealedAs(runConfig, body, key);
-    const needed = [config.retryOf?.run, untunedOf(config), config.recipe.tune?.from];
+    const needed = [config.retryOf?.run, untunedOf(config), ...foldRunsOf(config), config.recipe.tune?.from];
     if (!needed.includes(id)) return "none";
     const result = await readResult(store, { kind: "run", id: other.id, config });
     return result === undefined ? "unfinished" : "finished";

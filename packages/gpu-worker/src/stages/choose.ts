@@ -1,15 +1,22 @@
-import { runKeys, seedFrom, writeWithMarker } from "@trommel/common";
-import { curveCandidate, curveVariant, foldUnits, type Choice } from "@trommel/common/artefacts";
+import { runKeys, seedFrom, writeWithMarker, type RunConfig } from "@trommel/common";
+import {
+  curveCandidate,
+  curveVariant,
+  foldRunsOf,
+  foldUnits,
+  type Choice,
+  type FoldSplit,
+} from "@trommel/common/artefacts";
 import { findCommitted, jsonBytes } from "@trommel/common/codec";
 import { autoHeadOf, candidatesOf, type AutoHead, type CandidateRecipe } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
 import { groupingNotes } from "./dividing/division-notes.js";
-import { commitEnsemble, commitNovelty, type ChosenRun } from "./folding/chosen-heads.js";
+import { commitEnsemble, commitNovelty, servedHeads, type ChosenRun } from "./folding/chosen-heads.js";
 import { accuracyOf, chooseAndMeasure, type Chosen } from "./folding/estimates.js";
 import { FoldRows } from "./folding/fold-rows.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { groupsOf, readImageLabels, withKeys } from "./folding/image-places.js";
-import { measureTestNovelty, measureTestPart } from "./folding/measure-test-part.js";
+import { hasTestPart, measureTestNovelty, measureTestPart } from "./folding/measure-test-part.js";
 import { readCurvePoint, readOutOfFold } from "./folding/out-of-fold.js";
 import { readStandardization, variationNotes } from "./folding/standardization.js";
 import { commitOnce } from "./inputs/commit-once.js";
@@ -39,12 +46,12 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
   const labels = await readImageLabels(config, images, rows.labels, context);
   context.onNote(`choosing among ${choices.length} candidates`);
   const groupOf = groupsOf(split, images);
-  const isTuned = split.folds === 1;
-  const measured = isTuned ? temperatureFolds(groupOf) : { foldOf: images.fold, folds: split.folds };
+  const isHeldOut = split.folds === 1;
+  const measured = isHeldOut ? temperatureFolds(groupOf) : { foldOf: images.fold, folds: split.folds };
   const chosen = chooseAndMeasure({
     ...{ choices, labels, classNames: rows.labels, groupOf, by: head.choose, seed: config.recipe.seed },
     ...measured,
-    chosenOn: isTuned ? "the images held out of tuning" : `the images of ${split.folds} folds`,
+    chosenOn: isHeldOut ? "the images held out of tuning" : `the images of ${split.folds} folds`,
   });
   const ensemble = await commitEnsemble({ config, head, split, rows, chosen, context });
   const novelty = head.novelty ? await commitNovelty({ config, head, split, rows, context }) : null;
@@ -54,7 +61,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     folds: split.folds,
     candidates: [...chosen.candidates],
     head: ensemble.head,
-    heads: head.heads,
+    heads: servedHeads({ config, head }),
     temperature: ensemble.temperature,
     outOfFold: chosen.figures,
     alone: chosen.alone,
@@ -63,7 +70,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     mistakes: await withKeys(config, images, chosen.mistakes, context),
     thresholds: thresholdsOf({ chosen, labels, ...measured, head, classNames: rows.labels }),
     testNovelty: novelty === null ? null : await measureTestNovelty(split, rows, novelty),
-    chosenBy: isTuned ? `${chosen.sentence} ${tunedSentence}` : chosen.sentence,
+    chosenBy: [chosen.sentence, ...tuningSentences(config, split)].join(" "),
     grouping: split.grouping,
     contradictions: split.contradictions,
     notes: [
@@ -71,7 +78,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
       ...split.notes,
       ...variationNotes(standardization),
       ...chosen.notes,
-      ...refitNotes(head),
+      ...refitNotes(servedHeads({ config, head })),
     ],
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));
@@ -87,11 +94,25 @@ function temperatureFolds(groupOf: Int32Array): { readonly foldOf: Int32Array; r
   return { foldOf, folds: temperatureParts };
 }
 
-const tunedSentence =
-  "The backbone was tuned without these images, which also measured its rounds: rely on the figures of the test part, which nothing was chosen on.";
+/** What a reader must know of the figures of a run that tunes. */
+function tuningSentences(config: RunConfig, split: FoldSplit): string[] {
+  const { recipe, foldOf } = config;
+  if (recipe.tune === null) return [];
+  const networks = foldRunsOf(config).length;
+  if (networks > 0) {
+    const all = hasTestPart(split) ? "every image but those of the test part" : "every image";
+    return [
+      `${networks} networks were tuned for the figures, each without the images that it is measured on; the one in the bundle has seen ${all}.`,
+    ];
+  }
+  const without =
+    "The backbone was tuned without these images, which also measured its rounds: rely on the figures of";
+  if (foldOf !== undefined) return [`${without} ${foldOf.run}, which has those of all folds.`];
+  return [`${without} the test part, which nothing was chosen on.`];
+}
 
 /** What a reader must know of a head that no fold has measured. */
-function refitNotes({ heads }: AutoHead): string[] {
+function refitNotes(heads: AutoHead["heads"]): string[] {
   if (heads === "folds") return [];
   return [
     "The model's head was trained once more on the images of all folds. All figures but those of a test part are of the heads of the folds, which saw fewer images.",
@@ -121,7 +142,7 @@ async function measureCurve(
   run: Omit<ChosenRun, "rows" | "chosen"> & { readonly labels: Int32Array },
 ): Promise<Choice["learningCurve"]> {
   const { config, head, split, labels, context } = run;
-  if (!head.learningCurve || split.folds === 1) return null;
+  if (!head.learningCurve || config.recipe.tune !== null) return null;
   const units = foldUnits(head, split.folds);
   const candidate = curveCandidate;
   const of = candidatesOf(head)[candidate] as CandidateRecipe;

@@ -24,7 +24,7 @@ import { readTuningRun, type TuningRun } from "./tuning/tuning-run.js";
  * Merge: checkpoint, changes → checkpoint, figures of the round.
  *
  * In: what every replica has come to. Out: `tuning/checkpoints/<round + 1>.safetensors`, with the round's figures in its marker, and
- * `tuning/rounds/<round>.json`, the figures alone, which stay. A retry finds the checkpoint, or merges again to the same bytes; then it
+ * `tuning/rounds/<round>.json`, the figures alone, which stay. A run that holds no fold out has those of training alone. A retry finds the checkpoint, or merges again to the same bytes; then it
  * removes what no later round starts from.
  * @throws TrommelError `missing-input` if a replica has not ended its round, `invalid-argument` where the loss is not finite
  */
@@ -38,8 +38,12 @@ export async function merge(runId: string, round: number, context: StageContext)
   const { figures } = (await readInput(store, key, checkpointMarker)).marker;
   await putJsonOnce(store, keys.round(round), sealedJson({ formatVersion: 1, figures }));
   const { heldOut, training, epoch } = figures;
+  const measured =
+    heldOut === null
+      ? ""
+      : `, held-out loss ${heldOut.loss.toFixed(4)}, accuracy ${heldOut.accuracy.toFixed(4)}`;
   context.onNote(
-    `round ${round + 1} of ${run.rounds.rounds}, epoch ${epoch}: training loss ${training.loss.toFixed(4)}, held-out loss ${heldOut.loss.toFixed(4)}, accuracy ${heldOut.accuracy.toFixed(4)}`,
+    `round ${round + 1} of ${run.rounds.rounds}, epoch ${epoch}: training loss ${training.loss.toFixed(4)}${measured}`,
   );
   await removeSuperseded(store, run, await readRoundFigures(store, runId, round + 1));
   return { images: 0, failed: 0 };
@@ -53,9 +57,10 @@ async function mergeRound(run: TuningRun, round: number, context: StageContext):
   const { states, training } = await readChanges(store, run, round);
   const next = mergeReplicas(from, states, run.tune.outer);
   const shared: TuningState = { step: next.step, tensors: next.shared };
-  const images = await readTuningImages(store, run, signal);
-  const heldOut = await measureHeldOut(run, images.heldOut, setting, shared, context);
-  if (!Number.isFinite(heldOut.loss)) throw divergence(run, { round });
+  const images = run.plan.heldOutFold === null ? null : await readTuningImages(store, run, signal);
+  const heldOut =
+    images === null ? null : await measureHeldOut(run, images.heldOut, setting, shared, context);
+  if (heldOut !== null && !Number.isFinite(heldOut.loss)) throw divergence(run, { round });
   const figures: RoundFigures = { round, epoch, steps: next.step, training, heldOut };
   const key = runKeys(run.config.id).tuning.checkpoint(round + 1);
   await commitOnce(() => writeWithMarker(store, key, encodeCheckpoint(next), { figures }));

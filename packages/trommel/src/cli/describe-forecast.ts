@@ -4,9 +4,20 @@ import type { TrainingForecast } from "../index.js";
 export function* describeForecast({ id, images, classes, tuning }: TrainingForecast): Generator<string> {
   yield `${id}: ${images} labelled images of ${classes} classes`;
   if (tuning === null) return;
-  const { replicas, batchSize, epochs, stepsPerEpoch, localSteps, rounds } = tuning;
   const about = tuning.isEstimate ? "about " : "";
-  yield `tuning: ${about}${tuning.images} images, without the held-out and the test part`;
+  const { folds } = tuning;
+  const without = folds === null ? "the held-out and the test part" : "a test part, if the recipe has one";
+  yield `tuning: ${about}${tuning.images} images, without ${without}`;
+  yield describeRounds(tuning, about);
+  if (folds === null) return;
+  yield `and for the figures ${folds.networks} networks, each without one of ${folds.networks} folds: ${about}${folds.rounds.images} images`;
+  yield describeRounds(folds.rounds, about);
+}
+
+type Rounds = NonNullable<NonNullable<TrainingForecast["tuning"]>["folds"]>["rounds"];
+
+function describeRounds(of: Rounds, about: string): string {
+  const { replicas, batchSize, epochs, stepsPerEpoch, localSteps, rounds } = of;
   const each = replicas === 1 ? "" : ` of each of ${replicas} replicas`;
-  yield `${about}${epochs * stepsPerEpoch} steps${each} (${epochs} epochs of ${stepsPerEpoch}) on ${batchSize} images each, in ${rounds} rounds of at most ${localSteps} steps`;
+  return `${about}${epochs * stepsPerEpoch} steps${each} (${epochs} epochs of ${stepsPerEpoch}) on ${batchSize} images each, in ${rounds} rounds of at most ${localSteps} steps`;
 }

@@ -17,6 +17,8 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     yield `${id}: test ${figuresOf(result.test)} on ${result.test.images} images that nothing was fitted or chosen on`;
   if (result.chosenBy !== undefined) yield result.chosenBy;
   if (result.untuned !== undefined) yield `${result.untuned} is the same without tuning, to compare with`;
+  if (result.foldRuns !== undefined)
+    yield `the networks of the folds are those of ${result.foldRuns.join(", ")}, each a run with a report of its own`;
   if (result.extraction !== undefined) {
     const { extracted, reused } = result.extraction;
     yield `features: ${extracted} pictures extracted, ${reused} reused`;

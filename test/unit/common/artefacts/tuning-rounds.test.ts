@@ -3,13 +3,16 @@ import { describe, it } from "node:test";
 import { recipe } from "@trommel/common";
 import {
   epochLosses,
+  foldRunsOf,
   foldUnits,
+  heldOutFoldOf,
   isTuned,
   keptRound,
   replicaJob,
   replicaOfJob,
   roundSpan,
   tuningRounds,
+  untunedOf,
   type RoundFigures,
 } from "@trommel/common/artefacts";
 import { autoHeadOf } from "@trommel/common/recipe";
@@ -109,6 +112,35 @@ describe("the rounds of a tuning", () => {
   it("keep the checkpoint of the last round, of the least loss or of the best accuracy", () => {
     const of = figures([3, 1, 1, 2], [0.5, 0.6, 0.7, 0.7]);
     assert.deepEqual([keptRound(of, "last"), keptRound(of, "loss"), keptRound(of, "accuracy")], [3, 1, 2]);
+  });
+});
+
+describe("a run that tunes", () => {
+  const tuned = (id: string, fields: object, foldOf?: { run: string; fold: number }) => ({
+    ...{ id, recipe: recipe.parse({ backbones: ["net"], tune: fields }) },
+    ...(foldOf === undefined ? {} : { foldOf }),
+  });
+
+  it("holds the first fold out, or is one of several that hold out a fold each, or holds out none", () => {
+    const facts = (of: ReturnType<typeof tuned>) => [untunedOf(of), foldRunsOf(of), heldOutFoldOf(of)];
+    assert.deepEqual(facts(tuned("x", {})), ["x-untuned", [], 0]);
+    assert.deepEqual(facts(tuned("x", { folds: 3 })), [
+      "x-untuned",
+      ["x-fold-1", "x-fold-2", "x-fold-3"],
+      null,
+    ]);
+    const third = tuned("x-fold-3", { folds: 3 }, { run: "x", fold: 2 });
+    assert.deepEqual(facts(third), ["x-untuned", [], 2]);
+  });
+
+  it("chooses nothing by a round of which no image was held out", () => {
+    const round = { round: 0, epoch: 1, steps: 1, training: { loss: 1, accuracy: 1 }, heldOut: null };
+    assert.equal(keptRound([round, { ...round, round: 1 }], "last"), 1);
+    assert.throws(() => keptRound([round], "loss"), {
+      code: "internal",
+      message: /round 1: no image was held/,
+    });
+    assert.throws(() => epochLosses([round], 1), { code: "internal" });
   });
 });
 

@@ -30,11 +30,32 @@ describe("a recipe that tunes", () => {
     assert.deepEqual([plain.tune, plain.split.test], [null, null]);
   });
 
+  it("is measured on its folds where it has several, as many of the head as of networks, without a test part", () => {
+    const { tune, split, head } = recipe.parse({ backbones: ["net"], tune: { folds: 4 } });
+    assert.deepEqual([tune?.folds, split.test], [4, null]);
+    assert.deepEqual(head.type === "auto" ? head.folds : undefined, 4);
+    const asked = recipe.parse({
+      backbones: ["net"],
+      tune: { folds: 3 },
+      split: { test: 0.2 },
+      head: { folds: 3 },
+    });
+    assert.equal(asked.split.test, 0.2);
+    assert.deepEqual(recipe.parse(asked), asked);
+    const single = recipe.parse({ backbones: ["net"], tune: {}, head: { folds: 7 } }).head;
+    assert.equal(single.type === "auto" ? single.folds : undefined, 7);
+  });
+
   for (const [what, fields, path] of [
     ["two backbones", { backbones: ["a", "b"], tune: {} }, "backbones"],
     ["a single head", { head: { type: "se" }, tune: {} }, "head.type"],
     ["fp16", { precision: "fp16", tune: {} }, "precision"],
-    ["several held-out parts", { tune: { folds: 5 } }, "tune.folds"],
+    ["no fold", { tune: { folds: 0 } }, "tune.folds"],
+    ["other folds of the head", { tune: { folds: 3 }, head: { folds: 5 } }, "head.folds"],
+    ["folds and a chosen checkpoint", { tune: { folds: 3, keep: "loss" } }, "tune.keep"],
+    ["folds and patience", { tune: { folds: 3, patience: 1 } }, "tune.patience"],
+    ["folds and a plateau", { tune: { folds: 3, schedule: { type: "plateau" } } }, "tune.schedule.type"],
+    ["folds and another run's network", { tune: { folds: 3, from: "other" } }, "tune.from"],
     ["a solver", { tune: { optimizer: { type: "lbfgs" } } }, "tune.optimizer.type"],
     ["a warm-up as long as all epochs", { tune: { epochs: 1 } }, "tune.schedule.warmupEpochs"],
     ["a schedule that ends above its rate", { tune: { schedule: { minimum: 1 } } }, "tune.schedule.minimum"],

@@ -12,6 +12,7 @@ import {
   type RecipeInput,
   type RunConfig,
 } from "@trommel/common";
+import { noFold, readTuningPlan, testPart, writeTuningPlan } from "@trommel/common/artefacts";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { resolveRun } from "#coordinator/resolve/run";
 import { resolveRunRetry } from "#coordinator/retry/resolve-retry";
@@ -31,6 +32,10 @@ before(async () => {
   const keys = ["a", "b"].flatMap((label) => [1, 2, 3].map((number) => `${label}/${number}.png`));
   await writeFiles(dataset, new Map(keys.map((key) => [key, key])));
 });
+
+function recipeTune(tune: object): RunConfig["recipe"]["tune"] {
+  return recipeSchema.parse({ backbones: [tinyBackbone.name], tune }).tune;
+}
 
 function resolve(id: string, fields: Partial<RecipeInput> = {}) {
   return resolveRun({
@@ -57,6 +62,70 @@ describe("a resolved run that tunes", () => {
     });
     await (await resolve("pair")).claim();
     await assert.rejects(resolve("pair", { tune: { epochs: 3 } }), { code: "conflict" });
+  });
+
+  it("comes with a run for each of several folds, which differs in the fold that it holds out", async () => {
+    const { config, claim } = await resolve("many", { tune: { folds: 3 } });
+    await claim();
+    assert.equal(config.recipe.split.test, null);
+    for (const fold of [0, 1, 2])
+      assert.deepEqual(await configOf(`many-fold-${fold + 1}`), {
+        ...{ ...config, id: `many-fold-${fold + 1}` },
+        foldOf: { run: "many", fold },
+      });
+    assert.equal((await configOf("many-untuned")).recipe.tune, null);
+    await (await resolve("many", { tune: { folds: 3 } })).claim();
+    const store = openStore(location);
+    for (const id of ["many-untuned", "many-fold-2"])
+      await assert.rejects(checkDependents(store, { kind: "run", id }), { code: "conflict" });
+    store.close();
+    // A network that has seen other images than this run may see.
+    for (const from of ["many", "many-fold-2"])
+      await assert.rejects(resolve("later", { tune: { from }, head: { folds: 3 }, split: { test: 0.15 } }), {
+        code: "invalid-argument",
+        message: /the fold that is held out/,
+      });
+  });
+
+  it("counts what each of its networks is tuned on, and is refused where a class has too few images for the folds", async () => {
+    const store = openStore(location);
+    // Eight images in three folds, one of them in the test part and one that could not be read.
+    const parts = [
+      [0, 1, 2, testPart],
+      [2, 0, noFold, 2],
+    ];
+    const split = {
+      formatVersion: 3,
+      seed: 0,
+      folds: 3,
+      parts,
+      groups: null,
+      grouping: null,
+      contradictions: null,
+    };
+    await putJsonOnce(store, runKeys("many-untuned").split, sealedJson({ ...split, notes: [] }));
+    const tune = { folds: 3, batchSize: 2 };
+    await (await resolve("other", { tune })).claim();
+    await putJsonOnce(store, runKeys("other-untuned").split, sealedJson({ ...split, folds: 2, notes: [] }));
+    const counts = [];
+    for (const id of ["many-fold-1", "many-fold-2", "many-fold-3", "many"]) {
+      const { recipe } = await configOf(id);
+      const config = { ...(await configOf(id)), recipe: { ...recipe, tune: recipeTune(tune) } };
+      const { heldOutFold, heldOutImages, rounds } = await writeTuningPlan(store, config);
+      assert.deepEqual((await readTuningPlan(store, id)).rounds, rounds);
+      counts.push([heldOutFold, heldOutImages, rounds.images]);
+    }
+    assert.deepEqual(counts, [
+      [0, 2, 4],
+      [1, 1, 5],
+      [2, 3, 3],
+      [null, 0, 6],
+    ]);
+    await assert.rejects(writeTuningPlan(store, await configOf("other")), {
+      code: "bad-dataset",
+      message: /other-untuned has only 2, because a class has too few images.*Set tune\.folds to 2/,
+    });
+    store.close();
   });
 
   it("is refused where its backbone has no layers, or not the wanted ones", async () => {

@@ -7,7 +7,7 @@ import { GraphBuilder } from "#gpu-worker/graph/graph-builder";
 import { MatrixProduct } from "#gpu-worker/linalg/matrix-product";
 import { solveRidge } from "#gpu-worker/measure/novelty/conjugate-gradients";
 import { emitNovelty } from "#gpu-worker/measure/novelty/emit-novelty";
-import { fitNovelty } from "#gpu-worker/measure/novelty/fit-novelty";
+import { fitNovelty, heldOutParts } from "#gpu-worker/measure/novelty/fit-novelty";
 import type { NoveltyRows } from "#gpu-worker/measure/novelty/moments";
 import { noveltyDistances, noveltyPercentiles } from "#gpu-worker/measure/novelty/novelty-distances";
 
@@ -47,6 +47,18 @@ describe("novelty", () => {
     const served = noveltyDistances(novelty, novel);
     closeAll(served, golden.served, 1e-5);
     closeAll(noveltyPercentiles(novelty, served), golden.percentiles, 1e-5);
+  });
+
+  it("takes its percentiles of images that others have held out, and its statistics of all", async () => {
+    const own = await fitNovelty(input, product);
+    const parts = await heldOutParts(input, product);
+    assert.deepEqual(await fitNovelty(input, product, parts), own);
+    // All in one fold that is not predicted, as rows are whose network has seen them.
+    const seen = { ...input, foldOf: input.foldOf.map(() => 0), folds: 1, predictedFolds: 0 };
+    const { novelty, distances } = await fitNovelty(seen, product, parts);
+    assert.deepEqual(distances, own.distances);
+    assert.deepEqual(novelty.quantiles, own.novelty.quantiles);
+    closeAll(noveltyDistances(novelty, novel), golden.served, 1e-5);
   });
 
   it("gives the same in ONNX Runtime, whatever the opset, and after it was written and read", async () => {

@@ -46,8 +46,19 @@ describe("train --dry-run", () => {
     const { tuning } = JSON.parse(json) as { tuning: object };
     assert.deepEqual(tuning, {
       ...{ images: 68, batchSize: 8, replicas: 1, epochs: 3, stepsPerEpoch: 8, localSteps: 8 },
-      ...{ roundsPerEpoch: 1, rounds: 3, isEstimate: true },
+      ...{ roundsPerEpoch: 1, rounds: 3, isEstimate: true, folds: null },
     });
+  });
+
+  it("says the same of each of the networks of several folds, and of the one that sees every image", async () => {
+    const flags = ["--tune", "--set", "tune.batchSize=8", "--set", "tune.epochs=3", "--set", "tune.folds=4"];
+    const { stdout } = await dryRun(...flags);
+    assert.deepEqual(stdout.trim().split("\n").slice(1), [
+      "tuning: about 100 images, without a test part, if the recipe has one",
+      "about 36 steps (3 epochs of 12) on 8 images each, in 3 rounds of at most 12 steps",
+      "and for the figures 4 networks, each without one of 4 folds: about 75 images",
+      "about 27 steps (3 epochs of 9) on 8 images each, in 3 rounds of at most 9 steps",
+    ]);
   });
 
   it("refuses what the training would refuse", async () => {

@@ -51,6 +51,8 @@ export const runConfig = z
      * new ones of those files; split, labels and measured normalisation are that run's too.
      */
     retryOf: z.object({ run: runId, reasons: retryReasons }).strict().optional(),
+    /** The run whose fold this one tunes a network for: one that never sees the images of that fold, from 0. */
+    foldOf: z.object({ run: runId, fold: z.int().nonnegative() }).strict().optional(),
   })
   .strict();
 export type RunConfig = z.infer<typeof runConfig>;
@@ -59,8 +61,25 @@ export type RunConfig = z.infer<typeof runConfig>;
  * The run without tuning that a run that tunes follows: an ordinary run, whose listing, images, split and first classifier it
  * starts from. Undefined for a run that does not tune.
  */
-export function untunedOf({ id, recipe: { tune } }: Pick<RunConfig, "id" | "recipe">): string | undefined {
-  return tune === null ? undefined : `${id}-untuned`;
+export function untunedOf({ id, recipe: { tune }, foldOf }: TunedRun): string | undefined {
+  return tune === null ? undefined : `${foldOf?.run ?? id}-untuned`;
+}
+
+type TunedRun = Pick<RunConfig, "id" | "recipe" | "foldOf">;
+
+/** The runs that tune a network for each fold of a run, in their order; none if it holds out a fold itself. */
+export function foldRunsOf({ id, recipe: { tune }, foldOf }: TunedRun): string[] {
+  if (tune === null || tune.folds === 1 || foldOf !== undefined) return [];
+  return Array.from({ length: tune.folds }, (_, fold) => `${id}-fold-${fold + 1}`);
+}
+
+/**
+ * The fold of the run without tuning that a run never tunes on: it measures the rounds, and chooses head and temperature afterwards. Null
+ * for a run that tunes on all of them.
+ */
+export function heldOutFoldOf(config: TunedRun): number | null {
+  if (config.foldOf !== undefined) return config.foldOf.fold;
+  return foldRunsOf(config).length > 0 ? null : 0;
 }
 
 /** Length of a row of a run's features: its embeddings, concatenated. */

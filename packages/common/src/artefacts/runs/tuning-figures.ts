@@ -3,6 +3,7 @@ import { markerSchema } from "../../codec/marker.js";
 import { parseSealedAs } from "../../codec/sealed-json.js";
 import type { TuneRecipe } from "../../recipe/tune-recipe.js";
 import type { ObjectStore } from "../../store/object-store.js";
+import { TrommelError } from "../../errors.js";
 import { readIfThere } from "../../store/read-if-there.js";
 import { runKeys } from "../store-keys.js";
 import type { TuningRounds } from "./tuning-rounds.js";
@@ -18,8 +19,11 @@ export const roundFigures = z
     steps: z.int().positive(),
     /** Means over the images of the round's batches, as they were drawn, smoothed and mixed. */
     training: z.object({ loss: z.number(), accuracy: z.number() }).strict(),
-    /** The figures of the checkpoint on the images that tuning does not see, each as it is. */
-    heldOut: z.object({ images: z.int().positive(), loss: z.number(), accuracy: z.number() }).strict(),
+    /** The figures of the checkpoint on the images that tuning does not see, each as it is; null if it sees all. */
+    heldOut: z
+      .object({ images: z.int().positive(), loss: z.number(), accuracy: z.number() })
+      .strict()
+      .nullable(),
   })
   .strict();
 export type RoundFigures = z.infer<typeof roundFigures>;
@@ -66,7 +70,8 @@ export async function readRoundFigures(
 /** The round whose checkpoint is kept, the earlier of equal ones. */
 export function keptRound(figures: readonly RoundFigures[], keep: TuneRecipe["keep"]): number {
   if (keep === "last") return figures.length - 1;
-  const badness = ({ heldOut }: RoundFigures): number => (keep === "loss" ? heldOut.loss : -heldOut.accuracy);
+  const badness = (of: RoundFigures): number =>
+    keep === "loss" ? heldOutOf(of).loss : -heldOutOf(of).accuracy;
   let best = 0;
   for (const [at, of] of figures.entries())
     if (badness(of) < badness(figures[best] as RoundFigures)) best = at;
@@ -88,5 +93,11 @@ export function isTuned(
 
 /** The held-out loss at the end of every epoch that is over. */
 export function epochLosses(figures: readonly RoundFigures[], roundsPerEpoch: number): number[] {
-  return figures.filter((_, round) => (round + 1) % roundsPerEpoch === 0).map(({ heldOut }) => heldOut.loss);
+  return figures.filter((_, round) => (round + 1) % roundsPerEpoch === 0).map((of) => heldOutOf(of).loss);
+}
+
+/** @throws TrommelError `internal` for a round that nothing was held out of: the recipe lets nothing look at it */
+function heldOutOf({ round, heldOut }: RoundFigures): NonNullable<RoundFigures["heldOut"]> {
+  if (heldOut !== null) return heldOut;
+  throw new TrommelError("internal", `cannot choose by round ${round + 1}: no image was held out`);
 }

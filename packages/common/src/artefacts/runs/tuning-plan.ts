@@ -9,11 +9,8 @@ import { readBounds } from "../../store/read-bounds.js";
 import { backboneSpec, type BackboneSpec } from "../backbones/backbone-spec.js";
 import { foldSplit, type FoldSplit } from "../shards/listing.js";
 import { backboneKeys, runKeys } from "../store-keys.js";
-import { untunedOf, type RunConfig } from "./run.js";
+import { heldOutFoldOf, untunedOf, type RunConfig } from "./run.js";
 import { roundNumbers, tuningRounds } from "./tuning-rounds.js";
-
-/** The fold of the run without tuning that tuning never sees: it chooses the head and the temperature afterwards. */
-export const heldOutFold = 0;
 
 /** `tuning/plan.json`: the numbers that the rounds of a run go by, from the images that the run without tuning has divided. */
 export const tuningPlan = z
@@ -21,7 +18,9 @@ export const tuningPlan = z
     formatVersion: z.literal(1),
     /** Folds of the run without tuning. */
     folds: z.int().positive(),
-    /** Images that are never tuned on, and measure every round. */
+    /** The one that is never tuned on; null if all are. */
+    heldOutFold: z.int().nonnegative().nullable(),
+    /** Its images, which measure every round. */
     heldOutImages: z.int().nonnegative(),
     rounds: roundNumbers,
   })
@@ -68,18 +67,37 @@ export async function computeTuningPlan(store: ObjectStore, config: RunConfig): 
     throw new TrommelError("internal", `cannot plan the tuning of ${config.id}: its recipe tunes nothing`);
   const splitKey = runKeys(untuned).split;
   const split = parseSealedAs(foldSplit, await store.get(splitKey, readBounds.dataset), splitKey);
-  const { images, heldOutImages } = countImages(split);
+  const { folds } = split;
+  if (tune.folds > 1 && folds !== tune.folds) throw tooFewFolds(config.id, tune.folds, { untuned, folds });
+  const heldOutFold = heldOutFoldOf(config);
+  const { images, heldOutImages } = countImages(split, heldOutFold);
   const rounds = tuningRounds(tune, images, await readBackboneSpec(store, backbone.id));
-  return { formatVersion: 1, folds: split.folds, heldOutImages, rounds };
+  return { formatVersion: 1, folds, heldOutFold, heldOutImages, rounds };
 }
 
-function countImages({ parts }: FoldSplit): { readonly images: number; readonly heldOutImages: number } {
+function countImages(
+  { parts }: FoldSplit,
+  heldOutFold: number | null,
+): { readonly images: number; readonly heldOutImages: number } {
   let [images, heldOutImages] = [0, 0];
   for (const ofShard of parts)
     for (const part of ofShard)
       if (part === heldOutFold) heldOutImages += 1;
       else if (part >= 0) images += 1;
   return { images, heldOutImages };
+}
+
+/** A class with few images is divided into fewer folds. */
+function tooFewFolds(
+  id: string,
+  asked: number,
+  { untuned, folds }: { readonly untuned: string; readonly folds: number },
+): TrommelError {
+  return new TrommelError(
+    "bad-dataset",
+    `cannot tune ${id} for ${asked} folds: ${untuned} has only ${folds}, because a class has too few images that can be divided. Set tune.folds to ${folds} under another id (--run), or add images of that class`,
+    { context: { folds, asked } },
+  );
 }
 
 /** The spec of a backbone of the store by its id. */

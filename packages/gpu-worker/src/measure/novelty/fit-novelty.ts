@@ -25,20 +25,66 @@ export interface FittedNovelty {
   readonly distances: Float64Array;
 }
 
+/** The two parts of the distance of each image of a predicted fold, by statistics that have seen none of its fold. */
+export interface HeldOutParts {
+  readonly relative: Float64Array;
+  readonly minor: Float64Array;
+}
+
 /**
  * Fits the statistics of novelty on all images, and what its percentiles are taken of: the distance of every image itself
  * (view 0) by the statistics of the other folds. The two parts of a distance are divided by their standard deviations over these
  * out-of-fold distances, and added.
  * Time: per fold, and once for all, the products of the rows and one eigendecomposition of the features.
+ * @param measured the parts of held-out images that others have measured, where these rows hold nothing out
  * @throws TrommelError `bad-dataset` when no feature varies
  */
-export async function fitNovelty(input: NoveltyRows, product: MatrixProduct): Promise<FittedNovelty> {
+export async function fitNovelty(
+  input: NoveltyRows,
+  product: MatrixProduct,
+  measured?: HeldOutParts,
+): Promise<FittedNovelty> {
+  const fold = await foldedMoments(input, product);
+  const { relative, minor } = measured ?? (await partsOfFolds(input, fold, product));
+  const scales = { relative: scaleOf(relative), minor: scaleOf(minor) };
+  const distances = relative.map(
+    (part, place) => scales.relative * part + scales.minor * (minor[place] as number),
+  );
+  const statistics = await fitStatistics(fold.total, product);
+  return {
+    novelty: toNovelty(statistics, { scales, distances, used: fold.used, dimension: input.dimension }),
+    distances,
+  };
+}
+
+/**
+ * What {@link fitNovelty} takes its percentiles of: in the order of the images of the predicted folds.
+ * @throws TrommelError `bad-dataset` when no feature varies
+ */
+export async function heldOutParts(input: NoveltyRows, product: MatrixProduct): Promise<HeldOutParts> {
+  return partsOfFolds(input, await foldedMoments(input, product), product);
+}
+
+interface FoldedMoments {
+  readonly used: Int32Array;
+  readonly ofFolds: readonly Moments[];
+  readonly total: Moments;
+}
+
+async function foldedMoments(input: NoveltyRows, product: MatrixProduct): Promise<FoldedMoments> {
   const used = usedFeatures(input);
   const ofFolds: Moments[] = [];
-  for (let fold = 0; fold < input.folds; fold += 1) {
+  for (let fold = 0; fold < input.folds; fold += 1)
     ofFolds.push(await momentsOfFold(input, fold, used, product));
-  }
   const total = ofFolds.reduce((sum, moments) => combineMoments(sum, moments, 1));
+  return { used, ofFolds, total };
+}
+
+async function partsOfFolds(
+  input: NoveltyRows,
+  { used, ofFolds, total }: FoldedMoments,
+  product: MatrixProduct,
+): Promise<HeldOutParts> {
   const predicted = input.predictedFolds ?? input.folds;
   const measured = Array.from(input.foldOf.keys()).filter(
     (image) => (input.foldOf[image] as number) < predicted,
@@ -55,15 +101,7 @@ export async function fitNovelty(input: NoveltyRows, product: MatrixProduct): Pr
       minor[place] = parts.minor[at] as number;
     }
   }
-  const scales = { relative: scaleOf(relative), minor: scaleOf(minor) };
-  const distances = relative.map(
-    (part, place) => scales.relative * part + scales.minor * (minor[place] as number),
-  );
-  const statistics = await fitStatistics(total, product);
-  return {
-    novelty: toNovelty(statistics, { scales, distances, used, dimension: input.dimension }),
-    distances,
-  };
+  return { relative, minor };
 }
 
 interface NoveltyParts {
@@ -144,8 +182,7 @@ function imageRows(
   return { rows: images.length, columns: used.length, data };
 }
 
-/** 1 if all values are the same. */
-/** What divides a part of the distances by its standard deviation. */
+/** What divides a part of the distances by its standard deviation; 1 if all values are the same. */
 function scaleOf(part: Float64Array): number {
   const mean = part.reduce((sum, value) => sum + value, 0) / part.length;
   const variance = part.reduce((sum, value) => sum + (value - mean) ** 2, 0) / part.length;

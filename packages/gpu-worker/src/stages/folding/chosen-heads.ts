@@ -8,7 +8,14 @@ import {
   type Novelty,
   type RunConfig,
 } from "@trommel/common";
-import { decodeFoldResult, foldUnits, testPart, unitsOf, type FoldSplit } from "@trommel/common/artefacts";
+import {
+  decodeFoldResult,
+  foldRunsOf,
+  foldUnits,
+  testPart,
+  unitsOf,
+  type FoldSplit,
+} from "@trommel/common/artefacts";
 import { findCommitted, readInput } from "@trommel/common/codec";
 import type { AutoHead } from "@trommel/common/recipe";
 import { decodeEnsemble, encodeEnsemble, type Ensemble } from "../../head/model/ensemble.js";
@@ -34,11 +41,16 @@ export async function commitEnsemble(run: ChosenRun): Promise<Ensemble> {
   const key = runKeys(config.id).ensemble;
   const { head } = chosen.candidate;
   if ((await findCommitted(context.store, key)) === undefined) {
-    const heads = run.head.heads === "refit" ? [await refit(run)] : await readHeads(run);
+    const heads = servedHeads(run) === "refit" ? [await refit(run)] : await readHeads(run);
     const bytes = encodeEnsemble({ head, heads, temperature: chosen.temperature });
     await commitOnce(() => writeWithMarker(context.store, key, bytes));
   }
   return decodeEnsemble((await readInput(context.store, key)).bytes, key, head);
+}
+
+/** Which heads the bundle holds. Those of the folds do not fit the network of a run that tunes another one for each of them. */
+export function servedHeads({ config, head }: Pick<ChosenRun, "config" | "head">): AutoHead["heads"] {
+  return foldRunsOf(config).length > 0 ? "refit" : head.heads;
 }
 
 /** The statistics of novelty. Those that another worker has committed stay. */
@@ -47,8 +59,7 @@ export async function commitNovelty(run: Omit<ChosenRun, "chosen">): Promise<Nov
   const key = runKeys(config.id).novelty;
   if ((await findCommitted(context.store, key)) === undefined) {
     context.onNote("measuring how novel images are");
-    const { threads } = context;
-    const { novelty } = await fitRunNovelty(rows, { config, split, rowsAtMost: head.rowsAtMost, threads });
+    const { novelty } = await fitRunNovelty({ config, split, rows }, head.rowsAtMost, context);
     await commitOnce(() => writeWithMarker(context.store, key, encodeNovelty(novelty)));
   }
   return decodeNovelty((await readInput(context.store, key)).bytes, key);

@@ -50,6 +50,6 @@ export async function measureTestNovelty(
   return images === 0 ? null : { above: reportedNovelty, share: above / images };
 }
 
-function hasTestPart({ parts }: FoldSplit): boolean {
+export function hasTestPart({ parts }: FoldSplit): boolean {
   return parts.some((ofShard) => ofShard.includes(testPart));
 }

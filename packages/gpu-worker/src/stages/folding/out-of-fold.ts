@@ -1,6 +1,7 @@
 import { runKeys, TrommelError, type RunConfig } from "@trommel/common";
 import {
   decodeFoldResult,
+  foldRunsOf,
   foldUnits,
   unitsOf,
   variantsOf,
@@ -39,12 +40,10 @@ export async function readOutOfFold(
   split: FoldSplit,
   context: StageContext,
 ): Promise<{ readonly images: FoldedImages; readonly choices: readonly OutOfFold[] }> {
-  const units = foldUnits(head, split.folds);
   const choices: OutOfFold[] = [];
   let images: FoldedImages | undefined;
   for (const [index, candidate] of candidatesOf(head).entries()) {
-    const jobs = unitsOf(units, index, 1);
-    const results = await readHeldOut(config, jobs, context);
+    const results = await readHeldOut(jobsOf(config, head, split, index), context);
     images ??= foldedImages(results);
     for (const [variant, penalty] of variantsOf(candidate).entries()) {
       const logits = inListingOrder(images, results, ({ logits: found }) => found[variant]);
@@ -66,19 +65,33 @@ export async function readCurvePoint(
   point: { readonly candidate: number; readonly share: number; readonly variant: number },
   context: StageContext,
 ): Promise<Float64Array> {
-  const results = await readHeldOut(config, unitsOf(units, point.candidate, point.share), context);
+  const jobs = unitsOf(units, point.candidate, point.share).map((job) => ({ run: config.id, job }));
+  const results = await readHeldOut(jobs, context);
   return inListingOrder(foldedImages(results), results, ({ logits }) => logits[point.variant]);
 }
 
+interface FoldJob {
+  readonly run: string;
+  readonly job: number;
+}
+
+/** The jobs that predicted the folds with a candidate, by fold: the run's own, or those of the runs that tuned a network for each fold. */
+function jobsOf(config: RunConfig, head: AutoHead, { folds }: FoldSplit, candidate: number): FoldJob[] {
+  const foldRuns = foldRunsOf(config);
+  const of = (run: string, units: readonly FoldUnit[]): FoldJob[] =>
+    unitsOf(units, candidate, 1).map((job) => ({ run, job }));
+  if (foldRuns.length === 0) return of(config.id, foldUnits(head, folds));
+  return foldRuns.flatMap((run) => of(run, foldUnits(head, 1)));
+}
+
 async function readHeldOut(
-  { id }: RunConfig,
-  jobs: readonly number[],
+  jobs: readonly FoldJob[],
   { store, signal }: StageContext,
 ): Promise<PredictedImages[]> {
   const results: PredictedImages[] = [];
-  for (const job of jobs) {
+  for (const { run, job } of jobs) {
     signal.throwIfAborted();
-    const key = runKeys(id).fold(job);
+    const key = runKeys(run).fold(job);
     results.push(decodeFoldResult((await readInput(store, key)).bytes, key).heldOut);
   }
   return results;

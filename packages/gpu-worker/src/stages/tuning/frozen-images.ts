@@ -6,7 +6,7 @@ import {
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
-import { heldOutFold, untunedOf, type FoldSplit } from "@trommel/common/artefacts";
+import { heldOutFoldOf, untunedOf, type FoldSplit } from "@trommel/common/artefacts";
 import { readInputMarker } from "@trommel/common/codec";
 import { readFoldSplit } from "../folding/fold-split.js";
 import { readRunConfig, type ResolvedRun } from "../inputs/run.js";
@@ -38,20 +38,20 @@ export function refuseLost({ id }: ResolvedRun, failed: readonly FailedImage[]):
   );
 }
 
-/** The part of an image that is trained on and never predicted. */
-const trainedPart = heldOutFold + 1;
+/** The part of an image that is trained on and never predicted, in a run that holds a fold out: the other part is 0. */
+const trainedPart = 1;
 
 /**
- * The split of a run that tunes, from that of the run without tuning: its heads predict the images that tuning did not see, and are
- * trained on those that it did. Undefined for a run that does not tune.
+ * The split of a run that tunes, from that of the run without tuning. If it holds a fold out, its heads predict the images of that fold,
+ * and are trained on those that it was tuned on; otherwise it has the same folds, which other runs predict. Undefined for a run that does
+ * not tune.
  */
 export async function tunedSplit(store: ObjectStore, config: ResolvedRun): Promise<FoldSplit | undefined> {
   const untuned = untunedOf(config);
   if (untuned === undefined) return undefined;
   const split = await readFoldSplit(store, untuned);
-  return {
-    ...split,
-    folds: 1,
-    parts: split.parts.map((ofShard) => ofShard.map((part) => Math.min(part, trainedPart))),
-  };
+  const heldOut = heldOutFoldOf(config);
+  if (heldOut === null) return split;
+  const partOf = (part: number): number => (part < 0 ? part : part === heldOut ? 0 : trainedPart);
+  return { ...split, folds: 1, parts: split.parts.map((ofShard) => ofShard.map(partOf)) };
 }

@@ -3,9 +3,9 @@ import {
   curveVariant,
   decodeFoldResult,
   foldUnits,
-  heldOutFold,
   keptRound,
   readRoundFigures,
+  unitsOf,
 } from "@trommel/common/artefacts";
 import { readInput } from "@trommel/common/codec";
 import { autoHeadOf, candidatesOf } from "@trommel/common/recipe";
@@ -38,45 +38,46 @@ export async function readCheckpoint(
 }
 
 /**
- * The classifier before the first step: the linear candidate of the run without tuning that never saw the held-out fold, on embeddings
- * as they are; zeros if the recipe's candidates have none that is solved.
+ * The classifier before the first step: the linear candidate of the run without tuning that never saw the held-out fold, or the mean of
+ * those of all folds if none is held out, on embeddings as they are; zeros if the recipe's candidates have none that is solved.
  */
-async function firstClassifier(
-  store: ObjectStore,
-  { untuned, spec, classNames, plan: { folds } }: TuningRun,
-): Promise<Classifier> {
+async function firstClassifier(store: ObjectStore, run: TuningRun): Promise<Classifier> {
+  const { untuned, spec, classNames, plan } = run;
   const { dimension } = spec;
   const classCount = classNames.length;
-  const kernel = new Float32Array(dimension * classCount);
-  const bias = new Float32Array(classCount);
+  const kernel = new Float64Array(dimension * classCount);
+  const bias = new Float64Array(classCount);
   const head = autoHeadOf(untuned);
   const candidates = candidatesOf(head);
   const linear = candidates.findIndex(({ penalties }) => penalties !== null);
   const candidate = candidates[linear];
-  if (candidate === undefined) return { kernel, bias };
-  const job = foldUnits(head, folds).findIndex(
-    (unit) => unit.candidate === linear && unit.fold === heldOutFold && unit.share === 1,
+  if (candidate === undefined) return { kernel: Float32Array.from(kernel), bias: Float32Array.from(bias) };
+  const jobs = unitsOf(foldUnits(head, plan.folds), linear, 1).filter(
+    (_, fold) => plan.heldOutFold === null || fold === plan.heldOutFold,
   );
-  const key = runKeys(untuned.id).fold(job);
-  const { heads } = decodeFoldResult((await readInput(store, key)).bytes, key);
-  const weights = heads[curveVariant(candidate)];
   const { mean, scale } = await readStandardization(store, untuned.id);
-  const solved = weights?.["output.kernel"]?.data;
-  if (solved?.length !== kernel.length)
-    throw new TrommelError(
-      "corrupt",
-      `cannot begin to tune: ${key} has no kernel for ${dimension} dimensions`,
-    );
-  const offset = Float64Array.from({ length: classCount }, (_, i) => weights?.["output.bias"]?.data[i] ?? 0);
-  for (let row = 0; row < dimension; row += 1) {
-    for (let column = 0; column < classCount; column += 1) {
-      const at = row * classCount + column;
-      kernel[at] = (solved[at] as number) * (scale[row] as number);
-      offset[column]! -= (solved[at] as number) * (scale[row] as number) * (mean[row] as number);
+  for (const job of jobs) {
+    const key = runKeys(untuned.id).fold(job);
+    const { heads } = decodeFoldResult((await readInput(store, key)).bytes, key);
+    const weights = heads[curveVariant(candidate)];
+    const solved = weights?.["output.kernel"]?.data;
+    if (solved?.length !== kernel.length)
+      throw new TrommelError(
+        "corrupt",
+        `cannot begin to tune: ${key} has no kernel for ${dimension} dimensions`,
+      );
+    for (let i = 0; i < classCount; i += 1)
+      bias[i]! += (weights?.["output.bias"]?.data[i] ?? 0) / jobs.length;
+    for (let row = 0; row < dimension; row += 1) {
+      for (let column = 0; column < classCount; column += 1) {
+        const at = row * classCount + column;
+        const slope = ((solved[at] as number) * (scale[row] as number)) / jobs.length;
+        kernel[at]! += slope;
+        bias[column]! -= slope * (mean[row] as number);
+      }
     }
   }
-  bias.set(offset);
-  return { kernel, bias };
+  return { kernel: Float32Array.from(kernel), bias: Float32Array.from(bias) };
 }
 
 /** The checkpoint that a tuned run has kept. @throws TrommelError `not-found` if it has none */

@@ -1,5 +1,5 @@
 import { readLabelLookup, runKeys, TrommelError, type ObjectStore, type ShardEntry } from "@trommel/common";
-import { heldOutFold } from "@trommel/common/artefacts";
+import { heldOutFoldOf } from "@trommel/common/artefacts";
 import { readFoldSplit } from "../folding/fold-split.js";
 import { readShard } from "../inputs/listing.js";
 import type { TuningRun } from "./tuning-run.js";
@@ -12,7 +12,7 @@ export interface TuningImages {
 }
 
 /**
- * The images of a run that tunes: what is tuned on, and what is never tuned on and measures every round. Neither the images of the
+ * The images of a run that tunes: what is tuned on, and what is never tuned on and measures every round, if it holds a fold out. Neither the images of the
  * held-out fold nor those of the test part are among `tuned`: images with the same bytes and the images of a group are in one part, as
  * the run without tuning has divided them.
  * @throws TrommelError `corrupt` where they are not those that the plan has counted
@@ -22,6 +22,7 @@ export async function readTuningImages(
   { config, untuned, classNames, rounds }: TuningRun,
   signal: AbortSignal,
 ): Promise<{ readonly tuned: TuningImages; readonly heldOut: TuningImages }> {
+  const heldOutFold = heldOutFoldOf(config);
   const numberOf = new Map(classNames.map((label, index) => [label, index]));
   const labelOf = await readLabelLookup(store, untuned);
   const { parts } = await readFoldSplit(store, untuned.id);

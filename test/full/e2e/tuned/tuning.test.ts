@@ -19,11 +19,11 @@ import {
 import { autoHeadOf, candidatesOf, type CandidateRecipe } from "@trommel/common/recipe";
 import { readTuningImages } from "#gpu-worker/stages/tuning/tuning-images";
 import { readTuningRun } from "#gpu-worker/stages/tuning/tuning-run";
-import { temporaryFolder } from "../../support/files/temp-folder.js";
-import { copyBackbones } from "../../support/models/tiny-backbone.js";
-import { RunningCli, trommel, trommelJson } from "../../support/process/cli.js";
-import { waitUntil } from "../../support/process/wait-until.js";
-import { autoLabels, AutoRuns } from "../../support/runs/auto-runs.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { copyBackbones } from "../../../support/models/tiny-backbone.js";
+import { RunningCli, trommel, trommelJson } from "../../../support/process/cli.js";
+import { waitUntil } from "../../../support/process/wait-until.js";
+import { autoLabels, AutoRuns } from "../../../support/runs/auto-runs.js";
 
 /** A run that tunes its backbone, by the command line on a cluster of its own: what it starts from, keeps and serves. */
 
@@ -197,12 +197,12 @@ describe("a run that tunes its backbone", () => {
       right += wanted === Math.max(...own) ? 1 : 0;
     }
     const images = heldOut.shard.length;
-    assert.equal(figures[0]?.heldOut.images, images);
+    assert.equal(figures[0]?.heldOut?.images, images);
     assert.ok(
-      Math.abs((figures[0]?.heldOut.loss ?? NaN) - loss / images) < 1e-4,
-      `${figures[0]?.heldOut.loss} ${loss / images}`,
+      Math.abs((figures[0]?.heldOut?.loss ?? NaN) - loss / images) < 1e-4,
+      `${figures[0]?.heldOut?.loss} ${loss / images}`,
     );
-    assert.equal(figures[0]?.heldOut.accuracy, right / images);
+    assert.equal(figures[0]?.heldOut?.accuracy, right / images);
   });
 
   it("keeps the last two checkpoints and no change", async () => {
