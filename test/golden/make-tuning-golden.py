@@ -361,6 +361,10 @@ STEPS = {
     "nadam": {
         "optimizer": {"type": "nadam", "learningRate": 2e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7, "scheduleDecay": 0.004, "weightDecay": 0},
     },
+    # Ten steps of the usual decay move no weight by more than the test's tolerance.
+    "nadam, fast decay": {
+        "optimizer": {"type": "nadam", "learningRate": 2e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7, "scheduleDecay": 0.5, "weightDecay": 0},
+    },
 }
 
 
@@ -377,6 +381,7 @@ def steps(kind, setting):
         }
         for of, value in trained.items()
     ]
+    kind = optimizer["type"]
     if kind == "sgd":
         stepper = torch.optim.SGD(groups, lr=rate, momentum=optimizer["momentum"], nesterov=optimizer["nesterov"])
     elif kind == "nadam":

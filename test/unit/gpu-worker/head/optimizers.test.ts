@@ -82,6 +82,23 @@ describe("schedules", () => {
     });
   }
 
+  it("warm up as the Huawei challenge's published Keras callback does, without its first step at a rate of 0", () => {
+    const [learningRate, warmupEpochs, epochs, stepsPerEpoch] = [1e-4, 5, 30, 3];
+    const [warmup, all] = [warmupEpochs * stepsPerEpoch, epochs * stepsPerEpoch];
+    /** `cosine_decay_with_warmup` of github.com/wusaifei/garbage_classify. @param step from 0 */
+    const published = (step: number): number =>
+      step < warmup
+        ? (learningRate / warmup) * step
+        : 0.5 * learningRate * (1 + Math.cos((Math.PI * (step - warmup)) / (all - warmup)));
+    const schedule = createSchedule(
+      scheduleOf({ type: "cosine", warmupEpochs }, epochs),
+      learningRate,
+      epochs,
+    );
+    for (const [step, rate] of ratesOf(schedule, epochs, stepsPerEpoch).entries())
+      close(rate, published(step < warmup ? step + 1 : step));
+  });
+
   it("fall in the same way over the epochs however many steps these have", () => {
     for (const type of ["constant", "cosine", "square"] as const) {
       const recipe = scheduleOf({ type, warmupEpochs: 1 }, 5);
