@@ -11,8 +11,8 @@ const cases: readonly {
   readonly flags?: readonly string[];
 }[] = [
   { name: "tianchi-efficientnets" },
-  { name: "huawei-40" },
-  { name: "huawei-40:se-resnet50" },
+  { name: "huawei-40:frozen" },
+  { name: "huawei-40:frozen-se-resnet50" },
   { name: "mobilenetv2-26" },
   { name: "dog-breeds" },
   // On the others' split, to be compared with them; its own takes as many images of every class.
