@@ -157,8 +157,9 @@ export class Trommel implements AsyncDisposable {
   }
 
   /**
-   * What a training would work on: its images and, where the recipe tunes, rounds and steps. Everything that {@link train} refuses
-   * before it queues anything is refused; nothing is written.
+   * What a training would work on: its images and, where the recipe tunes, rounds, steps and the time that they take, by a step that
+   * a worker measures. Everything that {@link train} refuses before it queues anything is refused, and rounds that last longer than a
+   * worker's drain; nothing is written.
    * @throws TrommelError as {@link train} does
    */
   async forecast(
@@ -168,7 +169,11 @@ export class Trommel implements AsyncDisposable {
   ): Promise<TrainingForecast> {
     return abortable(options, async () => {
       const { config } = await this.#resolve({ prefix, recipe, ...options });
-      return forecastRun(this.store, config);
+      return forecastRun(
+        this.store,
+        config,
+        async () => (await this.#connections.producerOrCluster()).producer,
+      );
     });
   }
 

@@ -71,6 +71,7 @@ async function startWorker(): Promise<void> {
     sources: new SourceStores(),
     featureIndexes,
     redis,
+    drainMs: null,
     device,
     tuner: new TuningClient({ storeUrl: options.store, threads: 1, engine: "onnx", device: "cpu" }),
     route: await createRouter(["extract"], {

@@ -10,15 +10,17 @@ const namesAtMost = 20;
  * for `sqrt`; the given weights, 1 for a class without one, by names that match in Unicode NFC. A class without rows weighs 1.
  * @param classNames in label order; given weights cannot be resolved without
  * @param counts rows of each class
+ * @param field of the recipe, for messages
  * @throws TrommelError `invalid-argument` for the name of no class, `internal` when the lengths differ
  */
 export function resolveClassWeights(
   weights: TrainingRecipe["classWeights"],
   classNames: readonly string[] | undefined,
   counts: ArrayLike<number>,
+  field = "training.classWeights",
 ): Float64Array {
   const perClass = Array.from(counts);
-  if (typeof weights === "object") return namedWeights(weights, classNames, perClass.length);
+  if (typeof weights === "object") return namedWeights(weights, classNames, perClass.length, field);
   const rows = perClass.reduce((sum, count) => sum + count, 0);
   const present = perClass.filter((count) => count > 0).length;
   return Float64Array.from(perClass, (count) => {
@@ -30,16 +32,25 @@ export function resolveClassWeights(
 
 /** @throws TrommelError `invalid-argument` if the recipe weights a class that does not exist */
 export function checkClassWeights(
-  { training }: { readonly training: Pick<TrainingRecipe, "classWeights"> },
+  {
+    training,
+    tune,
+  }: {
+    readonly training: Pick<TrainingRecipe, "classWeights">;
+    readonly tune: Pick<TrainingRecipe, "classWeights"> | null;
+  },
   classNames: readonly string[],
 ): void {
-  resolveClassWeights(training.classWeights, classNames, new Float64Array(classNames.length));
+  const counts = new Float64Array(classNames.length);
+  resolveClassWeights(training.classWeights, classNames, counts);
+  if (tune !== null) resolveClassWeights(tune.classWeights, classNames, counts, "tune.classWeights");
 }
 
 function namedWeights(
   weights: Readonly<Record<string, number>>,
   classNames: readonly string[] | undefined,
   classCount: number,
+  field: string,
 ): Float64Array {
   if (classNames?.length !== classCount) {
     throw new TrommelError(
@@ -54,8 +65,8 @@ function namedWeights(
     const more = classNames.length > namesAtMost ? `, and ${classNames.length - namesAtMost} more` : "";
     throw new TrommelError(
       "invalid-argument",
-      `cannot weight the classes: training.classWeights has a weight for ${unknown.join(", ")}, but the classes are ` +
-        `${listed}${more}. Correct the name, or remove it from training.classWeights`,
+      `cannot weight the classes: ${field} has a weight for ${unknown.join(", ")}, but the classes are ` +
+        `${listed}${more}. Correct the name, or remove it from ${field}`,
       { context: { unknown } },
     );
   }

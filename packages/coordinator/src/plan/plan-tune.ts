@@ -15,6 +15,7 @@ import { markerKeyOf } from "@trommel/common/codec";
 import { unitJob } from "@trommel/common/jobs";
 import { isQueued } from "@trommel/common/redis";
 import { awaitRun, refuseFailed } from "./await-run.js";
+import { forecastRounds, refuseUnknownClasses } from "./before-rounds.js";
 import type { PlanContext } from "./plan-context.js";
 import { PlanLater } from "./plan-later.js";
 
@@ -36,7 +37,8 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   const { id } = config;
   const keys = runKeys(id).tuning;
   if ((await findMarker(store, keys.backbone)) !== undefined) return;
-  const { rounds } = (await findTuningPlan(store, id)) ?? (await beginTuning(config, context));
+  const plan = (await findTuningPlan(store, id)) ?? (await beginTuning(config, context));
+  const { rounds } = plan;
   const merged = await mergedRounds(config, rounds, context);
   await announceRounds(rounds, merged, context);
   // Its jobs end with the error; the next stage says what is missing.
@@ -44,6 +46,7 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   const isUnderWay = (round: number): Promise<boolean> =>
     isQueued(producer.redis, unitJob("merge", id, attempt, round));
   if (await isUnderWay(merged)) throw new PlanLater(roundDelayMs);
+  if (merged === 0) await forecastRounds(config, plan, context);
   // A merge that ended between its two writes is queued again, and only adds the second.
   const isWhole = merged === 0 || (await store.head(keys.round(merged - 1))) !== undefined;
   if (isWhole && (await isOver(config, rounds, merged, context))) return;
@@ -59,6 +62,7 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
 /** Waits for the run without tuning, and writes the numbers of the rounds. @throws PlanLater while it is under way */
 async function beginTuning(config: RunConfig, context: PlanContext): Promise<TuningPlan> {
   const { attempt, store, liveRun } = context;
+  await refuseUnknownClasses(config, store);
   await liveRun.setTotal(attempt, "plan-tune", 1);
   await awaitRun(untunedOf(config) ?? "", { config, stage: "plan-tune", context });
   await liveRun.setNote(attempt, "plan-tune", "");

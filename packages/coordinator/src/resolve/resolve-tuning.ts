@@ -19,7 +19,6 @@ import {
   untunedOf,
 } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
-import { checkClassWeights } from "@trommel/common/recipe";
 import { readBounds, readIfThere } from "@trommel/common/store";
 
 /**
@@ -42,8 +41,8 @@ export function companionConfigs(config: RunConfig): RunConfig[] {
 
 /**
  * Refuses what cannot be tuned before anything is queued.
- * @throws TrommelError `unsupported` for a backbone without layers, `not-found` for a block that does not exist, `invalid-argument` for a name that is too long, a class that does not
- *   exist, or a run to continue from that divides its images otherwise; `not-found` if there is no such run
+ * @throws TrommelError `unsupported` for a backbone without layers, `not-found` for a block that does not exist, `invalid-argument` for a name that is
+ *   too long or a run to continue from that divides its images otherwise; `not-found` if there is no such run
  */
 export async function checkTuning(
   store: ObjectStore,
@@ -67,8 +66,6 @@ export async function checkTuning(
       "invalid-argument",
       `cannot call the tuned backbone ${name}: a name has at most 63 characters. Give the run a shorter id with --run`,
     );
-  const { classes } = config.labels;
-  if (classes !== null) checkClassWeights({ training: { classWeights: tune.classWeights } }, classes);
   if (tune.from !== null) await checkOrigin(store, config, tune.from);
 }
 

@@ -2,22 +2,28 @@ import {
   jobId,
   jobOptions,
   jobPayload,
+  parseAs,
   queueOf,
   queuePrefix,
   type JobPayload,
   type QueueName,
   type Stage,
+  type WorkerQueue,
 } from "@trommel/common";
 import {
   barrierOf,
   lastBarrierOf,
   singleJob,
   stageOfSingleJob,
+  stepProbeAnswer,
+  stepProbeJob,
   unitJob,
   type FlowStage,
   type GroupedStage,
   type ManyStage,
   type ShardStage,
+  type StepProbe,
+  type StepProbeAnswer,
 } from "@trommel/common/jobs";
 import { connectRedis } from "@trommel/common/redis";
 
@@ -93,6 +99,31 @@ export class JobProducer {
     const waiting = node(unitJob(above, id, attempt, group), children);
     const parent = this.#parentOf(above, id, attempt);
     await this.#bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
+  }
+
+  /** Queues a measurement of a step of tuning, unless that job is there. */
+  async addStepProbe(jobId: string, probe: StepProbe): Promise<void> {
+    const keep = { age: rootKeepSeconds, count: 1000 };
+    const opts = { jobId, removeOnComplete: keep, removeOnFail: keep };
+    await this.#bounded(this.#queue("tune").add(stepProbeJob, probe, opts));
+  }
+
+  /** What a worker has answered; undefined if Redis does not have the job, null until there is an answer. */
+  async stepProbeAnswer(jobId: string): Promise<StepProbeAnswer | null | undefined> {
+    const job = await this.#bounded(this.#queue("tune").getJob(jobId));
+    if (job === undefined) return undefined;
+    if (job.failedReason) return { error: { code: "internal", message: job.failedReason } };
+    if (job.finishedOn === undefined) return null;
+    return parseAs(stepProbeAnswer, job.returnvalue, `the answer of job ${jobId}`);
+  }
+
+  async removeStepProbe(jobId: string): Promise<void> {
+    await this.#bounded(this.#queue("tune").remove(jobId));
+  }
+
+  /** How many workers serve a queue. @throws if Redis does not let its user list clients */
+  async workersOf(queue: WorkerQueue): Promise<number> {
+    return this.#bounded(this.#queue(queue).getWorkersCount());
   }
 
   /** State of a run's root job; `unknown` if Redis does not have it. */

@@ -1,6 +1,7 @@
 import type { ObjectStore, Projection, EngineName, Novelty } from "@trommel/common";
 import type { RoundFigures, Standardization } from "@trommel/common/artefacts";
 import type { Flip } from "@trommel/common/recipe";
+import type { StepProbe, StepTimes } from "@trommel/common/jobs";
 import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
 import type { Classified, EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
@@ -72,6 +73,8 @@ export interface OpenTuner {
 export interface StageTuner {
   /** Loads what the replica starts the round from, and lets go of what was open: an earlier try of the job is refused from then on. */
   open(part: TunedPart): Promise<OpenTuner>;
+  /** How long a step takes, with a network of its own; what is open stays. */
+  measure(probe: StepProbe): Promise<Omit<StepTimes, "drainMs">>;
 }
 
 /** A bundle's model, as a thread can be sent it. */

@@ -1,4 +1,5 @@
 import { ThreadClient } from "../rpc/thread-client.js";
+import type { StepProbe, StepTimes } from "@trommel/common/jobs";
 import type { OpenTuner, StageTuner, TunedPart } from "../stages/context.js";
 import type { TuningRequests, TuningThreadData } from "./tuning-thread.js";
 
@@ -22,6 +23,10 @@ export class TuningClient implements StageTuner {
       commit: async (training) => void (await thread.call("commit", { ticket, training })),
       close: async () => void (await thread.call("close", ticket)),
     };
+  }
+
+  async measure(probe: StepProbe): Promise<Omit<StepTimes, "drainMs">> {
+    return this.#thread.call("measure", probe);
   }
 
   async stop(): Promise<void> {

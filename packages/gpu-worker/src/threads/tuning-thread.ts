@@ -1,7 +1,9 @@
 import { openStore, runKeys, writeWithMarker, type Device, type EngineName } from "@trommel/common";
 import type { RoundFigures } from "@trommel/common/artefacts";
+import type { StepProbe, StepTimes } from "@trommel/common/jobs";
 import type { TunedPart } from "../stages/context.js";
 import { commitOnce } from "../stages/inputs/commit-once.js";
+import { measureStep } from "../stages/tuning/measure-step.js";
 import { tuningSetting } from "../stages/tuning/network.js";
 import { readCheckpoint } from "../stages/tuning/start-state.js";
 import { readTuningRun } from "../stages/tuning/tuning-run.js";
@@ -43,6 +45,7 @@ export interface TuningRequests {
   };
   /** By its ticket. */
   readonly close: { readonly argument: number; readonly result: null };
+  readonly measure: { readonly argument: StepProbe; readonly result: Omit<StepTimes, "drainMs"> };
 }
 
 serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads, engine, device }) => {
@@ -72,6 +75,10 @@ serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads, engine, devi
     close: async (ticket) => {
       await sole.close(ticket);
       return { value: null };
+    },
+    measure: async (probe) => {
+      const { create } = await chooseTuner(engine, device);
+      return { value: await measureStep(store, probe, { threads, create }) };
     },
   };
 });

@@ -9,12 +9,20 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { concludeFailure, isQueued } from "@trommel/common/redis";
-import { mayStart, singleJob, stageTable, unitOf } from "@trommel/common/jobs";
+import {
+  mayStart,
+  singleJob,
+  stageTable,
+  stepProbeJob,
+  unitOf,
+  type StepProbeAnswer,
+} from "@trommel/common/jobs";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { JobWatch } from "./job-watch.js";
 import type { JobRouter } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
+import { answerStepProbe } from "./step-probe.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
 import { unlessAborted } from "@trommel/common/waiting";
 
@@ -31,6 +39,8 @@ export interface ProcessorOptions extends WorkerContext {
   readonly route: JobRouter;
   /** Aborts when the worker has to go: jobs under way are handed back. */
   readonly shutdown: AbortSignal;
+  /** How long jobs under way may go on once it has to go; null for a worker that ends with its command. */
+  readonly drainMs: number | null;
   /** Stages under way; one that was handed back is, until it has noticed. */
   readonly underWay: Set<Promise<unknown>>;
 }
@@ -38,7 +48,8 @@ export interface ProcessorOptions extends WorkerContext {
 /** Makes BullMQ's processor: it parses the payload, runs the stage, counts the result in Redis and words errors for the queue. */
 export function createProcessor(options: ProcessorOptions) {
   let begun = 0;
-  return async (job: Job, token?: string): Promise<StageOutcome> => {
+  return async (job: Job, token?: string): Promise<StageOutcome | StepProbeAnswer> => {
+    if (job.name === stepProbeJob) return answerStepProbe(job, token, options);
     const order = begun;
     begun += 1;
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);

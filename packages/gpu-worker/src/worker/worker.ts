@@ -128,6 +128,7 @@ async function startServing(
     featureIndexes: new FeatureIndexes(store),
     log,
     shutdown: stop.handedBack,
+    drainMs: options.embedded ? null : options.drainMs,
     underWay,
   });
   const workers = options.queues.map((queue) => {

@@ -1,4 +1,5 @@
 import type { TrainingForecast } from "../index.js";
+import { formatSeconds } from "./progress-display.js";
 
 /** What `train --dry-run` says. */
 export function* describeForecast({ id, images, classes, tuning }: TrainingForecast): Generator<string> {
@@ -9,9 +10,19 @@ export function* describeForecast({ id, images, classes, tuning }: TrainingForec
   const without = folds === null ? "the held-out and the test part" : "a test part, if the recipe has one";
   yield `tuning: ${about}${tuning.images} images, without ${without}`;
   yield describeRounds(tuning, about);
-  if (folds === null) return;
-  yield `and for the figures ${folds.networks} networks, each without one of ${folds.networks} folds: ${about}${folds.rounds.images} images`;
-  yield describeRounds(folds.rounds, about);
+  if (folds !== null) {
+    yield `and for the figures ${folds.networks} networks, each without one of ${folds.networks} folds: ${about}${folds.rounds.images} images`;
+    yield describeRounds(folds.rounds, about);
+  }
+  yield describeTime(tuning);
+}
+
+/** Reading and decoding images is not in it: that happens while the step before computes. */
+function describeTime({ time, timeUnknown }: NonNullable<TrainingForecast["tuning"]>): string {
+  if (time === null) return `time: unknown, because ${timeUnknown}`;
+  const { workers, stepSeconds, roundSeconds, seconds } = time;
+  const served = workers === 1 ? "1 worker" : `${workers} workers`;
+  return `time: about ${formatSeconds(seconds)} of tuning on ${served}, a round ${formatSeconds(roundSeconds)}, by a step of ${stepSeconds.toPrecision(2)} s`;
 }
 
 type Rounds = NonNullable<NonNullable<TrainingForecast["tuning"]>["folds"]>["rounds"];

@@ -20,11 +20,15 @@ before(async () => {
   await writeFiles(dataset, new Map([...keys, "a/.hidden.png", "stray.png"].map((key) => [key, key])));
 });
 
+/** Without a Redis, so without workers. */
 const dryRun = (...flags: string[]) =>
-  runInProcess([
-    ...["train", dataset, "--store", store, "--backbone", tinyBackbone.name, "--run", "planned", "--dry-run"],
-    ...flags,
-  ]);
+  runInProcess(
+    [
+      ...["train", dataset, "--store", store, "--backbone", tinyBackbone.name, "--run", "planned"],
+      ...["--dry-run", ...flags],
+    ],
+    { env: { TROMMEL_REDIS_SERVER: join(folder, "no-redis") } },
+  );
 
 describe("train --dry-run", () => {
   it("says how many images there are, and writes nothing", async () => {
@@ -38,15 +42,18 @@ describe("train --dry-run", () => {
   it("says how many steps and rounds a tuning has: 68 of 100 images are in four of five folds and not tested on", async () => {
     const flags = ["--tune", "--set", "tune.batchSize=8", "--set", "tune.epochs=3"];
     const { stdout } = await dryRun(...flags, "--set", "tune.replicas=2", "--set", "tune.localSteps=3");
-    assert.deepEqual(stdout.trim().split("\n").slice(1), [
+    const [steps, time] = [stdout.trim().split("\n").slice(1, 3), stdout.trim().split("\n")[3]];
+    assert.match(time ?? "", /^time: unknown, because cannot start .*no-redis.*Install redis-server/);
+    assert.deepEqual(steps, [
       "tuning: about 68 images, without the held-out and the test part",
       "about 12 steps of each of 2 replicas (3 epochs of 4) on 8 images each, in 6 rounds of at most 3 steps",
     ]);
     const { stdout: json } = await dryRun(...flags, "--json");
-    const { tuning } = JSON.parse(json) as { tuning: object };
+    const { timeUnknown, ...tuning } = (JSON.parse(json) as { tuning: { timeUnknown: string } }).tuning;
+    assert.match(timeUnknown, /^cannot start/);
     assert.deepEqual(tuning, {
       ...{ images: 68, batchSize: 8, replicas: 1, epochs: 3, stepsPerEpoch: 8, localSteps: 8 },
-      ...{ roundsPerEpoch: 1, rounds: 3, isEstimate: true, folds: null },
+      ...{ roundsPerEpoch: 1, rounds: 3, isEstimate: true, folds: null, time: null },
     });
   });
 

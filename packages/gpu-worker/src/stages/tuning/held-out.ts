@@ -1,4 +1,4 @@
-import { openStore, type EngineName } from "@trommel/common";
+import { openStore, type BackboneSpec, type EngineName } from "@trommel/common";
 import { compileLayers } from "../../backbone/compile/layers-to-onnx.js";
 import { createEngine } from "../../backbone/engines/create-engine.js";
 import type { FeatureExtractor } from "../../backbone/engines/engine.js";
@@ -16,7 +16,7 @@ import type { TuningImages } from "./tuning-images.js";
 import { specInUse, type TuningRun } from "./tuning-run.js";
 
 /** Images that are embedded together. */
-const imagesPerBatch = 16;
+export const imagesPerBatch = 16;
 /** Decoded images that wait, in batches. */
 const windowBatches = 4;
 
@@ -38,19 +38,14 @@ export async function measureHeldOut(
   state: TuningState,
   context: StageContext,
 ): Promise<HeldOutFigures> {
-  const { threads, signal } = context;
+  const { signal } = context;
   const { untuned } = run;
   const spec = specInUse(run);
-  const { model } = compileLayers(modelOf(tunedLayers(setting, state)), { inputSize: spec.inputSize });
-  const engine = await createEngine({ engine: measuringEngine, device: "cpu", threads });
-  const extractor = await engine.createExtractor({
-    ...{ backbones: [{ spec, model, layers: null }], side: untuned.side, viewCount: 1 },
-    ...{ colour: false, identityFirst: true },
-  });
+  const extractor = await openServed(spec, setting, state);
   const sums = { images: 0, loss: 0, correct: 0 };
   const classifier = classifierOf(state, setting.averageDecay);
   const measure = async (batch: ImageBatch): Promise<void> => {
-    const embeddings = await embedWhole(extractor, batch);
+    const embeddings = await embedWhole(extractor, batch.pixels, batch.positions.length);
     for (const [row, position] of batch.positions.entries()) {
       const own = embeddings.subarray(row * spec.dimension, (row + 1) * spec.dimension);
       const { loss, isCorrect } = measureRow(own, heldOut.labels[position] as number, classifier);
@@ -84,8 +79,27 @@ export async function measureHeldOut(
 /** What every tuned network is measured and served with. */
 const measuringEngine: EngineName = "onnx";
 
-function embedWhole(extractor: FeatureExtractor, { pixels, positions }: ImageBatch): Promise<Float32Array> {
-  const imageCount = positions.length;
+/** A state of the network as it would be served. @param spec with the normalisation in use */
+export async function openServed(
+  spec: BackboneSpec,
+  setting: TuningSetting,
+  state: TuningState,
+): Promise<FeatureExtractor> {
+  const { side, threads } = setting;
+  const { model } = compileLayers(modelOf(tunedLayers(setting, state)), { inputSize: spec.inputSize });
+  const engine = await createEngine({ engine: measuringEngine, device: "cpu", threads });
+  return engine.createExtractor({
+    ...{ backbones: [{ spec, model, layers: null }], side, viewCount: 1 },
+    ...{ colour: false, identityFirst: true },
+  });
+}
+
+/** The embeddings of images as they are. @param pixels [imageCount, side, side, 3] */
+export function embedWhole(
+  extractor: FeatureExtractor,
+  pixels: Uint8Array,
+  imageCount: number,
+): Promise<Float32Array> {
   const repeated = (values: readonly number[]): Float32Array =>
     Float32Array.from({ length: imageCount * values.length }, (_, i) => values[i % values.length] as number);
   const affine = repeated(affineMatrix(identityParameters));

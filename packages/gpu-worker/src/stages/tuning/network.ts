@@ -1,5 +1,13 @@
-import { backboneId, backboneKeys, TrommelError, type BackboneSpec, type ObjectStore } from "@trommel/common";
+import {
+  backboneId,
+  backboneKeys,
+  TrommelError,
+  type BackboneSpec,
+  type ObjectStore,
+  type ViewsRecipe,
+} from "@trommel/common";
 import { trainedLayers } from "@trommel/common/artefacts";
+import type { TuneRecipe } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
 import { cutAt, type CutLayers } from "../../backbone/layers/cut-layers.js";
 import { readLayersModel } from "../../backbone/layers/layers-model.js";
@@ -21,27 +29,44 @@ async function readLayers(store: ObjectStore, spec: BackboneSpec): Promise<CutLa
   return cutAt(model);
 }
 
-/**
- * What a run's tuner is made of.
- * @throws TrommelError `not-found`, `invalid-argument` for blocks that the network does not have; `unsupported` for a backbone without
- *   layers
- */
+/** What decides how a network is tuned. */
+export interface TunedNetwork extends Pick<TuningSetting, "contract" | "side" | "colour" | "classCount"> {
+  readonly tune: TuneRecipe;
+  /** The backbone in the store. */
+  readonly spec: BackboneSpec;
+}
+
+export function changesColour({ brightness, contrast, saturation }: ViewsRecipe): boolean {
+  return brightness > 0 || contrast > 0 || saturation > 0;
+}
+
+/** What a run's tuner is made of. @throws as {@link networkSetting} does */
 export async function tuningSetting(
   store: ObjectStore,
   run: TuningRun,
   threads: number,
 ): Promise<TuningSetting> {
   const { tune, untuned, spec, classNames } = run;
+  const { side, recipe } = untuned;
+  const network = { tune, spec, contract: specInUse(run), side, classCount: classNames.length };
+  return networkSetting(store, { ...network, colour: changesColour(recipe.views) }, threads);
+}
+
+/**
+ * What a tuner is made of.
+ * @throws TrommelError `not-found`, `invalid-argument` for blocks that the network does not have; `unsupported` for a backbone without
+ *   layers
+ */
+export async function networkSetting(
+  store: ObjectStore,
+  { tune, spec, contract, side, colour, classCount }: TunedNetwork,
+  threads: number,
+): Promise<TuningSetting> {
   const cut = await readLayers(store, spec);
-  const { brightness, contrast, saturation } = untuned.recipe.views;
   return {
-    cut,
-    contract: specInUse(run),
-    side: untuned.side,
-    colour: brightness > 0 || contrast > 0 || saturation > 0,
+    ...{ cut, contract, side, colour, classCount },
     // The layers of a stored backbone end with its pooling.
     pooling: "average",
-    classCount: classNames.length,
     batchSize: tune.batchSize,
     ...trainedLayers(
       cut.layers.map((layer) => ({ ...layer, hasWeights: layer.weights.size > 0 })),

@@ -1,0 +1,56 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { stopReasonToThrow } from "@trommel/common";
+import type { StepProbe, StepTimes } from "@trommel/common/jobs";
+import type { JobProducer } from "../run-control/job-producer.js";
+
+/** How long an answer is waited for. */
+interface Patience {
+  /** Workers may be tuning something else, or a step may be slow. */
+  readonly seenMs: number;
+  /** If Redis names no worker: it may hide them. */
+  readonly unseenMs: number;
+}
+
+const defaultPatience: Patience = { seenMs: 120_000, unseenMs: 5_000 };
+const lookMs = 100;
+
+/** What a worker has measured, or why none has. */
+export type Asked =
+  | {
+      /** That serve the queue of tuning. */
+      readonly workers: number;
+      readonly times: StepTimes;
+    }
+  | { readonly unknown: string };
+
+/**
+ * Lets a worker measure a step, for a bounded time.
+ * @throws TrommelError what the worker answered
+ */
+export async function askWorkers(
+  producer: JobProducer,
+  probeUntil: (untilMs: number) => StepProbe,
+  { seenMs, unseenMs } = defaultPatience,
+): Promise<Asked> {
+  const workers = await producer.workersOf("tune").catch(() => 0);
+  const waitMs = workers === 0 ? unseenMs : seenMs;
+  const untilMs = Date.now() + waitMs;
+  const jobId = `step-probe.${randomUUID()}`;
+  await producer.addStepProbe(jobId, probeUntil(untilMs));
+  try {
+    while (Date.now() < untilMs) {
+      const answer = await producer.stepProbeAnswer(jobId);
+      if (answer === undefined) return { unknown: "Redis has lost the question" };
+      if (answer !== null && "error" in answer) throw stopReasonToThrow({ ...answer.error, stage: "" });
+      if (answer !== null) return { workers: Math.max(1, workers), times: answer.times };
+      await sleep(lookMs);
+    }
+  } finally {
+    // One that a worker has just begun stays: its answer is kept for a while, and nobody reads it.
+    await producer.removeStepProbe(jobId).catch(() => undefined);
+  }
+  if (workers === 0) return { unknown: "no worker serves the queue tune. Start one with 'trommel worker'" };
+  const who = workers === 1 ? "the worker of the queue tune has not" : `none of ${workers} workers has`;
+  return { unknown: `${who} answered within ${waitMs / 1000} s: busy, or of another store` };
+}
