@@ -60,7 +60,7 @@ describe("train --dry-run", () => {
   it("says the same of each of the networks of several folds, and of the one that sees every image", async () => {
     const flags = ["--tune", "--set", "tune.batchSize=8", "--set", "tune.epochs=3", "--set", "tune.folds=4"];
     const { stdout } = await dryRun(...flags);
-    assert.deepEqual(stdout.trim().split("\n").slice(1), [
+    assert.deepEqual(stdout.trim().split("\n").slice(1, 5), [
       "tuning: about 100 images, without a test part, if the recipe has one",
       "about 36 steps (3 epochs of 12) on 8 images each, in 3 rounds of at most 12 steps",
       "and for the figures 4 networks, each without one of 4 folds: about 75 images",
