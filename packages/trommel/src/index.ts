@@ -170,5 +170,5 @@ export type {
 export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";
-export type { ListingOverview, RunResult, RunStatus } from "@trommel/coordinator/run-control";
+export type { ListingOverview, RunResult, RunStatus, TuningProgress } from "@trommel/coordinator/run-control";
 export type { TrainingForecast } from "@trommel/coordinator/resolve";

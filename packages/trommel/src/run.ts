@@ -1,6 +1,6 @@
 import type { FailureReason } from "@trommel/common";
-import type { Subject } from "@trommel/coordinator/run-control";
-import type { CallOptions } from "./api/abortable.js";
+import { readTuningProgress, type Subject, type TuningProgress } from "@trommel/coordinator/run-control";
+import { abortable, type CallOptions } from "./api/abortable.js";
 import { retryRun, retryScoring } from "./api/requests/retry.js";
 import {
   trainingResult,
@@ -42,6 +42,12 @@ export class Run extends Work {
    */
   async result(options: CallOptions = {}): Promise<TrainingResult> {
     return trainingResult(this.host, this.id, await this.summary(options));
+  }
+
+  /** How far its tuning is; undefined before the rounds are planned, and for a run that does not tune. */
+  async tuning(options: CallOptions = {}): Promise<TuningProgress | undefined> {
+    const { store } = this.host.connections;
+    return abortable(options, () => readTuningProgress(store, this.subject));
   }
 
   /**

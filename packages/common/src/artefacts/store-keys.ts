@@ -71,6 +71,7 @@ function tuningKeys(runRoot: string) {
     changes,
     /** What a replica has come to at the end of a round. */
     change: (round: number, replica: number) => `${changes}${ordinal(round)}-${replica}.safetensors`,
+    rounds: `${root}/rounds/`,
     /** The figures of a round. */
     round: (round: number) => `${root}/rounds/${ordinal(round)}.json`,
     /** Which backbone the tuned network is. */

@@ -10,5 +10,7 @@ export { readResultOrFault } from "./result.js";
 export type { RunResult } from "./result.js";
 export { readStatus } from "./status.js";
 export type { RunStatus } from "./status.js";
+export { readTuningProgress } from "./tuning-progress.js";
+export type { TuningProgress } from "./tuning-progress.js";
 export { findSubject } from "./subject.js";
 export type { Subject } from "./subject.js";

@@ -14,18 +14,21 @@ import { learningCurveChart, recallChart } from "./fold-charts.js";
 import { htmlTable } from "./html.js";
 import { bundleFacts, ledgerCounts } from "./report-html.js";
 import { trustSection } from "./trust-section.js";
+import { tuningSection, type TuningCurves } from "./tuning/tuning-section.js";
 import { number, page, pairTable, percent, section, text } from "./report-page.js";
 
 export interface FoldReportInputs {
   readonly manifest: BundleManifest;
   readonly choice: Choice;
   readonly ledger: Ledger;
+  /** How the backbone was tuned; null if it was not. */
+  readonly tuning: TuningCurves | null;
   /** The worst mistakes with their pictures; empty without any. */
   readonly gallery: string;
 }
 
 /** `report.html` of a run with `head: auto`: how good it is on images that it never saw, and how sure that is. */
-export function renderFoldReport({ manifest, choice, ledger, gallery }: FoldReportInputs): string {
+export function renderFoldReport({ manifest, choice, ledger, tuning, gallery }: FoldReportInputs): string {
   const { outOfFold } = choice;
   return page(`Training ${manifest.run}`, [
     headline(outOfFold),
@@ -36,6 +39,7 @@ export function renderFoldReport({ manifest, choice, ledger, gallery }: FoldRepo
       ...choice.notes,
     ]),
     section("Figures", figureTable(columnsOf(choice))),
+    section("How the backbone was tuned", tuning === null ? "" : tuningSection(tuning)),
     section("Are the probabilities right?", reliabilitySection(outOfFold)),
     section("Classes", recallChart(outOfFold) + classTable(outOfFold)),
     section("When to trust an answer", trustSection(choice)),

@@ -2,6 +2,7 @@ import { toTrommelError, type ListingOverview, type Run, type RunResult, type Sc
 import { describeListing } from "./describe-listing.js";
 import { describeResult } from "./describe-result.js";
 import { openDisplay } from "./progress-display.js";
+import { RoundLines } from "./round-lines.js";
 import { exitCodes, type Terminal } from "./terminal.js";
 
 export interface FollowFlags {
@@ -39,10 +40,12 @@ export async function showWork(terminal: Terminal, work: Run | Scoring, detached
 /** Shows on stderr what was listed, as soon as the listing is complete, and progress until the work ends. */
 export async function followToEnd(terminal: Terminal, work: Run | Scoring): Promise<RunResult> {
   const display = openDisplay(terminal.io.stderr);
+  const rounds = new RoundLines();
   let isListed = false;
   try {
     for await (const { progress } of work.watch()) {
       display.show(progress);
+      for await (const line of rounds.next(work, progress)) display.say(line);
       if (isListed) continue;
       const listing = await listingIfRead(work);
       if (listing === undefined) continue;

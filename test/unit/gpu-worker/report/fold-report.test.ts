@@ -144,7 +144,10 @@ function manifestOf(labels: string[]): BundleManifest {
 }
 
 function pageOf(labels: string[], test = false, gallery = ""): string {
-  return renderFoldReport({ manifest: manifestOf(labels), choice: choiceOf(labels, test), ledger, gallery });
+  return renderFoldReport({
+    ...{ manifest: manifestOf(labels), choice: choiceOf(labels, test), ledger, gallery },
+    tuning: null,
+  });
 }
 
 describe("the report of a run on folds", () => {

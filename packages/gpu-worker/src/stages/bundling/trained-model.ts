@@ -9,7 +9,13 @@ import {
   type Projection,
   type RunConfig,
 } from "@trommel/common";
-import { encodeStandardization, type MeasuredFigures, type Mistake } from "@trommel/common/artefacts";
+import {
+  encodeStandardization,
+  keptRound,
+  readRoundFigures,
+  type MeasuredFigures,
+  type Mistake,
+} from "@trommel/common/artefacts";
 import { readInput } from "@trommel/common/codec";
 import { autoHeadOf, isAuto, servedFlips, type Flip } from "@trommel/common/recipe";
 import type { EmitHead, EmitNovelty } from "../../graph/serving-graph.js";
@@ -26,6 +32,7 @@ import { emitNovelty } from "../../measure/novelty/emit-novelty.js";
 import { noveltyOf } from "../../measure/novelty/novelty-distances.js";
 import { renderFoldReport } from "../../report/fold-report.js";
 import { renderReport } from "../../report/report-html.js";
+import type { TuningCurves } from "../../report/tuning/tuning-section.js";
 import { trainingChartPng } from "../../report/training-chart.js";
 import { readChoice } from "../inputs/choice.js";
 import { readFoldSplit } from "../folding/fold-split.js";
@@ -149,6 +156,7 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
   const counts = await countParts(store, config, await readFoldSplit(store, config.id), labels);
   const trained = counts.reduce((total, row) => total + row.train, 0);
   const views = servedViews(config.recipe);
+  const tuning = await readTuningCurves(store, config);
   return {
     labels,
     projection: null,
@@ -202,8 +210,17 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
       },
     },
     mistakes: choice.mistakes,
-    report: (manifest, ledger, gallery) => renderFoldReport({ manifest, choice, ledger, gallery }),
+    report: (manifest, ledger, gallery) => renderFoldReport({ manifest, choice, ledger, tuning, gallery }),
   };
+}
+
+async function readTuningCurves(
+  store: ObjectStore,
+  { id, recipe: { tune } }: RunConfig,
+): Promise<TuningCurves | null> {
+  if (tune === null) return null;
+  const figures = await readRoundFigures(store, id);
+  return { figures, keptRound: keptRound(figures, tune.keep), keep: tune.keep };
 }
 
 function briefly(measured: MeasuredFigures | null): BundleManifest["metrics"]["test"] {

@@ -1,7 +1,8 @@
 import { TrommelError } from "../../index.js";
-import type { FailureReason, Ledger, Run, Scoring } from "../../index.js";
+import type { FailureReason, Ledger } from "../../index.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
+import { isRun } from "../round-lines.js";
 import type { Terminal } from "../terminal.js";
 
 type RetryFlags = GlobalFlags &
@@ -51,10 +52,6 @@ export function describeNothingRecovered(
   return tried === 1
     ? "the file could not be read this time either"
     : `none of the ${tried} files could be read this time`;
-}
-
-function isRun(work: Run | Scoring): work is Run {
-  return work.kind === "run";
 }
 
 function refuseRunFlags(id: string, flags: RetryFlags): void {

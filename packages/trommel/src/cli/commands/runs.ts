@@ -4,6 +4,7 @@ import { printable, stageTable } from "../../index.js";
 import type { Run, StopReason, Scoring } from "../../index.js";
 import { followToEnd, isDetached, showResult, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
+import { describeRound, isRun } from "../round-lines.js";
 import { describeStages, statusTable } from "../status-table.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
@@ -53,6 +54,9 @@ async function showOne(terminal: Terminal, work: Run | Scoring, following: boole
   }
   for (const line of statusTable([now])) terminal.say(line);
   for (const line of describeStages(now.stages)) terminal.say(`  ${line}`);
+  const tuning = isRun(work) ? await work.tuning() : undefined;
+  if (tuning !== undefined && tuning.figures.length > 0)
+    terminal.say(`  ${describeRound(tuning, tuning.figures.length - 1)}`);
   const failed = now.stages
     .filter(({ stage }) => stageTable[stage].inLedger === true)
     .reduce((sum, { failedImages }) => sum + failedImages, 0);
