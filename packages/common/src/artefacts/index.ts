@@ -44,7 +44,7 @@ export type { FoldUnit } from "./runs/fold-units.js";
 export { labelLookup, labelTable } from "./runs/labels.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
-export { foldRunsOf, heldOutFoldOf, untunedOf } from "./runs/run.js";
+export { foldRunsOf, heldOutFoldOf, neededRunsOf, untunedOf } from "./runs/run.js";
 export {
   changeMarker,
   checkpointMarker,

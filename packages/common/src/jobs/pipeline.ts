@@ -257,8 +257,9 @@ const table = {
     counts: null,
     consumes: "split",
     produces: "nothing in the store",
-    waitsFor: "standardization",
-    about: "Queues a job for every candidate and fold",
+    waitsFor: "standardization, or the runs of the folds",
+    about:
+      "Queues a job for every candidate and fold; for several folds of tuning it waits for the runs that tune a network for each",
   },
   fold: {
     queue: "fold",

@@ -1,5 +1,5 @@
 import { LiveRun, subjectKeys, type ObjectStore } from "@trommel/common";
-import { foldRunsOf, untunedOf } from "@trommel/common/artefacts";
+import { neededRunsOf } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { flowOf } from "@trommel/common/jobs";
 import { rootJobId, type JobProducer } from "./job-producer.js";
@@ -25,11 +25,9 @@ export async function cancelSubject(
   await putJson(store, subjectKeys(subject).cancelled, body);
 }
 
-/** The runs that a run which tunes needs: the one without tuning, and those of its folds; none for every other subject. */
 async function neededBy(store: ObjectStore, subject: Subject): Promise<Subject[]> {
   if (subject.kind === "scoring") return [];
-  const ids = [untunedOf(subject.config) ?? [], foldRunsOf(subject.config)].flat();
-  return Promise.all(ids.map((id) => findSubject(store, id)));
+  return Promise.all(neededRunsOf(subject.config).map((id) => findSubject(store, id)));
 }
 
 /** Whether other runs too need what a run needs: those of the other folds. */

@@ -9,7 +9,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { foldRunsOf, untunedOf } from "@trommel/common/artefacts";
+import { neededRunsOf } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
@@ -57,7 +57,7 @@ async function needOf(
   if (body === undefined) return "none";
   if (other.kind === "run") {
     const config = parseSealedAs(runConfig, body, key);
-    const needed = [config.retryOf?.run, untunedOf(config), ...foldRunsOf(config), config.recipe.tune?.from];
+    const needed = [config.retryOf?.run, ...neededRunsOf(config), config.recipe.tune?.from];
     if (!needed.includes(id)) return "none";
     const result = await readResult(store, { kind: "run", id: other.id, config });
     return result === undefined ? "unfinished" : "finished";
@@ -66,6 +66,28 @@ async function needOf(
   if (config.bundle.location !== locationOf(store.url, runKeys(id).bundle)) return "none";
   const result = await readResult(store, { kind: "scoring", id: other.id, config });
   return result === undefined ? "unfinished" : "finished";
+}
+
+/** The runs that came with one that tunes, those that are still there: each is removed by its own id. */
+export async function cameWith(store: ObjectStore, { kind, id }: StoredRun): Promise<string[]> {
+  if (kind === "scoring") return [];
+  const key = runKeys(id).config;
+  const body = await readIfThere(store, key);
+  const config = body === undefined ? undefined : unlessCorrupt(() => parseSealedAs(runConfig, body, key));
+  // A fold's run needs what the others need too.
+  if (config === undefined || config.foldOf !== undefined) return [];
+  const there = new Set((await listSubjects(store)).map((subject) => subject.id));
+  return neededRunsOf(config).filter((needed) => there.has(needed));
+}
+
+/** A configuration that cannot be read tells nothing of a run that is to be removed. */
+function unlessCorrupt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
+    throw thrown;
+  }
 }
 
 /**
@@ -77,14 +99,10 @@ export async function ownScores(store: ObjectStore, { kind, id }: StoredRun): Pr
   const key = scoringKeys(id).config;
   const body = await readIfThere(store, key);
   if (body === undefined) return undefined;
-  try {
-    const inside = partInside(store.url, parseSealedAs(scoringConfig, body, key).output);
-    return inside?.startsWith("evaluations/") === true ? inside : undefined;
-  } catch (thrown) {
-    // Its scores are left to the garbage collection.
-    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
-    throw thrown;
-  }
+  // The scores of one that cannot be read are left to the garbage collection.
+  const config = unlessCorrupt(() => parseSealedAs(scoringConfig, body, key));
+  const inside = config === undefined ? undefined : partInside(store.url, config.output);
+  return inside?.startsWith("evaluations/") === true ? inside : undefined;
 }
 
 /** What a removal would remove. Feature shards are left to the garbage collection. */

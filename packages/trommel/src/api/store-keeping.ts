@@ -1,5 +1,6 @@
 import { TrommelError } from "@trommel/common";
 import {
+  cameWith,
   checkDependents,
   collectGarbage,
   countRun,
@@ -32,6 +33,8 @@ export interface StoredRun extends GarbageSum {
   readonly removed: boolean;
   /** Scorings that were made with it and cannot be retried without it. */
   readonly dependents: readonly string[];
+  /** The runs that came with a run that tunes and stay. */
+  readonly cameWith: readonly string[];
   /** Whether the scores of a scoring stay. Those that an evaluation had made go with it. */
   readonly scoresStay: boolean;
 }
@@ -79,8 +82,9 @@ export class StoreKeeping {
       const dependents = await checkDependents(store, run);
       const sum = await countRun(store, run);
       const scoresStay = run.kind === "scoring" && (await ownScores(store, run)) === undefined;
+      const others = await cameWith(store, run);
       if (remove) await removeRun(store, run);
-      return { id, kind: run.kind, removed: remove, ...sum, dependents, scoresStay };
+      return { id, kind: run.kind, removed: remove, ...sum, dependents, cameWith: others, scoresStay };
     });
   }
 

@@ -48,7 +48,7 @@ async function tuned(
   readonly figures: RoundFigures[];
 }> {
   const answer = (await trommelJson([...runs.args(run, where), ...tuneFlags(fields), "--json"], {
-    timeoutMs: 120_000,
+    timeoutMs: 300_000,
   })) as { phase: string };
   assert.equal(answer.phase, "complete");
   const root = where.store ?? runs.store;
@@ -221,7 +221,7 @@ describe("a run that tunes its backbone", () => {
       waitUntil(
         `round ${round} is merged`,
         () => existsSync(join(runs.store, runKeys("killed").tuning.round(round))),
-        120_000,
+        300_000,
       );
     await merged(1);
     const worker = Number(/^worker (\d+):/m.exec(command.stderr)?.[1]);

@@ -17,7 +17,7 @@ import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { resolveRun } from "#coordinator/resolve/run";
 import { resolveRunRetry } from "#coordinator/retry/resolve-retry";
 import { collectGarbage } from "#coordinator/store-keeping/collect-garbage";
-import { checkDependents } from "#coordinator/store-keeping/remove-run";
+import { cameWith, checkDependents } from "#coordinator/store-keeping/remove-run";
 import { removeBackbone } from "#coordinator/store-keeping/remove-backbone";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -76,6 +76,9 @@ describe("a resolved run that tunes", () => {
     assert.equal((await configOf("many-untuned")).recipe.tune, null);
     await (await resolve("many", { tune: { folds: 3 } })).claim();
     const store = openStore(location);
+    const came = ["many-untuned", "many-fold-1", "many-fold-2", "many-fold-3"];
+    assert.deepEqual(await cameWith(store, { kind: "run", id: "many" }), came);
+    assert.deepEqual(await cameWith(store, { kind: "run", id: "many-fold-1" }), []);
     for (const id of ["many-untuned", "many-fold-2"])
       await assert.rejects(checkDependents(store, { kind: "run", id }), { code: "conflict" });
     store.close();

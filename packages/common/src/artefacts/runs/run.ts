@@ -73,6 +73,11 @@ export function foldRunsOf({ id, recipe: { tune }, foldOf }: TunedRun): string[]
   return Array.from({ length: tune.folds }, (_, fold) => `${id}-fold-${fold + 1}`);
 }
 
+/** The runs that a run which tunes needs and that come with it: the one without tuning, and those of its folds. */
+export function neededRunsOf(config: TunedRun): string[] {
+  return [untunedOf(config) ?? [], foldRunsOf(config)].flat();
+}
+
 /**
  * The fold of the run without tuning that a run never tunes on: it measures the rounds, and chooses head and temperature afterwards. Null
  * for a run that tunes on all of them.

@@ -53,6 +53,10 @@ export async function storeRemove(
       terminal.say(
         `the scoring ${scoring} was made with it: its scores stay, and cannot be retried any more`,
       );
+    if (stored.cameWith.length > 0)
+      terminal.say(
+        `${stored.cameWith.join(", ")} came with it and ${stored.cameWith.length === 1 ? "stays: remove it by its id" : "stay: remove each by its id"}`,
+      );
     terminal.say(
       stored.removed ? `removed ${id}` : "the same command with --yes removes it; nothing was removed yet",
     );
