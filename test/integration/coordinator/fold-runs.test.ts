@@ -7,6 +7,7 @@ import {
   recipe as recipeSchema,
   ReleaseStack,
   runKeys,
+  writeWithMarker,
   type ObjectStore,
   type RunConfig,
 } from "@trommel/common";
@@ -84,7 +85,7 @@ describe("a run that tunes a network for each fold", () => {
   });
 
   it("reads the split once, queues a round at a time, and none after a fold run has failed", async () => {
-    const rounds = (): Promise<boolean> => isQueued(producer.redis, unitJob("merge", "x", 2, 0));
+    const rounds = (): Promise<boolean> => isQueued(producer.redis, unitJob("merge", "x", 2, 1));
     await assert.rejects(planTune(config, context(2)), PlanLater);
     assert.equal(await store.head(runKeys("x").tuning.plan), undefined);
     const split = {
@@ -93,6 +94,12 @@ describe("a run that tunes a network for each fold", () => {
     };
     await putJsonOnce(store, runKeys("x-untuned").split, sealedJson(split));
     await complete("x-untuned");
+    // Before the first round a worker is asked how long a step takes.
+    const { tuning } = runKeys("x");
+    const training = { loss: 1, accuracy: 1 };
+    const figures = { round: 0, epoch: 1, steps: 4, training, heldOut: null };
+    await writeWithMarker(store, tuning.checkpoint(1), Buffer.from("checkpoint"), { figures });
+    await putJsonOnce(store, tuning.round(0), sealedJson({ formatVersion: 1, figures }));
     const reason = {
       formatVersion: 1,
       id: "x-fold-1",
