@@ -13,6 +13,7 @@ export { ReleaseStack } from "./release-stack.js";
 export { SeededRandom, seedFrom } from "./random/seeded-random.js";
 
 export { openStore } from "./store/open-store.js";
+export type { OpenStoreOptions } from "./store/open-store.js";
 export { parseLocation, resolveLocation } from "./store/location.js";
 export type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "./store/object-store.js";
 

@@ -11,6 +11,7 @@ import {
   forecastRun,
   resolveBundle,
   resolveScoring,
+  type AskedManifest,
   type TrainingForecast,
 } from "@trommel/coordinator/resolve";
 import { findSubject } from "@trommel/coordinator/run-control";
@@ -33,6 +34,8 @@ import { loadWorkerCommands } from "./worker-package.js";
 export interface TrainOptions extends StartOptions {
   /** Id of the run. @default one that comes from what it is */
   readonly id?: string | undefined;
+  /** A table that lists the images, with keys under the prefix or whole locations. @default every object under the prefix */
+  readonly manifest?: AskedManifest | undefined;
   /** The place that the bundle is copied to, besides the store. @default the value of the recipe's `environment.output` */
   readonly output?: string | undefined;
 }
@@ -41,6 +44,11 @@ export interface TrainOptions extends StartOptions {
 export interface ScoreOptions extends StartOptions {
   /** A finished run, its id, or the location of a bundle. */
   readonly model: Run | string;
+  /**
+   * A table that lists the images, with keys under the prefix or whole locations. Its other columns are carried into the
+   * scores. @default every object under the prefix
+   */
+  readonly manifest?: AskedManifest | undefined;
   /** The place of the scores: a folder or `s3://bucket/prefix`. */
   readonly output: string;
   /** Labels of each image. @default 5, or all where the model has fewer */
@@ -178,16 +186,23 @@ export class Trommel implements AsyncDisposable {
   }
 
   /**
-   * Scores every image under a prefix.
-   * @param prefix a folder or `s3://bucket/prefix`
+   * Scores every image under a prefix, or every one that a manifest lists.
+   * @param prefix a folder or `s3://bucket/prefix`; undefined for a manifest of whole locations
    * @throws TrommelError `not-found` for the model, `conflict` where the output holds another scoring, `invalid-argument`
    */
-  async score(prefix: string, options: ScoreOptions): Promise<Scoring> {
+  async score(prefix: string | undefined, options: ScoreOptions): Promise<Scoring> {
     optionsGiven(options, "score", "model and output");
     return abortable(options, async () => {
       const { config, claim } = await resolveScoring({
         store: this.store,
-        source: this.#locate(textGiven(prefix, "score", "prefix", placeExpected)),
+        source:
+          prefix === undefined && options.manifest !== undefined
+            ? undefined
+            : this.#locate(textGiven(prefix, "score", "prefix", placeExpected)),
+        manifest: options.manifest && {
+          ...options.manifest,
+          location: this.#locate(options.manifest.location),
+        },
         model: modelGiven(options.model, "score"),
         folder: this.#connections.options.folder,
         output: this.#locate(textGiven(options.output, "score", "output", placeExpected)),

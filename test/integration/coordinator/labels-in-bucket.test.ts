@@ -32,7 +32,7 @@ after(async () => {
 
 describe("labels in a bucket", () => {
   const resolve = (labels: object) =>
-    resolveLabels("s3://there/pictures", recipe.parse({ backbones: ["any"], labels }));
+    resolveLabels({ location: "s3://there/pictures" }, recipe.parse({ backbones: ["any"], labels }));
 
   it("are read from a table at its root", async () => {
     const { classes, table } = await resolve({ source: { type: "csv", file: "s3://there/labels.csv" } });

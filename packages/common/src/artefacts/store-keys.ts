@@ -86,6 +86,8 @@ export function scoringKeys(id: string) {
     root,
     config: `${root}/scoring.json`,
     shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
+    /** The carried columns of a shard's entries, where the source has any. */
+    columns: (index: number) => `${root}/columns/${ordinal(index)}.json`,
     listing: `${root}/listing.json`,
     /** Which keys are in the sample, where one is drawn. */
     sample: `${root}/sample.json`,

@@ -74,7 +74,8 @@ export function refuseColumnWithoutTable(
   context: z.RefinementCtx,
 ): void {
   const { split, labels } = recipe;
-  if (labels.source.type === "csv") return;
+  // Folders may be those of a source that is a table itself, which only a run knows.
+  if (labels.source.type !== "sidecar") return;
   for (const [field, column] of [
     ["test", testByColumn(split)?.column],
     ["groups", groupColumn(split)],

@@ -95,11 +95,19 @@ export type UnusableReason =
    */
   | "forbidden-folder";
 
+/** Some bytes of an object: at least one. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
 export interface GetOptions {
   /** As `list` or `head` gave it: the object must be that one, from the first byte to the last. @default any */
   readonly etag?: string;
   /** @default 4 GiB, the largest object that is read whole; see `read-bounds.ts` for our own artefacts */
   readonly maxBytes?: number;
+  /** Only these bytes of the object, all of them: an object that ends before is `corrupt`. @default the whole object */
+  readonly range?: ByteRange;
   readonly signal?: AbortSignal;
 }
 

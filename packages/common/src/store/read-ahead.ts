@@ -29,6 +29,29 @@ export async function* readAhead<T>(
   }
 }
 
+/**
+ * Loads one thing for each item of a stream, at most `atOnce` under way, and yields them in the order of the items; as {@link readAhead}.
+ */
+export async function* mapAhead<Item, T>(
+  items: AsyncIterable<Item>,
+  atOnce: number,
+  load: (item: Item) => Promise<T>,
+): AsyncGenerator<T, void, undefined> {
+  const underWay: Promise<T>[] = [];
+  try {
+    for await (const item of items) {
+      const loading = load(item);
+      loading.catch(() => undefined);
+      underWay.push(loading);
+      const first = underWay.length < atOnce ? undefined : underWay.shift();
+      if (first !== undefined) yield await first;
+    }
+    for (let first = underWay.shift(); first !== undefined; first = underWay.shift()) yield await first;
+  } finally {
+    await Promise.allSettled(underWay);
+  }
+}
+
 /** From `from` up to and without `end`, which may be infinite. */
 export function* range(from: number, end = Infinity): Generator<number, void, undefined> {
   for (let index = from; index < end; index += 1) yield index;

@@ -1,4 +1,5 @@
 import { TrommelError } from "../errors.js";
+import type { ByteRange } from "./object-store.js";
 
 /** Errors that both stores word the same way. */
 
@@ -23,6 +24,15 @@ export function changed(url: string, key: string, listed: string, found: string)
     `cannot read ${url}/${key}: it is not the object that was listed (etag ${found} now, ${listed} then). ` +
       `Leave a prefix alone while it is worked through, or start a new run on it`,
     { context: { store: url, key, listed, found } },
+  );
+}
+
+/** The object has the listed etag or none was asked for, and yet ends before the bytes that are read. */
+export function endsBefore(url: string, key: string, { offset, length }: ByteRange): TrommelError {
+  return new TrommelError(
+    "corrupt",
+    `cannot read ${url}/${key}: it ends before its byte ${offset + length}. Try again, or put it back from a copy`,
+    { retryable: true, context: { store: url, key, offset, length } },
   );
 }
 

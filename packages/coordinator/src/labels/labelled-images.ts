@@ -1,9 +1,10 @@
-import { compareUtf8, type LabelTable, type ObjectStore } from "@trommel/common";
+import { compareUtf8, type LabelTable } from "@trommel/common";
 import type { KeyFilter } from "../listing/key-filter.js";
+import type { ImageSource } from "../sources/image-source.js";
 
 /** The place of the images, and which of them count. */
 export interface LabelledPlace {
-  readonly source: ObjectStore;
+  readonly source: Pick<ImageSource, "url" | "list" | "get" | "labelled">;
   readonly filter: KeyFilter;
 }
 

@@ -1,8 +1,7 @@
-import type { ObjectStore } from "@trommel/common";
 import { skipByName, type KeyFilter } from "../listing/key-filter.js";
 import { explainIds } from "./faults/explain-ids.js";
 import type { TableFaults } from "./faults/table-faults.js";
-import { looksLikeImage, partsOfKey } from "./labelled-images.js";
+import { looksLikeImage, partsOfKey, type LabelledPlace } from "./labelled-images.js";
 import { placedOddCharacters, quoteVisibly } from "./text/check-label.js";
 
 /** How closely an id names an image: its whole key, or only its file name, with or without the extension. */
@@ -29,7 +28,7 @@ export interface IdFile {
  * pattern left that image out.
  */
 export async function matchIds(
-  source: ObjectStore,
+  source: LabelledPlace["source"],
   filter: KeyFilter,
   ids: IdFile,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
@@ -66,7 +65,7 @@ async function addUnknown(
 
 /** Keys of a prefix that may be images: neither hidden, litter nor unusable. @param onLeftOut receives those that patterns leave out */
 async function* imageKeys(
-  source: ObjectStore,
+  source: LabelledPlace["source"],
   filter: KeyFilter,
   onLeftOut: (key: string) => void = () => undefined,
 ): AsyncGenerator<string> {

@@ -60,7 +60,7 @@ export function labelsOf(
 }
 
 /** @throws TrommelError `bad-dataset` if no row has the value */
-function testedKeys(
+export function testedKeys(
   file: string,
   { column, value: of }: NonNullable<ReturnType<typeof testByColumn>>,
   values: readonly (readonly [key: string, value: string])[],

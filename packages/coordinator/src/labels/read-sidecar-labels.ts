@@ -1,4 +1,4 @@
-import { messageOf, TrommelError, type ObjectStore } from "@trommel/common";
+import { messageOf, TrommelError } from "@trommel/common";
 import { skipByName } from "../listing/key-filter.js";
 import { SidecarFaults } from "./faults/sidecar-faults.js";
 import { partsOfKey, type LabelledPlace, type LabelsByKey } from "./labelled-images.js";
@@ -122,7 +122,7 @@ interface SidecarFault {
 }
 
 async function readSidecar(
-  source: ObjectStore,
+  source: LabelledPlace["source"],
   { key, images }: Sidecar,
   resolve: ClassResolver,
 ): Promise<{ readonly keys: string[]; readonly label: string } | SidecarFault> {
@@ -155,7 +155,7 @@ async function readSidecar(
 }
 
 async function readText(
-  source: ObjectStore,
+  source: LabelledPlace["source"],
   key: string,
 ): Promise<{ readonly text: string } | { readonly why: string }> {
   let bytes: Uint8Array;

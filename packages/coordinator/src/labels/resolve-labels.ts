@@ -11,9 +11,11 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
-import { testFile } from "@trommel/common/recipe";
+import { groupColumn, testByColumn, testFile } from "@trommel/common/recipe";
 import { partInside } from "@trommel/common/store";
 import { KeyFilter } from "../listing/key-filter.js";
+import { keysOnly } from "../sources/image-source.js";
+import { openSource, type SourcePlace } from "../sources/open-source.js";
 import {
   quoteSome,
   someOf,
@@ -26,6 +28,7 @@ import { lookAlikesRemedy } from "./read-csv-labels.js";
 import { quoteVisibly } from "./text/check-label.js";
 import { findLookAlikes } from "./text/look-alikes.js";
 import { readLabelTable } from "./read-label-table.js";
+import { readSourceLabels } from "./read-source-labels.js";
 import { readClassList } from "./read-class-list.js";
 import { readSidecarLabels } from "./read-sidecar-labels.js";
 import { readTestKeys } from "./read-test-keys.js";
@@ -43,28 +46,33 @@ export interface ResolvedLabels {
 /**
  * Reads class list and labels, and joins them to the images of a dataset. The dataset is listed at most once for each, and only its
  * keys are held; folders without a class list need no listing.
- * @param dataset absolute location
  * @throws TrommelError `invalid-argument`, `not-found`, `bad-dataset`, naming the file and the line
  */
 export async function resolveLabels(
-  dataset: string,
+  dataset: SourcePlace,
   { labels, split, include, exclude }: Pick<Recipe, "labels" | "split" | "include" | "exclude">,
 ): Promise<ResolvedLabels> {
   const classes = labels.classes === null ? null : await readClassList(labels.classes);
   if (classes !== null && labels.lookAlikes === "refuse") refuseLookAlikes(classes, labels.classes ?? "");
   const listFile = testFile(split);
-  const isPlain = labels.source.type === "folders" && classes === null && listFile === undefined;
+  const divides = testByColumn(split) !== undefined || groupColumn(split) !== undefined;
+  const isPlain =
+    dataset.from === undefined &&
+    labels.source.type === "folders" &&
+    classes === null &&
+    listFile === undefined &&
+    !divides;
   if (isPlain) return { classes: null, table: null, division: null };
-  const source = openStore(dataset);
+  const source = keysOnly(openSource(dataset, openStore));
   try {
     const place = { source, filter: new KeyFilter({ include, exclude }) };
-    const found = await readLabels(place, { dataset, labels, split, classes });
+    const found = await readLabels(place, { dataset: dataset.location, labels, split, classes });
     const { byKey } = found;
     const labelOf = byKey === null ? labelOfKey : (key: string) => byKey.get(key);
     const listed = listFile === undefined ? found.test : await readTestKeys(place, listFile, labelOf);
     const isDivided = listed !== null || found.groups !== null;
     return {
-      classes: byKey === null ? classes : (classes ?? atLeastTwo(sortedClasses(byKey), dataset)),
+      classes: byKey === null ? classes : (classes ?? atLeastTwo(sortedClasses(byKey), source.url)),
       table: byKey === null ? null : tableOf(byKey),
       division: isDivided ? { formatVersion: 1, test: listed, groups: found.groups } : null,
     };
@@ -88,7 +96,10 @@ async function readLabels(
   const { dataset, labels, split, classes } = given;
   const { source: kind } = labels;
   const undivided = { test: null, groups: null };
+  if (kind.type === "folders" && place.source.labelled !== undefined)
+    return readSourceLabels(place, place.source.labelled, { split, classes, lookAlikes: labels.lookAlikes });
   if (kind.type === "folders") {
+    refuseColumnsOfNoTable(split);
     if (classes !== null) await refuseUnknownFolders(place, classes, labels.classes ?? "");
     return { byKey: null, ...undivided };
   }
@@ -132,6 +143,17 @@ async function refuseUnknownFolders(
     "bad-dataset",
     `cannot label ${source.url}: the class list ${file} does not know the folder ${quoteSome([...unknown])}. Add it to the list, or take it out of the dataset`,
     { context: { file, folders: [...unknown].slice(0, 100) } },
+  );
+}
+
+/** @throws TrommelError `invalid-argument` where the recipe divides by a column and the source is a plain prefix */
+function refuseColumnsOfNoTable(split: Recipe["split"]): void {
+  const column = testByColumn(split)?.column ?? groupColumn(split);
+  if (column === undefined) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot divide the images by the column ${JSON.stringify(column)}: it needs a table, and the labels are folders. Give --labels <file> or --manifest <file>`,
+    { context: { column } },
   );
 }
 

@@ -1,8 +1,9 @@
-import { scoringKeys, type ObjectInfo, type ObjectStore, type ScoringConfig } from "@trommel/common";
+import { scoringKeys, type ObjectStore, type ScoringConfig } from "@trommel/common";
 import { parseSealedAs, putJsonOnce, sealedJson, sha256Latin1 } from "@trommel/common/codec";
 import { readIfThere } from "@trommel/common/store";
 import { z } from "zod";
 import type { Skip } from "../listing/key-filter.js";
+import type { ImageSource } from "../sources/image-source.js";
 
 /** `sample.json`: keys whose hash is at most this are scored. It is written once, so that a resume draws the same keys. */
 const storedSample = z.object({ formatVersion: z.literal(1), hashAtMost: z.int().nonnegative() }).strict();
@@ -15,7 +16,7 @@ export interface Sample {
 
 interface Listing {
   readonly store: ObjectStore;
-  readonly source: Pick<ObjectStore, "list">;
+  readonly source: Pick<ImageSource, "list">;
   /** Why an object is skipped whatever the sample; undefined if it is an image. */
   readonly skip: (key: string) => Skip | undefined;
   readonly signal: AbortSignal;
@@ -46,10 +47,10 @@ async function largestHash(
   { images, seed }: NonNullable<ScoringConfig["sample"]>,
 ): Promise<number> {
   const smallest = new SmallestNumbers(images);
-  const objects: AsyncIterable<ObjectInfo> = source.list("", { withUnusable: true });
-  for await (const { key, unusable } of objects) {
+  for await (const { key, unusable, skip: bySource } of source.list("", { withUnusable: true })) {
     signal.throwIfAborted();
-    if (unusable === undefined && skip(key) === undefined) smallest.add(hashOf(key, seed));
+    if (unusable === undefined && bySource === undefined && skip(key) === undefined)
+      smallest.add(hashOf(key, seed));
   }
   return smallest.largest();
 }

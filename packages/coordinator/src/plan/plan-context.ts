@@ -7,7 +7,7 @@ export interface PlanContext {
   readonly store: ObjectStore;
   readonly producer: JobProducer;
   readonly liveRun: LiveRun;
-  /** Opens the source of the images. */
+  /** Opens the store that images, or what lists them, are under. */
   readonly openSource: typeof openStore;
   /** Shards of the run that may be queued and unfinished. */
   readonly outstandingAtMost: number;

@@ -7,7 +7,6 @@ import {
   TrommelError,
   type LabelOf,
   type ListingSummary,
-  type ObjectStore,
   type RunConfig,
   type Shard,
 } from "@trommel/common";
@@ -22,6 +21,8 @@ import { copyShards, isRetryRun, streamRunRetry } from "../retry/stream-run-retr
 import { KeyFilter, type Skip } from "../listing/key-filter.js";
 import { countLeftOut, ListingTotals } from "../listing/listing-totals.js";
 import { refuseLookAlikeClasses } from "../listing/odd-classes.js";
+import type { ImageSource } from "../sources/image-source.js";
+import { openSource, placeOf } from "../sources/open-source.js";
 import { streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
 import { findListing, readDivision, untunedOf } from "@trommel/common/artefacts";
@@ -77,7 +78,7 @@ export async function listDataset(
   const { store } = context;
   const keys = runKeys(config.id);
   const labelOf = await readLabelLookup(store, config);
-  const source = context.openSource(config.dataset, { onNotice: context.onNotice });
+  const source = openSource(placeOf(config), context.openSource, { onNotice: context.onNotice });
   const ranked = new RankedImages();
   const isValidated = !isAuto(config.recipe);
   const division = await readDivision(store, config);
@@ -156,7 +157,7 @@ function shardsOf(
   config: RunConfig,
   listing: {
     readonly context: PlanContext;
-    readonly source: ObjectStore;
+    readonly source: ImageSource;
     readonly filter: KeyFilter;
     readonly labelOf: LabelOf;
     /** The number of shards of a complete listing. */

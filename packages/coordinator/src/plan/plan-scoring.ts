@@ -6,12 +6,14 @@ import { feedSingleShards } from "./feed/shard-feeder.js";
 import { KeyFilter } from "../listing/key-filter.js";
 import { countLeftOut, ListingTotals } from "../listing/listing-totals.js";
 import { chooseSample } from "./choose-sample.js";
+import { keysOnly } from "../sources/image-source.js";
+import { openSource, placeOf } from "../sources/open-source.js";
 import { streamShards, writeListing } from "./stream-shards.js";
 
 /**
  * Plans a scoring.
  *
- * In: the prefix. Out: shard files, `listing.json`, and a score job per shard, children of the waiting close job.
+ * In: the source. Out: shard files, the carried columns of each, `listing.json`, and a score job per shard, children of the waiting close job.
  * The first is queued alone, so that scoring starts with the first page of the listing. A retry continues like planRun.
  * If the failed files of a scoring are retried, only those are planned.
  */
@@ -20,7 +22,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   const keys = scoringKeys(config.id);
   const retry = (await readRetries(store, config.id)).at(-1);
   if (retry !== undefined) return planScoringRetry(config, retry, context);
-  const source = context.openSource(config.source, { onNotice: context.onNotice });
+  const source = openSource(placeOf(config), context.openSource, { onNotice: context.onNotice });
   const filter = new KeyFilter(config);
   const totals = new ListingTotals(filter);
   const feed = feedSingleShards(context, {
@@ -31,7 +33,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   const complete = (await findListing(store, keys.listing))?.shards;
   try {
     const sample = await chooseSample(config, {
-      ...{ store, source, signal: context.signal },
+      ...{ store, source: keysOnly(source), signal: context.signal },
       skip: (key) => filter.skip(key),
     });
     for await (const shard of streamShards({
@@ -40,6 +42,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
       complete,
       signal: context.signal,
       shardKey: keys.shard,
+      columnsKey: keys.columns,
       shardSize: config.shardSize,
       imagesAtMost: config.limit,
       skip: (key) => filter.skip(key) ?? sample.skip(key),

@@ -1,23 +1,26 @@
 import {
   canonicalJson,
-  compareUtf8,
   shardHash,
   TrommelError,
   type ListingSummary,
-  type ObjectInfo,
   type ObjectStore,
   type Shard,
+  type ShardEntry,
   type SkipReason,
 } from "@trommel/common";
 import { jsonBytes, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { findListing, findShard } from "@trommel/common/artefacts";
 import { skipByName, type Skip } from "../listing/key-filter.js";
 import { countExcluded } from "../listing/listing-totals.js";
+import type { ImageSource, ListedImage } from "../sources/image-source.js";
+import { listAfter, noteListed, type ListedBefore } from "./continue-listing.js";
 
 export interface StreamOptions {
-  readonly source: ObjectStore;
+  readonly source: Pick<ImageSource, "url" | "list" | "anyOrder" | "columns">;
   readonly store: ObjectStore;
   readonly shardKey: (index: number) => string;
+  /** The key of the carried columns of a shard. @default they are not kept */
+  readonly columnsKey?: (index: number) => string;
   readonly shardSize: number;
   /** The number of shards of a complete listing: they are read, and nothing is listed again. */
   readonly complete?: number | undefined;
@@ -29,31 +32,32 @@ export interface StreamOptions {
 }
 
 /**
- * Prefix to shards, as a stream.
+ * Source to shards, as a stream.
  *
- * In: the listing of `source`, in UTF-8 byte order. Out: shard files in the store, each yielded once it is written.
+ * In: the listing of `source`, in its order. Out: shard files in the store, each yielded once it is written.
  * A retry reads the existing shard files and continues the listing after their last key, so a shard never changes once it
- * has been queued, whatever happens to the prefix meanwhile.
+ * has been queued, whatever happens to the prefix meanwhile. A source with an order of its own passes over as many images, and the last
+ * of these has to be the last that was listed.
  */
 export async function* streamShards(options: StreamOptions): AsyncGenerator<Shard> {
   let index = 0;
-  let startAfter: string | undefined;
+  const before: ListedBefore = { startAfter: undefined, passed: 0, last: [] };
   let images = 0;
   for (;;) {
     if (index === options.complete) return;
     const written = await findShard(options.store, options.shardKey(index));
     if (written === undefined) break;
     options.signal.throwIfAborted();
-    startAfter = lastKeyOf(written) ?? startAfter;
+    noteListed(before, written);
     index += 1;
     images += written.entries.length;
     yield written;
   }
   const { imagesAtMost = Infinity } = options;
   if (images >= imagesAtMost) return;
-  const cuts = cutShards(options, startAfter, imagesAtMost - images);
+  const cuts = cutShards(options, before, imagesAtMost - images);
   const write = (content: BuildingShard): Promise<Shard> => {
-    const writing = writeShard(options.store, options.shardKey(index), index, content);
+    const writing = writeWithColumns(options, index, content);
     index += 1;
     // Its failure is thrown when its turn comes; until then it must not count as unhandled.
     writing.catch(() => undefined);
@@ -82,13 +86,12 @@ const skippedAtMost = 50_000;
 
 async function* cutShards(
   { source, signal, skip, shardSize }: StreamOptions,
-  startAfter: string | undefined,
+  before: ListedBefore,
   imagesAtMost: number,
 ): AsyncGenerator<BuildingShard> {
-  let building = emptyShard();
+  let building = emptyShard(source);
   let images = 0;
-  const options = { withUnusable: true, ...(startAfter === undefined ? {} : { startAfter }) };
-  for await (const object of source.list("", options)) {
+  for await (const object of listAfter(source, before)) {
     signal.throwIfAborted();
     const why = whySkipped(object, skip);
     addTo(building, object, why);
@@ -96,34 +99,42 @@ async function* cutShards(
     if (images >= imagesAtMost) break;
     if (building.entries.length < shardSize && building.skipped.length < skippedAtMost) continue;
     yield building;
-    building = emptyShard();
+    building = emptyShard(source);
   }
   if (building.entries.length + building.skipped.length > 0 || building.leftOut !== undefined) yield building;
 }
 
 /** Objects in a hidden folder are hidden too, unless the name only looks hidden (`../x`). */
 function whySkipped(
-  { key, unusable }: ObjectInfo,
+  { key, unusable, skip: bySource }: ListedImage,
   skip: (key: string) => Skip | undefined,
 ): Skip | undefined {
+  if (bySource !== undefined) return { reason: bySource };
   if (unusable === undefined) return skip(key);
   return (unusable === "illegal-key" ? undefined : skipByName(key)) ?? { reason: unusable };
 }
 
-interface BuildingShard {
-  readonly entries: { key: string; sizeBytes: number; etag: string }[];
+interface ShardContent {
+  readonly entries: ShardEntry[];
   readonly skipped: { key: string; reason: SkipReason }[];
+  readonly anyOrder?: true | undefined;
   leftOut?: Shard["leftOut"];
 }
 
-function emptyShard(): BuildingShard {
-  return { entries: [], skipped: [] };
+interface BuildingShard extends ShardContent {
+  /** Of each entry, the values of the carried columns. */
+  readonly carried: (readonly unknown[])[];
 }
 
-function addTo(building: BuildingShard, object: ObjectInfo, skip: Skip | undefined): void {
-  const { key, sizeBytes, etag } = object;
+function emptyShard({ anyOrder = false }: StreamOptions["source"]): BuildingShard {
+  return { entries: [], skipped: [], carried: [], ...(anyOrder ? { anyOrder } : {}) };
+}
+
+function addTo(building: BuildingShard, object: ListedImage, skip: Skip | undefined): void {
+  const { key, sizeBytes, etag, at } = object;
   if (skip === undefined) {
-    building.entries.push({ key, sizeBytes, etag });
+    building.entries.push({ key, sizeBytes, etag, ...(at === undefined ? {} : { at }) });
+    building.carried.push(object.carried ?? []);
   } else if (skip.reason === "excluded" || skip.reason === "not-included" || skip.reason === "not-sampled") {
     const leftOut = (building.leftOut ??= { excluded: {}, notIncluded: 0, last: key });
     leftOut.last = key;
@@ -135,12 +146,32 @@ function addTo(building: BuildingShard, object: ObjectInfo, skip: Skip | undefin
   }
 }
 
+/** The columns go first: a shard that exists has them. */
+async function writeWithColumns(
+  { store, source, shardKey, columnsKey }: StreamOptions,
+  index: number,
+  { carried, ...content }: BuildingShard,
+): Promise<Shard> {
+  const carriedColumns = source.columns ?? [];
+  if (columnsKey !== undefined && carriedColumns.length > 0) {
+    const columns = carriedColumns.map((column, i) => ({
+      ...column,
+      values: carried.map((values) => values[i] ?? null),
+    }));
+    await store.put(
+      columnsKey(index),
+      jsonBytes({ formatVersion: 1, shard: shardHash(content.entries), columns }),
+    );
+  }
+  return writeShard(store, shardKey(index), index, content);
+}
+
 /** @throws TrommelError `conflict`, retryable, if another shard exists there */
 export async function writeShard(
   store: ObjectStore,
   key: string,
   index: number,
-  content: BuildingShard & Pick<Shard, "supersedes">,
+  content: ShardContent & Pick<Shard, "supersedes">,
 ): Promise<Shard> {
   const shard: Shard = {
     formatVersion: 1,
@@ -161,13 +192,6 @@ export async function writeShard(
     }
   }
   return shard;
-}
-
-function lastKeyOf(shard: Shard): string | undefined {
-  const lasts = [shard.entries.at(-1)?.key, shard.skipped.at(-1)?.key, shard.leftOut?.last];
-  return lasts.reduce((last, key) =>
-    last === undefined || (key !== undefined && compareUtf8(key, last) > 0) ? key : last,
-  );
 }
 
 /**

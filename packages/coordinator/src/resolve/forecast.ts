@@ -1,6 +1,8 @@
 import { openStore, type ObjectStore, type RunConfig } from "@trommel/common";
 import { labelLookup } from "@trommel/common/artefacts";
 import { resolveLabels } from "../labels/resolve-labels.js";
+import { keysOnly } from "../sources/image-source.js";
+import { openSource, placeOf } from "../sources/open-source.js";
 import { KeyFilter } from "../listing/key-filter.js";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { forecastTuning, type TuningForecast } from "./forecast-tuning.js";
@@ -16,7 +18,7 @@ export interface TrainingForecast {
 }
 
 /**
- * What a resolved run would work on, by one listing of its prefix. Nothing is written to the store.
+ * What a resolved run would work on, by one listing of its source. Nothing is written to the store.
  * @param openProducer called if the run tunes: where workers can be asked
  * @throws TrommelError as `tuningRounds` does if a batch is larger than a replica's part, `invalid-argument` for rounds that last
  *   longer than a worker's drain, and what a worker says that cannot take a step
@@ -26,16 +28,17 @@ export async function forecastRun(
   config: RunConfig,
   openProducer: () => Promise<JobProducer>,
 ): Promise<TrainingForecast> {
-  const { id, dataset, recipe } = config;
-  const { table } = await resolveLabels(dataset, recipe);
+  const { id, recipe } = config;
+  const place = placeOf(config);
+  const { table } = await resolveLabels(place, recipe);
   const labelOf = labelLookup(table);
   const filter = new KeyFilter(recipe);
   const classes = new Set<string>();
   let images = 0;
-  const source = openStore(dataset);
+  const source = keysOnly(openSource(place, openStore));
   try {
-    for await (const { key } of source.list("")) {
-      const label = filter.skip(key) === undefined ? labelOf(key) : undefined;
+    for await (const { key, skip } of source.list("")) {
+      const label = (skip ?? filter.skip(key)) === undefined ? labelOf(key) : undefined;
       if (label === undefined) continue;
       images += 1;
       classes.add(label);

@@ -2,7 +2,6 @@ import {
   backboneId,
   checkRunId,
   featureFingerprint,
-  resolveLocation,
   runConfig,
   runKeys,
   sha256Hex,
@@ -14,12 +13,12 @@ import {
 } from "@trommel/common";
 import type { DivisionTable } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJsonOnce } from "@trommel/common/codec";
-import { checkClassWeights, isAuto } from "@trommel/common/recipe";
+import { checkClassWeights, groupColumn, isAuto, testByColumn } from "@trommel/common/recipe";
 import { partInside, readBounds } from "@trommel/common/store";
 import { labelsConfig, resolveLabels } from "../labels/resolve-labels.js";
 import { checkClasses } from "../plan/split/check-classes.js";
 import { locateFiles } from "../recipes/locate-files.js";
-import { checkPrefix } from "./check-prefix.js";
+import { resolveSource, type AskedManifest } from "./resolve-source.js";
 import { checkConfig, writeConfig, type Resolved } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
@@ -37,7 +36,9 @@ export async function resolveRun(options: {
   readonly store: ObjectStore;
   /** By default it comes from the rest. */
   readonly id: string | undefined;
-  readonly dataset: string;
+  /** A prefix; undefined for a manifest of whole locations. */
+  readonly dataset: string | undefined;
+  readonly manifest?: AskedManifest | undefined;
   readonly recipe: Recipe;
   /** The location that the bundle is copied to, besides the store. */
   readonly output: string | undefined;
@@ -45,12 +46,18 @@ export async function resolveRun(options: {
   const { store } = options;
   const written = options.recipe;
   const id = options.id === undefined ? undefined : checkRunId(options.id);
-  const dataset = resolveLocation(options.dataset);
-  refuseStoreInside(dataset, store.url);
+  const place = await resolveSource(
+    { prefix: options.dataset, manifest: options.manifest },
+    {
+      labels: true,
+      others: [testByColumn(written.split)?.column, groupColumn(written.split)].flatMap((name) => name ?? []),
+    },
+  );
+  const { location: dataset, from } = place;
+  if (from === undefined) refuseStoreInside(dataset, store.url);
   const output = resolveExport({ output: options.output, dataset, storeUrl: store.url });
   const specs = await resolveBackbones(store, written);
-  await checkPrefix(dataset);
-  const resolved = await resolveLabels(dataset, written);
+  const resolved = await resolveLabels(place, written);
   if (resolved.table !== null) checkTableClasses(resolved.table, written);
   if (resolved.classes !== null) checkClassWeights(written, resolved.classes);
   const recipe = locateFiles(written);
@@ -59,6 +66,7 @@ export async function resolveRun(options: {
   const { division } = resolved;
   const request = {
     ...{ dataset, recipe, labels: labelsConfig(resolved), export: output },
+    ...(from === undefined ? {} : { from }),
     ...(division === null ? {} : { divisionSha256: sha256Hex(jsonBytes(division)) }),
   };
   const config: RunConfig = {

@@ -18,8 +18,8 @@ import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { keyPatterns, type AskedPatterns } from "@trommel/common/recipe";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
 import { resolveBundle } from "./bundle.js";
-import { checkPrefix } from "./check-prefix.js";
 import { writeConfig, type Resolved } from "./config-file.js";
+import { resolveSource, type AskedManifest } from "./resolve-source.js";
 import { whyStoreItself } from "./inside-store.js";
 
 /**
@@ -29,7 +29,9 @@ import { whyStoreItself } from "./inside-store.js";
  */
 export async function resolveScoring(options: {
   readonly store: ObjectStore;
-  readonly source: string;
+  /** A prefix; undefined for a manifest of whole locations. */
+  readonly source: string | undefined;
+  readonly manifest?: AskedManifest | undefined;
   readonly model: string;
   /** The start of a relative path of a model. @default the process's own folder */
   readonly folder?: string;
@@ -55,8 +57,14 @@ export async function resolveScoring(options: {
   const { unknownAbove, minProbability } = asked;
   acceptanceOf(asked, bundle.manifest, bundle.location);
   const formats = chooseFormats(options.formats ?? bundle.formats);
+  const { location, from } = await resolveSource(
+    { prefix: options.source, manifest: options.manifest },
+    { labels: false, reserved: scoreFields },
+  );
   const core = {
-    source: resolveLocation(options.source),
+    source: location,
+    // What a manifest carries comes from its rows, which may grow: the scoring stays the same.
+    ...(from === undefined ? {} : { from: { ...from, columns: [] } }),
     output: resolveLocation(options.output),
     bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
     topK: chooseTopK(options.topK, bundle.labels.length),
@@ -70,14 +78,13 @@ export async function resolveScoring(options: {
     ...safetyOf(options.spreadsheetSafe, formats),
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
-  const config: ScoringConfig = { formatVersion: 1, id, ...core };
+  const config: ScoringConfig = { formatVersion: 1, id, ...core, ...(from === undefined ? {} : { from }) };
   if (options.forEvaluation === true) {
     refuseStoreInside(config.source, options.store.url);
   } else {
-    refuseNested(config.source, config.output);
+    if (from === undefined) refuseNested(config.source, config.output);
     refuseStoreItself(config.output, options.store.url);
   }
-  await checkPrefix(config.source);
   await checkOutput(config);
   const key = scoringKeys(id).config;
   const parse = (body: Uint8Array): ScoringConfig => parseSealedAs(scoringConfig, body, key);
@@ -87,6 +94,12 @@ export async function resolveScoring(options: {
   };
   return { config, claim };
 }
+
+/** Fields of a row of scores, in any format. */
+const scoreFields = [
+  ...["key", "id", "label", "result", "probability", "top", "probabilities", "novelty", "likeliest"],
+  ...["embedding", "embeddings", "error"],
+];
 
 /** @throws TrommelError `invalid-argument` for an illegal pattern */
 function patternsOf(given: AskedPatterns): Pick<ScoringConfig, "include" | "exclude"> {

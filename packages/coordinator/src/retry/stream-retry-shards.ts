@@ -15,6 +15,8 @@ import {
   type ShardSpan,
 } from "@trommel/common/artefacts";
 import { range, readAhead } from "@trommel/common/store";
+import type { ImageSource } from "../sources/image-source.js";
+import { openSource, placeOf } from "../sources/open-source.js";
 import { shardsReadAtOnce, type ShardOutcomes } from "./shard-outcomes.js";
 import { writeShard } from "../plan/stream-shards.js";
 
@@ -55,7 +57,7 @@ export async function* streamRetryShards(options: {
     yield written;
   }
   const { config } = options;
-  const source = openStore("dataset" in config ? config.dataset : config.source);
+  const source = openSource(placeOf(config), openStore);
   const write = async (failed: readonly FailedEntry[]): Promise<Shard> => {
     const entries: ShardEntry[] = [];
     for await (const entry of readAhead(range(0, failed.length), headsAtOnce, (i) =>
@@ -107,9 +109,11 @@ async function* failedEntries(options: {
   }
 }
 
-async function lookUp(source: ObjectStore, entry: ShardEntry): Promise<ShardEntry> {
+/** A part of an archive stays that of the archive that was listed: in another one it may be elsewhere. */
+async function lookUp(source: ImageSource, entry: ShardEntry): Promise<ShardEntry> {
+  if (entry.at?.range !== undefined) return entry;
   const found = await source.head(entry.key);
-  return found === undefined ? entry : { key: entry.key, sizeBytes: found.sizeBytes, etag: found.etag };
+  return found === undefined ? entry : { ...entry, sizeBytes: found.sizeBytes, etag: found.etag };
 }
 
 function isBehind(place: ImagePlace, last: ImagePlace): boolean {

@@ -1,4 +1,5 @@
-import { openStore } from "@trommel/common";
+import { openStore, type GetOptions, type ObjectStore } from "@trommel/common";
+import { isObjectLocation, locateObject } from "@trommel/common/store";
 import type { Mistake } from "@trommel/common/artefacts";
 import { mistakesShown } from "../measure/worst-mistakes.js";
 import { escapeHtml } from "../report/html.js";
@@ -33,9 +34,22 @@ export async function galleryFrom(
   if (mistakes.length === 0) return "";
   const source = openStore(location);
   try {
-    return await gallery(mistakes, (key) => source.get(key, { maxBytes: fileBytesAtMost, signal }), signal);
+    const options = { maxBytes: fileBytesAtMost, signal };
+    return await gallery(mistakes, (key) => readImage(source, key, options), signal);
   } finally {
     source.close();
+  }
+}
+
+/** The picture of an image within an archive is not found by its key, and is not shown. */
+async function readImage(source: ObjectStore, key: string, options: GetOptions): Promise<Uint8Array> {
+  if (!isObjectLocation(key)) return source.get(key, options);
+  const { root, key: name } = locateObject(key);
+  const store = openStore(root);
+  try {
+    return await store.get(name, options);
+  } finally {
+    store.close();
   }
 }
 

@@ -21,7 +21,7 @@ import { readTrainedModel } from "./bundling/trained-model.js";
 import { readListing } from "./inputs/listing.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
 import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
-import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
+import { readOutcomes, readRetriedImages, readShards, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { SpilledText } from "./scoring/spilled-text.js";
 import { jsonFile, putJson } from "@trommel/common/codec";
 
@@ -86,6 +86,7 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
       checkRowCount(marker, config);
       await lines.write(errorLines(shard, builder.add(shard, marker)));
     }
+    await builder.requireDistinct(() => readShards(outcomes, shards));
     const ledger = builder.ledger(span);
     await store.putStream(keys.failedImages, lines.chunks(), { contentType: "application/jsonl" });
     await putJson(store, keys.ledger, jsonFile(ledger));

@@ -28,7 +28,7 @@ import type { StageContext, StageOutcome } from "./context.js";
 import { countLabels, LabelCounts } from "./scoring/label-counts.js";
 import { readShard } from "./inputs/listing.js";
 import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
-import { readOutcomes, readRetriedImages, type ShardOutcomes } from "./inputs/shard-outcomes.js";
+import { readOutcomes, readRetriedImages, readShards, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { checkImageKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
 import { SpilledText } from "./scoring/spilled-text.js";
 import { Submission } from "./scoring/submission.js";
@@ -82,6 +82,7 @@ export async function close(scoringId: string, context: StageContext): Promise<S
       await merging?.add(shard, marker.ok, withoutRow(shard, marker.failed, retried));
       if (failed.length > 0) context.onNote(`${builder.soFar().failed} failed`);
     }
+    await builder.requireDistinct(() => readShards(outcomes, span.shards));
     const ledger = builder.ledger(span);
     const write = async <T>(put: () => Promise<T>): Promise<T> => {
       await requireLast(store, scoringId, retries, signal);

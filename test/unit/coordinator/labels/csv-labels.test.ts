@@ -33,7 +33,7 @@ async function resolve({ files, csv, classes, source }: Given) {
       ...(classes === undefined ? {} : { classes: list }),
     },
   });
-  return resolveLabels(resolveLocation(dataset), asked);
+  return resolveLabels({ location: resolveLocation(dataset) }, asked);
 }
 
 describe("labels from a CSV file", () => {
@@ -146,7 +146,7 @@ describe("labels from a CSV file", () => {
       message: /two classes.*"x"/,
     });
     const asked = recipe.parse({ backbones: ["any"], labels: { source: { type: "csv" } } });
-    await assert.rejects(resolveLabels(resolveLocation(folder), asked), {
+    await assert.rejects(resolveLabels({ location: resolveLocation(folder) }, asked), {
       code: "invalid-argument",
       message: /--labels/,
     });
@@ -164,20 +164,23 @@ describe("labels from folders with a class list", () => {
     );
     const list = join(folder, "folders.txt");
     await writeFile(list, "b 0\nempty 1\na 2\n");
-    const found = await resolveLabels(resolveLocation(dataset), labelsOf(list));
+    const found = await resolveLabels({ location: resolveLocation(dataset) }, labelsOf(list));
     assert.deepEqual(found, { classes: ["b", "empty", "a"], table: null, division: null });
     assert.deepEqual(labelsConfig(found), { classes: ["b", "empty", "a"], tableSha256: null });
     const plain = recipe.parse({ backbones: ["any"] });
-    const unread = await resolveLabels(resolveLocation(join(folder, "nowhere")), plain);
+    const unread = await resolveLabels({ location: resolveLocation(join(folder, "nowhere")) }, plain);
     assert.deepEqual(unread, { classes: null, table: null, division: null });
   });
 
   it("are refused where the list does not know a folder", async () => {
     const list = join(folder, "short.txt");
     await writeFile(list, "b 0\nc 1\n");
-    await assert.rejects(resolveLabels(resolveLocation(join(folder, "folders")), labelsOf(list)), {
-      code: "bad-dataset",
-      message: /short\.txt does not know the folder "a"/,
-    });
+    await assert.rejects(
+      resolveLabels({ location: resolveLocation(join(folder, "folders")) }, labelsOf(list)),
+      {
+        code: "bad-dataset",
+        message: /short\.txt does not know the folder "a"/,
+      },
+    );
   });
 });

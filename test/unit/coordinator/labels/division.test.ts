@@ -33,7 +33,7 @@ async function resolve({ files, csv, list, split }: Given) {
     ...(csv === undefined ? {} : { labels: { source: { type: "csv", file: table } } }),
     split: { ...(list === undefined ? {} : { test: { keys } }), ...split },
   });
-  return { asked, ...(await resolveLabels(resolveLocation(dataset), asked)) };
+  return { asked, ...(await resolveLabels({ location: resolveLocation(dataset) }, asked)) };
 }
 
 const files = ["a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"];
@@ -74,8 +74,11 @@ describe("a test part by a column", () => {
     );
     await refused({ groups: { column: "place" } }, /no column "place"/);
     for (const split of [{ test: { column: "part", value: "x" } }, { groups: { column: "site" } }]) {
-      const parsed = recipe.safeParse({ backbones: ["any"], split });
-      assert.match(parsed.error?.message ?? "", /needs a table of labels.*--labels/);
+      const asked = recipe.parse({ backbones: ["any"], split });
+      await assert.rejects(resolveLabels({ location: resolveLocation(folder) }, asked), {
+        code: "invalid-argument",
+        message: /needs a table.*--labels/,
+      });
     }
     const odd = recipe.safeParse({ backbones: ["any"], split: { test: { column: "part" } } });
     assert.match(odd.error?.message ?? "", /legal are a share/);

@@ -71,10 +71,13 @@ describe("a table or a list with such ids", () => {
       await writeFile(table, `id,label\n${rows.join("\n")}\n`);
       const asked = recipe.parse({ backbones: ["any"], labels, split });
       let message = "";
-      await assert.rejects(resolveLabels(resolveLocation(dataset), asked), (thrown: TrommelError) => {
-        message = thrown.message;
-        return thrown.code === "bad-dataset";
-      });
+      await assert.rejects(
+        resolveLabels({ location: resolveLocation(dataset) }, asked),
+        (thrown: TrommelError) => {
+          message = thrown.message;
+          return thrown.code === "bad-dataset";
+        },
+      );
       return message;
     };
     assert.match(

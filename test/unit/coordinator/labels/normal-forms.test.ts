@@ -49,7 +49,7 @@ async function resolve({ files, csv, classes, list, split, idColumn = "id" }: Gi
     labels: { source, classes: classes === undefined ? null : list1 },
     split: { ...(list === undefined ? {} : { test: { keys } }), ...split },
   });
-  return resolveLabels(resolveLocation(dataset), asked);
+  return resolveLabels({ location: resolveLocation(dataset) }, asked);
 }
 
 describe("names that differ only by their normal form", () => {

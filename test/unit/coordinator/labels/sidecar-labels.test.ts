@@ -20,7 +20,7 @@ async function resolve(files: Readonly<Record<string, string | Uint8Array>>, cla
     backbones: ["any"],
     labels: { source: { type: "sidecar" }, ...(classes === undefined ? {} : { classes: list }) },
   });
-  return resolveLabels(resolveLocation(dataset), asked);
+  return resolveLabels({ location: resolveLocation(dataset) }, asked);
 }
 
 const list = "可回收物/易拉罐 1\n其他垃圾/污损塑料 0\n";

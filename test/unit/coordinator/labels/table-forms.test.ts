@@ -21,7 +21,7 @@ async function labelsOf(csv: string | Uint8Array, source: object = {}, labels: o
     backbones: ["any"],
     labels: { source: { type: "csv", file, ...source }, ...labels },
   });
-  const { table } = await resolveLabels(resolveLocation(dataset), asked);
+  const { table } = await resolveLabels({ location: resolveLocation(dataset) }, asked);
   return Object.fromEntries(table?.labels ?? []);
 }
 

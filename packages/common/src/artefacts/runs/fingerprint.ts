@@ -29,8 +29,10 @@ export function featureFingerprint(recipe: Recipe, backboneHashes: readonly stri
   );
 }
 
-/** The identity of a shard: its entries in order and, where it tries them again, which try it is. */
+/** The identity of a shard: its entries in order, with the place of each that has one of its own and, where it tries them again, which try it is. */
 export function shardHash(entries: readonly ShardEntry[], supersedes?: Superseded): string {
-  const identity = entries.map((e) => [e.key, e.sizeBytes, e.etag]);
+  const identity = entries.map(({ key, sizeBytes, etag, at }) =>
+    at === undefined ? [key, sizeBytes, etag] : [key, sizeBytes, etag, at],
+  );
   return sha256Hex(canonicalJson(supersedes === undefined ? identity : { entries: identity, supersedes }));
 }

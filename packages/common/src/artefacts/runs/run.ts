@@ -3,6 +3,7 @@ import { keyPatterns } from "../../recipe/key-patterns.js";
 import { imagesPerShard, recipe, scoreFormat } from "../../recipe/recipe.js";
 import { sha256 } from "../backbones/backbone-spec.js";
 import { runId } from "../store-keys.js";
+import { sourceForm } from "./source-form.js";
 import { retryReasons } from "../shards/retry.js";
 
 /** `run.json`: what a run is, resolved and frozen. Equal bytes mean the same run. */
@@ -12,6 +13,8 @@ export const runConfig = z
     id: runId,
     /** Absolute location of the labelled images, without credentials. */
     dataset: z.string(),
+    /** Absent if the images are the objects under that prefix. */
+    from: sourceForm.optional(),
     recipe,
     labels: z
       .object({
@@ -103,6 +106,8 @@ export const scoringConfig = z
     id: runId,
     /** Absolute location of the images. */
     source: z.string(),
+    /** Absent if the images are the objects under that prefix. */
+    from: sourceForm.optional(),
     /** Absolute location of the output prefix. */
     output: z.string(),
     /** Absolute location of the bundle and the sha256 of its model.onnx. */

@@ -141,8 +141,9 @@ export function isListedAs(listed: Uint8Array, source: string, entry: ShardEntry
   return stated === listedDigest(source, entry).slice(0, listedBytes);
 }
 
-function listedDigest(source: string, { key, sizeBytes, etag }: ShardEntry): string {
-  return sha256Latin1(canonicalJson([source, key, sizeBytes, etag]));
+function listedDigest(source: string, { key, sizeBytes, etag, at }: ShardEntry): string {
+  const listed = [source, key, sizeBytes, etag];
+  return sha256Latin1(canonicalJson(at === undefined ? listed : [...listed, at]));
 }
 
 /** @returns the identity of the rows of a file with these bytes and views, 32 bytes */

@@ -1,6 +1,7 @@
 import { TrommelError } from "../../errors.js";
 import { shardHash } from "../runs/fingerprint.js";
 import type { ErrorLine, FailedImage, Ledger, ShardOutcome } from "./ledger.js";
+import { findRepeated, KeyHashes } from "./distinct-keys.js";
 import { compareUtf8, type Shard } from "./listing.js";
 import type { RetriedImages } from "./retried-images.js";
 import type { ShardSpan } from "./retry.js";
@@ -15,6 +16,9 @@ export class LedgerBuilder {
   readonly #skippedByReason = new Map<string, number>();
   readonly #excludedByPattern = new Map<string, number>();
   #lastKey: string | undefined;
+  readonly #keys = new KeyHashes();
+  /** Hashes of keys of a source with an order of its own that occur twice. */
+  readonly #repeated = new Set<string>();
   #lastShard = -1;
   #listed = 0;
   #ok = 0;
@@ -93,6 +97,8 @@ export class LedgerBuilder {
   ledger(span: Pick<ShardSpan, "listed" | "shards">): Ledger {
     const sums = this.soFar();
     const { listed, ok, failed, skipped, shards } = sums;
+    if (this.#repeated.size > 0)
+      throw unbalancedSum(`${this.#repeated.size} keys may be listed twice, and were not compared`);
     if (shards !== span.shards) throw unbalancedSum(`${span.shards} shards, and ${shards} were counted`);
     if (this.#superseded !== this.#retried.count)
       throw unbalancedSum(
@@ -103,9 +109,32 @@ export class LedgerBuilder {
     return { formatVersion: 1, balanced: true, ...sums };
   }
 
-  /** Listing order is strict, so a key that is greater than all before it was not listed before. */
+  /**
+   * Compares the keys whose hashes occur twice; before {@link ledger}.
+   * @param shards gives all of the listing's, in order; called only if there are such hashes
+   * @throws TrommelError `corrupt` where two keys are equal
+   */
+  async requireDistinct(shards: () => AsyncIterable<Shard>): Promise<void> {
+    if (this.#repeated.size === 0) return;
+    const found = await findRepeated(this.#repeated, shards());
+    if (found !== undefined) throw listedTwice(found.shard, found.key);
+    this.#repeated.clear();
+  }
+
+  #noteKeys({ entries, skipped }: Shard): void {
+    for (const { key } of [...entries, ...skipped]) {
+      const known = this.#keys.add(key);
+      if (known !== undefined) this.#repeated.add(known);
+    }
+  }
+
+  /** The order of keys is strict, so a key that is greater than all before it was not listed before. */
   #checkListing(shard: Shard): void {
     if (shard.supersedes !== undefined) return;
+    if (shard.anyOrder === true) {
+      this.#noteKeys(shard);
+      return;
+    }
     const entries = shard.entries.map(({ key }) => key);
     const skipped = shard.skipped.map(({ key }) => key);
     for (const keys of [entries, skipped]) {

@@ -3,7 +3,7 @@ import { sha256 } from "../backbones/backbone-spec.js";
 import { contradictions } from "../results/contradictions.js";
 import { runId } from "../store-keys.js";
 
-/** The listing of a prefix, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
+/** The listing of a source, cut into shards: fixed, ordered slices that are the unit of work, retry and commit. */
 
 export const skipReason = z.enum([
   /** What a system, a file server or a tool leaves in folders, by its name: see the table of litter. */
@@ -18,6 +18,10 @@ export const skipReason = z.enum([
   "not-sampled",
   /** Training needs a label, and neither a class folder nor the labels' source gives one. */
   "no-label",
+  /** A text that labels an image of its archive and has its name but for the extension: `000.cls` beside `000.jpg`. */
+  "sidecar",
+  /** With `--archives`, an object that is no archive. */
+  "not-an-archive",
   /** Its name is no legal key of a store: see {@link UnusableReason}, also for those below. It is never read. */
   "illegal-key",
   /** A pipe, a socket, a device, or a link to one or to nothing. */
@@ -31,8 +35,42 @@ export const skipReason = z.enum([
 ]);
 export type SkipReason = z.infer<typeof skipReason>;
 
+/** Which values of a Parquet page lead to a picture's bytes. */
+const pageForm = z
+  .object({
+    codec: z.string(),
+    /** Definition and repetition levels of the column, at most. */
+    levels: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+    /** Number of the picture among the page's values that are not null. */
+    value: z.int().nonnegative(),
+  })
+  .strict();
+
+/** Where a picture's bytes are, if they are not the object with its key under the source. */
+export const entryPlace = z
+  .object({
+    /** The object: a key under the source, or a whole location (`s3://`, `file:`, `https://`), which no key looks like. */
+    object: z.string().min(1),
+    /** Offset and length of what is read of the object; absent for all of it. */
+    range: z.tuple([z.int().nonnegative(), z.int().positive()]).optional(),
+    /**
+     * How the picture lies in what is read; absent where it is just that. `gzip`: the range is one of the object's
+     * content, and the object is read from its first byte.
+     */
+    form: z.union([z.literal("deflate"), z.literal("gzip"), pageForm]).optional(),
+  })
+  .strict();
+export type EntryPlace = z.infer<typeof entryPlace>;
+
 export const shardEntry = z
-  .object({ key: z.string().min(1), sizeBytes: z.int().nonnegative(), etag: z.string() })
+  .object({
+    key: z.string().min(1),
+    /** Of the picture, once it is unpacked. */
+    sizeBytes: z.int().nonnegative(),
+    /** Of the object that holds it. */
+    etag: z.string(),
+    at: entryPlace.optional(),
+  })
   .strict();
 export type ShardEntry = z.infer<typeof shardEntry>;
 
@@ -83,6 +121,11 @@ export const shard = z
     hash: sha256,
     /** In listing order; a row's position here is its `image` number in the feature shard. */
     entries: z.array(shardEntry),
+    /**
+     * Present if the source has an order of its own, and not that of the keys' UTF-8 bytes: that no image is listed twice is then
+     * known from hashes of the keys.
+     */
+    anyOrder: z.literal(true).optional(),
     /** Objects that were listed between the entries and are not processed. */
     skipped: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
     /** What patterns left out between them, and the last of its keys, after which the listing continues; absent if nothing. */

@@ -8,9 +8,16 @@ import { deadPartials, foldersBelow, partialName } from "./file-partial.js";
 import { FileRoot } from "./file-root.js";
 import { checkKey, checkPrefix } from "../key.js";
 import type { Location } from "../location.js";
-import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "../object-store.js";
+import type {
+  ByteRange,
+  GetOptions,
+  ListOptions,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+} from "../object-store.js";
 import { objectBytesAtMost } from "../read-bounds.js";
-import { cancelled, changed, notFound, tooLarge } from "../store-errors.js";
+import { cancelled, changed, endsBefore, notFound, tooLarge } from "../store-errors.js";
 
 /**
  * A local or shared folder as an object store. What S3 allows and a folder does not: a key that is also the folder
@@ -44,11 +51,15 @@ export class FileStore implements ObjectStore {
       if (!stats.isFile()) throw notFound(this.url, key);
       if (options.signal?.aborted) throw cancelled(this.url, key, options.signal);
       const { maxBytes = objectBytesAtMost } = options;
-      return await readWhole(real, (stats) => {
+      const { range } = options;
+      return await readBytes(real, range, (stats) => {
         const { sizeBytes, etag } = infoOf(key, stats);
-        if (sizeBytes > maxBytes) throw tooLarge(this.url, key, sizeBytes, maxBytes);
+        const wanted = range?.length ?? sizeBytes;
+        if (wanted > maxBytes) throw tooLarge(this.url, key, wanted, maxBytes);
         if (options.etag !== undefined && etag !== options.etag)
           throw changed(this.url, key, options.etag, etag);
+        if (range !== undefined && range.offset + range.length > sizeBytes)
+          throw endsBefore(this.url, key, range);
       });
     } catch (thrown) {
       if (isAbsent(thrown)) throw notFound(this.url, key);
@@ -205,16 +216,20 @@ async function requireFolder(path: string): Promise<void> {
  * The size is that of the open file: the name may belong to another file by now.
  * @param check throws where the open file is not the wanted one; asked before the first byte and after the last
  */
-async function readWhole(path: string, check: (stats: BigIntStats) => void): Promise<Uint8Array> {
+async function readBytes(
+  path: string,
+  range: ByteRange | undefined,
+  check: (stats: BigIntStats) => void,
+): Promise<Uint8Array> {
   const file = await open(path, "r");
   try {
     const stats = await file.stat({ bigint: true });
     check(stats);
-    const sizeBytes = Number(stats.size);
+    const { offset, length: sizeBytes } = range ?? { offset: 0, length: Number(stats.size) };
     const bytes = new Uint8Array(sizeBytes);
     let filled = 0;
     while (filled < sizeBytes) {
-      const { bytesRead } = await file.read(bytes, filled, sizeBytes - filled, filled);
+      const { bytesRead } = await file.read(bytes, filled, sizeBytes - filled, offset + filled);
       if (bytesRead === 0) throw changedWhileRead(path, sizeBytes, filled);
       filled += bytesRead;
     }

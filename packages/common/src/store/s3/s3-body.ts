@@ -1,6 +1,6 @@
 import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../../errors.js";
-import type { GetOptions } from "../object-store.js";
+import type { ByteRange, GetOptions } from "../object-store.js";
 import { objectBytesAtMost } from "../read-bounds.js";
 import { OtherObject, TooLong } from "./s3-failure.js";
 import { hasChecksum, type EtagCheck } from "./s3-etag.js";
@@ -35,23 +35,24 @@ export async function readObject(
   options: GetOptions,
 ): Promise<Uint8Array> {
   const { GetObjectCommand } = s3Sdk();
-  const { signal } = options;
+  const { signal, range } = options;
   const fits = etags.ofOneObject();
   const sdkCompares = (await client.config.responseChecksumValidation()) === "WHEN_SUPPORTED";
   const readOnce = async (): Promise<Uint8Array> => {
     // Not If-Match: many servers ignore it, and every one of them names the etag of the body that it sends.
-    const command = new GetObjectCommand({ Bucket: bucket, Key: key });
+    const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...rangeHeader(range) });
     const answer = await client.send(command, signal === undefined ? {} : { abortSignal: signal });
     const bytes = await readAnswer(answer, options, name);
-    if ((sdkCompares && hasChecksum(answer)) || fits(answer, bytes)) return bytes;
+    // A checksum or an MD5 is of the whole object.
+    if (range !== undefined || (sdkCompares && hasChecksum(answer)) || fits(answer, bytes)) return bytes;
     throw wrongHash(name, bareEtag(answer.ETag));
   };
   return retries.run(readOnce, signal, false);
 }
 
 async function readAnswer(
-  { Body, ContentLength: statedBytes, ETag }: GetObjectCommandOutput,
-  { maxBytes = objectBytesAtMost, etag, signal }: GetOptions,
+  { Body, ContentLength: statedBytes, ContentRange, ETag }: GetObjectCommandOutput,
+  { maxBytes = objectBytesAtMost, etag, signal, range }: GetOptions,
   name: string,
 ): Promise<Uint8Array> {
   // In Node the body is an IncomingMessage, or a stream that checks the checksum on the way.
@@ -67,6 +68,7 @@ async function readAnswer(
   signal?.addEventListener("abort", giveUp, { once: true });
   try {
     if (signal?.aborted) giveUp();
+    if (range !== undefined) requireRange(range, statedBytes, ContentRange, name);
     if (statedBytes === undefined) return await readUnstatedBody(body, maxBytes);
     if (statedBytes > maxBytes) throw new TooLong(statedBytes);
     return await readStatedBody(body, statedBytes, name);
@@ -76,6 +78,25 @@ async function readAnswer(
   } finally {
     signal?.removeEventListener("abort", giveUp);
   }
+}
+
+function rangeHeader(range: ByteRange | undefined): { Range?: string } {
+  return range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
+}
+
+/** @throws TrommelError `unsupported` where the server ignores ranges, `corrupt` where it gives fewer bytes */
+function requireRange(
+  { offset, length }: ByteRange,
+  statedBytes: number | undefined,
+  stated: string | undefined,
+  name: string,
+): void {
+  if (stated?.startsWith(`bytes ${offset}-`) !== true)
+    throw new TrommelError(
+      "unsupported",
+      `cannot read bytes ${offset} to ${offset + length - 1} of ${name}: the server does not give a range of an object. Unpack the archive, or use another server`,
+    );
+  if (statedBytes !== length) throw wrongLength(name, length, `only ${statedBytes ?? "some"} of them`);
 }
 
 /** Reads a body into one array of the stated length. */

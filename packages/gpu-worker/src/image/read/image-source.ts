@@ -1,4 +1,12 @@
-import { toTrommelError, TrommelError, type FailureReason, type ObjectStore } from "@trommel/common";
+import {
+  openStore,
+  toTrommelError,
+  TrommelError,
+  type FailureReason,
+  type ObjectStore,
+  type ShardEntry,
+} from "@trommel/common";
+import { isObjectLocation, locateObject } from "@trommel/common/store";
 import type { PatientReader } from "./read-patiently.js";
 import { settledFailure } from "./settled-failure.js";
 import { withTimeout } from "@trommel/common/waiting";
@@ -10,17 +18,63 @@ interface ImageSource extends Pick<PatientReader, "read" | "probe"> {
   readonly requireDelivery: () => Promise<void>;
 }
 
-/** Reads listed images from a store. */
-export function imageSource(store: ObjectStore): ImageSource {
+/** Stores of images that are not under the source, by their locations. */
+export type OtherStores = ReadonlyMap<string, ObjectStore>;
+
+/**
+ * Reads listed images from a store.
+ * @param others of the entries that say where they are
+ */
+export function imageSource(store: ObjectStore, others: OtherStores = new Map()): ImageSource {
+  const inPlace = others.size > 0;
   return {
-    read: async ({ key, etag }, maxBytes, signal) => {
-      const bytes = await store.get(key, { etag, maxBytes, signal });
-      delivering.add(store);
+    read: async (entry, maxBytes, signal) => {
+      const { store: from, key } = objectOf(entry, store, others);
+      const bytes = await from.get(key, { etag: entry.etag, maxBytes, signal });
+      delivering.add(from);
       return bytes;
     },
-    probe: () => probeStore(store),
-    requireDelivery: () => requireDelivery(store),
+    // A bucket or server that an image names itself may have nothing else, or nothing that may be listed.
+    probe: () => (inPlace ? Promise.resolve() : probeStore(store)),
+    requireDelivery: () => (inPlace ? requireAny(others) : requireDelivery(store)),
   };
+}
+
+/** {@link imageSource} with stores of its own. @param location of the source */
+export function openImages(
+  location: string,
+  entries: readonly ShardEntry[],
+): { readonly files: ImageSource; readonly close: () => void } {
+  const store = openStore(location);
+  const others = new Map(otherRoots(entries).map((root) => [root, openStore(root)]));
+  return {
+    files: imageSource(store, others),
+    close: () => {
+      store.close();
+      for (const other of others.values()) other.close();
+    },
+  };
+}
+
+function objectOf(
+  { key, at }: ShardEntry,
+  store: ObjectStore,
+  others: OtherStores,
+): { readonly store: ObjectStore; readonly key: string } {
+  if (at === undefined) return { store, key };
+  if (!isObjectLocation(at.object)) return { store, key: at.object };
+  const located = locateObject(at.object);
+  const other = others.get(located.root);
+  if (other !== undefined) return { store: other, key: located.key };
+  throw new TrommelError("internal", `cannot read ${at.object}: ${located.root} is not open`);
+}
+
+/** The stores that entries name themselves. */
+export function otherRoots(entries: readonly ShardEntry[]): string[] {
+  const roots = new Set<string>();
+  for (const { at } of entries)
+    if (at !== undefined && isObjectLocation(at.object)) roots.add(locateObject(at.object).root);
+  return [...roots];
 }
 
 /** Stores that have given at least one object while they were open. */
@@ -63,6 +117,20 @@ async function requireDelivery(store: ObjectStore): Promise<void> {
       { retryable: true, context: error.context },
     );
   }
+}
+
+/**
+ * Called after no image of a shard was read, and some were refused.
+ * @throws TrommelError `forbidden`, retryable, if none of the stores has ever given one
+ */
+function requireAny(stores: OtherStores): Promise<void> {
+  for (const store of stores.values()) if (delivering.has(store)) return Promise.resolve();
+  const names = [...stores.keys()].slice(0, 5).join(", ");
+  throw new TrommelError(
+    "forbidden",
+    `cannot read from ${names}: no image of a shard was given, and some were refused. Check the worker's credentials for each, then resume`,
+    { retryable: true },
+  );
 }
 
 /**

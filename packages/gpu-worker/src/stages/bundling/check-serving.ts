@@ -1,15 +1,8 @@
-import {
-  runKeys,
-  TrommelError,
-  type ObjectStore,
-  type RunConfig,
-  type ShardEntry,
-  openStore,
-} from "@trommel/common";
+import { runKeys, TrommelError, type ObjectStore, type RunConfig, type ShardEntry } from "@trommel/common";
 import { encodeSafetensors } from "@trommel/common/codec";
 import { createEngine } from "../../backbone/engines/create-engine.js";
 import type { Classified } from "../../backbone/engines/engine.js";
-import { imageSource } from "../../image/read/image-source.js";
+import { openImages } from "../../image/read/image-source.js";
 import { streamImages } from "../../image/read/image-stream.js";
 import { readFeatures } from "../inputs/features.js";
 import { readListing, readShard } from "../inputs/listing.js";
@@ -157,12 +150,12 @@ async function fromImages(
   const { config, model, trained } = options;
   const { side } = config;
   const classCount = trained.labels.length;
-  const source = openStore(config.dataset);
+  const source = openImages(config.dataset, entries);
   const pixels = new Uint8Array(entries.length * side * side * 3);
   try {
     for await (const image of streamImages({
       entries,
-      ...imageSource(source),
+      ...source.files,
       decode: { ...config.recipe.decode, side },
       window: checkedImages,
       signal: options.signal,

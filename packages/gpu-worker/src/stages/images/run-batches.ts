@@ -1,5 +1,5 @@
 import type { FailedImage, ObjectStore, ShardEntry } from "@trommel/common";
-import { imageSource, isRefused } from "../../image/read/image-source.js";
+import { imageSource, isRefused, otherRoots, type OtherStores } from "../../image/read/image-source.js";
 import { streamImages, type ImageStreamOptions, type ImageBounds } from "../../image/read/image-stream.js";
 import type { ResolvedDecodeRecipe } from "../../image/decode/decode-image.js";
 import type { DeviceStageContext } from "../context.js";
@@ -20,12 +20,15 @@ const windowBatches = 4;
  * @throws TrommelError what `run` or the source throws; nothing is under way any more by then
  */
 export async function runBatches(options: BatchOptions): Promise<FailedImage[]> {
-  return options.context.sources.use(options.source, (source) => runBatchesFrom(source, options));
+  const { sources } = options.context;
+  return sources.use(options.source, (source) =>
+    sources.useAll(otherRoots(options.entries), (others) => runBatchesFrom(source, others, options)),
+  );
 }
 
 interface BatchOptions {
   readonly entries: readonly ShardEntry[];
-  /** Location of the files. */
+  /** Location of the files that name no other themselves. */
   readonly source: string;
   readonly decode: ResolvedDecodeRecipe;
   /** Images per batch. */
@@ -43,7 +46,11 @@ interface BatchOptions {
 /** Reasons that a store which is gone, or whose login has ended, gives every file. */
 const mayBeOfStore: ReadonlySet<FailedImage["reason"]> = new Set(["not-found", "forbidden", "store-refused"]);
 
-async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promise<FailedImage[]> {
+async function runBatchesFrom(
+  source: ObjectStore,
+  others: OtherStores,
+  options: BatchOptions,
+): Promise<FailedImage[]> {
   const { context, batchSize, skip = new Set() } = options;
   const failed: FailedImage[] = [];
   const running: Promise<void>[] = [];
@@ -60,7 +67,7 @@ async function runBatchesFrom(source: ObjectStore, options: BatchOptions): Promi
   const { trial, signal } = context;
   const oneByOne =
     trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
-  const imageFiles = imageSource(source);
+  const imageFiles = imageSource(source, others);
   try {
     const files = {
       ...imageFiles,

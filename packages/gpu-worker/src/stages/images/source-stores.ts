@@ -44,6 +44,23 @@ export class SourceStores {
     }
   }
 
+  /** {@link use} of several stores at once. */
+  useAll<T>(
+    locations: readonly string[],
+    work: (stores: ReadonlyMap<string, ObjectStore>) => Promise<T>,
+  ): Promise<T> {
+    const lent = new Map<string, ObjectStore>();
+    const lend = (at: number): Promise<T> => {
+      const location = locations[at];
+      if (location === undefined) return work(lent);
+      return this.use(location, (store) => {
+        lent.set(location, store);
+        return lend(at + 1);
+      });
+    };
+    return lend(0);
+  }
+
   /** Closes all, and ends what waits in them. */
   close(): void {
     for (const { store } of this.#sources.values()) store.close();

@@ -30,6 +30,17 @@ export async function* readOutcomes<Outcome extends Marker>(
   });
 }
 
+/** Every shard up to before `end`, in order. */
+export async function* readShards(
+  { store, shardKey, signal }: Pick<ShardOutcomes, "store" | "shardKey" | "signal">,
+  end: number,
+): AsyncGenerator<Shard> {
+  yield* readAhead(range(0, end), shardsReadAtOnce, (index) => {
+    signal.throwIfAborted();
+    return readShard(store, shardKey(index));
+  });
+}
+
 /** What later shards try again, from those shards and the markers of their outcomes. */
 export async function readRetriedImages(outcomes: ShardOutcomes, span: ShardSpan): Promise<RetriedImages> {
   const retried = new RetriedImages();

@@ -1,9 +1,9 @@
-import { openStore, type BackboneSpec, type EngineName } from "@trommel/common";
+import { type BackboneSpec, type EngineName } from "@trommel/common";
 import { compileLayers } from "../../backbone/compile/layers-to-onnx.js";
 import { createEngine } from "../../backbone/engines/create-engine.js";
 import type { FeatureExtractor } from "../../backbone/engines/engine.js";
 import { modelOf } from "../../backbone/layers/cut-layers.js";
-import { imageSource } from "../../image/read/image-source.js";
+import { openImages } from "../../image/read/image-source.js";
 import { streamImages } from "../../image/read/image-stream.js";
 import { affineMatrix, colourMatrix } from "../../image/views/view-matrices.js";
 import { identityParameters } from "../../image/views/view-parameters.js";
@@ -54,9 +54,9 @@ export async function measureHeldOut(
       sums.correct += isCorrect ? 1 : 0;
     }
   };
-  const source = openStore(untuned.dataset);
+  const source = openImages(untuned.dataset, heldOut.entries);
   try {
-    const { read, probe } = imageSource(source);
+    const { read, probe } = source.files;
     const batches = new ImageBatches(untuned.side, imagesPerBatch);
     for await (const image of streamImages({
       ...{ entries: heldOut.entries, read, probe, signal },

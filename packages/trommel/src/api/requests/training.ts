@@ -5,7 +5,7 @@ import {
   type RecipeInput,
   type RunConfig,
 } from "@trommel/common";
-import { resolveRun } from "@trommel/coordinator/resolve";
+import { resolveRun, type AskedManifest } from "@trommel/coordinator/resolve";
 import type { Connections } from "../connections.js";
 import { placeExpected, textGiven } from "../given.js";
 import type { Recipes } from "../recipes.js";
@@ -13,6 +13,7 @@ import type { Recipes } from "../recipes.js";
 /** What a training was asked for. */
 export interface TrainingRequest {
   readonly prefix: string | undefined;
+  readonly manifest?: AskedManifest | undefined;
   readonly recipe: RecipeInput | string;
   readonly id?: string | undefined;
   readonly output?: string | undefined;
@@ -25,7 +26,7 @@ export interface TrainingRequest {
 export async function resolveTraining(
   { store, options }: Connections,
   recipes: Recipes,
-  { prefix, recipe, id, output }: TrainingRequest,
+  { prefix, manifest, recipe, id, output }: TrainingRequest,
 ): Promise<{ readonly config: RunConfig; readonly claim: () => Promise<void> }> {
   const written = typeof recipe === "string" ? await recipes.read({ from: recipe }) : recipes.parse(recipe);
   const locate = (location: string): string => resolveLocation(location, options.folder);
@@ -35,10 +36,11 @@ export async function resolveTraining(
   };
   const target = output ?? variable(written.environment.output);
   const dataset = prefix ?? variable(written.environment.input);
-  if (dataset === undefined) throw noPictures(written);
+  if (dataset === undefined && manifest === undefined) throw noPictures(written);
   return resolveRun({
     ...{ store, id },
-    dataset: locate(textGiven(dataset, "train", "prefix", placeExpected)),
+    dataset: dataset === undefined ? undefined : locate(textGiven(dataset, "train", "prefix", placeExpected)),
+    manifest: manifest && { ...manifest, location: locate(manifest.location) },
     recipe: recipes.withLocatedFiles(written),
     output: target === undefined ? undefined : locate(target),
   });
@@ -49,7 +51,7 @@ function noPictures({ name, environment: { input } }: Recipe): TrommelError {
   return new TrommelError(
     "invalid-argument",
     input === null
-      ? "cannot train: no pictures are named. Give their <prefix>"
+      ? "cannot train: no pictures are named. Give their <prefix>, or --manifest <file>"
       : `cannot train: no pictures are named, and ${input}, from which the recipe ${name} takes them, is not set. Give their <prefix>, or set ${input}`,
   );
 }

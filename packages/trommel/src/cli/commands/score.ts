@@ -1,12 +1,14 @@
 import { printable, TrommelError } from "../../index.js";
 import type { Device, EngineName, PredictedRow, ScoreFormat } from "../../index.js";
+import { manifestOf, type SourceFlags } from "../flags/shared-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
 type ScoreFlags = GlobalFlags &
   ClusterFlags &
-  FollowFlags & {
+  FollowFlags &
+  SourceFlags & {
     readonly model: string;
     readonly output: string;
     readonly top?: number;
@@ -22,15 +24,20 @@ type ScoreFlags = GlobalFlags &
     readonly spreadsheetSafe?: true;
   };
 
-/** `trommel score <prefix> --model … --output …` */
-export async function score(terminal: Terminal, prefix: string, flags: ScoreFlags): Promise<void> {
+/** `trommel score [prefix] --model … --output …` */
+export async function score(
+  terminal: Terminal,
+  prefix: string | undefined,
+  flags: ScoreFlags,
+): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
     const { model, output, top: topK, format: formats, shardSize, unknownAbove, minProbability } = flags;
     const { include, exclude, limit, sample, seed, spreadsheetSafe } = flags;
     const part = { limit, sample, seed };
     const asked = { include, exclude, unknownAbove, minProbability, ...part, spreadsheetSafe };
-    const options = { model, output, topK, formats, shardSize, ...asked, detach, signal };
+    const manifest = manifestOf(flags);
+    const options = { model, output, manifest, topK, formats, shardSize, ...asked, detach, signal };
     const scoring = await trommel.score(prefix, options);
     await showWork(terminal, scoring, detach);
   });

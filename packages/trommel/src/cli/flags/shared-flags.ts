@@ -1,6 +1,13 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { Terminal } from "../terminal.js";
-import { devices, engines, workerDefaults, workerOptionsAtMost as atMost } from "../../index.js";
+import {
+  devices,
+  engines,
+  TrommelError,
+  workerDefaults,
+  workerOptionsAtMost as atMost,
+  type AskedManifest,
+} from "../../index.js";
 
 /** Flags that several commands share, declared once. */
 
@@ -74,6 +81,33 @@ export function patternFlags(command: Command): Command {
       "leave keys out that a glob matches, such as '*_mask.png' or 'thumbs/'; repeat for several",
       collect,
     );
+}
+
+/** Flags that say what lists the images, if not the prefix. */
+export function sourceFlags(command: Command): Command {
+  return command
+    .option(
+      "--manifest <file>",
+      "take the images that a .csv, .jsonl or .parquet table lists, by keys under the prefix or whole locations",
+    )
+    .option("--key-column <name>", "column of --manifest that names the image (default: key)");
+}
+
+/** The table that the flags name. */
+export interface SourceFlags {
+  readonly manifest?: string | undefined;
+  readonly keyColumn?: string | undefined;
+  readonly labelColumn?: string | undefined;
+}
+
+/** @throws TrommelError `invalid-argument` for a column without a table */
+export function manifestOf({ manifest, keyColumn, labelColumn }: SourceFlags): AskedManifest | undefined {
+  if (manifest !== undefined) return { location: manifest, keyColumn, labelColumn };
+  if (keyColumn === undefined) return undefined;
+  throw new TrommelError(
+    "invalid-argument",
+    "cannot use --key-column: it names a column of a --manifest, and none is given. Give one, or leave it out",
+  );
 }
 
 /** Flags of whatever runs workers. */

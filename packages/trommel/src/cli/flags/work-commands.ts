@@ -11,6 +11,7 @@ import {
   patternFlags,
   positiveInteger,
   share,
+  sourceFlags,
   upTo,
   wholeNumber,
 } from "./shared-flags.js";
@@ -20,7 +21,7 @@ export function addTrain(program: Command, terminal: Terminal): void {
   const command = program
     .command("train [prefix]")
     .description("train a classifier on a prefix of labelled pictures (default: the recipe's variable)");
-  followFlags(clusterFlags(patternFlags(addRecipeFlags(globals(command, terminal)))))
+  followFlags(clusterFlags(sourceFlags(patternFlags(addRecipeFlags(globals(command, terminal))))))
     .option("--run <id>", "id of the run (default: from what it is)")
     .option(
       "--output <location>",
@@ -45,8 +46,12 @@ const minProbability = [
 ] as const;
 
 export function addScore(program: Command, terminal: Terminal): void {
-  followFlags(clusterFlags(patternFlags(globals(program.command("score <prefix>"), terminal))))
-    .description("score every picture under a prefix")
+  followFlags(clusterFlags(sourceFlags(patternFlags(globals(program.command("score [prefix]"), terminal)))))
+    .description("score every picture under a prefix, or every one that a table lists")
+    .option(
+      "--label-column <name>",
+      "column of --manifest that is a label: it is not carried into the scores",
+    )
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder (required)")
     .requiredOption("--output <prefix>", "where the scores go (required)")
     .option("--top <k>", "labels per row (default: 5, or all where there are fewer)", positiveInteger)

@@ -1,0 +1,28 @@
+import { z } from "zod";
+
+/** What a carried column holds. An `integer` beyond 2^53 is a text of its digits; `json` is any value of JSON. */
+const columnType = z.enum(["text", "integer", "number", "boolean", "json"]);
+
+/** A column of a manifest or of a table of images that is carried into the scores. */
+export const carriedColumn = z.object({ name: z.string().min(1), type: columnType }).strict();
+export type CarriedColumn = z.infer<typeof carriedColumn>;
+
+/** A table with a row for each image. */
+const manifestForm = z
+  .object({
+    type: z.literal("manifest"),
+    /** Absolute location of the table, or of a prefix of several. */
+    location: z.string(),
+    /** Whether keys lie under the run's dataset or the scoring's source; if not, each row names a whole location. */
+    hasPrefix: z.boolean(),
+    keyColumn: z.string().min(1),
+    /** Null if no column labels. */
+    labelColumn: z.string().min(1).nullable(),
+    columns: z.array(carriedColumn),
+  })
+  .strict();
+export type ManifestForm = z.infer<typeof manifestForm>;
+
+/** What lists the images of a run or scoring, where that is not the prefix itself. */
+export const sourceForm = z.discriminatedUnion("type", [manifestForm]);
+export type SourceForm = z.infer<typeof sourceForm>;

@@ -1,0 +1,32 @@
+import type { openStore, OpenStoreOptions } from "@trommel/common";
+import type { SourceForm } from "@trommel/common/artefacts";
+import type { ImageSource } from "./image-source.js";
+import { manifestSource } from "./manifest/manifest-source.js";
+
+/** Where a run's or scoring's images come from. */
+export interface SourcePlace {
+  /** The prefix; of a manifest of whole locations, the manifest. */
+  readonly location: string;
+  /** Absent if the images are the objects under the prefix. */
+  readonly from?: SourceForm | undefined;
+}
+
+/** Opens the source of a run or scoring. Nothing is read yet. */
+export function openSource(
+  { location, from }: SourcePlace,
+  open: typeof openStore,
+  options: OpenStoreOptions = {},
+): ImageSource {
+  const prefix = open(location, options);
+  if (from === undefined) return prefix;
+  return manifestSource(from, prefix);
+}
+
+/** The source of a run or scoring. */
+export function placeOf(
+  config:
+    | { readonly dataset: string; readonly from?: SourceForm | undefined }
+    | { readonly source: string; readonly from?: SourceForm | undefined },
+): SourcePlace {
+  return { location: "dataset" in config ? config.dataset : config.source, from: config.from };
+}

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import { openTrommel, type RecipeInput, type ScoreOptions, type ScoreRow } from "#trommel/index";
+import { drawDataset, writeFiles } from "../support/images/dataset.js";
+import { temporaryFolder } from "../support/files/temp-folder.js";
+import { tinyBackbone, writeTinyBackbone } from "../support/models/tiny-backbone.js";
+
+const labels = ["glass", "metal", "paper"];
+const folder = await temporaryFolder("sources");
+const pathOf = (name: string): string => join(folder, name);
+const recipe: RecipeInput = {
+  backbones: [tinyBackbone.name],
+  views: { count: 1 },
+  shardSize: 8,
+  head: { type: "se" },
+  svd: { step: 8 },
+  training: { epochs: 3 },
+};
+let keys: string[];
+let model: string;
+/** An order that is not that of the keys. */
+const shuffled = (): string[] => keys.toSorted((a, b) => a.slice(-7).localeCompare(b.slice(-7)));
+
+before(async () => {
+  const pictures = await drawDataset(labels, { to: 8 });
+  keys = [...pictures.keys()].sort();
+  await writeFiles(pathOf("photos"), pictures);
+  model = await writeTinyBackbone(pathOf("tiny"));
+});
+
+async function rowsOf(output: string): Promise<ScoreRow[]> {
+  const parts = (await readdir(pathOf(output))).filter((name) => /^part-\d+\.jsonl$/.test(name)).sort();
+  const texts = await Promise.all(parts.map((name) => readFile(join(pathOf(output), name), "utf8")));
+  return texts.flatMap((text) => text.trim().split("\n")).map((line) => JSON.parse(line) as ScoreRow);
+}
+
+const byKey = (rows: readonly ScoreRow[]): ScoreRow[] => rows.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+
+describe("a manifest", () => {
+  it("trains and scores as the prefix does, in its own order, and a listed image that does not exist is a failed one", async () => {
+    const rows = shuffled().map((key, i) => `${key},${key.split("/")[0]},${i}`);
+    await writeFile(pathOf("list.csv"), ["key,kind,number", ...rows, ""].join("\n"));
+    const lines = [...shuffled(), "glass/nowhere.png"].map((key, i) => JSON.stringify({ key, number: i }));
+    await writeFile(pathOf("list.jsonl"), lines.join("\n"));
+    const whole = shuffled().map((key) =>
+      JSON.stringify({ key: pathToFileURL(pathOf(`photos/${key}`)).href }),
+    );
+    await writeFile(pathOf("whole.jsonl"), whole.join("\n"));
+    await using trommel = await openTrommel({ store: pathOf("store"), workers: 1 });
+    await trommel.backbones.import(model, { name: tinyBackbone.name });
+    const manifest = { location: pathOf("list.csv"), labelColumn: "kind" };
+    const run = await trommel.train(pathOf("photos"), recipe, { id: "listed", manifest });
+    const { ledger } = await run.result();
+    assert.deepEqual([ledger.listed, ledger.ok], [keys.length, keys.length]);
+    const score = async (prefix: string | undefined, output: string, more: Partial<ScoreOptions> = {}) => {
+      const options = { model: "listed", output: pathOf(output), shardSize: 5, ...more };
+      return (await trommel.score(prefix, options)).result();
+    };
+    await score(pathOf("photos"), "by-prefix");
+    const listed = await score(pathOf("photos"), "by-list", { manifest: { location: pathOf("list.jsonl") } });
+    assert.deepEqual(listed.ledger.failedByReason, { "not-found": 1 });
+    await score(undefined, "by-location", { manifest: { location: pathOf("whole.jsonl") } });
+    const expected = await rowsOf("by-prefix");
+    const found = await rowsOf("by-list");
+    assert.deepEqual(
+      found.map(({ key }) => key),
+      shuffled(),
+    );
+    assert.deepEqual(byKey(found), byKey(expected));
+    const root = `${pathToFileURL(pathOf("photos")).href}/`;
+    const located = (await rowsOf("by-location")).map((row) => ({ ...row, key: row.key.replace(root, "") }));
+    assert.deepEqual(byKey(located), byKey(expected));
+  });
+});
