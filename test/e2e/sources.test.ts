@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { openTrommel, type RecipeInput, type ScoreOptions, type ScoreRow } from "#trommel/index";
 import { drawDataset, writeFiles } from "../support/images/dataset.js";
 import { temporaryFolder } from "../support/files/temp-folder.js";
@@ -73,5 +73,48 @@ describe("a manifest", () => {
     const root = `${pathToFileURL(pathOf("photos")).href}/`;
     const located = (await rowsOf("by-location")).map((row) => ({ ...row, key: row.key.replace(root, "") }));
     assert.deepEqual(byKey(located), byKey(expected));
+  });
+});
+
+describe("archives", () => {
+  it("give the scores of the same pictures in a folder, train by the labels beside them, and list their damage", async () => {
+    const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
+    const { pictures } = JSON.parse(await readFile(join(golden, "archives.json"), "utf8")) as {
+      readonly pictures: Readonly<Record<string, { readonly base64: string }>>;
+    };
+    const files = Object.entries(pictures).map(
+      ([name, { base64 }]) => [name, Buffer.from(base64, "base64")] as const,
+    );
+    await writeFiles(pathOf("unpacked"), new Map(files));
+    await using trommel = await openTrommel({ store: pathOf("store"), workers: 1 });
+    const score = async (source: string, output: string, more: Partial<ScoreOptions> = {}) => {
+      const options = { model: "listed", output: pathOf(output), shardSize: 5, ...more };
+      const { ledger } = await (await trommel.score(source, options)).result();
+      return { ledger, rows: await rowsOf(output) };
+    };
+    const expected = byKey((await score(pathOf("unpacked"), "of-folder")).rows);
+    for (const archive of ["pax.tar", "mixed.zip", "packed.tar.gz", "struct-snappy.parquet"]) {
+      const { rows } = await score(join(golden, "archives", archive), `of-${archive}`);
+      const inside = rows.map((row) => ({ ...row, key: row.key.slice(archive.length + 1) }));
+      assert.deepEqual(byKey(inside), expected, archive);
+    }
+    const broken = pathOf("broken");
+    await mkdir(broken);
+    await writeFile(
+      join(broken, "a.tar"),
+      (await readFile(join(golden, "archives/ustar.tar"))).subarray(0, 2500),
+    );
+    await writeFile(join(broken, "readme.txt"), "no archive");
+    const { ledger } = await score(broken, "of-broken", { archives: {} });
+    assert.deepEqual(
+      [ledger.listed, ledger.ok, ledger.failedByReason, ledger.skippedByReason],
+      [4, 2, { "damaged-archive": 1 }, { "not-an-archive": 1 }],
+    );
+    await assert.rejects(score(join(golden, "archives.py"), "none", { archives: {} }), {
+      code: "invalid-argument",
+    });
+    const run = await trommel.train(join(golden, "archives", "samples.tar"), recipe, { id: "samples" });
+    const { ledger: trained } = await run.result();
+    assert.deepEqual([trained.ok, trained.skippedByReason], [12, { sidecar: 12 }]);
   });
 });

@@ -172,4 +172,4 @@ export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";
 export type { ListingOverview, RunResult, RunStatus, TuningProgress } from "@trommel/coordinator/run-control";
 export type { TrainingForecast } from "@trommel/coordinator/resolve";
-export type { AskedManifest } from "@trommel/coordinator/resolve";
+export type { AskedArchives, AskedManifest } from "@trommel/coordinator/resolve";

@@ -11,6 +11,7 @@ import {
   forecastRun,
   resolveBundle,
   resolveScoring,
+  type AskedArchives,
   type AskedManifest,
   type TrainingForecast,
 } from "@trommel/coordinator/resolve";
@@ -36,6 +37,8 @@ export interface TrainOptions extends StartOptions {
   readonly id?: string | undefined;
   /** A table that lists the images, with keys under the prefix or whole locations. @default every object under the prefix */
   readonly manifest?: AskedManifest | undefined;
+  /** Takes the images within the tar, zip and Parquet archives under the prefix. @default if the prefix is one archive */
+  readonly archives?: AskedArchives | undefined;
   /** The place that the bundle is copied to, besides the store. @default the value of the recipe's `environment.output` */
   readonly output?: string | undefined;
 }
@@ -49,6 +52,8 @@ export interface ScoreOptions extends StartOptions {
    * scores. @default every object under the prefix
    */
   readonly manifest?: AskedManifest | undefined;
+  /** Takes the images within the tar, zip and Parquet archives under the prefix. @default if the prefix is one archive */
+  readonly archives?: AskedArchives | undefined;
   /** The place of the scores: a folder or `s3://bucket/prefix`. */
   readonly output: string;
   /** Labels of each image. @default 5, or all where the model has fewer */
@@ -199,6 +204,7 @@ export class Trommel implements AsyncDisposable {
           prefix === undefined && options.manifest !== undefined
             ? undefined
             : this.#locate(textGiven(prefix, "score", "prefix", placeExpected)),
+        archives: options.archives,
         manifest: options.manifest && {
           ...options.manifest,
           location: this.#locate(options.manifest.location),

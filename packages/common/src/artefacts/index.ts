@@ -65,7 +65,7 @@ export type { TuningPlan } from "./runs/tuning-plan.js";
 export { replicaJob, replicaOfJob, roundSpan, tuningRounds } from "./runs/tuning-rounds.js";
 export type { RoundSpan, TuningRounds } from "./runs/tuning-rounds.js";
 export { interruptedCode, noteStopReason, readStopReason, stopReasonOf } from "./runs/stop-reason.js";
-export type { CarriedColumn, ManifestForm, SourceForm } from "./runs/source-form.js";
+export type { ArchivesForm, CarriedColumn, ManifestForm, SourceForm } from "./runs/source-form.js";
 export { findRepeated, keyHash, KeyHashes } from "./shards/distinct-keys.js";
 export { findColumns, shardColumns } from "./shards/shard-columns.js";
 export type { ShardColumns } from "./shards/shard-columns.js";

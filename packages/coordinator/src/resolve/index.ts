@@ -2,6 +2,6 @@ export { resolveExport } from "./resolve-export.js";
 export { resolveBundle } from "./bundle.js";
 export { forecastRun } from "./forecast.js";
 export type { TrainingForecast } from "./forecast.js";
-export type { AskedManifest } from "./resolve-source.js";
+export type { AskedArchives, AskedManifest } from "./resolve-source.js";
 export { resolveRun } from "./run.js";
 export { resolveScoring } from "./scoring.js";

@@ -1,5 +1,7 @@
-import { resolveLocation, TrommelError } from "@trommel/common";
+import { openStore, parseLocation, resolveLocation, TrommelError } from "@trommel/common";
 import type { SourceForm } from "@trommel/common/artefacts";
+import { checkArchives } from "../sources/archives/check-archives.js";
+import { archiveKind } from "../sources/archives/open-archive.js";
 import { checkManifest } from "../sources/manifest/check-manifest.js";
 import type { SourcePlace } from "../sources/open-source.js";
 import { checkPrefix } from "./check-prefix.js";
@@ -14,11 +16,23 @@ export interface AskedManifest {
   readonly labelColumn?: string | undefined;
 }
 
+/** Archives that hold the images. */
+export interface AskedArchives {
+  /** Of Parquet tables: the column of pictures. @default the only one */
+  readonly imageColumn?: string | undefined;
+  /** Of Parquet tables: the column of keys. @default the path beside the picture's bytes, or the row's number */
+  readonly keyColumn?: string | undefined;
+  /** Of Parquet tables, and the field of WebDataset's `.json`. @default `label`, `cls` or `class` of the latter */
+  readonly labelColumn?: string | undefined;
+}
+
 /** Where the images of a call come from. */
 interface AskedSource {
   /** A folder or `s3://bucket/prefix`; undefined for a manifest of whole locations, and not without one. */
   readonly prefix: string | undefined;
   readonly manifest?: AskedManifest | undefined;
+  /** Whether the objects under the prefix are archives. @default if the prefix is one archive */
+  readonly archives?: AskedArchives | undefined;
 }
 
 /** What a source has to say of its images. */
@@ -36,7 +50,7 @@ interface SourceNeeds {
  * @throws TrommelError `invalid-argument` without images, and what {@link checkManifest} throws
  */
 export async function resolveSource(
-  { prefix, manifest }: AskedSource,
+  { prefix, manifest, archives }: AskedSource,
   needs: SourceNeeds,
 ): Promise<SourcePlace> {
   if (manifest === undefined) {
@@ -45,6 +59,8 @@ export async function resolveSource(
         "invalid-argument",
         "cannot list images: none are named. Give their <prefix>, or --manifest <file>",
       );
+    const one = await findArchive(prefix);
+    if (archives !== undefined || one !== undefined) return resolveArchives(prefix, one, archives ?? {});
     const location = resolveLocation(prefix);
     await checkPrefix(location);
     return { location };
@@ -72,4 +88,36 @@ export async function resolveSource(
     );
   const from: SourceForm = { type: "manifest", ...form, columns: [...carried] };
   return { location: prefix === undefined ? table : resolveLocation(prefix), from };
+}
+
+async function resolveArchives(
+  prefix: string,
+  one: { readonly folder: string; readonly key: string } | undefined,
+  { imageColumn = null, keyColumn = null, labelColumn = null }: Nullable<AskedArchives>,
+): Promise<SourcePlace> {
+  const location = resolveLocation(one?.folder ?? prefix);
+  const form = { object: one?.key ?? null, imageColumn, keyColumn, labelColumn };
+  await checkArchives(location, form);
+  return { location, from: { type: "archives", ...form, columns: [] } };
+}
+
+type Nullable<T> = { readonly [Field in keyof T]?: T[Field] | null };
+
+/** The archive that a location names, if it names one object and not a prefix. */
+async function findArchive(
+  location: string,
+): Promise<{ readonly folder: string; readonly key: string } | undefined> {
+  if (archiveKind(location) === undefined) return undefined;
+  const parsed = parseLocation(location);
+  const path = parsed.kind === "file" ? parsed.path : parsed.prefix;
+  const slash = path.lastIndexOf("/");
+  const above = path.slice(0, Math.max(0, slash));
+  const folder = parsed.kind === "file" ? above || "/" : `s3://${parsed.bucket}/${above}`;
+  const key = path.slice(slash + 1);
+  const store = openStore(folder);
+  try {
+    return (await store.head(key)) === undefined ? undefined : { folder, key };
+  } finally {
+    store.close();
+  }
 }

@@ -18,7 +18,7 @@ import { partInside, readBounds } from "@trommel/common/store";
 import { labelsConfig, resolveLabels } from "../labels/resolve-labels.js";
 import { checkClasses } from "../plan/split/check-classes.js";
 import { locateFiles } from "../recipes/locate-files.js";
-import { resolveSource, type AskedManifest } from "./resolve-source.js";
+import { resolveSource, type AskedArchives, type AskedManifest } from "./resolve-source.js";
 import { checkConfig, writeConfig, type Resolved } from "./config-file.js";
 import { defaultRunId } from "./default-run-id.js";
 import { resolveBackbones } from "./resolve-backbones.js";
@@ -39,6 +39,7 @@ export async function resolveRun(options: {
   /** A prefix; undefined for a manifest of whole locations. */
   readonly dataset: string | undefined;
   readonly manifest?: AskedManifest | undefined;
+  readonly archives?: AskedArchives | undefined;
   readonly recipe: Recipe;
   /** The location that the bundle is copied to, besides the store. */
   readonly output: string | undefined;
@@ -47,7 +48,7 @@ export async function resolveRun(options: {
   const written = options.recipe;
   const id = options.id === undefined ? undefined : checkRunId(options.id);
   const place = await resolveSource(
-    { prefix: options.dataset, manifest: options.manifest },
+    { prefix: options.dataset, manifest: options.manifest, archives: options.archives },
     {
       labels: true,
       others: [testByColumn(written.split)?.column, groupColumn(written.split)].flatMap((name) => name ?? []),

@@ -19,7 +19,7 @@ import { keyPatterns, type AskedPatterns } from "@trommel/common/recipe";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
 import { resolveBundle } from "./bundle.js";
 import { writeConfig, type Resolved } from "./config-file.js";
-import { resolveSource, type AskedManifest } from "./resolve-source.js";
+import { resolveSource, type AskedArchives, type AskedManifest } from "./resolve-source.js";
 import { whyStoreItself } from "./inside-store.js";
 
 /**
@@ -32,6 +32,7 @@ export async function resolveScoring(options: {
   /** A prefix; undefined for a manifest of whole locations. */
   readonly source: string | undefined;
   readonly manifest?: AskedManifest | undefined;
+  readonly archives?: AskedArchives | undefined;
   readonly model: string;
   /** The start of a relative path of a model. @default the process's own folder */
   readonly folder?: string;
@@ -58,7 +59,7 @@ export async function resolveScoring(options: {
   acceptanceOf(asked, bundle.manifest, bundle.location);
   const formats = chooseFormats(options.formats ?? bundle.formats);
   const { location, from } = await resolveSource(
-    { prefix: options.source, manifest: options.manifest },
+    { prefix: options.source, manifest: options.manifest, archives: options.archives },
     { labels: false, reserved: scoreFields },
   );
   const core = {

@@ -1,6 +1,7 @@
 import type { openStore, OpenStoreOptions } from "@trommel/common";
 import type { SourceForm } from "@trommel/common/artefacts";
 import type { ImageSource } from "./image-source.js";
+import { archiveSource } from "./archives/archive-source.js";
 import { manifestSource } from "./manifest/manifest-source.js";
 
 /** Where a run's or scoring's images come from. */
@@ -19,7 +20,7 @@ export function openSource(
 ): ImageSource {
   const prefix = open(location, options);
   if (from === undefined) return prefix;
-  return manifestSource(from, prefix);
+  return from.type === "archives" ? archiveSource(from, prefix) : manifestSource(from, prefix);
 }
 
 /** The source of a run or scoring. */

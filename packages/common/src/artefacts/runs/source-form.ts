@@ -23,6 +23,23 @@ const manifestForm = z
   .strict();
 export type ManifestForm = z.infer<typeof manifestForm>;
 
+/** Archives under the prefix: tar, zip, and Parquet with the images in a column. */
+const archivesForm = z
+  .object({
+    type: z.literal("archives"),
+    /** The key of the one archive that is read; null for every archive under the prefix. */
+    object: z.string().min(1).nullable(),
+    /** Of tables of images. Null takes the only column that holds pictures. */
+    imageColumn: z.string().min(1).nullable(),
+    /** Of tables of images; null takes the path beside the picture's bytes, or the row's number. */
+    keyColumn: z.string().min(1).nullable(),
+    /** Of tables of images, and the field of a sample's `.json`; null takes `label`, `cls` or `class` of the latter. */
+    labelColumn: z.string().min(1).nullable(),
+    columns: z.array(carriedColumn),
+  })
+  .strict();
+export type ArchivesForm = z.infer<typeof archivesForm>;
+
 /** What lists the images of a run or scoring, where that is not the prefix itself. */
-export const sourceForm = z.discriminatedUnion("type", [manifestForm]);
+export const sourceForm = z.discriminatedUnion("type", [manifestForm, archivesForm]);
 export type SourceForm = z.infer<typeof sourceForm>;

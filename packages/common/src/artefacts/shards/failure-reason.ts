@@ -28,6 +28,8 @@ export const failureReason = z.enum([
   "timed-out",
   /** Each time, the store failed to give this object's bytes, while it answered otherwise. */
   "unreadable",
+  /** An archive that ends early, or is encrypted, or is damaged there; what was read of it before counts as usual. */
+  "damaged-archive",
   /** The object is not the one that was listed (its etag differs). */
   "changed",
   /** A worker died every time it had this image. */

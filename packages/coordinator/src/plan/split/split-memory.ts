@@ -40,8 +40,8 @@ export class SplitMemory {
     this.#run = id;
   }
 
-  /** The keys that all earlier runs have written. */
-  async read(): Promise<RememberedKeys> {
+  /** The keys that all earlier runs have written. @param anyOrder whether they are looked up in another order than theirs */
+  async read(anyOrder = false): Promise<RememberedKeys> {
     const filesByRun = new Map<string, string[]>();
     for await (const { key } of this.#store.list(this.#root)) {
       const run = key.slice(this.#root.length).replace(/(\/\d+)?\.json$/, "");
@@ -49,10 +49,14 @@ export class SplitMemory {
       if (files === undefined) filesByRun.set(run, [key]);
       else files.push(key);
     }
-    return new RememberedKeys([...filesByRun.values()].map((files) => new KeyCursor(this.#store, files)));
+    const cursors = [...filesByRun.values()].map((files) => new KeyCursor(this.#store, files));
+    if (!anyOrder) return new KeysInOrder(cursors);
+    const all = new Set<string>();
+    for (const cursor of cursors) for await (const key of cursor.rest()) all.add(key);
+    return { has: (key) => Promise.resolve(all.has(key)) };
   }
 
-  /** @param keys the keys of the run's split, ascending; not read if all of them are already written */
+  /** @param keys the keys of the run's split, ascending if the run's source is in the order of keys; not read if all of them are already written */
   async write(keys: AsyncIterable<string>, count: number): Promise<void> {
     if (count === 0) return;
     const lastFile = Math.ceil(count / keysPerFile) - 1;
@@ -79,8 +83,12 @@ export class SplitMemory {
   }
 }
 
+export interface RememberedKeys {
+  has(key: string): Promise<boolean>;
+}
+
 /** Looks up keys, which must be asked for in ascending order. */
-export class RememberedKeys {
+class KeysInOrder implements RememberedKeys {
   readonly #cursors: readonly KeyCursor[];
 
   constructor(cursors: readonly KeyCursor[]) {
@@ -119,6 +127,11 @@ class KeyCursor {
       } else if (compareUtf8(here, key) > 0) return false;
       else this.#at += 1;
     }
+  }
+
+  /** Every key from here on. */
+  async *rest(): AsyncGenerator<string> {
+    while (await this.#readOn()) yield* this.#keys;
   }
 
   async #readOn(): Promise<boolean> {

@@ -27,12 +27,16 @@ export class SplitSides {
       validation: new SplitMemory(store, config),
       test: new SplitMemory(store, config, "test"),
     };
-    const [validated, tested] = [await memories.validation.read(), await memories.test.read()];
+    const anyOrder = config.from !== undefined;
+    const [validated, tested] = [
+      await memories.validation.read(anyOrder),
+      await memories.test.read(anyOrder),
+    ];
     return new SplitSides(memories, division, { validated, tested });
   }
 
   /**
-   * Keys must be asked for in ascending order. A list of the test part decides over earlier runs, and a remembered test image is
+   * Keys must be asked for in ascending order, unless the run's source has an order of its own. A list of the test part decides over earlier runs, and a remembered test image is
    * never validated on.
    */
   async sideOf(key: string): Promise<Side> {

@@ -1,5 +1,6 @@
 import {
   canonicalJson,
+  compareUtf8,
   runKeys,
   sha256Hex,
   split as splitSchema,
@@ -44,19 +45,27 @@ export async function writeSplit(
       ? chosen
       : parseSealedAs(splitSchema, await store.get(splitKey, readBounds.dataset), splitKey);
   // Also on a retry: the previous try may have ended between the two writes.
-  await remember(store, config.id, existing.validation, memories.validation);
-  if (existing.test) await remember(store, config.id, existing.test, memories.test);
+  await remember(store, config, existing.validation, memories.validation);
+  if (existing.test) await remember(store, config, existing.test, memories.test);
 }
 
 type Positions = ShardPositions | Split["validation"];
 
+/** Keys are remembered in ascending order, whatever order the source has. */
 async function remember(
   store: ObjectStore,
-  id: string,
+  { id, from }: Pick<RunConfig, "id" | "from">,
   positions: Positions,
   memory: SplitMemory,
 ): Promise<void> {
-  await memory.write(keysAt(store, id, positions), countPositions(positions));
+  const keys = keysAt(store, id, positions);
+  await memory.write(from === undefined ? keys : inOrder(keys), countPositions(positions));
+}
+
+async function* inOrder(keys: AsyncIterable<string>): AsyncGenerator<string> {
+  const all: string[] = [];
+  for await (const key of keys) all.push(key);
+  yield* all.sort(compareUtf8);
 }
 
 const piecesAtOnce = 64;
@@ -94,10 +103,11 @@ function encodePositions(positions: ShardPositions): Buffer {
  */
 export async function extendSplit(
   store: ObjectStore,
-  { id, retryOf }: RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> },
+  config: RunConfig & { readonly retryOf: NonNullable<RunConfig["retryOf"]> },
   triedAgain: readonly Shard[],
   memories: SplitMemories,
 ): Promise<void> {
+  const { id, retryOf } = config;
   const from = runKeys(retryOf.run).split;
   const split = parseSealedAs(splitSchema, await store.get(from, readBounds.dataset), from);
   const extend = (of: Split["validation"]): number[][] => {
@@ -115,8 +125,8 @@ export async function extendSplit(
   await putJsonOnce(store, runKeys(id).split, body);
   // The keys of later shards are already among these, and would be out of order.
   const listed = (of: number[][]): number[][] => of.slice(0, triedAgain[0]?.index);
-  await remember(store, id, listed(validation), memories.validation);
-  if (test !== undefined) await remember(store, id, listed(test), memories.test);
+  await remember(store, config, listed(validation), memories.validation);
+  if (test !== undefined) await remember(store, config, listed(test), memories.test);
 }
 
 function countPositions(positions: Iterable<ArrayLike<number>>): number {

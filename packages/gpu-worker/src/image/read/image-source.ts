@@ -6,6 +6,7 @@ import {
   type ObjectStore,
   type ShardEntry,
 } from "@trommel/common";
+import { ArchiveRanges } from "./archive-ranges.js";
 import { isObjectLocation, locateObject } from "@trommel/common/store";
 import type { PatientReader } from "./read-patiently.js";
 import { settledFailure } from "./settled-failure.js";
@@ -16,6 +17,8 @@ const probeTimeoutMs = 60_000;
 
 interface ImageSource extends Pick<PatientReader, "read" | "probe"> {
   readonly requireDelivery: () => Promise<void>;
+  /** Lets go of what is held of archives. */
+  readonly close: () => void;
 }
 
 /** Stores of images that are not under the source, by their locations. */
@@ -24,18 +27,28 @@ export type OtherStores = ReadonlyMap<string, ObjectStore>;
 /**
  * Reads listed images from a store.
  * @param others of the entries that say where they are
+ * @param entries those of a shard, in order: what lies side by side in an archive is read at once
  */
-export function imageSource(store: ObjectStore, others: OtherStores = new Map()): ImageSource {
+export function imageSource(
+  store: ObjectStore,
+  others: OtherStores = new Map(),
+  entries: readonly ShardEntry[] = [],
+): ImageSource {
+  const ranges = new ArchiveRanges(entries);
   const inPlace = others.size > 0;
   return {
     read: async (entry, maxBytes, signal) => {
       const { store: from, key } = objectOf(entry, store, others);
-      const bytes = await from.get(key, { etag: entry.etag, maxBytes, signal });
+      const bytes =
+        entry.at?.range === undefined
+          ? await from.get(key, { etag: entry.etag, maxBytes, signal })
+          : await ranges.read(from, key, entry, signal);
       delivering.add(from);
       return bytes;
     },
     // A bucket or server that an image names itself may have nothing else, or nothing that may be listed.
     probe: () => (inPlace ? Promise.resolve() : probeStore(store)),
+    close: () => ranges.close(),
     requireDelivery: () => (inPlace ? requireAny(others) : requireDelivery(store)),
   };
 }
@@ -47,9 +60,11 @@ export function openImages(
 ): { readonly files: ImageSource; readonly close: () => void } {
   const store = openStore(location);
   const others = new Map(otherRoots(entries).map((root) => [root, openStore(root)]));
+  const files = imageSource(store, others, entries);
   return {
-    files: imageSource(store, others),
+    files,
     close: () => {
+      files.close();
       store.close();
       for (const other of others.values()) other.close();
     },

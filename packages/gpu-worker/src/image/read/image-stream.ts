@@ -167,6 +167,10 @@ async function loadImage(
 ): Promise<Loaded | undefined> {
   const base = { position, key: entry.key };
   const { maxBytes } = options.decode;
+  if (entry.at?.damaged !== undefined) {
+    const { offset, why } = entry.at.damaged;
+    return { ...base, ok: false, reason: "damaged-archive", detail: `at byte ${offset}: ${why}`, tries: 1 };
+  }
   if (entry.sizeBytes > maxBytes) {
     const detail = `${entry.sizeBytes} bytes, the recipe allows ${maxBytes}`;
     return { ...base, ok: false, reason: "too-large", detail, tries: 1 };

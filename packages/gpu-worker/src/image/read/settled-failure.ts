@@ -15,7 +15,9 @@ const ofTheStore: ReadonlySet<unknown> = new Set([
 ]);
 
 export function settledFailure(error: TrommelError): SettledFailure | undefined {
-  const { s3Error, storageClass } = error.context;
+  const { s3Error, storageClass, archive, offset } = error.context;
+  if (typeof archive === "string" && typeof offset === "number")
+    return { reason: "damaged-archive", detail: `at byte ${offset} of its archive: ${archive}` };
   if (s3Error === "InvalidObjectState") {
     const named = typeof storageClass === "string" ? `the storage class ${storageClass}` : "an archive";
     return {

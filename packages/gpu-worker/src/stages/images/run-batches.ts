@@ -67,7 +67,7 @@ async function runBatchesFrom(
   const { trial, signal } = context;
   const oneByOne =
     trial === undefined ? undefined : await OneByOne.open(trial, { recipe: options.decode, signal });
-  const imageFiles = imageSource(source, others);
+  const imageFiles = imageSource(source, others, options.entries);
   try {
     const files = {
       ...imageFiles,
@@ -117,6 +117,7 @@ async function runBatchesFrom(
     if (isNoneRead && failed.some(({ reason }) => isRefused(reason))) await imageFiles.requireDelivery();
   } finally {
     await oneByOne?.stop();
+    imageFiles.close();
     await Promise.allSettled(running);
   }
   return failed;

@@ -5,7 +5,7 @@ import {
   type RecipeInput,
   type RunConfig,
 } from "@trommel/common";
-import { resolveRun, type AskedManifest } from "@trommel/coordinator/resolve";
+import { resolveRun, type AskedArchives, type AskedManifest } from "@trommel/coordinator/resolve";
 import type { Connections } from "../connections.js";
 import { placeExpected, textGiven } from "../given.js";
 import type { Recipes } from "../recipes.js";
@@ -14,6 +14,7 @@ import type { Recipes } from "../recipes.js";
 export interface TrainingRequest {
   readonly prefix: string | undefined;
   readonly manifest?: AskedManifest | undefined;
+  readonly archives?: AskedArchives | undefined;
   readonly recipe: RecipeInput | string;
   readonly id?: string | undefined;
   readonly output?: string | undefined;
@@ -26,7 +27,7 @@ export interface TrainingRequest {
 export async function resolveTraining(
   { store, options }: Connections,
   recipes: Recipes,
-  { prefix, manifest, recipe, id, output }: TrainingRequest,
+  { prefix, manifest, archives, recipe, id, output }: TrainingRequest,
 ): Promise<{ readonly config: RunConfig; readonly claim: () => Promise<void> }> {
   const written = typeof recipe === "string" ? await recipes.read({ from: recipe }) : recipes.parse(recipe);
   const locate = (location: string): string => resolveLocation(location, options.folder);
@@ -38,7 +39,7 @@ export async function resolveTraining(
   const dataset = prefix ?? variable(written.environment.input);
   if (dataset === undefined && manifest === undefined) throw noPictures(written);
   return resolveRun({
-    ...{ store, id },
+    ...{ store, id, archives },
     dataset: dataset === undefined ? undefined : locate(textGiven(dataset, "train", "prefix", placeExpected)),
     manifest: manifest && { ...manifest, location: locate(manifest.location) },
     recipe: recipes.withLocatedFiles(written),

@@ -1,6 +1,6 @@
 import { printable, TrommelError } from "../../index.js";
 import type { Device, EngineName, PredictedRow, ScoreFormat } from "../../index.js";
-import { manifestOf, type SourceFlags } from "../flags/shared-flags.js";
+import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { exitCodes, type Terminal } from "../terminal.js";
@@ -36,8 +36,7 @@ export async function score(
     const { include, exclude, limit, sample, seed, spreadsheetSafe } = flags;
     const part = { limit, sample, seed };
     const asked = { include, exclude, unknownAbove, minProbability, ...part, spreadsheetSafe };
-    const manifest = manifestOf(flags);
-    const options = { model, output, manifest, topK, formats, shardSize, ...asked, detach, signal };
+    const options = { model, output, ...sourceOf(flags), topK, formats, shardSize, ...asked, detach, signal };
     const scoring = await trommel.score(prefix, options);
     await showWork(terminal, scoring, detach);
   });

@@ -1,6 +1,6 @@
 import { describeForecast } from "../describe-forecast.js";
 import { readRecipe } from "../flags/recipe-flags.js";
-import { manifestOf, type SourceFlags } from "../flags/shared-flags.js";
+import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
@@ -25,15 +25,15 @@ export async function train(
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const recipe = await readRecipe(trommel.recipes, flags);
     const { run: id, output } = flags;
-    const manifest = manifestOf(flags.labels === undefined ? flags : { ...flags, labelColumn: undefined });
+    const source = sourceOf(flags.labels === undefined ? flags : { ...flags, labelColumn: undefined });
     if (flags.dryRun === true) {
-      const forecast = await trommel.forecast(prefix, recipe, { id, manifest, output, signal });
+      const forecast = await trommel.forecast(prefix, recipe, { id, ...source, output, signal });
       for (const line of describeForecast(forecast)) terminal.say(line);
       terminal.result(forecast);
       return;
     }
     const detach = isDetached(terminal, flags);
-    const run = await trommel.train(prefix, recipe, { id, manifest, output, detach, signal });
+    const run = await trommel.train(prefix, recipe, { id, ...source, output, detach, signal });
     await showWork(terminal, run, detach);
   });
 }

@@ -46,7 +46,7 @@ const recipeFlags: readonly RecipeFlag[] = [
   {
     flag: "--label-column <name>",
     path: ["labels", "source", "labelColumn"],
-    help: "column of --labels that names the class (default: label), or of --manifest (default: none)",
+    help: "column of --labels that names the class (default: label), or of --manifest or --archives (default: none)",
     read: text,
   },
   {
@@ -204,7 +204,7 @@ function assignmentsOf(recipes: Recipes, flags: Readonly<Record<string, unknown>
   for (const name of ["include", "exclude"])
     if (flags[name] !== undefined) found.push({ path: [name], value: flags[name] });
   for (const { flag, path } of recipeFlags) {
-    const value = isOfManifest(flags, flag) ? undefined : flags[optionName(flag)];
+    const value = isOfSource(flags, flag) ? undefined : flags[optionName(flag)];
     if (value !== undefined) found.push({ path, value });
   }
   refuseSvdFlags(flags);
@@ -218,9 +218,11 @@ function assignmentsOf(recipes: Recipes, flags: Readonly<Record<string, unknown>
   return [...found.filter(isKind), ...found.filter((assignment) => !isKind(assignment))];
 }
 
-/** Without a table of labels the column that labels is the manifest's. */
-function isOfManifest({ manifest, labels }: Readonly<Record<string, unknown>>, flag: string): boolean {
-  return manifest !== undefined && labels === undefined && flag.startsWith("--label-column ");
+/** Without a table of labels the column that labels is the source's own. */
+function isOfSource(flags: Readonly<Record<string, unknown>>, flag: string): boolean {
+  const { manifest, archives, imageColumn, keyColumn, labels } = flags;
+  const isTable = [manifest, archives, imageColumn, keyColumn].some((given) => given !== undefined);
+  return isTable && labels === undefined && flag.startsWith("--label-column ");
 }
 
 /** Neither of the two may win: it would not be what was asked for. */

@@ -6,6 +6,7 @@ import {
   TrommelError,
   workerDefaults,
   workerOptionsAtMost as atMost,
+  type AskedArchives,
   type AskedManifest,
 } from "../../index.js";
 
@@ -90,24 +91,43 @@ export function sourceFlags(command: Command): Command {
       "--manifest <file>",
       "take the images that a .csv, .jsonl or .parquet table lists, by keys under the prefix or whole locations",
     )
-    .option("--key-column <name>", "column of --manifest that names the image (default: key)");
+    .option("--archives", "take the images within the tar, zip and Parquet archives under the prefix")
+    .option(
+      "--image-column <name>",
+      "column of a Parquet archive that holds the pictures (default: the only one)",
+    )
+    .option(
+      "--key-column <name>",
+      "column of --manifest that names the image (default: key), or of a Parquet archive (default: its path)",
+    );
 }
 
-/** The table that the flags name. */
+/** What the flags name. */
 export interface SourceFlags {
   readonly manifest?: string | undefined;
+  readonly archives?: true | undefined;
+  readonly imageColumn?: string | undefined;
   readonly keyColumn?: string | undefined;
   readonly labelColumn?: string | undefined;
 }
 
-/** @throws TrommelError `invalid-argument` for a column without a table */
-export function manifestOf({ manifest, keyColumn, labelColumn }: SourceFlags): AskedManifest | undefined {
-  if (manifest !== undefined) return { location: manifest, keyColumn, labelColumn };
-  if (keyColumn === undefined) return undefined;
-  throw new TrommelError(
-    "invalid-argument",
-    "cannot use --key-column: it names a column of a --manifest, and none is given. Give one, or leave it out",
-  );
+/** @throws TrommelError `invalid-argument` for flags that exclude each other, and a column of nothing */
+export function sourceOf(flags: SourceFlags): {
+  readonly manifest?: AskedManifest;
+  readonly archives?: AskedArchives;
+} {
+  const { manifest, archives, imageColumn, keyColumn, labelColumn } = flags;
+  if (manifest !== undefined) {
+    const other =
+      archives === undefined ? (imageColumn === undefined ? undefined : "--image-column") : "--archives";
+    if (other === undefined) return { manifest: { location: manifest, keyColumn, labelColumn } };
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot use --manifest with ${other}: a manifest lists images that are files of their own. Leave one of them out`,
+    );
+  }
+  const isAsked = [archives, imageColumn, keyColumn].some((flag) => flag !== undefined);
+  return isAsked ? { archives: { imageColumn, keyColumn, labelColumn } } : {};
 }
 
 /** Flags of whatever runs workers. */

@@ -50,7 +50,7 @@ export function addScore(program: Command, terminal: Terminal): void {
     .description("score every picture under a prefix, or every one that a table lists")
     .option(
       "--label-column <name>",
-      "column of --manifest that is a label: it is not carried into the scores",
+      "column of --manifest or --archives that is a label: it is not carried into the scores",
     )
     .requiredOption("--model <run|bundle>", "a finished run's id or a bundle's folder (required)")
     .requiredOption("--output <prefix>", "where the scores go (required)")

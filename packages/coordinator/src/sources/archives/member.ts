@@ -1,0 +1,27 @@
+import type { EntryPlace } from "@trommel/common/artefacts";
+
+/** A file within an archive. */
+export interface Member {
+  /** As the archive has it, without a leading `./`. */
+  readonly name: string;
+  /** Once it is unpacked. */
+  readonly sizeBytes: number;
+  readonly place: Pick<EntryPlace, "range" | "form">;
+  /** Of a table of images. */
+  readonly label?: string | undefined;
+  readonly carried?: readonly unknown[] | undefined;
+  /** Set if it is a link, a pipe or a device. */
+  readonly isOther?: boolean;
+}
+
+/** Where an archive cannot be read, or cannot be read any further. */
+export interface Damage {
+  readonly offset: number;
+  readonly why: string;
+}
+
+export type Found = { readonly member: Member } | { readonly damage: Damage };
+
+export function damagedAt(offset: number, why: string): Found {
+  return { damage: { offset, why } };
+}
