@@ -77,16 +77,25 @@ export type AutoHead = z.infer<typeof autoHead>;
 export const recipeHead = z.discriminatedUnion("type", [autoHead, ...headRecipe.options]);
 export type RecipeHead = HeadRecipe | AutoHead;
 
+/** The classifier that was tuned with the network: nothing of it is trained or solved afterwards. */
+const tunedCandidate: CandidateRecipe = {
+  name: "tuned",
+  head: { type: "linear", dropout: 0, bias: true },
+  training: null,
+  penalties: null,
+};
+
 /** What a run that is divided into folds has for a head. @throws TrommelError `internal` for any other head */
 export function autoHeadOf({
   id,
   recipe,
 }: {
   readonly id: string;
-  readonly recipe: { readonly head: RecipeHead };
+  readonly recipe: { readonly head: RecipeHead; readonly tune: { readonly head: string } | null };
 }): AutoHead {
-  if (recipe.head.type === "auto") return recipe.head;
-  throw new TrommelError("internal", `cannot divide ${id} into folds: its head is ${recipe.head.type}`);
+  const { head, tune } = recipe;
+  if (head.type === "auto") return tune?.head === "tuned" ? { ...head, candidates: [tunedCandidate] } : head;
+  throw new TrommelError("internal", `cannot divide ${id} into folds: its head is ${head.type}`);
 }
 
 export function isAuto<R extends { readonly head: RecipeHead }>(

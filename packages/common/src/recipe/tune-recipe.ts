@@ -101,6 +101,20 @@ export const tuneRecipe = z
     norm: z.enum(["batch", "frozen", "group"]).default("batch"),
     /** The share of a batch's statistics in the running ones. */
     statisticsMomentum: z.number().gt(0).max(1).default(0.05),
+    /**
+     * Squeeze-and-excitation (Hu et al. 2018) of the embedding, with a hidden layer of the embedding's length / `reduction`. It trains with
+     * the network, whatever the blocks, and is its end afterwards; null adds none.
+     */
+    gate: z
+      .object({ reduction: z.number().min(1).default(16) })
+      .strict()
+      .nullable()
+      .default(null),
+    /**
+     * The head of the bundle: `auto` trains the candidates of `head` on what the tuned network yields; `tuned` is the classifier that was
+     * tuned with the network, as it is. The run without tuning has the candidates in either case.
+     */
+    head: z.enum(["auto", "tuned"]).default("auto"),
     /** Bound on the norm of all gradients together; null bounds nothing. */
     clipNorm: z.number().positive().nullable().default(null),
     /** Decay of an exponential average of the weights, which is then what is measured and kept; null averages nothing. */
@@ -179,6 +193,11 @@ export function refuseUntunable(
     refuse(
       ["head", "folds"],
       `head.folds is ${head.folds}, and a network is tuned for each of tune.folds ${tune.folds}; leave head.folds out, or make them equal`,
+    );
+  if (tune.head === "tuned" && head.type === "auto" && head.heads === "refit")
+    refuse(
+      ["head", "heads"],
+      "the head is the tuned classifier, and nothing is trained once more; leave head.heads out, or tune.head",
     );
   if (recipe.precision !== "fp32")
     refuse(["precision"], `a network is tuned in fp32, and precision is ${recipe.precision}; leave it out`);

@@ -14,6 +14,7 @@ import { modelOf } from "../backbone/layers/cut-layers.js";
 import { layersToJson } from "../backbone/layers/layers-to-json.js";
 import { decodeModel } from "../graph/onnx/onnx-model.js";
 import { tunedLayers } from "../tuning/engine/tuning-state.js";
+import { gateParameterCount } from "../tuning/layers/gate.js";
 import { decodeCheckpoint } from "../tuning/rounds/state-codec.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
@@ -54,7 +55,8 @@ async function storeTuned(
   checkpoint: string,
   { store }: StageContext,
 ): Promise<BackboneSpec> {
-  const { config, spec: before } = run;
+  const { config, tune, spec: before } = run;
+  const ofGate = tune.gate === null ? 0 : gateParameterCount(tune.gate, before.dimension);
   const { inputSize, source } = before;
   const { model, dimension, opset } = compileLayers(modelOf(cut), { inputSize });
   checkWeights(decodeModel(model), "the tuned network");
@@ -66,7 +68,7 @@ async function storeTuned(
       ...{ model, dimension, opset, inputSize, output: source.output, parity: null },
       layers: layersToJson(cut, { inputSize, pooling: "none" }),
       pooling: source.pooling,
-      parameterCount: before.parameterCount,
+      parameterCount: before.parameterCount + ofGate,
     },
     {
       name: `${before.name}-${config.id}`,

@@ -78,7 +78,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
       ...split.notes,
       ...variationNotes(standardization),
       ...chosen.notes,
-      ...refitNotes(servedHeads({ config, head })),
+      ...(config.recipe.tune?.head === "tuned" ? [] : refitNotes(servedHeads({ config, head }))),
     ],
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));

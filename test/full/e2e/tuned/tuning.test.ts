@@ -67,6 +67,30 @@ async function tuned(
   }
 }
 
+/** What a fold's job of a run with labels for folders says of the images that it held out. */
+async function predictedBy(run: string, job: number, variant: number): Promise<RoundFigures["heldOut"]> {
+  const key = runKeys(run).fold(job);
+  const { heldOut } = decodeFoldResult(await readFile(join(runs.store, key)), key);
+  const logits = heldOut.logits[variant] ?? new Float32Array();
+  const shards = await runs.shards(run);
+  let [loss, right] = [0, 0];
+  for (const [row, shard] of heldOut.shard.entries()) {
+    const label = shards[shard]?.entries[heldOut.position[row] ?? -1]?.key.split("/")[0] ?? "";
+    const own = [...logits.subarray(row * autoLabels.length, (row + 1) * autoLabels.length)];
+    const wanted = own[autoLabels.indexOf(label)] ?? NaN;
+    loss += Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0)) - wanted;
+    right += wanted === Math.max(...own) ? 1 : 0;
+  }
+  const images = heldOut.shard.length;
+  return { images, loss: loss / images, accuracy: right / images };
+}
+
+function assertAlike(found: RoundFigures["heldOut"] | undefined, wanted: RoundFigures["heldOut"]): void {
+  assert.ok(found !== null && found !== undefined && wanted !== null);
+  assert.deepEqual([found.images, found.accuracy], [wanted.images, wanted.accuracy]);
+  assert.ok(Math.abs(found.loss - wanted.loss) < 1e-4, `${found.loss} is not ${wanted.loss}`);
+}
+
 before(async () => {
   runs = await AutoRuns.create(folder);
 });
@@ -184,25 +208,28 @@ describe("a run that tunes its backbone", () => {
     const job = foldUnits(head, split.folds).findIndex(
       ({ candidate, fold }) => candidate === 0 && fold === 0,
     );
-    const key = runKeys("still-untuned").fold(job);
-    const { heldOut } = decodeFoldResult(await readFile(join(runs.store, key)), key);
-    const logits = heldOut.logits[curveVariant(linear as CandidateRecipe)] ?? new Float32Array();
-    const shards = await runs.shards("still-untuned");
-    let [loss, right] = [0, 0];
-    for (const [row, shard] of heldOut.shard.entries()) {
-      const label = shards[shard]?.entries[heldOut.position[row] ?? -1]?.key.split("/")[0] ?? "";
-      const own = [...logits.subarray(row * autoLabels.length, (row + 1) * autoLabels.length)];
-      const wanted = own[autoLabels.indexOf(label)] ?? NaN;
-      loss += Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0)) - wanted;
-      right += wanted === Math.max(...own) ? 1 : 0;
-    }
-    const images = heldOut.shard.length;
-    assert.equal(figures[0]?.heldOut?.images, images);
-    assert.ok(
-      Math.abs((figures[0]?.heldOut?.loss ?? NaN) - loss / images) < 1e-4,
-      `${figures[0]?.heldOut?.loss} ${loss / images}`,
+    const wanted = await predictedBy("still-untuned", job, curveVariant(linear as CandidateRecipe));
+    assertAlike(figures[0]?.heldOut, wanted);
+  });
+
+  it("serves the classifier that it tuned, with a gate before it, if the recipe asks for both", async () => {
+    const fields = { head: "tuned", gate: { reduction: 4 }, dropout: 0.3, keep: "accuracy" };
+    const { backbone, figures } = await tuned("gated", fields);
+    const choice = await runs.readJson<Choice>(runKeys("gated").choice);
+    assert.deepEqual(
+      choice.candidates.map(({ name }) => name),
+      ["tuned"],
     );
-    assert.equal(figures[0]?.heldOut?.accuracy, right / images);
+    assertAlike(figures[backbone.round]?.heldOut, await predictedBy("gated", 0, 0));
+    const { backbones, ensemble } = await runs.readJson<BundleManifest>("runs/gated/bundle/bundle.json");
+    const [gated] = backbones;
+    const { parameterCount, dimension } = await runs.readJson<BundleManifest["backbones"][number]>(
+      "backbones/tiny@895caf472045/spec.json",
+    );
+    const width = Math.ceil(dimension / 4);
+    assert.equal(gated?.dimension, dimension);
+    assert.equal(gated?.parameterCount, parameterCount + 2 * dimension * width + width + dimension);
+    assert.deepEqual([ensemble?.head.type, ensemble?.heads], ["linear", 1]);
   });
 
   it("keeps the last two checkpoints and no change", async () => {

@@ -49,6 +49,16 @@ describe("a recipe that tunes", () => {
   for (const [what, fields, path] of [
     ["two backbones", { backbones: ["a", "b"], tune: {} }, "backbones"],
     ["a single head", { head: { type: "se" }, tune: {} }, "head.type"],
+    [
+      "the tuned classifier, trained once more",
+      { tune: { head: "tuned" }, head: { heads: "refit" } },
+      "head.heads",
+    ],
+    [
+      "a gate that is wider than the embedding",
+      { tune: { gate: { reduction: 0.5 } } },
+      "tune.gate.reduction",
+    ],
     ["fp16", { precision: "fp16", tune: {} }, "precision"],
     ["no fold", { tune: { folds: 0 } }, "tune.folds"],
     ["other folds of the head", { tune: { folds: 3 }, head: { folds: 5 } }, "head.folds"],

@@ -136,13 +136,15 @@ describe("built-in recipes", () => {
       batchNormShare: 0.01,
     };
     const { nadam } = published;
-    for (const [variant, backbone, dropout] of [
-      ["", average("efficientnet-b5", 456), 0.4],
-      [":efficientnet-b5", average("efficientnet-b5", 456), 0.4],
-      [":resnet50", average("resnet50", 224), 0],
-      [":se-resnet50", average("resnet50", 224), 0],
-      [":xception", average("xception", 299), 0],
-      [":se-xception", average("xception", 299), 0.3],
+    // Dense(units=2048 // 16), relu, Dense(2048), sigmoid, times the last map.
+    const gate = { reduction: 16 };
+    for (const [variant, backbone, dropout, gated] of [
+      ["", average("efficientnet-b5", 456), 0.4, null],
+      [":efficientnet-b5", average("efficientnet-b5", 456), 0.4, null],
+      [":resnet50", average("resnet50", 224), 0, null],
+      [":se-resnet50", average("resnet50", 224), 0, gate],
+      [":xception", average("xception", 299), 0, null],
+      [":se-xception", average("xception", 299), 0.3, gate],
     ] as const) {
       const recipe = await recipeOf(`huawei-40${variant}`);
       huaweiImages(recipe);
@@ -167,6 +169,8 @@ describe("built-in recipes", () => {
         ...{ mixup: 0, dropout, classWeights: "none" },
         norm: "batch",
         statisticsMomentum: published.batchNormShare,
+        // Dense(num_classes, activation="softmax") on the pooled features.
+        ...{ gate: gated, head: "tuned" },
         ...{ clipNorm: null, averageDecay: null, keep: "accuracy", patience: null },
       });
     }

@@ -5,13 +5,15 @@ import { JoinedRows, type RowSet } from "../../head/model/row-set.js";
 import { solveLinear } from "../../head/solver/solve-linear.js";
 import { trainForEpochs } from "../../head/train-for-epochs.js";
 import type { StageContext } from "../context.js";
+import { readTunedHead } from "./tuned-head.js";
 
 /** Below it the largest entry of the gradient has to come: what is left moves no out-of-fold figure in its first four digits. */
 const tolerance = 1e-4;
 
 /**
  * Trains a candidate on rows, to the same bytes whatever the worker's threads. The recipe's class weights and sampling hold for
- * every candidate; one that is solved uses every row once, and the class weights that the sampling comes to.
+ * every candidate; one that is solved uses every row once, and the class weights that the sampling comes to. The classifier of a tuned
+ * network is taken as it is.
  * @returns a head for each variant: of a linear candidate one for each penalty, in their order, otherwise one
  */
 export async function trainCandidate(
@@ -41,6 +43,8 @@ export async function trainCandidate(
       signal,
     });
   }
+  const { tune } = config.recipe;
+  if (training === null && tune !== null) return [await readTunedHead(context.store, config, tune)];
   if (training === null)
     throw new TrommelError("internal", `cannot train ${name}: it has neither training nor penalties`);
   const { epochs } = training;

@@ -30,7 +30,7 @@ export async function measureStep(
   const { backbone, side, classCount, tune, views } = probe;
   const start = performance.now();
   const spec = await readBackboneSpec(store, backbone);
-  const network = { tune, spec, contract: spec, side, classCount, colour: changesColour(views) };
+  const network = { tune, spec, contract: spec, side, classCount, colour: changesColour(views), seed: 0 };
   const setting = await networkSetting(store, network, threads);
   const state = initialState(setting, {
     kernel: new Float32Array(spec.dimension * classCount),

@@ -11,6 +11,7 @@ import type { TuneRecipe } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
 import { cutAt, type CutLayers } from "../../backbone/layers/cut-layers.js";
 import { readLayersModel } from "../../backbone/layers/layers-model.js";
+import { withGate } from "../../tuning/layers/gate.js";
 import type { TuningSetting } from "../../tuning/engine/tuner.js";
 import { specInUse, type TuningRun } from "./tuning-run.js";
 
@@ -34,6 +35,8 @@ export interface TunedNetwork extends Pick<TuningSetting, "contract" | "side" | 
   readonly tune: TuneRecipe;
   /** The backbone in the store. */
   readonly spec: BackboneSpec;
+  /** Decides the first weights of a gate. */
+  readonly seed: number;
 }
 
 export function changesColour({ brightness, contrast, saturation }: ViewsRecipe): boolean {
@@ -49,7 +52,8 @@ export async function tuningSetting(
   const { tune, untuned, spec, classNames } = run;
   const { side, recipe } = untuned;
   const network = { tune, spec, contract: specInUse(run), side, classCount: classNames.length };
-  return networkSetting(store, { ...network, colour: changesColour(recipe.views) }, threads);
+  const { views, seed } = recipe;
+  return networkSetting(store, { ...network, colour: changesColour(views), seed }, threads);
 }
 
 /**
@@ -59,19 +63,24 @@ export async function tuningSetting(
  */
 export async function networkSetting(
   store: ObjectStore,
-  { tune, spec, contract, side, colour, classCount }: TunedNetwork,
+  { tune, spec, contract, side, colour, classCount, seed }: TunedNetwork,
   threads: number,
 ): Promise<TuningSetting> {
-  const cut = await readLayers(store, spec);
+  const own = await readLayers(store, spec);
+  const { trained, rateFactors } = trainedLayers(
+    own.layers.map((layer) => ({ ...layer, hasWeights: layer.weights.size > 0 })),
+    tune,
+  );
+  const { dimension } = spec;
+  const { cut, gateLayers } =
+    tune.gate === null ? { cut: own, gateLayers: [] } : withGate(own, tune.gate, { dimension, seed });
   return {
     ...{ cut, contract, side, colour, classCount },
     // The layers of a stored backbone end with its pooling.
     pooling: "average",
     batchSize: tune.batchSize,
-    ...trainedLayers(
-      cut.layers.map((layer) => ({ ...layer, hasWeights: layer.weights.size > 0 })),
-      tune,
-    ),
+    trained: new Set([...trained, ...gateLayers]),
+    rateFactors,
     norm: tune.norm,
     statisticsMomentum: tune.statisticsMomentum,
     optimizer: tune.optimizer,

@@ -11,6 +11,7 @@ import { readInput } from "@trommel/common/codec";
 import { autoHeadOf, candidatesOf } from "@trommel/common/recipe";
 import type { TuningSetting, TuningState } from "../../tuning/engine/tuner.js";
 import { initialState, type Classifier } from "../../tuning/engine/tuning-state.js";
+import { firstGateFactor } from "../../tuning/layers/gate.js";
 import { firstCheckpoint, type Checkpoint } from "../../tuning/rounds/merge-replicas.js";
 import { decodeCheckpoint } from "../../tuning/rounds/state-codec.js";
 import { readStandardization } from "../folding/standardization.js";
@@ -39,7 +40,8 @@ export async function readCheckpoint(
 
 /**
  * The classifier before the first step: the linear candidate of the run without tuning that never saw the held-out fold, or the mean of
- * those of all folds if none is held out, on embeddings as they are; zeros if the recipe's candidates have none that is solved.
+ * those of all folds if none is held out, on embeddings as they are, before a gate that begins to train with it; zeros if the recipe's
+ * candidates have none that is solved.
  */
 async function firstClassifier(store: ObjectStore, run: TuningRun): Promise<Classifier> {
   const { untuned, spec, classNames, plan } = run;
@@ -77,7 +79,8 @@ async function firstClassifier(store: ObjectStore, run: TuningRun): Promise<Clas
       }
     }
   }
-  return { kernel: Float32Array.from(kernel), bias: Float32Array.from(bias) };
+  const gate = run.tune.gate === null ? 1 : firstGateFactor;
+  return { kernel: Float32Array.from(kernel, (value) => value / gate), bias: Float32Array.from(bias) };
 }
 
 /** The checkpoint that a tuned run has kept. @throws TrommelError `not-found` if it has none */
