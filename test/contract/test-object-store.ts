@@ -83,6 +83,31 @@ export function testObjectStore(implementation: Implementation): void {
       assert.deepEqual([...(await store.get("view"))], [...text("cd")]);
     });
 
+    withStore("gives a range of an object, of the listed one alone, and none past its end", async (store) => {
+      const body = Uint8Array.from({ length: 300_000 }, (_, i) => i % 251);
+      await store.put("object", body);
+      const { etag = "" } = (await store.head("object")) ?? {};
+      for (const [offset, length] of [
+        [0, 1],
+        [0, body.length],
+        [250, 70_000],
+        [body.length - 1, 1],
+      ] as const) {
+        const bytes = await store.get("object", { etag, range: { offset, length } });
+        assert.ok(
+          Buffer.from(bytes).equals(Buffer.from(body.subarray(offset, offset + length))),
+          `${offset}`,
+        );
+      }
+      const past = { range: { offset: body.length - 10, length: 11 } };
+      await assert.rejects(store.get("object", past), { code: "corrupt" });
+      const large = { range: { offset: 0, length: 20 }, maxBytes: 19 };
+      await assert.rejects(store.get("object", large), { code: "too-large" });
+      await store.put("object", text("another one"));
+      const first = { etag, range: { offset: 0, length: 1 } };
+      await assert.rejects(store.get("object", first), { code: "changed" });
+    });
+
     withStore("overwrites, and its etag then differs", async (store) => {
       assert.equal(await store.put("k", text("one")), "written");
       const first = await store.head("k");

@@ -1,6 +1,6 @@
 import { inflateRawSync } from "node:zlib";
 import { TrommelError } from "../errors.js";
-import type { EntryPlace } from "../artefacts/shards/listing.js";
+import type { EntryPlace } from "../artefacts/shards/entry-place.js";
 import { decodePage } from "./parquet-page.js";
 
 const localHeaderBytes = 30;

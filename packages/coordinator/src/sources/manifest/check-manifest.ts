@@ -71,7 +71,7 @@ class ManifestCheck {
     const faults = new TableFaults(file.name);
     let names: readonly string[] | undefined;
     const found = new Set<string>();
-    for await (const row of manifestRows(file, null)) {
+    for await (const row of manifestRows(file, this.#wanted, true)) {
       if (row.names !== names) {
         names = row.names;
         for (const name of names) found.add(name);

@@ -6,9 +6,14 @@ import type { TableRow } from "./table-row.js";
 
 /**
  * The rows of a manifest's file in their order, as a stream.
- * @param wanted columns that are read; of a Parquet file no other is
+ * @param wanted columns that the table is known to have: of a Parquet file no other is read
+ * @param withOthers reads every column of a Parquet file
  */
-export function manifestRows(file: ManifestFile, wanted: readonly string[] | null): AsyncIterable<TableRow> {
-  if (file.format === "parquet") return parquetRows(file, wanted);
-  return file.format === "csv" ? csvRows(file, wanted ?? []) : jsonlRows(file);
+export function manifestRows(
+  file: ManifestFile,
+  wanted: readonly string[],
+  withOthers = false,
+): AsyncIterable<TableRow> {
+  if (file.format === "parquet") return parquetRows(file, withOthers ? null : wanted);
+  return file.format === "csv" ? csvRows(file, wanted) : jsonlRows(file);
 }
