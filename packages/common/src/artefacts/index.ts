@@ -8,6 +8,7 @@ export {
 } from "./backbones/hub-reference.js";
 export type { HubReference } from "./backbones/hub-reference.js";
 export { blocksOf, layersOfModel, trainedLayers } from "./backbones/trained-layers.js";
+export type { NetworkLayer } from "./backbones/trained-layers.js";
 export { acceptanceOf, mayBeUnknown, unknownLabel } from "./results/acceptance.js";
 export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";

@@ -17,6 +17,7 @@ import {
   layersOfModel,
   trainedLayers,
   untunedOf,
+  type NetworkLayer,
 } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { readBounds, readIfThere } from "@trommel/common/store";
@@ -41,8 +42,9 @@ export function companionConfigs(config: RunConfig): RunConfig[] {
 
 /**
  * Refuses what cannot be tuned before anything is queued.
- * @throws TrommelError `unsupported` for a backbone without layers, `not-found` for a block that does not exist, `invalid-argument` for a name that is
- *   too long or a run to continue from that divides its images otherwise; `not-found` if there is no such run
+ * @throws TrommelError `unsupported` for a backbone without layers, `not-found` for a block or a run to continue from that does
+ *   not exist, `invalid-argument` for a name that is too long, or a run to continue from that divides its images or trains its network
+ *   otherwise
  */
 export async function checkTuning(
   store: ObjectStore,
@@ -59,18 +61,21 @@ export async function checkTuning(
       `cannot tune the backbone ${backboneId(spec)}: it was imported from ${kind === "onnx" ? "ONNX" : "an int8 copy"} and has no layers. Name one that was imported as a layers model or with --architecture, or leave --tune out`,
     );
   const { layersModel } = backboneKeys(backboneId(spec));
-  trainedLayers(layersOfModel(await store.get(layersModel, readBounds.document), layersModel), tune);
+  const layers = layersOfModel(await store.get(layersModel, readBounds.document), layersModel);
+  trainedLayers(layers, tune);
   const name = `${spec.name}-${foldRunsOf(config).at(-1) ?? config.id}`;
   if (!backboneName.safeParse(name).success)
     throw new TrommelError(
       "invalid-argument",
       `cannot call the tuned backbone ${name}: a name has at most 63 characters. Give the run a shorter id with --run`,
     );
-  if (tune.from !== null) await checkOrigin(store, config, tune.from);
+  if (tune.from === null) return;
+  const other = await findOrigin(store, tune.from);
+  refuseOtherImages(config, other);
+  refuseOtherNetwork(config, other, layers);
 }
 
-/** What the other run has learned from must be what this one may learn from. */
-async function checkOrigin(store: ObjectStore, config: RunConfig, from: string): Promise<void> {
+async function findOrigin(store: ObjectStore, from: string): Promise<RunConfig> {
   const key = runKeys(checkRunId(from)).config;
   const body = await readIfThere(store, key);
   const other = body === undefined ? undefined : parseSealedAs(runConfig, body, key);
@@ -79,6 +84,11 @@ async function checkOrigin(store: ObjectStore, config: RunConfig, from: string):
       "not-found",
       `cannot continue from ${from}: ${store.url} has no run of that id that tuned a backbone. Correct tune.from, or leave it out`,
     );
+  return other;
+}
+
+/** What the other run has learned from must be what this one may learn from. */
+function refuseOtherImages(config: RunConfig, other: RunConfig): void {
   const dividing = (of: RunConfig): Record<string, unknown> => {
     const { dataset, labels, divisionSha256, backbones, recipe } = of;
     return {
@@ -95,7 +105,26 @@ async function checkOrigin(store: ObjectStore, config: RunConfig, from: string):
   if (differing.length === 0) return;
   throw new TrommelError(
     "invalid-argument",
-    `cannot continue from ${from}: it differs in ${differing.join(", ")}, so that it may have learned from images that are held out here. Make them equal, or leave tune.from out`,
-    { context: { from, fields: differing } },
+    `cannot continue from ${other.id}: it differs in ${differing.join(", ")}, so that it may have learned from images that are held out here. Make them equal, or leave tune.from out`,
+    { context: { from: other.id, fields: differing } },
+  );
+}
+
+/**
+ * A checkpoint has the layers that its run trained. The others of that network are those of the backbone as it was imported, and have
+ * never been together with the weights of a run that trained other layers, or normalised otherwise.
+ */
+function refuseOtherNetwork(config: RunConfig, other: RunConfig, layers: readonly NetworkLayer[]): void {
+  const trained = ({ recipe: { tune } }: RunConfig): string =>
+    tune === null ? "" : [...trainedLayers(layers, tune).trained].join();
+  const differing = [
+    ...(trained(config) === trained(other) ? [] : ["tune.blocks"]),
+    ...(config.recipe.tune?.norm === other.recipe.tune?.norm ? [] : ["tune.norm"]),
+  ];
+  if (differing.length === 0) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot continue from ${other.id}: it differs in ${differing.join(" and ")}, and its checkpoints are of another network. Make them equal, or leave tune.from out`,
+    { context: { from: other.id, fields: differing } },
   );
 }

@@ -44,6 +44,34 @@ function resolve(id: string, fields: Partial<RecipeInput> = {}) {
   });
 }
 
+/** The tiny network with a second block after its first. */
+function withSecondConvolution(modelJson: string): string {
+  interface Layer {
+    class_name: string;
+    name: string;
+    config: { name: string };
+    inbound_nodes: unknown[][][];
+  }
+  const model = JSON.parse(modelJson) as {
+    modelTopology: { config: { layers: Layer[] } };
+    weightsManifest: { weights: { name: string }[] }[];
+  };
+  const { layers } = model.modelTopology.config;
+  const last = layers.at(-1);
+  const first = layers.find(({ class_name: type }) => type === "Conv2D");
+  assert.ok(last !== undefined && first !== undefined);
+  const name = "conv2d_second";
+  layers.splice(-1, 0, {
+    ...first,
+    name,
+    config: { ...first.config, name },
+    inbound_nodes: last.inbound_nodes,
+  });
+  layers[layers.length - 1] = { ...last, inbound_nodes: [[[name, 0, 0, {}]]] };
+  model.weightsManifest[0]?.weights.push({ name: `${name}/kernel` });
+  return JSON.stringify(model);
+}
+
 async function configOf(id: string): Promise<RunConfig> {
   const key = runKeys(id).config;
   return parseSealedAs(runConfig, await readFile(join(location, key)), key);
@@ -149,6 +177,53 @@ describe("a resolved run that tunes", () => {
     } finally {
       await writeFile(file, text);
     }
+  });
+
+  it("continues from no checkpoint of another recipe", async () => {
+    const { layersModel: key } = backboneKeys(tinyBackbone.id);
+    const file = join(location, key);
+    const text = await readFile(file, "utf8");
+    await writeFile(file, withSecondConvolution(text));
+    try {
+      await (await resolve("origin", { tune: { blocks: { last: 1 } } })).claim();
+      const from = "origin";
+      await assert.doesNotReject(resolve("same", { tune: { from, blocks: "half", epochs: 3 } }));
+      await assert.rejects(resolve("more", { tune: { from, blocks: "all" } }), {
+        code: "invalid-argument",
+        message:
+          /cannot continue from origin: it differs in tune\.blocks, and its checkpoints are of another network/,
+      });
+      await assert.rejects(resolve("other-norm", { tune: { from, blocks: { last: 1 }, norm: "group" } }), {
+        code: "invalid-argument",
+        message: /it differs in tune\.norm/,
+      });
+    } finally {
+      await writeFile(file, text);
+    }
+    await assert.rejects(resolve("seed", { tune: { from: "origin" }, seed: 5 }), {
+      code: "invalid-argument",
+      message: /it differs in seed, so that it may have learned/,
+    });
+    await assert.rejects(resolve("nowhere", { tune: { from: "no-such" } }), {
+      code: "not-found",
+      message: /no run of that id that tuned/,
+    });
+  });
+
+  it("weights no class that a list of labels does not have", async () => {
+    const csv = join(folder, "labels.csv");
+    const rows = [1, 2, 3].flatMap((number) => [`a/${number}.png,a`, `b/${number}.png,b`]);
+    await writeFile(csv, ["image,label", ...rows].join("\n"));
+    await assert.rejects(
+      resolve("weighed", {
+        labels: { source: { type: "csv", file: csv, idColumn: "image", labelColumn: "label" } },
+        tune: { classWeights: { a: 2, c: 3 } },
+      }),
+      {
+        code: "invalid-argument",
+        message: /tune\.classWeights has a weight for c, but the classes are a, b/,
+      },
+    );
   });
 
   it("is refused with an id that is too long for what tuning adds to it", async () => {
