@@ -12,7 +12,7 @@ import { decodeState, encodeCheckpoint } from "../tuning/rounds/state-codec.js";
 import type { TuningState } from "../tuning/engine/tuner.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
-import { divergence } from "./tuning/divergence.js";
+import { refuseDivergence } from "./tuning/divergence.js";
 import { measureHeldOut } from "./tuning/held-out.js";
 import { removeSuperseded } from "./tuning/kept-artefacts.js";
 import { tuningSetting } from "./tuning/network.js";
@@ -26,7 +26,7 @@ import { readTuningRun, type TuningRun } from "./tuning/tuning-run.js";
  * In: what every replica has come to. Out: `tuning/checkpoints/<round + 1>.safetensors`, with the round's figures in its marker, and
  * `tuning/rounds/<round>.json`, the figures alone, which stay. A run that holds no fold out has those of training alone. A retry finds the checkpoint, or merges again to the same bytes; then it
  * removes what no later round starts from.
- * @throws TrommelError `missing-input` if a replica has not ended its round, `invalid-argument` where the loss is not finite
+ * @throws TrommelError `missing-input` if a replica has not ended its round, `invalid-argument` where the loss is not finite, or huge
  */
 export async function merge(runId: string, round: number, context: StageContext): Promise<StageOutcome> {
   const { store } = context;
@@ -60,7 +60,7 @@ async function mergeRound(run: TuningRun, round: number, context: StageContext):
   const images = run.plan.heldOutFold === null ? null : await readTuningImages(store, run, signal);
   const heldOut =
     images === null ? null : await measureHeldOut(run, images.heldOut, setting, shared, context);
-  if (heldOut !== null && !Number.isFinite(heldOut.loss)) throw divergence(run, { round });
+  if (heldOut !== null) refuseDivergence(run, heldOut.loss, { round });
   const figures: RoundFigures = { round, epoch, steps: next.step, training, heldOut };
   const key = runKeys(run.config.id).tuning.checkpoint(round + 1);
   await commitOnce(() => writeWithMarker(store, key, encodeCheckpoint(next), { figures }));

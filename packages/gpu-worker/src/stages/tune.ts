@@ -3,7 +3,7 @@ import { changeMarker, checkpointMarker, replicaOfJob, roundSpan } from "@tromme
 import { findCommitted } from "@trommel/common/codec";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { eachBatch } from "./tuning/round-images.js";
-import { divergence } from "./tuning/divergence.js";
+import { refuseDivergence } from "./tuning/divergence.js";
 import { stepRates } from "./tuning/step-rates.js";
 import { readTuningImages } from "./tuning/tuning-images.js";
 import { readTuningRun } from "./tuning/tuning-run.js";
@@ -14,7 +14,7 @@ import { readTuningRun } from "./tuning/tuning-run.js";
  * In: the checkpoint of the round (of the first, the backbone and the classifier of the run without tuning), and the replica's batches.
  * Out: `tuning/changes/<round>-<replica>.safetensors`, the replica's weights and its optimiser's state after the round. Order, views
  * and noise come from (seed, epoch, number of the batch), so a retry finds the marker, or trains again to the same bytes.
- * @throws TrommelError `invalid-argument` where the loss is not finite, `unavailable` for an image that cannot be read any more
+ * @throws TrommelError `invalid-argument` where the loss is not finite, or huge, `unavailable` for an image that cannot be read any more
  */
 export async function tune(runId: string, job: number, context: DeviceStageContext): Promise<StageOutcome> {
   const { store, signal } = context;
@@ -34,7 +34,7 @@ export async function tune(runId: string, job: number, context: DeviceStageConte
   try {
     await eachBatch(run, tuned, { ...span, replica }, context, async (batch, step) => {
       const figures = await tuner.step(batch, rateAt(step));
-      if (!Number.isFinite(figures.loss)) throw divergence(run, { round, step: span.firstStep + step });
+      refuseDivergence(run, figures.loss, { round, step: span.firstStep + step });
       loss += figures.loss;
       correct += figures.correct;
       context.onNote(

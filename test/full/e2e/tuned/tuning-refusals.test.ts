@@ -43,9 +43,12 @@ describe("a tuning that cannot go on", () => {
       'tune.optimizer={"type":"sgd","learningRate":1e30}',
       "tune.epochs=2",
     );
-    assert.match(stderr, /not finite\. Lower tune\.optimizer\.learningRate, which is 1e\+30/);
+    assert.match(
+      stderr,
+      / is (not finite|\d\.\de\+\d+)\. Lower tune\.optimizer\.learningRate, which is 1e\+30/,
+    );
     const { stdout } = await trommel(["status", "hot", "--store", runs.store]);
-    assert.match(stdout, /(tune|merge) failed: cannot tune hot: the loss .* is not finite/);
+    assert.match(stdout, /(tune|merge) failed: cannot tune hot: the loss of step/);
   });
 
   it("says how small a batch must be for the images that there are", async () => {
