@@ -119,6 +119,11 @@ export const tuneRecipe = z
     clipNorm: z.number().positive().nullable().default(null),
     /** Decay of an exponential average of the weights, which is then what is measured and kept; null averages nothing. */
     averageDecay: z.number().gt(0).lt(1).nullable().default(null),
+    /**
+     * Bound on the memory of a process that tunes, in megabytes: values of the forward pass are computed again in the backward one as far
+     * as it asks for. Null computes again what takes a single pass over a map.
+     */
+    memoryMb: z.int().min(200).nullable().default(null),
     outer: defaultType("average", outerRecipe).prefault({}),
     /** Which checkpoint becomes the backbone: the last, or the one with the least loss or best accuracy on the held-out images. */
     keep: z.enum(["last", "loss", "accuracy"]).default("last"),

@@ -111,7 +111,7 @@ export class GraphBuilder {
       this.#nodes.push({
         input: [source],
         output: [name],
-        name: this.#fresh("Identity"),
+        name: this.fresh("Identity"),
         opType: "Identity",
       });
     }
@@ -153,7 +153,7 @@ export class GraphBuilder {
     outputCount?: number,
   ): string | string[] {
     for (const input of inputs) if (input !== "") this.#checkExists(input, opType);
-    const name = this.#fresh(opType);
+    const name = this.fresh(opType);
     const outputs = Array.from({ length: outputCount ?? 1 }, (_, index) =>
       index === 0 ? name : `${name}_${index}`,
     );
@@ -264,8 +264,8 @@ export class GraphBuilder {
     );
   }
 
-  /** `stem_1`, `stem_2`, … */
-  #fresh(stem: string): string {
+  /** Reserves a value name: `stem_1`, `stem_2`, … */
+  fresh(stem: string): string {
     for (;;) {
       const count = (this.#counts.get(stem) ?? 0) + 1;
       this.#counts.set(stem, count);
@@ -280,7 +280,7 @@ export class GraphBuilder {
   /** `stem` itself if it is free. */
   #freshAfter(stem: string): string {
     const name = `${this.#namePrefix}${stem}`;
-    if (stem === "" || this.#names.has(name)) return this.#fresh(stem === "" ? "constant" : stem);
+    if (stem === "" || this.#names.has(name)) return this.fresh(stem === "" ? "constant" : stem);
     this.#names.add(name);
     return name;
   }

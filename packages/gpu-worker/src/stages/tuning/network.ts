@@ -89,5 +89,6 @@ export async function networkSetting(
     hasDropout: tune.dropout > 0,
     hasMixup: tune.mixup > 0,
     threads,
+    memoryMb: tune.memoryMb,
   };
 }

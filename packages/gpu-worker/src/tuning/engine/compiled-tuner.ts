@@ -2,7 +2,8 @@ import { ReleaseStack, TrommelError, type Device, type NamedTensor } from "@trom
 import { createStepRates, type StepRates } from "../../head/compiled/step-rates.js";
 import { takeData } from "../../head/compiled/head-session.js";
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
-import { buildStepGraph, distinctFactors, nextName, rateName, type StepGraph } from "./step-graph.js";
+import { planStep } from "./plan-memory.js";
+import { distinctFactors, nextName, rateName, type StepGraph } from "./step-graph.js";
 import { figuresOf } from "./step-figures.js";
 import { stateNames } from "./tuned-tensors.js";
 import type { StepFigures, Tuner, TuningBatch, TuningSetting, TuningState } from "./tuner.js";
@@ -20,7 +21,16 @@ export async function createCompiledTuner(
   block: number,
   device: Device = "cpu",
 ): Promise<Tuner> {
-  const graph = buildStepGraph(setting, block);
+  return await tunerOfGraph(setting, start, planStep(setting, block), device);
+}
+
+/** The same by a graph that is built already. @param device @default "cpu" */
+export async function tunerOfGraph(
+  setting: TuningSetting,
+  start: TuningState,
+  graph: StepGraph,
+  device: Device = "cpu",
+): Promise<Tuner> {
   const releases = new ReleaseStack();
   const session = await InferenceSession.create(graph.model, {
     executionProviders: [device],

@@ -10,7 +10,9 @@ import { nativeWeight } from "../layers/native-weights.js";
 import { isStatistic } from "../layers/trained-weights.js";
 import { dense } from "../tape/dense.js";
 import { multiply } from "../tape/joining.js";
-import { Tape, Value, type Weight } from "../tape/tape.js";
+import type { Recomputation } from "../values/recomputation.js";
+import { Tape, type Weight } from "../tape/tape.js";
+import { Value } from "../values/value.js";
 import { classifierLayer, stateNames, tunedTensors, type TunedTensor } from "./tuned-tensors.js";
 import type { TuningSetting } from "./tuner.js";
 
@@ -18,6 +20,10 @@ export interface StepGraph {
   readonly model: Uint8Array;
   readonly tensors: readonly TunedTensor[];
   readonly dimension: number;
+  /** What values and gradients of the backward pass take in memory at the most, about. */
+  readonly passingBytes: number;
+  /** What all outputs of the layers take together. */
+  readonly layerBytes: number;
 }
 
 /** The distinct factors of the learning rate, in order of the layers. */
@@ -38,9 +44,13 @@ export const nextName = (name: string): string => `next/${name}`;
  * @param block channels of the runtime's blocked layout; 0 for plain ONNX
  * @throws TrommelError `unsupported` for a layer that cannot be tuned
  */
-export function buildStepGraph(setting: TuningSetting, block: number): StepGraph {
+export function buildStepGraph(
+  setting: TuningSetting,
+  block: number,
+  recomputation: Recomputation = "nothing",
+): StepGraph {
   const graph = new GraphBuilder({ graphName: "trommel_tuning" });
-  const tape = new Tape(graph, { batch: setting.batchSize, block });
+  const tape = new Tape(graph, { batch: setting.batchSize, block, recomputation });
   const weights = new Map<string, Weight>();
   const declare = (name: string, shape: readonly number[]): Weight => {
     const known = weights.get(name);
@@ -64,7 +74,13 @@ export function buildStepGraph(setting: TuningSetting, block: number): StepGraph
   for (const { name, shape } of tensors) declare(name, shape);
   const gradients = emitGradients(tape, setting, network, weights);
   emitUpdates(tape, setting, { tensors, weights, gradients, network });
-  return { model: graph.encode(), tensors, dimension };
+  return {
+    model: graph.encode(),
+    tensors,
+    dimension,
+    passingBytes: tape.peakBytes,
+    layerBytes: network.layerBytes,
+  };
 }
 
 /** @returns value float32 [B, 3, inputSize, inputSize] */

@@ -35,6 +35,8 @@ export interface TuningSetting {
   /** Whether batches bring partners to mix with. */
   readonly hasMixup: boolean;
   readonly threads: number;
+  /** Bound on the memory of the process that takes a step, in megabytes, see `planStep`. @default null, which bounds nothing */
+  readonly memoryMb?: number | null;
 }
 
 export interface TuningBatch {

@@ -1,7 +1,8 @@
 import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
 import type { EdgePairs } from "../../backbone/layers/layer-config.js";
 import type { FusedActivation } from "../tape/fused-activation.js";
-import type { Tape, Value, Weight } from "../tape/tape.js";
+import type { Tape, Weight } from "../tape/tape.js";
+import type { Value } from "../values/value.js";
 
 /** A layer's output, with zeros around it that no node has added yet. */
 export interface Placed {

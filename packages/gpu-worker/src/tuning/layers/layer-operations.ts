@@ -15,7 +15,7 @@ import { dense } from "../tape/dense.js";
 import type { Geometry } from "../tape/geometry.js";
 import { addAll, concatenate, excite, multiply, reshape, scaleBy, transpose } from "../tape/joining.js";
 import { averageGlobally, maximumGlobally, pad, poolAverage, poolMaximum } from "../tape/pooling.js";
-import type { Value } from "../tape/tape.js";
+import type { Value } from "../values/value.js";
 import { reluOf } from "./fusable.js";
 import { geometryOf, placed } from "./placement.js";
 import type { LayerContext } from "./layer-context.js";

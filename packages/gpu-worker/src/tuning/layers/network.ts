@@ -14,11 +14,12 @@ import {
   type BatchStatistics,
 } from "../tape/normalization.js";
 import { averageGlobally, maximumGlobally, pad } from "../tape/pooling.js";
-import { Value, type Tape, type Weight } from "../tape/tape.js";
+import type { Tape, Weight } from "../tape/tape.js";
+import { Value } from "../values/value.js";
 import { fusable, fusableLayer } from "./fusable.js";
 import type { LayerContext, Placed } from "./layer-context.js";
 import { layerOperations } from "./layer-operations.js";
-import { groupEpsilon, groupsOf, untrainedPrefix, type Norm } from "./trained-weights.js";
+import { groupEpsilon, groupsOf, lonePassages, untrainedPrefix, type Norm } from "./trained-weights.js";
 
 export interface NetworkOptions {
   readonly tape: Tape;
@@ -38,6 +39,8 @@ export interface EmittedNetwork {
   readonly embedding: Value;
   /** What the batch normalisations measured, by layer. */
   readonly statistics: ReadonlyMap<string, BatchStatistics>;
+  /** The size of all layers' outputs together. */
+  readonly layerBytes: number;
 }
 
 /**
@@ -71,7 +74,8 @@ class NetworkEmission implements LayerContext {
     for (const layer of cut.layers) {
       if (!names.has(layer.name) && !this.#values.has(layer.name)) this.#emit(layer);
     }
-    return { embedding: this.#pooled(), statistics: this.#statistics };
+    const layerBytes = this.#keepBoundaries();
+    return { embedding: this.#pooled(), statistics: this.#statistics, layerBytes };
   }
 
   rawInput(layer: BoundLayer): Placed {
@@ -186,6 +190,22 @@ class NetworkEmission implements LayerContext {
         new Value(storedShape(layer, unpadded.shape, tape.batch), false, { plain: unpadded.name }),
       );
     }
+  }
+
+  /** Values that alone lead from one segment of layers to the next are kept, see `Recomputation`. @returns bytes of all values */
+  #keepBoundaries(): number {
+    const { layers } = this.options.cut;
+    const lone = lonePassages(layers);
+    let [allBytes, passedBytes] = [0, 0];
+    for (const { name } of layers) {
+      const value = this.#values.get(name)?.value;
+      allBytes += value?.sizeBytes ?? 0;
+      passedBytes += value?.sizeBytes ?? 0;
+      if (value === undefined || !lone.has(name) || passedBytes < this.tape.segmentBytes) continue;
+      this.tape.keep(value);
+      passedBytes = 0;
+    }
+    return allBytes;
   }
 
   #pooled(): Value {

@@ -2,7 +2,8 @@ import { placeWindow } from "../../backbone/compile/emit-convolution.js";
 import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
 import { pairOf, type EdgePairs } from "../../backbone/layers/layer-config.js";
 import type { Geometry } from "../tape/geometry.js";
-import type { Value, Weight } from "../tape/tape.js";
+import type { Weight } from "../tape/tape.js";
+import type { Value } from "../values/value.js";
 
 /** How a convolution's kernel slides over its input, as TensorFlow places it. @param rest zeros around the input that are still pending */
 export function geometryOf(

@@ -46,3 +46,20 @@ export function untrainedPrefix(
   }
   return layers.filter(({ name }) => before.has(name));
 }
+
+/** Names of the layers after which no output of an earlier one is read. */
+export function lonePassages(layers: readonly BoundLayer[]): ReadonlySet<string> {
+  const places = new Map(layers.map(({ name }, at) => [name, at]));
+  /** By layer: the last one that reads it. */
+  const lastReader = layers.map((_, at) => at);
+  for (const [at, { inputs }] of layers.entries()) {
+    for (const name of inputs) lastReader[places.get(name) ?? at] = at;
+  }
+  const lone = new Set<string>();
+  let openUntil = 0;
+  for (const [at, { name }] of layers.entries()) {
+    if (openUntil <= at) lone.add(name);
+    openUntil = Math.max(openUntil, lastReader[at] ?? at);
+  }
+  return lone;
+}

@@ -1,5 +1,6 @@
 import { activated, throughActivation } from "./fused-activation.js";
-import type { Tape, Value } from "./tape.js";
+import type { Tape } from "./tape.js";
+import type { Value } from "../values/value.js";
 
 /** An activation as nodes: its output y from x, and its slope dy/dx from both. */
 interface ActivationNodes {
@@ -57,26 +58,30 @@ export const tunedActivations: readonly string[] = ["linear", "relu", "relu6", .
 /** @param name canonical; one of {@link tunedActivations} */
 export function activate(tape: Tape, input: Value, name: string): Value {
   if (name === "linear") return input;
+  const record: Tape["computed"] = (emit, spread) =>
+    tape.isPass(input) ? tape.passed(emit, spread) : tape.computed(emit, spread);
   if (name === "relu" || name === "relu6") {
-    const output = tape.mapped([input], ([x = ""]) => activated(tape, name, x));
-    return tape.record(output, (gradient) => {
+    const emit = (): Value => tape.mapped([input], ([x = ""]) => activated(tape, name, x));
+    const output = record(emit, (gradient) => {
       tape.addGradient(input, throughActivation(tape, name, output, gradient));
     });
+    return output;
   }
   const { forward, slope } = activations[name] as ActivationNodes;
-  const output = tape.mapped([input], ([x = ""]) => forward(tape, x));
-  return tape.record(output, (gradient) => {
+  const emit = (): Value => tape.mapped([input], ([x = ""]) => forward(tape, x));
+  const output = record(emit, (gradient) => {
     const before = tape.mapped([input, output, gradient], ([x = "", y = "", dy = ""]) =>
       tape.times(dy, slope(tape, x, y)),
     );
     tape.addGradient(input, before);
   });
+  return output;
 }
 
 /** slope · x below zero, x above. */
 export function leakyRelu(tape: Tape, input: Value, slope: number): Value {
-  const output = tape.elementwise("LeakyRelu", [input], { alpha: { float: slope } });
-  return tape.record(output, (gradient) => {
+  const emit = (): Value => tape.elementwise("LeakyRelu", [input], { alpha: { float: slope } });
+  return tape.computed(emit, (gradient) => {
     const before = tape.mapped([input, gradient], ([x = "", dy = ""]) =>
       tape.graph.node("Where", [
         tape.graph.node("Greater", [x, tape.scalar(0)]),

@@ -14,7 +14,8 @@ import {
 import type { ConvolutionForm } from "./convolution-form.js";
 import { activationAttributes, type FusedActivation } from "./fused-activation.js";
 import { isPointwise, isStrided, kernelSize, nodeAttributes, turned, type Geometry } from "./geometry.js";
-import { Value, type Tape, type Weight } from "./tape.js";
+import type { Tape, Weight } from "./tape.js";
+import { Value } from "../values/value.js";
 
 type Kind = "dense" | "depthwise" | "stem";
 

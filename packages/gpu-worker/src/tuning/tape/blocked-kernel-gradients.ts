@@ -7,7 +7,8 @@ import {
   pixelsOf,
   type Geometry,
 } from "./geometry.js";
-import type { Tape, Value } from "./tape.js";
+import type { Tape } from "./tape.js";
+import type { Value } from "../values/value.js";
 
 /** What a kernel's gradient in the blocked layout is computed from. */
 interface Operands {

@@ -19,8 +19,8 @@ export function turnedKernel(tape: Tape, kernel: string, [outs, ins, size]: read
 
 /** A depthwise convolution's, one kernel for each channel: [C / b, k, b]. */
 export function blockedDepthwise(tape: Tape, kernel: string, channels: number, size: number): string {
-  const { graph, block } = tape;
-  return tape.transpose(graph.reshape(kernel, [channels / block, block, size]), [0, 2, 1]);
+  const { block } = tape;
+  return tape.transpose(tape.viewOf(kernel, [channels / block, block, size]), [0, 2, 1]);
 }
 
 export function turnedDepthwise(tape: Tape, kernel: string, channels: number, size: number): string {
@@ -29,13 +29,13 @@ export function turnedDepthwise(tape: Tape, kernel: string, channels: number, si
 
 /** One for fewer channels than a block, whose input is in ONNX's order: [O / b, C · k, b]. */
 export function blockedStem(tape: Tape, kernel: string, outs: number, taps: number): string {
-  const { graph, block } = tape;
-  return tape.transpose(graph.reshape(kernel, [outs / block, block, taps]), [0, 2, 1]);
+  const { block } = tape;
+  return tape.transpose(tape.viewOf(kernel, [outs / block, block, taps]), [0, 2, 1]);
 }
 
 function partsOf(tape: Tape, kernel: string, [outs, ins, size]: readonly [number, number, number]): string {
-  const { graph, block } = tape;
-  return graph.reshape(kernel, [outs / block, block, ins / block, block, size]);
+  const { block } = tape;
+  return tape.viewOf(kernel, [outs / block, block, ins / block, block, size]);
 }
 
 function backwards(tape: Tape, value: string, size: number, axis: number): string {

@@ -1,5 +1,5 @@
 import type { FusedActivation } from "./fused-activation.js";
-import type { Value } from "./tape.js";
+import type { Value } from "../values/value.js";
 
 /** One way to compute a convolution and its gradients. */
 export interface ConvolutionForm {

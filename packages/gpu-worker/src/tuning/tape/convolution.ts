@@ -4,7 +4,8 @@ import { throughActivation, type FusedActivation } from "./fused-activation.js";
 import type { Geometry } from "./geometry.js";
 import { sumsOf } from "./passes.js";
 import { PlainConvolution } from "./plain-convolution.js";
-import type { Tape, Value, Weight } from "./tape.js";
+import type { Tape, Weight } from "./tape.js";
+import type { Value } from "../values/value.js";
 
 /**
  * A convolution of [N, C, H, W] by a kernel [O, C / groups, kh, kw].
@@ -27,15 +28,18 @@ export function convolve(
     bias === undefined || shift === undefined
       ? (bias?.value ?? shift)
       : tape.graph.node("Add", [bias.value, shift]);
-  const result = form.forward(input, offset, activation);
   const isTrained = input.isTrained || kernel.isTrained || bias?.isTrained === true;
-  const output = result.asTrained(isTrained);
-  return tape.record(output, (gradient) => {
+  const emit = (): Value => form.forward(input, offset, activation).asTrained(isTrained);
+  const spread = (gradient: Value): void => {
     const before = throughActivation(tape, activation, output, gradient);
     if (bias?.isTrained === true) tape.addWeightGradient(bias, tape.sumOver(sumsOf(tape, before), [0]));
     if (kernel.isTrained) tape.addWeightGradient(kernel, form.kernelGradient(input, before));
     if (input.isTrained) tape.addGradient(input, form.inputGradient(before));
-  });
+  };
+  // The runtime gives a plain convolution by a constant kernel another form than one by a value, which ends in other digits.
+  const isAlike = kernel.isTrained || form instanceof BlockedConvolution;
+  const output = isAlike ? tape.computed(emit, spread) : tape.record(emit(), spread);
+  return output;
 }
 
 function formOf(tape: Tape, input: Value, kernel: Weight, geometry: Geometry): ConvolutionForm {

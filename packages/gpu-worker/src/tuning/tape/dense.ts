@@ -1,5 +1,6 @@
 import { sumsOf } from "./passes.js";
-import { Value, type Tape, type Weight } from "./tape.js";
+import type { Tape, Weight } from "./tape.js";
+import { Value } from "../values/value.js";
 
 /**
  * [N, D] · kernel + bias.

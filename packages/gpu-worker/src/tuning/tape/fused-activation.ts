@@ -1,5 +1,6 @@
 import type { AttributeValue } from "../../graph/onnx/onnx-values.js";
-import type { Tape, Value } from "./tape.js";
+import type { Tape } from "./tape.js";
+import type { Value } from "../values/value.js";
 
 /** Activations that the runtime's blocked convolutions apply themselves, and whose gradient their output tells. */
 export type FusedActivation = "relu" | "relu6";

@@ -1,29 +1,33 @@
 import { affine, perImage, productSumsOf } from "./passes.js";
-import { Value, type Tape } from "./tape.js";
+import type { Tape } from "./tape.js";
+import { Value } from "../values/value.js";
 
 /** The sum of values of one shape. */
 export function addAll(tape: Tape, inputs: readonly Value[]): Value {
   const [first, ...rest] = inputs as readonly [Value, ...Value[]];
-  const output = rest.reduce((sum, input) => tape.sum(sum, input), first);
-  return tape.record(output, (gradient) => {
+  const emit = (): Value => rest.reduce((sum, input) => tape.sum(sum, input), first);
+  return tape.computed(emit, (gradient) => {
     for (const input of inputs) tape.addGradient(input, gradient);
   });
 }
 
 /** a · b of one shape. */
 export function multiply(tape: Tape, a: Value, b: Value): Value {
-  const output = tape.elementwise("Mul", [a, b]);
-  return tape.record(output, (gradient) => {
-    if (a.isTrained) tape.addGradient(a, tape.elementwise("Mul", [gradient, b]));
-    if (b.isTrained) tape.addGradient(b, tape.elementwise("Mul", [gradient, a]));
-  });
+  return tape.computed(
+    () => tape.elementwise("Mul", [a, b]),
+    (gradient) => {
+      if (a.isTrained) tape.addGradient(a, tape.elementwise("Mul", [gradient, b]));
+      if (b.isTrained) tape.addGradient(b, tape.elementwise("Mul", [gradient, a]));
+    },
+  );
 }
 
 /** A map times one number for each image and channel, [N, C, H, W] · [N, C, 1, 1]: squeeze-and-excitation (Hu et al. 2018). */
 export function excite(tape: Tape, map: Value, factors: Value): Value {
   const scale = perImage(tape.graph.reshape(tape.plainOf(factors), [tape.batch, map.channels]));
-  const output = affine(tape, map, { scale }).asTrained(map.isTrained || factors.isTrained);
-  return tape.record(output, (gradient) => {
+  const isTrained = map.isTrained || factors.isTrained;
+  const emit = (): Value => affine(tape, map, { scale }).asTrained(isTrained);
+  return tape.computed(emit, (gradient) => {
     if (map.isTrained) tape.addGradient(map, affine(tape, gradient, { scale }));
     if (!factors.isTrained) return;
     const sums = tape.graph.reshape(productSumsOf(tape, gradient, map), [...factors.shape]);
@@ -37,8 +41,7 @@ export function concatenate(tape: Tape, inputs: readonly Value[]): Value {
   const [first] = inputs as readonly [Value];
   const channels = inputs.reduce((sum, input) => sum + input.channels, 0);
   const shape = [tape.batch, channels, ...first.shape.slice(2)];
-  const isBlocked =
-    inputs.every((input) => tape.canBlock(input)) && inputs.some(({ blocked }) => blocked !== undefined);
+  const isBlocked = inputs.every((input) => tape.canBlock(input)) && inputs.some((input) => input.isBlocked);
   const nameOf = (value: Value): string => (isBlocked ? tape.blockedOf(value) : tape.plainOf(value));
   const form = (name: string) => (isBlocked ? { blocked: name } : { plain: name });
   const output = new Value(
@@ -78,7 +81,10 @@ export function transpose(tape: Tape, input: Value, perm: readonly number[]): Va
 /** value · factor. */
 export function scaleBy(tape: Tape, input: Value, factor: number): Value {
   const by = (value: Value): Value => tape.mapped([value], ([x = ""]) => tape.times(x, tape.scalar(factor)));
-  return tape.record(by(input), (gradient) => {
-    tape.addGradient(input, by(gradient));
-  });
+  return tape.computed(
+    () => by(input),
+    (gradient) => {
+      tape.addGradient(input, by(gradient));
+    },
+  );
 }

@@ -1,6 +1,7 @@
 import { throughActivation, type FusedActivation } from "./fused-activation.js";
 import { affine, perChannel, perImage, productSumsOf, sumsOf, type PerChannel } from "./passes.js";
-import type { Tape, Value, Weight } from "./tape.js";
+import type { Tape, Weight } from "./tape.js";
+import type { Value } from "../values/value.js";
 
 /** Per channel; absent where the layer has none. */
 interface Scaling {
@@ -37,13 +38,13 @@ export function normalizeByBatch(
   const share = tape.scalar(1 / count);
   const over = (sums: string): string => tape.times(tape.sumOver(sums, [0]), share);
   const before = options.shift === undefined ? over(sumsOf(tape, input)) : undefined;
-  const base = before === undefined ? input : centredBy(tape, input, perChannel(before));
+  const base = before === undefined ? input : tape.between(() => centredBy(tape, input, perChannel(before)));
   const mean = over(sumsOf(tape, base));
   const squares = over(productSumsOf(tape, base, base));
   const variance = graph.node("Relu", [graph.node("Sub", [squares, tape.times(mean, mean)])]);
   const inverse = inverseRoot(tape, variance, options.epsilon);
-  const output = scaled(tape, base, { inverse: perChannel(inverse), mean }, options);
-  tape.record(output, (after) => {
+  const emit = (): Value => scaled(tape, base, { inverse: perChannel(inverse), mean }, options);
+  const output = tape.passed(emit, (after) => {
     const gradient = throughActivation(tape, options.activation, output, after);
     const sums = tape.sumOver(sumsOf(tape, gradient), [0]);
     const products = graph.node("Sub", [
@@ -83,9 +84,10 @@ export function normalizeByConstants(
   const scale = gamma === undefined ? inverse : tape.times(gamma.value, inverse);
   const moved = tape.times(mean, scale);
   const shift = beta === undefined ? graph.node("Neg", [moved]) : graph.node("Sub", [beta.value, moved]);
-  const result = affine(tape, input, { scale: perChannel(scale), shift: perChannel(shift), activation });
-  const output = result.asTrained(input.isTrained || isTrained(options));
-  return tape.record(output, (after) => {
+  const trains = input.isTrained || isTrained(options);
+  const pass = { scale: perChannel(scale), shift: perChannel(shift), activation };
+  const emit = (): Value => affine(tape, input, pass).asTrained(trains);
+  const spread = (after: Value): void => {
     const gradient = throughActivation(tape, activation, output, after);
     if (isTrained(options)) {
       const sums = tape.sumOver(sumsOf(tape, gradient), [0]);
@@ -97,7 +99,10 @@ export function normalizeByConstants(
       }
     }
     if (input.isTrained) tape.addGradient(input, affine(tape, gradient, { scale: perChannel(scale) }));
-  });
+  };
+  // What nothing else reads is not worth keeping in the place of what it makes.
+  const output = isTrained(options) ? tape.passed(emit, spread) : tape.computed(emit, spread);
+  return output;
 }
 
 /** Group normalisation (Wu & He 2018): by mean and variance of each image's groups of neighbouring channels. */
@@ -117,10 +122,11 @@ export function normalizeByGroup(
     const spread = graph.node("Expand", [means, graph.int64s([batch, groups, channels / groups])]);
     return graph.reshape(spread, [batch, channels]);
   };
-  const centred = centredBy(tape, input, perImage(over(sumsOf(tape, input))));
+  const mean = perImage(over(sumsOf(tape, input)));
+  const centred = tape.between(() => centredBy(tape, input, mean));
   const inverse = inverseRoot(tape, over(productSumsOf(tape, centred, centred)), epsilon);
-  const output = scaled(tape, centred, { inverse: perImage(inverse) }, options);
-  return tape.record(output, (after) => {
+  const emit = (): Value => scaled(tape, centred, { inverse: perImage(inverse) }, options);
+  const output = tape.passed(emit, (after) => {
     const gradient = throughActivation(tape, activation, output, after);
     const sums = sumsOf(tape, gradient);
     const products = productSumsOf(tape, gradient, centred);
@@ -137,6 +143,7 @@ export function normalizeByGroup(
     const rest = affine(tape, centred, { scale: perImage(slope), shift: perImage(shift) });
     tape.addGradient(input, affine(tape, gradient, { scale: perImage(scale), plus: rest }));
   });
+  return output;
 }
 
 function centredBy(tape: Tape, input: Value, mean: PerChannel): Value {

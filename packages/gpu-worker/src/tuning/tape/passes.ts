@@ -1,4 +1,5 @@
-import { Value, type Tape } from "./tape.js";
+import type { Tape } from "./tape.js";
+import { Value } from "../values/value.js";
 import { activated, activationAttributes, type FusedActivation } from "./fused-activation.js";
 
 /**
@@ -18,8 +19,8 @@ const pointwise = {
 export function sumsOf(tape: Tape, value: Value): string {
   const { graph, batch } = tape;
   if (value.shape.length === 2) return tape.plainOf(value);
-  if (value.blocked === undefined) return tape.sumOver(tape.plainOf(value), [2, 3]);
-  const means = tape.blockedNode("GlobalAveragePool", [value.blocked]);
+  if (!value.isBlocked) return tape.sumOver(tape.plainOf(value), [2, 3]);
+  const means = tape.blockedNode("GlobalAveragePool", [tape.blockedOf(value)]);
   return tape.times(graph.reshape(means, [batch, value.channels]), tape.scalar(value.pixels));
 }
 
@@ -27,7 +28,7 @@ export function sumsOf(tape: Tape, value: Value): string {
 export function productSumsOf(tape: Tape, a: Value, b: Value): string {
   const { graph, batch } = tape;
   const [, channels = 0, height = 1, width = 1] = a.shape;
-  const isBlocked = tape.canBlock(a) && (a.blocked ?? b.blocked) !== undefined;
+  const isBlocked = tape.canBlock(a) && (a.isBlocked || b.isBlocked);
   if (!isBlocked) {
     const products = tape.times(tape.plainOf(a), tape.plainOf(b));
     return a.shape.length === 2 ? products : tape.sumOver(products, [2, 3]);
@@ -67,12 +68,12 @@ export function affine(tape: Tape, value: Value, { scale, shift, plus, activatio
   const { graph, batch } = tape;
   const isTrained = value.isTrained;
   const [, channels = 0, height = 1, width = 1] = value.shape;
-  if (tape.canBlock(value) && (value.blocked ?? plus?.blocked) !== undefined) {
+  if (tape.canBlock(value) && (value.isBlocked || plus?.isBlocked === true)) {
     const [images, all] = scale.perImage ? [1, batch * channels] : [batch, channels];
     const map = (name: string): string => graph.reshape(name, [images, all, height, width]);
     const inputs = [
       map(tape.blockedOf(value)),
-      graph.reshape(scale.name, [all, 1, 1, 1]),
+      graph.reshape(tape.late(scale.name), [all, 1, 1, 1]),
       ...(shift === undefined && plus === undefined
         ? []
         : [shift === undefined ? "" : graph.reshape(shift.name, [all])]),
@@ -84,7 +85,7 @@ export function affine(tape: Tape, value: Value, { scale, shift, plus, activatio
   }
   const spread = ({ name, perImage: ofImage }: PerChannel): string =>
     value.shape.length === 2 ? name : graph.reshape(name, [ofImage ? batch : 1, channels, 1, 1]);
-  let result = tape.times(tape.plainOf(value), spread(scale));
+  let result = tape.times(tape.plainOf(value), spread({ ...scale, name: tape.late(scale.name) }));
   if (shift !== undefined) result = graph.node("Add", [result, spread(shift)]);
   if (plus !== undefined) result = graph.node("Add", [result, tape.plainOf(plus)]);
   return new Value(value.shape, isTrained, { plain: activated(tape, activation, result) });
@@ -95,7 +96,7 @@ export function spreadOver(tape: Tape, name: string, like: Value): Value {
   const { graph, batch, block } = tape;
   const [, channels = 0, height = 1, width = 1] = like.shape;
   if (like.shape.length === 2) return new Value(like.shape, true, { plain: name });
-  if (like.blocked !== undefined && tape.canBlock(like)) {
+  if (like.isBlocked && tape.canBlock(like)) {
     const blocks = graph.reshape(name, [batch, channels / block, 1, block]);
     const spread = graph.node("Expand", [
       blocks,

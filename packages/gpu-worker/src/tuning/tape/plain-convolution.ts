@@ -11,7 +11,8 @@ import {
   pixelsOf,
   type Geometry,
 } from "./geometry.js";
-import { Value, type Tape, type Weight } from "./tape.js";
+import type { Tape, Weight } from "./tape.js";
+import { Value } from "../values/value.js";
 
 /** A convolution in plain ONNX: every number of groups, channels, strides and dilations. */
 export class PlainConvolution implements ConvolutionForm {
@@ -30,7 +31,8 @@ export class PlainConvolution implements ConvolutionForm {
   forward(input: Value, bias: string | undefined, activation: FusedActivation | undefined): Value {
     const tape = this.#tape;
     const { graph } = tape;
-    const inputs = [tape.plainOf(input), this.#kernel.value, ...(bias === undefined ? [] : [bias])];
+    const kernel = tape.viewOf(this.#kernel.value, this.#kernel.shape);
+    const inputs = [tape.plainOf(input), kernel, ...(bias === undefined ? [] : [bias])];
     const result = graph.node("Conv", inputs, nodeAttributes(this.#geometry));
     return new Value([tape.batch, this.#kernel.shape[0] ?? 0, ...this.#geometry.output], true, {
       plain: activated(tape, activation, result),

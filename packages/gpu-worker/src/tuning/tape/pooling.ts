@@ -1,6 +1,7 @@
 import { leftOver, nodeAttributes, pixelsOf, type Geometry } from "./geometry.js";
 import { spreadOver, sumsOf } from "./passes.js";
-import { Value, type Tape } from "./tape.js";
+import type { Tape } from "./tape.js";
+import { Value } from "../values/value.js";
 
 /** [N, C, H, W] to [N, C]. */
 export function averageGlobally(tape: Tape, input: Value): Value {
@@ -108,11 +109,11 @@ function padded(tape: Tape, input: Value, [top, left, bottom, right]: Pads, fill
   const shape = [batch, channels, height + top + bottom, width + left + right];
   const around = (name: string, sizes: readonly number[]): string =>
     graph.node("Pad", [name, graph.int64s(sizes), ...(fill === 0 ? [] : [tape.scalar(fill)])]);
-  if (input.blocked === undefined) {
+  if (!input.isBlocked) {
     const plain = around(tape.plainOf(input), [0, 0, top, left, 0, 0, bottom, right]);
     return new Value(shape, input.isTrained, { plain });
   }
-  const rows = graph.reshape(input.blocked, [(batch * channels) / block, height, width * block]);
+  const rows = graph.reshape(tape.blockedOf(input), [(batch * channels) / block, height, width * block]);
   const blocked = graph.reshape(around(rows, [0, top, left * block, 0, bottom, right * block]), shape);
   return new Value(shape, input.isTrained, { blocked });
 }

@@ -1,45 +1,11 @@
 import { TrommelError } from "@trommel/common";
+import { addDomainNode } from "../../graph/domain-node.js";
 import type { GraphBuilder } from "../../graph/graph-builder.js";
-import { attributeProto, type AttributeValue } from "../../graph/onnx/onnx-values.js";
-
-/**
- * A value of the network for the whole batch: [N, C, H, W] or [N, D]. Its name in ONNX's own order, in the runtime's blocked
- * layout [N, C / block, H, W, block], or in both; `Tape` converts when an operation asks for the other one.
- */
-export class Value {
-  readonly shape: readonly number[];
-  /** Whether a weight that trains has a part in it. */
-  readonly isTrained: boolean;
-  plain: string | undefined;
-  blocked: string | undefined;
-
-  constructor(
-    shape: readonly number[],
-    isTrained: boolean,
-    form: { readonly plain: string } | { readonly blocked: string },
-  ) {
-    this.shape = shape;
-    this.isTrained = isTrained;
-    if ("plain" in form) this.plain = form.plain;
-    else this.blocked = form.blocked;
-  }
-
-  /** Pixels of a channel; 1 for [N, D]. */
-  get pixels(): number {
-    return this.shape.slice(2).reduce((product, size) => product * size, 1);
-  }
-
-  /** The same values, whose training is known from elsewhere. */
-  asTrained(isTrained: boolean): Value {
-    if (this.isTrained === isTrained) return this;
-    const form = this.blocked === undefined ? { plain: this.plain ?? "" } : { blocked: this.blocked };
-    return new Value(this.shape, isTrained, form);
-  }
-
-  get channels(): number {
-    return this.shape[1] ?? 0;
-  }
-}
+import type { AttributeValue } from "../../graph/onnx/onnx-values.js";
+import { LaterNodes } from "../values/later-nodes.js";
+import { MemoryLog } from "../values/memory-log.js";
+import type { Recomputation } from "../values/recomputation.js";
+import { Value } from "../values/value.js";
 
 /** A tensor that the network's layers hold, in the order that their nodes need. */
 export interface Weight {
@@ -50,6 +16,16 @@ export interface Weight {
   readonly value: string;
   readonly isTrained: boolean;
 }
+
+interface OperationRecord {
+  readonly output: Value;
+  readonly spread: (gradient: Value) => void;
+  /** Undefined for an output that is kept. */
+  readonly emit: (() => Value) | undefined;
+}
+
+/** Maps of an operation's output that its backward pass has in memory for itself. */
+const ownPasses = 2;
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
 
@@ -67,21 +43,85 @@ export class Tape {
   readonly batch: number;
   /** Channels of a block of the runtime's blocked layout; 0 if the graph is plain ONNX. */
   readonly block: number;
-  readonly #records: { readonly output: Value; readonly spread: (gradient: Value) => void }[] = [];
+  readonly #recomputation: Recomputation;
+  readonly #records: OperationRecord[] = [];
   readonly #gradients = new Map<Value, Value>();
   readonly #weightGradients = new Map<string, string>();
-  #domainNodes = 0;
+  /** Values that the backward pass does not compute again. */
+  readonly #kept = new Set<Value>();
+  readonly #passes = new Set<Value>();
+  readonly #later: LaterNodes;
+  readonly #memory = new MemoryLog();
+  /** How deep second computations are nested. */
+  #depth = 0;
+  #isBackward = false;
 
-  constructor(graph: GraphBuilder, options: { readonly batch: number; readonly block: number }) {
+  /** @param options.recomputation @default "nothing" */
+  constructor(
+    graph: GraphBuilder,
+    options: { readonly batch: number; readonly block: number; readonly recomputation?: Recomputation },
+  ) {
     this.graph = graph;
     this.batch = options.batch;
     this.block = options.block;
+    this.#recomputation = options.recomputation ?? "nothing";
+    this.#later = new LaterNodes(graph);
   }
 
-  /** @param spread adds the gradients of the inputs, from that of the output */
+  /** An output that is kept. @param spread adds the gradients of the inputs, from that of the output */
   record(output: Value, spread: (gradient: Value) => void): Value {
-    if (output.isTrained) this.#records.push({ output, spread });
+    if (output.isTrained) this.#records.push({ output, spread, emit: undefined });
     return output;
+  }
+
+  /** An output that may be computed again. @param emit computes it, from the inputs as they are then */
+  computed(emit: () => Value, spread: (gradient: Value) => void): Value {
+    const output = emit();
+    if (output.isTrained) this.#records.push({ output, spread, emit });
+    return output;
+  }
+
+  /** The same of one that a single pass over inputs that stay makes. */
+  passed(emit: () => Value, spread: (gradient: Value) => void): Value {
+    const output = this.computed(emit, spread);
+    this.#passes.add(output);
+    return output;
+  }
+
+  /** Whether the backward pass would compute a value again by a pass. */
+  isPass(value: Value): boolean {
+    return this.#passes.has(value);
+  }
+
+  /** A value between an operation's input and output. */
+  between(emit: () => Value): Value {
+    return this.computed(emit, () => undefined);
+  }
+
+  keep(value: Value): void {
+    this.#kept.add(value);
+  }
+
+  /** Bytes of layers after which a value is kept at the next chance. */
+  get segmentBytes(): number {
+    return typeof this.#recomputation === "string"
+      ? Number.POSITIVE_INFINITY
+      : this.#recomputation.segmentBytes;
+  }
+
+  /** Bytes that the values and gradients of the backward pass take at the most. */
+  get peakBytes(): number {
+    return this.#memory.peakBytes();
+  }
+
+  /** A small operand of a node: computed again where the node is. */
+  late(name: string): string {
+    return this.#depth === 0 ? name : this.#later.late(name);
+  }
+
+  /** A view of a weight, of which more than a view may be computed again. */
+  viewOf(weight: string, shape: readonly number[]): string {
+    return this.#depth === 0 ? this.graph.reshape(weight, shape) : this.#later.view(weight, shape);
   }
 
   addGradient(value: Value, gradient: Value): void {
@@ -101,12 +141,38 @@ export class Tape {
   /** Gradients of every weight that trains, by its name, from that of one value. */
   backward(value: Value, gradient: Value): ReadonlyMap<string, string> {
     this.addGradient(value, gradient);
+    for (const { output } of this.#records) this.#memory.add(output);
+    this.#letGo();
+    this.#isBackward = true;
     for (const { output, spread } of this.#records.toReversed()) {
       const known = this.#gradients.get(output);
-      if (known !== undefined) spread(known);
+      if (known === undefined) continue;
+      this.#later.waitFor(known.isBlocked ? this.blockedOf(known) : this.plainOf(known));
+      const waiting = [...this.#gradients.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      this.#memory.begin(waiting + ownPasses * output.sizeBytes);
+      spread(known);
       this.#gradients.delete(output);
     }
     return this.#weightGradients;
+  }
+
+  #letGo(): void {
+    const which = this.#recomputation;
+    if (which === "nothing") return;
+    for (const { output, emit } of this.#records) {
+      if (emit === undefined || this.#kept.has(output)) continue;
+      if (which === "passes" && !this.#passes.has(output)) continue;
+      output.letGo(() => this.#again(emit));
+    }
+  }
+
+  #again(emit: () => Value): Value {
+    this.#depth += 1;
+    try {
+      return emit();
+    } finally {
+      this.#depth -= 1;
+    }
   }
 
   /** The value's sum with another of the same shape, without a record. */
@@ -123,9 +189,18 @@ export class Tape {
   mapped(inputs: readonly Value[], emit: (names: readonly string[]) => string): Value {
     const [first] = inputs as readonly [Value];
     const isTrained = inputs.some((input) => input.isTrained);
-    return inputs.some(({ blocked }) => blocked !== undefined) && this.canBlock(first)
-      ? new Value(first.shape, isTrained, { blocked: emit(inputs.map((input) => this.blockedOf(input))) })
-      : new Value(first.shape, isTrained, { plain: emit(inputs.map((input) => this.plainOf(input))) });
+    if (!inputs.some(({ isBlocked }) => isBlocked) || !this.canBlock(first))
+      return new Value(first.shape, isTrained, {
+        plain: emit(inputs.map((input) => this.#operand(input, this.plainOf(input)))),
+      });
+    return new Value(first.shape, isTrained, {
+      blocked: emit(inputs.map((input) => this.#operand(input, this.blockedOf(input)))),
+    });
+  }
+
+  /** A value of the first computation, as the second one reads it. */
+  #operand(value: Value, name: string): string {
+    return this.#depth === 0 || value.isRecomputed ? name : this.#later.view(name, value.shape);
   }
 
   /** Whether a value may be in the blocked layout. */
@@ -142,22 +217,24 @@ export class Tape {
     value.plain ??= this.blockedNode("ReorderOutput", [this.#known(value.blocked)], {
       channels: value.channels,
     });
+    if (this.#isBackward) this.#memory.read(value);
     return value.plain;
   }
 
   blockedOf(value: Value): string {
     value.blocked ??= this.blockedNode("ReorderInput", [this.#known(value.plain)]);
+    if (this.#isBackward) this.#memory.read(value);
     return value.blocked;
   }
 
   /** A node of the blocked layout. */
   blockedNode(opType: string, inputs: readonly string[], attributes: Attributes = {}): string {
-    return this.#domainNode(blockedDomain, opType, inputs, attributes);
+    return addDomainNode(this.graph, blockedDomain, opType, inputs, attributes);
   }
 
   /** A node of the runtime's own that takes ONNX's order. */
   runtimeNode(opType: string, inputs: readonly string[], attributes: Attributes = {}): string {
-    return this.#domainNode(runtimeDomain, opType, inputs, attributes);
+    return addDomainNode(this.graph, runtimeDomain, opType, inputs, attributes);
   }
 
   scalar(value: number): string {
@@ -178,20 +255,6 @@ export class Tape {
 
   times(a: string, b: string): string {
     return this.graph.node("Mul", [a, b]);
-  }
-
-  #domainNode(domain: string, opType: string, inputs: readonly string[], attributes: Attributes): string {
-    for (const input of inputs) {
-      if (input !== "" && !this.graph.has(input))
-        throw new TrommelError("internal", `cannot build a training step: ${opType} uses "${input}"`);
-    }
-    this.graph.importDomain(domain, 1);
-    this.#domainNodes += 1;
-    const name = `${opType}_of_runtime_${this.#domainNodes}`;
-    this.graph.claim(name);
-    const attribute = Object.entries(attributes).map(([key, value]) => attributeProto(key, value));
-    this.graph.addNodes([{ input: [...inputs], output: [name], name, opType, domain, attribute }]);
-    return name;
   }
 
   #known(name: string | undefined): string {
