@@ -13,6 +13,7 @@ import { benchExtract } from "./benches/extract-bench.js";
 import { benchHead } from "./benches/head-bench.js";
 import { benchHonesty } from "./benches/learned/honesty-bench.js";
 import { benchLearn } from "./benches/learned/learn-bench.js";
+import { benchHuawei } from "./benches/huawei-bench.js";
 import { benchListing } from "./benches/listing-bench.js";
 import { benchGpu } from "./benches/gpu-bench.js";
 import { benchMemory } from "./benches/memory-bench.js";
@@ -35,6 +36,7 @@ const benches: Readonly<Record<string, Bench>> = {
   gpu: { material: true, measure: benchGpu },
   head: { material: false, measure: benchHead },
   honesty: { material: true, measure: benchHonesty },
+  huawei: { material: false, measure: benchHuawei },
   learn: { material: true, measure: benchLearn },
   memory: { material: true, measure: benchMemory },
   novelty: { material: true, measure: benchNovelty },
