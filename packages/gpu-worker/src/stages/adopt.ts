@@ -9,6 +9,7 @@ import {
 import { findCommitted, jsonFile, readInput } from "@trommel/common/codec";
 import { checkWeights } from "../backbone/checks/check-weights.js";
 import { compileLayers } from "../backbone/compile/layers-to-onnx.js";
+import { checkParity } from "../backbone/import/check-parity.js";
 import { storeBackbone } from "../backbone/import/store-backbone.js";
 import { modelOf } from "../backbone/layers/cut-layers.js";
 import { layersToJson } from "../backbone/layers/layers-to-json.js";
@@ -25,8 +26,9 @@ import { readTuningRun, specInUse, type TuningRun } from "./tuning/tuning-run.js
  * Adopt: checkpoint → backbone.
  *
  * In: the checkpoint that the recipe keeps. Out: the backbone `<name>-<run>@<hash>` with its layers, and `tuning/backbone.json`, which
- * says which one it is: the run's features are its. A retry finds the marker, or stores the same backbone again.
- * @throws TrommelError `missing-input` if a round is missing
+ * says which one it is: the run's features are its. A retry finds the marker, or stores the same backbone again. As an import is, the
+ * compiled network is compared with TensorFlow.js first.
+ * @throws TrommelError `missing-input` if a round is missing, `parity-failed` if both differ
  */
 export async function adopt(runId: string, context: StageContext): Promise<StageOutcome> {
   const { store, threads } = context;
@@ -62,11 +64,20 @@ async function storeTuned(
   checkWeights(decodeModel(model), "the tuned network");
   const { normalization, channelOrder } = specInUse(run);
   const { architecture, licence } = source;
+  const layers = layersToJson(cut, { inputSize, pooling: "none" });
+  // TensorFlow.js has no group normalisation. What it measures stays out of the spec: its last digits are of the machine.
+  if (tune.norm !== "group")
+    await checkParity({
+      ...{ model, layers, inputSize, normalization },
+      words: {
+        doing: `store the tuned backbone of ${config.id}`,
+        advice: "Report this, and train with another tune.norm or tune.blocks meanwhile",
+      },
+    });
   return storeBackbone(
     store,
     {
-      ...{ model, dimension, opset, inputSize, output: source.output, parity: null },
-      layers: layersToJson(cut, { inputSize, pooling: "none" }),
+      ...{ model, dimension, opset, inputSize, output: source.output, parity: null, layers },
       pooling: source.pooling,
       parameterCount: before.parameterCount + ofGate,
     },

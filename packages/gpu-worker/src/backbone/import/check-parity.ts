@@ -17,7 +17,14 @@ export interface ParityOptions {
   readonly normalization: Normalization;
   /** Number of seeded images for the comparison. @default 3 */
   readonly inputs?: number;
+  /** What cannot be done if they differ, and what to do then. @default the words of an import */
+  readonly words?: { readonly doing: string; readonly advice: string };
 }
+
+const importWords = {
+  doing: "import the backbone",
+  advice: "Export the model to ONNX with another tool and import that",
+};
 
 export interface Parity {
   readonly reference: string;
@@ -42,10 +49,11 @@ export async function checkParity(options: ParityOptions): Promise<Parity> {
   );
   const maxRelativeDifference = Math.max(...differences);
   if (!(maxRelativeDifference <= parityTolerance)) {
+    const { doing, advice } = options.words ?? importWords;
     throw new TrommelError(
       "parity-failed",
-      `cannot import the backbone: the compiled model differs from ${reference} by ${maxRelativeDifference.toExponential(2)} ` +
-        `relative, the limit is ${parityTolerance}. Export the model to ONNX with another tool and import that`,
+      `cannot ${doing}: the compiled model differs from ${reference} by ${maxRelativeDifference.toExponential(2)} ` +
+        `relative, the limit is ${parityTolerance}. ${advice}`,
       { context: { maxRelativeDifference, reference, inputs } },
     );
   }

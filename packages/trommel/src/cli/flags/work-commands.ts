@@ -27,7 +27,10 @@ export function addTrain(program: Command, terminal: Terminal): void {
       "--output <location>",
       "where the bundle is copied to, besides the store (default: the recipe's variable)",
     )
-    .option("--dry-run", "say what it would work on, with the rounds of --tune, and write nothing")
+    .option(
+      "--dry-run",
+      "say what it would work on, with the rounds of --tune and their time, and write nothing",
+    )
     .action(loaded(terminal, async () => (await import("../commands/train.js")).train));
 }
 
