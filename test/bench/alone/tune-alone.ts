@@ -7,7 +7,7 @@ import { blockSize } from "#gpu-worker/tuning/engine/block-size";
 import { createCompiledTuner } from "#gpu-worker/tuning/engine/compiled-tuner";
 import { initialState } from "#gpu-worker/tuning/engine/tuning-state";
 import type { TuningBatch, TuningSetting } from "#gpu-worker/tuning/engine/tuner";
-import { SeededRandom } from "@trommel/common";
+import { SeededRandom, type Device } from "@trommel/common";
 
 /** A process of its own that takes steps of tuning a network with random weights, and prints what it measured as JSON. */
 
@@ -21,6 +21,10 @@ export interface TuneAlone {
   /** The layers that train; null trains all. */
   readonly trained: string | null;
   readonly classes: number;
+  /** @default "cpu" */
+  readonly device?: Device;
+  /** @default "fp32" */
+  readonly precision?: "fp32" | "mixed";
 }
 
 export interface TunedAlone {
@@ -45,7 +49,9 @@ const start = initialState(setting, {
   kernel: drawn(dimension * options.classes, 0.05),
   bias: drawn(options.classes, 0.05),
 });
-const tuner = await createCompiledTuner(setting, start, await blockSize());
+const { device = "cpu" } = options;
+const block = device === "cpu" ? await blockSize() : 0;
+const tuner = await createCompiledTuner(setting, start, block, device);
 const batch = drawBatch();
 const seconds: number[] = [];
 for (let step = 0; step <= options.steps; step += 1) {
@@ -58,7 +64,7 @@ const median = seconds.sort((a, b) => a - b)[Math.floor(options.steps / 2)] ?? N
 const found: TunedAlone = {
   rate: options.images / median,
   peakMib: process.resourceUsage().maxRSS / 1024,
-  block: await blockSize(),
+  block,
 };
 process.stdout.write(`${JSON.stringify(found)}\n`);
 
@@ -69,6 +75,7 @@ async function settingOf({
   threads,
   trained,
   classes,
+  precision = "fp32",
 }: TuneAlone): Promise<TuningSetting> {
   const cut = await layersOf(architecture);
   const pattern = trained === null ? undefined : new RegExp(trained, "u");
@@ -84,7 +91,7 @@ async function settingOf({
     ),
     ...{ norm, statisticsMomentum: 0.05, rateFactors: new Map(), clipNorm: null, averageDecay: null },
     optimizer: { type: "sgd", learningRate: 1e-4, momentum: 0.9, nesterov: false, weightDecay: 0 },
-    ...{ hasDropout: false, hasMixup: false, threads },
+    ...{ hasDropout: false, hasMixup: false, threads, precision },
   };
 }
 

@@ -13,6 +13,7 @@ import { BenchCluster, type Throughput } from "../material/bench-cluster.js";
 import { comparisonRow } from "../compare/comparison-row.js";
 import { gpuName, whileWatched, type GpuUsage } from "../measure/gpu-usage.js";
 import { copyPictures, importRandomBackbone, type Material } from "../material/material.js";
+import { tuneOn } from "./tune-bench.js";
 import { ModelAlone } from "../alone/model-alone.js";
 import type { ModelWork } from "../alone/model-work.js";
 import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
@@ -20,7 +21,7 @@ import { spreadOf } from "../measure/statistics.js";
 
 /**
  * A machine with a GPU: extraction and scoring end to end beside the same models alone on the same card, in float32 and in
- * half precision, and how busy the card was. `--device cpu` and small numbers show on any machine that it runs.
+ * half precision, and how busy the card was; then steps of tuning. `--device cpu` and small numbers show on any machine that it runs.
  */
 
 const repetitions = 3;
@@ -77,7 +78,8 @@ export async function benchGpu(
       }
     }
   }
-  return { rows, measured: { device, name, measured } };
+  const tuned = await tuneOn(device, setting);
+  return { rows: [...rows, ...tuned], measured: { device, name, measured, tuned } };
 }
 
 async function findDevice({

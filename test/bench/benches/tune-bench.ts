@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import type { Device } from "@trommel/common";
 import { z } from "zod";
 import type { TuneAlone, TunedAlone } from "../alone/tune-alone.js";
 import { comparisonRow } from "../compare/comparison-row.js";
 import { runPeer, type Missing } from "../compare/peer.js";
+import { spreadOf } from "../measure/statistics.js";
 import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
 
 const turns = 3;
@@ -100,13 +102,35 @@ function rowsOf(of: TuneCase, own: readonly TunedAlone[], peer: readonly Turn[] 
   return [rate, { ...peak, target: `≤ ${of.peakAtMost}`, reached: most <= of.peakAtMost }];
 }
 
+/** Steps on another device than the CPU, in plain ONNX and, on cuda, in mixed precision too; nothing is beside them. */
+export async function tuneOn(device: Device, { say }: BenchSetting): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
+  for (const tuned of cases.filter(({ threads }) => threads === 1)) {
+    for (const precision of device === "cuda" ? (["fp32", "mixed"] as const) : (["fp32"] as const)) {
+      const rates: number[] = [];
+      for (let turn = 0; turn < turns; turn += 1)
+        rates.push((await ownTurn(tuned, { device, precision })).rate);
+      const { median, least, most } = spreadOf(rates);
+      const what = `tune: ${tuned.what}, ${tuned.images} images a step, ${device}, ${precision}, images/s`;
+      const value = `${median.toFixed(1)} (${least.toFixed(1)}–${most.toFixed(1)})`;
+      say(`${what}: ${value}`);
+      rows.push({ what, value });
+    }
+  }
+  return rows;
+}
+
 const run = promisify(execFile);
 const alone = fileURLToPath(new URL("../alone/tune-alone.js", import.meta.url));
 
-async function ownTurn({ network, norm, images, threads, steps, last }: TuneCase): Promise<TunedAlone> {
+async function ownTurn(
+  { network, norm, images, threads, steps, last }: TuneCase,
+  where: Pick<TuneAlone, "device" | "precision"> = {},
+): Promise<TunedAlone> {
   const options: TuneAlone = {
     ...{ architecture: network[0], norm, images, threads, steps, classes },
     trained: last?.[0] ?? null,
+    ...where,
   };
   const { stdout } = await run(process.execPath, [alone, JSON.stringify(options)]);
   return JSON.parse(stdout) as TunedAlone;

@@ -124,6 +124,11 @@ export const tuneRecipe = z
      * as it asks for. Null computes again what takes a single pass over a map.
      */
     memoryMb: z.int().min(200).nullable().default(null),
+    /**
+     * `mixed` computes convolutions and products in half precision, with weights, normalisations and loss in single, and leaves out a step
+     * whose gradients overflow; on cuda alone.
+     */
+    precision: z.enum(["fp32", "mixed"]).default("fp32"),
     outer: defaultType("average", outerRecipe).prefault({}),
     /** Which checkpoint becomes the backbone: the last, or the one with the least loss or best accuracy on the held-out images. */
     keep: z.enum(["last", "loss", "accuracy"]).default("last"),

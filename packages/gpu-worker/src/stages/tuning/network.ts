@@ -90,5 +90,6 @@ export async function networkSetting(
     hasMixup: tune.mixup > 0,
     threads,
     memoryMb: tune.memoryMb,
+    precision: tune.precision,
   };
 }

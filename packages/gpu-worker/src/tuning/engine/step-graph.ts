@@ -50,7 +50,8 @@ export function buildStepGraph(
   recomputation: Recomputation = "nothing",
 ): StepGraph {
   const graph = new GraphBuilder({ graphName: "trommel_tuning" });
-  const tape = new Tape(graph, { batch: setting.batchSize, block, recomputation });
+  const isMixed = setting.precision === "mixed";
+  const tape = new Tape(graph, { batch: setting.batchSize, block, recomputation, isMixed });
   const weights = new Map<string, Weight>();
   const declare = (name: string, shape: readonly number[]): Weight => {
     const known = weights.get(name);
@@ -131,7 +132,9 @@ function emitGradients(
   const targets = graph.input("targets", "float32", [batchSize, classCount]);
   const shares = graph.input("row_shares", "float32", [batchSize, 1]);
   const apart = graph.node("Sub", [graph.node("Exp", [logarithms]), targets]);
-  const gradient = new Value(logits.shape, true, { plain: tape.times(apart, shares) });
+  const weighted = tape.times(apart, shares);
+  const plain = tape.isMixed ? tape.times(weighted, tape.scalar(lossScale)) : weighted;
+  const gradient = new Value(logits.shape, true, { plain });
   return tape.backward(logits, gradient);
 }
 
@@ -153,6 +156,9 @@ function emitUpdates(tape: Tape, setting: TuningSetting, parts: UpdateParts): vo
     ),
   );
   const clipped = clippedGradients(tape, setting, parts);
+  const isFinite = tape.isMixed ? finiteness(tape, [...clipped.values()]) : undefined;
+  const orAsBefore = (name: string, value: string): string =>
+    isFinite === undefined ? value : graph.node("Where", [isFinite, value, name]);
   for (const tensor of tensors) {
     const { name, shape, layer, isMeasured, isKernel } = tensor;
     const next = new Map<string, string>();
@@ -180,7 +186,8 @@ function emitUpdates(tape: Tape, setting: TuningSetting, parts: UpdateParts): vo
         graph.node("Add", [average, tape.times(apart, tape.scalar(1 - averageDecay))]),
       );
     }
-    for (const of of stateNames(setting, tensor)) graph.output(nextName(of), "float32", shape, next.get(of));
+    for (const of of stateNames(setting, tensor))
+      graph.output(nextName(of), "float32", shape, orAsBefore(of, next.get(of) ?? ""));
   }
 }
 
@@ -207,6 +214,24 @@ function runningStatistic(
   return tape.graph.node("Add", [before, tape.times(apart, tape.scalar(statisticsMomentum))]);
 }
 
+/**
+ * In mixed precision gradients are this times as large on their way, so that float16, whose least normal number is 6.1e-5, holds the
+ * small ones; a power of two, so that it changes no digit. Those that pass its 65504 become infinite, and their step is left out.
+ */
+const lossScale = 1024;
+
+/** Whether all gradients are finite: a bool. */
+function finiteness(tape: Tape, gradients: readonly string[]): string {
+  const { graph } = tape;
+  const most = gradients.map((gradient) => {
+    const sizes = graph.node("Abs", [gradient]);
+    return graph.reshape(graph.node("ReduceMax", [sizes], { keepdims: 0 }), [1]);
+  });
+  // A NaN is less than nothing, and its sum with others a NaN.
+  const sum = tape.sumOver(graph.node("Concat", most, { axis: 0 }), [0]);
+  return graph.node("Less", [sum, tape.scalar(3e38)]);
+}
+
 /** Gradients by name, scaled down together if their norm is above the bound (Pascanu et al. 2013). */
 function clippedGradients(
   tape: Tape,
@@ -216,7 +241,8 @@ function clippedGradients(
   const trained = tensors.filter(({ isMeasured }) => !isMeasured);
   const found = trained.map(({ name }) => {
     const gradient = gradients.get(name);
-    if (gradient !== undefined) return [name, gradient] as const;
+    if (gradient !== undefined)
+      return [name, tape.isMixed ? tape.times(gradient, tape.scalar(1 / lossScale)) : gradient] as const;
     throw new TrommelError(
       "invalid-argument",
       `cannot tune: the weight ${name} has no part in the embedding. Leave its layer out of tune.blocks`,

@@ -37,6 +37,11 @@ export interface TuningSetting {
   readonly threads: number;
   /** Bound on the memory of the process that takes a step, in megabytes, see `planStep`. @default null, which bounds nothing */
   readonly memoryMb?: number | null;
+  /**
+   * `mixed` computes convolutions and products in float16, everything else in float32, and leaves out a step whose gradients are not
+   * finite. @default "fp32"
+   */
+  readonly precision?: "fp32" | "mixed";
 }
 
 export interface TuningBatch {

@@ -14,15 +14,19 @@ export function dense(
 ): Value {
   const { graph, batch } = tape;
   const x = tape.plainOf(input);
-  const inputs = [x, kernel.value, ...(bias === undefined ? [] : [bias.value])];
+  const emit = (): string => {
+    if (bias === undefined) return tape.product("Gemm", [x, kernel.value]);
+    if (!tape.isMixed) return graph.node("Gemm", [x, kernel.value, bias.value]);
+    return graph.node("Add", [tape.product("Gemm", [x, kernel.value]), bias.value]);
+  };
   const isTrained = input.isTrained || kernel.isTrained || bias?.isTrained === true;
-  const output = new Value([batch, kernel.shape[1] ?? 0], isTrained, { plain: graph.node("Gemm", inputs) });
+  const output = new Value([batch, kernel.shape[1] ?? 0], isTrained, { plain: emit() });
   return tape.record(output, (gradient) => {
     const dy = tape.plainOf(gradient);
     if (bias?.isTrained === true) tape.addWeightGradient(bias, tape.sumOver(sumsOf(tape, gradient), [0]));
-    if (kernel.isTrained) tape.addWeightGradient(kernel, graph.node("Gemm", [x, dy], { transA: 1 }));
+    if (kernel.isTrained) tape.addWeightGradient(kernel, tape.product("Gemm", [x, dy], { transA: 1 }));
     if (!input.isTrained) return;
-    const plain = graph.node("Gemm", [dy, kernel.value], { transB: 1 });
+    const plain = tape.product("Gemm", [dy, kernel.value], { transB: 1 });
     tape.addGradient(input, new Value(input.shape, true, { plain }));
   });
 }

@@ -31,9 +31,19 @@ export class PlainConvolution implements ConvolutionForm {
   forward(input: Value, bias: string | undefined, activation: FusedActivation | undefined): Value {
     const tape = this.#tape;
     const { graph } = tape;
+    const [outs = 0] = this.#kernel.shape;
     const kernel = tape.viewOf(this.#kernel.value, this.#kernel.shape);
-    const inputs = [tape.plainOf(input), kernel, ...(bias === undefined ? [] : [bias])];
-    const result = graph.node("Conv", inputs, nodeAttributes(this.#geometry));
+    const attributes = nodeAttributes(this.#geometry);
+    const inputs = [tape.plainOf(input), kernel];
+    // A bias is added in float32.
+    const biased = (offset: string): string =>
+      tape.isMixed
+        ? graph.node("Add", [
+            tape.product("Conv", inputs, attributes),
+            graph.reshape(offset, [1, outs, 1, 1]),
+          ])
+        : graph.node("Conv", [...inputs, offset], attributes);
+    const result = bias === undefined ? tape.product("Conv", inputs, attributes) : biased(bias);
     return new Value([tape.batch, this.#kernel.shape[0] ?? 0, ...this.#geometry.output], true, {
       plain: activated(tape, activation, result),
     });
@@ -50,10 +60,10 @@ export class PlainConvolution implements ConvolutionForm {
       const swapped = tape.transpose(tape.graph.reshape(this.#kernel.value, [outs, ins]), [1, 0]);
       const kernel = tape.graph.reshape(swapped, [ins, outs, 1, 1]);
       return new Value(shape, true, {
-        plain: tape.graph.node("Conv", [dy, kernel], nodeAttributes(geometry)),
+        plain: tape.product("Conv", [dy, kernel], nodeAttributes(geometry)),
       });
     }
-    const plain = tape.graph.node("ConvTranspose", [dy, this.#kernel.value], {
+    const plain = tape.product("ConvTranspose", [dy, this.#kernel.value], {
       ...nodeAttributes(geometry),
       output_padding: leftOver(geometry),
     });
@@ -79,14 +89,14 @@ export class PlainConvolution implements ConvolutionForm {
     const dy = tape.plainOf(gradient);
     if (pixels >= perImageFrom) {
       const operands = [graph.reshape(dy, [batch, outs, pixels]), graph.reshape(x, [batch, ins, pixels])];
-      const products = tape.runtimeNode("FusedMatMul", operands, { transB: 1 });
+      const products = tape.product("FusedMatMul", operands, { transB: 1 });
       return graph.reshape(tape.sumOver(products, [0]), shape);
     }
     const rows = (value: string, channels: number): string =>
       pixels === 1
         ? graph.reshape(value, [batch, channels])
         : graph.reshape(tape.transpose(value, [1, 0, 2, 3]), [channels, -1]);
-    const product = graph.node(
+    const product = tape.product(
       "Gemm",
       [rows(dy, outs), rows(x, ins)],
       pixels === 1 ? { transA: 1 } : { transB: 1 },
@@ -112,7 +122,7 @@ export class PlainConvolution implements ConvolutionForm {
   #byConvolution(input: Value, gradient: Value): string {
     const tape = this.#tape;
     const swap = (value: string): string => tape.transpose(value, [1, 0, 2, 3]);
-    const result = tape.graph.node("Conv", [swap(this.#padded(input)), swap(tape.plainOf(gradient))], {
+    const result = tape.product("Conv", [swap(this.#padded(input)), swap(tape.plainOf(gradient))], {
       ...this.#swappedAttributes(),
       group: 1,
     });
@@ -136,7 +146,7 @@ export class PlainConvolution implements ConvolutionForm {
       [insOfGroup, batch * groups, ...size],
     );
     const kernels = graph.reshape(tape.plainOf(gradient), [batch * outs, 1, ...output]);
-    const pairs = graph.node("Conv", [byPlace, kernels], {
+    const pairs = tape.product("Conv", [byPlace, kernels], {
       ...this.#swappedAttributes(),
       group: batch * groups,
     });

@@ -27,6 +27,9 @@ interface OperationRecord {
 /** Maps of an operation's output that its backward pass has in memory for itself. */
 const ownPasses = 2;
 
+/** ONNX's numbers of element types. */
+const [float32, float16] = [1, 10];
+
 type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** ONNX Runtime's own operators; those of the blocked layout are internal to the release that the lockfile pins. */
@@ -43,6 +46,8 @@ export class Tape {
   readonly batch: number;
   /** Channels of a block of the runtime's blocked layout; 0 if the graph is plain ONNX. */
   readonly block: number;
+  /** Whether products are computed in half precision. */
+  readonly isMixed: boolean;
   readonly #recomputation: Recomputation;
   readonly #records: OperationRecord[] = [];
   readonly #gradients = new Map<Value, Value>();
@@ -59,13 +64,19 @@ export class Tape {
   /** @param options.recomputation @default "nothing" */
   constructor(
     graph: GraphBuilder,
-    options: { readonly batch: number; readonly block: number; readonly recomputation?: Recomputation },
+    options: {
+      readonly batch: number;
+      readonly block: number;
+      readonly recomputation?: Recomputation;
+      readonly isMixed?: boolean;
+    },
   ) {
     this.graph = graph;
     this.batch = options.batch;
     this.block = options.block;
     this.#recomputation = options.recomputation ?? "nothing";
     this.#later = new LaterNodes(graph);
+    this.isMixed = options.isMixed ?? false;
   }
 
   /** An output that is kept. @param spread adds the gradients of the inputs, from that of the output */
@@ -230,6 +241,21 @@ export class Tape {
   /** A node of the blocked layout. */
   blockedNode(opType: string, inputs: readonly string[], attributes: Attributes = {}): string {
     return addDomainNode(this.graph, blockedDomain, opType, inputs, attributes);
+  }
+
+  /**
+   * A convolution or product in ONNX's order, from float32 to float32: in float16 between if the step is of mixed precision
+   * (Micikevicius et al. 2018, arXiv 1710.03740).
+   */
+  product(opType: string, operands: readonly string[], attributes: Attributes = {}): string {
+    const isOfRuntime = opType === "FusedMatMul";
+    const node = (inputs: readonly string[]): string =>
+      isOfRuntime
+        ? this.runtimeNode(opType, inputs, attributes)
+        : this.graph.node(opType, inputs, attributes);
+    if (!this.isMixed) return node(operands);
+    const halves = operands.map((name) => this.graph.node("Cast", [name], { to: float16 }));
+    return this.graph.node("Cast", [node(halves)], { to: float32 });
   }
 
   /** A node of the runtime's own that takes ONNX's order. */
