@@ -27,6 +27,10 @@ export const environmentVariables = {
     "Names of the buckets that the customer's key is for, separated by commas. Default: every bucket",
   TROMMEL_S3_FORCE_PATH_STYLE:
     "`true` or `false`: whether the bucket is in the path of S3 addresses. Default: `true` with an endpoint of your own",
+  TROMMEL_HTTPS_HOSTS:
+    "Hosts that images are read from by `https://`, separated by commas; `*.example.com` is every host below it. Set it for the coordinator and for every worker. Default: none",
+  TROMMEL_HTTPS_PRIVATE:
+    "`true` to read by `https://` from addresses of private networks too, where their hosts are listed. Default: `false`",
   ORT_DISABLE_TELEMETRY: "ONNX Runtime's telemetry. Trommel sets it to `1` (off) unless it is set already",
   TF_CPP_MIN_LOG_LEVEL:
     "What TensorFlow's native library logs. Trommel sets it to `2` unless it is set already",

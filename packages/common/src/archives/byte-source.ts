@@ -16,7 +16,7 @@ const mostBytes = 8 * 1024 * 1024;
 const leapBytes = 1024 * 1024;
 
 /**
- * Reads an object by ranges. What follows one another is read ahead in ever larger pieces; whoever leaps gets small ones, so that what is
+ * Reads an object by ranges. What follows one another is read ahead in ever larger pieces; a reader that leaps gets small ones, so that what is
  * leapt over is not read.
  */
 export function rangesOf(store: Pick<ObjectStore, "get">, { key, sizeBytes, etag }: ObjectInfo): ByteSource {
@@ -47,7 +47,7 @@ export function rangesOf(store: Pick<ObjectStore, "get">, { key, sizeBytes, etag
 /** A file's text is read once the file after it is known: so much stays. */
 const keptBytes = 2 * 1024 * 1024;
 
-/** Reads what a gzipped object holds, from its beginning to its end: who goes back begins anew. */
+/** Reads what a gzipped object holds, from its beginning to its end: a reader that goes back starts again. */
 export function gunzipped(store: ObjectStore, object: ObjectInfo): ByteSource {
   let stream: AsyncIterator<Buffer> | undefined;
   let end: () => void = () => undefined;

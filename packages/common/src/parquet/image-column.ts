@@ -5,14 +5,14 @@ import type { ParquetObject } from "./open-parquet.js";
 /** The column of a table that holds pictures, by the names on the way to it. */
 export interface ImageColumn {
   readonly path: readonly string[];
-  /** Beside the bytes, the column of their names, if there is one. */
+  /** The column of names next to the bytes; undefined without one. */
   readonly pathOfNames: readonly string[] | undefined;
 }
 
 /**
  * Finds a plain column of bytes, or Hugging Face's `{bytes, path}`.
  * @param asked its name; null takes the only one
- * @throws TrommelError `bad-dataset` if there is none, or more than one
+ * @throws TrommelError `bad-dataset` if no column does, or more than one
  */
 export function imageColumnOf({ metadata }: ParquetObject, asked: string | null, name: string): ImageColumn {
   const { children } = parquetSchema(metadata);

@@ -2,7 +2,7 @@ import { compareUtf8, TrommelError, type Shard } from "@trommel/common";
 import { countLeftOut } from "../listing/listing-totals.js";
 import type { ImageSource, ListedImage } from "../sources/image-source.js";
 
-/** Where a listing continues. */
+/** The point at which a listing continues. */
 export interface ListedBefore {
   startAfter: string | undefined;
   /** Images and skipped objects so far. */
@@ -39,7 +39,7 @@ export async function* listAfter(
   if (!isKnown) return;
   throw new TrommelError(
     "conflict",
-    `cannot continue the listing of ${source.url}: ${passed} of its images are listed, and its image ${passed} was ${last.map((key) => JSON.stringify(key)).join(" or ")}, and is another one now. Put it back as it was, or start anew under another id or --output`,
+    `cannot continue the listing of ${source.url}: ${passed} of its images are listed, and its image ${passed} was ${last.map((key) => JSON.stringify(key)).join(" or ")}, and is another one now. Put it back as it was, or start again under another id or --output`,
     { context: { source: source.url, passed } },
   );
 }

@@ -122,7 +122,7 @@ interface ShardContent {
 }
 
 interface BuildingShard extends ShardContent {
-  /** Of each entry, the values of the carried columns. */
+  /** The values of the carried columns, for each entry. */
   readonly carried: (readonly unknown[])[];
 }
 

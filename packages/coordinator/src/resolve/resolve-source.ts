@@ -18,15 +18,15 @@ export interface AskedManifest {
 
 /** Archives that hold the images. */
 export interface AskedArchives {
-  /** Of Parquet tables: the column of pictures. @default the only one */
+  /** The column of pictures of a Parquet table. @default the only one */
   readonly imageColumn?: string | undefined;
-  /** Of Parquet tables: the column of keys. @default the path beside the picture's bytes, or the row's number */
+  /** The column of keys of a Parquet table. @default the path next to the picture's bytes, or the row's number */
   readonly keyColumn?: string | undefined;
-  /** Of Parquet tables, and the field of WebDataset's `.json`. @default `label`, `cls` or `class` of the latter */
+  /** The column of labels of a Parquet table, and the field of WebDataset's `.json`. @default `label`, `cls` or `class` of the latter */
   readonly labelColumn?: string | undefined;
 }
 
-/** Where the images of a call come from. */
+/** The source of the images of a call. */
 interface AskedSource {
   /** A folder or `s3://bucket/prefix`; undefined for a manifest of whole locations, and not without one. */
   readonly prefix: string | undefined;

@@ -3,7 +3,7 @@ import type { CarriedColumn, EntryPlace } from "@trommel/common/artefacts";
 
 /** One image as a source lists it, or an object that is skipped. */
 export interface ListedImage extends ObjectInfo {
-  /** Where its bytes are, if not in the object with its key. */
+  /** The place of its bytes, if not in the object with its key. */
   readonly at?: EntryPlace | undefined;
   /** What the source itself says of it. */
   readonly label?: string | undefined;
@@ -26,7 +26,7 @@ export interface LabelledRow {
 }
 
 /**
- * Where images come from: a prefix, a manifest or archives. It lists them in one fixed order, each once; all that follows (shards, jobs,
+ * A source of images: a prefix, a manifest or archives. It lists them in one fixed order, each once; all that follows (shards, jobs,
  * ledger) knows nothing else of it. A prefix is the store that it is in.
  */
 export interface ImageSource extends Pick<ObjectStore, "get" | "head" | "close"> {

@@ -4,7 +4,7 @@ import type { ImageSource } from "./image-source.js";
 import { archiveSource } from "./archives/archive-source.js";
 import { manifestSource } from "./manifest/manifest-source.js";
 
-/** Where a run's or scoring's images come from. */
+/** The source of a run's or scoring's images. */
 export interface SourcePlace {
   /** The prefix; of a manifest of whole locations, the manifest. */
   readonly location: string;

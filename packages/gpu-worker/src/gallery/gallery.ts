@@ -1,5 +1,5 @@
 import { openStore, type GetOptions, type ObjectStore } from "@trommel/common";
-import { isObjectLocation, locateObject } from "@trommel/common/store";
+import { isObjectLocation, locateObject, openObjects } from "@trommel/common/store";
 import type { Mistake } from "@trommel/common/artefacts";
 import { mistakesShown } from "../measure/worst-mistakes.js";
 import { escapeHtml } from "../report/html.js";
@@ -45,7 +45,7 @@ export async function galleryFrom(
 async function readImage(source: ObjectStore, key: string, options: GetOptions): Promise<Uint8Array> {
   if (!isObjectLocation(key)) return source.get(key, options);
   const { root, key: name } = locateObject(key);
-  const store = openStore(root);
+  const store = openObjects(root);
   try {
     return await store.get(name, options);
   } finally {

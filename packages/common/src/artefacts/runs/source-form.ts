@@ -29,11 +29,11 @@ const archivesForm = z
     type: z.literal("archives"),
     /** The key of the one archive that is read; null for every archive under the prefix. */
     object: z.string().min(1).nullable(),
-    /** Of tables of images. Null takes the only column that holds pictures. */
+    /** For tables of images; null takes the only column that holds pictures. */
     imageColumn: z.string().min(1).nullable(),
-    /** Of tables of images; null takes the path beside the picture's bytes, or the row's number. */
+    /** For tables of images; null takes the path next to the picture's bytes, or the row's number. */
     keyColumn: z.string().min(1).nullable(),
-    /** Of tables of images, and the field of a sample's `.json`; null takes `label`, `cls` or `class` of the latter. */
+    /** For tables of images, and the field of a sample's `.json`; null takes `label`, `cls` or `class` of the latter. */
     labelColumn: z.string().min(1).nullable(),
     columns: z.array(carriedColumn),
   })

@@ -3,7 +3,7 @@ import type { Shard } from "./listing.js";
 
 /**
  * Which keys of a source were listed before, by 64 bits of each: 11 to 22 bytes a key, whatever its length.
- * Two keys may have the same bits, so that whoever meets a repeated hash compares the keys themselves: see {@link findRepeated}.
+ * Two keys may have the same bits, so that code that meets a repeated hash compares the keys themselves: see {@link findRepeated}.
  */
 export class KeyHashes {
   /** Open addressing: [high, low] of each; both zero where nothing is. */

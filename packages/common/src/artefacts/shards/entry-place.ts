@@ -20,7 +20,7 @@ const entryForm = z.union([
     .strict(),
 ]);
 
-/** Where a picture's bytes are, if they are not the object with its key under the source. */
+/** The place of a picture's bytes, if they are not the object with its key under the source. */
 export const entryPlace = z
   .object({
     /** The object: a key under the source, or a whole location (`s3://`, `file:`, `https://`), which no key looks like. */

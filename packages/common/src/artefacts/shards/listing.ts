@@ -19,7 +19,7 @@ export const skipReason = z.enum([
   "not-sampled",
   /** Training needs a label, and neither a class folder nor the labels' source gives one. */
   "no-label",
-  /** A text that labels an image of its archive and has its name but for the extension: `000.cls` beside `000.jpg`. */
+  /** A text that labels an image of its archive and has its name but for the extension: `000.cls` next to `000.jpg`. */
   "sidecar",
   /** With `--archives`, an object that is no archive. */
   "not-an-archive",
@@ -39,9 +39,9 @@ export type SkipReason = z.infer<typeof skipReason>;
 export const shardEntry = z
   .object({
     key: z.string().min(1),
-    /** Of the picture, once it is unpacked. */
+    /** The unpacked picture's. */
     sizeBytes: z.int().nonnegative(),
-    /** Of the object that holds it. */
+    /** The etag of the object that holds it. */
     etag: z.string(),
     at: entryPlace.optional(),
   })

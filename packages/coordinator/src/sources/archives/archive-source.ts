@@ -13,7 +13,7 @@ const sampleFilesAtMost = 64;
 
 /**
  * The images within archives, archive by archive in the order of their keys, and in each in its own order. An image's key is the
- * archive's, `/`, and its name there. Where an archive is damaged it lists an entry for the damage, which becomes a failed image: what was
+ * archive's, `/`, and its name there. A damaged archive lists an entry for the damage, which becomes a failed image: what was
  * read of it before is listed.
  */
 export function archiveSource(form: ArchivesForm, prefix: ObjectStore): ImageSource {
@@ -119,7 +119,7 @@ function listedOf(
   };
 }
 
-/** Finds the labels that lie beside images. */
+/** Finds the labels that lie next to images. */
 async function* inSamples(
   found: AsyncIterable<Found>,
   source: ByteSource,

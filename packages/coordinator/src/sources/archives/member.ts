@@ -7,14 +7,14 @@ export interface Member {
   /** Once it is unpacked. */
   readonly sizeBytes: number;
   readonly place: Pick<EntryPlace, "range" | "form">;
-  /** Of a table of images. */
+  /** What a table of images says of it. */
   readonly label?: string | undefined;
   readonly carried?: readonly unknown[] | undefined;
   /** Set if it is a link, a pipe or a device. */
   readonly isOther?: boolean;
 }
 
-/** Where an archive cannot be read, or cannot be read any further. */
+/** The place at which an archive cannot be read, or cannot be read any further. */
 export interface Damage {
   readonly offset: number;
   readonly why: string;

@@ -39,7 +39,7 @@ export function openArchive(
     } catch (thrown) {
       if (thrown instanceof TrommelError && thrown.code !== "bad-dataset") throw thrown;
       const { code, message } = thrown as { readonly code?: unknown; readonly message: string };
-      // Of zlib: the stream is damaged, or ends early.
+      // The codes of zlib: the stream is damaged, or ends early.
       const isOfArchive =
         thrown instanceof TrommelError || (typeof code === "string" && code.startsWith("Z_"));
       if (!isOfArchive) throw thrown;

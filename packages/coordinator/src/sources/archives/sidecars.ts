@@ -8,7 +8,7 @@ import type { Member } from "./member.js";
 
 const textExtensions = new Set([".cls", ".json", ".txt"]);
 /** A label, and not a book. */
-export const sidecarBytesAtMost = 1024 * 1024;
+const sidecarBytesAtMost = 1024 * 1024;
 
 /** What the files of a sample have in common. */
 export function sampleOf(name: string): string {
@@ -28,7 +28,7 @@ export function isSidecar({ name, sizeBytes }: Member): boolean {
 /** Fields of a `.json` that may hold the label, in this order, if none is named. */
 const labelFields = ["label", "cls", "class"];
 
-/** The label that a text beside an image gives; undefined if it gives none. */
+/** The label that a text next to an image gives; undefined if it gives none. */
 export function labelIn(name: string, text: string, labelField: string | null): string | undefined {
   const { extension } = partsOfKey(name);
   if (extension === ".cls") return text.trim() === "" ? undefined : text.trim();

@@ -1,10 +1,9 @@
 import { TrommelError } from "@trommel/common";
 import { keyHash, KeyHashes, type CarriedColumn, type ManifestForm } from "@trommel/common/artefacts";
-import { isObjectLocation, locateObject, whyIllegalKey } from "@trommel/common/store";
+import { isObjectLocation, locateObject, openObjects, whyIllegalKey } from "@trommel/common/store";
 import { TableFaults } from "../../labels/faults/table-faults.js";
 import { someOf } from "../../labels/labelled-images.js";
 import { quoteVisibly, tidyText } from "../../labels/text/check-label.js";
-import { openObjects } from "../open-objects.js";
 import { TypeOfColumn } from "./carried-values.js";
 import { openManifest, type ManifestFile } from "./manifest-files.js";
 import { manifestRows } from "./manifest-rows.js";
@@ -24,7 +23,7 @@ export interface CheckedManifest {
 /**
  * Reads a manifest once from its first row to its last, before anything is queued. It holds the hash of each key and no row.
  * @param asked.needs columns that a training reads of every row. @param asked.others columns in which a cell may be empty
- * @throws TrommelError `bad-dataset` naming file and row: a column that is missing, a key that is none or occurs twice, a row
+ * @throws TrommelError `bad-dataset` naming file and row: a column that is missing, an illegal or repeated key, a row
  *   without a label; `forbidden`, `not-found` for a place that cannot be read at all
  */
 export async function checkManifest(

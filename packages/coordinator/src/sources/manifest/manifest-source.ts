@@ -1,9 +1,8 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
 import type { ManifestForm } from "@trommel/common/artefacts";
-import { isObjectLocation, locateObject, mapAhead } from "@trommel/common/store";
+import { isObjectLocation, locateObject, mapAhead, openObjects } from "@trommel/common/store";
 import { tidyText } from "../../labels/text/check-label.js";
 import type { ImageSource, ListedImage } from "../image-source.js";
-import { openObjects } from "../open-objects.js";
 import { carriedValue } from "./carried-values.js";
 import { openManifest } from "./manifest-files.js";
 import { manifestRows } from "./manifest-rows.js";

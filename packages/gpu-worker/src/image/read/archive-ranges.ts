@@ -19,7 +19,7 @@ interface Span {
 }
 
 /**
- * Reads pictures out of archives. Those that lie beside one another in a shard are read together, once; the spans that are held take some
+ * Reads pictures out of archives. Those that are neighbours in a shard are read together, once; the spans that are held take some
  * 24 MiB a shard at most, and more only where one picture, or one page of a table, does.
  */
 export class ArchiveRanges {

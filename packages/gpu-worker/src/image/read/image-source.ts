@@ -7,7 +7,7 @@ import {
   type ShardEntry,
 } from "@trommel/common";
 import { ArchiveRanges } from "./archive-ranges.js";
-import { isObjectLocation, locateObject } from "@trommel/common/store";
+import { isObjectLocation, locateObject, openObjects } from "@trommel/common/store";
 import type { PatientReader } from "./read-patiently.js";
 import { settledFailure } from "./settled-failure.js";
 import { withTimeout } from "@trommel/common/waiting";
@@ -59,7 +59,7 @@ export function openImages(
   entries: readonly ShardEntry[],
 ): { readonly files: ImageSource; readonly close: () => void } {
   const store = openStore(location);
-  const others = new Map(otherRoots(entries).map((root) => [root, openStore(root)]));
+  const others = new Map(otherRoots(entries).map((root) => [root, openObjects(root)]));
   const files = imageSource(store, others, entries);
   return {
     files,

@@ -5,6 +5,7 @@ import { decodeImage, type DecodedImage, type ResolvedDecodeRecipe } from "../de
 import { decodeMemoryBytes } from "../decode/decode-memory.js";
 import type { GiveBack } from "../budgets/memory-budget.js";
 import type { ImageBudgets } from "../budgets/image-budgets.js";
+import { damageOf } from "./settled-failure.js";
 import { readPatiently, type PatientReader, type ReadOutcome } from "./read-patiently.js";
 
 /** Files of a shard that are fetched or decoded at once; the budgets limit how much memory they take. */
@@ -167,10 +168,8 @@ async function loadImage(
 ): Promise<Loaded | undefined> {
   const base = { position, key: entry.key };
   const { maxBytes } = options.decode;
-  if (entry.at?.damaged !== undefined) {
-    const { offset, why } = entry.at.damaged;
-    return { ...base, ok: false, reason: "damaged-archive", detail: `at byte ${offset}: ${why}`, tries: 1 };
-  }
+  const damage = damageOf(entry);
+  if (damage !== undefined) return { ...base, ...damage };
   if (entry.sizeBytes > maxBytes) {
     const detail = `${entry.sizeBytes} bytes, the recipe allows ${maxBytes}`;
     return { ...base, ok: false, reason: "too-large", detail, tries: 1 };

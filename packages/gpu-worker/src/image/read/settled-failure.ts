@@ -1,4 +1,4 @@
-import type { FailureReason, TrommelError } from "@trommel/common";
+import type { FailureReason, ShardEntry, TrommelError } from "@trommel/common";
 
 /** What one object's failed reads say about the object, if another try would not change it. */
 interface SettledFailure {
@@ -13,6 +13,15 @@ const ofTheStore: ReadonlySet<unknown> = new Set([
   "AuthorizationHeaderMalformed",
   "IllegalLocationConstraintException",
 ]);
+
+/** The failure of an entry that is the damage of an archive; undefined for an image. */
+export function damageOf({
+  at,
+}: ShardEntry): (SettledFailure & { readonly ok: false; readonly tries: number }) | undefined {
+  if (at?.damaged === undefined) return undefined;
+  const { offset, why } = at.damaged;
+  return { ok: false, reason: "damaged-archive", detail: `at byte ${offset}: ${why}`, tries: 1 };
+}
 
 export function settledFailure(error: TrommelError): SettledFailure | undefined {
   const { s3Error, storageClass, archive, offset } = error.context;

@@ -1,4 +1,5 @@
-import { openStore, type ObjectStore } from "@trommel/common";
+import type { openStore, ObjectStore } from "@trommel/common";
+import { openObjects } from "@trommel/common/store";
 
 /** Open stores that nothing reads from, kept for the shards to come; a worker serves a few runs at a time. */
 const idleAtMost = 4;
@@ -19,7 +20,7 @@ export class SourceStores {
   readonly #sources = new Map<string, Source>();
   readonly #open: typeof openStore;
 
-  constructor(open: typeof openStore = openStore) {
+  constructor(open: typeof openStore = openObjects) {
     this.#open = open;
   }
 

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
+import { isOfSource } from "./shared-flags.js";
 import { TrommelError, type Recipe, type RecipeField, type Recipes } from "../../index.js";
 
 /** Every recipe flag, typed once: its text, the recipe field it sets, how its value is read. */
@@ -216,13 +217,6 @@ function assignmentsOf(recipes: Recipes, flags: Readonly<Record<string, unknown>
   for (const assignment of flags["set"] as readonly string[]) found.push(readAssignment(recipes, assignment));
   const isKind = ({ path }: RecipeField): boolean => path.at(-1) === "type";
   return [...found.filter(isKind), ...found.filter((assignment) => !isKind(assignment))];
-}
-
-/** Without a table of labels the column that labels is the source's own. */
-function isOfSource(flags: Readonly<Record<string, unknown>>, flag: string): boolean {
-  const { manifest, archives, imageColumn, keyColumn, labels } = flags;
-  const isTable = [manifest, archives, imageColumn, keyColumn].some((given) => given !== undefined);
-  return isTable && labels === undefined && flag.startsWith("--label-column ");
 }
 
 /** Neither of the two may win: it would not be what was asked for. */

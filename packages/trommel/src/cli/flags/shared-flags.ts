@@ -130,6 +130,13 @@ export function sourceOf(flags: SourceFlags): {
   return isAsked ? { archives: { imageColumn, keyColumn, labelColumn } } : {};
 }
 
+/** Without a table of labels the column that labels is the source's own. */
+export function isOfSource(flags: Readonly<Record<string, unknown>>, flag: string): boolean {
+  const { manifest, archives, imageColumn, keyColumn, labels } = flags;
+  const isTable = [manifest, archives, imageColumn, keyColumn].some((given) => given !== undefined);
+  return isTable && labels === undefined && flag.startsWith("--label-column ");
+}
+
 /** Flags of whatever runs workers. */
 export function workerFlags(command: Command): Command {
   const { bytesInFlightMib, pixelsInFlightMib, viewsPerBatch } = workerDefaults;

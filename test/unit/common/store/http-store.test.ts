@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { promisify } from "node:util";
+import { HttpStore } from "#common/store/http/http-store";
+import { hostRules, isPrivateAddress } from "#common/store/http/host-rules";
+import { locateObject } from "@trommel/common/store";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+
+const folder = await temporaryFolder("https");
+const body = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 256));
+const run = promisify(execFile);
+const hasOpenssl = await run("openssl", ["version"]).then(
+  () => true,
+  () => false,
+);
+let ca: string;
+let origin: string;
+let asked: string[] = [];
+let failures = 0;
+let stop: () => void;
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  const { pathname } = new URL(request.url ?? "", "https://host");
+  asked.push(`${request.method ?? ""} ${request.url ?? ""}`);
+  if (failures > 0) {
+    failures -= 1;
+    response.writeHead(503).end();
+  } else if (pathname === "/a.jpg") {
+    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
+    const part = range === null ? body : body.subarray(Number(range[1]), Number(range[2]) + 1);
+    response.writeHead(range === null ? 200 : 206, { etag: '"one"', "content-length": part.length });
+    response.end(request.method === "HEAD" ? undefined : part);
+  } else if (pathname === "/away")
+    response.writeHead(302, { location: "https://elsewhere.test/a.jpg" }).end();
+  else if (pathname === "/there") response.writeHead(302, { location: "/a.jpg" }).end();
+  else if (pathname === "/forbidden") response.writeHead(403).end();
+  else response.writeHead(404).end();
+}
+
+before(async () => {
+  if (!hasOpenssl) return;
+  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  await run("openssl", [
+    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
+    ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert],
+  ]);
+  ca = await readFile(cert, "utf8");
+  const server = createServer({ key: await readFile(key), cert: ca }, answer).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  origin = `https://localhost:${(server.address() as AddressInfo).port}`;
+  stop = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+});
+after(() => stop?.());
+
+const rules = { hosts: ["localhost"], allowPrivate: true };
+const open = (more: object = {}) =>
+  new HttpStore(origin, { rules, ca, retries: { firstDelayMs: 1 }, ...more });
+
+describe("objects by https", { skip: hasOpenssl ? false : "openssl is missing" }, () => {
+  it("are read whole and by ranges, by redirects within the list, again after a server's failure, and held to their etag", async () => {
+    const store = open();
+    assert.deepEqual(await store.head("a.jpg"), { key: "a.jpg", sizeBytes: body.length, etag: "one" });
+    const whole = await store.get("there", { etag: "one" });
+    const hash = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+    assert.equal(hash(whole), hash(body));
+    const part = await store.get("a.jpg", { range: { offset: 100, length: 7 } });
+    assert.deepEqual([...part], [...body.subarray(100, 107)]);
+    failures = 2;
+    asked = [];
+    assert.equal((await store.get("a.jpg?size=1")).length, body.length);
+    assert.deepEqual(asked, Array<string>(3).fill("GET /a.jpg?size=1"));
+    assert.equal(await store.head("nowhere"), undefined);
+    await assert.rejects(store.get("nowhere"), { code: "not-found" });
+    await assert.rejects(store.get("forbidden"), { code: "forbidden" });
+    await assert.rejects(store.get("a.jpg", { etag: "two" }), { code: "changed" });
+    await assert.rejects(store.get("a.jpg", { maxBytes: 10 }), { code: "too-large" });
+    store.close();
+  });
+
+  it("are read from no host beside the list, no private address unless that is allowed, and not by a redirect there", async () => {
+    const other = open({ rules: { hosts: ["example.com"], allowPrivate: true } });
+    await assert.rejects(other.get("a.jpg"), {
+      code: "forbidden",
+      message: /not among the hosts.*TROMMEL_HTTPS_HOSTS/,
+    });
+    asked = [];
+    const careful = open({ rules: { hosts: ["localhost"], allowPrivate: false } });
+    await assert.rejects(careful.get("a.jpg"), {
+      code: "forbidden",
+      message: /private.*TROMMEL_HTTPS_PRIVATE/,
+    });
+    assert.deepEqual(asked, [], "nothing is asked there");
+    await assert.rejects(open().get("away"), { code: "forbidden", message: /elsewhere\.test/ });
+  });
+});
+
+describe("the rules of hosts", () => {
+  it("come from variables", () => {
+    assert.deepEqual(hostRules({}), { hosts: [], allowPrivate: false });
+    const env = { TROMMEL_HTTPS_HOSTS: "A.example, *.b.example", TROMMEL_HTTPS_PRIVATE: "true" };
+    assert.deepEqual(hostRules(env), { hosts: ["a.example", "*.b.example"], allowPrivate: true });
+  });
+
+  it("know private addresses of RFC 6890 in each of their forms", () => {
+    const inside = [
+      "10.1.2.3",
+      "127.0.0.1",
+      "169.254.169.254",
+      "172.31.0.1",
+      "192.168.1.1",
+      "100.64.0.1",
+      "0.0.0.0",
+    ];
+    for (const address of [
+      ...inside,
+      ...inside.map((of) => `::ffff:${of}`),
+      "::1",
+      "fe80::1",
+      "fd00::1",
+      "::ffff:a00:1",
+    ])
+      assert.equal(isPrivateAddress(address), true, address);
+    for (const address of ["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"])
+      assert.equal(isPrivateAddress(address), false, address);
+  });
+
+  it("name a server and an object's path with its query", () => {
+    assert.deepEqual(locateObject("https://host:8443/a%20b/c.jpg?w=1"), {
+      root: "https://host:8443",
+      key: "a%20b/c.jpg?w=1",
+    });
+    assert.throws(
+      () => locateObject("https://user:secret@host/a.jpg"),
+      (thrown: Error) => !thrown.message.includes("secret"),
+    );
+  });
+});
