@@ -1,4 +1,4 @@
-import { ReleaseStack, TrommelError, type Device, type NamedTensor } from "@trommel/common";
+import { messageOf, ReleaseStack, TrommelError, type Device, type NamedTensor } from "@trommel/common";
 import { createStepRates, type StepRates } from "../../head/compiled/step-rates.js";
 import { takeData } from "../../head/compiled/head-session.js";
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
@@ -101,7 +101,9 @@ class CompiledTuner implements Tuner {
     }
     const fetches: Record<string, Tensor | null> = { log_probabilities: null };
     for (const [name, tensor] of this.#next) fetches[nextName(name)] = tensor;
-    const outputs = await this.#session.run(feeds, fetches);
+    const outputs = await this.#session.run(feeds, fetches).catch((thrown: unknown) => {
+      throw explainMemory(thrown, this.#setting);
+    });
     [this.#state, this.#next] = [this.#next, this.#state];
     this.#step += 1;
     return figuresOf(takeData(outputs["log_probabilities"]), batch, this.#setting.classCount);
@@ -122,6 +124,19 @@ class CompiledTuner implements Tuner {
     const [failure] = await this.#releases.releaseAll();
     if (failure !== undefined) throw new TrommelError("internal", `cannot release the tuning: ${failure}`);
   }
+}
+
+/** The words of ONNX Runtime and of its devices for memory that they do not get. */
+const words = /bad[ _]alloc|failed to allocate|out of memory|ALLOC_FAILED/i;
+
+/** What a step threw, with what to lower if memory ran out. Another worker may have more of it. */
+export function explainMemory(thrown: unknown, { batchSize }: { readonly batchSize: number }): unknown {
+  if (thrown instanceof TrommelError || !words.test(messageOf(thrown))) return thrown;
+  return new TrommelError(
+    "exhausted",
+    `cannot take a step of tuning on ${batchSize} images: memory ran out (${messageOf(thrown)}). Lower tune.batchSize, train fewer tune.blocks, or give the workers more memory`,
+    { cause: thrown, context: { batchSize } },
+  );
 }
 
 function batchFeeds(setting: TuningSetting, batch: TuningBatch): Record<string, Tensor> {
