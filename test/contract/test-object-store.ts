@@ -52,6 +52,31 @@ export function testObjectStore(implementation: Implementation): void {
       assert.deepEqual(await keysOf(store.list("")), ["deep/er/large.bin", "empty"]);
     });
 
+    withStore(
+      "copies an object of another place without overwriting, if it is the one that was listed",
+      async (store) => {
+        const from = openStore(await implementation.makeEmpty());
+        try {
+          for (const key of ["a b+c%20=&.jpg", "深い/é?#'(1).jpg", "plain"]) {
+            await from.put(key, text(`content of ${key}`));
+            const { etag = "" } = (await from.head(key)) ?? {};
+            assert.equal(await store.copyFrom(from, key, `to/${key}`, { etag }), "written");
+            assert.deepEqual(await store.get(`to/${key}`), text(`content of ${key}`));
+          }
+          await store.put("taken", text("first"));
+          assert.equal(await store.copyFrom(from, "plain", "taken"), "exists");
+          assert.deepEqual(await store.get("taken"), text("first"));
+          const { etag = "" } = (await from.head("plain")) ?? {};
+          await from.put("plain", text("something else"));
+          await assert.rejects(store.copyFrom(from, "plain", "late", { etag }), isError("changed", "plain"));
+          await assert.rejects(store.copyFrom(from, "missing", "late"), isError("not-found", "missing"));
+          assert.equal(await store.head("late"), undefined);
+        } finally {
+          from.close();
+        }
+      },
+    );
+
     withStore("puts a stream of unknown length, down to nothing and above one part", async (store) => {
       const pattern = Buffer.from(Array.from({ length: 1_000_003 }, (_, i) => (i * 31 + (i >> 8)) % 251));
       for (const count of [0, 1, 17, 34]) {

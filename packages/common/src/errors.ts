@@ -36,6 +36,8 @@ export const errorCodes = {
   "missing-input": false,
   /** The dataset cannot be trained on as it is. */
   "bad-dataset": false,
+  /** More images of a scoring failed than `--max-failures` allows. It can be resumed with another limit. */
+  "too-many-failures": false,
   /** A person cancelled the run. */
   cancelled: false,
   /** The disk, quota or bucket that is written to has no room left. Somebody has to make some. */

@@ -5,6 +5,7 @@ import { addRecipeCommands } from "./cli/flags/recipe-commands.js";
 import { addRunCommands } from "./cli/flags/run-commands.js";
 import { addServers } from "./cli/flags/server-commands.js";
 import { addStoreCommands } from "./cli/flags/store-commands.js";
+import { addSort } from "./cli/flags/sort-command.js";
 import { addScore, addTrain } from "./cli/flags/work-commands.js";
 import { Terminal, type CommandIo } from "./cli/terminal.js";
 import { toTrommelError, version } from "./index.js";
@@ -42,6 +43,7 @@ export function programFor(terminal: Terminal): Command {
   addRecipeCommands(program, terminal);
   addTrain(program, terminal);
   addScore(program, terminal);
+  addSort(program, terminal);
   addEvaluate(program, terminal);
   addServers(program, terminal);
   addRunCommands(program, terminal);

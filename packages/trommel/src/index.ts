@@ -111,7 +111,8 @@ export type {
   Work,
 } from "./api/work.js";
 export type { Retried, RetryOptions, Run, RunRetryOptions, Scoring } from "./run.js";
-export type { PredictFilesOptions, Prediction, ScoreOptions, TrainOptions, Trommel } from "./trommel.js";
+export type { PredictFilesOptions, Prediction, TrainOptions, Trommel } from "./trommel.js";
+export type { ScoreOptions } from "./api/requests/scoring.js";
 export type { EvaluateOptions, LabelFile } from "./api/evaluation/evaluate.js";
 export type { ComparisonVerdict, Evaluation, EvaluationResult } from "./api/evaluation/evaluation.js";
 export { boundedFigures } from "@trommel/common/artefacts";
@@ -171,5 +172,10 @@ export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";
 export type { ListingOverview, RunResult, RunStatus, TuningProgress } from "@trommel/coordinator/run-control";
-export type { TrainingForecast } from "@trommel/coordinator/resolve";
-export type { AskedArchives, AskedManifest } from "@trommel/coordinator/resolve";
+export type { SortHow, SortLedger } from "@trommel/coordinator/sorting";
+export type {
+  AskedArchives,
+  AskedManifest,
+  ScoringForecast,
+  TrainingForecast,
+} from "@trommel/coordinator/resolve";

@@ -1,6 +1,8 @@
-import type { FailureReason } from "@trommel/common";
+import { resolveLocation, TrommelError, type FailureReason } from "@trommel/common";
 import { readTuningProgress, type Subject, type TuningProgress } from "@trommel/coordinator/run-control";
+import { sortScoring, type SortHow, type SortLedger } from "@trommel/coordinator/sorting";
 import { abortable, type CallOptions } from "./api/abortable.js";
+import { placeExpected, textGiven } from "./api/given.js";
 import { retryRun, retryScoring } from "./api/requests/retry.js";
 import {
   trainingResult,
@@ -75,6 +77,26 @@ export class Scoring extends Work {
   }
 
   /**
+   * Puts the images into a folder per label, `<label>/<key>`, in this process: a bucket's server copies within itself. Nothing is
+   * overwritten, and a second call continues where the first one ended.
+   * @throws TrommelError `conflict` where the scoring is not complete, `invalid-argument` for the place, `unsupported` for links that
+   *   cannot be
+   */
+  async sort({ into, min = 0, how = "copy", onPart, signal }: SortingOptions): Promise<SortLedger> {
+    const { subject } = this;
+    if (subject.kind !== "scoring") throw new TrommelError("internal", `${this.id} is no scoring`);
+    const { store, options } = this.host.connections;
+    const target = resolveLocation(textGiven(into, "sort", "into", placeExpected), options.folder);
+    return abortable({ signal }, () =>
+      sortScoring(store, subject.config, {
+        ...{ into: target, min, how },
+        signal: signal === undefined ? this.host.signal : AbortSignal.any([signal, this.host.signal]),
+        ...(onPart === undefined ? {} : { onPart }),
+      }),
+    );
+  }
+
+  /**
    * Tries the images that failed again, in place.
    * @throws TrommelError `conflict` while it is unfinished for another reason
    */
@@ -84,6 +106,18 @@ export class Scoring extends Work {
     await this.begin({ ...options, claim, again: true });
     return { of: this.id, retry: this };
   }
+}
+
+/** What {@link Scoring.sort} takes. */
+export interface SortingOptions extends CallOptions {
+  /** The place of the folders: a folder or `s3://bucket/prefix`, outside the source. */
+  readonly into: string;
+  /** Leaves images where they are whose largest probability is smaller. @default 0 */
+  readonly min?: number | undefined;
+  /** `link` gives files a second name, `move` removes the image from its source. @default "copy" */
+  readonly how?: SortHow | undefined;
+  /** Called with each part that is done. */
+  readonly onPart?: ((done: number, parts: number) => void) | undefined;
 }
 
 /** @internal The handle of a run or scoring that the store has. */

@@ -1,31 +1,26 @@
 import { availableParallelism } from "node:os";
-import {
-  resolveLocation,
-  type Device,
-  type ObjectStore,
-  type PredictedRow,
-  type RecipeInput,
-  type ScoreFormat,
-} from "@trommel/common";
+import { type Device, type ObjectStore, type PredictedRow, type RecipeInput } from "@trommel/common";
 import {
   forecastRun,
   resolveBundle,
-  resolveScoring,
   type AskedArchives,
   type AskedManifest,
   type TrainingForecast,
+  forecastScoring,
+  type ScoringForecast,
 } from "@trommel/coordinator/resolve";
 import { findSubject } from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
 import { Connections } from "./api/connections.js";
-import { filesGiven, modelGiven, optionsGiven, placeExpected, textGiven } from "./api/given.js";
+import { filesGiven, modelGiven, optionsGiven, textGiven } from "./api/given.js";
 import { evaluate, type EvaluateOptions } from "./api/evaluation/evaluate.js";
 import type { Evaluation } from "./api/evaluation/evaluation.js";
 import { listWorks, type ListedWork } from "./api/listing.js";
 import { pathFrom, resolveOptions, type TrommelOptions } from "./api/options.js";
 import { Recipes } from "./api/recipes.js";
 import { StoreKeeping } from "./api/store-keeping.js";
+import { resolveScoringRequest, type ScoreOptions } from "./api/requests/scoring.js";
 import { resolveTraining, type TrainingRequest } from "./api/requests/training.js";
 import type { StartOptions, Work, WorkHost } from "./api/work.js";
 import { Run, Scoring, workOf } from "./run.js";
@@ -41,46 +36,6 @@ export interface TrainOptions extends StartOptions {
   readonly archives?: AskedArchives | undefined;
   /** The place that the bundle is copied to, besides the store. @default the value of the recipe's `environment.output` */
   readonly output?: string | undefined;
-}
-
-/** What {@link Trommel.score} takes besides images. */
-export interface ScoreOptions extends StartOptions {
-  /** A finished run, its id, or the location of a bundle. */
-  readonly model: Run | string;
-  /**
-   * A table that lists the images, with keys under the prefix or whole locations. Its other columns are carried into the
-   * scores. @default every object under the prefix
-   */
-  readonly manifest?: AskedManifest | undefined;
-  /** Takes the images within the tar, zip and Parquet archives under the prefix. @default if the prefix is one archive */
-  readonly archives?: AskedArchives | undefined;
-  /** The place of the scores: a folder or `s3://bucket/prefix`. */
-  readonly output: string;
-  /** Labels of each image. @default 5, or all where the model has fewer */
-  readonly topK?: number | undefined;
-  /** What is written besides `jsonl`. @default what the model's recipe says */
-  readonly formats?: readonly ScoreFormat[] | undefined;
-  /** Images per shard, at most 4096. @default 256 */
-  readonly shardSize?: number | undefined;
-  /** Globs over the keys below the prefix: only what one of them matches is scored. @default all */
-  readonly include?: readonly string[] | undefined;
-  /** Globs: what one of them matches is left out. @default none */
-  readonly exclude?: readonly string[] | undefined;
-  /** Labels images `unknown` that are more novel than this share of the training images, such as 0.99. @default none */
-  readonly unknownAbove?: number | undefined;
-  /**
-   * Labels images `unknown` whose largest probability is below this, or with `thresholds` below what the model has for the class.
-   * @default none
-   */
-  readonly minProbability?: number | "thresholds" | undefined;
-  /** Scores the first so many images of the listing. @default all */
-  readonly limit?: number | undefined;
-  /** Scores so many images, drawn by a hash of seed and key. @default all */
-  readonly sample?: number | undefined;
-  /** Of the sample. @default 0 */
-  readonly seed?: number | undefined;
-  /** In CSV, writes texts that a spreadsheet would compute as texts. @default false */
-  readonly spreadsheetSafe?: boolean | undefined;
 }
 
 /** What {@link Trommel.predict} takes besides files. */
@@ -192,37 +147,32 @@ export class Trommel implements AsyncDisposable {
 
   /**
    * Scores every image under a prefix, or every one that a manifest lists.
-   * @param prefix a folder or `s3://bucket/prefix`; undefined for a manifest of whole locations
+   * @param prefix a folder or `s3://bucket/prefix`; undefined for a manifest of whole locations, and with `featuresOf`
    * @throws TrommelError `not-found` for the model, `conflict` where the output holds another scoring, `invalid-argument`
    */
   async score(prefix: string | undefined, options: ScoreOptions): Promise<Scoring> {
     optionsGiven(options, "score", "model and output");
     return abortable(options, async () => {
-      const { config, claim } = await resolveScoring({
-        store: this.store,
-        source:
-          prefix === undefined && options.manifest !== undefined
-            ? undefined
-            : this.#locate(textGiven(prefix, "score", "prefix", placeExpected)),
-        archives: options.archives,
-        manifest: options.manifest && {
-          ...options.manifest,
-          location: this.#locate(options.manifest.location),
-        },
-        model: modelGiven(options.model, "score"),
-        folder: this.#connections.options.folder,
-        output: this.#locate(textGiven(options.output, "score", "output", placeExpected)),
-        topK: options.topK,
-        formats: options.formats,
-        shardSize: options.shardSize ?? 256,
-        patterns: { include: options.include, exclude: options.exclude },
-        asked: { unknownAbove: options.unknownAbove, minProbability: options.minProbability },
-        part: { limit: options.limit, sample: options.sample, seed: options.seed },
-        spreadsheetSafe: options.spreadsheetSafe,
-      });
+      const { config, claim } = await resolveScoringRequest(this.#connections, prefix, options);
       const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });
       await scoring.begin({ detach: options.detach, claim });
       return scoring;
+    });
+  }
+
+  /**
+   * What a scoring would work on, and how long it may take by the last scoring of the same model. Everything that {@link score} refuses
+   * before it queues anything is refused; nothing is written.
+   * @throws TrommelError as {@link score} does
+   */
+  async forecastScoring(
+    prefix: string | undefined,
+    options: Omit<ScoreOptions, "detach">,
+  ): Promise<ScoringForecast> {
+    optionsGiven(options, "score", "model and output");
+    return abortable(options, async () => {
+      const { config } = await resolveScoringRequest(this.#connections, prefix, options);
+      return forecastScoring(this.store, config, options.signal ?? this.#host.signal);
     });
   }
 
@@ -288,10 +238,6 @@ export class Trommel implements AsyncDisposable {
     this.#closing.abort("closed");
     await Promise.all([...this.#works].map((work) => work.settled()));
     await this.#connections.close();
-  }
-
-  #locate(location: string): string {
-    return resolveLocation(location, this.#connections.options.folder);
   }
 
   #resolve(request: TrainingRequest): ReturnType<typeof resolveTraining> {

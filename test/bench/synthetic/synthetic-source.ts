@@ -50,6 +50,10 @@ export class SyntheticSource implements ObjectStore {
     return this.put(key);
   }
 
+  copyFrom(_from: ObjectStore, _key: string, as: string): Promise<never> {
+    return this.put(as);
+  }
+
   delete(): Promise<never> {
     return Promise.reject(new TrommelError("forbidden", "failed to remove keys: they are generated"));
   }

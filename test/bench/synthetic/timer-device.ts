@@ -43,6 +43,14 @@ export class TimerDevice implements StageDevice {
     return Promise.resolve();
   }
 
+  ensureHeads(): Promise<never> {
+    return this.classify();
+  }
+
+  classifyFeatures(): Promise<never> {
+    return this.classify();
+  }
+
   ensureClassifier(): Promise<never> {
     return this.classify();
   }

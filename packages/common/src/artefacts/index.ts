@@ -45,6 +45,8 @@ export type { FoldUnit } from "./runs/fold-units.js";
 export { labelLookup, labelTable } from "./runs/labels.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
+export { parseFailureLimit, requireFewFailures, writeFailureLimit } from "./runs/failure-limit.js";
+export type { FailureLimit } from "./runs/failure-limit.js";
 export { foldRunsOf, heldOutFoldOf, neededRunsOf, untunedOf } from "./runs/run.js";
 export {
   changeMarker,

@@ -38,6 +38,20 @@ export interface ObjectStore {
     options?: Pick<PutOptions, "contentType">,
   ): Promise<void>;
 
+  /**
+   * Puts an object of another store here without reading it, where the two can: a bucket's server copies within itself, a folder
+   * copies or links files. What is there under that key already is left as it is.
+   * @param as its key here
+   * @returns `elsewhere` where these two stores cannot; nothing was done then
+   * @throws TrommelError `not-found`; `changed` where it is not the object with `etag`
+   */
+  copyFrom(
+    from: ObjectStore,
+    key: string,
+    as: string,
+    options?: CopyOptions,
+  ): Promise<"written" | "exists" | "elsewhere">;
+
   /** Size and etag, or `undefined` where there is no such object. */
   head(key: string): Promise<ObjectInfo | undefined>;
 
@@ -109,6 +123,13 @@ export interface GetOptions {
   /** Only these bytes of the object, all of them: an object that ends before is `corrupt`. @default the whole object */
   readonly range?: ByteRange;
   readonly signal?: AbortSignal;
+}
+
+export interface CopyOptions {
+  /** As `list` or `head` gave it. @default any */
+  readonly etag?: string;
+  /** A second name of the same file instead of a copy; buckets have none. @default false */
+  readonly link?: boolean;
 }
 
 export interface PutOptions {

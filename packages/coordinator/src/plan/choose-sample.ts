@@ -36,14 +36,24 @@ export async function chooseSample(config: ScoringConfig, listing: Listing): Pro
     await putJsonOnce(store, key, sealedJson({ formatVersion: 1, hashAtMost }));
   }
   const body = (await readIfThere(store, key)) ?? new Uint8Array();
-  const { hashAtMost } = parseSealedAs(storedSample, body, key);
-  return {
-    skip: (image) => (hashOf(image, sample.seed) <= hashAtMost ? undefined : { reason: "not-sampled" }),
-  };
+  return sampleOf(sample.seed, parseSealedAs(storedSample, body, key).hashAtMost);
+}
+
+/** The same for a look at what a scoring would be; nothing is written. */
+export async function chooseSampleUnstored(
+  { sample }: ScoringConfig,
+  listing: Omit<Listing, "store">,
+): Promise<Sample> {
+  if (sample === undefined) return { skip: () => undefined };
+  return sampleOf(sample.seed, await largestHash(listing, sample));
+}
+
+function sampleOf(seed: number, hashAtMost: number): Sample {
+  return { skip: (key) => (hashOf(key, seed) <= hashAtMost ? undefined : { reason: "not-sampled" }) };
 }
 
 async function largestHash(
-  { source, skip, signal }: Listing,
+  { source, skip, signal }: Omit<Listing, "store">,
   { images, seed }: NonNullable<ScoringConfig["sample"]>,
 ): Promise<number> {
   const smallest = new SmallestNumbers(images);

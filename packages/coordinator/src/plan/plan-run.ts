@@ -187,7 +187,7 @@ async function* tunedShards(config: RunConfig, untuned: string, context: PlanCon
       "missing-input",
       `cannot plan ${config.id}: ${untuned}, which it follows, is not listed`,
     );
-  yield* copyShards(config, { run: untuned, shards: listing.shards }, context);
+  yield* copyShards(config.id, { run: untuned, shards: listing.shards }, runKeys(config.id).shard, context);
 }
 
 /** Images per class in output order. @throws TrommelError `bad-dataset` for a class that came after the list was read */

@@ -5,6 +5,7 @@ import { planScoringRetry } from "../retry/plan-retry.js";
 import { feedSingleShards } from "./feed/shard-feeder.js";
 import { KeyFilter } from "../listing/key-filter.js";
 import { countLeftOut, ListingTotals } from "../listing/listing-totals.js";
+import { planFeatureScoring } from "./plan-feature-scoring.js";
 import { chooseSample } from "./choose-sample.js";
 import { keysOnly } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
@@ -22,6 +23,8 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   const keys = scoringKeys(config.id);
   const retry = (await readRetries(store, config.id)).at(-1);
   if (retry !== undefined) return planScoringRetry(config, retry, context);
+  if (config.featuresOf !== undefined)
+    return planFeatureScoring({ ...config, featuresOf: config.featuresOf }, context);
   const source = openSource(placeOf(config), context.openSource, { onNotice: context.onNotice });
   const filter = new KeyFilter(config);
   const totals = new ListingTotals(filter);

@@ -18,6 +18,7 @@ import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { keyPatterns, type AskedPatterns } from "@trommel/common/recipe";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
 import { resolveBundle } from "./bundle.js";
+import { resolveFeaturesOf } from "./features-of.js";
 import { writeConfig, type Resolved } from "./config-file.js";
 import { resolveSource, type AskedArchives, type AskedManifest } from "./resolve-source.js";
 import { whyStoreItself } from "./inside-store.js";
@@ -29,7 +30,7 @@ import { whyStoreItself } from "./inside-store.js";
  */
 export async function resolveScoring(options: {
   readonly store: ObjectStore;
-  /** A prefix; undefined for a manifest of whole locations. */
+  /** A prefix; undefined for a manifest of whole locations, and with `featuresOf`. */
   readonly source: string | undefined;
   readonly manifest?: AskedManifest | undefined;
   readonly archives?: AskedArchives | undefined;
@@ -44,6 +45,8 @@ export async function resolveScoring(options: {
   readonly shardSize: number;
   /** Which keys are scored. @default all */
   readonly patterns?: AskedPatterns;
+  /** The run whose stored features are scored: its pictures are the source, and are not read. @default pictures are */
+  readonly featuresOf?: string | undefined;
   /** What part of the listing is scored. @default all of it */
   readonly part?: AskedPart;
   /** Whether CSV keeps spreadsheets from computing texts. @default false */
@@ -58,10 +61,18 @@ export async function resolveScoring(options: {
   const { unknownAbove, minProbability } = asked;
   acceptanceOf(asked, bundle.manifest, bundle.location);
   const formats = chooseFormats(options.formats ?? bundle.formats);
-  const { location, from } = await resolveSource(
-    { prefix: options.source, manifest: options.manifest, archives: options.archives },
-    { labels: false, reserved: scoreFields },
-  );
+  const stored =
+    options.featuresOf === undefined
+      ? undefined
+      : await resolveFeaturesOf(options.store, options.featuresOf, bundle.manifest);
+  if (stored !== undefined) refuseWithFeatures(options);
+  const { location, from } =
+    stored === undefined
+      ? await resolveSource(
+          { prefix: options.source, manifest: options.manifest, archives: options.archives },
+          { labels: false, reserved: scoreFields },
+        )
+      : { location: stored.dataset, from: undefined };
   const core = {
     source: location,
     // What a manifest carries comes from its rows, which may grow: the scoring stays the same.
@@ -70,13 +81,14 @@ export async function resolveScoring(options: {
     bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
     topK: chooseTopK(options.topK, bundle.labels.length),
     formats,
-    shardSize: options.shardSize,
+    shardSize: stored?.recipe.shardSize ?? options.shardSize,
     ...patternsOf(options.patterns ?? {}),
     // Absent where nothing is asked: a scoring's id comes from all that is here.
     ...(unknownAbove === undefined ? {} : { unknownAbove }),
     ...(minProbability === undefined ? {} : { minProbability }),
     ...partOf(options.part ?? {}),
     ...safetyOf(options.spreadsheetSafe, formats),
+    ...(stored === undefined ? {} : { featuresOf: { run: stored.id, fingerprint: stored.fingerprint } }),
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core, ...(from === undefined ? {} : { from }) };
@@ -108,6 +120,33 @@ function patternsOf(given: AskedPatterns): Pick<ScoringConfig, "include" | "excl
     parseAs(keyPatterns, of ?? [], `the patterns of ${flag}`);
   const [include, exclude] = [parse(given.include, "--include"), parse(given.exclude, "--exclude")];
   return { ...(include.length === 0 ? {} : { include }), ...(exclude.length === 0 ? {} : { exclude }) };
+}
+
+/** @throws TrommelError `invalid-argument` for what says which pictures are listed */
+function refuseWithFeatures(options: {
+  readonly source: string | undefined;
+  readonly manifest?: AskedManifest | undefined;
+  readonly archives?: AskedArchives | undefined;
+  readonly patterns?: AskedPatterns;
+  readonly part?: AskedPart;
+}): void {
+  const { include, exclude } = options.patterns ?? {};
+  const { limit, sample } = options.part ?? {};
+  const given = {
+    "a prefix": options.source,
+    "--manifest": options.manifest,
+    "--archives": options.archives,
+    "--include": include,
+    "--exclude": exclude,
+    "--limit": limit,
+    "--sample": sample,
+  };
+  const found = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (found.length === 0) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot score stored features (--features-of) with ${found.join(", ")}: the run has listed its pictures, and all of them are scored. Leave it out`,
+  );
 }
 
 /** A part of a listing: its first images, or a sample of them. */

@@ -30,10 +30,14 @@ async function readListingOfRetried(
   );
 }
 
-/** The shards of another run under this one, byte for byte: equal hashes find equal features. */
+/**
+ * The shards of another run under this run or scoring, byte for byte: equal hashes find equal features.
+ * @param to their keys here
+ */
 export async function* copyShards(
-  { id }: RunConfig,
+  id: string,
   from: { readonly run: string; readonly shards: number },
+  to: (index: number) => string,
   { store, signal }: Pick<PlanContext, "store" | "signal">,
 ): AsyncGenerator<Shard> {
   yield* readAhead(range(0, from.shards), shardsReadAtOnce, async (index) => {
@@ -42,7 +46,7 @@ export async function* copyShards(
     const shard = await findShard(store, key);
     if (shard === undefined)
       throw new TrommelError("missing-input", `cannot plan ${id}: ${key} is missing`, { context: { key } });
-    await putJsonOnce(store, runKeys(id).shard(index), jsonBytes(shard));
+    await putJsonOnce(store, to(index), jsonBytes(shard));
     return shard;
   });
 }
@@ -58,7 +62,7 @@ export async function* streamRunRetry(config: RetryRun, context: PlanContext): A
   const listing = await readListingOfRetried(config, context);
   const { shards, listed, retriedFrom = shards } = listing;
   const to = runKeys(config.id);
-  yield* copyShards(config, { run: config.retryOf.run, shards }, context);
+  yield* copyShards(config.id, { run: config.retryOf.run, shards }, to.shard, context);
   const outcomes = await ShardOutcomes.open(store, { kind: "run", id: config.id, config });
   try {
     yield* streamRetryShards({

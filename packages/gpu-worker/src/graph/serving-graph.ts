@@ -34,7 +34,7 @@ export interface ServingGraphOptions {
  * those views up to rounding.
  */
 export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
-  const { backbones, side, projection } = options;
+  const { backbones, side } = options;
   const models = backbones.map(({ spec, model }) => decodeModel(model, { name: spec.name }));
   const builder = new GraphBuilder({ opset: commonOpset(models), graphName: "trommel_serving" });
   const pixels = builder.input("pixels", "uint8", ["images", side, side, 3]);
@@ -50,18 +50,32 @@ export function buildServingGraph(options: ServingGraphOptions): Uint8Array {
     viewCount: 1,
     viewsAtOnce: () => 1,
   });
-  const dimension = dimensionOf(backbones);
-  const features = projection === null ? embeddings : projected(builder, embeddings, dimension, projection);
-  const count = 1 + (options.flips?.length ?? 0);
-  const logits = options.emitHead(builder, features, projection?.components ?? dimension);
-  const averaged = meanOfViews(builder, logits, { count, classCount: options.classCount });
-  const probabilities = builder.node("Softmax", [averaged], { axis: 1 });
-  builder.output("probabilities", "float32", ["images", options.classCount], probabilities);
-  if (options.emitNovelty !== undefined) {
-    const ofImages = firstView(builder, embeddings, { count, dimension });
-    builder.output("novelty", "float32", ["images"], options.emitNovelty(builder, ofImages));
-  }
+  const views = 1 + (options.flips?.length ?? 0);
+  emitClassifier(builder, embeddings, { ...options, dimension: dimensionOf(backbones), views });
   return builder.encode();
+}
+
+/**
+ * Adds to a graph what comes after the backbones, and the outputs.
+ * @param embeddings float32 [views · N, dimension], the images' first views before their second ones
+ */
+export function emitClassifier(
+  builder: GraphBuilder,
+  embeddings: string,
+  options: Pick<ServingGraphOptions, "projection" | "classCount" | "emitHead" | "emitNovelty"> & {
+    readonly dimension: number;
+    readonly views: number;
+  },
+): void {
+  const { projection, dimension, classCount, views: count } = options;
+  const features = projection === null ? embeddings : projected(builder, embeddings, dimension, projection);
+  const logits = options.emitHead(builder, features, projection?.components ?? dimension);
+  const averaged = meanOfViews(builder, logits, { count, classCount });
+  const probabilities = builder.node("Softmax", [averaged], { axis: 1 });
+  builder.output("probabilities", "float32", ["images", classCount], probabilities);
+  if (options.emitNovelty === undefined) return;
+  const ofImages = firstView(builder, embeddings, { count, dimension });
+  builder.output("novelty", "float32", ["images"], options.emitNovelty(builder, ofImages));
 }
 
 /** The images, and behind them their flips, one kind after the other. */

@@ -16,6 +16,7 @@ import {
   LedgerBuilder,
   mayBeUnknown,
   readScoringSpan,
+  requireFewFailures,
   type RetriedImages,
   type ScoreCounts,
   type ScoringSuccess,
@@ -84,6 +85,8 @@ export async function close(scoringId: string, context: StageContext): Promise<S
     }
     await builder.requireDistinct(() => readShards(outcomes, span.shards));
     const ledger = builder.ledger(span);
+    // The last shards may have ended before the listing did, which a share of its images waits for.
+    await requireFewFailures(store, scoringId, () => Promise.resolve(ledger.failed));
     const write = async <T>(put: () => Promise<T>): Promise<T> => {
       await requireLast(store, scoringId, retries, signal);
       return put();

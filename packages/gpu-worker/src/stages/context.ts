@@ -4,7 +4,13 @@ import type { Flip } from "@trommel/common/recipe";
 import type { StepProbe, StepTimes } from "@trommel/common/jobs";
 import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
-import type { Classified, EngineBackbone, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
+import type {
+  Classified,
+  EngineBackbone,
+  ExtractorOptions,
+  FeatureClassifierOptions,
+  ViewBatch,
+} from "../backbone/engines/engine.js";
 import type { Ensemble } from "../head/model/ensemble.js";
 import type { ImageBudgets } from "../image/budgets/image-budgets.js";
 import type { streamImages } from "../image/read/image-stream.js";
@@ -44,6 +50,18 @@ export interface StageDevice {
    * @returns float32 [B·V, D]
    */
   extract(key: string, batch: ViewBatch, order?: number): Promise<Float32Array>;
+  ensureHeads(key: string, options: () => Promise<FeatureClassifierOptions>): Promise<void>;
+  /**
+   * The embeddings are moved.
+   * @param embeddings [views · imageCount, D], the first views of all images before their second ones
+   * @param order as for {@link extract}
+   */
+  classifyFeatures(
+    key: string,
+    embeddings: Float32Array,
+    imageCount: number,
+    order?: number,
+  ): Promise<Classified>;
   /**
    * The pixels are moved.
    * @param order as for {@link extract}

@@ -5,10 +5,12 @@ import {
   writeWithMarker,
   type BundleManifest,
   type FailedImage,
+  type ScoreRow,
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
 import { acceptanceOf } from "@trommel/common/artefacts";
+import type { Classified } from "../backbone/engines/engine.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { runBatches } from "./images/run-batches.js";
 import { commitOnce } from "./inputs/commit-once.js";
@@ -18,12 +20,13 @@ import { countLabels } from "./scoring/label-counts.js";
 import { loadClassifier } from "./scoring/load-classifier.js";
 import { commitOtherFormats, type Scores } from "./scoring/other-formats.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
+import { scoreFeatures } from "./scoring/score-features.js";
 import { jsonLinesPart, scoreRowOf } from "./scoring/score-rows.js";
 
 /**
  * Score: shard, bundle → score part.
  *
- * In: the shard's files and the bundle's model.onnx. Out: under the output prefix `part-<n>.jsonl` and a file for each
+ * In: the shard's files and the bundle's model.onnx, or features that a run has stored and the bundle's heads. Out: under the output prefix `part-<n>.jsonl` and a file for each
  * other format, rows in shard order, each file with its marker. That of the JSON lines is written last, and has the counts
  * per label and a typed reason for each file that has no row.
  * A retry finds every marker, or scores again and writes the same bytes.
@@ -61,18 +64,35 @@ export async function score(
   }
 }
 
+type ShardScores = { readonly scores: Scores; readonly failed: readonly FailedImage[] };
+
 async function scoreShard(
   config: ScoringConfig,
   manifest: BundleManifest,
   shard: Shard,
   context: DeviceStageContext,
-): Promise<{ scores: Scores; failed: FailedImage[] }> {
+): Promise<ShardScores> {
   const { device } = context;
+  const { featuresOf, topK } = config;
+  const { labels } = manifest;
+  const options = { topK, accepts: acceptanceOf(config, manifest, config.bundle.location) };
+  const rowsOf = (keys: readonly string[], { probabilities, novelty }: Classified): ScoreRow[] =>
+    keys.map((key, i) => {
+      const ofImage = probabilities.subarray(i * labels.length, (i + 1) * labels.length);
+      return scoreRowOf(key, { probabilities: ofImage, novelty: novelty?.[i] ?? null }, labels, options);
+    });
+  if (featuresOf !== undefined) {
+    const { keys, failed, ...classified } = await scoreFeatures(
+      { ...config, featuresOf },
+      manifest,
+      shard,
+      context,
+    );
+    return { scores: { rows: rowsOf(keys, classified), probabilities: classified.probabilities }, failed };
+  }
   const modelKey = `model ${config.bundle.modelSha256}`;
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));
   const { side, decode, decodeVersion } = manifest.input;
-  const classCount = manifest.labels.length;
-  const accepts = acceptanceOf(config, manifest, config.bundle.location);
   const scored: Scores[] = [];
   const failed = await runBatches({
     entries: shard.entries,
@@ -84,28 +104,19 @@ async function scoreShard(
       // The place is taken before the first wait, so that rows stand in shard order whichever batch ends first.
       const place = scored.push({ rows: [], probabilities: new Float32Array() }) - 1;
       const { pixels, positions } = batch;
-      const { probabilities, novelty } = await device.classify(
-        modelKey,
-        pixels,
-        positions.length,
-        context.order,
-      );
-      const rows = batch.keys.map((key, i) => {
-        const image = {
-          probabilities: probabilities.subarray(i * classCount, (i + 1) * classCount),
-          novelty: novelty?.[i] ?? null,
-        };
-        return scoreRowOf(key, image, manifest.labels, { topK: config.topK, accepts });
-      });
-      scored[place] = { rows, probabilities };
+      const classified = await device.classify(modelKey, pixels, positions.length, context.order);
+      scored[place] = { rows: rowsOf(batch.keys, classified), probabilities: classified.probabilities };
     },
   });
-  const rows = scored.flatMap((batch) => batch.rows);
-  const probabilities = new Float32Array(rows.length * classCount);
+  return { scores: joined(scored), failed };
+}
+
+function joined(scored: readonly Scores[]): Scores {
+  const probabilities = new Float32Array(scored.reduce((sum, batch) => sum + batch.probabilities.length, 0));
   let filled = 0;
   for (const batch of scored) {
     probabilities.set(batch.probabilities, filled);
     filled += batch.probabilities.length;
   }
-  return { scores: { rows, probabilities }, failed };
+  return { rows: scored.flatMap((batch) => batch.rows), probabilities };
 }

@@ -1,4 +1,10 @@
-import type { Classified, DeviceReport, ExtractorOptions, ViewBatch } from "../backbone/engines/engine.js";
+import type {
+  Classified,
+  DeviceReport,
+  ExtractorOptions,
+  FeatureClassifierOptions,
+  ViewBatch,
+} from "../backbone/engines/engine.js";
 import type { DeviceRequests, DeviceThreadData } from "./device-thread.js";
 import { OrderedTurns } from "../image/budgets/ordered-turns.js";
 import type { ClassifierModel, StageDevice } from "../stages/context.js";
@@ -52,6 +58,20 @@ export class DeviceClient implements StageDevice {
   async ensureClassifier(key: string, options: () => Promise<ClassifierModel>): Promise<void> {
     const read = once(options);
     await Promise.all(this.#sessions.map((session) => session.ensureClassifier(key, read)));
+  }
+
+  async ensureHeads(key: string, options: () => Promise<FeatureClassifierOptions>): Promise<void> {
+    const read = once(options);
+    await Promise.all(this.#sessions.map((session) => session.ensureHeads(key, read)));
+  }
+
+  async classifyFeatures(
+    key: string,
+    embeddings: Float32Array,
+    imageCount: number,
+    order = 0,
+  ): Promise<Classified> {
+    return await this.#inTurn(order, (session) => session.classifyFeatures(key, embeddings, imageCount));
   }
 
   async extract(key: string, batch: ViewBatch, order = 0): Promise<Float32Array> {
@@ -131,6 +151,19 @@ class DeviceSession {
     await this.#ensure(key, async () => {
       await this.#thread.call("loadClassifier", { ...(await options()), key });
     });
+  }
+
+  async ensureHeads(key: string, options: () => Promise<FeatureClassifierOptions>): Promise<void> {
+    await this.#ensure(key, async () => {
+      await this.#thread.call("loadHeads", { ...(await options()), key });
+    });
+  }
+
+  async classifyFeatures(key: string, embeddings: Float32Array, imageCount: number): Promise<Classified> {
+    const transfer = [embeddings.buffer as ArrayBuffer];
+    return await this.#compute(
+      this.#thread.call("classifyFeatures", { key, embeddings, imageCount }, { transfer }),
+    );
   }
 
   async extract(key: string, batch: ViewBatch): Promise<Float32Array> {

@@ -7,6 +7,8 @@ import type {
   DeviceReport,
   Engine,
   ExtractorOptions,
+  FeatureClassifier,
+  FeatureClassifierOptions,
   FeatureExtractor,
   ViewBatch,
 } from "../backbone/engines/engine.js";
@@ -48,11 +50,25 @@ export interface DeviceRequests {
     readonly argument: { readonly key: string; readonly batch: ViewBatch };
     readonly result: Float32Array;
   };
+  readonly loadHeads: {
+    readonly argument: FeatureClassifierOptions & { readonly key: string };
+    readonly result: null;
+  };
+  readonly classifyFeatures: {
+    readonly argument: {
+      readonly key: string;
+      readonly embeddings: Float32Array;
+      readonly imageCount: number;
+    };
+    readonly result: Classified;
+  };
   readonly classify: {
     readonly argument: { readonly key: string; readonly pixels: Uint8Array; readonly imageCount: number };
     readonly result: Classified;
   };
 }
+
+type Model = FeatureExtractor | Classifier | FeatureClassifier;
 
 serveThread<DeviceRequests, DeviceThreadData>(({ engine: name, device, threads, modelsAtMost }) => {
   const engine = createEngine({ engine: name, device, threads });
@@ -62,7 +78,7 @@ serveThread<DeviceRequests, DeviceThreadData>(({ engine: name, device, threads, 
 });
 
 function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<DeviceRequests> {
-  const loaded = new Map<string, FeatureExtractor | Classifier>();
+  const loaded = new Map<string, Model>();
   // One call at a time: a model is never released while it runs.
   let tail: Promise<unknown> = Promise.resolve();
 
@@ -72,10 +88,7 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
     return turn;
   }
 
-  async function load(
-    key: string,
-    create: () => Promise<FeatureExtractor | Classifier>,
-  ): Promise<Answer<null>> {
+  async function load(key: string, create: () => Promise<Model>): Promise<Answer<null>> {
     if (!loaded.has(key)) loaded.set(key, await create());
     for (const [oldest, model] of loaded) {
       if (loaded.size <= modelsAtMost) break;
@@ -86,7 +99,7 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
   }
 
   /** The model, now the most recently used. */
-  function use<Model extends FeatureExtractor | Classifier>(key: string): Model {
+  function use<Used extends Model>(key: string): Used {
     const model = loaded.get(key);
     if (model === undefined) {
       throw new TrommelError(
@@ -96,7 +109,7 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
     }
     loaded.delete(key);
     loaded.set(key, model);
-    return model as Model;
+    return model as Used;
   }
 
   return {
@@ -108,15 +121,25 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
       inTurn(() =>
         load(request.key, async () => (await engine).createClassifier(classifierOptions(request))),
       ),
+    loadHeads: (request) =>
+      inTurn(() => load(request.key, async () => (await engine).createFeatureClassifier(request))),
     extract: ({ key, batch }) => inTurn(async () => moved(await use<FeatureExtractor>(key).extract(batch))),
     classify: (request) =>
       inTurn(async () => {
         const value = await use<Classifier>(request.key).classify(request.pixels, request.imageCount);
-        const { probabilities, novelty } = value;
-        const arrays = novelty === null ? [probabilities] : [probabilities, novelty];
-        return { value, transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer) };
+        return movedAnswers(value);
       }),
+    classifyFeatures: ({ key, embeddings, imageCount }) =>
+      inTurn(async () =>
+        movedAnswers(await use<FeatureClassifier>(key).classifyFeatures(embeddings, imageCount)),
+      ),
   };
+}
+
+function movedAnswers(value: Classified): Answer<Classified> {
+  const { probabilities, novelty } = value;
+  const arrays = novelty === null ? [probabilities] : [probabilities, novelty];
+  return { value, transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer) };
 }
 
 function classifierOptions(request: ClassifierModel): ClassifierOptions {

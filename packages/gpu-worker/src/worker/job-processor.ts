@@ -8,6 +8,7 @@ import {
   type JobPayload,
   type ObjectStore,
 } from "@trommel/common";
+import { requireFewFailures } from "@trommel/common/artefacts";
 import { concludeFailure, isQueued } from "@trommel/common/redis";
 import {
   mayStart,
@@ -90,6 +91,7 @@ export function createProcessor(options: ProcessorOptions) {
         );
       });
       options.log.info({ job: job.id, ...outcome }, "done");
+      await stopAtTooMany(payload, liveRun, options.store);
       return outcome;
     } catch (thrown) {
       await watch.stop({ done: false });
@@ -139,6 +141,19 @@ async function tellDone(payload: JobPayload, outcome: StageOutcome, liveRun: Liv
   if (stageTable[stage].counts === "epochs") return;
   if (unit === undefined) await liveRun.setTotal(attempt, stage, 1);
   await liveRun.countDone(attempt, stage, unit ?? 0, outcome);
+}
+
+/**
+ * The shard is committed in any case, so that a resume with another limit scores it no second time: the attempt counts its failed images.
+ * @throws TrommelError `too-many-failures`
+ */
+async function stopAtTooMany(
+  { attempt, stage, id }: JobPayload,
+  liveRun: LiveRun,
+  store: ObjectStore,
+): Promise<void> {
+  if (stage !== "score") return;
+  await requireFewFailures(store, id, async () => (await liveRun.progress(attempt, stage)).failedImages);
 }
 
 /** Leaves a job for later, which counts as no try of it. */

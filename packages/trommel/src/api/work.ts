@@ -9,7 +9,12 @@ import {
   type Ledger,
   type Metrics,
 } from "@trommel/common";
-import { choice as choiceSchema, type Choice } from "@trommel/common/artefacts";
+import {
+  choice as choiceSchema,
+  parseFailureLimit,
+  writeFailureLimit,
+  type Choice,
+} from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import {
   cancelSubject,
@@ -66,6 +71,12 @@ export interface ScoringResult extends RunResult {
 export interface StartOptions extends CallOptions {
   /** Returns as soon as it is queued and leaves it to the cluster, which needs a `redis`. @default false */
   readonly detach?: boolean | undefined;
+}
+
+/** What {@link Work.resume} takes. */
+export interface ResumeOptions extends StartOptions {
+  /** For a scoring: stops once more images have failed, a number or a percentage of the listing. @default as it was started */
+  readonly maxFailures?: number | string | undefined;
 }
 
 /** What {@link Work.errors} takes. */
@@ -175,9 +186,21 @@ export abstract class Work {
     });
   }
 
-  /** Continues it from what the store holds; one that runs is joined. */
-  async resume(options: StartOptions = {}): Promise<this> {
-    await this.begin(options);
+  /**
+   * Continues it from what the store holds; one that runs is joined.
+   * @throws TrommelError `invalid-argument` for `maxFailures` of a run
+   */
+  async resume({ maxFailures, ...options }: ResumeOptions = {}): Promise<this> {
+    const limit = maxFailures === undefined ? undefined : parseFailureLimit(maxFailures);
+    if (limit !== undefined && this.kind === "run") {
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot resume ${this.id} with --max-failures: it is a training, and a limit is for a scoring. Leave it out`,
+      );
+    }
+    const { store } = this.host.connections;
+    const claim = limit && (() => writeFailureLimit(store, this.id, limit));
+    await this.begin({ ...options, claim });
     return this;
   }
 

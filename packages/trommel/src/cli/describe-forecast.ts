@@ -1,5 +1,6 @@
-import type { TrainingForecast } from "../index.js";
+import type { ScoringForecast, TrainingForecast } from "../index.js";
 import { formatSeconds } from "./progress-display.js";
+import { describeSum } from "./describe-sum.js";
 
 /** What `train --dry-run` says. */
 export function* describeForecast({ id, images, classes, tuning }: TrainingForecast): Generator<string> {
@@ -31,4 +32,30 @@ function describeRounds(of: Rounds, about: string): string {
   const { replicas, batchSize, epochs, stepsPerEpoch, localSteps, rounds } = of;
   const each = replicas === 1 ? "" : ` of each of ${replicas} replicas`;
   return `${about}${epochs * stepsPerEpoch} steps${each} (${epochs} epochs of ${stepsPerEpoch}) on ${batchSize} images each, in ${rounds} rounds of at most ${localSteps} steps`;
+}
+
+type Priced = ScoringForecast & { readonly price?: number | null };
+
+/** What the machines cost for the estimated time, to the hundredth; null without an estimate. */
+export function priceOf({ estimate }: ScoringForecast, pricePerHour: number): number | null {
+  return estimate === null ? null : Math.round((estimate.seconds / 3600) * pricePerHour * 100) / 100;
+}
+
+/** What `score --dry-run` says. */
+export function* describeScoringForecast(forecast: Priced): Generator<string> {
+  const { id, images, sizeBytes, skipped, shards, estimate, price } = forecast;
+  yield `${id}: ${images} images to score in ${shards} shards (${describeSum({ objects: images, sizeBytes })}), ${skipped} skipped`;
+  if (estimate === null) {
+    yield "no estimate: no scoring by this model is finished in this store. '--limit 500' into another --output makes one to go by";
+    return;
+  }
+  const { from, imagesPerSecond, seconds } = estimate;
+  const rate = imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0);
+  yield `about ${timeOf(seconds)}, at the ${rate} images a second of ${from}, with as many workers`;
+  if (price !== undefined) yield `price: about ${price ?? "unknown"}`;
+}
+
+function timeOf(seconds: number): string {
+  if (seconds < 120) return `${seconds} seconds`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
 }

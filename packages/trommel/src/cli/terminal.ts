@@ -35,6 +35,8 @@ export const exitCodes = {
   nothingRead: 3,
   /** `evaluate --fail-under`: done, and a figure is on the wrong side of its bound. */
   missedBound: 4,
+  /** `--max-failures`: stopped, for more images failed than it allows. */
+  tooManyFailures: 5,
   SIGINT: 130,
   SIGTERM: 143,
 } as const;
@@ -93,8 +95,7 @@ export class Terminal {
       this.note(error.message);
       return exitCodes[interrupted];
     }
-    const refused = error.code === "invalid-argument" || error.code === "device-unavailable";
-    const exitCode = refused ? exitCodes.refused : exitCodes.failed;
+    const exitCode = exitCodeOf(error);
     if (this.io.parent !== undefined) {
       await this.io.parent.send({ error: error.toJSON() });
       return exitCode;
@@ -105,4 +106,9 @@ export class Terminal {
       this.io.stderr.write(`${printable(error.cause.stack ?? "", { lines: true })}\n`);
     return exitCode;
   }
+}
+
+function exitCodeOf({ code }: TrommelError): number {
+  if (code === "too-many-failures") return exitCodes.tooManyFailures;
+  return code === "invalid-argument" || code === "device-unavailable" ? exitCodes.refused : exitCodes.failed;
 }

@@ -116,6 +116,7 @@ function interrupted(
       return store.put(key, body, options);
     },
     putStream: (key, chunks, options) => store.putStream(key, chunks, options),
+    copyFrom: (from, key, as, options) => store.copyFrom(from, key, as, options),
     sweep: (remove) => store.sweep(remove),
     delete: async (keys) => {
       await before("delete", keys.join());

@@ -203,6 +203,7 @@ function watching(
     put: (key, body, options) => store.put(key, body, options),
     putStream: (key, chunks, options) => store.putStream(key, chunks, options),
     head: (key) => store.head(key),
+    copyFrom: (from, key, as, options) => store.copyFrom(from, key, as, options),
     sweep: (remove) => store.sweep(remove),
     async *list(prefix, options) {
       await onList(prefix);

@@ -126,6 +126,8 @@ export const scoringConfig = z
     limit: z.int().positive().optional(),
     /** So many images are scored, drawn by a hash of (seed, key); the others are skipped. */
     sample: imageSample.optional(),
+    /** The run whose stored features are scored, and no picture is read; `source` is what it listed. */
+    featuresOf: z.object({ run: runId, fingerprint: sha256 }).strict().optional(),
     /** In CSV, texts that a spreadsheet would compute are written as texts. */
     spreadsheetSafe: z.literal(true).optional(),
   })

@@ -1,5 +1,5 @@
 import type { BigIntStats } from "node:fs";
-import { type FileHandle, link, open, rename, stat, unlink } from "node:fs/promises";
+import { constants, copyFile, type FileHandle, link, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TrommelError } from "../../errors.js";
 import { fileError, isAbsent, systemCode } from "./file-errors.js";
@@ -10,6 +10,7 @@ import { checkKey, checkPrefix } from "../key.js";
 import type { Location } from "../location.js";
 import type {
   ByteRange,
+  CopyOptions,
   GetOptions,
   ListOptions,
   ObjectInfo,
@@ -91,6 +92,40 @@ export class FileStore implements ObjectStore {
     } catch (thrown) {
       throw fileError(`write ${path}`, thrown);
     }
+  }
+
+  async copyFrom(
+    from: ObjectStore,
+    key: string,
+    as: string,
+    { etag, link: asLink = false }: CopyOptions = {},
+  ): Promise<"written" | "exists" | "elsewhere"> {
+    if (!(from instanceof FileStore)) return "elsewhere";
+    checkKey(as);
+    const real = await from.realFile(key, etag);
+    const path = this.root.pathOf(as);
+    try {
+      const folder = await this.root.makeFolderFor(path);
+      if (asLink) return await linkNew(real, path);
+      const partial = join(folder, await partialName());
+      try {
+        await copyFile(real, partial, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+        return await this.publish(partial, path, true);
+      } finally {
+        await unlinkIfThere(partial);
+      }
+    } catch (thrown) {
+      throw fileError(`write ${path}`, thrown);
+    }
+  }
+
+  /** The path of an object, links followed. @throws TrommelError `not-found`, `changed` */
+  private async realFile(key: string, etag: string | undefined): Promise<string> {
+    checkKey(key);
+    const found = await this.head(key);
+    if (found === undefined) throw notFound(this.url, key);
+    if (etag !== undefined && found.etag !== etag) throw changed(this.url, key, etag, found.etag);
+    return this.root.realPathOf(this.root.pathOf(key));
   }
 
   async head(key: string): Promise<ObjectInfo | undefined> {
@@ -193,6 +228,17 @@ export class FileStore implements ObjectStore {
     if (there !== undefined) return "exists";
     await rename(partial, path);
     return "written";
+  }
+}
+
+async function linkNew(real: string, path: string): Promise<"written" | "exists"> {
+  try {
+    await link(real, path);
+    return "written";
+  } catch (thrown) {
+    if (systemCode(thrown) !== "EEXIST") throw thrown;
+    await refuseFolder(path);
+    return "exists";
   }
 }
 

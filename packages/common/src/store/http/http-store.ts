@@ -91,6 +91,10 @@ export class HttpStore implements ObjectStore {
     return this.put();
   }
 
+  copyFrom(): Promise<never> {
+    return this.put();
+  }
+
   delete(): Promise<never> {
     return Promise.reject(this.readOnly("remove from"));
   }

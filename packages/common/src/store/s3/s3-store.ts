@@ -2,7 +2,14 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { TrommelError } from "../../errors.js";
 import { checkKey, checkPrefix } from "../key.js";
 import type { Location } from "../location.js";
-import type { GetOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions } from "../object-store.js";
+import type {
+  CopyOptions,
+  GetOptions,
+  ListOptions,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+} from "../object-store.js";
 import { bareEtag, readObject } from "./s3-body.js";
 import type { ConfiguredS3 } from "./s3-client.js";
 import { objectBytesAtMost } from "../read-bounds.js";
@@ -125,6 +132,40 @@ export class S3Store implements ObjectStore {
       throw this.error(`write ${this.url}/${key}`, thrown);
     } finally {
       await pieces.return();
+    }
+  }
+
+  /** The server copies. Both objects are looked at first, as in {@link put}: many servers ignore conditions without a word. */
+  async copyFrom(
+    from: ObjectStore,
+    key: string,
+    as: string,
+    { etag, link = false }: CopyOptions = {},
+  ): Promise<"written" | "exists" | "elsewhere"> {
+    if (!(from instanceof S3Store) || from.serverName !== this.serverName || link) return "elsewhere";
+    checkKey(key);
+    checkKey(as);
+    const { CopyObjectCommand } = s3Sdk();
+    const source = `${from.bucket}/${from.keyRoot}${key}`;
+    try {
+      if ((await this.look(as)) !== undefined) return "exists";
+      const found = await from.look(key);
+      if (found === undefined) throw notFound(from.url, key);
+      if (etag !== undefined && found.etag !== etag) throw changed(from.url, key, etag, found.etag);
+      const command = new CopyObjectCommand({
+        Bucket: this.bucket,
+        Key: this.keyRoot + as,
+        CopySource: source.split("/").map(encodeURIComponent).join("/"),
+        ...(etag === undefined ? {} : { CopySourceIfMatch: `"${etag}"` }),
+      });
+      await this.retries.run(() => this.client.send(command));
+      return "written";
+    } catch (thrown) {
+      if (thrown instanceof TrommelError) throw thrown;
+      const { name, status } = failureOf(thrown);
+      if (name === "NoSuchKey") throw notFound(from.url, key);
+      if (status === 412) throw changed(from.url, key, etag ?? "", "another");
+      throw this.error(`copy s3://${source} to ${this.url}/${as}`, thrown);
     }
   }
 

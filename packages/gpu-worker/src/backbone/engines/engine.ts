@@ -78,6 +78,21 @@ export interface Classifier {
   release(): Promise<void>;
 }
 
+/** A model without its backbones, on embeddings that were stored. */
+export interface FeatureClassifier {
+  /** @param embeddings [views · imageCount, D], the first views of all images before their second ones */
+  classifyFeatures(embeddings: Float32Array, imageCount: number): Promise<Classified>;
+  release(): Promise<void>;
+}
+
+export interface FeatureClassifierOptions {
+  readonly classCount: number;
+  /** D */
+  readonly dimension: number;
+  /** As `buildHeadGraph` makes it. */
+  readonly graph: Uint8Array;
+}
+
 export interface ClassifierOptions {
   readonly side: number;
   readonly classCount: number;
@@ -103,6 +118,8 @@ export interface Engine {
   readonly device: DeviceReport;
   createExtractor(options: ExtractorOptions): Promise<FeatureExtractor>;
   createClassifier(options: ClassifierOptions): Promise<Classifier>;
+  /** @throws TrommelError `unsupported` by the tfjs engine */
+  createFeatureClassifier(options: FeatureClassifierOptions): Promise<FeatureClassifier>;
 }
 
 export interface EngineOptions {

@@ -10,6 +10,8 @@ import type {
   Engine,
   EngineOptions,
   ExtractorOptions,
+  FeatureClassifier,
+  FeatureClassifierOptions,
   FeatureExtractor,
   ViewBatch,
 } from "./engine.js";
@@ -27,6 +29,7 @@ export async function createOnnxEngine(options: EngineOptions): Promise<Engine> 
     device,
     createExtractor: (extractor) => createExtractor(options, extractor),
     createClassifier: (classifier) => createClassifier(options, classifier),
+    createFeatureClassifier: (classifier) => createFeatureClassifier(options, classifier),
   };
 }
 
@@ -90,6 +93,24 @@ async function createClassifier(engine: EngineOptions, options: ClassifierOption
         probabilities: joined(parts.map((part) => part.probabilities)),
         novelty: novelty.length === 0 ? null : joined(novelty),
       };
+    },
+    release: () => session.release(),
+  };
+}
+
+async function createFeatureClassifier(
+  engine: EngineOptions,
+  { classCount, dimension, graph }: FeatureClassifierOptions,
+): Promise<FeatureClassifier> {
+  const session = await openSession(graph, engine, "the heads of the model");
+  const tellsNovelty = session.outputNames.includes("novelty");
+  return {
+    async classifyFeatures(embeddings, imageCount) {
+      const shape = [embeddings.length / dimension, dimension];
+      const feeds = { embeddings: new Tensor("float32", embeddings, shape) };
+      const probabilities = [imageCount, classCount];
+      if (tellsNovelty) return await runSession(session, feeds, { probabilities, novelty: [imageCount] });
+      return { ...(await runSession(session, feeds, { probabilities })), novelty: null };
     },
     release: () => session.release(),
   };

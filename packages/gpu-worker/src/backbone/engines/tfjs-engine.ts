@@ -35,6 +35,13 @@ export async function createTfjsEngine(options: EngineOptions): Promise<Engine> 
     device: { requested: device, provider: tensorflow.backend, threads: 1, description },
     createExtractor: (extractor) => createExtractor(tensorflow, extractor),
     createClassifier: (classifier) => createClassifier(tensorflow, classifier),
+    createFeatureClassifier: () =>
+      Promise.reject(
+        new TrommelError(
+          "unsupported",
+          "cannot score stored features with the tfjs engine: it takes pictures alone. Use --engine onnx",
+        ),
+      ),
   };
 }
 

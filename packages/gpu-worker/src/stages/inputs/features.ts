@@ -23,12 +23,21 @@ export async function readFeatures(
   config: RunConfig,
   shard: Shard,
 ): Promise<FeatureShard> {
+  return (await readShardFeatures(store, config, shard)).features;
+}
+
+/** The features of a shard as {@link readFeatures} gives them, and the images that have none. */
+export async function readShardFeatures(
+  store: ObjectStore,
+  config: RunConfig,
+  shard: Shard,
+): Promise<{ readonly features: FeatureShard; readonly failed: readonly FailedImage[] }> {
   const key = featureShardKey(config.fingerprint, shard.hash);
   const { bytes, marker } = await readInput(store, key, featureShardMarker);
   checkOutcome(shard, marker);
   const features = decodeFeatureShard(bytes, key, featureDimension(config));
   checkRows(key, features, shard, marker.failed, config.recipe.views.count);
-  return features;
+  return { features, failed: marker.failed };
 }
 
 function checkRows(

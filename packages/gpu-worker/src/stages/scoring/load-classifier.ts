@@ -1,9 +1,6 @@
 import {
   backboneId,
   bundleFiles,
-  decodeHeadWeights,
-  decodeNovelty,
-  decodeProjection,
   openStore,
   sha256Hex,
   TrommelError,
@@ -11,12 +8,10 @@ import {
   type ObjectStore,
   type ScoringConfig,
 } from "@trommel/common";
-import { decodeStandardization } from "@trommel/common/artefacts";
-import { servedFlips } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
-import { decodeEnsemble, type Ensemble } from "../../head/model/ensemble.js";
 import type { ClassifierModel, DeviceStageContext } from "../context.js";
 import { loadBackbones } from "../inputs/load-backbones.js";
+import { readBundleHeads } from "./bundle-heads.js";
 
 /** The model of a scoring's bundle, as the device takes it. */
 export async function loadClassifier(
@@ -53,43 +48,6 @@ async function readParts(
     normalization: spec.normalization,
     precision: manifest.recipe.precision,
   }));
-  const read = async (name: string): Promise<Uint8Array> => {
-    const bytes = await bundle.get(name, readBounds.network);
-    if (sha256Hex(bytes) === manifest.hashes[name]) return bytes;
-    throw new TrommelError(
-      "corrupt",
-      `cannot read ${bundle.url}/${name}: it does not have the sha256 in ${bundleFiles.manifest}. Train again or put the bundle back from a copy`,
-    );
-  };
-  const projection =
-    manifest.svd === null
-      ? null
-      : decodeProjection(await read(bundleFiles.projection), bundleFiles.projection);
-  const head = await read(bundleFiles.head);
-  return {
-    backbones: await loadBackbones(store, uses, true),
-    projection,
-    novelty:
-      manifest.novelty === null ? null : decodeNovelty(await read(bundleFiles.novelty), bundleFiles.novelty),
-    flips: servedFlips(manifest.recipe),
-    ...(manifest.ensemble === null
-      ? { standardization: null, ensemble: single(manifest, head) }
-      : {
-          standardization: decodeStandardization(
-            await read(bundleFiles.standardization),
-            bundleFiles.standardization,
-          ),
-          ensemble: decodeEnsemble(head, bundleFiles.head, manifest.ensemble.head),
-        }),
-  };
-}
-
-/** The head of a bundle that has one, as an ensemble. */
-function single({ recipe, run }: BundleManifest, bytes: Uint8Array): Ensemble {
-  if (recipe.head.type === "auto")
-    throw new TrommelError(
-      "corrupt",
-      `cannot read the bundle of ${run}: ${bundleFiles.manifest} does not say which heads it has`,
-    );
-  return { head: recipe.head, heads: [decodeHeadWeights(bytes, bundleFiles.head)], temperature: 1 };
+  const heads = await readBundleHeads(bundle, manifest);
+  return { backbones: await loadBackbones(store, uses, true), ...heads };
 }

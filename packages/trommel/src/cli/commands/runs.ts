@@ -90,12 +90,13 @@ export async function cancel(terminal: Terminal, id: string, flags: GlobalFlags)
 export async function resume(
   terminal: Terminal,
   id: string,
-  flags: GlobalFlags & ClusterFlags & FollowFlags,
+  flags: GlobalFlags & ClusterFlags & FollowFlags & { readonly maxFailures?: string },
 ): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
+    const { maxFailures } = flags;
     const work = await trommel.run(id);
-    await work.resume({ detach, signal });
+    await work.resume({ detach, maxFailures, signal });
     await showWork(terminal, work, detach);
   });
 }

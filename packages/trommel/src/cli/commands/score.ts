@@ -1,5 +1,6 @@
 import { printable, TrommelError } from "../../index.js";
 import type { Device, EngineName, PredictedRow, ScoreFormat } from "../../index.js";
+import { describeScoringForecast, priceOf } from "../describe-forecast.js";
 import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
@@ -21,6 +22,10 @@ type ScoreFlags = GlobalFlags &
     readonly limit?: number;
     readonly sample?: number;
     readonly seed?: number;
+    readonly featuresOf?: string;
+    readonly dryRun?: true;
+    readonly pricePerHour?: number;
+    readonly maxFailures?: string;
     readonly spreadsheetSafe?: true;
   };
 
@@ -33,10 +38,19 @@ export async function score(
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
     const { model, output, top: topK, format: formats, shardSize, unknownAbove, minProbability } = flags;
-    const { include, exclude, limit, sample, seed, spreadsheetSafe } = flags;
-    const part = { limit, sample, seed };
-    const asked = { include, exclude, unknownAbove, minProbability, ...part, spreadsheetSafe };
+    const { include, exclude, limit, sample, seed, maxFailures, spreadsheetSafe, featuresOf } = flags;
+    const part = { limit, sample, seed, maxFailures };
+    const asked = { include, exclude, unknownAbove, minProbability, ...part, spreadsheetSafe, featuresOf };
     const options = { model, output, ...sourceOf(flags), topK, formats, shardSize, ...asked, detach, signal };
+    if (flags.dryRun === true) {
+      const forecast = await trommel.forecastScoring(prefix, options);
+      const { pricePerHour } = flags;
+      const priced =
+        pricePerHour === undefined ? forecast : { ...forecast, price: priceOf(forecast, pricePerHour) };
+      for (const line of describeScoringForecast(priced)) terminal.say(line);
+      terminal.result(priced);
+      return;
+    }
     const scoring = await trommel.score(prefix, options);
     await showWork(terminal, scoring, detach);
   });

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { failureReason, type FailureReason } from "../../index.js";
-import { clusterFlags, followFlags, globals, loaded, positiveInteger } from "./shared-flags.js";
+import { clusterFlags, followFlags, globals, loaded, maxFailures, positiveInteger } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
 export function addRunCommands(program: Command, terminal: Terminal): void {
@@ -13,6 +13,7 @@ export function addRunCommands(program: Command, terminal: Terminal): void {
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).cancel));
   followFlags(clusterFlags(globals(program.command("resume <id>"), terminal)))
     .description("continue a run or scoring from what the store holds")
+    .option(...maxFailures)
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).resume));
   globals(program.command("errors <id>"), terminal)
     .description("list the files that failed, by reason, and those that were left out")

@@ -169,6 +169,11 @@ export function deviceFlags(command: Command): Command {
     );
 }
 
+export const maxFailures = [
+  "--max-failures <images|percent>",
+  "stop once more images than this have failed, such as 500 or 2% of the listing (default: never)",
+] as const;
+
 export function followFlags(command: Command): Command {
   return command
     .option("--follow", "show progress until it ends (default on a terminal)")

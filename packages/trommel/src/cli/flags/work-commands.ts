@@ -8,6 +8,7 @@ import {
   followFlags,
   globals,
   loaded,
+  maxFailures,
   patternFlags,
   positiveInteger,
   share,
@@ -32,6 +33,13 @@ export function addTrain(program: Command, terminal: Terminal): void {
       "say what it would work on, with the rounds of --tune and their time, and write nothing",
     )
     .action(loaded(terminal, async () => (await import("../commands/train.js")).train));
+}
+
+function price(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError("It is not a number from zero");
+  return value;
 }
 
 /** The hashes of a sample are held in memory while the source is listed. */
@@ -71,6 +79,10 @@ export function addScore(program: Command, terminal: Terminal): void {
     )
     .option(...unknownAbove)
     .option(...minProbability)
+    .option(
+      "--features-of <run>",
+      "score the features that a run has stored, without a prefix, and read no picture: --model has the same backbones",
+    )
     .option("--limit <images>", "score the first images of the listing, so many", positiveInteger)
     .option(
       "--sample <images>",
@@ -78,6 +90,9 @@ export function addScore(program: Command, terminal: Terminal): void {
       upTo(sampleAtMost, " are drawn"),
     )
     .option("--seed <number>", "seed of --sample (default: 0)", wholeNumber)
+    .option(...maxFailures)
+    .option("--dry-run", "say what it would score and how long it may take, and write nothing")
+    .option("--price-per-hour <amount>", "of the machines: --dry-run says the price", price)
     .option("--spreadsheet-safe", "in CSV, write texts that a spreadsheet would compute as texts")
     .action(loaded(terminal, async () => (await import("../commands/score.js")).score));
   deviceFlags(globals(program.command("predict <files...>"), terminal))

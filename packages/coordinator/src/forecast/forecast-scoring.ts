@@ -1,0 +1,144 @@
+import {
+  openStore,
+  outputKeys,
+  runKeys,
+  scoringKeys,
+  type ObjectStore,
+  type ScoringConfig,
+} from "@trommel/common";
+import { findListing } from "@trommel/common/artefacts";
+import { markerKeyOf } from "@trommel/common/codec";
+import { KeyFilter } from "../listing/key-filter.js";
+import { chooseSampleUnstored } from "../plan/choose-sample.js";
+import { keysOnly } from "../sources/image-source.js";
+import { openSource, placeOf } from "../sources/open-source.js";
+import { listSubjects } from "../run-control/list-subjects.js";
+import { findSubject } from "../run-control/subject.js";
+
+/** What a scoring would work on, and how long it may take. */
+export interface ScoringForecast {
+  readonly id: string;
+  /** Images that it would score. */
+  readonly images: number;
+  /** Their size together. */
+  readonly sizeBytes: number;
+  /** Objects that it would skip; behind a limit nothing is counted. */
+  readonly skipped: number;
+  readonly shards: number;
+  /** Null if this store has no finished scoring by the same model to go by. */
+  readonly estimate: {
+    /** The last finished scoring by the same model, whose workers are taken to be those of this one. */
+    readonly from: string;
+    readonly imagesPerSecond: number;
+    readonly seconds: number;
+  } | null;
+}
+
+/** What a resolved scoring would work on, by listing its source. Nothing is written. */
+export async function forecastScoring(
+  store: ObjectStore,
+  config: ScoringConfig,
+  signal: AbortSignal,
+): Promise<ScoringForecast> {
+  const counts = config.featuresOf === undefined ? await countListed(config, signal) : await countStored();
+  const { images } = counts;
+  const last = await lastMeasured(store, config);
+  const estimate =
+    last === undefined
+      ? null
+      : {
+          from: last.id,
+          imagesPerSecond: last.imagesPerSecond,
+          seconds: Math.ceil(last.startSeconds + images / last.imagesPerSecond),
+        };
+  return { id: config.id, ...counts, shards: Math.ceil(images / config.shardSize), estimate };
+
+  async function countStored(): Promise<Counts> {
+    const listing = await findListing(store, runKeys(config.featuresOf?.run ?? "").listing);
+    return { images: listing?.images ?? 0, sizeBytes: 0, skipped: listing?.skipped ?? 0 };
+  }
+}
+
+interface Counts {
+  readonly images: number;
+  readonly sizeBytes: number;
+  readonly skipped: number;
+}
+
+async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<Counts> {
+  const filter = new KeyFilter(config);
+  const source = openSource(placeOf(config), openStore);
+  const counts = { images: 0, sizeBytes: 0, skipped: 0 };
+  try {
+    const skip = (key: string) => filter.skip(key);
+    const sample = await chooseSampleUnstored(config, { source: keysOnly(source), signal, skip });
+    for await (const image of source.list("", { withUnusable: true })) {
+      const { key, sizeBytes, unusable } = image;
+      signal.throwIfAborted();
+      if (
+        unusable !== undefined ||
+        image.skip !== undefined ||
+        skip(key) !== undefined ||
+        sample.skip(key) !== undefined
+      ) {
+        counts.skipped += 1;
+        continue;
+      }
+      counts.images += 1;
+      counts.sizeBytes += sizeBytes;
+      if (counts.images === config.limit) break;
+    }
+  } finally {
+    source.close();
+  }
+  return counts;
+}
+
+interface Measured {
+  readonly id: string;
+  readonly endedSeconds: number;
+  /** From the start to the first shard's scores. */
+  readonly startSeconds: number;
+  readonly imagesPerSecond: number;
+}
+
+/** The scoring by the same model, of pictures or of features as this one, that ended last. */
+async function lastMeasured(store: ObjectStore, config: ScoringConfig): Promise<Measured | undefined> {
+  let last: Measured | undefined;
+  for (const { kind, id } of await listSubjects(store)) {
+    if (kind !== "scoring" || id === config.id) continue;
+    const subject = await findSubject(store, id).catch(() => undefined);
+    if (subject?.kind !== "scoring") continue;
+    const other = subject.config;
+    if (other.bundle.modelSha256 !== config.bundle.modelSha256) continue;
+    if ((other.featuresOf === undefined) !== (config.featuresOf === undefined)) continue;
+    const measured = await measuredOf(store, other);
+    if (measured !== undefined && measured.endedSeconds > (last?.endedSeconds ?? 0)) last = measured;
+  }
+  return last;
+}
+
+/** By the times of its objects, in whole seconds. @returns undefined if it is not complete, or its store tells no times */
+async function measuredOf(store: ObjectStore, config: ScoringConfig): Promise<Measured | undefined> {
+  const listing = await findListing(store, scoringKeys(config.id).listing);
+  const output = openStore(config.output);
+  try {
+    if (listing === undefined || (await output.head(outputKeys.success)) === undefined) return undefined;
+    const timeOf = async (of: ObjectStore, key: string) => (await of.head(key))?.modifiedSeconds;
+    const part = (index: number) => timeOf(output, markerKeyOf(outputKeys.part(index, "jsonl")));
+    const started = await timeOf(store, scoringKeys(config.id).config);
+    const [first, ended] = [await part(0), await part(listing.shards - 1)];
+    if (started === undefined || first === undefined || ended === undefined) return undefined;
+    const { images } = listing;
+    const firstImages = Math.min(config.shardSize, images);
+    const isLong = images > firstImages && ended > first;
+    const imagesPerSecond = isLong
+      ? (images - firstImages) / (ended - first)
+      : images / Math.max(1, ended - started);
+    // The first shard's own images are counted by the rate.
+    const startSeconds = isLong ? Math.max(0, first - started - firstImages / imagesPerSecond) : 0;
+    return { id: config.id, endedSeconds: ended, startSeconds, imagesPerSecond };
+  } finally {
+    output.close();
+  }
+}
