@@ -8,6 +8,7 @@ import {
   sha256,
 } from "./artefacts/backbones/backbone-spec.js";
 import { weightCatalogue, type CatalogueEntry } from "./artefacts/backbones/weight-catalogue.js";
+import { partSpan } from "./artefacts/generations/part-list.js";
 import type { ScoreRow } from "./artefacts/results/bundle.js";
 import type { ModelEvaluation } from "./artefacts/results/model-evaluation.js";
 import { workerQueues } from "./jobs/pipeline.js";
@@ -170,7 +171,9 @@ const evaluatedScores = z
     model: z.object({ location: z.string(), modelSha256: sha256 }).strict(),
     /** Location of a finished scoring's output. */
     location: z.string(),
-    parts: z.int().positive(),
+    /** Its generation, from 0, and its current parts. */
+    generation: z.int().nonnegative(),
+    parts: z.array(partSpan).min(1),
     /** The model's labels in output order. */
     classes: z.array(z.string()).min(2),
   })

@@ -6,6 +6,7 @@ import { addRunCommands } from "./cli/flags/run-commands.js";
 import { addServers } from "./cli/flags/server-commands.js";
 import { addStoreCommands } from "./cli/flags/store-commands.js";
 import { addSort } from "./cli/flags/sort-command.js";
+import { addScoresCommands } from "./cli/flags/scores-commands.js";
 import { addScore, addTrain } from "./cli/flags/work-commands.js";
 import { Terminal, type CommandIo } from "./cli/terminal.js";
 import { toTrommelError, version } from "./index.js";
@@ -45,6 +46,7 @@ export function programFor(terminal: Terminal): Command {
   addScore(program, terminal);
   addSort(program, terminal);
   addEvaluate(program, terminal);
+  addScoresCommands(program, terminal);
   addServers(program, terminal);
   addRunCommands(program, terminal);
   addStoreCommands(program, terminal);

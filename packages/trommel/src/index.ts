@@ -110,8 +110,8 @@ export type {
   WatchedStatus,
   Work,
 } from "./api/work.js";
-export type { Retried, RetryOptions, Run, RunRetryOptions, Scoring } from "./run.js";
-export type { PredictFilesOptions, Prediction, TrainOptions, Trommel } from "./trommel.js";
+export type { Retried, RetryOptions, Run, RunRetryOptions, Scoring, ScoringMet } from "./run.js";
+export type { PredictFilesOptions, Prediction, ScoreFilesOptions, TrainOptions, Trommel } from "./trommel.js";
 export type { ScoreOptions } from "./api/requests/scoring.js";
 export type { EvaluateOptions, LabelFile } from "./api/evaluation/evaluate.js";
 export type { ComparisonVerdict, Evaluation, EvaluationResult } from "./api/evaluation/evaluation.js";
@@ -168,6 +168,7 @@ export type {
   Mistake,
   ModelEvaluation,
 } from "@trommel/common/artefacts";
+export type { CurrentFiles } from "@trommel/coordinator/evaluation";
 export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";

@@ -1,7 +1,14 @@
-import { resolveLocation, TrommelError, type FailureReason } from "@trommel/common";
-import { readTuningProgress, type Subject, type TuningProgress } from "@trommel/coordinator/run-control";
+import { resolveLocation, subjectKeys, TrommelError, type FailureReason } from "@trommel/common";
+import { findChange } from "@trommel/coordinator/generations";
+import {
+  readResultOrFault,
+  readTuningProgress,
+  type Subject,
+  type TuningProgress,
+} from "@trommel/coordinator/run-control";
 import { sortScoring, type SortHow, type SortLedger } from "@trommel/coordinator/sorting";
 import { abortable, type CallOptions } from "./api/abortable.js";
+import type { BeginOptions } from "./api/begin.js";
 import { placeExpected, textGiven } from "./api/given.js";
 import { retryRun, retryScoring } from "./api/requests/retry.js";
 import {
@@ -65,8 +72,40 @@ export class Run extends Work {
   }
 }
 
+/**
+ * `new`; `unfinished`, so that it is continued with the listing that it has; complete and its source `unchanged`; or complete and its
+ * source `changed`, so that its next generation is opened.
+ */
+export type ScoringMet = "new" | "unfinished" | "unchanged" | "changed";
+
 /** A scoring. */
 export class Scoring extends Work {
+  #met: ScoringMet | undefined;
+
+  /** How the call that scores a source met it; undefined where it was only looked up. */
+  get met(): ScoringMet | undefined {
+    return this.#met;
+  }
+
+  /** @internal Begins it, continues it, or opens its next generation if it is complete and its source has changed. */
+  async beginLatest({ claim, ...options }: BeginOptions & CallOptions): Promise<void> {
+    const { store } = this.host.connections;
+    const { subject } = this;
+    if (subject.kind !== "scoring") return;
+    const { result } = await readResultOrFault(store, subject);
+    if (result === undefined) {
+      const isKnown = (await store.head(subjectKeys(subject).config)) !== undefined;
+      this.#met = isKnown ? "unfinished" : "new";
+      await this.begin({ ...options, claim });
+      return;
+    }
+    // Stored features have no source that could change.
+    if (subject.config.featuresOf !== undefined) return this.begin({ ...options, claim });
+    const open = await findChange(store, subject.config, options.signal ?? this.host.signal);
+    this.#met = open === undefined ? "unchanged" : "changed";
+    await this.begin({ ...options, claim: open, again: open !== undefined });
+  }
+
   /**
    * Waits for the scores.
    * @throws TrommelError as {@link Run.result}

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { type Device, type ObjectStore, type PredictedRow, type RecipeInput } from "@trommel/common";
+import type { Device, ObjectStore, PredictedRow, RecipeInput, ScoreFormat } from "@trommel/common";
 import {
   forecastRun,
   resolveBundle,
@@ -9,6 +9,7 @@ import {
   forecastScoring,
   type ScoringForecast,
 } from "@trommel/coordinator/resolve";
+import { readCurrentFiles, type CurrentFiles } from "@trommel/coordinator/evaluation";
 import { findSubject } from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
@@ -36,6 +37,12 @@ export interface TrainOptions extends StartOptions {
   readonly archives?: AskedArchives | undefined;
   /** The place that the bundle is copied to, besides the store. @default the value of the recipe's `environment.output` */
   readonly output?: string | undefined;
+}
+
+/** What {@link Trommel.scoreFiles} takes. */
+export interface ScoreFilesOptions extends CallOptions {
+  /** @default "jsonl" */
+  readonly format?: ScoreFormat | undefined;
 }
 
 /** What {@link Trommel.predict} takes besides files. */
@@ -146,7 +153,9 @@ export class Trommel implements AsyncDisposable {
   }
 
   /**
-   * Scores every image under a prefix, or every one that a manifest lists.
+   * Scores every image under a prefix, or every one that a manifest lists. The same call again, with the scoring complete, lists the
+   * source again: where something has changed, it opens the scoring's next generation, which scores what is new or changed and keeps
+   * every other row. An unfinished scoring is continued, with the listing that it has.
    * @param prefix a folder or `s3://bucket/prefix`; undefined for a manifest of whole locations, and with `featuresOf`
    * @throws TrommelError `not-found` for the model, `conflict` where the output holds another scoring, `invalid-argument`
    */
@@ -155,7 +164,7 @@ export class Trommel implements AsyncDisposable {
     return abortable(options, async () => {
       const { config, claim } = await resolveScoringRequest(this.#connections, prefix, options);
       const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });
-      await scoring.begin({ detach: options.detach, claim });
+      await scoring.beginLatest({ detach: options.detach, claim });
       return scoring;
     });
   }
@@ -174,6 +183,20 @@ export class Trommel implements AsyncDisposable {
       const { config } = await resolveScoringRequest(this.#connections, prefix, options);
       return forecastScoring(this.store, config, options.signal ?? this.#host.signal);
     });
+  }
+
+  /**
+   * The current files of a scoring in one format, in order: of its last complete generation, and what that keeps of earlier ones.
+   * @param source a scoring, its id, or the location of its output
+   * @throws TrommelError `conflict` for a scoring that was never complete, `invalid-argument` for a format that it does not have
+   */
+  async scoreFiles(
+    source: Scoring | string,
+    { format = "jsonl", ...options }: ScoreFilesOptions = {},
+  ): Promise<CurrentFiles> {
+    const text = source instanceof Scoring ? source.id : source;
+    const { folder } = this.#connections.options;
+    return abortable(options, () => readCurrentFiles(this.store, text, format, folder));
   }
 
   /**

@@ -97,7 +97,8 @@ export async function writeScores(
   );
   await store?.put(scoringKeys(id).config, sealedJson(config));
   output.close();
-  return { id, model, location, parts, classes: [...classes] };
+  const spans = [{ generation: 0, first: 0, last: parts - 1 }];
+  return { id, model, location, generation: 0, parts: spans, classes: [...classes] };
 }
 
 function lineOf({ key, probabilities, label }: WrittenRow, classes: readonly string[], topK: number) {

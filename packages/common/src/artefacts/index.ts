@@ -12,7 +12,7 @@ export type { NetworkLayer } from "./backbones/trained-layers.js";
 export { acceptanceOf, mayBeUnknown, unknownLabel } from "./results/acceptance.js";
 export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";
-export { scoreCounts, scoringSuccess } from "./results/scoring-output.js";
+export { partsOf, scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
 export { rivalOf, verdictOf } from "./results/comparison-verdict.js";
 export { boundedFigures, evaluationFiles, modelEvaluation } from "./results/model-evaluation.js";
@@ -72,17 +72,26 @@ export type { ArchivesForm, CarriedColumn, ManifestForm, SourceForm } from "./ru
 export { findRepeated, keyHash, KeyHashes } from "./shards/distinct-keys.js";
 export { findColumns, shardColumns } from "./shards/shard-columns.js";
 export type { ShardColumns } from "./shards/shard-columns.js";
+export { PartList, spansOf } from "./generations/part-list.js";
+export type { PartPlace, PartSpan } from "./generations/part-list.js";
+export {
+  generationRequest,
+  readEarlierGeneration,
+  readGeneration,
+  ScoringGeneration,
+} from "./generations/scoring-generation.js";
+export type { GenerationRequest } from "./generations/scoring-generation.js";
 export { findListing, findShard } from "./shards/find-shard.js";
 export { ImageIdentities, contentIdentity, isListedAs } from "./shards/image-identities.js";
-export { errorLine, outcomeMarker } from "./shards/ledger.js";
+export { errorLine, outcomeMarker, scoredImages } from "./shards/ledger.js";
 export type { ShardOutcome } from "./shards/ledger.js";
 export { LedgerBuilder, checkOutcome, errorLines, okKeys } from "./shards/ledger-builder.js";
 export { isLitter, litter } from "./shards/litter.js";
-export { foldSplit, noFold, testPart } from "./shards/listing.js";
+export { foldSplit, noFold, skipReason, testPart } from "./shards/listing.js";
 export type { EntryPlace } from "./shards/entry-place.js";
-export type { FoldSplit, Grouping, ImagePlace } from "./shards/listing.js";
-export { runId } from "./store-keys.js";
+export type { FoldSplit, GenerationSummary, Grouping, ImagePlace } from "./shards/listing.js";
+export { generationOutput, runId } from "./store-keys.js";
 export { parseShard } from "./shards/parse-shard.js";
 export { RetriedImages } from "./shards/retried-images.js";
-export { isRetried, readRetries, readScoringSpan, retryRequest } from "./shards/retry.js";
-export type { RetryReasons, RetryRequest, ScoringRetry, ShardSpan } from "./shards/retry.js";
+export { currentShards, isRetried, readRetries, readScoringSpan, retryRequest } from "./shards/retry.js";
+export type { RetryReasons, RetryRequest, ScoringRetry, ScoringSpan, ShardSpan } from "./shards/retry.js";

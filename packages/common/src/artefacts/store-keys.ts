@@ -85,22 +85,43 @@ export function scoringKeys(id: string) {
   return {
     root,
     config: `${root}/scoring.json`,
-    shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
-    /** The carried columns of a shard's entries, where the source has any. */
-    columns: (index: number) => `${root}/columns/${ordinal(index)}.json`,
-    listing: `${root}/listing.json`,
+    /** Those of its first generation are its own. */
+    ...listedKeys(root),
+    /** What a later one lists. @param number from 1 */
+    generation: (number: number) => generationKeys(`${root}/generations/${ordinal(number)}`),
     /** Which keys are in the sample, where one is drawn. */
     sample: `${root}/sample.json`,
     /** How many images may fail; not part of what the scoring is. */
     failureLimit: `${root}/failure-limit.json`,
-    /** What `trommel retry` asked for, by number. */
-    retry: (index: number) => `${root}/retries/${ordinal(index)}.json`,
-    /** The shards that came of it, once all of them are in place. */
-    retryListing: (index: number) => `${root}/retries/${ordinal(index)}-listing.json`,
     cancelled: `${root}/cancelled.json`,
     /** Why it stopped, until its next attempt. */
     stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
+  } as const;
+}
+
+/** The keys of what was listed and tried again. */
+function listedKeys(root: string) {
+  return {
+    shard: (index: number) => `${root}/shards/${ordinal(index)}.json`,
+    listing: `${root}/listing.json`,
+    /** The carried columns of a shard's entries, where the source has any. */
+    columns: (index: number) => `${root}/columns/${ordinal(index)}.json`,
+    /** What `trommel retry` asked for, by number. */
+    retry: (index: number) => `${root}/retries/${ordinal(index)}.json`,
+    /** The shards that came of it, once all of them are in place. */
+    retryListing: (index: number) => `${root}/retries/${ordinal(index)}-listing.json`,
+  } as const;
+}
+export type ListedKeys = ReturnType<typeof listedKeys>;
+
+function generationKeys(root: string) {
+  return {
+    ...listedKeys(root),
+    /** What it begins with; with it the generation is open. */
+    request: `${root}/generation.json`,
+    /** What its listing found that is new, changed or gone, once the listing is complete. */
+    delta: `${root}/delta.json`,
   } as const;
 }
 
@@ -139,19 +160,27 @@ const partNames: Readonly<Record<ScoreFormat, { readonly stem: string; readonly 
   parquet: { stem: "part", extension: "parquet" },
 };
 
+/** Keys of a generation under a scoring's output prefix: those of the first are at its root. */
+export function generationOutput(generation: number) {
+  const folder = generation === 0 ? "" : `generation-${ordinal(generation)}/`;
+  return {
+    folder,
+    part: (index: number, format: ScoreFormat) => {
+      const { stem, extension } = partNames[format];
+      return `${folder}${stem}-${ordinal(index)}.${extension}`;
+    },
+    failedImages: `${folder}errors.jsonl`,
+    ledger: `${folder}ledger.json`,
+    counts: `${folder}counts.json`,
+    /** The parts of the format `kaggle` as one file. */
+    submission: `${folder}submission.csv`,
+    /** What is new, changed or gone since the generation before; a later one has it. */
+    changes: `${folder}changes.jsonl`,
+  } as const;
+}
+
 /** Keys under a scoring's output prefix. */
-export const outputKeys = {
-  part: (index: number, format: ScoreFormat) => {
-    const { stem, extension } = partNames[format];
-    return `${stem}-${ordinal(index)}.${extension}`;
-  },
-  failedImages: "errors.jsonl",
-  ledger: "ledger.json",
-  counts: "counts.json",
-  /** The parts of the format `kaggle` as one file. */
-  submission: "submission.csv",
-  success: "_SUCCESS.json",
-} as const;
+export const outputKeys = { ...generationOutput(0), success: "_SUCCESS.json" } as const;
 
 export function featureShardKey(fingerprint: string, shardHash: string): string {
   return `features/${fingerprint}/${shardHash}.safetensors`;

@@ -9,7 +9,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { scoreCounts, scoringSuccess } from "@trommel/common/artefacts";
+import { generationOutput, PartList, partsOf, scoreCounts, scoringSuccess } from "@trommel/common/artefacts";
 import { parseJsonLines } from "@trommel/common/parse";
 import { range, readAhead, readIfThere } from "@trommel/common/store";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
@@ -39,15 +39,19 @@ export async function readFinishedScores(location: string): Promise<FinishedScor
         { context: { scores: location } },
       );
     }
-    const { parts, model } = parseJsonAs(scoringSuccess, body, `${location}/${outputKeys.success}`);
-    const counts = await output.get(outputKeys.counts);
-    const { labels } = parseJsonAs(scoreCounts, counts, `${location}/${outputKeys.counts}`);
+    const success = parseJsonAs(scoringSuccess, body, `${location}/${outputKeys.success}`);
+    const { model } = success;
+    const generation = success.generation?.number ?? 0;
+    const key = generationOutput(generation).counts;
+    const { labels } = parseJsonAs(scoreCounts, await output.get(key), `${location}/${key}`);
     const hashes: string[] = [];
-    const read = async (index: number): Promise<string> =>
-      (await readMarker(output, outputKeys.part(index, "jsonl"))).sha256;
-    for await (const hash of readAhead(range(0, parts), markersAtOnce, read)) hashes.push(hash);
+    const spans = partsOf(success);
+    const parts = new PartList(spans);
+    const read = async (place: number): Promise<string> =>
+      (await readMarker(output, parts.key(place, "jsonl"))).sha256;
+    for await (const hash of readAhead(range(0, parts.length), markersAtOnce, read)) hashes.push(hash);
     return {
-      scores: { model, location, parts, classes: labels.map(({ label }) => label) },
+      scores: { model, location, generation, parts: spans, classes: labels.map(({ label }) => label) },
       digest: sha256Hex(canonicalJson(hashes)),
     };
   } finally {
@@ -56,20 +60,21 @@ export async function readFinishedScores(location: string): Promise<FinishedScor
 }
 
 /** Keys of the scored images, and of those that could not be read. */
-export async function* scoredKeys({ location, parts }: EvaluatedScores): AsyncGenerator<string> {
+export async function* scoredKeys({ location, generation, parts }: EvaluatedScores): AsyncGenerator<string> {
   const output = openStore(location);
   try {
-    const read = (index: number): Promise<string[]> => keysOfPart(output, index);
-    for await (const keys of readAhead(range(0, parts), 2, read)) yield* keys;
-    const failed = await readIfThere(output, outputKeys.failedImages);
-    if (failed !== undefined) yield* keysOf(failed, outputKeys.failedImages);
+    const list = new PartList(parts);
+    const read = (place: number): Promise<string[]> => keysOfPart(output, list.key(place, "jsonl"));
+    for await (const keys of readAhead(range(0, list.length), 2, read)) yield* keys;
+    const { failedImages } = generationOutput(generation);
+    const failed = await readIfThere(output, failedImages);
+    if (failed !== undefined) yield* keysOf(failed, failedImages);
   } finally {
     output.close();
   }
 }
 
-async function keysOfPart(output: ObjectStore, index: number): Promise<string[]> {
-  const key = outputKeys.part(index, "jsonl");
+async function keysOfPart(output: ObjectStore, key: string): Promise<string[]> {
   return keysOf((await readWithMarker(output, key)).bytes, key);
 }
 

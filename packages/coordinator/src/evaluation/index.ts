@@ -1,3 +1,5 @@
+export { readCurrentFiles } from "./current-files.js";
+export type { CurrentFiles } from "./current-files.js";
 export { findEvaluatedSource, findScoring } from "./evaluated-source.js";
 export type { EvaluatedSource } from "./evaluated-source.js";
 export { readFinishedScores, scoredKeys } from "./finished-scores.js";

@@ -1,5 +1,6 @@
 import { scoringKeys, TrommelError, type ScoringConfig } from "@trommel/common";
-import { findListing, readRetries } from "@trommel/common/artefacts";
+import { findListing, readGeneration, readRetries } from "@trommel/common/artefacts";
+import { planGeneration } from "../generations/plan-generation.js";
 import type { PlanContext } from "./plan-context.js";
 import { planScoringRetry } from "../retry/plan-retry.js";
 import { feedSingleShards } from "./feed/shard-feeder.js";
@@ -16,13 +17,15 @@ import { streamShards, writeListing } from "./stream-shards.js";
  *
  * In: the source. Out: shard files, the carried columns of each, `listing.json`, and a score job per shard, children of the waiting close job.
  * The first is queued alone, so that scoring starts with the first page of the listing. A retry continues like planRun.
- * If the failed files of a scoring are retried, only those are planned.
+ * If the failed files of a scoring are retried, only those are planned; a later generation has a plan of its own.
  */
 export async function planScoring(config: ScoringConfig, context: PlanContext): Promise<void> {
   const { store } = context;
   const keys = scoringKeys(config.id);
-  const retry = (await readRetries(store, config.id)).at(-1);
-  if (retry !== undefined) return planScoringRetry(config, retry, context);
+  const generation = await readGeneration(store, config.id);
+  const retry = (await readRetries(store, generation)).at(-1);
+  if (retry !== undefined) return planScoringRetry(config, generation, retry, context);
+  if (generation.number > 0) return planGeneration(config, generation, context);
   if (config.featuresOf !== undefined)
     return planFeatureScoring({ ...config, featuresOf: config.featuresOf }, context);
   const source = openSource(placeOf(config), context.openSource, { onNotice: context.onNotice });

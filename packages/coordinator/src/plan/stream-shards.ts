@@ -105,7 +105,7 @@ async function* cutShards(
 }
 
 /** Objects in a hidden folder are hidden too, unless the name only looks hidden (`../x`). */
-function whySkipped(
+export function whySkipped(
   { key, unusable, skip: bySource }: ListedImage,
   skip: (key: string) => Skip | undefined,
 ): Skip | undefined {
@@ -147,10 +147,17 @@ function addTo(building: BuildingShard, object: ListedImage, skip: Skip | undefi
 }
 
 /** The columns go first: a shard that exists has them. */
-async function writeWithColumns(
-  { store, source, shardKey, columnsKey }: StreamOptions,
+export async function writeWithColumns(
+  {
+    store,
+    source,
+    shardKey,
+    columnsKey,
+  }: Pick<StreamOptions, "store" | "shardKey" | "columnsKey"> & {
+    readonly source: Pick<StreamOptions["source"], "columns">;
+  },
   index: number,
-  { carried, ...content }: BuildingShard,
+  { carried, ...content }: BuildingShard & Pick<Shard, "copied">,
 ): Promise<Shard> {
   const carriedColumns = source.columns ?? [];
   if (columnsKey !== undefined && carriedColumns.length > 0) {
@@ -171,7 +178,7 @@ export async function writeShard(
   store: ObjectStore,
   key: string,
   index: number,
-  content: ShardContent & Pick<Shard, "supersedes">,
+  content: ShardContent & Pick<Shard, "supersedes" | "copied">,
 ): Promise<Shard> {
   const shard: Shard = {
     formatVersion: 1,

@@ -1,6 +1,6 @@
 import { listingSummary, scoringKeys, type ScoringConfig } from "@trommel/common";
 import { parseSealedAs, putJson, sealedJson } from "@trommel/common/codec";
-import type { ScoringRetry } from "@trommel/common/artefacts";
+import type { ScoringGeneration, ScoringRetry } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import { ShardOutcomes } from "./shard-outcomes.js";
 import type { PlanContext } from "../plan/plan-context.js";
@@ -16,31 +16,32 @@ import { streamRetryShards } from "./stream-retry-shards.js";
  */
 export async function planScoringRetry(
   config: ScoringConfig,
+  generation: ScoringGeneration,
   { request }: ScoringRetry,
   context: PlanContext,
 ): Promise<void> {
   const { store } = context;
-  const keys = scoringKeys(config.id);
-  const { shards: base, listed } = parseSealedAs(
-    listingSummary,
-    await store.get(keys.listing, readBounds.document),
-    keys.listing,
-  );
+  const { keys } = generation;
+  const {
+    shards: base,
+    listed,
+    generation: found,
+  } = parseSealedAs(listingSummary, await store.get(keys.listing, readBounds.document), keys.listing);
   const totals = { shards: 0, images: 0 };
   const feed = feedSingleShards(context, {
     id: config.id,
     stage: "score",
-    cancelledKey: keys.cancelled,
+    cancelledKey: scoringKeys(config.id).cancelled,
     first: request.firstShard,
   });
   const outcomes = await ShardOutcomes.open(store, { kind: "scoring", id: config.id, config });
   try {
     for await (const shard of streamRetryShards({
       outcomes,
-      span: { retriedFrom: base, shards: request.firstShard, listed },
+      span: { retriedFrom: base, shards: request.firstShard, listed, found },
       reasons: request.reasons,
       store,
-      shardKey: keys.shard,
+      shardKey: (index) => generation.shardKey(index),
       shardSize: config.shardSize,
       config,
       signal: context.signal,

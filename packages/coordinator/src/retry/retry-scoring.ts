@@ -2,7 +2,6 @@ import {
   canonicalJson,
   openStore,
   outputKeys,
-  scoringKeys,
   TrommelError,
   type FailureReason,
   type ObjectStore,
@@ -10,6 +9,7 @@ import {
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import {
   isRetried,
+  readGeneration,
   readRetries,
   readScoringSpan,
   retryRequest,
@@ -33,7 +33,8 @@ export async function checkScoringRetry(
 ): Promise<number | "joins"> {
   const result = await readResult(store, scoring);
   if (result !== undefined) return countRetried(result.ledger.failedByReason, reasons);
-  requireSame(scoring.id, (await readRetries(store, scoring.id)).at(-1)?.request, reasons);
+  const retries = await readRetries(store, await readGeneration(store, scoring.id));
+  requireSame(scoring.id, retries.at(-1)?.request, reasons);
   return "joins";
 }
 
@@ -49,9 +50,9 @@ export async function requestScoringRetry(
 ): Promise<void> {
   const { id } = scoring;
   if ((await checkScoringRetry(store, scoring, reasons)) === "joins") return;
-  const { shards, retries } = await readScoringSpan(store, id);
+  const { generation, shards, retries } = await readScoringSpan(store, await readGeneration(store, id));
   const request: RetryRequest = { formatVersion: 1, index: retries, firstShard: shards, reasons };
-  const key = scoringKeys(id).retry(request.index);
+  const key = generation.keys.retry(request.index);
   const body = sealedJson(request);
   if ((await putJsonOnce(store, key, body)) === "exists")
     requireSame(id, parseSealedAs(retryRequest, await store.get(key, readBounds.document), key), reasons);

@@ -2,10 +2,8 @@ import {
   featureShardKey,
   findMarker,
   openStore,
-  outputKeys,
   readMarker,
   runKeys,
-  scoringKeys,
   type ObjectStore,
   type Shard,
 } from "@trommel/common";
@@ -13,8 +11,10 @@ import {
   findShard,
   outcomeMarker,
   parseShard,
+  readGeneration,
   resolveRunFeatures,
   RetriedImages,
+  type ScoringGeneration,
   type ShardOutcome,
   type ShardSpan,
 } from "@trommel/common/artefacts";
@@ -28,6 +28,7 @@ export const shardsReadAtOnce = 16;
 export class ShardOutcomes {
   readonly #store: ObjectStore;
   readonly #shardKey: (index: number) => string;
+  readonly #generation: ScoringGeneration | undefined;
   readonly #markerOf: (shard: Shard) => { readonly store: ObjectStore; readonly key: string };
   readonly #output: ObjectStore | undefined;
 
@@ -35,12 +36,13 @@ export class ShardOutcomes {
     store: ObjectStore,
     shardKey: (index: number) => string,
     markerOf: (shard: Shard) => { readonly store: ObjectStore; readonly key: string },
-    output?: ObjectStore,
+    of: { readonly output?: ObjectStore; readonly generation?: ScoringGeneration } = {},
   ) {
     this.#store = store;
     this.#shardKey = shardKey;
     this.#markerOf = markerOf;
-    this.#output = output;
+    this.#output = of.output;
+    this.#generation = of.generation;
   }
 
   /** @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured */
@@ -54,19 +56,31 @@ export class ShardOutcomes {
       }));
     }
     const output = openStore(subject.config.output);
-    const markerOf = ({ index }: Shard) => ({ store: output, key: outputKeys.part(index, "jsonl") });
-    return new ShardOutcomes(store, scoringKeys(subject.id).shard, markerOf, output);
+    const generation = await readGeneration(store, subject.id);
+    const markerOf = ({ index }: Shard) => ({ store: output, key: generation.partKey(index, "jsonl") });
+    const shardKey = (index: number): string => generation.shardKey(index);
+    return new ShardOutcomes(store, shardKey, markerOf, { output, generation });
   }
 
   /** @throws TrommelError `not-found` */
   async shard(index: number): Promise<Shard> {
     const key = this.#shardKey(index);
-    return parseShard(await this.#store.get(key, readBounds.dataset), key);
+    return this.#counted(index, parseShard(await this.#store.get(key, readBounds.dataset), key));
   }
 
   /** Undefined if the listing has not reached the shard yet. */
   async findShard(index: number): Promise<Shard | undefined> {
-    return findShard(this.#store, this.#shardKey(index));
+    const found = await findShard(this.#store, this.#shardKey(index));
+    return found === undefined ? undefined : this.#counted(index, found);
+  }
+
+  /** The first shard that is not of an earlier generation. */
+  get firstOwn(): number {
+    return this.#generation?.base.length ?? 0;
+  }
+
+  #counted(index: number, shard: Shard): Shard {
+    return this.#generation?.shardOf(index, shard) ?? shard;
   }
 
   /** @throws TrommelError `missing-input` if the shard is not done */

@@ -7,9 +7,11 @@ import {
   type ShardEntry,
 } from "@trommel/common";
 import {
+  currentShards,
   findShard,
   checkOutcome,
   isRetried,
+  type GenerationSummary,
   type ImagePlace,
   type RetryReasons,
   type ShardSpan,
@@ -38,7 +40,7 @@ interface FailedEntry {
  */
 export async function* streamRetryShards(options: {
   readonly outcomes: ShardOutcomes;
-  readonly span: ShardSpan;
+  readonly span: ShardSpan & { readonly found?: GenerationSummary | undefined };
   readonly reasons: RetryReasons;
   readonly store: ObjectStore;
   readonly shardKey: (index: number) => string;
@@ -88,13 +90,13 @@ export async function* streamRetryShards(options: {
 /** Failed images by shard and position that no later shard retries. */
 async function* failedEntries(options: {
   readonly outcomes: ShardOutcomes;
-  readonly span: ShardSpan;
+  readonly span: ShardSpan & { readonly found?: GenerationSummary | undefined };
   readonly reasons: RetryReasons;
   readonly signal: AbortSignal;
 }): AsyncGenerator<FailedEntry> {
   const { outcomes, span, reasons, signal } = options;
   const retried = await outcomes.retriedImages(span);
-  for await (const { shard, outcome } of readAhead(range(0, span.shards), shardsReadAtOnce, async (index) => {
+  for await (const { shard, outcome } of readAhead(currentShards(span), shardsReadAtOnce, async (index) => {
     signal.throwIfAborted();
     const read = await outcomes.shard(index);
     return { shard: read, outcome: await outcomes.outcome(read) };

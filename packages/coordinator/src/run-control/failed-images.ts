@@ -1,6 +1,5 @@
 import {
   openStore,
-  outputKeys,
   runKeys,
   TrommelError,
   type ErrorLine,
@@ -9,7 +8,14 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import { errorLine, LedgerBuilder, RetriedImages } from "@trommel/common/artefacts";
+import {
+  errorLine,
+  findListing,
+  LedgerBuilder,
+  readGeneration,
+  RetriedImages,
+  type GenerationSummary,
+} from "@trommel/common/artefacts";
 import { locationOf, range, readAhead, readBounds } from "@trommel/common/store";
 import { parseJsonLines } from "@trommel/common/parse";
 import { readResult } from "./result.js";
@@ -47,17 +53,21 @@ export async function readFailedImages(
   const result = await readResult(store, subject);
   const outcomes = await ShardOutcomes.open(store, subject);
   try {
-    if (result === undefined) return await fromMarkers(outcomes, skippedAtMost, errorsOf(store, subject));
+    const errorsKey = await errorsKeyOf(store, subject);
+    const errors = locationOf(subject.kind === "run" ? store.url : subject.config.output, errorsKey);
+    if (result === undefined) return await fromMarkers(outcomes, skippedAtMost, errors);
     const { ledger } = result;
     const skipped = new SkippedKeys(skippedAtMost, ledger.skippedByReason);
-    for await (const shard of shardsOf(outcomes, skipped)) skipped.add(shard);
-    const failed = ledger.failed === 0 ? [] : await readErrorLines(store, subject, ledger.failed);
+    const later = await laterListing(store, subject);
+    if (later !== undefined) skipped.add({ skipped: later.skippedKeys });
+    else for await (const shard of shardsOf(outcomes, skipped)) skipped.add(shard);
+    const failed = ledger.failed === 0 ? [] : await readErrorLines(store, subject, errorsKey, ledger.failed);
     return {
       complete: true,
       sums: ledger,
       failed,
       skipped: skipped.keys,
-      errors: errorsOf(store, subject),
+      errors,
     };
   } finally {
     outcomes.close();
@@ -79,10 +89,12 @@ async function fromMarkers(
   errors: string,
 ): Promise<FailedImages> {
   const retried = await retriedSoFar(outcomes);
+  const { firstOwn } = outcomes;
   const builder = new LedgerBuilder(retried);
   const skipped = new SkippedKeys(skippedAtMost);
   const failed: ErrorLine[] = [];
-  for await (const done of readAhead(range(0), shardsReadAtOnce, async (index) => {
+  // In a later generation, what it has made so far.
+  for await (const done of readAhead(range(firstOwn), shardsReadAtOnce, async (index) => {
     const shard = await outcomes.findShard(index);
     return shard === undefined ? undefined : { shard, outcome: await outcomes.findOutcome(shard) };
   })) {
@@ -99,7 +111,8 @@ async function fromMarkers(
 /** Shards that retry images come after all others, and are few. */
 async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
   const retried = new RetriedImages();
-  for await (const shard of readAhead(range(0), shardsReadAtOnce, (index) => outcomes.findShard(index))) {
+  const all = range(outcomes.firstOwn);
+  for await (const shard of readAhead(all, shardsReadAtOnce, (index) => outcomes.findShard(index))) {
     if (shard === undefined) break;
     const outcome = shard.supersedes === undefined ? undefined : await outcomes.findOutcome(shard);
     if (outcome !== undefined) retried.add(shard, outcome.failed);
@@ -107,16 +120,27 @@ async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
   return retried;
 }
 
-function errorsOf(store: ObjectStore, subject: Subject): string {
-  const root = subject.kind === "run" ? store.url : subject.config.output;
-  const key = subject.kind === "run" ? runKeys(subject.id).failedImages : outputKeys.failedImages;
-  return locationOf(root, key);
+async function errorsKeyOf(store: ObjectStore, subject: Subject): Promise<string> {
+  if (subject.kind === "run") return runKeys(subject.id).failedImages;
+  return (await readGeneration(store, subject.id)).output.failedImages;
+}
+
+/** What a later generation of a scoring found; its shards do not name what was skipped. */
+async function laterListing(store: ObjectStore, subject: Subject): Promise<GenerationSummary | undefined> {
+  if (subject.kind === "run") return undefined;
+  const { keys } = await readGeneration(store, subject.id);
+  return (await findListing(store, keys.listing))?.generation;
 }
 
 /** @throws TrommelError `corrupt` if the file is missing, or does not have one line for each failed image */
-async function readErrorLines(store: ObjectStore, subject: Subject, failed: number): Promise<ErrorLine[]> {
+async function readErrorLines(
+  store: ObjectStore,
+  subject: Subject,
+  key: string,
+  failed: number,
+): Promise<ErrorLine[]> {
   const place = subject.kind === "run" ? store : openStore(subject.config.output);
-  const { failedImages: key, ledger } = subject.kind === "run" ? runKeys(subject.id) : outputKeys;
+  const ledger = key.replace(/errors\.jsonl$/, "ledger.json");
   const unlike = (found: string): TrommelError =>
     new TrommelError(
       "corrupt",
@@ -146,7 +170,7 @@ class SkippedKeys {
     this.#byReason = byReason;
   }
 
-  add({ skipped }: Shard): void {
+  add({ skipped }: Pick<Shard, "skipped">): void {
     for (const { key, reason } of skipped) {
       const count = this.#counts.get(reason) ?? 0;
       this.#counts.set(reason, count + 1);

@@ -1,5 +1,5 @@
-import { subjectKeys, type ListingSummary, type ObjectStore } from "@trommel/common";
-import { findListing } from "@trommel/common/artefacts";
+import { runKeys, type ListingSummary, type ObjectStore } from "@trommel/common";
+import { findListing, readGeneration } from "@trommel/common/artefacts";
 import { oddities } from "../listing/odd-classes.js";
 import type { Subject } from "./subject.js";
 
@@ -17,7 +17,8 @@ export async function readListingOverview(
   store: ObjectStore,
   subject: Subject,
 ): Promise<ListingOverview | undefined> {
-  const found = await findListing(store, subjectKeys(subject).listing);
+  const keys = subject.kind === "run" ? runKeys(subject.id) : (await readGeneration(store, subject.id)).keys;
+  const found = await findListing(store, keys.listing);
   if (found === undefined) return undefined;
   const { listed, images, skipped, classes, leftOut, withoutEffect } = found;
   return {

@@ -6,7 +6,6 @@ import {
   outputKeys,
   parseJsonAs,
   runKeys,
-  scoringKeys,
   TrommelError,
   type BundleManifest,
   type Ledger,
@@ -16,11 +15,13 @@ import {
 import {
   foldRunsOf,
   mayBeUnknown,
+  readGeneration,
   scoreCounts,
   scoringSuccess,
   untunedOf,
   type Contradictions,
   type ScoreCounts,
+  type ScoringSuccess,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts";
 import { stagesOf } from "@trommel/common/jobs";
@@ -62,6 +63,16 @@ export interface RunResult {
   readonly counts?: ScoreCounts;
   /** For a scoring with the format `kaggle`. */
   readonly submission?: SubmissionOutcome;
+  /** For a scoring whose source was listed again: its last generation, and what that found. */
+  readonly generation?: GenerationFigures;
+}
+
+/** A generation of a scoring, from 1: the first one has none. */
+export interface GenerationFigures {
+  readonly number: number;
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
 }
 
 interface PartFigures {
@@ -126,23 +137,37 @@ async function readScoringResult(
     if (body === undefined) return undefined;
     // The prefix may hold another scoring, which is not this one's result.
     if (parseJsonAs(successOwner, body, outputKeys.success).scoring !== config.id) return undefined;
-    const { submission, retries } = parseJsonAs(scoringSuccess, body, outputKeys.success);
-    // A later retry makes it unfinished, even if this file has not been removed yet.
-    if ((await store.head(scoringKeys(config.id).retry(retries))) !== undefined) return undefined;
+    const success = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    // A later generation makes it unfinished, and so does a later retry, even if this file has not been removed yet.
+    const last = await readGeneration(store, config.id);
+    if ((success.generation?.number ?? 0) !== last.number) return undefined;
+    if ((await store.head(last.keys.retry(success.retries))) !== undefined) return undefined;
+    const { submission, generation } = success;
+    const keys = last.output;
     const listing = await readListingOverview(store, subject);
     return {
       ...(listing === undefined ? {} : { listing }),
-      ledger: parseJsonAs(ledgerSchema, await readPart(output, outputKeys.ledger), outputKeys.ledger),
+      ledger: parseJsonAs(ledgerSchema, await readPart(output, keys.ledger), keys.ledger),
       location: config.output,
       counts: {
         ...(mayBeUnknown(config) ? { unknown: 0 } : {}),
-        ...parseJsonAs(scoreCounts, await readPart(output, outputKeys.counts), outputKeys.counts),
+        ...parseJsonAs(scoreCounts, await readPart(output, keys.counts), keys.counts),
       },
       ...(submission === null ? {} : { submission }),
+      ...(generation === undefined ? {} : { generation: generationFigures(generation) }),
     };
   } finally {
     output.close();
   }
+}
+
+function generationFigures({
+  number,
+  added,
+  changed,
+  removed,
+}: NonNullable<ScoringSuccess["generation"]>): GenerationFigures {
+  return { number, added, changed, removed };
 }
 
 /** @throws TrommelError `corrupt` if a file that belongs to a result is missing */

@@ -8,7 +8,7 @@ import {
   type ObjectStore,
   type ScoringConfig,
 } from "@trommel/common";
-import { scoringSuccess } from "@trommel/common/artefacts";
+import { PartList, partsOf, scoringSuccess } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
 import { sortedPart, sortPart, type SortedPart, type SortHow } from "./sorted-part.js";
@@ -51,16 +51,17 @@ export async function sortScoring(
   const identity = sha256Hex(canonicalJson({ scoring: config.id, into: target, how, min })).slice(0, 12);
   const root = `_trommel/sorts/${identity}`;
   try {
-    const parts = await countParts(output);
+    const { generation, parts } = await readParts(output);
     const places = { store, scoringId: config.id, output, source, into, how, min, signal };
     const sums = { images: 0, placed: 0, below: 0, unplaced: 0 };
     const byReason = new Map<string, number>();
     const lines: string[] = [];
-    for (let index = 0; index < parts; index += 1) {
+    for (let index = 0; index < parts.length; index += 1) {
       signal.throwIfAborted();
-      const key = `${root}/part-${String(index).padStart(5, "0")}.json`;
+      const folder = generation === 0 ? root : `${root}/generation-${generation}`;
+      const key = `${folder}/part-${String(index).padStart(5, "0")}.json`;
       const done = await findSorted(into, key);
-      const part = done ?? (await sortPart(index, places));
+      const part = done ?? (await sortPart(parts.at(index), places));
       if (done === undefined) await putJson(into, key, jsonBytes(part));
       sums.images += part.rows;
       sums.placed += part.placed;
@@ -70,7 +71,7 @@ export async function sortScoring(
         byReason.set(reason, (byReason.get(reason) ?? 0) + 1);
         lines.push(`${JSON.stringify({ key: picture, reason })}\n`);
       }
-      onPart?.(index + 1, parts);
+      onPart?.(index + 1, parts.length);
     }
     if (sums.images !== sums.placed + sums.below + sums.unplaced)
       throw new TrommelError(
@@ -96,9 +97,12 @@ async function findSorted(into: ObjectStore, key: string): Promise<SortedPart | 
   return body === undefined ? undefined : parseJsonAs(sortedPart, body, key);
 }
 
-async function countParts(output: ObjectStore): Promise<number> {
+async function readParts(output: ObjectStore): Promise<{ generation: number; parts: PartList }> {
   const body = await readIfThere(output, outputKeys.success);
-  if (body !== undefined) return parseJsonAs(scoringSuccess, body, outputKeys.success).parts;
+  if (body !== undefined) {
+    const success = parseJsonAs(scoringSuccess, body, outputKeys.success);
+    return { generation: success.generation?.number ?? 0, parts: new PartList(partsOf(success)) };
+  }
   throw new TrommelError(
     "conflict",
     `cannot sort ${output.url}: it has no ${outputKeys.success}, so its scoring is not complete. Resume the scoring`,

@@ -1,12 +1,11 @@
 import {
-  outputKeys,
   readWithMarker,
   scoringKeys,
   TrommelError,
   type ObjectStore,
   type ShardEntry,
 } from "@trommel/common";
-import { findShard } from "@trommel/common/artefacts";
+import { findShard, generationOutput, type PartPlace } from "@trommel/common/artefacts";
 import { parseJsonLines } from "@trommel/common/parse";
 import { range, readAhead } from "@trommel/common/store";
 import { z } from "zod";
@@ -54,10 +53,12 @@ export interface SortPlaces {
 }
 
 /** Puts the pictures of a part into the folders of their labels. A second try finds those of the first, and continues. */
-export async function sortPart(index: number, places: SortPlaces): Promise<SortedPart> {
-  const key = outputKeys.part(index, "jsonl");
+export async function sortPart({ generation, index }: PartPlace, places: SortPlaces): Promise<SortedPart> {
+  const key = generationOutput(generation).part(index, "jsonl");
+  const first = scoringKeys(places.scoringId);
+  const keys = generation === 0 ? first : first.generation(generation);
   const rows = parseJsonLines(scoreLine, (await readWithMarker(places.output, key)).bytes, key);
-  const shard = await findShard(places.store, scoringKeys(places.scoringId).shard(index));
+  const shard = await findShard(places.store, keys.shard(index));
   const listed = new Map(shard?.entries.map((entry) => [entry.key, entry]));
   const result: SortedPart = { formatVersion: 1, rows: rows.length, placed: 0, below: 0, unplaced: [] };
   const wanted = rows.filter(({ probability }) => probability >= places.min);

@@ -1,4 +1,4 @@
-import type { ObjectStore } from "@trommel/common";
+import { openStore, type ObjectStore } from "@trommel/common";
 import { findGarbage } from "./find-garbage.js";
 import { GarbageCount, type Garbage, type GarbageReport } from "./garbage.js";
 import { References } from "./references.js";
@@ -51,7 +51,11 @@ async function collectOnce(
   const removeWaiting = async (): Promise<boolean> => {
     if (waiting.length === 0) return true;
     if (await references.areOld()) return false;
-    await removeInOrder(store, waiting);
+    await removeInOrder(
+      store,
+      waiting.filter(({ location }) => location === undefined),
+    );
+    await removeElsewhere(waiting);
     for (const { kind, keys, sizeBytes } of waiting) count.add(kind, { objects: keys.length, sizeBytes });
     waiting = [];
     objects = 0;
@@ -68,6 +72,21 @@ async function collectOnce(
     if (objects >= objectsAtOnce && !(await removeWaiting())) return false;
   }
   return removeWaiting();
+}
+
+/** What lies outside the store, in one place after another. */
+async function removeElsewhere(garbage: readonly Garbage[]): Promise<void> {
+  for (const place of new Set(garbage.flatMap(({ location }) => location ?? []))) {
+    const store = openStore(place);
+    try {
+      await removeInOrder(
+        store,
+        garbage.filter(({ location }) => location === place),
+      );
+    } finally {
+      store.close();
+    }
+  }
 }
 
 /** The first of each, then the rest: many are removed in one request, in an order that the store chooses. */

@@ -4,6 +4,7 @@ import { evaluationGarbage } from "./evaluation-garbage.js";
 import type { Found, Garbage } from "./garbage.js";
 import { groups } from "./object-groups.js";
 import type { References } from "./references.js";
+import { scoringGarbage } from "./scoring-garbage.js";
 import { tuningGarbage } from "./tuning-garbage.js";
 
 /**
@@ -29,16 +30,17 @@ export async function* findGarbage(search: GarbageSearch): AsyncGenerator<Garbag
   yield* unlessYoung(search, tuningGarbage(search.store));
   yield* unlessYoung(search, splitGarbage(search));
   yield* unlessYoung(search, evaluationGarbage(search.store, search.references));
+  yield* unlessYoung(search, scoringGarbage(search.store));
 }
 
 async function* unlessYoung(search: GarbageSearch, found: AsyncIterable<Found>): AsyncGenerator<Garbage> {
-  for await (const { kind, objects } of found) {
+  for await (const { kind, objects, location } of found) {
     if (objects.some((object) => isYoung(object, search))) {
       search.onYoung(objects.length);
       continue;
     }
     const sizeBytes = objects.reduce((sum, object) => sum + object.sizeBytes, 0);
-    yield { kind, keys: objects.map(({ key }) => key), sizeBytes };
+    yield { kind, keys: objects.map(({ key }) => key), sizeBytes, location };
   }
 }
 

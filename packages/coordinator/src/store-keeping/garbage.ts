@@ -8,6 +8,7 @@ export const garbageKinds = {
   tuning: "changes and checkpoints of tuning that no later round starts from",
   splits: "validation keys of runs that are no more",
   evaluations: "evaluations of runs that are no more, and scores of evaluations whose scoring is no more",
+  parts: "parts of scores that a later generation has replaced",
   backbones: "backbones that no run uses",
   partials: "files of writers that were killed",
 } as const;
@@ -18,6 +19,8 @@ export interface Found {
   readonly kind: GarbageKind;
   /** In order of removal. */
   readonly objects: readonly ObjectInfo[];
+  /** Where they are. @default the store */
+  readonly location?: string;
 }
 
 /** Objects that go together. */
@@ -26,6 +29,8 @@ export interface Garbage {
   /** In order of removal: a marker before its data, since data without a marker do not exist. */
   readonly keys: readonly string[];
   readonly sizeBytes: number;
+  /** Where they are. @default the store */
+  readonly location?: string | undefined;
 }
 
 export interface GarbageSum {

@@ -1,5 +1,5 @@
-import { openStore, outputKeys, readWithMarker, type ObjectStore, type ScoreRow } from "@trommel/common";
-import { scoreRow, type EvaluatedAnswer } from "@trommel/common/artefacts";
+import { openStore, readWithMarker, type ObjectStore, type ScoreRow } from "@trommel/common";
+import { PartList, scoreRow, type EvaluatedAnswer } from "@trommel/common/artefacts";
 import { parseJsonLines } from "@trommel/common/parse";
 import { range, readAhead } from "@trommel/common/store";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
@@ -25,8 +25,9 @@ export async function* readScoreRows(
 ): AsyncGenerator<ScoreRow> {
   const output = openStore(location);
   try {
-    const read = (index: number): Promise<ScoreRow[]> => readPart(output, index);
-    for await (const rows of readAhead(range(0, parts), partsAtOnce, read)) {
+    const list = new PartList(parts);
+    const read = (place: number): Promise<ScoreRow[]> => readPart(output, list.key(place, "jsonl"));
+    for await (const rows of readAhead(range(0, list.length), partsAtOnce, read)) {
       signal.throwIfAborted();
       yield* rows;
     }
@@ -35,8 +36,7 @@ export async function* readScoreRows(
   }
 }
 
-async function readPart(output: ObjectStore, index: number): Promise<ScoreRow[]> {
-  const key = outputKeys.part(index, "jsonl");
+async function readPart(output: ObjectStore, key: string): Promise<ScoreRow[]> {
   const { bytes } = await readWithMarker(output, key);
   return parseJsonLines(scoreRow, bytes, `${output.url}/${key}`);
 }

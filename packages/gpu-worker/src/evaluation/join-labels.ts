@@ -1,5 +1,5 @@
-import { openStore, outputKeys, TrommelError } from "@trommel/common";
-import { errorLine, labelLookup, type ModelEvaluation } from "@trommel/common/artefacts";
+import { openStore, TrommelError } from "@trommel/common";
+import { errorLine, generationOutput, labelLookup, type ModelEvaluation } from "@trommel/common/artefacts";
 import { parseJsonLines } from "@trommel/common/parse";
 import { readBounds, readIfThere } from "@trommel/common/store";
 import type { LabelTable } from "@trommel/common";
@@ -51,12 +51,13 @@ export function classesByName(classes: readonly string[]): Map<string, string> {
 }
 
 /** Images that failed and lie in a folder, which labels them. */
-async function failedWithFolder({ location }: EvaluatedScores): Promise<number> {
+async function failedWithFolder({ location, generation }: EvaluatedScores): Promise<number> {
   const output = openStore(location);
   try {
-    const body = await readIfThere(output, outputKeys.failedImages, readBounds.dataset);
+    const key = generationOutput(generation).failedImages;
+    const body = await readIfThere(output, key, readBounds.dataset);
     const labelOf = labelLookup(null);
-    const lines = parseJsonLines(errorLine, body ?? new Uint8Array(), outputKeys.failedImages);
+    const lines = parseJsonLines(errorLine, body ?? new Uint8Array(), key);
     return lines.filter(({ key }) => labelOf(key) !== undefined).length;
   } finally {
     output.close();

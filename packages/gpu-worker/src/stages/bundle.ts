@@ -14,11 +14,12 @@ import type { z } from "zod";
 import { buildServingGraph } from "../graph/serving-graph.js";
 import { galleryFrom } from "../gallery/gallery.js";
 import type { StageContext, StageOutcome } from "./context.js";
+import { range } from "@trommel/common/store";
 import { checkServing } from "./bundling/check-serving.js";
 import { describeBundle } from "./bundling/describe-bundle.js";
 import { exportBundle } from "./bundling/export-bundle.js";
 import { readTrainedModel } from "./bundling/trained-model.js";
-import { readListing } from "./inputs/listing.js";
+import { readListing, readShard } from "./inputs/listing.js";
 import { loadBackbones } from "./inputs/load-backbones.js";
 import { backbonesOfRun, readRunConfig } from "./inputs/run.js";
 import { readOutcomes, readRetriedImages, readShards, type ShardOutcomes } from "./inputs/shard-outcomes.js";
@@ -73,20 +74,18 @@ async function writeLedger(store: ObjectStore, config: RunConfig, signal: AbortS
   const { shards, listed, retriedFrom = shards } = await readListing(store, keys.listing);
   const span = { shards, listed, retriedFrom };
   const outcomes: ShardOutcomes = {
-    store,
-    shardKey: keys.shard,
+    readShard: (index) => readShard(store, keys.shard(index)),
     outcomeOf: ({ hash }) => ({ store, key: featureShardKey(config.fingerprint, hash) }),
     signal,
   };
   const builder = new LedgerBuilder(await readRetriedImages(outcomes, span));
   const lines = new SpilledText();
   try {
-    const all = { start: 0, end: shards };
-    for await (const { shard, marker } of readOutcomes(outcomes, all, featureShardMarker)) {
+    for await (const { shard, marker } of readOutcomes(outcomes, range(0, shards), featureShardMarker)) {
       checkRowCount(marker, config);
       await lines.write(errorLines(shard, builder.add(shard, marker)));
     }
-    await builder.requireDistinct(() => readShards(outcomes, shards));
+    await builder.requireDistinct(() => readShards(outcomes, range(0, shards)));
     const ledger = builder.ledger(span);
     await store.putStream(keys.failedImages, lines.chunks(), { contentType: "application/jsonl" });
     await putJson(store, keys.ledger, jsonFile(ledger));

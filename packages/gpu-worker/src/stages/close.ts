@@ -3,35 +3,43 @@ import {
   openStore,
   outputKeys,
   parseJsonAs,
-  scoringKeys,
   TrommelError,
   type BundleManifest,
   type FailedImage,
-  type ObjectStore,
+  type Ledger,
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
 import {
+  currentShards,
   errorLines,
+  generationOutput,
   LedgerBuilder,
   mayBeUnknown,
+  PartList,
+  readGeneration,
   readScoringSpan,
   requireFewFailures,
+  scoredImages,
+  spansOf,
+  type PartPlace,
+  type PartSpan,
   type RetriedImages,
   type ScoreCounts,
+  type ScoringSpan,
   type ScoringSuccess,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts";
-import { readBounds } from "@trommel/common/store";
+import { range } from "@trommel/common/store";
 import { z } from "zod";
 import { checkParts } from "./scoring/check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { countLabels, LabelCounts } from "./scoring/label-counts.js";
-import { readShard } from "./inputs/listing.js";
-import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
+import { readBundleManifest, readGenerationShard, readScoringConfig } from "./inputs/scoring.js";
 import { readOutcomes, readRetriedImages, readShards, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { checkImageKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
 import { SpilledText } from "./scoring/spilled-text.js";
+import { removeOther, requireLast } from "./scoring/last-closing.js";
 import { Submission } from "./scoring/submission.js";
 import { jsonFile, putJson } from "@trommel/common/codec";
 
@@ -42,73 +50,81 @@ import { jsonFile, putJson } from "@trommel/common/codec";
  * row for each file that did not fail, once and in order. Out: `submission.csv` where the scoring has the format `kaggle`,
  * `errors.jsonl`, `ledger.json`, `counts.json` and last `_SUCCESS.json`, with which the scoring is whole. One that says
  * something else, from before failed files were tried again, goes first. A retry writes the same bytes again.
+ * A later generation checks its own parts whole and adds up the markers of those that it keeps; what it writes lies
+ * in its folder, and `_SUCCESS.json` alone is replaced.
  */
 export async function close(scoringId: string, context: StageContext): Promise<StageOutcome> {
   const { store, signal } = context;
-  const keys = scoringKeys(scoringId);
   const config = await readScoringConfig(store, scoringId);
-  const span = await readScoringSpan(store, scoringId);
-  const { retries } = span;
+  const span = await readScoringSpan(store, await readGeneration(store, scoringId));
+  const { generation, found } = span;
   const manifest = await readBundleManifest(config);
   const { labels } = manifest;
   const output = openStore(config.output);
   const lines = new SpilledText();
+  const readShard = (index: number): Promise<Shard> => readGenerationShard(store, generation, index);
   try {
     await checkParts(output, {
-      shards: span.shards,
+      shards: range(generation.base.length, span.shards),
+      keyOf: (index, format) => generation.partKey(index, format),
       formats: config.formats,
       checkRows: async (index, { bytes, marker }) => {
         const scored = scorePartMarker.safeParse(marker);
         // Another marker is removed where it is read for the ledger.
-        if (scored.success)
-          checkPart({ bytes, marker: scored.data }, await readShard(store, keys.shard(index)), labels);
+        if (scored.success) checkPart({ bytes, marker: scored.data }, await readShard(index), labels);
       },
       signal,
     });
     const outcomes: ShardOutcomes = {
-      store,
-      shardKey: keys.shard,
-      outcomeOf: ({ index }) => ({ store: output, key: outputKeys.part(index, "jsonl") }),
+      readShard,
+      outcomeOf: ({ index }) => ({ store: output, key: generation.partKey(index, "jsonl") }),
       signal,
     };
     const retried = await readRetriedImages(outcomes, span);
     const builder = new LedgerBuilder(retried);
+    if (found !== undefined) builder.addSkipped(found);
     const counts = new LabelCounts(labels);
-    const merging = config.formats.includes("kaggle") ? new Submission(output, labels) : null;
-    const all = { start: 0, end: span.shards };
-    for await (const { shard, marker } of readOutcomes(outcomes, all, scorePartMarker)) {
-      const failed = builder.add(shard, marker);
+    const merging = config.formats.includes("kaggle") ? new Submission(output, labels, generation) : null;
+    for await (const { shard, marker } of readOutcomes(outcomes, currentShards(span), scorePartMarker)) {
+      const isKept = shard.index < generation.base.length || shard.copied !== undefined;
+      const failed = builder.add(shard, marker, { isKept });
       await lines.write(errorLines(shard, failed));
       counts.add(marker.labels);
       await merging?.add(shard, marker.ok, withoutRow(shard, marker.failed, retried));
       if (failed.length > 0) context.onNote(`${builder.soFar().failed} failed`);
     }
-    await builder.requireDistinct(() => readShards(outcomes, span.shards));
-    const ledger = builder.ledger(span);
+    await builder.requireDistinct(() => readShards(outcomes, currentShards(span)));
+    const parts = spansOf(placesOf(span));
+    const current = new PartList(parts).length;
+    const ledger = builder.ledger({ listed: span.listed, shards: current });
     // The last shards may have ended before the listing did, which a share of its images waits for.
     await requireFewFailures(store, scoringId, () => Promise.resolve(ledger.failed));
     const write = async <T>(put: () => Promise<T>): Promise<T> => {
-      await requireLast(store, scoringId, retries, signal);
+      await requireLast(store, scoringId, span, signal);
       return put();
     };
-    await write(() => removeOther(output, retries));
+    await write(() => removeOther(output, span));
     const submission = merging === null ? null : await write(() => merging.write(signal));
     if (submission?.merged === false)
       // The command that follows says it, and so does _SUCCESS.json.
       context.log.info({ id: scoringId, ...submission }, `${outputKeys.submission} is not written`);
     const stream = { contentType: "application/jsonl" };
-    await write(() => output.putStream(outputKeys.failedImages, lines.chunks(), stream));
-    await write(() => putJson(output, outputKeys.ledger, jsonFile(ledger)));
-    const counted = counts.counts(ledger.ok);
-    await write(() => putJson(output, outputKeys.counts, jsonFile(counted)));
-    const shape = { parts: span.shards, retries };
-    const success = describeScoring({ config, manifest, counts: counted, submission }, shape);
+    const to = generation.output;
+    await write(() => output.putStream(to.failedImages, lines.chunks(), stream));
+    await write(() => putJson(output, to.ledger, jsonFile(ledger)));
+    const counted = counts.counts(scoredImages(ledger));
+    await write(() => putJson(output, to.counts, jsonFile(counted)));
+    const success = describeScoring({ config, manifest, counts: counted, submission, ledger }, span, parts);
     await write(() => putJson(output, outputKeys.success, jsonFile(success)));
     return { images: 0, failed: 0 };
   } finally {
     await lines.close();
     output.close();
   }
+}
+
+function* placesOf(span: ScoringSpan): Generator<PartPlace> {
+  for (const index of currentShards(span)) yield span.generation.placeOf(index);
 }
 
 /** Failed rows that no try gave a score. */
@@ -141,69 +157,42 @@ function checkPart(
   );
 }
 
-/**
- * Before each write: a worker that was paused may wake after others closed the scoring and its failed files were tried
- * again. What it has added up is then out of date, and must not replace theirs.
- * @throws TrommelError `conflict` if another retry was asked for since; the signal's reason
- */
-async function requireLast(
-  store: ObjectStore,
-  scoringId: string,
-  retries: number,
-  signal: AbortSignal,
-): Promise<void> {
-  signal.throwIfAborted();
-  if ((await store.head(scoringKeys(scoringId).retry(retries))) === undefined) return;
-  throw new TrommelError(
-    "conflict",
-    `cannot close ${scoringId}: its failed files are being tried again since it was added up. Resume it`,
-    { context: { id: scoringId } },
-  );
-}
-
-const successRetries = z.looseObject({ retries: z.int().default(0) });
-
-/**
- * Removes a `_SUCCESS.json` that is of before the last retry, so that nobody takes what follows for its results; also one
- * that cannot be read.
- */
-async function removeOther(output: ObjectStore, retries: number): Promise<void> {
-  if ((await output.head(outputKeys.success)) === undefined) return;
-  const body = await output.get(outputKeys.success, readBounds.document);
-  if (retriesOf(body) !== retries) await output.delete([outputKeys.success]);
-}
-
-function retriesOf(success: Uint8Array): number | undefined {
-  try {
-    return parseJsonAs(successRetries, success, outputKeys.success).retries;
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
-    throw thrown;
-  }
-}
-
 function describeScoring(
   scored: {
     readonly config: ScoringConfig;
     readonly manifest: BundleManifest;
     readonly counts: ScoreCounts;
     readonly submission: SubmissionOutcome | null;
+    readonly ledger: Ledger;
   },
-  { parts, retries }: { readonly parts: number; readonly retries: number },
+  { generation, found, retries }: ScoringSpan,
+  parts: readonly PartSpan[],
 ): ScoringSuccess {
-  const { config, manifest, counts, submission } = scored;
+  const { config, manifest, counts, submission, ledger } = scored;
   const { unknownAbove, minProbability } = config;
   return {
     formatVersion: 1,
     scoring: config.id,
-    parts,
+    ...(found === undefined
+      ? {}
+      : {
+          generation: {
+            number: generation.number,
+            folder: generation.output.folder,
+            ...{ added: found.added, changed: found.changed, removed: found.removed },
+            unchanged: ledger.unchanged ?? 0,
+            parts: [...parts],
+          },
+        }),
+    parts: new PartList(parts).length,
     retries,
     formats: config.formats,
-    files: config.formats.map((format) => ({
-      format,
-      first: outputKeys.part(0, format),
-      last: outputKeys.part(parts - 1, format),
-    })),
+    files: config.formats.flatMap((format) =>
+      parts.map(({ generation: of, first, last }) => {
+        const { part } = generationOutput(of);
+        return { format, first: part(first, format), last: part(last, format) };
+      }),
+    ),
     rows: counts.images,
     model: config.bundle,
     decodeVersion: manifest.input.decodeVersion,

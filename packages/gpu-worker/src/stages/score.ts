@@ -1,21 +1,20 @@
 import {
   openStore,
-  outputKeys,
-  scoringKeys,
   writeWithMarker,
   type BundleManifest,
   type FailedImage,
+  type ScoreFormat,
   type ScoreRow,
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
-import { acceptanceOf } from "@trommel/common/artefacts";
+import { acceptanceOf, readGeneration } from "@trommel/common/artefacts";
 import type { Classified } from "../backbone/engines/engine.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { runBatches } from "./images/run-batches.js";
 import { commitOnce } from "./inputs/commit-once.js";
-import { readShard } from "./inputs/listing.js";
-import { readBundleManifest, readScoringConfig } from "./inputs/scoring.js";
+import { readBundleManifest, readGenerationShard, readScoringConfig } from "./inputs/scoring.js";
+import { readCopied } from "./scoring/copied-part.js";
 import { countLabels } from "./scoring/label-counts.js";
 import { loadClassifier } from "./scoring/load-classifier.js";
 import { commitOtherFormats, type Scores } from "./scoring/other-formats.js";
@@ -28,7 +27,7 @@ import { jsonLinesPart, scoreRowOf } from "./scoring/score-rows.js";
  *
  * In: the shard's files and the bundle's model.onnx, or features that a run has stored and the bundle's heads. Out: under the output prefix `part-<n>.jsonl` and a file for each
  * other format, rows in shard order, each file with its marker. That of the JSON lines is written last, and has the counts
- * per label and a typed reason for each file that has no row.
+ * per label and a typed reason for each file that has no row. A shard that is kept of an earlier part is copied from it.
  * A retry finds every marker, or scores again and writes the same bytes.
  */
 export async function score(
@@ -36,17 +35,23 @@ export async function score(
   shardIndex: number,
   context: DeviceStageContext,
 ): Promise<StageOutcome> {
-  const config = await readScoringConfig(context.store, scoringId);
+  const { store } = context;
+  const config = await readScoringConfig(store, scoringId);
+  const generation = await readGeneration(store, scoringId);
   const output = openStore(config.output);
+  const keyOf = (format: ScoreFormat): string => generation.partKey(shardIndex, format);
   try {
-    const key = outputKeys.part(shardIndex, "jsonl");
-    const existing = await findScored(output, shardIndex, config);
+    const key = keyOf("jsonl");
+    const existing = await findScored(output, keyOf, config);
     if (existing !== undefined)
       return { images: existing.ok + existing.failed.length, failed: existing.failed.length };
-    const shard = await readShard(context.store, scoringKeys(scoringId).shard(shardIndex));
+    const shard = await readGenerationShard(store, generation, shardIndex);
     const manifest = await readBundleManifest(config);
-    const { scores, failed } = await scoreShard(config, manifest, shard, context);
-    await commitOtherFormats(output, shardIndex, config, manifest, scores);
+    const { copied } = shard;
+    const kept =
+      copied === undefined ? undefined : await readCopied(output, config, manifest, { ...shard, copied });
+    const { scores, failed } = kept ?? (await scoreShard(config, manifest, shard, context));
+    await commitOtherFormats(output, keyOf, config, manifest, scores);
     const { rows } = scores;
     checkImageKeys(
       key,
@@ -58,7 +63,9 @@ export async function score(
     await commitOnce(() =>
       writeWithMarker(output, key, jsonLinesPart(rows), counts, { contentType: "application/jsonl" }),
     );
-    return { images: shard.entries.length, failed: failed.length };
+    return kept === undefined
+      ? { images: shard.entries.length, failed: failed.length }
+      : { images: 0, failed: 0 };
   } finally {
     output.close();
   }

@@ -2,6 +2,7 @@ import { printable } from "../index.js";
 import type { RunResult } from "../index.js";
 import { describePatterns } from "./describe-listing.js";
 import { describeScores } from "./describe-scores.js";
+import { describeLedger } from "./describe-sum.js";
 
 /** What a finished run or scoring came to, in lines for people. */
 export function* describeResult(id: string, kind: "run" | "scoring", result: RunResult): Generator<string> {
@@ -23,7 +24,11 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     const { extracted, reused } = result.extraction;
     yield `features: ${extracted} pictures extracted, ${reused} reused`;
   }
-  yield `ledger: ${ledger.listed} listed = ${ledger.ok} ok + ${ledger.failed} failed + ${ledger.skipped} skipped`;
+  if (result.generation !== undefined) {
+    const { number, added, changed, removed } = result.generation;
+    yield `generation ${number}: ${added} added, ${changed} changed, ${removed} removed`;
+  }
+  yield `ledger: ${describeLedger(ledger)}`;
   const again = result.untuned === undefined ? `, 'trommel retry ${id}' tries it again` : "";
   if (ledger.failed > 0) yield `'trommel errors ${id}' lists what failed${again}`;
   if (ledger.skipped > 0) yield `'trommel errors ${id}' lists what was skipped`;

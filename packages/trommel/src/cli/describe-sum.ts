@@ -1,4 +1,4 @@
-import type { GarbageSum } from "../index.js";
+import type { GarbageSum, Ledger } from "../index.js";
 
 /** Objects and what they take, for people. */
 export function describeSum({ objects, sizeBytes }: GarbageSum): string {
@@ -11,4 +11,13 @@ function formatBytes(sizeBytes: number): string {
   let unit = 0;
   for (; value >= 1024 && unit < units.length - 1; unit += 1) value /= 1024;
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** Both sides of a ledger. */
+export function describeLedger(
+  sums: Pick<Ledger, "listed" | "ok" | "failed" | "skipped" | "unchanged">,
+): string {
+  const { listed, ok, failed, skipped, unchanged } = sums;
+  const kept = unchanged === undefined ? "" : ` + ${unchanged} unchanged`;
+  return `${listed} listed = ${ok} ok + ${failed} failed + ${skipped} skipped${kept}`;
 }

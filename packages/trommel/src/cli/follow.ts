@@ -18,10 +18,11 @@ export function isDetached(terminal: Terminal, flags: FollowFlags & { readonly r
 /** Shows a run or scoring that was begun: its progress to its end, or that it is queued, or what it came to before. */
 export async function showWork(terminal: Terminal, work: Run | Scoring, detached: boolean): Promise<void> {
   const { id, kind } = work;
-  if (work.begun === "complete") {
+  if ("met" in work && work.met === "unchanged") {
+    terminal.say(`${id} is complete, and its source has not changed since: nothing to score`);
+  } else if (work.begun === "complete") {
     // 'trommel resume' comes here too, and has no such flag.
-    const other =
-      kind === "run" ? "'trommel train' with another --run" : "'trommel score' with another --output";
+    const other = kind === "run" ? "'trommel train' with another --run" : "'trommel score' again";
     terminal.say(
       `${id} is complete already, and nothing was listed again; ${other} takes in what has come since`,
     );
@@ -71,7 +72,7 @@ async function listingIfRead(work: Run | Scoring): Promise<ListingOverview | und
 
 /** A scoring of which no file could be read is complete and balances; a script must not take it for scores. */
 function noteNothingRead(terminal: Terminal, { ledger }: RunResult): void {
-  if (ledger.ok > 0) return;
+  if (ledger.ok + (ledger.unchanged ?? 0) > 0) return;
   terminal.exitCode = exitCodes.nothingRead;
   terminal.say(`none of the ${ledger.listed} files could be read (exit code ${exitCodes.nothingRead})`);
 }

@@ -38,7 +38,7 @@ function figuresOf({ result, stages }: ReadableWork): string {
     const test = result.test === undefined ? "" : `, test accuracy ${result.test.accuracy.toFixed(4)}`;
     return `${howMeasured(result)} accuracy ${result.accuracy.toFixed(4)}, log loss ${(result.logLoss ?? 0).toFixed(4)}${test}`;
   }
-  if (result !== undefined) return `${result.ledger.ok} scored`;
+  if (result !== undefined) return `${result.ledger.ok + (result.ledger.unchanged ?? 0)} scored`;
   const current = stages.find(({ done, total }) => total > 0 && done < total);
   return current === undefined ? "" : `${current.stage} ${current.done}/${current.total}`;
 }

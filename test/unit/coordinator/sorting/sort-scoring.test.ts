@@ -11,6 +11,7 @@ import {
   shardHash,
   type ScoringConfig,
 } from "@trommel/common";
+import { PartList } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs } from "@trommel/common/codec";
 import { sortScoring } from "#coordinator/sorting/sort-scoring";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -42,7 +43,7 @@ async function scored() {
   const written = { location, name: `sort${made}`, classes, rows, source: pathToFileURL(source).href };
   const { id, parts } = await writeScores(written, store);
   const images = openStore(source);
-  for (let index = 0; index < parts; index += 1) {
+  for (let index = 0; index < new PartList(parts).length; index += 1) {
     const lines = await readFile(join(root, "scores", outputKeys.part(index, "jsonl")), "utf8");
     const listed = lines
       .split("\n")

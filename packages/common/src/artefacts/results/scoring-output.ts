@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { scoreFormat } from "../../recipe/recipe.js";
 import { sha256 } from "../backbones/backbone-spec.js";
+import { partSpan, type PartSpan } from "../generations/part-list.js";
 import { runId } from "../store-keys.js";
 
 /** What closing a scoring writes in addition to its ledger. */
@@ -58,12 +59,30 @@ export const scoringSuccess = z
   .object({
     formatVersion: z.literal(1),
     scoring: runId,
-    /** Parts of each format. */
+    /** Present from the second generation on. Its ledger, errors and counts lie in its folder, as its own parts do. */
+    generation: z
+      .object({
+        number: z.int().positive(),
+        folder: z.string(),
+        /** Images that it scored, those that it dropped, and those whose rows it kept. */
+        added: images,
+        changed: images,
+        removed: images,
+        unchanged: images,
+        /** The current parts, of this and of earlier generations, in order. */
+        parts: z.array(partSpan).min(1),
+      })
+      .strict()
+      .optional(),
+    /** Current parts of each format. */
     parts: z.int().positive(),
-    /** How often failed files were tried again (`trommel retry`); the parts of those tries are the last ones. */
+    /** How often failed files were tried again (`trommel retry`) since; the parts of those tries are the last ones. */
     retries: z.int().nonnegative().default(0),
     formats: z.array(scoreFormat).min(1),
-    /** The first and the last part of each format, in the order of `formats`; those between are numbered through. */
+    /**
+     * The current parts of each format, in the order of `formats`: the first and the last of each run of them. Those between are
+     * numbered through. A file that is not among them is out of date.
+     */
     files: z.array(z.object({ format: scoreFormat, first: z.string(), last: z.string() }).strict()),
     /** Scored images. */
     rows: images,
@@ -87,3 +106,8 @@ export const scoringSuccess = z
   })
   .strict();
 export type ScoringSuccess = z.infer<typeof scoringSuccess>;
+
+/** The current parts of a finished scoring. */
+export function partsOf({ generation, parts }: Pick<ScoringSuccess, "generation" | "parts">): PartSpan[] {
+  return generation?.parts ?? [{ generation: 0, first: 0, last: parts - 1 }];
+}

@@ -1,8 +1,8 @@
 import { TrommelError } from "../../errors.js";
 import { shardHash } from "../runs/fingerprint.js";
-import type { ErrorLine, FailedImage, Ledger, ShardOutcome } from "./ledger.js";
 import { findRepeated, KeyHashes } from "./distinct-keys.js";
-import { compareUtf8, type Shard } from "./listing.js";
+import { accountedFor, type ErrorLine, type FailedImage, type Ledger, type ShardOutcome } from "./ledger.js";
+import { compareUtf8, type GenerationSummary, type Shard } from "./listing.js";
 import type { RetriedImages } from "./retried-images.js";
 import type { ShardSpan } from "./retry.js";
 
@@ -25,6 +25,7 @@ export class LedgerBuilder {
   #failed = 0;
   #superseded = 0;
   #skipped = 0;
+  #unchanged: number | undefined;
   #shards = 0;
 
   /** @param retried of all shards that supersede rows */
@@ -32,12 +33,28 @@ export class LedgerBuilder {
     this.#retried = retried;
   }
 
+  /** Takes what a later generation's listing skipped, which its shards do not name. */
+  addSkipped({
+    skippedByReason,
+    excludedByPattern,
+  }: Pick<GenerationSummary, "skippedByReason" | "excludedByPattern">): void {
+    this.#unchanged ??= 0;
+    for (const [reason, objects] of Object.entries(skippedByReason)) {
+      count(this.#skippedByReason, reason, objects);
+      this.#listed += objects;
+      this.#skipped += objects;
+    }
+    for (const [pattern, objects] of Object.entries(excludedByPattern))
+      count(this.#excludedByPattern, pattern, objects);
+  }
+
   /**
    * Takes the next shard; in ascending order.
+   * @param options.isKept whether an earlier generation scored its images
    * @returns the failed rows that no later shard tries again
    * @throws TrommelError `corrupt` where the shard does not balance, lists what another did, or is out of order
    */
-  add(shard: Shard, outcome: ShardOutcome): FailedImage[] {
+  add(shard: Shard, outcome: ShardOutcome, { isKept = false } = {}): FailedImage[] {
     if (shard.index <= this.#lastShard)
       throw unbalanced(shard, `it came after shard ${this.#lastShard}`, "Train or score under another name");
     this.#lastShard = shard.index;
@@ -45,7 +62,8 @@ export class LedgerBuilder {
     this.#checkListing(shard);
     const failed = this.#lastTries(shard, outcome.failed);
     this.#shards += 1;
-    this.#ok += outcome.ok;
+    if (isKept) this.#unchanged = (this.#unchanged ?? 0) + outcome.ok;
+    else this.#ok += outcome.ok;
     this.#failed += failed.length;
     this.#superseded += outcome.failed.length - failed.length;
     if (shard.supersedes === undefined) {
@@ -65,6 +83,7 @@ export class LedgerBuilder {
       ok: this.#ok,
       failed: this.#failed,
       skipped: this.#skipped,
+      ...(this.#unchanged === undefined ? {} : { unchanged: this.#unchanged }),
       failedByReason: Object.fromEntries([...this.#failedByReason].sort()),
       skippedByReason: Object.fromEntries([...this.#skippedByReason].sort()),
       ...(this.#excludedByPattern.size === 0
@@ -91,12 +110,12 @@ export class LedgerBuilder {
   }
 
   /**
-   * @param span what the listing counted, the other side of the balance
+   * @param span what the listing counted, the other side of the balance, and how many shards are current
    * @throws TrommelError `corrupt` where the two sides differ
    */
   ledger(span: Pick<ShardSpan, "listed" | "shards">): Ledger {
     const sums = this.soFar();
-    const { listed, ok, failed, skipped, shards } = sums;
+    const { listed, ok, failed, skipped, unchanged, shards } = sums;
     if (this.#repeated.size > 0)
       throw unbalancedSum(`${this.#repeated.size} keys may be listed twice, and were not compared`);
     if (shards !== span.shards) throw unbalancedSum(`${span.shards} shards, and ${shards} were counted`);
@@ -104,8 +123,12 @@ export class LedgerBuilder {
       throw unbalancedSum(
         `${this.#retried.count} rows are tried again, and ${this.#superseded} of them had failed`,
       );
-    if (listed !== span.listed || listed !== ok + failed + skipped)
-      throw unbalancedSum(`${span.listed} listed, but ${ok} ok + ${failed} failed + ${skipped} skipped`);
+    if (listed !== span.listed || listed !== accountedFor(sums)) {
+      const kept = unchanged === undefined ? "" : ` + ${unchanged} unchanged`;
+      throw unbalancedSum(
+        `${span.listed} listed, but ${ok} ok + ${failed} failed + ${skipped} skipped${kept}`,
+      );
+    }
     return { formatVersion: 1, balanced: true, ...sums };
   }
 

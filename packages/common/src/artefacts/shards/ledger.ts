@@ -3,7 +3,7 @@ import { markerSchema } from "../../codec/marker.js";
 import { failureReason } from "./failure-reason.js";
 import { countsByPattern } from "./listing.js";
 
-/** The count that must balance: listed = ok + failed + skipped. */
+/** The count that must balance: listed = ok + failed + skipped + unchanged. */
 
 export const failedImage = z
   .object({
@@ -35,6 +35,8 @@ export const ledger = z
     ok: z.int().nonnegative(),
     failed: z.int().nonnegative(),
     skipped: z.int().nonnegative(),
+    /** Images whose score an earlier generation wrote; absent in the first one and in runs. Those that failed are in `failed`. */
+    unchanged: z.int().nonnegative().optional(),
     balanced: z.boolean(),
     failedByReason: z.record(z.string(), z.int().positive()),
     skippedByReason: z.record(z.string(), z.int().positive()),
@@ -44,8 +46,8 @@ export const ledger = z
     shards: z.int().nonnegative(),
   })
   .strict()
-  .refine(({ listed, ok, failed, skipped, balanced }) => balanced && listed === ok + failed + skipped, {
-    error: "it does not balance: listed = ok + failed + skipped must hold",
+  .refine((found) => found.balanced && found.listed === accountedFor(found), {
+    error: "it does not balance: listed = ok + failed + skipped + unchanged must hold",
   })
   .refine(
     (found) => sumOf(found.failedByReason) === found.failed && sumOf(found.skippedByReason) === found.skipped,
@@ -57,6 +59,23 @@ export const ledger = z
     { error: "its patterns do not add up to what was excluded" },
   );
 export type Ledger = z.infer<typeof ledger>;
+
+interface BalancedCounts {
+  readonly ok: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly unchanged?: number | undefined;
+}
+
+/** The other side of the balance. */
+export function accountedFor(counts: BalancedCounts): number {
+  return counts.ok + counts.failed + counts.skipped + (counts.unchanged ?? 0);
+}
+
+/** Images that have a score. */
+export function scoredImages({ ok, unchanged = 0 }: Pick<BalancedCounts, "ok" | "unchanged">): number {
+  return ok + unchanged;
+}
 
 function sumOf(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);

@@ -63,6 +63,16 @@ const superseded = z
   .strict();
 export type Superseded = z.infer<typeof superseded>;
 
+const copied = z
+  .object({
+    /** The part whose rows are copied: the generation that wrote it, and its number there. */
+    generation: z.int().nonnegative(),
+    shard: z.int().nonnegative(),
+    /** For each entry the position that it has there, ascending. */
+    positions: z.array(z.int().nonnegative()).min(1),
+  })
+  .strict();
+
 /** Counts by a pattern of the user's. Not `z.record`, which drops the key `__proto__`. */
 export const countsByPattern = z.custom<Record<string, number>>(isCounts, {
   error: "it has to give a positive whole number for each pattern",
@@ -109,8 +119,14 @@ export const shard = z
      * same run or scoring. Such rows are counted by their last try alone.
      */
     supersedes: superseded.optional(),
+    /** Present if nothing is scored: the shard is what a later generation keeps of an earlier part. */
+    copied: copied.optional(),
   })
   .strict()
+  .refine(({ entries, copied }) => copied === undefined || copied.positions.length === entries.length, {
+    path: ["copied"],
+    error: "it names one position for each entry",
+  })
   .refine(
     ({ entries, supersedes }) => supersedes === undefined || supersedes.rows.length === entries.length,
     {
@@ -119,6 +135,22 @@ export const shard = z
     },
   );
 export type Shard = z.infer<typeof shard>;
+
+/** What a later generation of a scoring found. */
+const generationSummary = z
+  .object({
+    added: z.int().nonnegative(),
+    changed: z.int().nonnegative(),
+    removed: z.int().nonnegative(),
+    /** Parts that it began with and no longer has, by their place among those: first and last of each run of them. */
+    superseded: z.array(z.tuple([z.int().nonnegative(), z.int().nonnegative()])),
+    skippedByReason: z.record(z.string(), z.int().positive()),
+    excludedByPattern: countsByPattern,
+    /** The first keys for each reason; its shards name none. */
+    skippedKeys: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
+  })
+  .strict();
+export type GenerationSummary = z.infer<typeof generationSummary>;
 
 /** Written when the whole prefix is listed and every shard file is in place. */
 export const listingSummary = z
@@ -141,6 +173,8 @@ export const listingSummary = z
      * the other counts are of files, each of them once.
      */
     retriedFrom: z.int().nonnegative().optional(),
+    /** Present if it is that of a later generation; its shards then begin with the parts that the generation begins with. */
+    generation: generationSummary.optional(),
     /** Images per label in output order; absent for scorings. A class of the class list may have none. */
     classes: z.array(z.object({ label: z.string(), images: z.int().nonnegative() }).strict()).optional(),
   })

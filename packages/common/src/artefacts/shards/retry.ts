@@ -4,8 +4,8 @@ import { TrommelError } from "../../errors.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { readIfThere } from "../../store/read-if-there.js";
 import { failureReason, type FailureReason } from "./failure-reason.js";
-import { listingSummary } from "./listing.js";
-import { scoringKeys } from "../store-keys.js";
+import { listingSummary, type GenerationSummary } from "./listing.js";
+import type { ScoringGeneration } from "../generations/scoring-generation.js";
 
 /** Trying the failed files of a scoring again, in place: new shards behind those that are there. */
 
@@ -37,9 +37,8 @@ export interface ScoringRetry {
   readonly listing: RetryListing | undefined;
 }
 
-/** The retries of a scoring in order. */
-export async function readRetries(store: ObjectStore, scoringId: string): Promise<ScoringRetry[]> {
-  const keys = scoringKeys(scoringId);
+/** The retries of a generation in order. */
+export async function readRetries(store: ObjectStore, { keys }: ScoringGeneration): Promise<ScoringRetry[]> {
   const retries: ScoringRetry[] = [];
   for (;;) {
     const key = keys.retry(retries.length);
@@ -62,31 +61,62 @@ export interface ShardSpan {
   readonly listed: number;
 }
 
+/** The shards of a generation of a scoring. */
+export interface ScoringSpan extends ShardSpan {
+  readonly generation: ScoringGeneration;
+  readonly retries: number;
+  /** What a later generation found; undefined in the first. */
+  readonly found: GenerationSummary | undefined;
+}
+
 /**
- * The shards of a scoring, retries and all.
- * @throws TrommelError `missing-input` while the prefix is listed or a retry is planned
+ * The shards of a generation, retries and all.
+ * @throws TrommelError `missing-input` while the source is listed or a retry is planned
  */
 export async function readScoringSpan(
   store: ObjectStore,
-  scoringId: string,
-): Promise<ShardSpan & { readonly retries: number }> {
-  const key = scoringKeys(scoringId).listing;
-  const body = await readIfThere(store, key);
-  if (body === undefined) throw unplanned(key);
-  const { shards: base, listed } = parseSealedAs(listingSummary, body, key);
-  const retries = await readRetries(store, scoringId);
-  let shards = base;
+  generation: ScoringGeneration,
+): Promise<ScoringSpan> {
+  const { keys } = generation;
+  const body = await readIfThere(store, keys.listing);
+  if (body === undefined) throw unplanned(keys.listing);
+  const summary = parseSealedAs(listingSummary, body, keys.listing);
+  const retries = await readRetries(store, generation);
+  let { shards } = summary;
   for (const { request, listing } of retries) {
-    if (listing === undefined) throw unplanned(scoringKeys(scoringId).retryListing(request.index));
+    if (listing === undefined) throw unplanned(keys.retryListing(request.index));
     if (request.firstShard !== shards) {
       throw new TrommelError(
         "corrupt",
-        `cannot read ${scoringKeys(scoringId).retry(request.index)}: it begins at shard ${request.firstShard}, and ${shards} are before it. Score into another --output`,
+        `cannot read ${keys.retry(request.index)}: it begins at shard ${request.firstShard}, and ${shards} are before it. Score into another --output`,
       );
     }
     shards += listing.shards;
   }
-  return { retriedFrom: base, shards, listed, retries: retries.length };
+  return {
+    generation,
+    retriedFrom: summary.shards,
+    shards,
+    listed: summary.listed,
+    retries: retries.length,
+    found: summary.generation,
+  };
+}
+
+/** The shards of a span that are current: without those that a later one replaces. */
+export function* currentShards({
+  shards,
+  found,
+}: {
+  readonly shards: number;
+  readonly found?: GenerationSummary | undefined;
+}): Generator<number> {
+  let next = 0;
+  for (const [first, last] of found?.superseded ?? []) {
+    for (; next < first; next += 1) yield next;
+    next = last + 1;
+  }
+  for (; next < shards; next += 1) yield next;
 }
 
 function unplanned(key: string): TrommelError {

@@ -9,14 +9,29 @@ import {
   type BundleManifest,
   type ObjectStore,
   type ScoringConfig,
+  type Shard,
 } from "@trommel/common";
+import type { ScoringGeneration } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { readBounds } from "@trommel/common/store";
+import { readShard } from "./listing.js";
 import { readRequired } from "./read-required.js";
 
 export async function readScoringConfig(store: ObjectStore, id: string): Promise<ScoringConfig> {
   const key = scoringKeys(id).config;
   return parseSealedAs(scoringConfig, await readRequired(store, key), key);
+}
+
+/**
+ * A shard of a scoring, as the generation counts it.
+ * @throws TrommelError as {@link readShard}
+ */
+export async function readGenerationShard(
+  store: ObjectStore,
+  generation: ScoringGeneration,
+  index: number,
+): Promise<Shard> {
+  return generation.shardOf(index, await readShard(store, generation.shardKey(index)));
 }
 
 /**

@@ -1,6 +1,6 @@
-import { outputKeys, TrommelError, type ObjectStore, type ScoreFormat } from "@trommel/common";
+import { TrommelError, type ObjectStore, type ScoreFormat } from "@trommel/common";
 import { markerKeyOf, readInput, type Marker } from "@trommel/common/codec";
-import { range, readAhead } from "@trommel/common/store";
+import { readAhead } from "@trommel/common/store";
 
 /** Shards whose parts are read at once, each whole. */
 const shardsAtOnce = 8;
@@ -17,13 +17,15 @@ export type ScorePart = { readonly bytes: Uint8Array; readonly marker: Marker };
 export async function checkParts(
   output: ObjectStore,
   options: {
-    readonly shards: number;
+    /** Numbers of the shards. */
+    readonly shards: Iterable<number>;
+    readonly keyOf: (index: number, format: ScoreFormat) => string;
     readonly formats: readonly ScoreFormat[];
     readonly checkRows: (index: number, part: ScorePart) => Promise<void>;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { shards, formats, checkRows, signal } = options;
+  const { shards, keyOf, formats, checkRows, signal } = options;
   const missing: TrommelError[] = [];
   const read = async (key: string): Promise<ScorePart | undefined> => {
     try {
@@ -37,7 +39,7 @@ export async function checkParts(
   const all = [...new Set<ScoreFormat>(["jsonl", ...formats])];
   const checkShard = async (index: number): Promise<void> => {
     signal.throwIfAborted();
-    const keys = all.map((format) => outputKeys.part(index, format));
+    const keys = all.map((format) => keyOf(index, format));
     const parts = await Promise.all(keys.map(read));
     const rows = new Set(parts.flatMap((part) => (part === undefined ? [] : [part.marker["ok"]])));
     const [lines] = parts;
@@ -48,7 +50,7 @@ export async function checkParts(
     await output.delete(keys.map(markerKeyOf));
     missing.push(differingRows(keys, [...rows]));
   };
-  for await (const _ of readAhead(range(0, shards), shardsAtOnce, checkShard)) {
+  for await (const _ of readAhead(shards, shardsAtOnce, checkShard)) {
     // Each is checked as it is read.
   }
   const [first] = missing;

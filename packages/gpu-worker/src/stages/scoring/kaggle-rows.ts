@@ -35,14 +35,32 @@ const shownAtMost = 3;
 /**
  * Finds ids that two keys share, from keys in UTF-8 byte order. All keys that begin with an id stand together in that
  * order, and the keys of an id are among them: an id may be forgotten at the first key that does not begin with it. So
- * what is remembered is one chain of prefixes, however many keys there are.
+ * what is remembered is one chain of prefixes, however many keys there are. Keys in any other order are remembered by their ids.
  */
 export class RepeatedIds {
+  readonly #byId: Map<string, string> | undefined;
   readonly #open: { readonly id: string; readonly key: string }[] = [];
   readonly #shown: string[] = [];
   #count = 0;
 
+  /** @param options.inOrder whether keys come in UTF-8 byte order. @default true */
+  constructor({ inOrder = true } = {}) {
+    this.#byId = inOrder ? undefined : new Map();
+  }
+
   add(key: string): void {
+    if (this.#byId === undefined) this.#addInOrder(key);
+    else this.#addTo(this.#byId, key);
+  }
+
+  #addTo(byId: Map<string, string>, key: string): void {
+    const id = kaggleId(key);
+    const earlier = byId.get(id);
+    if (earlier === undefined) byId.set(id, key);
+    else this.#note(earlier, key);
+  }
+
+  #addInOrder(key: string): void {
     while (this.#open.length > 0 && !key.startsWith(this.#open.at(-1)?.id ?? "")) this.#open.pop();
     const id = kaggleId(key);
     const earlier = this.#open.find((open) => open.id === id);
@@ -50,8 +68,12 @@ export class RepeatedIds {
       this.#open.push({ id, key });
       return;
     }
+    this.#note(earlier.key, key);
+  }
+
+  #note(earlier: string, key: string): void {
     this.#count += 1;
-    if (this.#shown.length < shownAtMost) this.#shown.push(`${earlier.key} and ${key}`);
+    if (this.#shown.length < shownAtMost) this.#shown.push(`${earlier} and ${key}`);
   }
 
   /** Keys whose id an earlier one has. */

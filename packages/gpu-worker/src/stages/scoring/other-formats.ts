@@ -1,5 +1,4 @@
 import {
-  outputKeys,
   writeWithMarker,
   type BundleManifest,
   type ObjectStore,
@@ -35,7 +34,7 @@ const contentTypes: Readonly<Record<ScoreFormat, string>> = {
  */
 export async function commitOtherFormats(
   output: ObjectStore,
-  shardIndex: number,
+  keyOf: (format: ScoreFormat) => string,
   config: ScoringConfig,
   manifest: BundleManifest,
   scores: Scores,
@@ -56,7 +55,7 @@ export async function commitOtherFormats(
   };
   for (const format of config.formats) {
     if (format === "jsonl") continue;
-    const key = outputKeys.part(shardIndex, format);
+    const key = keyOf(format);
     const contentType = contentTypes[format];
     await commitOnce(() =>
       writeWithMarker(output, key, encode[format](), { ok: rows.length }, { contentType }),

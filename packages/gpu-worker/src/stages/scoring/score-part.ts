@@ -1,10 +1,10 @@
 import {
   markerSchema,
-  outputKeys,
   shardOutcome,
   TrommelError,
   type FailedImage,
   type ObjectStore,
+  type ScoreFormat,
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
@@ -20,14 +20,14 @@ export type ScorePartMarker = z.infer<typeof scorePartMarker>;
 /** The marker of a shard's JSON lines, if they and the parts of every other format are committed. */
 export async function findScored(
   output: ObjectStore,
-  shardIndex: number,
+  keyOf: (format: ScoreFormat) => string,
   { formats }: ScoringConfig,
 ): Promise<ScorePartMarker | undefined> {
-  const scored = await findCommitted(output, outputKeys.part(shardIndex, "jsonl"), scorePartMarker);
+  const scored = await findCommitted(output, keyOf("jsonl"), scorePartMarker);
   for (const format of formats) {
     if (scored === undefined) return undefined;
     if (format === "jsonl") continue;
-    if ((await findCommitted(output, outputKeys.part(shardIndex, format))) === undefined) return undefined;
+    if ((await findCommitted(output, keyOf(format))) === undefined) return undefined;
   }
   return scored;
 }

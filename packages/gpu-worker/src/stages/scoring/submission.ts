@@ -8,7 +8,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import { readInput, readInputMarker } from "@trommel/common/codec";
-import { okKeys, type SubmissionOutcome } from "@trommel/common/artefacts";
+import { okKeys, type ScoringGeneration, type SubmissionOutcome } from "@trommel/common/artefacts";
 import { z } from "zod";
 import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
 
@@ -26,14 +26,22 @@ export class Submission {
   readonly #output: ObjectStore;
   readonly #header: Buffer;
   readonly #bytesAtMost: number;
-  readonly #ids = new RepeatedIds();
-  #parts = 0;
+  readonly #ids: RepeatedIds;
+  readonly #keys: string[] = [];
+  readonly #generation: ScoringGeneration;
   #rows = 0;
   #sizeBytes: number;
 
   /** @param labels in output order */
-  constructor(output: ObjectStore, labels: readonly string[], bytesAtMost = submissionBytesAtMost) {
+  constructor(
+    output: ObjectStore,
+    labels: readonly string[],
+    generation: ScoringGeneration,
+    bytesAtMost = submissionBytesAtMost,
+  ) {
     this.#output = output;
+    this.#generation = generation;
+    this.#ids = new RepeatedIds({ inOrder: generation.number === 0 });
     this.#header = Buffer.from(kaggleHeader(labels), "utf8");
     this.#bytesAtMost = bytesAtMost;
     this.#sizeBytes = this.#header.length;
@@ -46,7 +54,7 @@ export class Submission {
    * @throws TrommelError `corrupt` where the kaggle part has not as many rows as the scores
    */
   async add(shard: Shard, ok: number, failed: readonly FailedImage[]): Promise<void> {
-    const key = outputKeys.part(this.#parts, "kaggle");
+    const key = this.#generation.partKey(shard.index, "kaggle");
     const marker = await readInputMarker(this.#output, key, kaggleMarker);
     if (marker.ok !== ok) {
       throw new TrommelError(
@@ -62,7 +70,7 @@ export class Submission {
         this.#rows += 1;
       }
     }
-    this.#parts += 1;
+    this.#keys.push(key);
     this.#sizeBytes += marker.sizeBytes - this.#header.length;
   }
 
@@ -72,10 +80,10 @@ export class Submission {
     if (this.#sizeBytes > this.#bytesAtMost)
       return { merged: false, reason: "too-large", detail: this.#tooLarge() };
     const whole = await this.#merge(signal);
-    await this.#output.put(outputKeys.submission, whole, { contentType: "text/csv" });
+    await this.#output.put(this.#generation.output.submission, whole, { contentType: "text/csv" });
     return {
       merged: true,
-      file: outputKeys.submission,
+      file: this.#generation.output.submission,
       rows: this.#rows,
       sizeBytes: whole.length,
       sha256: sha256Hex(whole),
@@ -85,9 +93,8 @@ export class Submission {
   async #merge(signal: AbortSignal): Promise<Buffer> {
     const whole = Buffer.alloc(this.#sizeBytes);
     let filled = this.#header.copy(whole);
-    for (let index = 0; index < this.#parts; index += 1) {
+    for (const key of this.#keys) {
       signal.throwIfAborted();
-      const key = outputKeys.part(index, "kaggle");
       const { bytes } = await readInput(this.#output, key);
       if (!this.#header.equals(bytes.subarray(0, this.#header.length))) {
         throw new TrommelError(

@@ -1,4 +1,5 @@
 import type { FailureReason, FailedImages } from "../../index.js";
+import { describeLedger } from "../describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import { tableOf } from "../table.js";
 import type { Terminal } from "../terminal.js";
@@ -36,7 +37,7 @@ function* describe(
 ): Generator<string> {
   const { sums, failed, skipped, complete, errors } = failures;
   const soFar = complete ? "" : ` in the ${sums.shards} shards that are done`;
-  yield `${sums.listed} listed = ${sums.ok} ok + ${sums.failed} failed + ${sums.skipped} skipped${soFar}`;
+  yield `${describeLedger(sums)}${soFar}`;
   const byReason = shown.map((name) => `${name} ${sums.failedByReason[name]}`);
   if (byReason.length > 0) yield `failed: ${byReason.join(", ")}`;
   const skips = reason === undefined ? Object.entries(sums.skippedByReason) : [];

@@ -2,7 +2,7 @@ import { printable, TrommelError } from "../../index.js";
 import type { Device, EngineName, PredictedRow, ScoreFormat } from "../../index.js";
 import { describeScoringForecast, priceOf } from "../describe-forecast.js";
 import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
-import { isDetached, showWork, type FollowFlags } from "../follow.js";
+import { followToEnd, isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
@@ -51,7 +51,13 @@ export async function score(
       terminal.result(priced);
       return;
     }
-    const scoring = await trommel.score(prefix, options);
+    let scoring = await trommel.score(prefix, options);
+    if (!detach && scoring.met === "unfinished") {
+      terminal.say(`${scoring.id} is not finished: it continues with the listing that it has`);
+      await followToEnd(terminal, scoring);
+      // What has come since is its next generation.
+      scoring = await trommel.score(prefix, options);
+    }
     await showWork(terminal, scoring, detach);
   });
 }

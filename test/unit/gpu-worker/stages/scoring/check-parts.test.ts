@@ -38,7 +38,7 @@ describe("the parts of a scoring", async () => {
       checked.push([index, Buffer.from(bytes).toString()]);
       return Promise.resolve();
     };
-    await checkParts(output, { shards: 2, formats: ["csv"], checkRows, signal });
+    await checkParts(output, { shards: [0, 1], keyOf: outputKeys.part, formats: ["csv"], checkRows, signal });
     assert.deepEqual(
       checked.sort(([a], [b]) => a - b),
       [
@@ -51,10 +51,13 @@ describe("the parts of a scoring", async () => {
 
   it("are to be made again where those of a shard have different rows, and only those", async () => {
     const output = await partsOf([2, 2], [2, 3], [1, 1]);
-    await assert.rejects(checkParts(output, { shards: 3, formats, checkRows: good, signal }), {
-      code: "missing-input",
-      message: /part-00001\.jsonl, part-00001\.csv.*2 and 3 rows/,
-    });
+    await assert.rejects(
+      checkParts(output, { shards: [0, 1, 2], keyOf: outputKeys.part, formats, checkRows: good, signal }),
+      {
+        code: "missing-input",
+        message: /part-00001\.jsonl, part-00001\.csv.*2 and 3 rows/,
+      },
+    );
     assert.deepEqual(await markersIn(output), [
       "part-00000.csv.json",
       "part-00000.jsonl.json",

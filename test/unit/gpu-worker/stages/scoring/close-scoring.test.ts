@@ -9,6 +9,7 @@ import {
   type FailedImage,
   type Shard,
 } from "@trommel/common";
+import { ScoringGeneration } from "@trommel/common/artefacts";
 import { countLabels, LabelCounts } from "#gpu-worker/stages/scoring/label-counts";
 import { scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
 import { Submission } from "#gpu-worker/stages/scoring/submission";
@@ -97,7 +98,12 @@ describe("submission.csv", async () => {
     options: { failed?: string; bytesAtMost?: number; partHeader?: string; rows?: number } = {},
   ) {
     const output = openStore(join(folder, `scores-${(outputs += 1)}`));
-    const submission = new Submission(output, ["cat", "dog"], options.bytesAtMost);
+    const submission = new Submission(
+      output,
+      ["cat", "dog"],
+      new ScoringGeneration("score-1"),
+      options.bytesAtMost,
+    );
     for (const [index, keys] of shards.entries()) {
       const failed = keys.flatMap((key, position): FailedImage[] =>
         key === options.failed ? [{ position, key, reason: "empty", detail: "", tries: 1 }] : [],

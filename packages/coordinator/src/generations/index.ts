@@ -1,0 +1,1 @@
+export { findChange } from "./open-generation.js";
