@@ -97,7 +97,6 @@ export function featureDimension(config: Pick<RunConfig, "backbones">): number {
 
 /** How images are drawn from a listing: the same seed and keys draw the same images. */
 const imageSample = z.object({ images: z.int().positive(), seed: z.int().nonnegative() }).strict();
-export type ImageSample = z.infer<typeof imageSample>;
 
 /** `scoring.json`: what a scoring is. */
 export const scoringConfig = z
