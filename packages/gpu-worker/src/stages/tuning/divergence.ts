@@ -2,7 +2,7 @@ import { TrommelError } from "@trommel/common";
 import { roundSpan } from "@trommel/common/artefacts";
 import type { TuningRun } from "./tuning-run.js";
 
-/** A mean cross-entropy of this much is that of weights which have run away: even chance has a loss below ten. */
+/** No mean cross-entropy of a network that learns is this large: that of equal probabilities is below ten. */
 const lossAtMost = 1e4;
 
 /**
