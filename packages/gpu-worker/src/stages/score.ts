@@ -18,6 +18,7 @@ import { readCopied } from "./scoring/copied-part.js";
 import { countLabels } from "./scoring/label-counts.js";
 import { loadClassifier } from "./scoring/load-classifier.js";
 import { commitOtherFormats, type Scores } from "./scoring/other-formats.js";
+import { readCarried } from "./scoring/carried-columns.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
 import { scoreFeatures } from "./scoring/score-features.js";
 import { jsonLinesPart, scoreRowOf } from "./scoring/score-rows.js";
@@ -50,7 +51,10 @@ export async function score(
     const { copied } = shard;
     const kept =
       copied === undefined ? undefined : await readCopied(output, config, manifest, { ...shard, copied });
-    const { scores, failed } = kept ?? (await scoreShard(config, manifest, shard, context));
+    const { scores: scored, failed } = kept ?? (await scoreShard(config, manifest, shard, context));
+    const columnsKey = generation.columnsKey(shardIndex);
+    const carried = await readCarried(store, columnsKey, config, { shard, failed });
+    const scores = { ...scored, carried };
     await commitOtherFormats(output, keyOf, config, manifest, scores);
     const { rows } = scores;
     checkImageKeys(
@@ -61,7 +65,9 @@ export async function score(
     );
     const counts = { ok: rows.length, failed, labels: countLabels(rows, manifest.labels) };
     await commitOnce(() =>
-      writeWithMarker(output, key, jsonLinesPart(rows), counts, { contentType: "application/jsonl" }),
+      writeWithMarker(output, key, jsonLinesPart(rows, carried), counts, {
+        contentType: "application/jsonl",
+      }),
     );
     return kept === undefined
       ? { images: shard.entries.length, failed: failed.length }

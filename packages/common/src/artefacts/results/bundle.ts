@@ -122,17 +122,15 @@ export const bundleManifest = z
   .strict();
 export type BundleManifest = z.infer<typeof bundleManifest>;
 
-/** A row of a score part. */
-export const scoreRow = z
-  .object({
-    key: z.string(),
-    label: z.string(),
-    probability: z.number(),
-    top: z.array(z.object({ label: z.string(), probability: z.number() }).strict()),
-    /** The share of the training images that are less novel; absent if the model does not tell. */
-    novelty: z.number().optional(),
-  })
-  .strict();
+/** A row of a score part; a source with columns of its own carries them in further fields. */
+export const scoreRow = z.object({
+  key: z.string(),
+  label: z.string(),
+  probability: z.number(),
+  top: z.array(z.object({ label: z.string(), probability: z.number() }).strict()),
+  /** The share of the training images that are less novel; absent if the model does not tell. */
+  novelty: z.number().optional(),
+});
 export type ScoreRow = z.infer<typeof scoreRow>;
 
 /**

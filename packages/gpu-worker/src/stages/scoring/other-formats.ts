@@ -8,6 +8,7 @@ import {
 } from "@trommel/common";
 import { mayBeUnknown } from "@trommel/common/artefacts";
 import { commitOnce } from "../inputs/commit-once.js";
+import type { Carried } from "./carried-columns.js";
 import { kaggleHeader, kaggleRecords } from "./kaggle-rows.js";
 import { parquetPart } from "./parquet-part.js";
 import { csvPart, resultPart } from "./score-rows.js";
@@ -17,6 +18,8 @@ export interface Scores {
   readonly rows: readonly ScoreRow[];
   /** [rows, labels] */
   readonly probabilities: Float32Array;
+  /** Absent if the scoring carries no column. */
+  readonly carried?: Carried | undefined;
 }
 
 /** The content type of a part's file. */
@@ -39,16 +42,20 @@ export async function commitOtherFormats(
   manifest: BundleManifest,
   scores: Scores,
 ): Promise<void> {
-  const { rows, probabilities } = scores;
+  const { rows, probabilities, carried } = scores;
   const { labels } = manifest;
   const novelty = manifest.novelty !== null;
   const { modelSha256 } = config.bundle;
   const encode = {
     csv: () =>
-      csvPart(rows, {
-        ...{ topK: config.topK, novelty, likeliest: mayBeUnknown(config) },
-        spreadsheetSafe: config.spreadsheetSafe === true,
-      }),
+      csvPart(
+        rows,
+        {
+          ...{ topK: config.topK, novelty, likeliest: mayBeUnknown(config) },
+          spreadsheetSafe: config.spreadsheetSafe === true,
+        },
+        carried,
+      ),
     result: () => resultPart(rows),
     kaggle: () => kagglePart(rows, probabilities, labels),
     parquet: () => parquetPart(scores, { labels, modelSha256, novelty }),

@@ -1,6 +1,7 @@
 import { stringify } from "csv-stringify/sync";
 import { unknownLabel, type Acceptance } from "@trommel/common/artefacts";
 import type { ScoreRow } from "@trommel/common";
+import type { Carried } from "./carried-columns.js";
 
 /** Float32 probabilities carry seven digits; more would be noise that looks like precision. */
 export function rounded(probability: number): number {
@@ -40,8 +41,16 @@ export function scoreRowOf(
   };
 }
 
-export function jsonLinesPart(rows: readonly ScoreRow[]): Uint8Array {
-  return linesOf(rows);
+/** @param carried fields after those of the scores */
+export function jsonLinesPart(rows: readonly ScoreRow[], carried?: Carried): Uint8Array {
+  if (carried === undefined) return linesOf(rows);
+  const { names, values } = carried;
+  return linesOf(
+    rows.map((row, at) => ({
+      ...row,
+      ...Object.fromEntries(names.map((name, i) => [name, values[at]?.[i] ?? null])),
+    })),
+  );
 }
 
 /** A row's likeliest label as ModelArts services answer it: `{"result": label}`, with the key to tell rows apart. */
@@ -62,20 +71,29 @@ export function csvPart(
     /** Whether texts that a spreadsheet would compute are written as texts. */
     readonly spreadsheetSafe: boolean;
   },
+  carried?: Carried,
 ): Uint8Array {
   const header = ["key", "label", "probability"];
   for (let rank = 2; rank <= columns.topK; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
   if (columns.novelty) header.push("novelty");
   if (columns.likeliest) header.push("likeliest");
-  const records = rows.map(({ key, label, probability, top, novelty }) => [
+  header.push(...(carried?.names ?? []));
+  const records = rows.map(({ key, label, probability, top, novelty }, at) => [
     ...[key, label, probability],
     ...top.slice(1).flatMap((next) => [next.label, next.probability]),
     ...(columns.novelty ? [novelty] : []),
     ...(columns.likeliest ? [top[0]?.label] : []),
+    ...(carried?.values[at] ?? []).map(cellOf),
   ]);
   const all = [header, ...records];
   const safe = columns.spreadsheetSafe ? all.map((record) => record.map(spreadsheetText)) : all;
   return Buffer.from(stringify(safe, csvOptions), "utf8");
+}
+
+/** A carried value in CSV: booleans as words, lists and objects as JSON. */
+function cellOf(value: unknown): string | number | null {
+  if (typeof value === "string" || typeof value === "number" || value === null) return value;
+  return JSON.stringify(value);
 }
 
 /**
