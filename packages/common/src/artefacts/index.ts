@@ -70,12 +70,11 @@ export type { RoundSpan, TuningRounds } from "./runs/tuning-rounds.js";
 export { interruptedCode, noteStopReason, readStopReason, stopReasonOf } from "./runs/stop-reason.js";
 export type { ArchivesForm, CarriedColumn, ManifestForm, SourceForm } from "./runs/source-form.js";
 export { findRepeated, keyHash, KeyHashes } from "./shards/distinct-keys.js";
-export { findColumns, shardColumns } from "./shards/shard-columns.js";
+export { findColumns } from "./shards/shard-columns.js";
 export type { ShardColumns } from "./shards/shard-columns.js";
 export { PartList, spansOf } from "./generations/part-list.js";
 export type { PartPlace, PartSpan } from "./generations/part-list.js";
 export {
-  generationRequest,
   readEarlierGeneration,
   readGeneration,
   ScoringGeneration,

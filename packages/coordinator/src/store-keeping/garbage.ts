@@ -19,7 +19,7 @@ export interface Found {
   readonly kind: GarbageKind;
   /** In order of removal. */
   readonly objects: readonly ObjectInfo[];
-  /** Where they are. @default the store */
+  /** The store that they are in. @default the run's own */
   readonly location?: string;
 }
 
@@ -29,7 +29,7 @@ export interface Garbage {
   /** In order of removal: a marker before its data, since data without a marker do not exist. */
   readonly keys: readonly string[];
   readonly sizeBytes: number;
-  /** Where they are. @default the store */
+  /** The store that they are in. @default the run's own */
   readonly location?: string | undefined;
 }
 

@@ -19,7 +19,7 @@ import { PartList, partSpan, type PartPlace } from "./part-list.js";
  */
 
 /** `generations/<n>/generation.json`: with it a generation is open. */
-export const generationRequest = z
+const generationRequest = z
   .object({
     formatVersion: z.literal(1),
     generation: z.int().positive(),

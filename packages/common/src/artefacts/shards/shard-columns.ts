@@ -12,7 +12,7 @@ import { sha256 } from "../backbones/backbone-spec.js";
  * The carried columns of a shard's entries, in an artefact of their own: neither the shard nor its hash holds them. It is written
  * before the shard, so that a shard that exists has its columns.
  */
-export const shardColumns = z
+const shardColumns = z
   .object({
     formatVersion: z.literal(1),
     /** Hash of the shard. */
