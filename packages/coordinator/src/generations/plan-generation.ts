@@ -19,7 +19,7 @@ import { writeChanges, type ChangeCounts } from "./write-changes.js";
  * Plans a later generation of a scoring.
  *
  * In: the source, and the shards of the generation before. Out: shard files of what is new or changed and of what is copied from parts that
- * are written anew; `delta.json`, `changes.jsonl` under the output, `listing.json`; and a score job per shard file, children of the waiting
+ * are written again; `delta.json`, `changes.jsonl` under the output, `listing.json`; and a score job per shard file, children of the waiting
  * close job. Jobs are queued as the shards are found.
  * A retry finds the shard files, and `delta.json` if the source was listed.
  */

@@ -134,7 +134,7 @@ describe("keys of a source in its own order", () => {
       entries: keys.map((key) => ({ key, sizeBytes: 1, etag: "" })),
     });
     async function* shards() {
-      yield shardOf(0, ["a", "b"]);
+      yield await Promise.resolve(shardOf(0, ["a", "b"]));
       yield shardOf(1, ["c", "a"]);
     }
     assert.equal(await findRepeated(new Set([keyHash("b")]), shards()), undefined);
