@@ -66,6 +66,8 @@ export async function resolveScoring(options: {
       ? undefined
       : await resolveFeaturesOf(options.store, options.featuresOf, bundle.manifest);
   if (stored !== undefined) refuseWithFeatures(options);
+  const output = resolveLocation(options.output);
+  if (options.forEvaluation !== true) refuseStoreItself(output, options.store.url);
   const { location, from } =
     stored === undefined
       ? await resolveSource(
@@ -77,7 +79,7 @@ export async function resolveScoring(options: {
     source: location,
     // What a manifest carries comes from its rows, which may grow: the scoring stays the same.
     ...(from === undefined ? {} : { from: { ...from, columns: [] } }),
-    output: resolveLocation(options.output),
+    output,
     bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
     topK: chooseTopK(options.topK, bundle.labels.length),
     formats,
@@ -94,9 +96,8 @@ export async function resolveScoring(options: {
   const config: ScoringConfig = { formatVersion: 1, id, ...core, ...(from === undefined ? {} : { from }) };
   if (options.forEvaluation === true) {
     refuseStoreInside(config.source, options.store.url);
-  } else {
-    if (from === undefined) refuseNested(config.source, config.output);
-    refuseStoreItself(config.output, options.store.url);
+  } else if (from === undefined) {
+    refuseNested(config.source, config.output);
   }
   await checkOutput(config);
   const key = scoringKeys(id).config;

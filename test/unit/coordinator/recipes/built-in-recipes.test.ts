@@ -155,6 +155,7 @@ describe("built-in recipes", () => {
       assert.deepEqual(recipe.tune, {
         blocks: "all",
         ...{ replicas: 1, localSteps: 100, outer: { type: "average" }, folds: 1, from: null },
+        ...{ memoryMb: null, precision: "fp32" },
         batchSize: published.batch_size,
         epochs: published.max_epochs,
         optimizer: {

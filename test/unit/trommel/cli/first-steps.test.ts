@@ -17,6 +17,7 @@ describe("a command of someone who has just begun", () => {
 
   it("says how to import each backbone that is missing", async () => {
     const pictures = join(folder, "pictures");
+    await mkdir(pictures);
     const args = ["train", pictures, "--recipe", "tianchi-efficientnets", "--store", join(folder, "store")];
     const { stderr } = await runInProcess(args);
     const commands = [...stderr.matchAll(/'(trommel backbone import <file> --name [^']+)'/g)];

@@ -106,12 +106,12 @@ describe("the batch loop", () => {
         const code = answer === "NoSuchKey" ? "not-found" : "forbidden";
         return Promise.reject(new TrommelError(code, answer, { context: { s3Error: answer, status: 403 } }));
       },
+      close: () => undefined,
     } as unknown as ObjectStore;
-    const use = <T>(_: string, call: (found: ObjectStore) => Promise<T>): Promise<T> => call(store);
     return runBatches({
       entries: keys.map((key) => ({ key, sizeBytes: 1, etag: "any" })),
       ...{ source: store.url, decode, batchSize: 2, run: () => Promise.resolve() },
-      context: { ...contextOf(1), sources: { use } } as unknown as DeviceStageContext,
+      context: { ...contextOf(1), sources: new SourceStores(() => store) },
     });
   }
 
