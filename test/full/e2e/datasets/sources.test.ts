@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { openTrommel, type RecipeInput, type ScoreOptions, type ScoreRow } from "#trommel/index";
-import { drawDataset, writeFiles } from "../support/images/dataset.js";
-import { temporaryFolder } from "../support/files/temp-folder.js";
-import { tinyBackbone, writeTinyBackbone } from "../support/models/tiny-backbone.js";
+import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
+import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { tinyBackbone, writeTinyBackbone } from "../../../support/models/tiny-backbone.js";
 
 const labels = ["glass", "metal", "paper"];
 const folder = await temporaryFolder("sources");

@@ -12,8 +12,8 @@ import { planStep, stepBytes } from "#gpu-worker/tuning/engine/plan-memory";
 import { buildStepGraph } from "#gpu-worker/tuning/engine/step-graph";
 import type { TuningSetting, TuningState } from "#gpu-worker/tuning/engine/tuner";
 import type { Recomputation } from "#gpu-worker/tuning/values/recomputation";
-import { sketchedNetworks } from "../../../support/tuning/sketched-networks.js";
-import { drawnBatch, largestDifference, settingOf, startOf } from "../../../support/tuning/tuning-steps.js";
+import { sketchedNetworks } from "../../support/tuning/sketched-networks.js";
+import { drawnBatch, largestDifference, settingOf, startOf } from "../../support/tuning/tuning-steps.js";
 
 const block = await blockSize();
 const layouts = [["plain", 0] as const, ["blocked", block] as const];
