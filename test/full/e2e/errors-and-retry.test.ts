@@ -332,7 +332,7 @@ describe("a scoring whose files are mended afterwards", () => {
     const { signal } = new AbortController();
     await assert.rejects(close(id, { store: place, signal, onNote } as unknown as StageContext), {
       code: "conflict",
-      message: /tried again since/,
+      message: /failed files are being tried again, since/,
     });
     assert.ok(notes > 0);
     await rm(join(store, request));
