@@ -65,6 +65,8 @@ before(async () => {
     if (index < 100) await writeFile(original, await picture(index));
     await link(original, join(source, keyOf(index)));
   }
+  // A file of its own: a link would be written through.
+  await rm(join(source, keyOf(4)));
   await writeFile(join(source, keyOf(4)), "no picture");
   await writeFile(join(source, "3/.hidden"), "");
 });
