@@ -84,7 +84,7 @@ describe("a manifest", () => {
 
 describe("archives", () => {
   it("give the scores of the same pictures in a folder, train by the labels beside them, and list their damage", async () => {
-    const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
+    const golden = fileURLToPath(new URL("../../../../golden/", import.meta.url));
     const { pictures } = JSON.parse(await readFile(join(golden, "archives.json"), "utf8")) as {
       readonly pictures: Readonly<Record<string, { readonly base64: string }>>;
     };
