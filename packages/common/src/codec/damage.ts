@@ -11,6 +11,16 @@ export function isDamage(thrown: unknown): thrown is TrommelError {
   return thrown instanceof TrommelError && thrown.code === "corrupt" && thrown.context["damaged"] === true;
 }
 
+/** What a body holds, or undefined if it cannot be read: for those who then do without it. */
+export function unlessCorrupt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
+    throw thrown;
+  }
+}
+
 /** Repeats a reading that found damage, which may be from the transfer or from a writer that is about to correct it. */
 export async function rereading<T>(read: () => Promise<T>): Promise<T> {
   for (let reading = 1; ; reading += 1) {

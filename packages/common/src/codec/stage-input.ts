@@ -9,6 +9,9 @@ import { markerKeyOf, markerSchema, findMarker, readMarker, readWithMarker, type
  * one use {@link readInput}, which removes what is damaged, so that the first stage makes it again.
  */
 
+/** How an artefact is read: by {@link readInput} in a stage, elsewhere by `readWithMarker`. */
+export type ReadArtefact = (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8Array }>;
+
 /**
  * The marker of an artefact for the stage that makes it; undefined if it has to be made. An invalid marker, or one
  * without data of the stated size, is removed. The data's hash is left to {@link readInput}, so that a resumed

@@ -10,6 +10,7 @@ import { findListing } from "@trommel/common/artefacts";
 import { markerKeyOf } from "@trommel/common/codec";
 import { KeyFilter } from "../listing/key-filter.js";
 import { chooseSampleUnstored } from "../plan/choose-sample.js";
+import { whySkipped } from "../plan/stream-shards.js";
 import { keysOnly } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
 import { listSubjects } from "../run-control/list-subjects.js";
@@ -72,20 +73,14 @@ async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<
   try {
     const skip = (key: string) => filter.skip(key);
     const sample = await chooseSampleUnstored(config, { source: keysOnly(source), signal, skip });
-    for await (const image of source.list("", { withUnusable: true })) {
-      const { key, sizeBytes, unusable } = image;
+    for await (const object of source.list("", { withUnusable: true })) {
       signal.throwIfAborted();
-      if (
-        unusable !== undefined ||
-        image.skip !== undefined ||
-        skip(key) !== undefined ||
-        sample.skip(key) !== undefined
-      ) {
+      if (whySkipped(object, (key) => skip(key) ?? sample.skip(key)) !== undefined) {
         counts.skipped += 1;
         continue;
       }
       counts.images += 1;
-      counts.sizeBytes += sizeBytes;
+      counts.sizeBytes += object.sizeBytes;
       if (counts.images === config.limit) break;
     }
   } finally {

@@ -4,6 +4,7 @@ import { readIfThere } from "@trommel/common/store";
 import { z } from "zod";
 import type { Skip } from "../listing/key-filter.js";
 import type { ImageSource } from "../sources/image-source.js";
+import { whySkipped } from "./stream-shards.js";
 
 /** `sample.json`: keys whose hash is at most this are scored. It is written once, so that a resume draws the same keys. */
 const storedSample = z.object({ formatVersion: z.literal(1), hashAtMost: z.int().nonnegative() }).strict();
@@ -57,10 +58,9 @@ async function largestHash(
   { images, seed }: NonNullable<ScoringConfig["sample"]>,
 ): Promise<number> {
   const smallest = new SmallestNumbers(images);
-  for await (const { key, unusable, skip: bySource } of source.list("", { withUnusable: true })) {
+  for await (const object of source.list("", { withUnusable: true })) {
     signal.throwIfAborted();
-    if (unusable === undefined && bySource === undefined && skip(key) === undefined)
-      smallest.add(hashOf(key, seed));
+    if (whySkipped(object, skip) === undefined) smallest.add(hashOf(object.key, seed));
   }
   return smallest.largest();
 }

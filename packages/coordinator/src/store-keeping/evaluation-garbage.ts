@@ -4,12 +4,11 @@ import {
   runKeys,
   scoringConfig,
   scoringKeys,
-  TrommelError,
   type ObjectInfo,
   type ObjectStore,
 } from "@trommel/common";
 import { evaluationFiles, modelEvaluation } from "@trommel/common/artefacts";
-import { markerKeyOf, parseSealedAs } from "@trommel/common/codec";
+import { markerKeyOf, parseSealedAs, unlessCorrupt } from "@trommel/common/codec";
 import { partInside, readIfThere } from "@trommel/common/store";
 import { ownerKey } from "../resolve/scoring.js";
 import type { Found } from "./garbage.js";
@@ -65,14 +64,4 @@ async function hasModel(store: ObjectStore, references: References, folder: stri
   const inside = partInside(store.url, location);
   const run = inside === undefined ? undefined : /^runs\/([^/]+)\//.exec(`${inside}/`)?.[1];
   return run === undefined || inside !== runKeys(run).bundle || references.runs.has(run);
-}
-
-/** One that cannot be read cannot be used either. */
-function unlessCorrupt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
-    throw thrown;
-  }
 }

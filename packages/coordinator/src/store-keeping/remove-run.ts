@@ -10,7 +10,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { neededRunsOf } from "@trommel/common/artefacts";
-import { jsonBytes, parseSealedAs, putJson } from "@trommel/common/codec";
+import { jsonBytes, parseSealedAs, putJson, unlessCorrupt } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
@@ -73,21 +73,12 @@ export async function cameWith(store: ObjectStore, { kind, id }: StoredRun): Pro
   if (kind === "scoring") return [];
   const key = runKeys(id).config;
   const body = await readIfThere(store, key);
+  // A configuration that cannot be read tells nothing of a run that is to be removed.
   const config = body === undefined ? undefined : unlessCorrupt(() => parseSealedAs(runConfig, body, key));
   // A fold's run needs what the others need too.
   if (config === undefined || config.foldOf !== undefined) return [];
   const there = new Set((await listSubjects(store)).map((subject) => subject.id));
   return neededRunsOf(config).filter((needed) => there.has(needed));
-}
-
-/** A configuration that cannot be read tells nothing of a run that is to be removed. */
-function unlessCorrupt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
-    throw thrown;
-  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import { readWithMarker } from "../../codec/marker.js";
+import type { ReadArtefact } from "../../codec/stage-input.js";
 import { parseJsonAs } from "../../parse.js";
 import { resolveNormalization } from "../../recipe/resolve-normalization.js";
 import type { ObjectStore } from "../../store/object-store.js";
@@ -17,8 +18,6 @@ export interface ResolvedRun extends RunConfig {
   readonly fingerprint: string;
 }
 
-type Read = (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8Array }>;
-
 /**
  * A run with its normalisation, measured or named, and with the backbone that it tuned.
  * @param read how what was measured and tuned is read; stages read it as `readInput` does
@@ -27,7 +26,7 @@ type Read = (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8
 export async function resolveRunFeatures(
   store: ObjectStore,
   config: RunConfig,
-  read: Read = readWithMarker,
+  read: ReadArtefact = readWithMarker,
 ): Promise<ResolvedRun> {
   const { recipe, side } = config;
   const asked = resolveNormalization(recipe.normalization);
@@ -47,13 +46,21 @@ export async function resolveRunFeatures(
 }
 
 /** A run that tunes is normalised as the one that it follows. */
-async function readMeasured(store: ObjectStore, config: RunConfig, read: Read): Promise<Normalization> {
+async function readMeasured(
+  store: ObjectStore,
+  config: RunConfig,
+  read: ReadArtefact,
+): Promise<Normalization> {
   const key = runKeys(untunedOf(config) ?? config.id).normalization;
   const { mean, deviation } = parseJsonAs(datasetNormalization, (await read(store, key)).bytes, key);
   return { mean, deviation };
 }
 
-async function readTuned(store: ObjectStore, { id }: RunConfig, read: Read): Promise<RunConfig["backbones"]> {
+async function readTuned(
+  store: ObjectStore,
+  { id }: RunConfig,
+  read: ReadArtefact,
+): Promise<RunConfig["backbones"]> {
   const key = runKeys(id).tuning.backbone;
   const { round: _, ...tuned } = parseJsonAs(tunedBackbone, (await read(store, key)).bytes, key);
   return [tuned];

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { findMarker, readWithMarker, writeWithMarker } from "../../codec/marker.js";
 import { jsonFile } from "../../codec/json-artefact.js";
 import { parseSealedAs } from "../../codec/sealed-json.js";
+import type { ReadArtefact } from "../../codec/stage-input.js";
 import { TrommelError } from "../../errors.js";
 import { parseJsonAs } from "../../parse.js";
 import type { ObjectStore } from "../../store/object-store.js";
@@ -27,8 +28,6 @@ export const tuningPlan = z
   .strict();
 export type TuningPlan = z.infer<typeof tuningPlan>;
 
-type Read = (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8Array }>;
-
 /**
  * @param read how it is read; stages read it as `readInput` does
  * @throws TrommelError `missing-input` before it is written
@@ -36,7 +35,7 @@ type Read = (store: ObjectStore, key: string) => Promise<{ readonly bytes: Uint8
 export async function readTuningPlan(
   store: ObjectStore,
   id: string,
-  read: Read = readWithMarker,
+  read: ReadArtefact = readWithMarker,
 ): Promise<TuningPlan> {
   const { plan } = runKeys(id).tuning;
   return parseJsonAs(tuningPlan, (await read(store, plan)).bytes, plan);

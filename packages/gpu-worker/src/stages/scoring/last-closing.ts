@@ -1,5 +1,6 @@
 import { outputKeys, parseJsonAs, scoringKeys, TrommelError, type ObjectStore } from "@trommel/common";
 import type { ScoringSpan } from "@trommel/common/artefacts";
+import { unlessCorrupt } from "@trommel/common/codec";
 import { readBounds } from "@trommel/common/store";
 import { z } from "zod";
 
@@ -40,16 +41,7 @@ const successState = z.looseObject({
 export async function removeOther(output: ObjectStore, { generation, retries }: ScoringSpan): Promise<void> {
   if ((await output.head(outputKeys.success)) === undefined) return;
   const body = await output.get(outputKeys.success, readBounds.document);
-  const state = stateOf(body);
+  const state = unlessCorrupt(() => parseJsonAs(successState, body, outputKeys.success));
   const isEarlier = state !== undefined && (state.generation?.number ?? 0) < generation.number;
   if (!isEarlier && state?.retries !== retries) await output.delete([outputKeys.success]);
-}
-
-function stateOf(success: Uint8Array): z.infer<typeof successState> | undefined {
-  try {
-    return parseJsonAs(successState, success, outputKeys.success);
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "corrupt") return undefined;
-    throw thrown;
-  }
 }

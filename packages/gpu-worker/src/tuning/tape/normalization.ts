@@ -100,7 +100,7 @@ export function normalizeByConstants(
     }
     if (input.isTrained) tape.addGradient(input, affine(tape, gradient, { scale: perChannel(scale) }));
   };
-  // What nothing else reads is not worth keeping in the place of what it makes.
+  // A trained one is a single pass over a map that is kept in any case, so that its output need not be.
   const output = isTrained(options) ? tape.passed(emit, spread) : tape.computed(emit, spread);
   return output;
 }
