@@ -88,7 +88,8 @@ async function placePicture(
   const of = listed === undefined ? {} : { etag: listed.etag };
   try {
     const outcome = await putThere({ source, key, of }, { into, as }, how);
-    if (outcome === "exists" && (await into.head(as))?.sizeBytes !== listed?.sizeBytes) return "taken";
+    if (outcome === "exists" && !(await isThere({ source, key, of }, { into, as }, listed?.sizeBytes)))
+      return "taken";
     if (how === "move") await source.delete([key]);
     return undefined;
   } catch (thrown) {
@@ -101,9 +102,35 @@ async function placePicture(
   }
 }
 
+interface ScoredPicture {
+  readonly source: ObjectStore;
+  readonly key: string;
+  readonly of: { readonly etag?: string };
+}
+
+interface PicturePlace {
+  readonly into: ObjectStore;
+  readonly as: string;
+}
+
+/**
+ * Whether the place has the picture's bytes: another file may have its size, and a picture that is moved is then removed.
+ * @throws TrommelError `not-found` and `changed` for the picture
+ */
+async function isThere(
+  { source, key, of }: ScoredPicture,
+  { into, as }: PicturePlace,
+  sizeBytes: number | undefined,
+): Promise<boolean> {
+  const there = await into.head(as);
+  if (sizeBytes !== undefined && there?.sizeBytes !== sizeBytes) return false;
+  const [picture, found] = await Promise.all([source.get(key, of), into.get(as)]);
+  return Buffer.compare(picture, found) === 0;
+}
+
 async function putThere(
-  from: { readonly source: ObjectStore; readonly key: string; readonly of: { readonly etag?: string } },
-  { into, as }: { readonly into: ObjectStore; readonly as: string },
+  from: ScoredPicture,
+  { into, as }: PicturePlace,
   how: SortHow,
 ): Promise<"written" | "exists"> {
   const { source, key, of } = from;

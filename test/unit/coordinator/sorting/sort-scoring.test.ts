@@ -104,6 +104,19 @@ describe("sorting a scoring", () => {
     assert.deepEqual(JSON.parse(list), { key: keys[3], reason: "taken" });
   });
 
+  for (const how of ["move", "copy"] as const)
+    it(`takes no other file of the same size for the picture (${how})`, async () => {
+      const { source, into, sort } = await scored();
+      const key = keys[3] ?? "";
+      const other = "x".repeat(Buffer.byteLength(key));
+      await mkdir(dirname(join(into, placeOf(key))), { recursive: true });
+      await writeFile(join(into, placeOf(key)), other);
+      const ledger = await sort(how);
+      assert.deepEqual([ledger.placed, ledger.unplacedByReason], [39, { taken: 1 }]);
+      assert.equal(await readFile(join(into, placeOf(key)), "utf8"), other);
+      assert.equal(await readFile(join(source, key), "utf8"), key);
+    });
+
   it("moves, and goes on after a stop to the same end", async () => {
     const { source, into, sort } = await scored();
     const stop = new AbortController();
