@@ -71,7 +71,11 @@ export function gunzipped(store: ObjectStore, object: ObjectInfo): ByteSource {
         const dropped = Math.min(held.length, Math.max(0, offset - keptBytes - start));
         const keep = held.subarray(dropped);
         start += dropped;
-        const next = await stream?.next();
+        const next = await stream?.next().catch((thrown: unknown) => {
+          // It yields nothing more, as if the archive ended there: the next call starts again.
+          stream = undefined;
+          throw thrown;
+        });
         if (next === undefined || next.done === true) {
           held = keep;
           break;

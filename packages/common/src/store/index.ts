@@ -9,3 +9,4 @@ export { readChunks } from "./read-chunks.js";
 export { whyIllegalKey } from "./key.js";
 export { readBounds } from "./read-bounds.js";
 export { readIfThere } from "./read-if-there.js";
+export { notFound } from "./store-errors.js";

@@ -1,4 +1,5 @@
-import type { ObjectStore, ShardEntry } from "@trommel/common";
+import { messageOf, type ObjectStore, type ShardEntry } from "@trommel/common";
+import { notFound } from "@trommel/common/store";
 import { damagedArchive, gunzipped, unpack, type ByteSource } from "@trommel/common/archives";
 import { unlessAborted } from "@trommel/common/waiting";
 
@@ -112,15 +113,24 @@ export class ArchiveRanges {
   ): Promise<Uint8Array> {
     const { at, sizeBytes, etag } = entry;
     const offset = at?.range?.[0] ?? 0;
-    let opened = this.#gzips.get(key);
-    if (opened === undefined) {
-      const source = store.head(key).then((info) => gunzipped(store, info ?? { key, sizeBytes: 0, etag }));
-      opened = { source, turn: Promise.resolve() };
-      this.#gzips.set(key, opened);
-    }
-    const { source } = opened;
-    const read = opened.turn.then(async () => Uint8Array.from(await (await source).bytes(offset, sizeBytes)));
-    opened.turn = read.catch(() => this.#gzips.delete(key));
+    // A later generation may list the same archive as another one.
+    const name = `${etag} ${key}`;
+    const opened = this.#gzips.get(name) ?? { source: openGzip(store, key, etag), turn: Promise.resolve() };
+    this.#gzips.set(name, opened);
+    opened.source.catch(() => {
+      if (this.#gzips.get(name) === opened) this.#gzips.delete(name);
+    });
+    const read = opened.turn.then(async () => {
+      const source = await opened.source;
+      return Uint8Array.from(
+        await source.bytes(offset, sizeBytes).catch((thrown: unknown) => {
+          throw isOfZlib(thrown)
+            ? damagedArchive({ object: key, offset }, messageOf(thrown), thrown)
+            : thrown;
+        }),
+      );
+    });
+    opened.turn = read.catch(() => undefined);
     const bytes = await unlessAborted(signal, read);
     if (bytes.length === sizeBytes) return bytes;
     throw damagedArchive(
@@ -128,6 +138,18 @@ export class ArchiveRanges {
       `it ends after ${bytes.length} of the picture's ${sizeBytes} bytes`,
     );
   }
+}
+
+/** @throws TrommelError `not-found`; what is read of it is `changed` if it is not the archive with the etag */
+async function openGzip(store: ObjectStore, key: string, etag: string): Promise<ByteSource> {
+  const info = await store.head(key);
+  if (info === undefined) throw notFound(store.url, key);
+  return gunzipped(store, { ...info, etag });
+}
+
+/** Its stream is damaged, or ends early. */
+function isOfZlib(thrown: unknown): boolean {
+  return thrown instanceof Error && "code" in thrown && String(thrown.code).startsWith("Z_");
 }
 
 /** Pages of a table are not joined: each is decoded once, as long as its memory is the same. */
