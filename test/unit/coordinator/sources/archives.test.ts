@@ -148,6 +148,15 @@ describe("damaged archives", () => {
     }
   });
 
+  it("gives each damage a key of its own, where several are at one place", async () => {
+    // Twelve pictures of three kinds in one page, each named by its kind alone: three have a name of their own.
+    const images = await listed("struct-snappy.parquet", undefined, { keyColumn: "kind" });
+    assert.equal(images.filter(({ at }) => at?.damaged === undefined).length, 3);
+    assert.equal(new Set(images.map(({ key }) => key)).size, 12);
+    const again = await listed("struct-snappy.parquet", undefined, { keyColumn: "kind" });
+    assert.deepEqual(again, images);
+  });
+
   it("refuses what is no archive, by name", async () => {
     for (const archive of ["pax.tar", "mixed.zip", "plain-none.parquet", "packed.tar.gz"]) {
       const { images } = await damagedCopy(archive, async function none(path) {

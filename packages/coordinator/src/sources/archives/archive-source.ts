@@ -29,19 +29,18 @@ export function archiveSource(form: ArchivesForm, prefix: ObjectStore): ImageSou
   async function* imagesIn(object: ObjectInfo): AsyncGenerator<ListedImage> {
     const archive = openArchive(prefix, object, form);
     const names = new Set<string>();
+    const damages = new Map<number, number>();
     try {
       for await (const found of inSamples(archive.found, archive.source, form.labelColumn)) {
         if ("damage" in found) {
-          yield damaged(object, found.damage);
+          yield damaged(object, found.damage, damages);
           continue;
         }
         const listed = listedOf(object, found);
         if (names.has(listed.key)) {
           const offset = found.member.place.range?.[0] ?? names.size;
-          yield damaged(object, {
-            offset,
-            why: `it has a second file with the name ${JSON.stringify(found.member.name)}`,
-          });
+          const why = `it has a second file with the name ${JSON.stringify(found.member.name)}`;
+          yield damaged(object, { offset, why }, damages);
           continue;
         }
         names.add(listed.key);
@@ -92,8 +91,16 @@ export function unreadable(name: string, { offset, why }: Damage): TrommelError 
   );
 }
 
-function damaged({ key, etag }: ObjectInfo, damage: Damage): ListedImage {
-  return { key: `${key}@${damage.offset}`, sizeBytes: 0, etag, at: { object: key, damaged: damage } };
+/** @param counts how many damages the archive has at each place: the rows of a page are at one */
+function damaged(
+  { key: archive, etag }: ObjectInfo,
+  damage: Damage,
+  counts: Map<number, number>,
+): ListedImage {
+  const count = (counts.get(damage.offset) ?? 0) + 1;
+  counts.set(damage.offset, count);
+  const key = `${archive}@${damage.offset}${count === 1 ? "" : `#${count}`}`;
+  return { key, sizeBytes: 0, etag, at: { object: archive, damaged: damage } };
 }
 
 interface Sampled {
