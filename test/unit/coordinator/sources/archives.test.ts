@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openStore, type ShardEntry } from "@trommel/common";
 import type { ArchivesForm } from "@trommel/common/artefacts";
+import { openParquet } from "@trommel/common/parquet";
 import { archiveSource } from "#coordinator/sources/archives/archive-source";
 import type { ListedImage } from "#coordinator/sources/image-source";
 import { ArchiveRanges } from "#gpu-worker/image/read/archive-ranges";
@@ -146,6 +147,24 @@ describe("damaged archives", () => {
         (archives["ustar.tar"] ?? []).slice(0, whole.length).map(bytesOf),
       );
     }
+  });
+
+  it("lists damage for a table whose names cannot be read, and none of the rows whose names they are", async () => {
+    const archive = "plain-none.parquet";
+    const at = join(folder, "names");
+    await mkdir(at, { recursive: true });
+    const bytes = await readFile(join(golden, "archives", archive));
+    const store = openStore(join(golden, "archives"));
+    const object = { key: archive, sizeBytes: bytes.length, etag: "" };
+    const { metadata } = await openParquet(store, object, archive);
+    const columns = metadata.row_groups[0]?.columns.map(({ meta_data: of }) => of) ?? [];
+    const names = columns.find((of) => of?.path_in_schema.join() === "name");
+    assert.ok(names !== undefined);
+    const start = Number(names.dictionary_page_offset ?? names.data_page_offset);
+    await writeFile(join(at, archive), bytes.fill(0xff, start, start + Number(names.total_compressed_size)));
+    const images = await listed(archive, at, { keyColumn: "name" });
+    assert.equal(images.length, 1);
+    assert.match(images[0]?.at?.damaged?.why ?? "", /row group 1/);
   });
 
   it("gives each damage a key of its own, where several are at one place", async () => {

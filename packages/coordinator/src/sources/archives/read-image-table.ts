@@ -1,6 +1,6 @@
 import { decodePage, pageHeader, type ByteSource, type Page } from "@trommel/common/archives";
 import { imageColumnOf, parquetRowGroups, type ParquetObject } from "@trommel/common/parquet";
-import { TrommelError } from "@trommel/common";
+import { messageOf, TrommelError } from "@trommel/common";
 import { carriedValue } from "../manifest/carried-values.js";
 import { damagedAt, type Found } from "./member.js";
 
@@ -26,7 +26,8 @@ interface PlacedValue {
 
 /**
  * The images of a Parquet table in the order of its rows. Each is a value of a page: the page is read where its images are, and
- * nothing of it is held but sizes. A row without a picture, and a page that is damaged, are damage.
+ * nothing of it is held but sizes. A row without a picture, and a page that is damaged, are damage; where names or labels are, the
+ * table ends.
  * @throws TrommelError `bad-dataset` if it has no column of images
  */
 export async function* readImageTable(
@@ -42,8 +43,17 @@ export async function* readImageTable(
   let number = 0;
   for (const [index, group] of table.metadata.row_groups.entries()) {
     if (Number(group.num_rows) === 0) continue;
-    const rows =
-      wanted.length === 0 ? undefined : ((await groups.next()).value as readonly Record<string, unknown>[]);
+    let rows: readonly Record<string, unknown>[] | undefined;
+    try {
+      if (wanted.length > 0)
+        rows = (await groups.next()).value as readonly Record<string, unknown>[] | undefined;
+    } catch (thrown) {
+      if (thrown instanceof TrommelError) throw thrown;
+      // Without their names and labels the rows of this group and of those after it are not listed.
+      const why = messageOf(thrown);
+      yield damagedAt(number, `its columns cannot be read from row group ${index + 1} on (${why})`);
+      return;
+    }
     const names = pathOfNames === undefined ? undefined : valuesOf(table, ofNames, index, pathOfNames);
     let row = 0;
     try {
@@ -72,7 +82,7 @@ export async function* readImageTable(
       if (thrown instanceof TrommelError) throw thrown;
       yield damagedAt(
         number,
-        `its row group ${index + 1} cannot be read after row ${number} (${thrown instanceof Error ? thrown.message : String(thrown)})`,
+        `its row group ${index + 1} cannot be read after row ${number} (${messageOf(thrown)})`,
       );
     }
     number += Number(group.num_rows) - row;
