@@ -66,7 +66,7 @@ export async function resolveLabels(
   const source = keysOnly(openSource(dataset, openStore));
   try {
     const place = { source, filter: new KeyFilter({ include, exclude }) };
-    const found = await readLabels(place, { dataset: dataset.location, labels, split, classes });
+    const found = await readLabels(place, { dataset, labels, split, classes });
     const { byKey } = found;
     const labelOf = byKey === null ? labelOfKey : (key: string) => byKey.get(key);
     const listed = listFile === undefined ? found.test : await readTestKeys(place, listFile, labelOf);
@@ -89,23 +89,25 @@ interface FoundLabels extends Pick<DivisionTable, "test" | "groups"> {
 async function readLabels(
   place: LabelledPlace,
   given: Pick<Recipe, "labels" | "split"> & {
-    readonly dataset: string;
+    readonly dataset: SourcePlace;
     readonly classes: readonly string[] | null;
   },
 ): Promise<FoundLabels> {
   const { dataset, labels, split, classes } = given;
   const { source: kind } = labels;
   const undivided = { test: null, groups: null };
+  if (kind.type === "folders" && dataset.from?.type === "archives")
+    refuseColumnsOfNoTable(split, "the labels are in archives. Give --labels <file>");
   if (kind.type === "folders" && place.source.labelled !== undefined)
     return readSourceLabels(place, place.source.labelled, { split, classes, lookAlikes: labels.lookAlikes });
   if (kind.type === "folders") {
-    refuseColumnsOfNoTable(split);
+    refuseColumnsOfNoTable(split, "the labels are folders. Give --labels <file> or --manifest <file>");
     if (classes !== null) await refuseUnknownFolders(place, classes, labels.classes ?? "");
     return { byKey: null, ...undivided };
   }
   if (kind.type === "csv")
     return readLabelTable(place, withFile(kind), { split, classes, lookAlikes: labels.lookAlikes });
-  const except = keysInside(dataset, labels.classes);
+  const except = keysInside(dataset.location, labels.classes);
   const byKey = await readSidecarLabels({ ...place, extension: kind.extension, classes, except });
   return { byKey, ...undivided };
 }
@@ -146,13 +148,13 @@ async function refuseUnknownFolders(
   );
 }
 
-/** @throws TrommelError `invalid-argument` where the recipe divides by a column and the source is a plain prefix */
-function refuseColumnsOfNoTable(split: Recipe["split"]): void {
+/** @throws TrommelError `invalid-argument` if the recipe divides by a column, and the labels are in no table that could have it */
+function refuseColumnsOfNoTable(split: Recipe["split"], why: string): void {
   const column = testByColumn(split)?.column ?? groupColumn(split);
   if (column === undefined) return;
   throw new TrommelError(
     "invalid-argument",
-    `cannot divide the images by the column ${JSON.stringify(column)}: it needs a table, and the labels are folders. Give --labels <file> or --manifest <file>`,
+    `cannot divide the images by the column ${JSON.stringify(column)}: it needs a table, and ${why}`,
     { context: { column } },
   );
 }

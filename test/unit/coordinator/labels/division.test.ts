@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { openStore, recipe, resolveLocation, runKeys, sha256Hex, type RunConfig } from "@trommel/common";
 import { readDivision } from "@trommel/common/artefacts";
 import { jsonBytes } from "#common/codec/json-artefact";
@@ -80,6 +81,17 @@ describe("a test part by a column", () => {
         message: /needs a table.*--labels/,
       });
     }
+    const archives = fileURLToPath(new URL("../../../../golden/archives", import.meta.url));
+    const form = { object: "struct-snappy.parquet", imageColumn: null, keyColumn: null, labelColumn: "kind" };
+    const from = { type: "archives" as const, ...form, columns: [] };
+    for (const split of [{ test: { column: "kind", value: 1 } }, { groups: { column: "kind" } }])
+      await assert.rejects(
+        resolveLabels(
+          { location: resolveLocation(archives), from },
+          recipe.parse({ backbones: ["any"], split }),
+        ),
+        { code: "invalid-argument", message: /column "kind".*needs a table.*archives.*--labels/ },
+      );
     const odd = recipe.safeParse({ backbones: ["any"], split: { test: { column: "part" } } });
     assert.match(odd.error?.message ?? "", /legal are a share/);
   });
