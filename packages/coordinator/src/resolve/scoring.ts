@@ -96,7 +96,7 @@ export async function resolveScoring(options: {
   const config: ScoringConfig = { formatVersion: 1, id, ...core, ...(from === undefined ? {} : { from }) };
   if (options.forEvaluation === true) {
     refuseStoreInside(config.source, options.store.url);
-  } else if (from === undefined) {
+  } else if (from === undefined || (from.type === "archives" && from.object === null)) {
     refuseNested(config.source, config.output);
   }
   await checkOutput(config);
