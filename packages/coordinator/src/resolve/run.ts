@@ -49,10 +49,7 @@ export async function resolveRun(options: {
   const id = options.id === undefined ? undefined : checkRunId(options.id);
   const place = await resolveSource(
     { prefix: options.dataset, manifest: options.manifest, archives: options.archives },
-    {
-      labels: true,
-      others: [testByColumn(written.split)?.column, groupColumn(written.split)].flatMap((name) => name ?? []),
-    },
+    { labels: true, others: columnsOfSplit(written) },
   );
   const { location: dataset, from } = place;
   if (from === undefined) refuseStoreInside(dataset, store.url);
@@ -105,6 +102,12 @@ export async function resolveRun(options: {
 
 function parserOf({ id }: RunConfig): (body: Uint8Array) => RunConfig {
   return (body) => parseSealedAs(runConfig, body, runKeys(id).config);
+}
+
+/** The columns that a manifest has to have because the recipe divides by them; a table of labels has them itself. */
+function columnsOfSplit({ labels, split }: Recipe): string[] {
+  if (labels.source.type !== "folders") return [];
+  return [testByColumn(split)?.column, groupColumn(split)].flatMap((name) => name ?? []);
 }
 
 /** Artefacts under the dataset would be listed as images of a class; hidden folders such as .trommel are not. */

@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, recipe as recipeSchema, resolveLocation, sha256Hex } from "@trommel/common";
+import { jsonBytes } from "@trommel/common/codec";
 import { resolveExport } from "#coordinator/resolve/resolve-export";
 import { resolveRun } from "#coordinator/resolve/run";
 import { writeFiles } from "../../../support/images/dataset.js";
@@ -84,6 +85,29 @@ describe("a resolved run", () => {
       message: /test\.txt, line 1: no image has/,
     });
     await rm(join(store, "runs/listed"), { recursive: true });
+  });
+
+  it("takes the columns of its split from the table of labels, and not from the manifest", async () => {
+    const manifest = join(folder, "list.csv");
+    await writeFile(manifest, "key\n1.png\n2.png\n3.png\n4.png\n");
+    await writeFile(table, "id,label,site\n1,x,north\n2,y,north\n3,x,\n4,y,\n");
+    const resolved = (labels: object) =>
+      resolveRun({
+        ...{ store: openStore(store), id: undefined, dataset, output: undefined },
+        manifest: { location: manifest },
+        recipe: recipeSchema.parse({
+          ...{ backbones: [tinyBackbone.name], labels },
+          split: { groups: { column: "site" } },
+        }),
+      });
+    const { config } = await resolved({ source: { type: "csv", file: table } });
+    const groups = [
+      ["1.png", "north"],
+      ["2.png", "north"],
+    ];
+    const division = { formatVersion: 1, test: null, groups };
+    assert.equal(config.divisionSha256, sha256Hex(jsonBytes(division)));
+    await assert.rejects(resolved({}), { code: "bad-dataset", message: /no column "site"/ });
   });
 
   it("is refused with a weight for a class that does not exist", async () => {
