@@ -1,8 +1,8 @@
 import type { ChaosCluster } from "./processes/chaos-cluster.js";
 import type { FaultInjector } from "./faults/inject-faults.js";
-import type { GivenUp } from "./round.js";
+import type { GivenUp } from "./commands.js";
 
-/** A training and a scoring under faults, and what was found. */
+/** A round under faults, and what was found. */
 export interface RoundReport {
   readonly number: number;
   readonly ended: boolean;
@@ -23,7 +23,7 @@ export interface ChaosReport {
   readonly faultsMissed: number;
   readonly requests: number;
   readonly spoiltRequests: Readonly<Record<string, number>>;
-  /** Trainings, and as many scorings, that ended. */
+  /** Rounds that ended, about as many of each kind. */
   readonly roundsEnded: number;
   readonly roundsUnended: number;
   readonly shardsCommitted: number;
@@ -117,7 +117,7 @@ export function describeReport(report: ChaosReport): string {
     `seed ${report.seed}, ${report.minutes} minutes`,
     `faults injected: ${total(report.faults)} (${table(report.faults)})`,
     `requests spoilt: ${total(report.spoiltRequests)} of ${report.requests} (${table(report.spoiltRequests)})`,
-    `trainings and scorings ended: ${report.roundsEnded} each; not ended: ${report.roundsUnended}`,
+    `rounds ended: ${report.roundsEnded}; not ended: ${report.roundsUnended}`,
     `shards committed: ${report.shardsCommitted}; repeated before they were: ${report.shardsRepeated - report.shardsRecommitted}; committed ones written again: ${report.shardsRecommitted}`,
     `rows lost: ${report.rowsLost}; doubled: ${report.rowsDoubled}; artefacts different: ${report.artefactsDifferent}`,
     `processes killed with a job: ${takeOvers.kills}; jobs taken over: ${takeOvers.count}, in ${seconds(takeOvers.medianMs)} (median), ${seconds(takeOvers.largestMs)} (longest); not measured, for Redis went too: ${takeOvers.unmeasured}; never: ${takeOvers.abandoned.length}`,

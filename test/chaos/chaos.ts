@@ -1,5 +1,5 @@
 /**
- * `npm run chaos -- --minutes M --seed S`: trains and scores while processes are killed and stopped, Redis goes and comes
+ * `npm run chaos -- --minutes M --seed S`: trains, tunes and scores while processes are killed and stopped, Redis goes and comes
  * back empty and the object store's answers are spoilt; compares with what an undisturbed run leaves.
  * The same seed gives the same schedule of faults. `--json` prints one object; `--logs` keeps what the processes said.
  * Ends with 0 only where nothing was lost, doubled or different.

@@ -1,69 +1,15 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf, openStore, runKeys } from "@trommel/common";
-import { z } from "zod";
-import { RunningCli, type CliResult } from "../support/process/cli.js";
+import { openStore, runKeys } from "@trommel/common";
 import { tinyBackbone } from "../support/models/tiny-backbone.js";
 import { hashArtefacts, removeArtefacts, type RoundNames } from "./artefacts.js";
+import { finish, type CommandSlot, type GivenUp } from "./commands.js";
 import { storeUrl, type ChaosCluster } from "./processes/chaos-cluster.js";
-import { countFeatureRows, countScoreRows } from "./row-count.js";
+import { countFeatureRows, countScoreRows, type RowCount } from "./row-count.js";
 
-/** In which a training or a scoring must end, whatever is done to it. It takes seconds on an idle machine when nothing is. */
-const boundMs = 600_000;
-/** In which a command that follows nothing must end. */
-const commandBoundMs = 120_000;
-/** What a person, or a supervisor, waits before giving a command again. */
-const repeatMs = 300;
-
-const failedCommand = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
-
-/** The command that is being followed at this moment, for whoever wants to disturb it. */
-export class CommandSlot {
-  running: RunningCli | undefined;
-  /** The run that it trains; undefined for a scoring, whose id it alone knows. */
-  run: string | undefined;
-  readonly #env: Readonly<Record<string, string>>;
-  #args: readonly string[] = [];
-  readonly #repeats: RunningCli[] = [];
-
-  constructor(env: Readonly<Record<string, string>>) {
-    this.#env = env;
-  }
-
-  start(args: readonly string[]): RunningCli {
-    this.#args = args;
-    this.running = this.#follow();
-    return this.running;
-  }
-
-  /** The same command again, beside the first. */
-  repeat(): boolean {
-    if (this.running === undefined) return false;
-    this.#repeats.push(this.#follow());
-    return true;
-  }
-
-  async cancel(): Promise<boolean> {
-    if (this.running === undefined || this.run === undefined) return false;
-    const { code } = await new RunningCli(["cancel", this.run], { env: this.#env }).end(commandBoundMs);
-    return code === 0;
-  }
-
-  /** What the repeated commands came to; they see the same end. */
-  async repeatsEnd(timeoutMs: number): Promise<CliResult[]> {
-    return Promise.all(this.#repeats.splice(0).map((command) => command.end(timeoutMs)));
-  }
-
-  #follow(): RunningCli {
-    return new RunningCli([...this.#args, "--follow", "--json"], { env: this.#env });
-  }
-}
-
-/** A command that ended by itself and without success. */
-export interface GivenUp {
-  readonly command: string;
-  readonly code: string;
-  readonly message: string;
-}
+/**
+ * What a round does: a training, a scoring with what it made, and a second generation of that scoring after its source has
+ * changed; or a training that tunes its backbone.
+ */
+export type RoundKind = "scored" | "tuned";
 
 export interface RoundResult {
   readonly givenUp: readonly GivenUp[];
@@ -72,41 +18,42 @@ export interface RoundResult {
   readonly doubled: readonly string[];
 }
 
-export class DidNotEnd extends Error {}
+const trainFlags: Readonly<Record<RoundKind, readonly string[]>> = {
+  scored: [
+    ...["--shard-size", "4", "--views", "4", "--head", "se", "--epochs", "8", "--step", "8"],
+    ...["--validation", "0.2"],
+  ],
+  tuned: [
+    ...["--shard-size", "16", "--views", "2", "--effort", "quick", "--set", "head.learningCurve=false"],
+    ...["--tune", "--set", "tune.batchSize=8", "--set", "tune.epochs=2"],
+    ...["--set", "tune.replicas=2", "--set", "tune.localSteps=2"],
+  ],
+};
 
 /**
- * A training, then a scoring with what it made, each given as a command and given again until it is done, every other
- * time as `trommel resume`.
- * @throws DidNotEnd after ten minutes
+ * Each command of a round is given again until it is done; a training every other time as `trommel resume`.
+ * @throws DidNotEnd
  */
-export async function finishRound(names: RoundNames, slot: CommandSlot): Promise<GivenUp[]> {
-  const train = [
-    ...["train", "s3://pictures/labelled", "--run", names.run, "--backbone", tinyBackbone.name],
-    ...[
-      "--shard-size",
-      "4",
-      "--views",
-      "4",
-      "--head",
-      "se",
-      "--epochs",
-      "8",
-      "--step",
-      "8",
-      "--validation",
-      "0.2",
-    ],
-  ];
+export async function finishRound(
+  kind: RoundKind,
+  names: RoundNames,
+  slot: CommandSlot,
+  { pictures: { source } }: ChaosCluster,
+): Promise<GivenUp[]> {
+  const train = ["train", "s3://pictures/labelled", "--run", names.run, "--backbone", tinyBackbone.name];
+  slot.run = names.run;
+  const training = await finish(slot, async (turn) =>
+    turn % 2 === 1 && (await isClaimed(names.run)) ? ["resume", names.run] : [...train, ...trainFlags[kind]],
+  );
+  slot.run = undefined;
+  if (kind === "tuned") return training;
   const score = [
     ...["score", "s3://pictures/unlabelled", "--model", names.run, "--output", names.output],
     ...["--shard-size", "3", "--format", "csv"],
   ];
-  slot.run = names.run;
-  const training = await finish(slot, async (turn) =>
-    turn % 2 === 1 && (await isClaimed(names.run)) ? ["resume", names.run] : train,
-  );
-  slot.run = undefined;
-  return [...training, ...(await finish(slot, () => score))];
+  const first = await finish(slot, () => score);
+  await source.change();
+  return [...training, ...first, ...(await finish(slot, () => score))];
 }
 
 /** Whether the run has its configuration, without which there is nothing to resume. */
@@ -119,56 +66,20 @@ async function isClaimed(run: string): Promise<boolean> {
   }
 }
 
-async function finish(
-  slot: CommandSlot,
-  argsOf: (turn: number) => readonly string[] | Promise<readonly string[]>,
-): Promise<GivenUp[]> {
-  const givenUp: GivenUp[] = [];
-  const deadline = performance.now() + boundMs;
-  const leftMs = (): number => Math.max(1, deadline - performance.now());
-  const inTime = async <T>(work: Promise<T>): Promise<T> =>
-    work.catch((thrown: unknown) => {
-      throw new DidNotEnd(messageOf(thrown));
-    });
-  const note = (args: readonly string[], { code, signal, stdout, stderr }: CliResult): void => {
-    if (code !== 0 && signal === null) givenUp.push(describeFailure(args, stdout, stderr));
-  };
-  for (let turn = 0; ; turn += 1) {
-    const args = await argsOf(turn);
-    const result = await inTime(slot.start(args).end(leftMs()));
-    slot.running = undefined;
-    note(args, result);
-    if (result.code === 0) {
-      for (const repeated of await inTime(slot.repeatsEnd(leftMs()))) note(args, repeated);
-      return givenUp;
-    }
-    await sleep(repeatMs);
-  }
-}
-
-function describeFailure(args: readonly string[], stdout: string, stderr: string): GivenUp {
-  const command = args.slice(0, 2).join(" ");
-  try {
-    const { error } = failedCommand.parse(JSON.parse(stdout));
-    return { command, ...error };
-  } catch {
-    return { command, code: "none", message: stderr.slice(-500) };
-  }
-}
-
 /** Looks at what a finished round left, past the proxy. */
 export async function checkRound(
+  kind: RoundKind,
   names: RoundNames,
-  { pictures }: ChaosCluster,
+  { pictures: { labelled, source } }: ChaosCluster,
 ): Promise<Omit<RoundResult, "givenUp">> {
   const store = openStore(storeUrl);
   try {
-    const features = await countFeatureRows(store, names.run, pictures.labelled);
-    const scores = await countScoreRows(names.output, pictures.unlabelled);
+    const counts: RowCount[] = [await countFeatureRows(store, names.run, labelled)];
+    if (kind === "scored") counts.push(await countScoreRows(names.output, source.changedKeys));
     return {
       artefacts: await hashArtefacts(storeUrl, names),
-      lost: [...features.lost, ...scores.lost],
-      doubled: [...features.doubled, ...scores.doubled],
+      lost: counts.flatMap(({ lost }) => lost),
+      doubled: counts.flatMap(({ doubled }) => doubled),
     };
   } finally {
     store.close();
@@ -182,6 +93,7 @@ export async function clearRound(names: RoundNames, cluster: ChaosCluster): Prom
     cluster.workers.map(async (worker) => ((await worker.drain(drainMs)) ? [] : [worker.name])),
   );
   await removeArtefacts(storeUrl, names);
+  await cluster.pictures.source.restore();
   cluster.commits.forget();
   for (const worker of cluster.workers) worker.release();
   return drained.flat();

@@ -13,7 +13,10 @@ import {
 } from "@trommel/common";
 import { parseSealedAs } from "#common/codec/sealed-json";
 import { errorLine } from "#common/artefacts/shards/ledger";
+import { generationOutput } from "@trommel/common/artefacts";
+import { PartList } from "#common/artefacts/generations/part-list";
 import { scoreRow } from "#common/artefacts/results/bundle";
+import { partsOf, scoringSuccess } from "#common/artefacts/results/scoring-output";
 
 /** How often each file was accounted for, against how often it has to be: once. */
 export interface RowCount {
@@ -57,17 +60,18 @@ export async function countFeatureRows(
   );
 }
 
-/** Every picture of a scoring, in its parts or in its errors. */
+/** Every picture of a scoring, in the parts that are current or in the errors of its last generation. */
 export async function countScoreRows(location: string, listed: readonly string[]): Promise<RowCount> {
   const output = openStore(location);
   try {
+    const success = parseJsonAs(scoringSuccess, await output.get(outputKeys.success), outputKeys.success);
+    const parts = new PartList(partsOf(success));
     const found: string[] = [];
-    for await (const { key } of output.list("part-")) {
-      if (!key.endsWith(".jsonl")) continue;
-      for (const line of await linesOf(output, key)) found.push(scoreRow.parse(JSON.parse(line)).key);
-    }
-    for (const line of await linesOf(output, outputKeys.failedImages))
-      found.push(errorLine.parse(JSON.parse(line)).key);
+    for (let place = 0; place < parts.length; place += 1)
+      for (const line of await linesOf(output, parts.key(place, "jsonl")))
+        found.push(scoreRow.parse(JSON.parse(line)).key);
+    const { failedImages } = generationOutput(success.generation?.number ?? 0);
+    for (const line of await linesOf(output, failedImages)) found.push(errorLine.parse(JSON.parse(line)).key);
     return countRows(found, listed);
   } finally {
     output.close();

@@ -8,7 +8,8 @@ import { clusterSize, startChaosCluster, type ChaosCluster } from "./processes/c
 import { buildReport, type ChaosReport, type RoundReport } from "./chaos-report.js";
 import { scheduleFaults } from "./faults/fault-schedule.js";
 import { FaultInjector } from "./faults/inject-faults.js";
-import { checkRound, clearRound, DidNotEnd, finishRound, CommandSlot } from "./round.js";
+import { CommandSlot, DidNotEnd } from "./commands.js";
+import { checkRound, clearRound, finishRound, type RoundKind } from "./round.js";
 
 export interface ChaosOptions {
   readonly minutes: number;
@@ -26,11 +27,12 @@ export interface ChaosOptions {
 }
 
 /**
- * What the undisturbed round takes on two idle cores. Where it takes longer, faults come more slowly in proportion, or workers
+ * What the undisturbed rounds take on two idle cores. Where it takes longer, faults come more slowly in proportion, or workers
  * would be killed faster than they can start.
  */
-const usualRoundMs = 12_000;
+const usualRoundMs = 25_000;
 const paceAtMost = 3;
+const kinds: readonly RoundKind[] = ["tuned", "scored"];
 /** Shorter runs need not meet every kind of fault. */
 const leastMinutesForEveryKind = 2;
 
@@ -57,19 +59,26 @@ async function disturb(cluster: ChaosCluster, options: ChaosOptions): Promise<Ch
   const elapsed = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
   const injector = new FaultInjector(cluster, slot, (line) => say(`${elapsed()}  ${line}`));
   const peaceStartedAt = performance.now();
-  const undisturbed = await peacefulRound(cluster, slot);
+  const undisturbed = {
+    scored: await peacefulRound("scored", cluster, slot),
+    tuned: await peacefulRound("tuned", cluster, slot),
+  };
   const pace = Math.min(paceAtMost, Math.max(1, (performance.now() - peaceStartedAt) / usualRoundMs));
-  say(`${elapsed()}  undisturbed: ${undisturbed.size} artefacts; pace ${pace.toFixed(1)}`);
+  say(
+    `${elapsed()}  undisturbed: ${undisturbed.scored.size} artefacts, tuned ${undisturbed.tuned.size}; pace ${pace.toFixed(1)}`,
+  );
   const over = new AbortController();
   const ending = untilEnough(injector, options, pace, over.signal).then(() => over.abort());
   const injecting = injector.run(scheduleFaults(seed, clusterSize), pace, over.signal);
   const rounds: RoundReport[] = [];
   try {
-    for (let number = 1; !over.signal.aborted; number += 1) {
-      const round = await disturbedRound(number, cluster, slot, injector, undisturbed);
+    // One round of each kind at least.
+    for (let number = 1; !over.signal.aborted || rounds.length < kinds.length; number += 1) {
+      const kind = kinds[number % kinds.length] ?? "scored";
+      const round = await disturbedRound(kind, number, cluster, slot, injector, undisturbed[kind]);
       rounds.push(round);
       say(
-        `${elapsed()}  round ${number}: ${round.problems.length === 0 ? "the same" : round.problems.join("; ")}`,
+        `${elapsed()}  round ${number}, ${kind}: ${round.problems.length === 0 ? "the same" : round.problems.join("; ")}`,
       );
       for (const { command, code, message } of round.givenUp)
         say(`  ${command} gave up: ${code}: ${message}`);
@@ -99,22 +108,28 @@ async function untilEnough(
   if (minutes >= leastMinutesForEveryKind) await Promise.race([pass(), injector.metEveryKind]);
 }
 
+/** Names of one length: markers have the sizes of texts that have them in them. */
 function namesOf(number: number): RoundNames {
   const run = `round-${String(number).padStart(4, "0")}`;
   return { run, output: `s3://scores/${run}` };
 }
 
-async function peacefulRound(cluster: ChaosCluster, slot: CommandSlot): Promise<ReadonlyMap<string, string>> {
+async function peacefulRound(
+  kind: RoundKind,
+  cluster: ChaosCluster,
+  slot: CommandSlot,
+): Promise<ReadonlyMap<string, string>> {
   const names = namesOf(0);
-  const givenUp = await finishRound(names, slot);
-  const { artefacts, lost, doubled } = await checkRound(names, cluster);
+  const givenUp = await finishRound(kind, names, slot, cluster);
+  const { artefacts, lost, doubled } = await checkRound(kind, names, cluster);
   if (givenUp.length + lost.length + doubled.length > 0)
-    throw new Error(`the undisturbed round failed: ${JSON.stringify({ givenUp, lost, doubled })}`);
+    throw new Error(`the undisturbed round (${kind}) failed: ${JSON.stringify({ givenUp, lost, doubled })}`);
   await clearRound(names, cluster);
   return artefacts;
 }
 
 async function disturbedRound(
+  kind: RoundKind,
   number: number,
   cluster: ChaosCluster,
   slot: CommandSlot,
@@ -125,9 +140,9 @@ async function disturbedRound(
   const base = { number, givenUp: [], lost: [], doubled: [], different: [], undrained: [] };
   injector.open();
   try {
-    const givenUp = await finishRound(names, slot);
+    const givenUp = await finishRound(kind, names, slot, cluster);
     await injector.shut();
-    const { artefacts, lost, doubled } = await checkRound(names, cluster);
+    const { artefacts, lost, doubled } = await checkRound(kind, names, cluster);
     const different = differences(artefacts, undisturbed);
     const undrained = await clearRound(names, cluster);
     const problems = [

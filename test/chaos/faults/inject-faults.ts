@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChaosCluster } from "../processes/chaos-cluster.js";
 import { faultKinds, type Fault, type FaultKind, type ScheduledFault } from "./fault-schedule.js";
-import type { CommandSlot } from "../round.js";
+import type { CommandSlot } from "../commands.js";
 import type { SupervisedProcess } from "../processes/supervised-process.js";
 
 /** Carries a schedule of faults out, while a round is under way. */

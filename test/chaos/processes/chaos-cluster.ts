@@ -5,6 +5,7 @@ import { badFiles, drawDataset, drawUnlabelled } from "../../support/images/data
 import { tinyBackbone, writeTinyBackbone } from "../../support/models/tiny-backbone.js";
 import { withVariables } from "../../support/process/variables.js";
 import { CommitLog } from "../commit-log.js";
+import { ChangingSource } from "./changing-source.js";
 import { FaultProxy } from "../faults/fault-proxy.js";
 import { RedisProcess } from "./redis-process.js";
 import { startS3Process } from "./s3-server-process.js";
@@ -18,10 +19,12 @@ const labels = ["Zebra", "apple", "中文"];
 const perClass = 56;
 const unlabelledCount = 96;
 
-/** Keys under s3://pictures that a training and a scoring must account for. */
-export interface Pictures {
+/** What lies under s3://pictures. */
+interface Pictures {
+  /** Keys that a training must account for. */
   readonly labelled: readonly string[];
-  readonly unlabelled: readonly string[];
+  /** What is scored. */
+  readonly source: ChangingSource;
 }
 
 /** A whole cluster of real processes; every one of its words with the object store goes through the proxy. */
@@ -95,5 +98,8 @@ async function uploadPictures(): Promise<Pictures> {
   for (const [key, bytes] of labelled) await bucket.put(`labelled/${key}`, bytes);
   for (const [key, bytes] of unlabelled) await bucket.put(`unlabelled/${key}`, bytes);
   bucket.close();
-  return { labelled: [...labelled.keys()], unlabelled: [...unlabelled.keys()] };
+  return {
+    labelled: [...labelled.keys()],
+    source: new ChangingSource("s3://pictures/unlabelled", unlabelled),
+  };
 }
