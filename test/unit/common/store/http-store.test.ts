@@ -25,6 +25,7 @@ let ca: string;
 let origin: string;
 let asked: string[] = [];
 let failures = 0;
+let connections = 0;
 let stop: () => void;
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
@@ -40,9 +41,9 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     response.end(request.method === "HEAD" ? undefined : part);
   } else if (pathname === "/away")
     response.writeHead(302, { location: "https://elsewhere.test/a.jpg" }).end();
-  else if (pathname === "/there") response.writeHead(302, { location: "/a.jpg" }).end();
+  else if (pathname === "/there") response.writeHead(302, { location: "/a.jpg", "content-length": 0 }).end();
   else if (pathname === "/forbidden") response.writeHead(403).end();
-  else response.writeHead(404).end();
+  else response.writeHead(404, { "content-length": 0 }).end();
 }
 
 before(async () => {
@@ -55,6 +56,7 @@ before(async () => {
   ca = await readFile(cert, "utf8");
   const server = createServer({ key: await readFile(key), cert: ca }, answer).listen(0, "127.0.0.1");
   await once(server, "listening");
+  server.on("secureConnection", () => (connections += 1));
   origin = `https://localhost:${(server.address() as AddressInfo).port}`;
   stop = () => {
     server.closeAllConnections();
@@ -85,6 +87,15 @@ describe("objects by https", { skip: hasOpenssl ? false : "openssl is missing" }
     await assert.rejects(store.get("forbidden"), { code: "forbidden" });
     await assert.rejects(store.get("a.jpg", { etag: "two" }), { code: "changed" });
     await assert.rejects(store.get("a.jpg", { maxBytes: 10 }), { code: "too-large" });
+    store.close();
+  });
+
+  it("are looked at over one connection, whether they exist or not", async () => {
+    const store = open();
+    connections = 0;
+    for (const key of ["a.jpg", "nowhere", "there", "a.jpg"])
+      assert.equal((await store.head(key))?.sizeBytes, key === "nowhere" ? undefined : body.length);
+    assert.equal(connections, 1);
     store.close();
   });
 

@@ -2,7 +2,7 @@ import { lookup as lookUp } from "node:dns";
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import type { LookupFunction } from "node:net";
-import { TrommelError } from "../../errors.js";
+import { messageOf, TrommelError } from "../../errors.js";
 import type { GetOptions, ObjectInfo, ObjectStore } from "../object-store.js";
 import { objectBytesAtMost } from "../read-bounds.js";
 import { S3Retries, type RetryBounds } from "../s3/s3-retry.js";
@@ -74,7 +74,6 @@ export class HttpStore implements ObjectStore {
     try {
       return await this.tries(key, undefined, async () => {
         const answer = await this.ask("HEAD", key, {}, undefined);
-        answer.destroy();
         return { key, sizeBytes: Number(answer.headers["content-length"] ?? 0), etag: etagOf(answer) };
       });
     } catch (thrown) {
@@ -161,7 +160,12 @@ export class HttpStore implements ObjectStore {
         ...(signal === undefined ? {} : { signal }),
       });
       asked.on("timeout", () => asked.destroy(new Error(`the server was silent for ${silentAtMostMs} ms`)));
-      asked.on("response", resolve);
+      asked.on("response", (answer) => {
+        if (method === "GET") return resolve(answer);
+        // It has no body: read to its end it leaves the connection to the next request.
+        answer.resume();
+        asked.on("close", () => resolve(answer));
+      });
       asked.on("error", reject);
       asked.end();
     });
@@ -189,12 +193,7 @@ export class HttpStore implements ObjectStore {
         `${what}: the server answers with status ${status}. Check the address`,
         { context },
       );
-    const why =
-      status === undefined
-        ? thrown instanceof Error
-          ? thrown.message
-          : String(thrown)
-        : `the server answers with status ${status}`;
+    const why = status === undefined ? messageOf(thrown) : `the server answers with status ${status}`;
     return new TrommelError("unavailable", `${what}: ${why}. Try again later`, {
       retryable: true,
       cause: thrown,
