@@ -44,4 +44,17 @@ describe("a limit of failures", () => {
     await requireFewFailures(store, id, failed(10));
     await assert.rejects(requireFewFailures(store, id, failed(11)), { message: /11 of 1000.*1% allows 10/ });
   });
+
+  it("is a share of the listing of the generation that is scored", async () => {
+    const store = newStore();
+    await writeFailureLimit(store, id, parseFailureLimit("1%"));
+    await store.put(scoringKeys(id).listing, sealedJson(listing));
+    const next = scoringKeys(id).generation(1);
+    const base = [{ generation: 0, first: 0, last: 0 }];
+    await store.put(next.request, sealedJson({ formatVersion: 1, generation: 1, base, images: 1000 }));
+    await requireFewFailures(store, id, failed(1000));
+    await store.put(next.listing, sealedJson({ ...listing, listed: 210, images: 200 }));
+    await requireFewFailures(store, id, failed(2));
+    await assert.rejects(requireFewFailures(store, id, failed(3)), { message: /3 of 200.*1% allows 2/ });
+  });
 });

@@ -4,6 +4,7 @@ import { putJson } from "../../codec/json-artefact.js";
 import { TrommelError } from "../../errors.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { readIfThere } from "../../store/read-if-there.js";
+import { readGeneration } from "../generations/scoring-generation.js";
 import { findListing } from "../shards/find-shard.js";
 import { scoringKeys } from "../store-keys.js";
 
@@ -60,7 +61,7 @@ export async function requireFewFailures(
   const body = await readIfThere(store, keys.failureLimit);
   if (body === undefined) return;
   const { most, unit } = parseSealedAs(failureLimit, body, keys.failureLimit);
-  const images = unit === "images" ? null : (await findListing(store, keys.listing))?.images;
+  const images = unit === "images" ? null : await countListed(store, scoringId);
   if (images === undefined) return;
   const failed = await countFailed();
   const allowed = images === null ? most : Math.floor((most * images) / 100);
@@ -72,4 +73,10 @@ export async function requireFewFailures(
     `cannot go on with ${scoringId}: ${failed}${of} images failed, and --max-failures ${limit} allows ${allowed}. 'trommel errors ${scoringId}' lists them; 'trommel resume ${scoringId} --max-failures <more>' continues it`,
     { context: { id: scoringId, failed, allowed } },
   );
+}
+
+/** Images that the last generation lists; undefined until its listing is complete. */
+async function countListed(store: ObjectStore, scoringId: string): Promise<number | undefined> {
+  const { keys } = await readGeneration(store, scoringId);
+  return (await findListing(store, keys.listing))?.images;
 }
