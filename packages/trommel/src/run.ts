@@ -7,7 +7,7 @@ import {
   type TuningProgress,
 } from "@trommel/coordinator/run-control";
 import { sortScoring, type SortHow, type SortLedger } from "@trommel/coordinator/sorting";
-import { abortable, type CallOptions } from "./api/abortable.js";
+import { abortable, eitherSignal, type CallOptions } from "./api/abortable.js";
 import type { BeginOptions } from "./api/begin.js";
 import { placeExpected, textGiven } from "./api/given.js";
 import { retryRun, retryScoring } from "./api/requests/retry.js";
@@ -87,8 +87,15 @@ export class Scoring extends Work {
     return this.#met;
   }
 
-  /** @internal Begins it, continues it, or opens its next generation if it is complete and its source has changed. */
-  async beginLatest({ claim, ...options }: BeginOptions & CallOptions): Promise<void> {
+  /**
+   * @internal Begins it, continues it, or opens its next generation if it is complete and its source has changed.
+   * @param claimNext written before the next generation is opened, in place of `claim`
+   */
+  async beginLatest({
+    claim,
+    claimNext,
+    ...options
+  }: BeginOptions & CallOptions & { readonly claimNext: () => Promise<void> }): Promise<void> {
     const { store } = this.host.connections;
     const { subject } = this;
     if (subject.kind !== "scoring") return;
@@ -101,9 +108,13 @@ export class Scoring extends Work {
     }
     // Stored features have no source that could change.
     if (subject.config.featuresOf !== undefined) return this.begin({ ...options, claim });
-    const open = await findChange(store, subject.config, options.signal ?? this.host.signal);
+    const open = await findChange(store, subject.config, eitherSignal(options, this.host.signal));
     this.#met = open === undefined ? "unchanged" : "changed";
-    await this.begin({ ...options, claim: open, again: open !== undefined });
+    const openNext = async (): Promise<void> => {
+      await claimNext();
+      await open?.();
+    };
+    await this.begin({ ...options, claim: openNext, again: open !== undefined });
   }
 
   /**
@@ -129,7 +140,7 @@ export class Scoring extends Work {
     return abortable({ signal }, () =>
       sortScoring(store, subject.config, {
         ...{ into: target, min, how },
-        signal: signal === undefined ? this.host.signal : AbortSignal.any([signal, this.host.signal]),
+        signal: eitherSignal({ signal }, this.host.signal),
         ...(onPart === undefined ? {} : { onPart }),
       }),
     );

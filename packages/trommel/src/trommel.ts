@@ -11,7 +11,7 @@ import {
 } from "@trommel/coordinator/resolve";
 import { readCurrentFiles, type CurrentFiles } from "@trommel/coordinator/evaluation";
 import { findSubject } from "@trommel/coordinator/run-control";
-import { abortable, type CallOptions } from "./api/abortable.js";
+import { abortable, eitherSignal, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
 import { Connections } from "./api/connections.js";
 import { filesGiven, modelGiven, optionsGiven, textGiven } from "./api/given.js";
@@ -89,14 +89,13 @@ export class Trommel implements AsyncDisposable {
   /** @internal */
   constructor(options: TrommelOptions) {
     const connections = new Connections(resolveOptions(options));
-    const { signal } = options;
     this.#connections = connections;
     this.backbones = new Backbones(connections);
     this.recipes = new Recipes(connections.options.folder);
     this.storeKeeping = new StoreKeeping(connections);
     this.#host = {
       connections,
-      signal: signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]),
+      signal: eitherSignal(options, this.#closing.signal),
       keep: (work) => void this.#works.add(work),
     };
     // Above the store and beneath the cluster: written when nothing can be done any more that would make it untrue.
@@ -162,9 +161,9 @@ export class Trommel implements AsyncDisposable {
   async score(prefix: string | undefined, options: ScoreOptions): Promise<Scoring> {
     optionsGiven(options, "score", "model and output");
     return abortable(options, async () => {
-      const { config, claim } = await resolveScoringRequest(this.#connections, prefix, options);
+      const { config, ...claims } = await resolveScoringRequest(this.#connections, prefix, options);
       const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });
-      await scoring.beginLatest({ detach: options.detach, claim });
+      await scoring.beginLatest({ detach: options.detach, signal: options.signal, ...claims });
       return scoring;
     });
   }
@@ -181,7 +180,7 @@ export class Trommel implements AsyncDisposable {
     optionsGiven(options, "score", "model and output");
     return abortable(options, async () => {
       const { config } = await resolveScoringRequest(this.#connections, prefix, options);
-      return forecastScoring(this.store, config, options.signal ?? this.#host.signal);
+      return forecastScoring(this.store, config, eitherSignal(options, this.#host.signal));
     });
   }
 

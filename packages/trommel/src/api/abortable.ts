@@ -22,6 +22,11 @@ export async function abortable<T>({ signal }: CallOptions, work: () => Promise<
   }
 }
 
+/** Aborts with the call's own signal, if it has one, and with its handle's. */
+export function eitherSignal({ signal }: CallOptions, handle: AbortSignal): AbortSignal {
+  return signal === undefined ? handle : AbortSignal.any([signal, handle]);
+}
+
 /** The error of a call whose signal has aborted. */
 export function cancelled(signal: AbortSignal): TrommelError {
   if (signal.reason instanceof TrommelError) return signal.reason;

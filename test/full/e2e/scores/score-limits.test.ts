@@ -119,3 +119,16 @@ describe("a part of a listing", () => {
     }
   });
 });
+
+describe("the next generation of a scoring", () => {
+  it("has the limit of the call that opens it", async () => {
+    const more = Array.from({ length: 4 }, (_, i): [string, string] => [`bad/more-${i}.jpg`, "no picture"]);
+    await writeFiles(source, new Map(more));
+    const args = [...scoreArgs("failing", "--max-failures", "1"), "--json"];
+    const { code, stdout } = await trommel(args, patient);
+    const { error } = JSON.parse(stdout) as { error?: { code: string; message: string } };
+    assert.equal(error?.code, "too-many-failures");
+    assert.match(error.message, /--max-failures 1 allows 1/);
+    assert.equal(code, 5);
+  });
+});

@@ -15,7 +15,7 @@ import {
 } from "@trommel/coordinator/evaluation";
 import type { Scoring } from "../../run.js";
 import { loadWorkerCommands } from "../../worker-package.js";
-import { abortable, type CallOptions } from "../abortable.js";
+import { abortable, eitherSignal, type CallOptions } from "../abortable.js";
 import type { WorkHost } from "../work.js";
 import { missedBounds, type FigureBounds, type MissedBound } from "./figure-bounds.js";
 
@@ -84,7 +84,7 @@ export class Evaluation {
    */
   async result(options: CallOptions = {}): Promise<EvaluationResult> {
     for (const scoring of this.scorings) await scoring.result(options);
-    return abortable(options, () => this.#measure(options.signal ?? this.#host.signal));
+    return abortable(options, () => this.#measure(eitherSignal(options, this.#host.signal)));
   }
 
   async #measure(signal: AbortSignal): Promise<EvaluationResult> {

@@ -53,15 +53,21 @@ export interface ScoreOptions extends StartOptions {
   readonly maxFailures?: number | string | undefined;
 }
 
-/**
- * Resolves a scoring.
- * @returns the scoring, and what writes it and its limit
- */
+/** A scoring that is resolved and checked. */
+interface RequestedScoring {
+  readonly config: ScoringConfig;
+  /** Writes it and its limit. */
+  readonly claim: () => Promise<void>;
+  /** Writes its limit alone: its next generation keeps the scoring as it is, with the columns that its manifest had. */
+  readonly claimNext: () => Promise<void>;
+}
+
+/** Resolves a scoring. */
 export async function resolveScoringRequest(
   { store, options: { folder } }: Connections,
   prefix: string | undefined,
   options: ScoreOptions,
-): Promise<{ readonly config: ScoringConfig; readonly claim: () => Promise<void> }> {
+): Promise<RequestedScoring> {
   const { maxFailures, featuresOf, manifest } = options;
   const limit = maxFailures === undefined ? undefined : parseFailureLimit(maxFailures);
   const locate = (location: string): string => resolveLocation(location, folder);
@@ -85,12 +91,13 @@ export async function resolveScoringRequest(
     part: { limit: options.limit, sample: options.sample, seed: options.seed },
     spreadsheetSafe: options.spreadsheetSafe,
   });
-
+  const claimNext = (): Promise<void> => writeFailureLimit(store, config.id, limit);
   return {
     config,
     claim: async () => {
       await claim();
-      await writeFailureLimit(store, config.id, limit);
+      await claimNext();
     },
+    claimNext,
   };
 }
