@@ -4,7 +4,6 @@ import {
   parseJsonAs,
   scoringConfig,
   scoringKeys,
-  type ObjectInfo,
   type ObjectStore,
 } from "@trommel/common";
 import { partsOf, scoringSuccess, type ScoringSuccess } from "@trommel/common/artefacts";
@@ -12,6 +11,7 @@ import { parseSealedAs } from "@trommel/common/codec";
 import { readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
 import type { Found } from "./garbage.js";
+import { groups } from "./object-groups.js";
 
 /**
  * Parts of earlier generations that a later one no longer has, under the outputs of the store's scorings. What a generation that is under
@@ -38,23 +38,18 @@ async function* supersededParts(output: ObjectStore, id: string): AsyncGenerator
   const success = parseJsonAs(scoringSuccess, body, outputKeys.success);
   if (success.scoring !== id || success.generation === undefined) return;
   const isCurrent = currentParts(success);
-  let part: { readonly name: string; readonly objects: ObjectInfo[] } | undefined;
-  for await (const object of output.list("")) {
-    const [, folder = "0", name = "", index = ""] = partName.exec(object.key) ?? [];
+  const last = success.generation.number;
+  const outOfDate = (key: string): string | undefined => {
+    const [, name, folder = "0", index = ""] = partName.exec(key) ?? [];
     const generation = Number(folder);
-    if (name === "" || generation > success.generation.number || isCurrent(generation, Number(index)))
-      continue;
-    // In the listing data come before their marker, which is removed first.
-    if (part?.name === name) part.objects.unshift(object);
-    else {
-      if (part !== undefined) yield { kind: "parts", objects: part.objects, location: output.url };
-      part = { name, objects: [object] };
-    }
-  }
-  if (part !== undefined) yield { kind: "parts", objects: part.objects, location: output.url };
+    return generation > last || isCurrent(generation, Number(index)) ? undefined : name;
+  };
+  // In the listing data come before their marker, which is removed first.
+  for await (const { objects } of groups(output, "", outOfDate))
+    yield { kind: "parts", objects: objects.toReversed(), location: output.url };
 }
 
-const partName = /^(?:generation-(\d+)\/)?((?:part|result|kaggle)-(\d+)\.[a-z]+)(?:\.json)?$/;
+const partName = /^((?:generation-(\d+)\/)?(?:part|result|kaggle)-(\d+)\.[a-z]+)(?:\.json)?$/;
 
 function currentParts(success: ScoringSuccess): (generation: number, index: number) => boolean {
   const current = new Map<number, Set<number>>();
