@@ -86,7 +86,7 @@ export { errorLine, outcomeMarker, scoredImages } from "./shards/ledger.js";
 export type { ShardOutcome } from "./shards/ledger.js";
 export { LedgerBuilder, checkOutcome, errorLines, okKeys } from "./shards/ledger-builder.js";
 export { isLitter, litter } from "./shards/litter.js";
-export { foldSplit, noFold, skipReason, testPart } from "./shards/listing.js";
+export { countsByPattern, foldSplit, noFold, skipReason, testPart } from "./shards/listing.js";
 export type { EntryPlace } from "./shards/entry-place.js";
 export type { FoldSplit, GenerationSummary, Grouping, ImagePlace } from "./shards/listing.js";
 export { generationOutput, runId } from "./store-keys.js";

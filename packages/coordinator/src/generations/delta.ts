@@ -1,6 +1,6 @@
 import { canonicalJson, TrommelError, type ObjectStore } from "@trommel/common";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { skipReason } from "@trommel/common/artefacts";
+import { countsByPattern, skipReason } from "@trommel/common/artefacts";
 import { readBounds, readIfThere } from "@trommel/common/store";
 import { z } from "zod";
 
@@ -18,7 +18,7 @@ const delta = z
     listed: z.object({ images: count, sizeBytes: count }).strict(),
     skippedByReason: z.record(z.string(), z.int().positive()),
     skippedKeys: z.array(z.object({ key: z.string(), reason: skipReason }).strict()),
-    excluded: z.record(z.string(), z.int().positive()),
+    excluded: countsByPattern,
     withoutEffect: z
       .object({ include: z.array(z.string()), exclude: z.array(z.string()) })
       .strict()
