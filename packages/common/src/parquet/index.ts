@@ -1,4 +1,7 @@
+export { columnTypesOf } from "./column-types.js";
+export type { ParquetColumnType } from "./column-types.js";
 export { imageColumnOf } from "./image-column.js";
+export { daysOf, instantOf } from "./instants.js";
 export { openParquet } from "./open-parquet.js";
 export type { ParquetObject } from "./open-parquet.js";
-export { columnsOf, parquetRowGroups, requireCodecs } from "./read-rows.js";
+export { parquetRowGroups, requireCodecs } from "./read-rows.js";

@@ -1,14 +1,10 @@
-import { parquetReadObjects, parquetSchema, type ParquetRow } from "hyparquet";
+import { parquetReadObjects, type ParquetParsers, type ParquetRow } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { TrommelError } from "../errors.js";
+import { dateText, instantText } from "./instants.js";
 import type { ParquetObject } from "./open-parquet.js";
 
 const codecs: ReadonlySet<string> = new Set(["UNCOMPRESSED", ...Object.keys(compressors)]);
-
-/** The names of the columns at the top of a Parquet file's schema. */
-export function columnsOf({ metadata }: ParquetObject): string[] {
-  return parquetSchema(metadata).children.map(({ element }) => element.name);
-}
 
 /**
  * @param name as messages name the object
@@ -26,8 +22,16 @@ export function requireCodecs({ metadata }: ParquetObject, name: string): void {
     }
 }
 
+/** Times with all their digits. */
+const exactTimes: Partial<ParquetParsers> = {
+  timestampFromMilliseconds: (count) => instantText(count, "ms"),
+  timestampFromMicroseconds: (count) => instantText(count, "us"),
+  timestampFromNanoseconds: (count) => instantText(count, "ns"),
+  dateFromDays: dateText,
+};
+
 /**
- * The rows of a Parquet file, a row group at a time.
+ * The rows of a Parquet file, a row group at a time; dates and timestamps are texts, see `instants.ts`.
  * @param columns of the top; no other is read
  */
 export async function* parquetRowGroups(
@@ -38,7 +42,15 @@ export async function* parquetRowGroups(
   for (const { num_rows: rows } of metadata.row_groups) {
     const rowEnd = rowStart + Number(rows);
     if (rowEnd === rowStart) continue;
-    const read = { file, metadata, columns: [...columns], compressors, rowStart, rowEnd };
+    const read = {
+      file,
+      metadata,
+      columns: [...columns],
+      compressors,
+      parsers: exactTimes,
+      rowStart,
+      rowEnd,
+    };
     yield await parquetReadObjects(read);
     rowStart = rowEnd;
   }

@@ -153,11 +153,12 @@ export async function writeWithColumns(
     source,
     shardKey,
     columnsKey,
-  }: Pick<StreamOptions, "store" | "shardKey" | "columnsKey"> & {
+  }: Pick<StreamOptions, "store" | "shardKey"> & {
     readonly source: Pick<StreamOptions["source"], "columns">;
+    readonly columnsKey?: StreamOptions["columnsKey"] | undefined;
   },
   index: number,
-  { carried, ...content }: BuildingShard & Pick<Shard, "copied">,
+  { carried, ...content }: BuildingShard & Pick<Shard, "supersedes" | "copied">,
 ): Promise<Shard> {
   const carriedColumns = source.columns ?? [];
   if (columnsKey !== undefined && carriedColumns.length > 0) {

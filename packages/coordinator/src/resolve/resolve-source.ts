@@ -72,7 +72,7 @@ export async function resolveSource(
     keyColumn: manifest.keyColumn ?? "key",
     labelColumn: manifest.labelColumn ?? null,
   };
-  const { columns } = await checkManifest(form, {
+  const { columns, unknown } = await checkManifest(form, {
     needs: needs.labels && form.labelColumn !== null ? [form.labelColumn] : [],
     ...(needs.others === undefined ? {} : { others: needs.others }),
   });
@@ -86,6 +86,15 @@ export async function resolveSource(
       `cannot carry the column ${JSON.stringify(taken.name)} of ${table}, line 1, into the scores: they have a field of that name. Rename it${taken.name === "label" ? ", or say that it labels with --label-column label" : ""}`,
       { context: { file: table, line: 1, column: taken.name } },
     );
+  for (const { name } of carried) {
+    const what = unknown.get(name);
+    if (what === undefined) continue;
+    throw new TrommelError(
+      "bad-dataset",
+      `cannot carry the column ${JSON.stringify(name)} of ${table} into the scores: it holds ${what}; texts, integers, floating-point numbers, booleans, dates, timestamps, lists and structs are carried. Write it as one of these, or leave it out`,
+      { context: { file: table, column: name } },
+    );
+  }
   const from: SourceForm = { type: "manifest", ...form, columns: [...carried] };
   return { location: prefix === undefined ? table : resolveLocation(prefix), from };
 }

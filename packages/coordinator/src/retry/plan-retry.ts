@@ -10,7 +10,7 @@ import { streamRetryShards } from "./stream-retry-shards.js";
 /**
  * Plans the last retry of a scoring.
  *
- * In: its request, and the markers of every part before it. Out: shard files, `retries/<n>-listing.json`, and a score job
+ * In: its request, and the markers of every part before it. Out: shard files, the carried columns of each, `retries/<n>-listing.json`, and a score job
  * per shard, children of the waiting close job. The shards before them are scored and are not queued again.
  * A retry of this plan continues after the shard files that exist.
  */
@@ -43,6 +43,10 @@ export async function planScoringRetry(
       store,
       shardKey: (index) => generation.shardKey(index),
       shardSize: config.shardSize,
+      carried: config.from && {
+        columns: config.from.columns,
+        keyOf: (index) => generation.columnsKey(index),
+      },
       config,
       signal: context.signal,
     })) {

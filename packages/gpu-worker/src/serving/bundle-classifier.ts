@@ -14,7 +14,7 @@ import { openStore, readBounds, resolveLocation } from "@trommel/common/store";
 import { createEngine } from "../backbone/engines/create-engine.js";
 import type { Classifier } from "../backbone/engines/engine.js";
 import { decodeImage } from "../image/decode/decode-image.js";
-import { scoreRowOf } from "../stages/scoring/score-rows.js";
+import { scoreRowOf } from "../stages/scoring/formats/score-rows.js";
 
 /** How a bundle is loaded. */
 export interface LoadClassifierOptions {

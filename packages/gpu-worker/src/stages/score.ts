@@ -17,11 +17,12 @@ import { readBundleManifest, readGenerationShard, readScoringConfig } from "./in
 import { readCopied } from "./scoring/copied-part.js";
 import { countLabels } from "./scoring/label-counts.js";
 import { loadClassifier } from "./scoring/load-classifier.js";
-import { commitOtherFormats, type Scores } from "./scoring/other-formats.js";
+import { commitOtherFormats } from "./scoring/formats/other-formats.js";
+import type { Scores } from "./scoring/formats/scores.js";
 import { readCarried } from "./scoring/carried-columns.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
 import { scoreFeatures } from "./scoring/score-features.js";
-import { jsonLinesPart, scoreRowOf } from "./scoring/score-rows.js";
+import { jsonLinesPart, scoreRowOf } from "./scoring/formats/score-rows.js";
 
 /**
  * Score: shard, bundle → score part.

@@ -29,6 +29,49 @@ export function parquetFile(
   return new Uint8Array(buffer);
 }
 
+/** How a column of single values that may be null is written. */
+export type NullableType =
+  | "text"
+  | "integer"
+  | "number"
+  | "boolean"
+  | "date"
+  | { readonly timestamp: "us" | "ns"; readonly utc: boolean };
+
+/**
+ * A column of single values, some of them null, with the same schema whatever they are.
+ * @param data texts, bigints for integers and for counts since 1970 in the timestamp's unit, numbers, booleans, days since 1970
+ */
+export function nullableColumn(
+  name: string,
+  type: NullableType,
+  data: readonly (string | number | bigint | boolean | null)[],
+): ParquetColumn {
+  return {
+    schema: [{ name, ...elementOf(type), repetition_type: "OPTIONAL" }],
+    source: { name, data: [...data] },
+  };
+}
+
+function elementOf(type: NullableType): Omit<SchemaElement, "name"> {
+  if (typeof type === "object") {
+    const unit = type.timestamp === "us" ? "MICROS" : "NANOS";
+    return { type: "INT64", logical_type: { type: "TIMESTAMP", isAdjustedToUTC: type.utc, unit } };
+  }
+  switch (type) {
+    case "text":
+      return text;
+    case "integer":
+      return { type: "INT64" };
+    case "number":
+      return { type: "DOUBLE" };
+    case "boolean":
+      return { type: "BOOLEAN" };
+    case "date":
+      return { type: "INT32", converted_type: "DATE", logical_type: { type: "DATE" } };
+  }
+}
+
 const required = { repetition_type: "REQUIRED" } as const;
 const text = { type: "BYTE_ARRAY", converted_type: "UTF8", logical_type: { type: "STRING" } } as const;
 

@@ -58,7 +58,7 @@ export async function begin(
     );
   }
   if (options.redis === undefined) {
-    const elsewhere = await connections.producerOf(subject);
+    const elsewhere = await connections.producerElsewhere(subject);
     if (elsewhere !== undefined)
       return {
         as: "joined",

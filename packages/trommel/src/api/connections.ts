@@ -43,6 +43,13 @@ export class Connections {
     return found === undefined ? undefined : this.#producerOn(found);
   }
 
+  /** A producer on the embedded cluster of another process that works on it; undefined for this handle's own. */
+  async producerElsewhere(subject: Subject): Promise<JobProducer | undefined> {
+    const found = await findCluster(this.store, subject);
+    const own = await this.#cluster?.catch(() => undefined);
+    return found === undefined || found === own?.redisUrl ? undefined : this.#producerOn(found);
+  }
+
   /** A producer on the configured Redis, or on the embedded cluster, which the first call starts. */
   async producerOrCluster(): Promise<{ producer: JobProducer; cluster?: LocalCluster }> {
     const configured = await this.producer();

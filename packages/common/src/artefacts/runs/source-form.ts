@@ -1,10 +1,23 @@
 import { z } from "zod";
 
-/** What a carried column holds. An `integer` beyond 2^53 is a text of its digits; `json` is any value of JSON. */
-const columnType = z.enum(["text", "integer", "number", "boolean", "json"]);
+/**
+ * What a carried column holds. An `integer` beyond 2^53 is a text of its digits, a `date` and a `timestamp` are texts as
+ * `parquet/instants.ts` writes them; `json` is any value of JSON.
+ */
+const columnType = z.enum(["text", "integer", "number", "boolean", "date", "timestamp", "json"]);
 
 /** A column of a manifest or of a table of images that is carried into the scores. */
-export const carriedColumn = z.object({ name: z.string().min(1), type: columnType }).strict();
+export const carriedColumn = z
+  .object({
+    name: z.string().min(1),
+    type: columnType,
+    /** For a timestamp alone: the unit that it is written in, and whether it is an instant in UTC or the time on some clock. */
+    instant: z
+      .object({ unit: z.enum(["us", "ns"]), utc: z.boolean() })
+      .strict()
+      .optional(),
+  })
+  .strict();
 export type CarriedColumn = z.infer<typeof carriedColumn>;
 
 /** A table with a row for each image. */

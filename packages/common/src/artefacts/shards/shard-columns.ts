@@ -5,6 +5,7 @@ import { readIfThere } from "../../store/read-if-there.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { TrommelError } from "../../errors.js";
 import type { Shard } from "./listing.js";
+import { shardHash } from "../runs/fingerprint.js";
 import { carriedColumn } from "../runs/source-form.js";
 import { sha256 } from "../backbones/backbone-spec.js";
 
@@ -15,7 +16,7 @@ import { sha256 } from "../backbones/backbone-spec.js";
 const shardColumns = z
   .object({
     formatVersion: z.literal(1),
-    /** Hash of the shard. */
+    /** Hash of the shard's entries. */
     shard: sha256,
     columns: z.array(
       z
@@ -44,7 +45,10 @@ export async function findColumns(
   const body = await readIfThere(store, key, readBounds.dataset);
   if (body === undefined) return undefined;
   const { shard: of, columns } = parseJsonAs(shardColumns, body, key);
-  if (of === shard.hash && columns.every(({ values }) => values.length === shard.entries.length))
+  if (
+    of === shardHash(shard.entries) &&
+    columns.every(({ values }) => values.length === shard.entries.length)
+  )
     return columns;
   throw new TrommelError(
     "corrupt",

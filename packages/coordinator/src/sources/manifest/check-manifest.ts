@@ -18,6 +18,8 @@ export interface CheckedManifest {
   readonly rows: number;
   /** Every column but those of keys and labels, in the order in which they first occur. */
   readonly columns: readonly CarriedColumn[];
+  /** Those of them whose values no score could have, and what these are. */
+  readonly unknown: ReadonlyMap<string, string>;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function checkManifest(
       );
     await requireDistinct(form, manifest.files, check.repeated);
     await requireReadable(check.places);
-    return { rows: check.rows, columns: check.columns() };
+    return { rows: check.rows, columns: check.columns(), unknown: check.unknown() };
   } finally {
     manifest.close();
   }
@@ -74,6 +76,7 @@ class ManifestCheck {
       if (row.names !== names) {
         names = row.names;
         for (const name of names) found.add(name);
+        for (const [name, type] of row.types ?? []) this.#typeOf(name).declare(type);
         // JSON objects may leave a column out; a header names them all.
         if (file.format !== "jsonl") this.#requireColumns(faults, found);
       }
@@ -84,7 +87,7 @@ class ManifestCheck {
     faults.check("read the manifest");
   }
 
-  #readRow(faults: TableFaults, { line, names, cell }: TableRow): void {
+  #readRow(faults: TableFaults, { line, names, types, cell }: TableRow): void {
     const { keyColumn } = this.#form;
     const key = cell(keyColumn);
     if (typeof key === "string" && key !== "") this.#addKey(faults, line, key);
@@ -96,13 +99,19 @@ class ManifestCheck {
           `its ${JSON.stringify(column)} is empty, and training needs it of every image`,
           "Fill it in, or leave the row out",
         );
-    for (const name of names) this.#typeOf(name).add(cell(name));
+    if (types === undefined) for (const name of names) this.#typeOf(name).add(cell(name));
   }
 
   columns(): CarriedColumn[] {
     const own = new Set([this.#form.keyColumn, this.#form.labelColumn]);
     return [...this.#types].flatMap(([name, { type }]) =>
-      own.has(name) || name === "" ? [] : [{ name, type }],
+      own.has(name) || name === "" ? [] : [{ name, ...type }],
+    );
+  }
+
+  unknown(): Map<string, string> {
+    return new Map(
+      [...this.#types].flatMap(([name, { unknown }]) => (unknown === undefined ? [] : [[name, unknown]])),
     );
   }
 

@@ -1,5 +1,5 @@
 import { messageOf, TrommelError } from "@trommel/common";
-import { columnsOf, openParquet, parquetRowGroups, requireCodecs } from "@trommel/common/parquet";
+import { columnTypesOf, openParquet, parquetRowGroups, requireCodecs } from "@trommel/common/parquet";
 import type { ManifestFile } from "./manifest-files.js";
 import { unreadableTable, type TableRow } from "./table-row.js";
 
@@ -14,14 +14,24 @@ export async function* parquetRows(
 ): AsyncGenerator<TableRow> {
   const table = await openParquet(store, object, file);
   requireCodecs(table, file);
-  const all = columnsOf(table);
+  const types = columnTypesOf(table);
+  const all = [...types.keys()];
   const names = wanted === null ? all : all.filter((name) => wanted.includes(name));
+  const ofClocks = new Set(
+    names.filter((name) => {
+      const type = types.get(name);
+      return type !== undefined && "instant" in type && type.instant?.utc === false;
+    }),
+  );
   let line = 0;
   try {
     for await (const rows of parquetRowGroups(table, names))
       for (const row of rows) {
         line += 1;
-        yield { line, names, cell: (name) => row[name] as unknown };
+        yield {
+          ...{ line, names, types },
+          cell: (name) => (ofClocks.has(name) ? withoutZone(row[name]) : (row[name] as unknown)),
+        };
       }
   } catch (thrown) {
     if (thrown instanceof TrommelError) throw thrown;
@@ -32,4 +42,9 @@ export async function* parquetRows(
       "Write it again",
     );
   }
+}
+
+/** The time on some clock is no instant in UTC. */
+function withoutZone(value: unknown): unknown {
+  return typeof value === "string" ? value.replace(/Z$/, "") : value;
 }

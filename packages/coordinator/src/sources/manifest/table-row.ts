@@ -1,4 +1,5 @@
 import { TrommelError } from "@trommel/common";
+import type { ParquetColumnType } from "@trommel/common/parquet";
 
 /** A row of a manifest or of a table of images. */
 export interface TableRow {
@@ -6,6 +7,8 @@ export interface TableRow {
   readonly line: number;
   /** The columns that it has. Rows of one header share one array. */
   readonly names: readonly string[];
+  /** The types that the file itself gives its columns; absent if only the values tell. */
+  readonly types?: ReadonlyMap<string, ParquetColumnType>;
   /** What is in a column; null or undefined where nothing is. */
   readonly cell: (name: string) => unknown;
 }

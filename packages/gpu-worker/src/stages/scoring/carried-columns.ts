@@ -1,15 +1,15 @@
 import type { FailedImage, ObjectStore, ScoringConfig, Shard } from "@trommel/common";
-import { findColumns } from "@trommel/common/artefacts";
+import { findColumns, type CarriedColumn } from "@trommel/common/artefacts";
 
 /** The carried columns of a shard's scored images: what the source says of them, unchanged. */
 export interface Carried {
-  readonly names: readonly string[];
-  /** For each row of the scores the values in the order of the names. */
+  readonly columns: readonly CarriedColumn[];
+  /** For each row of the scores the values in the order of the columns. */
   readonly values: readonly (readonly unknown[])[];
 }
 
 /**
- * @param key of the shard's columns; an image that is tried again has none, and its cells are empty
+ * @param key of the shard's columns; an entry without any has empty cells
  * @returns undefined if the scoring carries no column
  */
 export async function readCarried(
@@ -24,9 +24,8 @@ export async function readCarried(
   const without = new Set(failed.map(({ position }) => position));
   const positions = [...shard.entries.keys()].filter((position) => !without.has(position));
   const byName = new Map(kept?.map(({ name, values }) => [name, values]));
-  const names = columns.map(({ name }) => name);
   return {
-    names,
-    values: positions.map((position) => names.map((name) => byName.get(name)?.[position] ?? null)),
+    columns,
+    values: positions.map((position) => columns.map(({ name }) => byName.get(name)?.[position] ?? null)),
   };
 }

@@ -12,7 +12,7 @@ import { isDamage } from "@trommel/common/codec";
 import { parseJsonLines } from "@trommel/common/parse";
 import { parse } from "csv-parse/sync";
 import { parquetReadObjects } from "hyparquet";
-import type { Scores } from "./other-formats.js";
+import type { Scores } from "./formats/scores.js";
 import { scorePartMarker } from "./score-part.js";
 
 /**

@@ -10,7 +10,7 @@ import {
 import { readInput, readInputMarker } from "@trommel/common/codec";
 import { okKeys, type ScoringGeneration, type SubmissionOutcome } from "@trommel/common/artefacts";
 import { z } from "zod";
-import { kaggleHeader, RepeatedIds } from "./kaggle-rows.js";
+import { kaggleHeader, RepeatedIds } from "./formats/kaggle-rows.js";
 
 /** The marker of a kaggle part, which another try than that of the scores may have written. */
 const kaggleMarker = markerSchema.extend({ ok: z.int().nonnegative() });

@@ -11,7 +11,7 @@ import {
 } from "@trommel/common";
 import { ScoringGeneration } from "@trommel/common/artefacts";
 import { countLabels, LabelCounts } from "#gpu-worker/stages/scoring/label-counts";
-import { scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
+import { scoreRowOf } from "#gpu-worker/stages/scoring/formats/score-rows";
 import { Submission } from "#gpu-worker/stages/scoring/submission";
 import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 

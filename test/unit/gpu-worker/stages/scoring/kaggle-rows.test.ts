@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareUtf8, SeededRandom } from "@trommel/common";
-import { kaggleHeader, kaggleId, kaggleRecords, RepeatedIds } from "#gpu-worker/stages/scoring/kaggle-rows";
+import {
+  kaggleHeader,
+  kaggleId,
+  kaggleRecords,
+  RepeatedIds,
+} from "#gpu-worker/stages/scoring/formats/kaggle-rows";
 import { parseCsv } from "../../../../support/files/csv.js";
 
 const trickyNames = ["a,b", 'say "cheese"', "two\nlines", "中文/狗", "=1+1", " padded ", "cr\rhere"];

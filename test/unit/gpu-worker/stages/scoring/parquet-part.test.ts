@@ -3,8 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parquetReadObjects, parquetMetadataAsync } from "hyparquet";
-import { parquetPart } from "#gpu-worker/stages/scoring/parquet-part";
-import { scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
+import type { Carried } from "#gpu-worker/stages/scoring/carried-columns";
+import { parquetPart } from "#gpu-worker/stages/scoring/formats/parquet-part";
+import { scoreRowOf } from "#gpu-worker/stages/scoring/formats/score-rows";
 import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 import { askPython, withoutModules } from "../../../../support/process/python.js";
 
@@ -18,7 +19,7 @@ const images = [
   { key: "z,\n.jpg", probabilities: [0.375, 0.5, 0.125], novelty: 1 },
 ];
 
-function part(of = images): Uint8Array {
+function part(of = images, carried?: Carried): Uint8Array {
   const rows = of.map(({ key, probabilities, novelty }) =>
     scoreRowOf(key, { probabilities: Float32Array.from(probabilities), novelty }, labels, {
       topK: 2,
@@ -26,7 +27,7 @@ function part(of = images): Uint8Array {
     }),
   );
   const probabilities = Float32Array.from(of.flatMap((image) => image.probabilities));
-  return parquetPart({ rows, probabilities }, options);
+  return parquetPart({ rows, probabilities, carried }, options);
 }
 
 /** What any reader must give, written by hand. */
@@ -91,6 +92,32 @@ describe("a part in Parquet", () => {
     assert.deepEqual(await parquetReadObjects({ file }), expected);
     const { key_value_metadata: metadata } = await parquetMetadataAsync(file);
     assert.deepEqual(JSON.parse(metadata?.find(({ key }) => key === "labels")?.value ?? ""), labels);
+  });
+
+  it("has the carried columns' types, in a part without a single value too, and refuses a value of another type", async () => {
+    const columns: Carried["columns"] = [
+      { name: "number", type: "number" },
+      { name: "whole", type: "integer" },
+      { name: "any", type: "json" },
+      { name: "at", type: "timestamp", instant: { unit: "us", utc: false } },
+    ];
+    const read = async (values: Carried["values"]) => {
+      const file = new Uint8Array(part(images.slice(0, 1), { columns, values })).buffer;
+      const [row] = await parquetReadObjects({ file });
+      const { number, whole, any, at } = row ?? {};
+      return { schema: (await parquetMetadataAsync(file)).schema, row: [number, whole, any, at] };
+    };
+    const full = await read([[1, "9007199254740993", { a: [1] }, "2026-01-02T03:04:05.678901"]]);
+    // 2026-01-02T03:04:05.678Z; hyparquet reads milliseconds.
+    assert.deepEqual(full.row, [1, 9_007_199_254_740_993n, '{"a":[1]}', new Date(1_767_323_045_678)]);
+    const empty = await read([[null, null, null, null]]);
+    assert.deepEqual(empty.row, [null, null, null, null]);
+    assert.deepEqual(empty.schema, full.schema);
+    await assert.rejects(read([[null, 0.5, null, null]]), {
+      code: "bad-dataset",
+      message:
+        /the column "whole" as Parquet: it holds 0\.5, and when the scoring began it was of the type integer/,
+    });
   });
 
   const noArrow = withoutModules("pyarrow");

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseCsv } from "../../../../support/files/csv.js";
 import type { Acceptance } from "@trommel/common/artefacts";
-import { csvPart, jsonLinesPart, resultPart, scoreRowOf } from "#gpu-worker/stages/scoring/score-rows";
+import {
+  csvPart,
+  jsonLinesPart,
+  resultPart,
+  scoreRowOf,
+} from "#gpu-worker/stages/scoring/formats/score-rows";
 
 const labels = ["glass", "metal", "paper", "trash"];
 const any: Acceptance = { novelty: null, probability: null };

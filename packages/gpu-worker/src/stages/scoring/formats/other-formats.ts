@@ -7,20 +7,11 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 import { mayBeUnknown } from "@trommel/common/artefacts";
-import { commitOnce } from "../inputs/commit-once.js";
-import type { Carried } from "./carried-columns.js";
+import { commitOnce } from "../../inputs/commit-once.js";
 import { kaggleHeader, kaggleRecords } from "./kaggle-rows.js";
 import { parquetPart } from "./parquet-part.js";
+import type { Scores } from "./scores.js";
 import { csvPart, resultPart } from "./score-rows.js";
-
-/** What a shard, or a batch of it, was scored as. */
-export interface Scores {
-  readonly rows: readonly ScoreRow[];
-  /** [rows, labels] */
-  readonly probabilities: Float32Array;
-  /** Absent if the scoring carries no column. */
-  readonly carried?: Carried | undefined;
-}
 
 /** The content type of a part's file. */
 const contentTypes: Readonly<Record<ScoreFormat, string>> = {

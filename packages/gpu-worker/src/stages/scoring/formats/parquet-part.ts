@@ -1,20 +1,21 @@
-import type { ScoreRow } from "@trommel/common";
+import type { Scores } from "./scores.js";
 import {
   floatColumn,
   labelledColumn,
   parquetFile,
   textColumn,
   vectorColumn,
-} from "../../tables/parquet-file.js";
+} from "../../../tables/parquet-file.js";
+import { carriedParquetColumns } from "./carried-parquet.js";
 
 /**
  * A part in Parquet: `key`, `label`, `probability`, `top` (a list of label and probability), `probabilities` (of every class, in
- * output order, which the file's metadata `labels` has as JSON), and `novelty` if the model tells it. Probabilities are the
- * model's own float32, which the text formats round to seven digits.
+ * output order, which the file's metadata `labels` has as JSON), `novelty` if the model tells it, and the carried columns.
+ * Probabilities are the model's own float32, which the text formats round to seven digits.
  * @param scores.probabilities [rows, labels]
  */
 export function parquetPart(
-  { rows, probabilities }: { readonly rows: readonly ScoreRow[]; readonly probabilities: Float32Array },
+  { rows, probabilities, carried }: Scores,
   { labels, modelSha256, novelty }: ParquetPartOptions,
 ): Uint8Array {
   const places = new Map(labels.map((label, place) => [label, place]));
@@ -45,6 +46,7 @@ export function parquetPart(
         Float32Array.from(rows, (row) => row.novelty ?? 0),
       ),
     );
+  if (carried !== undefined) columns.push(...carriedParquetColumns(carried));
   return parquetFile(columns, { labels: JSON.stringify(labels), model_sha256: modelSha256 });
 }
 

@@ -1,7 +1,7 @@
 import { stringify } from "csv-stringify/sync";
 import { unknownLabel, type Acceptance } from "@trommel/common/artefacts";
 import type { ScoreRow } from "@trommel/common";
-import type { Carried } from "./carried-columns.js";
+import type { Carried } from "../carried-columns.js";
 
 /** Float32 probabilities carry seven digits; more would be noise that looks like precision. */
 export function rounded(probability: number): number {
@@ -44,11 +44,11 @@ export function scoreRowOf(
 /** @param carried fields after those of the scores */
 export function jsonLinesPart(rows: readonly ScoreRow[], carried?: Carried): Uint8Array {
   if (carried === undefined) return linesOf(rows);
-  const { names, values } = carried;
+  const { columns, values } = carried;
   return linesOf(
     rows.map((row, at) => ({
       ...row,
-      ...Object.fromEntries(names.map((name, i) => [name, values[at]?.[i] ?? null])),
+      ...Object.fromEntries(columns.map(({ name }, i) => [name, values[at]?.[i] ?? null])),
     })),
   );
 }
@@ -77,7 +77,7 @@ export function csvPart(
   for (let rank = 2; rank <= columns.topK; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
   if (columns.novelty) header.push("novelty");
   if (columns.likeliest) header.push("likeliest");
-  header.push(...(carried?.names ?? []));
+  header.push(...(carried?.columns ?? []).map(({ name }) => name));
   const records = rows.map(({ key, label, probability, top, novelty }, at) => [
     ...[key, label, probability],
     ...top.slice(1).flatMap((next) => [next.label, next.probability]),
