@@ -41,7 +41,7 @@ export async function exportRows(storeFolder: string, run: string, folder: strin
     folds: split.folds,
     servedViews: servedViews(config.recipe),
     candidates: candidatesOf(head),
-    units: foldUnits(head, split.folds),
+    units: foldUnits(head, split),
   };
   await mkdir(folder, { recursive: true });
   const put = (name: string, bytes: Uint8Array): Promise<void> => writeFile(path.join(folder, name), bytes);

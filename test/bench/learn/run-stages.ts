@@ -87,8 +87,8 @@ async function runHeadStages(config: RunConfig, context: StageContext): Promise<
   await solve(id, context);
   await divide(id, context);
   await standardize(id, context);
-  const { folds } = await readFoldSplit(context.store, id);
-  for (const unit of foldUnits(autoHeadOf(config), folds).keys()) await fold(id, unit, context);
+  const split = await readFoldSplit(context.store, id);
+  for (const unit of foldUnits(autoHeadOf(config), split).keys()) await fold(id, unit, context);
   await choose(id, context);
 }
 

@@ -99,7 +99,7 @@ function configOf(base: RunConfig, options: StoredRunOptions, labels: Buffer | n
     ...base.recipe,
     seed,
     split: { ...base.recipe.split, test },
-    head: { ...autoHeadOf(base), effort, learningCurve: false },
+    head: { ...autoHeadOf(base), effort, repeats: null, learningCurve: false },
   };
   const hashes = base.backbones.map(({ hash }) => hash);
   return {

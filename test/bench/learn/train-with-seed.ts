@@ -39,7 +39,9 @@ export async function trainWithSeed({ folder, run, candidate, seed }: SeedOption
   const [logits, labels, foldOf]: [number[], number[], number[]] = [[], [], []];
   for (let fold = 0; fold < split.folds; fold += 1) {
     const train = await rows.collect(({ part }) => part >= 0 && part !== fold, head.rowsAtMost);
-    const heads = await trainCandidate(tried, { train, config: seeded, labels: rows.labels, context });
+    const heads = await trainCandidate(tried, {
+      ...{ train, config: seeded, repeat: 0, labels: rows.labels, context },
+    });
     const views = servedViews(config.recipe);
     const heldOut = await predictPart(rows, fold, { head: tried.head, heads, views });
     logits.push(...(heldOut.logits[0] ?? []));

@@ -40,7 +40,14 @@ export {
 export type { Moments, Standardization } from "./results/standardization.js";
 export { readDivision } from "./runs/division.js";
 export type { Division, DivisionTable } from "./runs/division.js";
-export { curveCandidate, curveVariant, foldUnits, unitsOf, variantsOf } from "./runs/fold-units.js";
+export {
+  curveCandidate,
+  curveVariant,
+  foldUnits,
+  unitsByDivision,
+  unitsOf,
+  variantsOf,
+} from "./runs/fold-units.js";
 export type { FoldUnit } from "./runs/fold-units.js";
 export { labelLookup, labelTable } from "./runs/labels.js";
 export { resolveRunFeatures } from "./runs/resolved-run.js";

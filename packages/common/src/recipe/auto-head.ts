@@ -53,6 +53,12 @@ const autoHead = z
     /** Parts that the labelled images are divided into. Each is predicted by heads that were trained on the others. Null is 5, or 10 if the effort is `best`. */
     folds: z.int().min(2).max(20).nullable().default(null),
     /**
+     * How often the images are divided into folds, each time otherwise. A candidate that is no linear head is trained on every division,
+     * and an image's logits are the mean of those by the heads that never saw it. Null is 1, 3 or 5 by the effort; 1 if every candidate
+     * is linear, with `heads: refit`, and if the recipe tunes.
+     */
+    repeats: z.int().min(1).max(10).nullable().default(null),
+    /**
      * What the bundle holds: the heads of all folds, whose logits are averaged, or one head that is trained once more on all
      * images (smaller, and measured only through the others).
      */
@@ -154,6 +160,39 @@ const portfolios: Readonly<Record<AutoHead["effort"], readonly CandidateRecipe[]
 /** How many folds a recipe asks for. */
 export function foldsOf({ folds, effort }: AutoHead): number {
   return folds ?? (effort === "best" ? 10 : 5);
+}
+
+const repeatsByEffort: Readonly<Record<AutoHead["effort"], number>> = { quick: 1, default: 3, best: 5 };
+
+/** How often a recipe divides the images into folds. */
+export function repeatsOf(head: AutoHead): number {
+  return head.repeats ?? (whyOnce(head) === undefined ? repeatsByEffort[head.effort] : 1);
+}
+
+/**
+ * Whether a candidate is trained on every division. A linear head is not: its loss is convex, so that seeds change nothing, and other
+ * divisions change little.
+ */
+export function isRepeated({ head }: CandidateRecipe): boolean {
+  return head.type !== "linear";
+}
+
+/** Why one division is all that a head can use; undefined if it can use more. */
+function whyOnce(head: AutoHead): string | undefined {
+  if (head.heads === "refit")
+    return "with head.heads refit the bundle holds one head, which the figures of several heads together would flatter";
+  if (!candidatesOf(head).some(isRepeated))
+    return "every candidate is a linear head, which is trained on one division";
+  return undefined;
+}
+
+/** Several divisions where one is all that can be used. */
+export function refuseUnusedRepeats({ head }: { readonly head: RecipeHead }, context: z.RefinementCtx): void {
+  if (head.type !== "auto" || head.repeats === null || head.repeats === 1) return;
+  const why = whyOnce(head);
+  if (why === undefined) return;
+  const message = `head.repeats is ${head.repeats}, and ${why}; leave head.repeats out`;
+  context.addIssue({ code: "custom", path: ["head", "repeats"], message });
 }
 
 /** The candidates of a recipe, simplest first. */

@@ -6,7 +6,7 @@ export { checkClassWeights } from "./class-weights.js";
 export { decodeRecipe, imagesPerShardAtMost } from "./recipe.js";
 export { servedFlips } from "./serving-views.js";
 export type { Flip } from "./views-recipe.js";
-export { autoHeadOf, candidatesOf, foldsOf, isAuto, recipeHead } from "./auto-head.js";
+export { autoHeadOf, candidatesOf, foldsOf, isAuto, recipeHead, repeatsOf } from "./auto-head.js";
 export type { AutoHead, CandidateRecipe, RecipeHead } from "./auto-head.js";
 export { tuningOptimizerRecipe } from "./training-recipe.js";
 export { outerRecipe } from "./tune-recipe.js";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { normalization, normalizationName, outputPoolings } from "../artefacts/backbones/backbone-spec.js";
 import { defaultType } from "./default-type.js";
-import { recipeHead, type RecipeHead } from "./auto-head.js";
+import { recipeHead, refuseUnusedRepeats, type RecipeHead } from "./auto-head.js";
 import { keyPatterns } from "./key-patterns.js";
 import { labelsRecipe } from "./labels-recipe.js";
 import { servedFlips, servingViews, type ServingRecipe } from "./serving-views.js";
@@ -180,6 +180,7 @@ export const recipe = z
   .superRefine(refuseUnsolvableHead)
   .superRefine(refuseColumnWithoutTable)
   .superRefine(refuseUnmeasuredViews)
+  .superRefine(refuseUnusedRepeats)
   .superRefine(refuseUntunable)
   .overwrite(withTuningParts);
 

@@ -168,13 +168,17 @@ interface MayTune {
   readonly split: { readonly test: unknown };
 }
 
-/** A recipe that tunes has a test part, or is measured on folds, of which there are as many as networks. */
+/**
+ * A recipe that tunes has a test part, or is measured on folds, of which there are as many as networks. It has one division: a network is
+ * tuned without one fold of it, and the run without tuning is compared with that.
+ */
 export function withTuningParts<R extends MayTune>(recipe: R): R {
-  const { tune, split, head } = recipe;
+  const { tune, split } = recipe;
   if (tune === null) return recipe;
-  if (tune.folds > 1)
-    return head.type === "auto" ? { ...recipe, head: { ...head, folds: tune.folds } } : recipe;
-  return split.test === null ? { ...recipe, split: { ...split, test: defaultTestShare } } : recipe;
+  const folds = tune.folds > 1 ? { folds: tune.folds } : {};
+  const head = recipe.head.type === "auto" ? { ...recipe.head, ...folds, repeats: 1 } : recipe.head;
+  const test = tune.folds > 1 ? split.test : (split.test ?? defaultTestShare);
+  return { ...recipe, head, split: { ...split, test } };
 }
 
 /** What cannot be tuned, as far as the recipe alone tells. */
@@ -203,6 +207,11 @@ export function refuseUntunable(
     refuse(
       ["head", "folds"],
       `head.folds is ${head.folds}, and a network is tuned for each of tune.folds ${tune.folds}; leave head.folds out, or make them equal`,
+    );
+  if (head.type === "auto" && (head.repeats ?? 1) > 1)
+    refuse(
+      ["head", "repeats"],
+      `head.repeats is ${head.repeats}, and a network is tuned without one fold of a single division; leave head.repeats out`,
     );
   if (tune.head === "tuned" && head.type === "auto" && head.heads === "refit")
     refuse(

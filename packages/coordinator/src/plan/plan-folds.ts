@@ -9,8 +9,8 @@ import type { PlanContext } from "./plan-context.js";
 /**
  * Plans the folds of a run with `head: auto`.
  *
- * In: the split, which says how many folds there are. Out: a job for each candidate and fold, children of the waiting choose
- * job. A retry queues again what may already be queued; jobs that find their marker end at once. A run whose folds have networks of their
+ * In: the split, which says how many folds and divisions there are. Out: a job for each candidate, division and fold, children of the
+ * waiting choose job. A retry queues again what may already be queued; jobs that find their marker end at once. A run whose folds have networks of their
  * own has no such job: it waits for the runs that tune them, without a place in the queue.
  * @throws PlanLater until they are complete; TrommelError that of one that has failed
  */
@@ -23,8 +23,8 @@ export async function planFolds(config: RunConfig, context: PlanContext): Promis
   }
   const head = autoHeadOf(config);
   const key = runKeys(config.id).split;
-  const { folds } = parseSealedAs(foldSplit, await store.get(key, readBounds.dataset), key);
-  const units = foldUnits(head, folds);
+  const split = parseSealedAs(foldSplit, await store.get(key, readBounds.dataset), key);
+  const units = foldUnits(head, split);
   await liveRun.setTotal(attempt, "fold", units.length);
   await producer.addUnits("fold", config.id, attempt, [...units.keys()]);
 }

@@ -34,7 +34,7 @@ export function renderFoldReport({ manifest, choice, ledger, tuning, gallery }: 
     headline(outOfFold),
     paragraphs([
       choice.chosenBy,
-      `Each of the ${outOfFold.images} images was predicted by heads that never saw it, a copy of it, or a member of its group. The range after a figure holds the true value in 95 of 100 cases.`,
+      `Each of the ${outOfFold.images} images was predicted by heads that never saw it, a copy of it, or a member of its group.${divisionsNote(manifest)} The range after a figure holds the true value in 95 of 100 cases.`,
       ...viewsNote(choice, manifest),
       ...choice.notes,
     ]),
@@ -53,6 +53,13 @@ export function renderFoldReport({ manifest, choice, ledger, tuning, gallery }: 
       pairTable(Object.entries(ledgerCounts(ledger)).map(([name, count]) => [name, String(count)])),
     ),
   ]);
+}
+
+/** Why an image's probabilities are of several heads. */
+function divisionsNote({ ensemble }: BundleManifest): string {
+  const repeats = ensemble?.repeats ?? 1;
+  if (repeats === 1) return "";
+  return ` The images were divided into folds ${repeats} times, each time otherwise: the logits of an image are the mean of those of ${repeats} heads, and the model averages all ${ensemble?.heads}.`;
 }
 
 function runFacts(manifest: BundleManifest, { grouping }: Choice): (readonly [string, string])[] {
@@ -102,8 +109,14 @@ function curveSection({ learningCurve, candidates }: Choice): string {
 function candidateTable({ candidates }: Choice): string {
   return htmlTable(
     [text("candidate"), ...["accuracy", "balanced accuracy", "macro F1", "log loss"].map(number), text("")],
-    candidates.map(({ name, penalty, accuracy, balancedAccuracy, macroF1, logLoss, chosen }) => [
-      text(penalty === null ? name : `${name}, penalty ${penalty}`),
+    candidates.map(({ name, penalty, repeats, accuracy, balancedAccuracy, macroF1, logLoss, chosen }) => [
+      text(
+        [
+          name,
+          ...(penalty === null ? [] : [`penalty ${penalty}`]),
+          ...(repeats === 1 ? [] : [`${repeats} divisions`]),
+        ].join(", "),
+      ),
       number(percent(accuracy)),
       number(percent(balancedAccuracy)),
       number(macroF1.toFixed(3)),

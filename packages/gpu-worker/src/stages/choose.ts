@@ -143,7 +143,7 @@ async function measureCurve(
 ): Promise<Choice["learningCurve"]> {
   const { config, head, split, labels, context } = run;
   if (!head.learningCurve || config.recipe.tune !== null) return null;
-  const units = foldUnits(head, split.folds);
+  const units = foldUnits(head, split);
   const candidate = curveCandidate;
   const of = candidatesOf(head)[candidate] as CandidateRecipe;
   const shares = [...new Set(units.filter((unit) => unit.candidate === candidate).map(({ share }) => share))];

@@ -1,10 +1,10 @@
-import { runKeys, seedFrom, TrommelError, type ObjectStore } from "@trommel/common";
+import { runKeys, TrommelError, type ObjectStore } from "@trommel/common";
 import { noFold, readDivision, testPart, type Division, type FoldSplit } from "@trommel/common/artefacts";
 import { putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { autoHeadOf, foldsOf, testShare } from "@trommel/common/recipe";
+import { autoHeadOf, foldsOf, repeatsOf, testShare } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
-import { assignParts, type ImageGroup } from "./dividing/assign-parts.js";
 import { readDividedImages, type DividedImage } from "./dividing/divided-images.js";
+import { byPlace, drawDivisions, partBefore } from "./dividing/divisions.js";
 import { ImageGroups } from "./dividing/image-groups.js";
 import { divisionNotes, groupingNotes, groupingOf } from "./dividing/division-notes.js";
 import { readFoldSplit } from "./folding/fold-split.js";
@@ -20,9 +20,9 @@ import { tunedSplit } from "./tuning/frozen-images.js";
  * Divide: markers of the feature shards, labels, division → split.
  *
  * In: the marker of every feature shard, which says what bytes each image has, the labels, what a list or a column says of the
- * division, and the test parts of earlier runs. Out: `split.json` with the fold or the test part of every image that could be read,
- * and the test part in `splits/`, where later runs look. A retry finds the split, or computes the same bytes again. A run that
- * retries another one's failed images keeps that run's folds and test part; one that tunes its backbone has those of the run without
+ * division, and the test parts of earlier runs. Out: `split.json` with the fold or the test part of every image that could be read, in
+ * each division, and the test part in `splits/`, where later runs look. A retry finds the split, or computes the same bytes again. A run that
+ * retries another one's failed images keeps that run's divisions and test part; one that tunes its backbone has those of the run without
  * tuning, of which only the held-out fold is predicted.
  */
 export async function divide(runId: string, context: StageContext): Promise<StageOutcome> {
@@ -64,23 +64,18 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
   const before = retryOf === undefined ? undefined : await readFoldSplit(store, retryOf.run);
   const together = new ImageGroups();
   for (const { tokens } of images) together.add(tokens);
-  const members = together.groups();
-  const indexOf = new Map(labels.map((label, index) => [label, index]));
-  const groups = members.map((of): ImageGroup => {
-    const own = of.map((image) => images[image] as DividedImage);
-    return {
-      classes: own.map(({ label }) => indexOf.get(label) ?? 0),
-      rank: rankOf(recipe.seed, own),
-      fixed: fixedPart(own, before, given),
-    };
-  });
-  const { folds, parts, notes } = assignParts(groups, labels, {
-    folds: before?.folds ?? foldsOf(autoHeadOf(config)),
+  const groups = together.groups();
+  const members = groups.map((of) => of.map((image) => images[image] as DividedImage));
+  const head = autoHeadOf(config);
+  const { folds, parts, notes } = drawDivisions(members, labels, {
+    ...{ seed: recipe.seed, before },
+    folds: before?.folds ?? foldsOf(head),
+    repeats: before === undefined ? repeatsOf(head) : 1 + (before.furtherParts?.length ?? 0),
     test: before === undefined ? testShare(recipe.split) : null,
+    fixedPart: (own) => fixedPart(own, before, given),
     undividable: (index, parts) => {
       const name = labels[index] as string;
-      const tested = members.flatMap((of, group) => (parts[group] === testPart ? of : []));
-      const inTest = new Set(tested.map((image) => images[image]));
+      const inTest = new Set(members.flatMap((of, group) => (parts[group] === testPart ? of : [])));
       const readable = images.filter(({ label }) => label === name).length;
       return undividable({
         ...{ run: config.id, name, images, groupOf: division.groupOf },
@@ -89,26 +84,19 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
       });
     },
   });
-  const byShard: number[][] = [];
-  const groupsByShard: number[][] = [];
-  for (let index = 0; index < shards; index += 1) {
-    const { entries } = await readShard(store, runKeys(config.id).shard(index));
-    byShard.push(new Array<number>(entries.length).fill(noFold));
-    groupsByShard.push(new Array<number>(entries.length).fill(0));
-  }
-  for (const [group, of] of members.entries()) {
-    for (const image of of) {
-      const { shard, position } = images[image] as DividedImage;
-      byShard[shard]![position] = parts[group] as number;
-      groupsByShard[shard]![position] = group;
-    }
-  }
+  const sizes: number[] = [];
+  for (let index = 0; index < shards; index += 1)
+    sizes.push((await readShard(store, runKeys(config.id).shard(index))).entries.length);
+  const [byShard, furtherParts] = [
+    byPlace(parts[0], members, sizes, noFold),
+    parts.slice(1).map((of) => byPlace(of, members, sizes, noFold)),
+  ];
   const partOf = ({ shard, position }: DividedImage): number => byShard[shard]![position]!;
   const contradictions = findContradictions(images);
   const said = [
     ...(before?.notes ?? []),
     ...notes,
-    ...divisionNotes({ ...given, members, partOf }),
+    ...divisionNotes({ ...given, members: groups, partOf }),
     ...contradictionNotes(contradictions),
   ];
   return {
@@ -116,19 +104,12 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
     seed: recipe.seed,
     folds,
     parts: byShard,
-    groups: members.length === images.length ? null : groupsByShard,
+    ...(furtherParts.length === 0 ? {} : { furtherParts }),
+    groups: members.length === images.length ? null : byPlace([...members.keys()], members, sizes, 0),
     grouping: groupingOf(images, division),
     contradictions,
     notes: [...new Set(said)],
   };
-}
-
-/** From what the images are, whatever their keys: the least of the hashes of the seed and each image's content. */
-function rankOf(seed: number, images: readonly DividedImage[]): number {
-  return images.reduce(
-    (least, { content }) => Math.min(least, seedFrom("division", seed, content) >>> 0),
-    2 ** 32,
-  );
 }
 
 /**
@@ -140,8 +121,7 @@ function fixedPart(
   before: FoldSplit | undefined,
   { remembered, division: { listed } }: Given,
 ): number | undefined {
-  const known = images.map(({ shard, position }) => before?.parts[shard]?.[position]);
-  const part = known.find((of) => of !== undefined && of !== noFold);
+  const part = partBefore(images, before?.parts);
   if (part !== undefined) return part;
   const isTested =
     listed === undefined

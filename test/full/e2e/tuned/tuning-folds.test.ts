@@ -107,7 +107,7 @@ describe("a run that tunes a network for each fold", () => {
     assert.ok(tried !== undefined && chosen !== undefined);
     const variant = variantsOf(tried).indexOf(chosen.penalty);
     assert.ok(variant >= 0);
-    const job = foldUnits(head, 1).findIndex((unit) => unit.candidate === candidate);
+    const job = foldUnits(head, { folds: 1 }).findIndex((unit) => unit.candidate === candidate);
     const predicted: string[] = [];
     let right = 0;
     for (const fold of folds) {

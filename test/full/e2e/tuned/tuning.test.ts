@@ -205,9 +205,7 @@ describe("a run that tunes its backbone", () => {
     });
     const split = await runs.readJson<FoldSplit>(runKeys("still-untuned").split);
     const [linear] = candidatesOf(head);
-    const job = foldUnits(head, split.folds).findIndex(
-      ({ candidate, fold }) => candidate === 0 && fold === 0,
-    );
+    const job = foldUnits(head, split).findIndex(({ candidate, fold }) => candidate === 0 && fold === 0);
     const wanted = await predictedBy("still-untuned", job, curveVariant(linear as CandidateRecipe));
     assertAlike(figures[0]?.heldOut, wanted);
   });

@@ -149,9 +149,9 @@ describe("the head of a run that tunes", () => {
     const parsed = recipe.parse({ backbones: ["net"], tune: {} });
     const head = autoHeadOf({ id: "run", recipe: parsed });
     assert.ok(head.learningCurve);
-    assert.deepEqual(foldUnits(head, 1), [
-      { candidate: 1, fold: 0, share: 1 },
-      { candidate: 0, fold: 0, share: 1 },
+    assert.deepEqual(foldUnits(head, { folds: 1 }), [
+      { candidate: 1, repeat: 0, fold: 0, share: 1 },
+      { candidate: 0, repeat: 0, fold: 0, share: 1 },
     ]);
   });
 });

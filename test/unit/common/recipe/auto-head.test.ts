@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { recipe } from "@trommel/common";
-import { autoHeadOf, candidatesOf, foldsOf } from "@trommel/common/recipe";
+import { autoHeadOf, candidatesOf, foldsOf, repeatsOf } from "@trommel/common/recipe";
 
 const headOf = (head: Record<string, unknown>, tune: Record<string, unknown> | null = null) =>
   autoHeadOf({
@@ -25,4 +25,41 @@ it("tries more candidates on more folds with more effort, unless the recipe name
     [...counts].sort((a, b) => a - b),
   );
   assert.equal(foldsOf(headOf({ effort: "best", folds: 3 })), 3);
+});
+
+const linear = { name: "plain", head: { type: "linear" }, penalties: [0.1] };
+const perceptron = { name: "two layers", head: { type: "mlp" }, training: { schedule: { type: "cosine" } } };
+
+it("divides the images more often with more effort, unless the recipe says how often or nothing would use it", () => {
+  const efforts = ["quick", "default", "best"].map((effort) => repeatsOf(headOf({ effort })));
+  assert.deepEqual(efforts, [1, 3, 5]);
+  assert.equal(repeatsOf(headOf({ repeats: 2 })), 2);
+  assert.equal(repeatsOf(headOf({ effort: "best", heads: "refit" })), 1);
+  assert.equal(repeatsOf(headOf({ candidates: [linear] })), 1);
+  assert.equal(repeatsOf(headOf({ effort: "quick", candidates: [linear, perceptron], repeats: 4 })), 4);
+});
+
+it("refuses several divisions where one is all that is used, and none or too many", () => {
+  const cases: readonly [Record<string, unknown>, RegExp][] = [
+    [{ effort: "quick", repeats: 2 }, /^head\.repeats is 2, and every candidate is a linear head/],
+    [{ candidates: [linear], repeats: 3 }, /^head\.repeats is 3, and every candidate is a linear head/],
+    [
+      { heads: "refit", repeats: 2 },
+      /^head\.repeats is 2, and with head\.heads refit .* leave head\.repeats out$/,
+    ],
+    [{ repeats: 0 }, /./],
+    [{ repeats: 11 }, /./],
+    [{ repeats: 1.5 }, /./],
+  ];
+  for (const [head, message] of cases) {
+    const { error } = recipe.safeParse({ backbones: ["one"], head: { type: "auto", ...head } });
+    assert.deepEqual(
+      error?.issues.map(({ path }) => path.join(".")),
+      ["head.repeats"],
+    );
+    assert.match(error?.issues[0]?.message ?? "", message);
+  }
+  for (const head of [{ effort: "quick" }, { heads: "refit" }, { candidates: [linear] }])
+    assert.equal(repeatsOf(headOf({ ...head, repeats: 1 })), 1);
+  assert.ok(!recipe.safeParse({ backbones: ["one"], head: { type: "mlp", repeats: 2 } }).success);
 });

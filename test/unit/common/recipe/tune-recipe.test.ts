@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { recipe } from "@trommel/common";
+import { repeatsOf } from "@trommel/common/recipe";
 
 const parse = (fields: object) => recipe.safeParse({ backbones: ["net"], ...fields });
 
@@ -46,6 +47,13 @@ describe("a recipe that tunes", () => {
     assert.equal(single.type === "auto" ? single.folds : undefined, 7);
   });
 
+  it("has one division into folds, and so has the run without tuning, whose recipe is the same otherwise", () => {
+    for (const tune of [{}, { folds: 4 }]) {
+      const { head } = recipe.parse({ backbones: ["net"], tune, head: { effort: "best" } });
+      assert.equal(head.type === "auto" ? repeatsOf(head) : undefined, 1);
+    }
+  });
+
   for (const [what, fields, path] of [
     ["two backbones", { backbones: ["a", "b"], tune: {} }, "backbones"],
     ["a single head", { head: { type: "se" }, tune: {} }, "head.type"],
@@ -62,6 +70,7 @@ describe("a recipe that tunes", () => {
     ["fp16", { precision: "fp16", tune: {} }, "precision"],
     ["no fold", { tune: { folds: 0 } }, "tune.folds"],
     ["other folds of the head", { tune: { folds: 3 }, head: { folds: 5 } }, "head.folds"],
+    ["several divisions", { tune: {}, head: { repeats: 2 } }, "head.repeats"],
     ["folds and a chosen checkpoint", { tune: { folds: 3, keep: "loss" } }, "tune.keep"],
     ["folds and patience", { tune: { folds: 3, patience: 1 } }, "tune.patience"],
     ["folds and a plateau", { tune: { folds: 3, schedule: { type: "plateau" } } }, "tune.schedule.type"],

@@ -36,6 +36,7 @@ function choiceOf(labels: string[], test: boolean): Choice {
       {
         name: "linear",
         penalty: 0.1,
+        repeats: 1,
         accuracy: 0.86,
         balancedAccuracy: 0.84,
         macroF1: 0.84,
@@ -45,6 +46,7 @@ function choiceOf(labels: string[], test: boolean): Choice {
       {
         name: "mlp",
         penalty: null,
+        repeats: 3,
         accuracy: 0.9,
         balancedAccuracy: 0.88,
         macroF1: 0.87,
@@ -115,7 +117,7 @@ function manifestOf(labels: string[]): BundleManifest {
     recipe: written,
     backbones: [],
     svd: null,
-    ensemble: { head: { type: "linear", dropout: 0, bias: true }, heads: 5, temperature: 1.25 },
+    ensemble: { head: { type: "linear", dropout: 0, bias: true }, heads: 15, repeats: 3, temperature: 1.25 },
     novelty: null,
     thresholds: null,
     golden: null,
@@ -177,7 +179,9 @@ describe("the report of a run on folds", () => {
       "over the classes that have images; one without is left out, even if it is predicted",
       "by the column &#34;site&#34;: 180 images in 7, 20 images in none",
       "linear, penalty 0.1",
-      "5 of them, their logits averaged",
+      "15 of them, their logits averaged",
+      "divided into folds 3 times, each time otherwise: the logits of an image are the mean of those of 3 heads, and the model averages all 15",
+      "mlp, 3 divisions",
     ])
       assert.ok(page.includes(words), words);
     assert.ok(!page.includes("test part</th>"));

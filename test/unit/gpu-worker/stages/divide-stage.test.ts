@@ -35,6 +35,7 @@ async function divided(
     readonly share?: number;
     readonly copies?: Copies;
     readonly retryOf?: RunConfig["retryOf"];
+    readonly head?: Record<string, unknown>;
   },
 ) {
   const keys = runKeys(id);
@@ -47,6 +48,7 @@ async function divided(
     // Other pictures have other features.
     views: { count: 1, rotation: given.copies === undefined ? 1 : 2 },
     labels: { source: { type: "csv", file: "file:///labels.csv" } },
+    head: { type: "auto", ...given.head },
     split: {
       test: given.share ?? (test === null ? null : { column: "part", value: "test" }),
       groups: groups === null ? null : { column: "site" },
@@ -71,10 +73,10 @@ async function divided(
     return column === 0 ? keysOf.indexOf(given.copies?.[key] ?? key) : 1;
   });
   await divide(id, contextOf(store));
-  const { parts, notes, folds, grouping } = JSON.parse(
-    Buffer.from(await store.get(keys.split)).toString(),
-  ) as FoldSplit;
-  return { partOf: new Map(keysOf.map((key, at) => [key, parts[0]?.[at]])), notes, folds, grouping };
+  const split = Buffer.from(await store.get(keys.split)).toString();
+  const { parts, furtherParts = [], notes, folds, grouping } = JSON.parse(split) as FoldSplit;
+  const byKey = (of: FoldSplit["parts"]) => new Map(keysOf.map((key, at) => [key, of[0]?.[at]]));
+  return { partOf: byKey(parts), further: furtherParts.map(byKey), notes, folds, grouping, split };
 }
 
 function contextOf(store: ObjectStore): StageContext {
@@ -156,6 +158,53 @@ describe("the divide stage", () => {
     const retryOf = { run: "first", reasons: null };
     const again = await divided(store, "again", { test: named, retryOf });
     assert.deepEqual(again.partOf, first.partOf);
+  });
+
+  it("writes the same bytes as versions that divided once, if it divides once", async () => {
+    const { split } = await divided(newStore("once"), "r", { share: 0.25, head: { effort: "quick" } });
+    // What the commit 80d4d9e wrote for this run.
+    assert.equal(sha256Hex(split), "bd9284d2483ae1fc78dac49c79f9643fbad067bd8fcc15eaa0ec8a86569de121");
+  });
+
+  it("divides otherwise each time, with the same first division and test part, and whole groups", async () => {
+    const given = {
+      test: named,
+      copies: { "img-05.jpg": "img-04.jpg" },
+      groups: [
+        ["img-21.jpg", "south"],
+        ["img-22.jpg", "south"],
+      ] as [string, string][],
+    };
+    const once = await divided(newStore("once-grouped"), "r", { ...given, head: { repeats: 1 } });
+    const { partOf, further } = await divided(newStore("further"), "r", { ...given, head: { repeats: 4 } });
+    assert.deepEqual(partOf, once.partOf);
+    assert.equal(further.length, 3);
+    const divisions = [partOf, ...further];
+    assert.equal(new Set(divisions.map((of) => [...of.values()].join())).size, 4);
+    for (const of of divisions) {
+      assert.deepEqual(testedKeys(of), named);
+      assert.equal(of.get("img-05.jpg"), of.get("img-04.jpg"));
+      assert.equal(of.get("img-21.jpg"), of.get("img-22.jpg"));
+      for (const label of ["glass", "paper"]) {
+        const sizes = [0, 1, 2, 3, 4].map(
+          (fold) => keysOf.filter((key) => labelOf(key) === label && of.get(key) === fold).length,
+        );
+        // Ten or eleven images of a class on five folds, two of them together.
+        assert.ok(Math.min(...sizes) >= 1 && Math.max(...sizes) <= 3, sizes.join());
+      }
+    }
+  });
+
+  it("keeps every division in a retry, also of a run that an earlier version divided once", async () => {
+    const store = newStore("retried-divisions");
+    const retryOf = { run: "first", reasons: null };
+    const first = await divided(store, "first", { test: named, head: { repeats: 3 } });
+    const again = await divided(store, "again", { test: named, head: { repeats: 3 }, retryOf });
+    assert.deepEqual(again.further, first.further);
+    const old = newStore("retried-once");
+    const before = await divided(old, "first", { test: named, head: { repeats: 1 } });
+    const later = await divided(old, "again", { test: named, retryOf });
+    assert.deepEqual([later.partOf, later.further], [before.partOf, []]);
   });
 
   it("refuses a class that cannot be divided, and says by what", async () => {

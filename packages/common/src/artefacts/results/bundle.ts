@@ -73,7 +73,13 @@ export const bundleManifest = z
       .nullable(),
     /** The heads of `head: auto`, whose logits are averaged and divided by the temperature. */
     ensemble: z
-      .object({ head: headRecipe, heads: z.int().positive(), temperature: z.number().positive() })
+      .object({
+        head: headRecipe,
+        heads: z.int().positive(),
+        /** The divisions into folds that they come from. */
+        repeats: z.int().positive().default(1),
+        temperature: z.number().positive(),
+      })
       .strict()
       .nullable()
       .default(null),

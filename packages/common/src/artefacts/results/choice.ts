@@ -76,6 +76,8 @@ export const choice = z
           name: z.string(),
           /** The L2 penalty of a linear candidate. */
           penalty: z.number().nullable(),
+          /** Divisions into folds that it was trained on: an image's logits are the mean of so many heads that never saw it. */
+          repeats: z.int().positive().default(1),
           accuracy: z.number(),
           balancedAccuracy: z.number(),
           macroF1: z.number(),

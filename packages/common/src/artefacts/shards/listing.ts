@@ -225,6 +225,13 @@ export const foldSplit = z
     /** By shard and position: the fold from 0 (of a single fold, 1 for what trains), {@link testPart}, or {@link noFold}. */
     parts: z.array(z.array(z.int().min(testPart))),
     /**
+     * The same of every further division, with as many folds and the same test part; absent if the images are divided once.
+     */
+    furtherParts: z
+      .array(z.array(z.array(z.int().min(testPart))))
+      .min(1)
+      .optional(),
+    /**
      * By shard and position: the number of its group, for images with the same bytes and the members of a group are drawn
      * together where figures get their intervals; null if every image is alone in its group.
      */

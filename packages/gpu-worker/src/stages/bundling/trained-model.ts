@@ -188,7 +188,10 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
     },
     manifest: {
       svd: null,
-      ensemble: { head: ensemble.head, heads: ensemble.heads.length, temperature: ensemble.temperature },
+      ensemble: {
+        ...{ head: ensemble.head, heads: ensemble.heads.length, temperature: ensemble.temperature },
+        repeats: choice.candidates.find(({ chosen }) => chosen)?.repeats ?? 1,
+      },
       novelty: novelty === null ? null : { name: "novelty", type: "float32", images: trained },
       thresholds: choice.thresholds,
       contradictions: choice.contradictions,

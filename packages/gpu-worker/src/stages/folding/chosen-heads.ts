@@ -13,7 +13,7 @@ import {
   foldRunsOf,
   foldUnits,
   testPart,
-  unitsOf,
+  unitsByDivision,
   type FoldSplit,
 } from "@trommel/common/artefacts";
 import { findCommitted, readInput } from "@trommel/common/codec";
@@ -67,7 +67,7 @@ export async function commitNovelty(run: Omit<ChosenRun, "chosen">): Promise<Nov
 
 async function readHeads({ config, head, split, chosen, context }: ChosenRun): Promise<HeadWeights[]> {
   const heads: HeadWeights[] = [];
-  for (const job of unitsOf(foldUnits(head, split.folds), chosen.at.candidate, 1)) {
+  for (const job of unitsByDivision(foldUnits(head, split), chosen.at.candidate).flat()) {
     const key = runKeys(config.id).fold(job);
     const found = decodeFoldResult((await readInput(context.store, key)).bytes, key).heads[chosen.at.variant];
     if (found !== undefined) heads.push(found);
@@ -79,7 +79,9 @@ async function readHeads({ config, head, split, chosen, context }: ChosenRun): P
 async function refit({ config, head, rows, chosen, context }: ChosenRun): Promise<HeadWeights> {
   context.onNote("training the chosen head on all images");
   const train = await rows.collect(({ part }) => part !== testPart, head.rowsAtMost);
-  const heads = await trainCandidate(chosen.candidate, { train, config, labels: rows.labels, context });
+  const heads = await trainCandidate(chosen.candidate, {
+    ...{ train, config, repeat: 0, labels: rows.labels, context },
+  });
   const found = heads[chosen.at.variant];
   if (found === undefined)
     throw new TrommelError("internal", `cannot train ${config.id} again: there is no such head`);

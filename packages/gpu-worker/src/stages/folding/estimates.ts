@@ -94,11 +94,11 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
 }
 
 function describeCandidate(
-  { candidate, penalty }: OutOfFold,
+  { candidate, penalty, repeats }: OutOfFold,
   { accuracy, balancedAccuracy, macroF1, logLoss }: Figures,
   chosen: boolean,
 ): Choice["candidates"][number] {
-  return { name: candidate.name, penalty, accuracy, balancedAccuracy, macroF1, logLoss, chosen };
+  return { name: candidate.name, penalty, repeats, accuracy, balancedAccuracy, macroF1, logLoss, chosen };
 }
 
 const criteria = {

@@ -3,6 +3,7 @@ import {
   decodeFoldResult,
   foldRunsOf,
   foldUnits,
+  unitsByDivision,
   unitsOf,
   variantsOf,
   type FoldSplit,
@@ -20,13 +21,15 @@ export interface OutOfFold {
   readonly at: { readonly candidate: number; readonly variant: number };
   /** The L2 penalty of a linear candidate. */
   readonly penalty: number | null;
+  /** How many heads that never saw it an image's logits are the mean of: one for each division that the candidate was trained on. */
+  readonly repeats: number;
   /** [images, classes], in listing order. */
   readonly logits: Float64Array;
   /** The same of the image alone, where the others are averaged with flips of it. */
   readonly alone: Float64Array | undefined;
 }
 
-/** The images of all folds in listing order. */
+/** The images of all folds in listing order, with their folds in the first division. */
 export interface FoldedImages {
   readonly shard: Int32Array;
   readonly position: Int32Array;
@@ -43,22 +46,52 @@ export async function readOutOfFold(
   const choices: OutOfFold[] = [];
   let images: FoldedImages | undefined;
   for (const [index, candidate] of candidatesOf(head).entries()) {
-    const results = await readHeldOut(jobsOf(config, head, split, index), context);
-    images ??= foldedImages(results);
-    for (const [variant, penalty] of variantsOf(candidate).entries()) {
-      const logits = inListingOrder(images, results, ({ logits: found }) => found[variant]);
-      const alone = results.every((result) => result.alone !== undefined)
-        ? inListingOrder(images, results, (result) => result.alone?.[variant])
-        : undefined;
-      choices.push({ candidate, at: { candidate: index, variant }, penalty, logits, alone });
+    const divisions = jobsOf(config, head, split, index);
+    const variants = variantsOf(candidate);
+    const logits = variants.map(() => new MeanLogits());
+    const alone = variants.map(() => new MeanLogits());
+    for (const jobs of divisions) {
+      const results = await readHeldOut(jobs, context);
+      const own = foldedImages(results);
+      images ??= own;
+      const hasAlone = results.every((result) => result.alone !== undefined);
+      for (const variant of variants.keys()) {
+        logits[variant]?.add(inListingOrder(own, results, (result) => result.logits[variant]));
+        if (hasAlone) alone[variant]?.add(inListingOrder(own, results, (result) => result.alone?.[variant]));
+      }
     }
+    for (const [variant, penalty] of variants.entries())
+      choices.push({
+        ...{ candidate, at: { candidate: index, variant }, penalty, repeats: divisions.length },
+        logits: logits[variant]?.mean() ?? new Float64Array(),
+        alone: alone[variant]?.mean(),
+      });
   }
   if (images === undefined)
     throw new TrommelError("internal", `cannot choose for ${config.id}: it has no candidate`);
   return { images, choices };
 }
 
-/** Out-of-fold predictions of the learning curve's candidate at a share of the images, by variant. */
+/** The mean of logits of the same images, of which it holds one sum. */
+class MeanLogits {
+  #sum: Float64Array | undefined;
+  #count = 0;
+
+  /** Takes the array, and may change it. */
+  add(logits: Float64Array): void {
+    this.#count += 1;
+    const sum = this.#sum;
+    if (sum === undefined) this.#sum = logits;
+    else for (let at = 0; at < sum.length; at += 1) sum[at] = (sum[at] as number) + (logits[at] as number);
+  }
+
+  /** Undefined if nothing was added. */
+  mean(): Float64Array | undefined {
+    return this.#sum?.map((value) => value / this.#count);
+  }
+}
+
+/** Predictions by the first division of the learning curve's candidate at a share of the images, by variant. */
 export async function readCurvePoint(
   config: RunConfig,
   units: readonly FoldUnit[],
@@ -75,13 +108,18 @@ interface FoldJob {
   readonly job: number;
 }
 
-/** The jobs that predicted the folds with a candidate, by fold: the run's own, or those of the runs that tuned a network for each fold. */
-function jobsOf(config: RunConfig, head: AutoHead, { folds }: FoldSplit, candidate: number): FoldJob[] {
+/**
+ * The jobs that predicted the folds with a candidate, by division and fold: the run's own, or of its one division those of the runs that
+ * tuned a network for each fold.
+ */
+function jobsOf(config: RunConfig, head: AutoHead, split: FoldSplit, candidate: number): FoldJob[][] {
   const foldRuns = foldRunsOf(config);
-  const of = (run: string, units: readonly FoldUnit[]): FoldJob[] =>
-    unitsOf(units, candidate, 1).map((job) => ({ run, job }));
-  if (foldRuns.length === 0) return of(config.id, foldUnits(head, folds));
-  return foldRuns.flatMap((run) => of(run, foldUnits(head, 1)));
+  if (foldRuns.length === 0)
+    return unitsByDivision(foldUnits(head, split), candidate).map((jobs) =>
+      jobs.map((job) => ({ run: config.id, job })),
+    );
+  const ofOneFold = unitsOf(foldUnits(head, { folds: 1 }), candidate, 1);
+  return [foldRuns.flatMap((run) => ofOneFold.map((job) => ({ run, job })))];
 }
 
 async function readHeldOut(

@@ -1,4 +1,4 @@
-import { TrommelError, type HeadWeights, type RunConfig } from "@trommel/common";
+import { seedFrom, TrommelError, type HeadWeights, type RunConfig } from "@trommel/common";
 import type { CandidateRecipe } from "@trommel/common/recipe";
 import { expectedClassWeights } from "../../head/batches/class-weights.js";
 import { JoinedRows, type RowSet } from "../../head/model/row-set.js";
@@ -21,13 +21,16 @@ export async function trainCandidate(
   options: {
     readonly train: RowSet;
     readonly config: RunConfig;
+    /** The division, from 0: each after the first has a seed of its own. */
+    readonly repeat: number;
     readonly labels: readonly string[];
     readonly context: StageContext;
   },
 ): Promise<readonly HeadWeights[]> {
-  const { train, config, labels, context } = options;
+  const { train, config, repeat, labels, context } = options;
   const { classWeights, sampling } = config.recipe.training;
   const { seed } = config.recipe;
+  const ownSeed = repeat === 0 ? seed : seedFrom("heads of a division", seed, repeat) >>> 0;
   const classCount = labels.length;
   if (penalties !== null) {
     const rows = new JoinedRows([train], train.features.length / train.labels.length);
@@ -54,7 +57,7 @@ export async function trainCandidate(
     head,
     classNames: labels,
     training: { ...training, classWeights, sampling },
-    seed,
+    seed: ownSeed,
     engine: context.engine,
     signal: context.signal,
     onEpoch: ({ epoch, trainLoss }) =>

@@ -8,7 +8,7 @@ import {
 } from "@trommel/common";
 import { heldOutFoldOf, untunedOf, type FoldSplit } from "@trommel/common/artefacts";
 import { readInputMarker } from "@trommel/common/codec";
-import { readFoldSplit } from "../folding/fold-split.js";
+import { divisionOf, readFoldSplit } from "../folding/fold-split.js";
 import { readRunConfig, type ResolvedRun } from "../inputs/run.js";
 
 /**
@@ -43,13 +43,13 @@ const trainedPart = 1;
 
 /**
  * The split of a run that tunes, from that of the run without tuning. If it holds a fold out, its heads predict the images of that fold,
- * and are trained on those that it was tuned on; otherwise it has the same folds, which other runs predict. Undefined for a run that does
+ * and are trained on those that it was tuned on; otherwise it has the same folds, which other runs predict. It has one division. Undefined for a run that does
  * not tune.
  */
 export async function tunedSplit(store: ObjectStore, config: ResolvedRun): Promise<FoldSplit | undefined> {
   const untuned = untunedOf(config);
   if (untuned === undefined) return undefined;
-  const split = await readFoldSplit(store, untuned);
+  const split = divisionOf(await readFoldSplit(store, untuned), 0);
   const heldOut = heldOutFoldOf(config);
   if (heldOut === null) return split;
   const partOf = (part: number): number => (part < 0 ? part : part === heldOut ? 0 : trainedPart);

@@ -14,6 +14,7 @@ import { initialState, type Classifier } from "../../tuning/engine/tuning-state.
 import { firstGateFactor } from "../../tuning/layers/gate.js";
 import { firstCheckpoint, type Checkpoint } from "../../tuning/rounds/merge-replicas.js";
 import { decodeCheckpoint } from "../../tuning/rounds/state-codec.js";
+import { readFoldSplit } from "../folding/fold-split.js";
 import { readStandardization } from "../folding/standardization.js";
 import type { TuningRun } from "./tuning-run.js";
 
@@ -54,7 +55,7 @@ async function firstClassifier(store: ObjectStore, run: TuningRun): Promise<Clas
   const linear = candidates.findIndex(({ penalties }) => penalties !== null);
   const candidate = candidates[linear];
   if (candidate === undefined) return { kernel: Float32Array.from(kernel), bias: Float32Array.from(bias) };
-  const jobs = unitsOf(foldUnits(head, plan.folds), linear, 1).filter(
+  const jobs = unitsOf(foldUnits(head, await readFoldSplit(store, untuned.id)), linear, 1).filter(
     (_, fold) => plan.heldOutFold === null || fold === plan.heldOutFold,
   );
   const { mean, scale } = await readStandardization(store, untuned.id);

@@ -16,7 +16,9 @@ function measured(wrong: number) {
     return isTrue === image >= wrong ? 9 : 0;
   });
   return chooseAndMeasure({
-    choices: [{ candidate, at: { candidate: 0, variant: 0 }, penalty: 1, logits, alone: undefined }],
+    choices: [
+      { candidate, at: { candidate: 0, variant: 0 }, penalty: 1, repeats: 1, logits, alone: undefined },
+    ],
     ...{
       labels,
       classNames: ["glass", "paper"],

@@ -34,7 +34,10 @@ async function solved(train: RowSet, training: object): Promise<readonly HeadWei
   const { signal } = new AbortController();
   const context = { engine: "onnx", signal } as StageContext;
   const penalties = [0.1, 0.01];
-  return await trainCandidate({ ...candidate, penalties }, { train, config, labels: names, context });
+  return await trainCandidate(
+    { ...candidate, penalties },
+    { train, config, repeat: 0, labels: names, context },
+  );
 }
 
 function apart(first: readonly HeadWeights[], second: readonly HeadWeights[]): number {
