@@ -1,7 +1,5 @@
 import {
   openStore,
-  outputKeys,
-  parseJsonAs,
   resolveLocation,
   scoringConfig,
   scoringKeys,
@@ -9,9 +7,10 @@ import {
   type ObjectStore,
   type ScoreFormat,
 } from "@trommel/common";
-import { PartList, partsOf, runId, scoringSuccess } from "@trommel/common/artefacts";
+import { PartList, partsOf, runId } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { readIfThere } from "@trommel/common/store";
+import { requireSuccess } from "../run-control/require-success.js";
 
 /** The current files of a scoring: those of its last complete generation and what that keeps of earlier ones. */
 export interface CurrentFiles {
@@ -36,14 +35,7 @@ export async function readCurrentFiles(
   const location = (await outputOf(store, text)) ?? resolveLocation(text, folder);
   const output = openStore(location);
   try {
-    const body = await readIfThere(output, outputKeys.success);
-    if (body === undefined)
-      throw new TrommelError(
-        "conflict",
-        `cannot read the scores of ${text}: ${location} has no ${outputKeys.success}, so its scoring is not complete. Resume the scoring`,
-        { context: { output: location } },
-      );
-    const success = parseJsonAs(scoringSuccess, body, `${location}/${outputKeys.success}`);
+    const success = await requireSuccess(output, `read the scores of ${text}`);
     if (!success.formats.includes(format))
       throw new TrommelError(
         "invalid-argument",

@@ -1,19 +1,18 @@
 import {
   canonicalJson,
   openStore,
-  outputKeys,
   parseJsonAs,
   readMarker,
   readWithMarker,
   sha256Hex,
-  TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { generationOutput, PartList, partsOf, scoreCounts, scoringSuccess } from "@trommel/common/artefacts";
+import { generationOutput, PartList, partsOf, scoreCounts } from "@trommel/common/artefacts";
 import { parseJsonLines } from "@trommel/common/parse";
 import { range, readAhead, readIfThere } from "@trommel/common/store";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
 import { z } from "zod";
+import { requireSuccess } from "../run-control/require-success.js";
 
 /** The output of a finished scoring. */
 export interface FinishedScores {
@@ -31,15 +30,7 @@ const markersAtOnce = 16;
 export async function readFinishedScores(location: string): Promise<FinishedScores> {
   const output = openStore(location);
   try {
-    const body = await readIfThere(output, outputKeys.success);
-    if (body === undefined) {
-      throw new TrommelError(
-        "conflict",
-        `cannot evaluate ${location}: it has no ${outputKeys.success}, so its scoring is not complete. Resume the scoring`,
-        { context: { scores: location } },
-      );
-    }
-    const success = parseJsonAs(scoringSuccess, body, `${location}/${outputKeys.success}`);
+    const success = await requireSuccess(output, `evaluate ${location}`);
     const { model } = success;
     const generation = success.generation?.number ?? 0;
     const key = generationOutput(generation).counts;

@@ -1,16 +1,16 @@
 import {
   canonicalJson,
   openStore,
-  outputKeys,
   parseJsonAs,
   sha256Hex,
   TrommelError,
   type ObjectStore,
   type ScoringConfig,
 } from "@trommel/common";
-import { PartList, partsOf, scoringSuccess } from "@trommel/common/artefacts";
+import { PartList, partsOf } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
+import { requireSuccess } from "../run-control/require-success.js";
 import { sortedPart, sortPart, type SortedPart, type SortHow } from "./sorted-part.js";
 
 /** What sorting a scoring came to: images = placed + below + unplaced. */
@@ -51,7 +51,9 @@ export async function sortScoring(
   const identity = sha256Hex(canonicalJson({ scoring: config.id, into: target, how, min })).slice(0, 12);
   const root = `_trommel/sorts/${identity}`;
   try {
-    const { generation, parts } = await readParts(output);
+    const success = await requireSuccess(output, `sort ${config.id}`);
+    const parts = new PartList(partsOf(success));
+    const generation = success.generation?.number ?? 0;
     const places = { store, scoringId: config.id, output, source, into, how, min, signal };
     const sums = { images: 0, placed: 0, below: 0, unplaced: 0 };
     const byReason = new Map<string, number>();
@@ -95,19 +97,6 @@ export async function sortScoring(
 async function findSorted(into: ObjectStore, key: string): Promise<SortedPart | undefined> {
   const body = await readIfThere(into, key);
   return body === undefined ? undefined : parseJsonAs(sortedPart, body, key);
-}
-
-async function readParts(output: ObjectStore): Promise<{ generation: number; parts: PartList }> {
-  const body = await readIfThere(output, outputKeys.success);
-  if (body !== undefined) {
-    const success = parseJsonAs(scoringSuccess, body, outputKeys.success);
-    return { generation: success.generation?.number ?? 0, parts: new PartList(partsOf(success)) };
-  }
-  throw new TrommelError(
-    "conflict",
-    `cannot sort ${output.url}: it has no ${outputKeys.success}, so its scoring is not complete. Resume the scoring`,
-    { context: { output: output.url } },
-  );
 }
 
 /** Sorted pictures under the source would be listed as pictures the next time, and a source under the target might be one of its labels. */

@@ -242,7 +242,7 @@ describe("trommel evaluate", () => {
       [[first, "--compare", first], 2, /it is the same scoring\. Give another one/],
       [[first, "--compare", "nobody"], 1, /cannot open the model/],
       [[first, ...columns], 2, /cannot use --id-column, --label-column, .* without --labels/],
-      [[unfinished], 1, /it has no _SUCCESS\.json/],
+      [[unfinished], 1, /has no _SUCCESS\.json/],
       [[first, "--labels", "nothing.csv"], 1, /no such file/],
     ];
     for (const [args, expected, message] of cases) {
