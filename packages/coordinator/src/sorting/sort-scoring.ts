@@ -7,7 +7,7 @@ import {
   type ObjectStore,
   type ScoringConfig,
 } from "@trommel/common";
-import { PartList, partsOf } from "@trommel/common/artefacts";
+import { generationOutput, PartList, partsOf } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
 import { requireSuccess } from "../run-control/require-success.js";
@@ -53,15 +53,15 @@ export async function sortScoring(
   try {
     const success = await requireSuccess(output, `sort ${config.id}`);
     const parts = new PartList(partsOf(success));
-    const generation = success.generation?.number ?? 0;
+    // The place of a part in the list is another one in each generation.
+    const { folder } = generationOutput(success.generation?.number ?? 0);
     const places = { store, scoringId: config.id, output, source, into, how, min, signal };
     const sums = { images: 0, placed: 0, below: 0, unplaced: 0 };
     const byReason = new Map<string, number>();
     const lines: string[] = [];
     for (let index = 0; index < parts.length; index += 1) {
       signal.throwIfAborted();
-      const folder = generation === 0 ? root : `${root}/generation-${generation}`;
-      const key = `${folder}/part-${String(index).padStart(5, "0")}.json`;
+      const key = `${root}/${folder}part-${String(index).padStart(5, "0")}.json`;
       const done = await findSorted(into, key);
       const part = done ?? (await sortPart(parts.at(index), places));
       if (done === undefined) await putJson(into, key, jsonBytes(part));
