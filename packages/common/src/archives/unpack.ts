@@ -1,5 +1,5 @@
 import { inflateRawSync } from "node:zlib";
-import { TrommelError } from "../errors.js";
+import { messageOf, TrommelError } from "../errors.js";
 import type { EntryPlace } from "../artefacts/shards/entry-place.js";
 import { decodePage } from "./parquet-page.js";
 
@@ -22,7 +22,7 @@ export function unpack(
     if (picture.length === sizeBytes) return picture;
     throw new Error(`it has ${picture.length} bytes, and ${sizeBytes} were listed`);
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const why = messageOf(thrown);
     throw damagedArchive({ object, offset: range?.[0] ?? 0 }, why, thrown);
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { TrommelError } from "../errors.js";
+import { messageOf, TrommelError } from "../errors.js";
 import type { ObjectStore, PutOptions } from "../store/object-store.js";
 import { objectBytesAtMost } from "../store/read-bounds.js";
 import { canonicalJson, sha256Hex } from "./canonical-json.js";
@@ -240,7 +240,7 @@ function parseMarker(store: ObjectStore, key: string, bytes: Uint8Array, schema:
     if (parsed.success && parsed.data.key === key) return parsed.data;
     reason = parsed.success ? `it speaks of '${parsed.data.key}'` : z.prettifyError(parsed.error);
   } catch (thrown) {
-    reason = thrown instanceof Error ? thrown.message : String(thrown);
+    reason = messageOf(thrown);
   }
   throw new TrommelError(
     "corrupt",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { TrommelError } from "../errors.js";
+import { messageOf, TrommelError } from "../errors.js";
 import { arrayTypes, isTensorDtype, type TensorDtype } from "./tensor-dtype.js";
 
 /** The header of a safetensors file, held to the format's rules before anything is read through it. */
@@ -61,10 +61,7 @@ function parseMembers(header: Uint8Array, name: string): [string, unknown][] {
   try {
     parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(header));
   } catch (thrown) {
-    throw corrupt(
-      name,
-      `its header is not JSON (${thrown instanceof Error ? thrown.message : String(thrown)})`,
-    );
+    throw corrupt(name, `its header is not JSON (${messageOf(thrown)})`);
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
     throw corrupt(name, "its header is not a JSON object");

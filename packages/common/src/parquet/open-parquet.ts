@@ -1,5 +1,5 @@
 import { parquetMetadataAsync, type AsyncBuffer, type FileMetaData } from "hyparquet";
-import { TrommelError } from "../errors.js";
+import { messageOf, TrommelError } from "../errors.js";
 import type { ObjectInfo, ObjectStore } from "../store/object-store.js";
 
 /** A Parquet file in a store: what its footer says, and its bytes by ranges. */
@@ -44,7 +44,7 @@ export async function openParquet(
 }
 
 function notParquet(name: string, cause: unknown): TrommelError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = messageOf(cause);
   return new TrommelError(
     "bad-dataset",
     `cannot read ${name}: it is no whole Parquet file (${why}). Write it again`,

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { TrommelError } from "../errors.js";
+import { messageOf, TrommelError } from "../errors.js";
 import { whyIllegalKey } from "./key.js";
 
 /** The location of a store: an absolute folder, or a bucket with the prefix that all of its keys share. */
@@ -53,7 +53,7 @@ function parseFileUrl(text: string): Location {
   try {
     return fileLocation(resolve(fileURLToPath(text)));
   } catch (thrown) {
-    throw illegal(thrown instanceof Error ? thrown.message : String(thrown), text);
+    throw illegal(messageOf(thrown), text);
   }
 }
 

@@ -1,4 +1,4 @@
-import { TrommelError, type ErrorCode } from "../../errors.js";
+import { messageOf, TrommelError, type ErrorCode } from "../../errors.js";
 
 const codes: Readonly<Record<string, { code: ErrorCode; retryable?: boolean; advice: string }>> = {
   ENOENT: { code: "not-found", advice: "Check the path" },
@@ -50,7 +50,7 @@ export function fileError(doing: string, thrown: unknown): TrommelError {
   if (thrown instanceof TrommelError) return thrown;
   const code = systemCode(thrown);
   const known = code === undefined ? undefined : codes[code];
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  const reason = messageOf(thrown);
   if (known === undefined)
     return new TrommelError("internal", `cannot ${doing}: ${reason}`, { cause: thrown });
   return new TrommelError(known.code, `cannot ${doing}: ${reason}. ${known.advice}`, { cause: thrown });

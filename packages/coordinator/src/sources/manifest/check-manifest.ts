@@ -1,4 +1,4 @@
-import { TrommelError } from "@trommel/common";
+import { messageOf, TrommelError } from "@trommel/common";
 import { keyHash, KeyHashes, type CarriedColumn, type ManifestForm } from "@trommel/common/artefacts";
 import { isObjectLocation, locateObject, openObjects, whyIllegalKey } from "@trommel/common/store";
 import { TableFaults } from "../../labels/faults/table-faults.js";
@@ -163,7 +163,7 @@ class ManifestCheck {
       if (!root.startsWith("file:") && !this.places.has(root)) this.places.set(root, { file, line, key: of });
       return undefined;
     } catch (thrown) {
-      return { why: thrown instanceof Error ? thrown.message : String(thrown), remedy: "Correct the line" };
+      return { why: messageOf(thrown), remedy: "Correct the line" };
     }
   }
 }

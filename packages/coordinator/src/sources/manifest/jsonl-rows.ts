@@ -1,3 +1,4 @@
+import { messageOf } from "@trommel/common";
 import { readChunks } from "@trommel/common/store";
 import type { ManifestFile } from "./manifest-files.js";
 import { unreadableTable, type TableRow } from "./table-row.js";
@@ -28,7 +29,7 @@ function parseObject(file: string, line: number, text: string): Readonly<Record<
   try {
     value = JSON.parse(text);
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const why = messageOf(thrown);
     throw unreadableTable(file, line, `it is not JSON (${why})`, "Correct the line");
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value))
