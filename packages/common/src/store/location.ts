@@ -47,6 +47,19 @@ export function partInside(url: string, location: string): string | undefined {
   return location.startsWith(root) ? location.slice(root.length) : undefined;
 }
 
+/**
+ * The location of one object as that of its folder and its key there. The key is empty if the location names no object.
+ * @throws TrommelError `invalid-argument` as {@link parseLocation} does
+ */
+export function splitLocation(text: string): { readonly folder: string; readonly key: string } {
+  const parsed = parseLocation(text);
+  const path = parsed.kind === "file" ? parsed.path : parsed.prefix;
+  const slash = path.lastIndexOf("/");
+  const above = path.slice(0, Math.max(0, slash));
+  const folder = parsed.kind === "file" ? above || "/" : `s3://${parsed.bucket}/${above}`;
+  return { folder, key: path.slice(slash + 1) };
+}
+
 function parseFileUrl(text: string): Location {
   if (!/^file:\/\/(localhost)?\//i.test(text))
     throw illegal("a file: URL needs an absolute path and no host", text);

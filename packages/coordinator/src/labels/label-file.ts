@@ -1,4 +1,5 @@
-import { openStore, parseLocation, TrommelError } from "@trommel/common";
+import { openStore, TrommelError } from "@trommel/common";
+import { splitLocation } from "@trommel/common/store";
 
 /** Label files that a user names: read whole, from a folder or a bucket. */
 
@@ -11,7 +12,12 @@ const maxLabelFileBytes = 256 * 1024 * 1024;
  * @throws TrommelError `not-found` naming the file, `too-large`
  */
 export async function readLabelFile(what: string, location: string): Promise<Uint8Array> {
-  const { folder, key } = splitLocation(what, location);
+  const { folder, key } = splitLocation(location);
+  if (key === "")
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot read ${what} ${location}: it names no file. Give the path or s3:// location of one`,
+    );
   const store = openStore(folder);
   try {
     return await store.get(key, { maxBytes: maxLabelFileBytes });
@@ -25,22 +31,6 @@ export async function readLabelFile(what: string, location: string): Promise<Uin
   } finally {
     store.close();
   }
-}
-
-/** A file's location as that of its folder and its key in it. */
-function splitLocation(what: string, location: string): { folder: string; key: string } {
-  const parsed = parseLocation(location);
-  const path = parsed.kind === "file" ? parsed.path : parsed.prefix;
-  const slash = path.lastIndexOf("/");
-  const key = path.slice(slash + 1);
-  if (key === "") {
-    throw new TrommelError(
-      "invalid-argument",
-      `cannot read ${what} ${location}: it names no file. Give the path or s3:// location of one`,
-    );
-  }
-  if (parsed.kind === "file") return { folder: slash <= 0 ? "/" : path.slice(0, slash), key };
-  return { folder: `s3://${parsed.bucket}/${path.slice(0, Math.max(0, slash))}`, key };
 }
 
 /** A place in a file, as all messages about labels name it. */

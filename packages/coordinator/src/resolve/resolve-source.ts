@@ -1,5 +1,6 @@
-import { openStore, parseLocation, resolveLocation, TrommelError } from "@trommel/common";
+import { openStore, resolveLocation, TrommelError } from "@trommel/common";
 import type { SourceForm } from "@trommel/common/artefacts";
+import { splitLocation } from "@trommel/common/store";
 import { checkArchives } from "../sources/archives/check-archives.js";
 import { archiveKind } from "../sources/archives/open-archive.js";
 import { checkManifest } from "../sources/manifest/check-manifest.js";
@@ -117,12 +118,7 @@ async function findArchive(
   location: string,
 ): Promise<{ readonly folder: string; readonly key: string } | undefined> {
   if (archiveKind(location) === undefined) return undefined;
-  const parsed = parseLocation(location);
-  const path = parsed.kind === "file" ? parsed.path : parsed.prefix;
-  const slash = path.lastIndexOf("/");
-  const above = path.slice(0, Math.max(0, slash));
-  const folder = parsed.kind === "file" ? above || "/" : `s3://${parsed.bucket}/${above}`;
-  const key = path.slice(slash + 1);
+  const { folder, key } = splitLocation(location);
   const store = openStore(folder);
   try {
     return (await store.head(key)) === undefined ? undefined : { folder, key };

@@ -1,5 +1,5 @@
-import { locationOf } from "@trommel/common/store";
-import { openStore, parseLocation, TrommelError, type ObjectInfo, type ObjectStore } from "@trommel/common";
+import { locationOf, splitLocation } from "@trommel/common/store";
+import { openStore, TrommelError, type ObjectInfo, type ObjectStore } from "@trommel/common";
 
 /** How the rows of a manifest are written, by its name. */
 export type ManifestFormat = "csv" | "jsonl" | "parquet";
@@ -49,15 +49,9 @@ export async function openManifest(
 }
 
 async function openSingle(location: string): Promise<ManifestFile | undefined> {
-  const parsed = parseLocation(location);
-  const path = parsed.kind === "file" ? parsed.path : parsed.prefix;
-  const slash = path.lastIndexOf("/");
-  const key = path.slice(slash + 1);
+  const { folder, key } = splitLocation(location);
   if (key === "") return undefined;
-  const above = path.slice(0, Math.max(0, slash));
-  const store = openStore(
-    parsed.kind === "file" ? (above === "" ? "/" : above) : `s3://${parsed.bucket}/${above}`,
-  );
+  const store = openStore(folder);
   const object = await store.head(key).catch((thrown: unknown) => {
     store.close();
     throw thrown;
