@@ -15,7 +15,6 @@ interface ManifestNeeds {
 }
 
 export interface CheckedManifest {
-  readonly rows: number;
   /** Every column but those of keys and labels, in the order in which they first occur. */
   readonly columns: readonly CarriedColumn[];
   /** Those of them whose values no score could have, and what these are. */
@@ -43,7 +42,7 @@ export async function checkManifest(
       );
     await requireDistinct(form, manifest.files, check.repeated);
     await requireReadable(check.places);
-    return { rows: check.rows, columns: check.columns(), unknown: check.unknown() };
+    return { columns: check.columns(), unknown: check.unknown() };
   } finally {
     manifest.close();
   }
