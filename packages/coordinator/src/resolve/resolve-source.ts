@@ -108,7 +108,7 @@ async function resolveArchives(
   const location = resolveLocation(one?.folder ?? prefix);
   const form = { object: one?.key ?? null, imageColumn, keyColumn, labelColumn };
   await checkArchives(location, form);
-  return { location, from: { type: "archives", ...form, columns: [] } };
+  return { location, from: { type: "archives", ...form } };
 }
 
 type Nullable<T> = { readonly [Field in keyof T]?: T[Field] | null };

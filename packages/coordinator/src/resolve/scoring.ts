@@ -78,7 +78,7 @@ export async function resolveScoring(options: {
   const core = {
     source: location,
     // What a manifest carries comes from its rows, which may grow: the scoring stays the same.
-    ...(from === undefined ? {} : { from: { ...from, columns: [] } }),
+    ...(from === undefined ? {} : { from: from.type === "manifest" ? { ...from, columns: [] } : from }),
     output,
     bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
     topK: chooseTopK(options.topK, bundle.labels.length),

@@ -43,10 +43,10 @@ export async function planScoringRetry(
       store,
       shardKey: (index) => generation.shardKey(index),
       shardSize: config.shardSize,
-      carried: config.from && {
-        columns: config.from.columns,
-        keyOf: (index) => generation.columnsKey(index),
-      },
+      carried:
+        config.from?.type === "manifest"
+          ? { columns: config.from.columns, keyOf: (index) => generation.columnsKey(index) }
+          : undefined,
       config,
       signal: context.signal,
     })) {

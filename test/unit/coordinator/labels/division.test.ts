@@ -83,7 +83,7 @@ describe("a test part by a column", () => {
     }
     const archives = fileURLToPath(new URL("../../../../golden/archives", import.meta.url));
     const form = { object: "struct-snappy.parquet", imageColumn: null, keyColumn: null, labelColumn: "kind" };
-    const from = { type: "archives" as const, ...form, columns: [] };
+    const from = { type: "archives" as const, ...form };
     for (const split of [{ test: { column: "kind", value: 1 } }, { groups: { column: "kind" } }])
       await assert.rejects(
         resolveLabels(

@@ -23,7 +23,6 @@ const form: ArchivesForm = {
   imageColumn: null,
   keyColumn: null,
   labelColumn: null,
-  columns: [],
 };
 const folder = await temporaryFolder("archives");
 

@@ -6,7 +6,7 @@ import { z } from "zod";
  */
 const columnType = z.enum(["text", "integer", "number", "boolean", "date", "timestamp", "json"]);
 
-/** A column of a manifest or of a table of images that is carried into the scores. */
+/** A column of a manifest that is carried into the scores. */
 export const carriedColumn = z
   .object({
     name: z.string().min(1),
@@ -48,7 +48,6 @@ const archivesForm = z
     keyColumn: z.string().min(1).nullable(),
     /** For tables of images, and the field of a sample's `.json`; null takes `label`, `cls` or `class` of the latter. */
     labelColumn: z.string().min(1).nullable(),
-    columns: z.array(carriedColumn),
   })
   .strict();
 export type ArchivesForm = z.infer<typeof archivesForm>;

@@ -53,7 +53,6 @@ export function archiveSource(form: ArchivesForm, prefix: ObjectStore): ImageSou
   return {
     url: form.object === null ? prefix.url : locationOf(prefix.url, form.object),
     anyOrder: true,
-    columns: form.columns,
     async *list(_, { passed = 0 } = {}) {
       let number = 0;
       for await (const image of list()) {
@@ -113,17 +112,13 @@ function listedOf(
   { key: archive, etag }: ObjectInfo,
   { member, label, isSidecar: isBeside }: Sampled,
 ): ListedImage {
-  const { sizeBytes, place, carried, isOther } = member;
+  const { sizeBytes, place, isOther } = member;
   const key = `${archive}/${member.name.replace(/^(?:\.?\/)+/, "")}`;
   const base: ListedImage = { key, sizeBytes, etag, at: { object: archive, ...place } };
   if (whyIllegalKey(key) !== undefined) return { ...base, unusable: "illegal-key" };
   if (isOther === true) return { ...base, unusable: "not-a-file" };
   if (isBeside) return { ...base, skip: "sidecar" };
-  return {
-    ...base,
-    ...(label === undefined ? {} : { label }),
-    ...(carried === undefined ? {} : { carried }),
-  };
+  return { ...base, ...(label === undefined ? {} : { label }) };
 }
 
 /** Finds the labels that lie next to images. */

@@ -8,16 +8,13 @@ import { archiveKind, openArchive } from "./open-archive.js";
  * Looks at archives before anything is queued: that there is one, and that the first of them begins as one.
  * @throws TrommelError `bad-dataset` naming the archive and the offset
  */
-export async function checkArchives(
-  location: string,
-  form: Omit<ArchivesForm, "type" | "columns">,
-): Promise<void> {
+export async function checkArchives(location: string, form: Omit<ArchivesForm, "type">): Promise<void> {
   const store = openStore(location);
   try {
     for await (const object of store.list(form.object ?? "")) {
       if (archiveKind(object.key) === undefined) continue;
       if (form.object !== null && object.key !== form.object) continue;
-      const { found, source } = openArchive(store, object, { ...form, columns: [] });
+      const { found, source } = openArchive(store, object, form);
       try {
         for await (const first of found) {
           if ("damage" in first && form.object !== null)

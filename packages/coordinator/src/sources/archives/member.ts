@@ -9,7 +9,6 @@ export interface Member {
   readonly place: Pick<EntryPlace, "range" | "form">;
   /** What a table of images says of it. */
   readonly label?: string | undefined;
-  readonly carried?: readonly unknown[] | undefined;
   /** Set if it is a link, a pipe or a device. */
   readonly isOther?: boolean;
 }

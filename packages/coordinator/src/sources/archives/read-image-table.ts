@@ -1,7 +1,6 @@
 import { decodePage, pageHeader, type ByteSource, type Page } from "@trommel/common/archives";
 import { imageColumnOf, parquetRowGroups, type ParquetObject } from "@trommel/common/parquet";
 import { messageOf, TrommelError } from "@trommel/common";
-import { carriedValue } from "../manifest/carried-values.js";
 import { damagedAt, type Found } from "./member.js";
 
 /** A page's header is a few dozen bytes, and more where it has statistics. */
@@ -12,7 +11,6 @@ export interface ImageTableForm {
   readonly imageColumn: string | null;
   readonly keyColumn: string | null;
   readonly labelColumn: string | null;
-  readonly columns: readonly { readonly name: string }[];
 }
 
 /** A value of a column of bytes: where it is. */
@@ -37,8 +35,8 @@ export async function* readImageTable(
   name: string,
 ): AsyncGenerator<Found> {
   const { path, pathOfNames } = imageColumnOf(table, form.imageColumn, name);
-  const more = [form.keyColumn, form.labelColumn, ...form.columns.map((column) => column.name)];
-  const wanted = [...new Set(more.flatMap((column) => column ?? []))].filter((column) => column !== path[0]);
+  const more = [form.keyColumn, form.labelColumn].flatMap((column) => column ?? []);
+  const wanted = [...new Set(more)].filter((column) => column !== path[0]);
   const groups = parquetRowGroups(table, wanted)[Symbol.asyncIterator]();
   let number = 0;
   for (const [index, group] of table.metadata.row_groups.entries()) {
@@ -74,7 +72,6 @@ export async function* readImageTable(
           ...(form.labelColumn === null
             ? {}
             : { label: labelOf(table, form.labelColumn, cells?.[form.labelColumn]) }),
-          carried: form.columns.map((column) => carriedValue(cells?.[column.name])),
         };
         yield { member };
       }

@@ -18,7 +18,7 @@ export async function readCarried(
   { from }: Pick<ScoringConfig, "from">,
   { shard, failed }: { readonly shard: Shard; readonly failed: readonly FailedImage[] },
 ): Promise<Carried | undefined> {
-  const columns = from?.columns ?? [];
+  const columns = from?.type === "manifest" ? from.columns : [];
   if (columns.length === 0) return undefined;
   const kept = await findColumns(store, key, shard);
   const without = new Set(failed.map(({ position }) => position));

@@ -27,7 +27,7 @@ async function listed() {
   const path = join(folder, name);
   await copyFile(join(golden, "archives", name), path);
   const store = openStore(folder);
-  const form = { imageColumn: null, keyColumn: null, labelColumn: null, columns: [] };
+  const form = { imageColumn: null, keyColumn: null, labelColumn: null };
   const entries: ShardEntry[] = [];
   const source = archiveSource({ type: "archives", object: name, ...form }, store);
   for await (const { key, sizeBytes, etag, at } of source.list(""))
