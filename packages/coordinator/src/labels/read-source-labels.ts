@@ -51,17 +51,9 @@ export async function readSourceLabels(
     byKey.set(key, label);
     if (columns.length > 0) cells.push([key, others]);
   }
-  if (faults !== undefined && lookAlikes === "refuse")
-    for (const { label, like } of findLookAlikes(firstOf.keys())) {
-      const { file, line } = firstOf.get(label) ?? { file: faults.file, line: 1 };
-      if (file === faults.file)
-        faults.add(
-          line,
-          `the class ${quoteVisibly(label)} looks like ${quoteVisibly(like)}`,
-          lookAlikesRemedy,
-        );
-    }
-  faults?.check("read the labels");
+  const last: TableFaults[] = faults === undefined ? [] : [faults];
+  const found = lookAlikes === "refuse" ? withLookAlikes(last, firstOf) : last;
+  for (const each of found) each.check("read the labels");
   const valuesOf = (column: string): [key: string, value: string][] => {
     const at = columns.indexOf(column);
     const pairs = cells.map(([key, others]): [string, string] => [key, others[at] ?? ""]);
@@ -72,4 +64,19 @@ export async function readSourceLabels(
     test: tested === undefined ? null : testedKeys(source.url, tested, valuesOf(tested.column)),
     groups: group === undefined ? null : valuesOf(group).filter(([, value]) => value !== ""),
   };
+}
+
+/** Adds the classes that look like an earlier one to the faults of their files. */
+function withLookAlikes(
+  faults: readonly TableFaults[],
+  firstOf: ReadonlyMap<string, { readonly file: string; readonly line: number }>,
+): TableFaults[] {
+  const byFile = new Map(faults.map((each) => [each.file, each]));
+  for (const { label, like } of findLookAlikes(firstOf.keys())) {
+    const { file, line } = firstOf.get(label) ?? { file: "", line: 1 };
+    const ofFile = byFile.get(file) ?? new TableFaults(file);
+    byFile.set(file, ofFile);
+    ofFile.add(line, `the class ${quoteVisibly(label)} looks like ${quoteVisibly(like)}`, lookAlikesRemedy);
+  }
+  return [...byFile.values()];
 }
