@@ -82,6 +82,7 @@ export type { ShardColumns } from "./shards/shard-columns.js";
 export { PartList, spansOf } from "./generations/part-list.js";
 export type { PartPlace, PartSpan } from "./generations/part-list.js";
 export {
+  listedKeysOf,
   readEarlierGeneration,
   readGeneration,
   ScoringGeneration,

@@ -1,11 +1,5 @@
-import {
-  readWithMarker,
-  scoringKeys,
-  TrommelError,
-  type ObjectStore,
-  type ShardEntry,
-} from "@trommel/common";
-import { findShard, generationOutput, type PartPlace } from "@trommel/common/artefacts";
+import { readWithMarker, TrommelError, type ObjectStore, type ShardEntry } from "@trommel/common";
+import { findShard, generationOutput, listedKeysOf, type PartPlace } from "@trommel/common/artefacts";
 import { parseJsonLines } from "@trommel/common/parse";
 import { range, readAhead } from "@trommel/common/store";
 import { z } from "zod";
@@ -55,10 +49,8 @@ export interface SortPlaces {
 /** Puts the pictures of a part into the folders of their labels. A second try finds those of the first, and continues. */
 export async function sortPart({ generation, index }: PartPlace, places: SortPlaces): Promise<SortedPart> {
   const key = generationOutput(generation).part(index, "jsonl");
-  const first = scoringKeys(places.scoringId);
-  const keys = generation === 0 ? first : first.generation(generation);
   const rows = parseJsonLines(scoreLine, (await readWithMarker(places.output, key)).bytes, key);
-  const shard = await findShard(places.store, keys.shard(index));
+  const shard = await findShard(places.store, listedKeysOf(places.scoringId, generation).shard(index));
   const listed = new Map(shard?.entries.map((entry) => [entry.key, entry]));
   const result: SortedPart = { formatVersion: 1, rows: rows.length, placed: 0, below: 0, unplaced: [] };
   const wanted = rows.filter(({ probability }) => probability >= places.min);

@@ -47,7 +47,7 @@ export class ScoringGeneration {
   constructor(scoring: string, request?: GenerationRequest) {
     this.number = request?.generation ?? 0;
     this.scoring = scoring;
-    this.keys = keysOf(scoring, this.number);
+    this.keys = listedKeysOf(scoring, this.number);
     this.deltaKey = scoringKeys(scoring).generation(this.number).delta;
     this.output = generationOutput(this.number);
     this.base = new PartList(request?.base ?? []);
@@ -62,13 +62,13 @@ export class ScoringGeneration {
 
   shardKey(index: number): string {
     const place = this.placeOf(index);
-    return keysOf(this.scoring, place.generation).shard(place.index);
+    return listedKeysOf(this.scoring, place.generation).shard(place.index);
   }
 
   /** The key of a shard's carried columns, see `shard-columns.ts`. */
   columnsKey(index: number): string {
     const place = this.placeOf(index);
-    return keysOf(this.scoring, place.generation).columns(place.index);
+    return listedKeysOf(this.scoring, place.generation).columns(place.index);
   }
 
   partKey(index: number, format: ScoreFormat): string {
@@ -90,8 +90,8 @@ export class ScoringGeneration {
   }
 }
 
-/** Without those that only a later generation has. */
-function keysOf(scoring: string, generation: number): ListedKeys {
+/** Keys of what a generation lists, without those that only a later one has. */
+export function listedKeysOf(scoring: string, generation: number): ListedKeys {
   const keys = scoringKeys(scoring);
   return generation === 0 ? keys : keys.generation(generation);
 }
