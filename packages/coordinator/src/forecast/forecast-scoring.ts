@@ -41,7 +41,10 @@ export async function forecastScoring(
   config: ScoringConfig,
   signal: AbortSignal,
 ): Promise<ScoringForecast> {
-  const counts = config.featuresOf === undefined ? await countListed(config, signal) : await countStored();
+  const { featuresOf } = config;
+  const counts = await (featuresOf === undefined
+    ? countListed(config, signal)
+    : countStored(store, featuresOf.run));
   const { images } = counts;
   const last = await lastMeasured(store, config);
   const estimate =
@@ -53,17 +56,18 @@ export async function forecastScoring(
           seconds: Math.ceil(last.startSeconds + images / last.imagesPerSecond),
         };
   return { id: config.id, ...counts, shards: Math.ceil(images / config.shardSize), estimate };
-
-  async function countStored(): Promise<Counts> {
-    const listing = await findListing(store, runKeys(config.featuresOf?.run ?? "").listing);
-    return { images: listing?.images ?? 0, sizeBytes: 0, skipped: listing?.skipped ?? 0 };
-  }
 }
 
 interface Counts {
   readonly images: number;
   readonly sizeBytes: number;
   readonly skipped: number;
+}
+
+/** The images of a run whose features are scored: none of them is read. */
+async function countStored(store: ObjectStore, run: string): Promise<Counts> {
+  const listing = await findListing(store, runKeys(run).listing);
+  return { images: listing?.images ?? 0, sizeBytes: 0, skipped: listing?.skipped ?? 0 };
 }
 
 async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<Counts> {
