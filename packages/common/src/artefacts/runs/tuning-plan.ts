@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { findMarker, readWithMarker, writeWithMarker } from "../../codec/marker.js";
+import { readWithMarker, writeWithMarker } from "../../codec/marker.js";
 import { jsonFile } from "../../codec/json-artefact.js";
 import { parseSealedAs } from "../../codec/sealed-json.js";
 import type { ReadArtefact } from "../../codec/stage-input.js";
@@ -43,8 +43,13 @@ export async function readTuningPlan(
 
 /** Undefined before it is written. */
 export async function findTuningPlan(store: ObjectStore, id: string): Promise<TuningPlan | undefined> {
-  const isThere = (await findMarker(store, runKeys(id).tuning.plan)) !== undefined;
-  return isThere ? readTuningPlan(store, id) : undefined;
+  // Its marker is read once: who waits for a round asks several times in a second.
+  try {
+    return await readTuningPlan(store, id);
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "missing-input") return undefined;
+    throw thrown;
+  }
 }
 
 /**
