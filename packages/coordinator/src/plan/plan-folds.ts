@@ -36,9 +36,13 @@ async function awaitFoldRuns(
 ): Promise<void> {
   const { attempt, liveRun } = context;
   await liveRun.setTotal(attempt, "fold", foldRuns.length);
+  const open: (readonly [fold: number, id: string])[] = [];
   for (const [fold, id] of foldRuns.entries())
     if (await hasBundle(id, context)) await liveRun.countDone(attempt, "fold", fold);
-  for (const id of foldRuns) await awaitRun(id, { config, stage: "fold", context });
-  for (const fold of foldRuns.keys()) await liveRun.countDone(attempt, "fold", fold);
+    else open.push([fold, id]);
+  for (const [fold, id] of open) {
+    await awaitRun(id, { config, stage: "fold", context });
+    await liveRun.countDone(attempt, "fold", fold);
+  }
   await liveRun.setNote(attempt, "fold", "");
 }
