@@ -28,7 +28,8 @@ export const shardsReadAtOnce = 16;
 export class ShardOutcomes {
   readonly #store: ObjectStore;
   readonly #shardKey: (index: number) => string;
-  readonly #generation: ScoringGeneration | undefined;
+  /** The last generation of a scoring; undefined for a run. */
+  readonly generation: ScoringGeneration | undefined;
   readonly #markerOf: (shard: Shard) => { readonly store: ObjectStore; readonly key: string };
   readonly #output: ObjectStore | undefined;
 
@@ -42,7 +43,7 @@ export class ShardOutcomes {
     this.#shardKey = shardKey;
     this.#markerOf = markerOf;
     this.#output = of.output;
-    this.#generation = of.generation;
+    this.generation = of.generation;
   }
 
   /** @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured */
@@ -76,11 +77,11 @@ export class ShardOutcomes {
 
   /** The first shard that is not of an earlier generation. */
   get firstOwn(): number {
-    return this.#generation?.base.length ?? 0;
+    return this.generation?.base.length ?? 0;
   }
 
   #counted(index: number, shard: Shard): Shard {
-    return this.#generation?.shardOf(index, shard) ?? shard;
+    return this.generation?.shardOf(index, shard) ?? shard;
   }
 
   /** @throws TrommelError `missing-input` if the shard is not done */

@@ -8,14 +8,7 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import {
-  errorLine,
-  findListing,
-  LedgerBuilder,
-  readGeneration,
-  RetriedImages,
-  type GenerationSummary,
-} from "@trommel/common/artefacts";
+import { errorLine, findListing, LedgerBuilder, RetriedImages } from "@trommel/common/artefacts";
 import { locationOf, range, readAhead, readBounds } from "@trommel/common/store";
 import { parseJsonLines } from "@trommel/common/parse";
 import { readResult } from "./result.js";
@@ -53,12 +46,14 @@ export async function readFailedImages(
   const result = await readResult(store, subject);
   const outcomes = await ShardOutcomes.open(store, subject);
   try {
-    const errorsKey = await errorsKeyOf(store, subject);
+    const { generation } = outcomes;
+    const errorsKey = generation?.output.failedImages ?? runKeys(subject.id).failedImages;
     const errors = locationOf(subject.kind === "run" ? store.url : subject.config.output, errorsKey);
     if (result === undefined) return await fromMarkers(outcomes, skippedAtMost, errors);
     const { ledger } = result;
     const skipped = new SkippedKeys(skippedAtMost, ledger.skippedByReason);
-    const later = await laterListing(store, subject);
+    const later = generation && (await findListing(store, generation.keys.listing))?.generation;
+    // Shards of a later generation do not name what was skipped.
     if (later !== undefined) skipped.add({ skipped: later.skippedKeys });
     else for await (const shard of shardsOf(outcomes, skipped)) skipped.add(shard);
     const failed = ledger.failed === 0 ? [] : await readErrorLines(store, subject, errorsKey, ledger.failed);
@@ -118,18 +113,6 @@ async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
     if (outcome !== undefined) retried.add(shard, outcome.failed);
   }
   return retried;
-}
-
-async function errorsKeyOf(store: ObjectStore, subject: Subject): Promise<string> {
-  if (subject.kind === "run") return runKeys(subject.id).failedImages;
-  return (await readGeneration(store, subject.id)).output.failedImages;
-}
-
-/** What a later generation of a scoring found; its shards do not name what was skipped. */
-async function laterListing(store: ObjectStore, subject: Subject): Promise<GenerationSummary | undefined> {
-  if (subject.kind === "run") return undefined;
-  const { keys } = await readGeneration(store, subject.id);
-  return (await findListing(store, keys.listing))?.generation;
 }
 
 /** @throws TrommelError `corrupt` if the file is missing, or does not have one line for each failed image */
