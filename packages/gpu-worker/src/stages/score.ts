@@ -10,6 +10,7 @@ import {
 } from "@trommel/common";
 import { acceptanceOf, readGeneration } from "@trommel/common/artefacts";
 import type { Classified } from "../backbone/engines/engine.js";
+import { joinFloats } from "../graph/join-floats.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { runBatches } from "./images/run-batches.js";
 import { commitOnce } from "./inputs/commit-once.js";
@@ -126,11 +127,8 @@ async function scoreShard(
 }
 
 function joined(scored: readonly Scores[]): Scores {
-  const probabilities = new Float32Array(scored.reduce((sum, batch) => sum + batch.probabilities.length, 0));
-  let filled = 0;
-  for (const batch of scored) {
-    probabilities.set(batch.probabilities, filled);
-    filled += batch.probabilities.length;
-  }
-  return { rows: scored.flatMap((batch) => batch.rows), probabilities };
+  return {
+    rows: scored.flatMap(({ rows }) => rows),
+    probabilities: joinFloats(scored.map(({ probabilities }) => probabilities)),
+  };
 }

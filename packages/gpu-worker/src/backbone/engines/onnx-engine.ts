@@ -2,6 +2,7 @@ import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { TrommelError, messageOf } from "@trommel/common";
 import { buildExtractionGraph, dimensionOf } from "../../graph/extraction-graph.js";
 import { imagesPerRun } from "../../graph/slices.js";
+import { joinFloats } from "../../graph/join-floats.js";
 import { checkBatch, checkPixels } from "./batch.js";
 import type {
   Classified,
@@ -63,7 +64,7 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
           colour: batch.colour.subarray(first * viewCount * 12, end * viewCount * 12),
         }),
       );
-      return joined(parts);
+      return joinFloats(parts);
     },
     release: () => session.release(),
   };
@@ -90,8 +91,8 @@ async function createClassifier(engine: EngineOptions, options: ClassifierOption
       );
       const novelty = parts.flatMap((part) => part.novelty ?? []);
       return {
-        probabilities: joined(parts.map((part) => part.probabilities)),
-        novelty: novelty.length === 0 ? null : joined(novelty),
+        probabilities: joinFloats(parts.map((part) => part.probabilities)),
+        novelty: novelty.length === 0 ? null : joinFloats(novelty),
       };
     },
     release: () => session.release(),
@@ -127,18 +128,6 @@ async function inParts<Part>(
     parts.push(await run(first, Math.min(first + perRun, imageCount)));
   }
   return parts;
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const [first] = parts;
-  if (first !== undefined && parts.length === 1) return first;
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import type { HeadRecipe, HeadWeights } from "@trommel/common";
 import type { Tensorflow } from "../../graph/tensorflow.js";
+import { joinFloats } from "../../graph/join-floats.js";
 import { meanCrossEntropy } from "../model/cross-entropy.js";
 import type { FactorLayer, FactorPlace } from "../noise/dropout-factors.js";
 import { headLogits } from "./head-logits.js";
@@ -96,7 +97,7 @@ export class HeadNetwork {
         );
       });
     }
-    return concatenate(parts);
+    return joinFloats(parts);
   }
 
   #trainingInputs(batch: Batch, factorLayers: readonly FactorLayer[]) {
@@ -114,14 +115,4 @@ export class HeadNetwork {
   #weightTensor(name: string): Tensor {
     return this.#tf.tensor(this.weights.get(name) as Float32Array, [...(this.#shapes.get(name) ?? [])]);
   }
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
