@@ -73,12 +73,9 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
 async function createClassifier(engine: EngineOptions, options: ClassifierOptions): Promise<Classifier> {
   const { side, classCount } = options;
   const session = await openSession(options.model, engine, "the bundle's model.onnx");
-  const tellsNovelty = session.outputNames.includes("novelty");
-  const compute = async (pixels: Uint8Array, imageCount: number): Promise<Classified> => {
+  const compute = (pixels: Uint8Array, imageCount: number): Promise<Classified> => {
     const feeds = { pixels: new Tensor("uint8", pixels, [imageCount, side, side, 3]) };
-    const probabilities = [imageCount, classCount];
-    if (tellsNovelty) return await runSession(session, feeds, { probabilities, novelty: [imageCount] });
-    return { ...(await runSession(session, feeds, { probabilities })), novelty: null };
+    return runHeads(session, feeds, imageCount, classCount);
   };
   return {
     classCount,
@@ -104,17 +101,27 @@ async function createFeatureClassifier(
   { classCount, dimension, graph }: FeatureClassifierOptions,
 ): Promise<FeatureClassifier> {
   const session = await openSession(graph, engine, "the heads of the model");
-  const tellsNovelty = session.outputNames.includes("novelty");
   return {
     async classifyFeatures(embeddings, imageCount) {
       const shape = [embeddings.length / dimension, dimension];
       const feeds = { embeddings: new Tensor("float32", embeddings, shape) };
-      const probabilities = [imageCount, classCount];
-      if (tellsNovelty) return await runSession(session, feeds, { probabilities, novelty: [imageCount] });
-      return { ...(await runSession(session, feeds, { probabilities })), novelty: null };
+      return await runHeads(session, feeds, imageCount, classCount);
     },
     release: () => session.release(),
   };
+}
+
+/** A model that tells no novelty has no such output. */
+async function runHeads(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+  imageCount: number,
+  classCount: number,
+): Promise<Classified> {
+  const probabilities = [imageCount, classCount];
+  if (session.outputNames.includes("novelty"))
+    return await runSession(session, feeds, { probabilities, novelty: [imageCount] });
+  return { ...(await runSession(session, feeds, { probabilities })), novelty: null };
 }
 
 /** On a CPU a batch runs a few images at a time, see graph/slices. */
