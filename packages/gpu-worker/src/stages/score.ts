@@ -18,7 +18,7 @@ import { readBundleManifest, readGenerationShard, readScoringConfig } from "./in
 import { readCopied } from "./scoring/copied-part.js";
 import { countLabels } from "./scoring/label-counts.js";
 import { loadClassifier } from "./scoring/load-classifier.js";
-import { commitOtherFormats } from "./scoring/formats/other-formats.js";
+import { commitOtherFormats, contentTypes } from "./scoring/formats/other-formats.js";
 import type { Scores } from "./scoring/formats/scores.js";
 import { readCarried } from "./scoring/carried-columns.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
@@ -68,7 +68,7 @@ export async function score(
     const counts = { ok: rows.length, failed, labels: countLabels(rows, manifest.labels) };
     await commitOnce(() =>
       writeWithMarker(output, key, jsonLinesPart(rows, carried), counts, {
-        contentType: "application/jsonl",
+        contentType: contentTypes.jsonl,
       }),
     );
     return kept === undefined

@@ -14,7 +14,7 @@ import type { Scores } from "./scores.js";
 import { csvPart, resultPart } from "./score-rows.js";
 
 /** The content type of a part's file. */
-const contentTypes: Readonly<Record<ScoreFormat, string>> = {
+export const contentTypes: Readonly<Record<ScoreFormat, string>> = {
   jsonl: "application/jsonl",
   result: "application/jsonl",
   csv: "text/csv",
