@@ -1,5 +1,4 @@
 import { TrommelError } from "@trommel/common";
-import type { Recomputation } from "../values/recomputation.js";
 import { buildStepGraph, type StepGraph } from "./step-graph.js";
 import { stateNames } from "./tuned-tensors.js";
 import type { TuningSetting } from "./tuner.js";
@@ -35,19 +34,18 @@ export function stepBytes(setting: TuningSetting, { tensors, passingBytes }: Ste
 export function planStep(setting: TuningSetting, block: number): StepGraph {
   const memoryMb = setting.memoryMb ?? null;
   if (memoryMb === null) return buildStepGraph(setting, block, "passes");
-  const fits = (graph: StepGraph): boolean => stepBytes(setting, graph) <= memoryMb * 1e6;
   const found: number[] = [];
-  const tried = (recomputation: Recomputation): StepGraph | undefined => {
-    const graph = buildStepGraph(setting, block, recomputation);
-    found.push(stepBytes(setting, graph));
-    return fits(graph) ? graph : undefined;
+  const fits = (graph: StepGraph): boolean => {
+    const bytes = stepBytes(setting, graph);
+    found.push(bytes);
+    return bytes <= memoryMb * 1e6;
   };
   const whole = buildStepGraph(setting, block);
   if (fits(whole)) return whole;
   const segments = segmentCounts.map((count) => ({ segmentBytes: whole.layerBytes / count }));
   for (const recomputation of ["passes", ...segments] as const) {
-    const graph = tried(recomputation);
-    if (graph !== undefined) return graph;
+    const graph = buildStepGraph(setting, block, recomputation);
+    if (fits(graph)) return graph;
   }
   const least = Math.ceil(Math.min(...found) / 1e6);
   throw new TrommelError(
