@@ -2,7 +2,7 @@ import { toTrommelError, type ListingOverview, type Run, type RunResult, type Sc
 import { describeListing } from "./describe-listing.js";
 import { describeResult } from "./describe-result.js";
 import { openDisplay } from "./progress-display.js";
-import { RoundLines } from "./round-lines.js";
+import { isRun, RoundLines } from "./round-lines.js";
 import { exitCodes, type Terminal } from "./terminal.js";
 
 export interface FollowFlags {
@@ -18,7 +18,7 @@ export function isDetached(terminal: Terminal, flags: FollowFlags & { readonly r
 /** Shows a run or scoring that was begun: its progress to its end, or that it is queued, or what it came to before. */
 export async function showWork(terminal: Terminal, work: Run | Scoring, detached: boolean): Promise<void> {
   const { id, kind } = work;
-  if ("met" in work && work.met === "unchanged") {
+  if (!isRun(work) && work.met === "unchanged") {
     terminal.say(`${id} is complete, and its source has not changed since: nothing to score`);
   } else if (work.begun === "complete") {
     // 'trommel resume' comes here too, and has no such flag.

@@ -1,5 +1,6 @@
 import { TrommelError } from "../../index.js";
 import { withInterrupts, type GlobalFlags } from "../handle.js";
+import { isRun } from "../round-lines.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
 type SortFlags = GlobalFlags & {
@@ -13,7 +14,7 @@ type SortFlags = GlobalFlags & {
 export async function sort(terminal: Terminal, id: string, flags: SortFlags): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const work = await trommel.run(id);
-    if (!("sort" in work)) {
+    if (isRun(work)) {
       throw new TrommelError(
         "invalid-argument",
         `cannot sort ${id}: it is a run. Give a scoring ('trommel status' lists them)`,
