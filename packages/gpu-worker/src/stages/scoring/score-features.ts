@@ -18,7 +18,7 @@ import { readRunConfig } from "../inputs/run.js";
 import { readBundleHeads } from "./bundle-heads.js";
 
 /** What a model says of the images of a shard, from features that a run has stored. */
-export interface FeatureScores extends Classified {
+interface FeatureScores extends Classified {
   /** Keys of the images with features, in shard order. */
   readonly keys: readonly string[];
   /** As the run that stored the features has them. */

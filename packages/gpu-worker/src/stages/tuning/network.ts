@@ -31,7 +31,7 @@ async function readLayers(store: ObjectStore, spec: BackboneSpec): Promise<CutLa
 }
 
 /** What decides how a network is tuned. */
-export interface TunedNetwork extends Pick<TuningSetting, "contract" | "side" | "colour" | "classCount"> {
+interface TunedNetwork extends Pick<TuningSetting, "contract" | "side" | "colour" | "classCount"> {
   readonly tune: TuneRecipe;
   /** The backbone in the store. */
   readonly spec: BackboneSpec;

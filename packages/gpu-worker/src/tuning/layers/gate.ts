@@ -7,7 +7,7 @@ import type { LayersWeight } from "../../backbone/layers/layers-weights.js";
 type GateRecipe = NonNullable<TuneRecipe["gate"]>;
 
 /** A network that ends with a gate. */
-export interface GatedNetwork {
+interface GatedNetwork {
   readonly cut: CutLayers;
   /** Names of the gate's layers with weights. */
   readonly gateLayers: readonly string[];
