@@ -11,6 +11,8 @@ export { blocksOf, layersOfModel, trainedLayers } from "./backbones/trained-laye
 export type { NetworkLayer } from "./backbones/trained-layers.js";
 export { acceptanceOf, mayBeUnknown, unknownLabel } from "./results/acceptance.js";
 export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
+export { servedEmbedding } from "./results/served-embedding.js";
+export type { ScoredEmbeddings, ServedEmbedding } from "./results/served-embedding.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";
 export { partsOf, scoreCounts, scoringSuccess } from "./results/scoring-output.js";
 export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";

@@ -9,11 +9,17 @@ import {
   scoringKeys,
   sha256Hex,
   TrommelError,
+  type BundleManifest,
   type ObjectStore,
   type ScoreFormat,
   type ScoringConfig,
 } from "@trommel/common";
-import { acceptanceOf, type AskedAcceptance } from "@trommel/common/artefacts";
+import {
+  acceptanceOf,
+  servedEmbedding,
+  type AskedAcceptance,
+  type ScoredEmbeddings,
+} from "@trommel/common/artefacts";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { keyPatterns, type AskedPatterns } from "@trommel/common/recipe";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
@@ -51,6 +57,8 @@ export async function resolveScoring(options: {
   readonly part?: AskedPart;
   /** Whether CSV keeps spreadsheets from computing texts. @default false */
   readonly spreadsheetSafe?: boolean | undefined;
+  /** A vector that each row has besides. @default none */
+  readonly embeddings?: AskedEmbeddings | undefined;
   /** What makes an image `unknown`. @default nothing */
   readonly asked?: AskedAcceptance;
   /** Whether the output is the store's own place for the scores of an evaluation. */
@@ -90,6 +98,7 @@ export async function resolveScoring(options: {
     ...(minProbability === undefined ? {} : { minProbability }),
     ...partOf(options.part ?? {}),
     ...safetyOf(options.spreadsheetSafe, formats),
+    ...embeddingsOf(options.embeddings ?? {}, formats, bundle.manifest),
     ...(stored === undefined ? {} : { featuresOf: { run: stored.id, fingerprint: stored.fingerprint } }),
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
@@ -189,6 +198,37 @@ function safetyOf(
     "invalid-argument",
     "cannot use --spreadsheet-safe: it is about CSV, and this scoring writes none. Add --format csv, or leave it out",
   );
+}
+
+/** The embeddings that are asked for. */
+export interface AskedEmbeddings {
+  /** @default none */
+  readonly vector?: ScoredEmbeddings["vector"] | undefined;
+  /** @default "f32" */
+  readonly type?: ScoredEmbeddings["type"] | undefined;
+}
+
+/** @throws TrommelError `invalid-argument` with CSV, or for a type without a vector; `unsupported` for what the model does not have */
+function embeddingsOf(
+  { vector, type }: AskedEmbeddings,
+  formats: readonly ScoreFormat[],
+  manifest: BundleManifest,
+): Pick<ScoringConfig, "embeddings"> {
+  if (vector === undefined) {
+    if (type === undefined) return {};
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot use --embeddings-type ${type}: it is the type of --embeddings, and none are asked for. Give --embeddings raw or projected, or leave it out`,
+    );
+  }
+  if (formats.includes("csv")) {
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot write the ${vector} embeddings into CSV: they are lists of numbers. Leave csv out of --format; jsonl and parquet have them`,
+    );
+  }
+  servedEmbedding(manifest, { vector });
+  return { embeddings: { vector, type: type ?? "f32" } };
 }
 
 /** In the schema's order and each once, so that however they are asked for they give the same scoring. */

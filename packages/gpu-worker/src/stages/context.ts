@@ -1,5 +1,5 @@
 import type { ObjectStore, Projection, EngineName, Novelty } from "@trommel/common";
-import type { RoundFigures, Standardization } from "@trommel/common/artefacts";
+import type { RoundFigures, ServedEmbedding, Standardization } from "@trommel/common/artefacts";
 import type { Flip } from "@trommel/common/recipe";
 import type { StepProbe, StepTimes } from "@trommel/common/jobs";
 import type { ShardTrial } from "@trommel/common/redis";
@@ -101,6 +101,8 @@ export interface ClassifierModel {
   readonly classCount: number;
   /** `model.onnx` */
   readonly model: Uint8Array;
+  /** Gives these embeddings as well. @default none */
+  readonly embedding?: ServedEmbedding | undefined;
   /** What the bundle was made of, which only the tfjs engine needs. */
   readonly parts: {
     readonly backbones: readonly EngineBackbone[];

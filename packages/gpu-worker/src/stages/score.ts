@@ -17,12 +17,13 @@ import { commitOnce } from "./inputs/commit-once.js";
 import { readBundleManifest, readGenerationShard, readScoringConfig } from "./inputs/scoring.js";
 import { readCopied } from "./scoring/copied-part.js";
 import { countLabels } from "./scoring/label-counts.js";
-import { loadClassifier } from "./scoring/load-classifier.js";
+import { loadClassifier, modelKeyOf } from "./scoring/load-classifier.js";
 import { commitOtherFormats, contentTypes } from "./scoring/formats/other-formats.js";
 import type { Scores } from "./scoring/formats/scores.js";
 import { readCarried } from "./scoring/carried-columns.js";
 import { checkImageKeys, findScored } from "./scoring/score-part.js";
 import { scoreFeatures } from "./scoring/score-features.js";
+import { embeddingsOf } from "./scoring/formats/embedding-rows.js";
 import { jsonLinesPart, scoreRowOf } from "./scoring/formats/score-rows.js";
 
 /**
@@ -91,11 +92,18 @@ async function scoreShard(
   const { featuresOf, topK } = config;
   const { labels } = manifest;
   const options = { topK, accepts: acceptanceOf(config, manifest, config.bundle.location) };
-  const rowsOf = (keys: readonly string[], { probabilities, novelty }: Classified): ScoreRow[] =>
-    keys.map((key, i) => {
+  const rowsOf = (
+    keys: readonly string[],
+    { probabilities, novelty, embeddings }: Classified,
+  ): ScoreRow[] => {
+    const vectors = embeddings && embeddingsOf(embeddings, keys.length, config);
+    return keys.map((key, i) => {
       const ofImage = probabilities.subarray(i * labels.length, (i + 1) * labels.length);
-      return scoreRowOf(key, { probabilities: ofImage, novelty: novelty?.[i] ?? null }, labels, options);
+      const image = { probabilities: ofImage, novelty: novelty?.[i] ?? null };
+      const row = scoreRowOf(key, image, labels, options);
+      return vectors === null ? row : { ...row, embedding: vectors[i] };
     });
+  };
   if (featuresOf !== undefined) {
     const { keys, failed, ...classified } = await scoreFeatures(
       { ...config, featuresOf },
@@ -105,7 +113,7 @@ async function scoreShard(
     );
     return { scores: { rows: rowsOf(keys, classified), probabilities: classified.probabilities }, failed };
   }
-  const modelKey = `model ${config.bundle.modelSha256}`;
+  const modelKey = modelKeyOf("model", config);
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));
   const { side, decode, decodeVersion } = manifest.input;
   const scored: Scores[] = [];

@@ -137,14 +137,14 @@ function handlersOf(engine: Promise<Engine>, modelsAtMost: number): Handlers<Dev
 }
 
 function movedAnswers(value: Classified): Answer<Classified> {
-  const { probabilities, novelty } = value;
-  const arrays = novelty === null ? [probabilities] : [probabilities, novelty];
+  const { probabilities, novelty, embeddings } = value;
+  const arrays = [probabilities, novelty, embeddings].filter((array) => array !== null);
   return { value, transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer) };
 }
 
 function classifierOptions(request: ClassifierModel): ClassifierOptions {
-  const { side, classCount, model, parts } = request;
-  if (parts === null) return { side, classCount, model, parts };
+  const { side, classCount, model, parts, embedding } = request;
+  if (parts === null) return { side, classCount, model, parts, embedding };
   const { backbones, projection, flips, standardization, ensemble, novelty } = parts;
   const prepared = (features: Float32Array): Float32Array =>
     standardization === null ? features : standardized(features, standardization);
@@ -152,7 +152,9 @@ function classifierOptions(request: ClassifierModel): ClassifierOptions {
     side,
     classCount,
     model,
+    embedding,
     parts: {
+      prepared,
       ...{ backbones, projection },
       views: [identityParameters, ...flips.map(flippedParameters)].map((view) =>
         Float32Array.from(affineMatrix(view)),

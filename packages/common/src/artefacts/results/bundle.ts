@@ -136,6 +136,8 @@ export const scoreRow = z.object({
   top: z.array(z.object({ label: z.string(), probability: z.number() }).strict()),
   /** The share of the training images that are less novel; absent if the model does not tell. */
   novelty: z.number().optional(),
+  /** See `served-embedding.ts`; absent if the scoring asks for none. */
+  embedding: z.array(z.number()).optional(),
 });
 export type ScoreRow = z.infer<typeof scoreRow>;
 

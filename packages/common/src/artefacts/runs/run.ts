@@ -3,6 +3,7 @@ import { keyPatterns } from "../../recipe/key-patterns.js";
 import { imagesPerShard, recipe, scoreFormat } from "../../recipe/recipe.js";
 import { sha256 } from "../backbones/backbone-spec.js";
 import { runId } from "../store-keys.js";
+import { scoredEmbeddings } from "../results/served-embedding.js";
 import { sourceForm } from "./source-form.js";
 import { retryReasons } from "../shards/retry.js";
 
@@ -127,6 +128,8 @@ export const scoringConfig = z
     sample: imageSample.optional(),
     /** The run whose stored features are scored, and no picture is read; `source` is what it listed. */
     featuresOf: z.object({ run: runId, fingerprint: sha256 }).strict().optional(),
+    /** A vector that each row has besides; absent if none is asked for. */
+    embeddings: scoredEmbeddings.optional(),
     /** In CSV, texts that a spreadsheet would compute are written as texts. */
     spreadsheetSafe: z.literal(true).optional(),
   })

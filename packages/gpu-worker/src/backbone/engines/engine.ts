@@ -1,3 +1,4 @@
+import type { ServedEmbedding } from "@trommel/common/artefacts";
 import type { BackboneSpec, Projection, Device, EngineName } from "@trommel/common";
 import type { LayersFiles } from "../layers/layers-to-json.js";
 
@@ -69,6 +70,8 @@ export interface Classified {
   readonly probabilities: Float32Array;
   /** [imageCount], 0 to 1: the share of the training images that are less novel. Null if the model does not tell. */
   readonly novelty: Float32Array | null;
+  /** [imageCount, dimension], of the images themselves; null if none were asked for when the model was loaded. */
+  readonly embeddings: Float32Array | null;
 }
 
 export interface Classifier {
@@ -91,6 +94,8 @@ export interface FeatureClassifierOptions {
   readonly dimension: number;
   /** As `buildHeadGraph` makes it. */
   readonly graph: Uint8Array;
+  /** Gives these embeddings as well. @default none */
+  readonly embedding?: ServedEmbedding | undefined;
 }
 
 export interface ClassifierOptions {
@@ -100,11 +105,15 @@ export interface ClassifierOptions {
   readonly model: Uint8Array;
   /** The parts of the bundle; `tfjs` uses nothing else, and refuses null. */
   readonly parts: ClassifierParts | null;
+  /** Gives these embeddings as well. @default none */
+  readonly embedding?: ServedEmbedding | undefined;
 }
 
 export interface ClassifierParts {
   readonly backbones: readonly EngineBackbone[];
   readonly projection: Projection | null;
+  /** What the heads take of features, float32 [rows, features]: the same, or standardised. */
+  readonly prepared: (features: Float32Array) => Float32Array;
   /** From float32 [rows, features] to logits float32 [rows, classCount]. */
   readonly headLogits: (features: Float32Array, rows: number) => Float32Array | Promise<Float32Array>;
   /** From float32 [rows, features] to float32 [rows]; null if the model does not tell. */

@@ -1,6 +1,8 @@
 import { InferenceSession, Tensor } from "../../graph/onnx/onnx-runtime.js";
 import { TrommelError, messageOf } from "@trommel/common";
+import type { ServedEmbedding } from "@trommel/common/artefacts";
 import { buildExtractionGraph, dimensionOf } from "../../graph/extraction-graph.js";
+import { withEmbeddingOutput } from "../../graph/embedding-output.js";
 import { imagesPerRun } from "../../graph/slices.js";
 import { joinFloats } from "../../graph/join-floats.js";
 import { checkBatch, checkPixels } from "./batch.js";
@@ -71,11 +73,15 @@ async function createExtractor(engine: EngineOptions, options: ExtractorOptions)
 }
 
 async function createClassifier(engine: EngineOptions, options: ClassifierOptions): Promise<Classifier> {
-  const { side, classCount } = options;
-  const session = await openSession(options.model, engine, "the bundle's model.onnx");
+  const { side, classCount, embedding } = options;
+  const session = await openSession(
+    withEmbedding(options.model, embedding),
+    engine,
+    "the bundle's model.onnx",
+  );
   const compute = (pixels: Uint8Array, imageCount: number): Promise<Classified> => {
     const feeds = { pixels: new Tensor("uint8", pixels, [imageCount, side, side, 3]) };
-    return runHeads(session, feeds, imageCount, classCount);
+    return runHeads(session, feeds, { imageCount, classCount, embedding });
   };
   return {
     classCount,
@@ -86,10 +92,10 @@ async function createClassifier(engine: EngineOptions, options: ClassifierOption
       const parts = await inParts(imageCount, imagesPerRun(side, 1), (first, end) =>
         compute(pixels.subarray(first * side * side * 3, end * side * side * 3), end - first),
       );
-      const novelty = parts.flatMap((part) => part.novelty ?? []);
       return {
         probabilities: joinFloats(parts.map((part) => part.probabilities)),
-        novelty: novelty.length === 0 ? null : joinFloats(novelty),
+        novelty: joinedIfAny(parts.map((part) => part.novelty)),
+        embeddings: joinedIfAny(parts.map((part) => part.embeddings)),
       };
     },
     release: () => session.release(),
@@ -98,30 +104,45 @@ async function createClassifier(engine: EngineOptions, options: ClassifierOption
 
 async function createFeatureClassifier(
   engine: EngineOptions,
-  { classCount, dimension, graph }: FeatureClassifierOptions,
+  { classCount, dimension, graph, embedding }: FeatureClassifierOptions,
 ): Promise<FeatureClassifier> {
-  const session = await openSession(graph, engine, "the heads of the model");
+  const session = await openSession(withEmbedding(graph, embedding), engine, "the heads of the model");
   return {
-    async classifyFeatures(embeddings, imageCount) {
+    classifyFeatures: (embeddings, imageCount) => {
       const shape = [embeddings.length / dimension, dimension];
       const feeds = { embeddings: new Tensor("float32", embeddings, shape) };
-      return await runHeads(session, feeds, imageCount, classCount);
+      return runHeads(session, feeds, { imageCount, classCount, embedding });
     },
     release: () => session.release(),
   };
+}
+
+function withEmbedding(model: Uint8Array, embedding: ServedEmbedding | undefined): Uint8Array {
+  return embedding === undefined ? model : withEmbeddingOutput(model, embedding);
 }
 
 /** A model that tells no novelty has no such output. */
 async function runHeads(
   session: InferenceSession,
   feeds: Record<string, Tensor>,
-  imageCount: number,
-  classCount: number,
+  of: {
+    readonly imageCount: number;
+    readonly classCount: number;
+    readonly embedding?: ServedEmbedding | undefined;
+  },
 ): Promise<Classified> {
-  const probabilities = [imageCount, classCount];
-  if (session.outputNames.includes("novelty"))
-    return await runSession(session, feeds, { probabilities, novelty: [imageCount] });
-  return { ...(await runSession(session, feeds, { probabilities })), novelty: null };
+  const { imageCount, classCount, embedding } = of;
+  const outputs = await runSession(session, feeds, {
+    probabilities: [imageCount, classCount],
+    ...(session.outputNames.includes("novelty") ? { novelty: [imageCount] } : {}),
+    ...(embedding === undefined ? {} : { embedding: [embedding.views * imageCount, embedding.dimension] }),
+  });
+  return {
+    probabilities: outputs.probabilities,
+    novelty: outputs.novelty ?? null,
+    // The images themselves come before their flips.
+    embeddings: outputs.embedding?.slice(0, imageCount * (embedding?.dimension ?? 0)) ?? null,
+  };
 }
 
 /** On a CPU a batch runs a few images at a time, see graph/slices. */
@@ -135,6 +156,12 @@ async function inParts<Part>(
     parts.push(await run(first, Math.min(first + perRun, imageCount)));
   }
   return parts;
+}
+
+/** What every part has, or none. */
+function joinedIfAny(parts: readonly (Float32Array | null)[]): Float32Array | null {
+  const found = parts.flatMap((part) => part ?? []);
+  return found.length === 0 ? null : joinFloats(found);
 }
 
 /**
@@ -181,18 +208,18 @@ async function createSession(
 }
 
 /** @param shapes of the outputs that are computed, by name */
-async function runSession<Name extends string>(
+async function runSession<Shapes extends object>(
   session: InferenceSession,
   feeds: Record<string, Tensor>,
-  shapes: Readonly<Record<Name, readonly number[]>>,
-): Promise<Record<Name, Float32Array>> {
-  const outputs = Object.entries(shapes) as [Name, readonly number[]][];
+  shapes: Shapes,
+): Promise<{ [Name in keyof Shapes]: Float32Array }> {
+  const outputs = Object.entries(shapes) as [string, readonly number[]][];
   const names = outputs.map(([name]) => name);
   const results = await session.run(feeds, names).catch((cause: unknown) => {
     throw needsHalf(cause) ? withoutHalf(cause) : cause;
   });
   const read = outputs.map(([name, shape]) => [name, takeOutput(results[name], name, shape)]);
-  return Object.fromEntries(read) as Record<Name, Float32Array>;
+  return Object.fromEntries(read) as { [Name in keyof Shapes]: Float32Array };
 }
 
 function takeOutput(tensor: Tensor | undefined, output: string, shape: readonly number[]): Float32Array {

@@ -68,7 +68,7 @@ async function createExtractor(tensorflow: Tensorflow, options: ExtractorOptions
 }
 
 async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptions): Promise<Classifier> {
-  const { side, classCount, parts } = options;
+  const { side, classCount, parts, embedding } = options;
   if (parts === null) {
     throw new TrommelError(
       "invalid-argument",
@@ -87,12 +87,21 @@ async function createClassifier(tensorflow: Tensorflow, options: ClassifierOptio
           return { pixels: bytes, side, affine, colour: null };
         }),
       );
-      const features = projected(parts, await embed(networks, views), views.length);
+      const embeddings = await embed(networks, views);
+      const features = projected(parts, embeddings, views.length);
       const logits = await parts.headLogits(features, views.length);
-      const ofImages = features.subarray(0, (features.length / views.length) * imageCount);
+      const first = (rows: Float32Array): Float32Array =>
+        rows.slice(0, (rows.length / views.length) * imageCount);
+      const ofImages = first(features);
       return {
         probabilities: softmax(meanOfParts(logits, parts.views.length), classCount),
         novelty: parts.novelty?.(ofImages) ?? null,
+        embeddings:
+          embedding === undefined
+            ? null
+            : embedding.vector === "raw"
+              ? first(embeddings)
+              : parts.prepared(ofImages),
       };
     },
     release: () => releaseNetworks(networks),

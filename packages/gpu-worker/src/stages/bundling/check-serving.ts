@@ -50,6 +50,7 @@ export async function checkServing(options: CheckServingOptions): Promise<Golden
   const expected: Classified = {
     probabilities: await trained.probabilities(sample.features, images),
     novelty: trained.novelty?.of(firstViews(sample.features, images, servedViews(config.recipe))) ?? null,
+    embeddings: null,
   };
   const served = await fromImages(options, sample.entries);
   // An image that has gone since it was extracted cannot be compared.

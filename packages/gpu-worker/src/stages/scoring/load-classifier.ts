@@ -9,9 +9,16 @@ import {
   type ScoringConfig,
 } from "@trommel/common";
 import { readBounds } from "@trommel/common/store";
+import { servedEmbedding } from "@trommel/common/artefacts";
 import type { ClassifierModel, DeviceStageContext } from "../context.js";
 import { loadBackbones } from "../inputs/load-backbones.js";
 import { readBundleHeads } from "./bundle-heads.js";
+
+/** The name of a loaded model: what it gives besides its answers is part of it. */
+export function modelKeyOf(kind: "model" | "heads", { bundle, embeddings }: ScoringConfig): string {
+  const vector = embeddings === undefined ? "" : ` with ${embeddings.vector} embeddings`;
+  return `${kind} ${bundle.modelSha256}${vector}`;
+}
 
 /** The model of a scoring's bundle, as the device takes it. */
 export async function loadClassifier(
@@ -30,7 +37,8 @@ export async function loadClassifier(
       );
     }
     const parts = context.engine === "tfjs" ? await readParts(bundle, manifest, context.store) : null;
-    return { side: manifest.input.side, classCount: manifest.labels.length, model, parts };
+    const embedding = config.embeddings && servedEmbedding(manifest, config.embeddings);
+    return { side: manifest.input.side, classCount: manifest.labels.length, model, parts, embedding };
   } finally {
     bundle.close();
   }

@@ -7,6 +7,7 @@ import {
   type ScoringConfig,
   type Shard,
 } from "@trommel/common";
+import { servedEmbedding } from "@trommel/common/artefacts";
 import { buildHeadGraph } from "../../graph/head-graph.js";
 import { emitEnsemble, emitStandardization } from "../../head/model/ensemble.js";
 import { emitNovelty } from "../../measure/novelty/emit-novelty.js";
@@ -16,6 +17,7 @@ import { servedViews } from "../folding/predict-part.js";
 import { readShardFeatures } from "../inputs/features.js";
 import { readRunConfig } from "../inputs/run.js";
 import { readBundleHeads } from "./bundle-heads.js";
+import { modelKeyOf } from "./load-classifier.js";
 
 /** What a model says of the images of a shard, from features that a run has stored. */
 interface FeatureScores extends Classified {
@@ -38,7 +40,7 @@ export async function scoreFeatures(
   const { device, store } = context;
   const run = await readRunConfig(store, config.featuresOf.run);
   const { features, failed } = await readShardFeatures(store, run, shard);
-  const modelKey = `heads ${config.bundle.modelSha256}`;
+  const modelKey = modelKeyOf("heads", config);
   await device.ensureHeads(modelKey, () => loadHeads(config, manifest, featureDimension(run)));
   const without = new Set(failed.map(({ position }) => position));
   const keys = shard.entries.flatMap(({ key }, position) => (without.has(position) ? [] : [key]));
@@ -48,6 +50,7 @@ export async function scoreFeatures(
       failed,
       probabilities: new Float32Array(),
       novelty: manifest.novelty && new Float32Array(),
+      embeddings: null,
     };
   const rows = viewByView(features, keys.length, servedViews(manifest.recipe));
   return { keys, failed, ...(await device.classifyFeatures(modelKey, rows, keys.length, context.order)) };
@@ -66,7 +69,7 @@ function viewByView({ features, dimension }: FeatureShard, images: number, views
 }
 
 async function loadHeads(
-  { bundle: { location } }: ScoringConfig,
+  { bundle: { location }, embeddings }: ScoringConfig,
   manifest: BundleManifest,
   dimension: number,
 ): Promise<FeatureClassifierOptions> {
@@ -89,7 +92,8 @@ async function loadHeads(
               emitNovelty(builder, emitStandardization(builder, embeddings, standardization), novelty),
           }),
     });
-    return { classCount, dimension, graph };
+    const embedding = embeddings && servedEmbedding(manifest, embeddings);
+    return { classCount, dimension, graph, embedding };
   } finally {
     bundle.close();
   }

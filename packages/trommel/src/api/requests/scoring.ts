@@ -47,6 +47,13 @@ export interface ScoreOptions extends StartOptions {
   readonly sample?: number | undefined;
   /** Seed of the sample. @default 0 */
   readonly seed?: number | undefined;
+  /**
+   * Writes a vector into each row of `jsonl` and `parquet`: the backbones' embedding of the image itself (`raw`), or what the heads take
+   * of it (`projected`). @default none
+   */
+  readonly embeddings?: "raw" | "projected" | undefined;
+  /** The type of its numbers. @default "f32" */
+  readonly embeddingsType?: "f16" | "f32" | undefined;
   /** In CSV, writes texts that a spreadsheet would compute as texts. @default false */
   readonly spreadsheetSafe?: boolean | undefined;
   /** Stops once more images have failed: a number of them, or a percentage of the listing such as `2%`. @default never */
@@ -90,6 +97,7 @@ export async function resolveScoringRequest(
     asked: { unknownAbove: options.unknownAbove, minProbability: options.minProbability },
     part: { limit: options.limit, sample: options.sample, seed: options.seed },
     spreadsheetSafe: options.spreadsheetSafe,
+    embeddings: { vector: options.embeddings, type: options.embeddingsType },
   });
   const claimNext = (): Promise<void> => writeFailureLimit(store, config.id, limit);
   return {

@@ -27,6 +27,8 @@ type ScoreFlags = GlobalFlags &
     readonly pricePerHour?: number;
     readonly maxFailures?: string;
     readonly spreadsheetSafe?: true;
+    readonly embeddings?: "raw" | "projected";
+    readonly embeddingsType?: "f16" | "f32";
   };
 
 /** `trommel score [prefix] --model … --output …` */
@@ -39,8 +41,19 @@ export async function score(
     const detach = isDetached(terminal, flags);
     const { model, output, top: topK, format: formats, shardSize, unknownAbove, minProbability } = flags;
     const { include, exclude, limit, sample, seed, maxFailures, spreadsheetSafe, featuresOf } = flags;
+    const { embeddings, embeddingsType } = flags;
     const part = { limit, sample, seed, maxFailures };
-    const asked = { include, exclude, unknownAbove, minProbability, ...part, spreadsheetSafe, featuresOf };
+    const asked = {
+      include,
+      exclude,
+      unknownAbove,
+      minProbability,
+      ...part,
+      spreadsheetSafe,
+      featuresOf,
+      embeddings,
+      embeddingsType,
+    };
     const options = { model, output, ...sourceOf(flags), topK, formats, shardSize, ...asked, detach, signal };
     if (flags.dryRun === true) {
       const forecast = await trommel.forecastScoring(prefix, options);

@@ -93,6 +93,15 @@ export function addScore(program: Command, terminal: Terminal): void {
     .option(...maxFailures)
     .option("--dry-run", "say what it would score and how long it may take, and write nothing")
     .option("--price-per-hour <amount>", "of the machines: --dry-run says the price", price)
+    .addOption(
+      new Option(
+        "--embeddings <vector>",
+        "write into jsonl and parquet the backbones' embedding of each image, or what the model's heads take of it",
+      ).choices(["raw", "projected"]),
+    )
+    .addOption(
+      new Option("--embeddings-type <type>", "type of their numbers (default: f32)").choices(["f16", "f32"]),
+    )
     .option("--spreadsheet-safe", "in CSV, write texts that a spreadsheet would compute as texts")
     .action(loaded(terminal, async () => (await import("../commands/score.js")).score));
   deviceFlags(globals(program.command("predict <files...>"), terminal))

@@ -98,7 +98,7 @@ describe("the tfjs engine", () => {
     }
   });
 
-  it("agrees with the onnx engine on probabilities", async () => {
+  it("agrees with the onnx engine on probabilities, novelty and embeddings", async () => {
     const random = new SeededRandom(9);
     const numbers = (count: number) => Float32Array.from({ length: count }, () => random.normal());
     const projection: Projection = {
@@ -133,7 +133,8 @@ describe("the tfjs engine", () => {
       };
       const matrices = [[1, 0, 0, 0, 1, 0], ...flips.map((flip) => flipped[flip])];
       const views = matrices.map((matrix) => Float32Array.from(matrix));
-      const parts = { backbones, projection, headLogits, novelty, views };
+      const prepared = (features: Float32Array) => features;
+      const parts = { backbones, projection, prepared, headLogits, novelty, views };
       const model = buildServingGraph({
         ...{ backbones, side, projection, classCount, flips },
         emitHead: (builder, input) =>
@@ -150,6 +151,24 @@ describe("the tfjs engine", () => {
       assert.ok(relativeDifference(found.novelty, expected.novelty) < 1e-4);
       await first.release();
       await second.release();
+      for (const [vector, dimension] of [
+        ["raw", 32],
+        ["projected", 6],
+      ] as const) {
+        const embedding = { vector, dimension, next: "projection", views: views.length } as const;
+        const [ofGraph, ofParts] = await Promise.all(
+          [onnx, tfjs].map(async (engine) => {
+            const classifier = await engine.createClassifier({ ...options, embedding });
+            const answers = await classifier.classify(pixels, images);
+            await classifier.release();
+            return answers;
+          }),
+        );
+        assert.ok(ofGraph?.embeddings != null && ofParts?.embeddings != null);
+        assert.equal(ofGraph.embeddings.length, images * dimension);
+        assert.ok(relativeDifference(ofGraph.embeddings, ofParts.embeddings) < 1e-4);
+        assert.deepEqual(ofGraph.probabilities, expected.probabilities);
+      }
     }
   });
 

@@ -6,7 +6,7 @@ import {
   type ScoreRow,
   type ScoringConfig,
 } from "@trommel/common";
-import { mayBeUnknown } from "@trommel/common/artefacts";
+import { mayBeUnknown, servedEmbedding } from "@trommel/common/artefacts";
 import { commitOnce } from "../../inputs/commit-once.js";
 import { kaggleHeader, kaggleRecords } from "./kaggle-rows.js";
 import { parquetPart } from "./parquet-part.js";
@@ -49,7 +49,14 @@ export async function commitOtherFormats(
       ),
     result: () => resultPart(rows),
     kaggle: () => kagglePart(rows, probabilities, labels),
-    parquet: () => parquetPart(scores, { labels, modelSha256, novelty }),
+    parquet: () =>
+      parquetPart(scores, {
+        ...{ labels, modelSha256, novelty },
+        embeddings: config.embeddings && {
+          ...config.embeddings,
+          dimension: servedEmbedding(manifest, config.embeddings).dimension,
+        },
+      }),
   };
   for (const format of config.formats) {
     if (format === "jsonl") continue;

@@ -1,3 +1,4 @@
+import type { ScoredEmbeddings } from "@trommel/common/artefacts";
 import type { Scores } from "./scores.js";
 import {
   floatColumn,
@@ -10,13 +11,13 @@ import { carriedParquetColumns } from "./carried-parquet.js";
 
 /**
  * A part in Parquet: `key`, `label`, `probability`, `top` (a list of label and probability), `probabilities` (of every class, in
- * output order, which the file's metadata `labels` has as JSON), `novelty` if the model tells it, and the carried columns.
- * Probabilities are the model's own float32, which the text formats round to seven digits.
+ * output order, which the file's metadata `labels` has as JSON), `novelty` if the model tells it, `embedding` if the scoring asks for it, and the
+ * carried columns. Probabilities are the model's own float32, which the text formats round to seven digits.
  * @param scores.probabilities [rows, labels]
  */
 export function parquetPart(
   { rows, probabilities, carried }: Scores,
-  { labels, modelSha256, novelty }: ParquetPartOptions,
+  { labels, modelSha256, novelty, embeddings }: ParquetPartOptions,
 ): Uint8Array {
   const places = new Map(labels.map((label, place) => [label, place]));
   const exact = (row: number, label: string): number =>
@@ -46,8 +47,18 @@ export function parquetPart(
         Float32Array.from(rows, (row) => row.novelty ?? 0),
       ),
     );
+  if (embeddings !== undefined) {
+    const { dimension, type } = embeddings;
+    const values = new Float32Array(rows.length * dimension);
+    for (const [at, { embedding = [] }] of rows.entries()) values.set(embedding, at * dimension);
+    columns.push(vectorColumn("embedding", values, dimension, { type }));
+  }
   if (carried !== undefined) columns.push(...carriedParquetColumns(carried));
-  return parquetFile(columns, { labels: JSON.stringify(labels), model_sha256: modelSha256 });
+  return parquetFile(columns, {
+    labels: JSON.stringify(labels),
+    model_sha256: modelSha256,
+    ...(embeddings && { embeddings: embeddings.vector }),
+  });
 }
 
 interface ParquetPartOptions {
@@ -56,4 +67,6 @@ interface ParquetPartOptions {
   readonly modelSha256: string;
   /** Whether the model tells it. */
   readonly novelty: boolean;
+  /** Absent if the scoring asks for none. */
+  readonly embeddings?: (ScoredEmbeddings & { readonly dimension: number }) | undefined;
 }
