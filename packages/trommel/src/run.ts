@@ -90,10 +90,12 @@ export class Scoring extends Work {
   /**
    * @internal Begins it, continues it, or opens its next generation if it is complete and its source has changed.
    * @param claimNext written before the next generation is opened, in place of `claim`
+   * @param signal ends the comparison with the source; what is begun then is followed to its end, which the store is to know
    */
   async beginLatest({
     claim,
     claimNext,
+    signal,
     ...options
   }: BeginOptions & CallOptions & { readonly claimNext: () => Promise<void> }): Promise<void> {
     const { store } = this.host.connections;
@@ -108,7 +110,7 @@ export class Scoring extends Work {
     }
     // Stored features have no source that could change.
     if (subject.config.featuresOf !== undefined) return this.begin({ ...options, claim });
-    const open = await findChange(store, subject.config, eitherSignal(options, this.host.signal));
+    const open = await findChange(store, subject.config, eitherSignal({ signal }, this.host.signal));
     this.#met = open === undefined ? "unchanged" : "changed";
     const openNext = async (): Promise<void> => {
       await claimNext();
