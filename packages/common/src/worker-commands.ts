@@ -198,6 +198,42 @@ export const evaluateOptions = z
   .strict();
 export type EvaluateOptions = z.infer<typeof evaluateOptions>;
 
+export const exportFeaturesOptions = z
+  .object({
+    storeUrl: z.string(),
+    run: z.string(),
+    /** Absolute location of the target. */
+    into: z.string(),
+    format: z.enum(["parquet", "npy"]),
+    /** @default the run's own */
+    type: z.enum(["f16", "f32"]).optional(),
+  })
+  .strict();
+export type ExportFeaturesOptions = z.infer<typeof exportFeaturesOptions>;
+
+export interface ExportedFile {
+  readonly file: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+/** What an export of features came to: `_SUCCESS.json` of its target. */
+export interface ExportedFeatures {
+  readonly formatVersion: 1;
+  readonly run: string;
+  /** Location of the files. */
+  readonly into: string;
+  readonly format: "parquet" | "npy";
+  readonly type: "f16" | "f32";
+  /** One for each view of each image that could be read. */
+  readonly rows: number;
+  /** Numbers in a row. */
+  readonly dimension: number;
+  /** Views of each image; the first is the image itself. */
+  readonly views: number;
+  readonly files: readonly ExportedFile[];
+}
+
 export type PredictedRow =
   ScoreRow | { readonly key: string; readonly error: { readonly reason: string; readonly detail: string } };
 
@@ -220,4 +256,10 @@ export interface WorkerCommands {
   predict(options: PredictOptions): Promise<PredictedRow[]>;
   /** Joins scores with labels, and writes what they come to into the evaluation's folder. */
   evaluate(options: EvaluateOptions, signal: AbortSignal): Promise<ModelEvaluation>;
+  /** Writes the stored features of a run into files of their own. @param onShard receives how many of its shards are written */
+  exportFeatures(
+    options: ExportFeaturesOptions,
+    signal: AbortSignal,
+    onShard: (done: number, shards: number) => void,
+  ): Promise<ExportedFeatures>;
 }

@@ -8,7 +8,7 @@ import {
   workerOptions,
   type WorkerCommands,
 } from "@trommel/common";
-import { evaluateOptions, quantizeOptions } from "@trommel/common/worker-commands";
+import { evaluateOptions, exportFeaturesOptions, quantizeOptions } from "@trommel/common/worker-commands";
 import { serveQueues } from "./worker/worker.js";
 
 /** What the command line may ask of this package; options are parsed here, at the boundary. */
@@ -49,4 +49,9 @@ export const predict: WorkerCommands["predict"] = async (options) => {
 export const evaluate: WorkerCommands["evaluate"] = async (options, signal) => {
   const { evaluateScores } = await import("./evaluation/evaluate-scores.js");
   return evaluateScores(parseAs(evaluateOptions, options, "the evaluation's options"), signal);
+};
+
+export const exportFeatures: WorkerCommands["exportFeatures"] = async (options, signal, onShard) => {
+  const { exportFeatures: write } = await import("./exports/export-features.js");
+  return write(parseAs(exportFeaturesOptions, options, "the export's options"), signal, onShard);
 };

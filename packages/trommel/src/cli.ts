@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { addBackboneCommands } from "./cli/flags/backbone-commands.js";
 import { addEvaluate } from "./cli/flags/evaluate-command.js";
+import { addFeaturesCommands } from "./cli/flags/features-command.js";
 import { addRecipeCommands } from "./cli/flags/recipe-commands.js";
 import { addRunCommands } from "./cli/flags/run-commands.js";
 import { addServers } from "./cli/flags/server-commands.js";
@@ -48,6 +49,7 @@ export function programFor(terminal: Terminal): Command {
   addEvaluate(program, terminal);
   addScoresCommands(program, terminal);
   addServers(program, terminal);
+  addFeaturesCommands(program, terminal);
   addRunCommands(program, terminal);
   addStoreCommands(program, terminal);
   return program;

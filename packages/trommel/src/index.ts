@@ -110,7 +110,16 @@ export type {
   WatchedStatus,
   Work,
 } from "./api/work.js";
-export type { Retried, RetryOptions, Run, RunRetryOptions, Scoring, ScoringMet } from "./run.js";
+export type { ExportedFeatures, ExportedFile } from "@trommel/common/worker-commands";
+export type {
+  ExportFeaturesOptions,
+  Retried,
+  RetryOptions,
+  Run,
+  RunRetryOptions,
+  Scoring,
+  ScoringMet,
+} from "./run.js";
 export type { PredictFilesOptions, Prediction, ScoreFilesOptions, TrainOptions, Trommel } from "./trommel.js";
 export type { ScoreOptions } from "./api/requests/scoring.js";
 export type { EvaluateOptions, LabelFile } from "./api/evaluation/evaluate.js";

@@ -6,6 +6,8 @@ import {
   type Subject,
   type TuningProgress,
 } from "@trommel/coordinator/run-control";
+import type { ExportedFeatures } from "@trommel/common/worker-commands";
+import { whyStoreItself } from "@trommel/coordinator/resolve";
 import { sortScoring, type SortHow, type SortLedger } from "@trommel/coordinator/sorting";
 import { abortable, eitherSignal, type CallOptions } from "./api/abortable.js";
 import type { BeginOptions } from "./api/begin.js";
@@ -19,6 +21,7 @@ import {
   type TrainingResult,
   type WorkHost,
 } from "./api/work.js";
+import { loadWorkerCommands } from "./worker-package.js";
 
 /** Which failed images are tried again. */
 export interface RetryOptions extends StartOptions {
@@ -60,6 +63,36 @@ export class Run extends Work {
   }
 
   /**
+   * Writes the embeddings that the run has stored, of every view of its images, into files of their own. No image is read.
+   * @throws TrommelError `conflict` if there is something at that place, `missing-input` if the run is not extracted to its end,
+   *   `device-unavailable` if the worker package is not installed
+   */
+  async exportFeatures({
+    into,
+    format = "parquet",
+    type,
+    onShard = () => undefined,
+    signal,
+  }: ExportFeaturesOptions): Promise<ExportedFeatures> {
+    const { connections, signal: handle } = this.host;
+    const place = textGiven(into, "export features", "into", placeExpected);
+    const target = resolveLocation(place, connections.options.folder);
+    const { url } = connections.store;
+    const why = whyStoreItself(target, url);
+    if (why !== undefined)
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot export features into ${target}: ${why}. Choose another --into`,
+        { context: { into: target } },
+      );
+    const worker = await loadWorkerCommands();
+    const options = { storeUrl: url, run: this.id, into: target, format, type };
+    return abortable({ signal }, () =>
+      worker.exportFeatures(options, eitherSignal({ signal }, handle), onShard),
+    );
+  }
+
+  /**
    * Tries the images that failed again, as a new run that reuses all features; a retry that is unfinished is continued.
    * @throws TrommelError `conflict` while it is unfinished, or is being tried again for other reasons
    */
@@ -70,6 +103,18 @@ export class Run extends Work {
     await retry.begin({ ...options, claim: begin.claim });
     return { of, retry };
   }
+}
+
+/** What {@link Run.exportFeatures} takes. */
+export interface ExportFeaturesOptions extends CallOptions {
+  /** The place of the files: an empty folder or `s3://bucket/prefix`. */
+  readonly into: string;
+  /** A Parquet file of key, view and embedding, or a numpy array and the keys of its rows. @default "parquet" */
+  readonly format?: "parquet" | "npy" | undefined;
+  /** The type of the numbers. @default as the run has stored them */
+  readonly type?: "f16" | "f32" | undefined;
+  /** Called with each of the run's shards that is written. */
+  readonly onShard?: ((done: number, shards: number) => void) | undefined;
 }
 
 /**

@@ -5,5 +5,6 @@ export type { TrainingForecast } from "./forecast.js";
 export type { AskedArchives, AskedManifest } from "./resolve-source.js";
 export { forecastScoring } from "../forecast/forecast-scoring.js";
 export type { ScoringForecast } from "../forecast/forecast-scoring.js";
+export { whyStoreItself } from "./inside-store.js";
 export { resolveRun } from "./run.js";
 export { resolveScoring } from "./scoring.js";

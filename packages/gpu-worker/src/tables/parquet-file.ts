@@ -1,4 +1,10 @@
-import { parquetWriteBuffer, type ColumnSource, type SchemaElement } from "hyparquet-writer";
+import {
+  ByteWriter,
+  parquetWriteBuffer,
+  ParquetWriter,
+  type ColumnSource,
+  type SchemaElement,
+} from "hyparquet-writer";
 
 /** A column of a Parquet file: how its schema is written, and its values. Columns are required unless they say otherwise. */
 export interface ParquetColumn {
@@ -17,16 +23,52 @@ export function parquetFile(
 ): Uint8Array {
   const rows = columns[0]?.source.data.length ?? 0;
   const buffer = parquetWriteBuffer({
-    schema: [{ name: "schema", num_children: columns.length }, ...columns.flatMap((column) => column.schema)],
+    ...fileOptions(columns, metadata),
     columnData: columns.map((column) => column.source),
     // One group, of no rows as well.
     rowGroupSize: Math.max(1, rows),
+  });
+  return new Uint8Array(buffer);
+}
+
+/** A Parquet file whose row groups are written one after another, with only the last of them in memory. */
+export class ParquetStream {
+  readonly #bytes = new ByteWriter();
+  readonly #writer: ParquetWriter;
+
+  /** @param columns of no rows: their schema @param metadata as for {@link parquetFile} */
+  constructor(columns: readonly ParquetColumn[], metadata: Readonly<Record<string, string>>) {
+    this.#writer = new ParquetWriter({ writer: this.#bytes, ...fileOptions(columns, metadata) });
+  }
+
+  /** @param columns with the same schema, of at least one row @returns the bytes that come next */
+  group(columns: readonly ParquetColumn[]): Uint8Array {
+    const rows = columns[0]?.source.data.length ?? 0;
+    void this.#writer.write({ columnData: columns.map((column) => column.source), rowGroupSize: rows });
+    return this.#take();
+  }
+
+  /** @returns the last bytes of the file */
+  end(): Uint8Array {
+    void this.#writer.finish();
+    return this.#take();
+  }
+
+  #take(): Uint8Array {
+    const bytes = this.#bytes.getBytes().slice();
+    this.#bytes.index = 0;
+    return bytes;
+  }
+}
+
+function fileOptions(columns: readonly ParquetColumn[], metadata: Readonly<Record<string, string>>) {
+  return {
+    schema: [{ name: "schema", num_children: columns.length }, ...columns.flatMap((column) => column.schema)],
     // Keys of one prefix begin alike, so that cut ones would tell no group from another.
     statisticsTruncateLength: Infinity,
     kvMetadata: Object.entries(metadata).map(([key, value]) => ({ key, value })),
     createdBy: "trommel",
-  });
-  return new Uint8Array(buffer);
+  };
 }
 
 /** How a column of single values that may be null is written. */
@@ -87,6 +129,10 @@ export function textColumn(
 
 export function floatColumn(name: string, data: Float32Array): ParquetColumn {
   return { schema: [{ name, type: "FLOAT", ...required }], source: { name, data } };
+}
+
+export function integerColumn(name: string, data: Int32Array): ParquetColumn {
+  return { schema: [{ name, type: "INT32", ...required }], source: { name, data } };
 }
 
 /** A list of floats a row, the same number in each. @param values [rows, width] */

@@ -1,5 +1,5 @@
-import { TrommelError, type ScoringConfig } from "@trommel/common";
-import { fromFloat16, toFloat16 } from "@trommel/common/codec";
+import type { ScoringConfig } from "@trommel/common";
+import { roundedTo } from "../../../tables/vector-type.js";
 
 /** Digits after which a text gives the same float32, or float16, again. */
 const digits = { f32: 9, f16: 5 } as const;
@@ -15,20 +15,11 @@ export function embeddingsOf(
   { embeddings }: Pick<ScoringConfig, "embeddings">,
 ): number[][] {
   const type = embeddings?.type ?? "f32";
-  const exact = type === "f32" ? values : fromFloat16(toFloat16(values));
-  const beyond = exact.findIndex((value) => !Number.isFinite(value));
-  if (beyond >= 0) throw beyondHalf(values[beyond]);
+  const exact = roundedTo(type, values, "Score with --embeddings-type f32 into another --output");
   const dimension = values.length / images;
   return Array.from({ length: images }, (_, image) =>
     Array.from(exact.subarray(image * dimension, (image + 1) * dimension), (value) =>
       Number(value.toPrecision(digits[type])),
     ),
-  );
-}
-
-function beyondHalf(value: number | undefined): TrommelError {
-  return new TrommelError(
-    "unsupported",
-    `cannot write embeddings as f16: one of their numbers is ${value}, and float16 ends at 65504. Score with --embeddings-type f32 into another --output`,
   );
 }

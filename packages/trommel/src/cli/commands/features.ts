@@ -1,0 +1,31 @@
+import { TrommelError } from "../../index.js";
+import { withInterrupts, type GlobalFlags } from "../handle.js";
+import { isRun } from "../round-lines.js";
+import type { Terminal } from "../terminal.js";
+
+type ExportFlags = GlobalFlags & {
+  readonly into: string;
+  readonly format: "parquet" | "npy";
+  readonly dtype?: "f16" | "f32";
+};
+
+/** `trommel features export <run> --into …` */
+export async function exportFeatures(terminal: Terminal, id: string, flags: ExportFlags): Promise<void> {
+  await withInterrupts(terminal, flags, async (trommel, signal) => {
+    const work = await trommel.run(id);
+    if (!isRun(work)) {
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot export the features of ${id}: it is a scoring, which stores none. Give a run ('trommel status' lists them), or score with --embeddings`,
+      );
+    }
+    const { into, format, dtype: type } = flags;
+    const onShard = (done: number, shards: number): void =>
+      terminal.progress(`export ${done}/${shards} shards`);
+    const exported = await work.exportFeatures({ into, format, type, onShard, signal });
+    const { rows, dimension, views, files } = exported;
+    terminal.say(`exported ${rows} rows of ${dimension} numbers, ${exported.type}: ${views} views per image`);
+    for (const { file } of files) terminal.say(`${exported.into}/${file}`);
+    terminal.result(exported);
+  });
+}
