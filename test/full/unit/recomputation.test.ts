@@ -24,7 +24,7 @@ const segmentations: readonly Recomputation[] = [
 ];
 
 describe("values that the backward pass computes again", () => {
-  for (const { name, sketch, dimension, pooling } of sketchedNetworks) {
+  for (const { name, sketch, dimension, pooling, largestBlock } of sketchedNetworks) {
     for (const norm of ["batch", "frozen", "group"] as const) {
       for (const [layout, size] of layouts) {
         const skip = layout === "blocked" && block === 0 && "this processor has no blocked layout";
@@ -35,7 +35,8 @@ describe("values that the backward pass computes again", () => {
           assert.deepEqual(passes.tensors, wanted.tensors);
           for (const segments of segmentations) {
             const found = await stateAfter(setting, dimension, { size, recomputation: segments });
-            if (layout === "blocked" && name !== "odd") assert.deepEqual(found.tensors, wanted.tensors);
+            if (layout === "blocked" && block <= largestBlock)
+              assert.deepEqual(found.tensors, wanted.tensors);
             // A plain convolution whose output only an activation reads is merged with it, and ends in other digits.
             const { difference } = largestDifference(found, wanted, { names: /^weights/u, floor: 1e-3 });
             assert.ok(difference < 1e-6, `${JSON.stringify(segments)}: ${difference}`);

@@ -7,6 +7,11 @@ export interface SketchedNetwork {
   /** Length of the embedding. */
   readonly dimension: number;
   readonly pooling: Pooling;
+  /**
+   * The largest block of channels that all its convolutions with an activation fill. In a larger one the narrow ones are plain
+   * convolutions, which the runtime may merge with their activation.
+   */
+  readonly largestBlock: 0 | 8 | 16;
 }
 
 /**
@@ -121,10 +126,10 @@ function odd(): NetworkSketch {
 
 /** Together they have every layer type, activation and window that can be tuned. */
 export const sketchedNetworks: readonly SketchedNetwork[] = [
-  { name: "mobile", sketch: () => mobile(false), dimension: 32, pooling: "average" },
-  { name: "branches", sketch: branches, dimension: 20, pooling: "average" },
-  { name: "residual", sketch: residual, dimension: 32, pooling: "average" },
-  { name: "odd", sketch: odd, dimension: 10, pooling: "max" },
+  { name: "mobile", sketch: () => mobile(false), dimension: 32, pooling: "average", largestBlock: 16 },
+  { name: "branches", sketch: branches, dimension: 20, pooling: "average", largestBlock: 16 },
+  { name: "residual", sketch: residual, dimension: 32, pooling: "average", largestBlock: 8 },
+  { name: "odd", sketch: odd, dimension: 10, pooling: "max", largestBlock: 0 },
 ];
 
 /** Many steps through it end alike whatever the order of a sum. */
@@ -133,4 +138,5 @@ export const smoothNetwork: SketchedNetwork = {
   sketch: () => mobile(true),
   dimension: 32,
   pooling: "average",
+  largestBlock: 16,
 };
