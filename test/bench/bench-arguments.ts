@@ -19,7 +19,7 @@ export interface BenchArguments {
   readonly threads: number;
   /** What `gpu` is told. */
   readonly gpu: GpuArguments;
-  /** Divisions that `honesty` measures; half as many shuffles of the labels. */
+  /** Divisions that `honesty` measures; `chance` shuffles the labels half as often. */
   readonly repetitions: number;
   /** `stdout` in the place of the table, or a file beside it. */
   readonly json: "stdout" | { readonly file: string } | undefined;
@@ -63,7 +63,7 @@ function parseFlags(args: readonly string[], known: readonly string[]) {
   } catch (thrown) {
     const [why = ""] = messageOf(thrown).split(". ");
     const flags =
-      "--threads N, --json [FILE], of honesty --repetitions N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
+      "--threads N, --json [FILE], of honesty and chance --repetitions N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
     throw refusal(why, `Give names (${known.join(", ")}) or none for all, ${flags}`);
   }
 }

@@ -11,7 +11,7 @@ import { parseArguments, type BenchArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./measure/environment.js";
 import { benchExtract } from "./benches/extract-bench.js";
 import { benchHead } from "./benches/head-bench.js";
-import { benchHonesty } from "./benches/learned/honesty-bench.js";
+import { benchChance, benchHonesty } from "./benches/learned/honesty-bench.js";
 import { benchLearn } from "./benches/learned/learn-bench.js";
 import { benchHuawei } from "./benches/huawei-bench.js";
 import { benchListing } from "./benches/listing-bench.js";
@@ -25,6 +25,7 @@ import { benchRun } from "./benches/run-bench.js";
 import { benchScore } from "./benches/score-bench.js";
 import { benchServing } from "./benches/learned/serving-bench.js";
 import { benchSolve } from "./benches/solve-bench.js";
+import { benchTuned } from "./benches/learned/tuned-bench.js";
 import { benchTune } from "./benches/tune-bench.js";
 import { benchTianchi } from "./benches/tianchi-bench.js";
 import { prepareMaterial, type Material } from "./material/material.js";
@@ -32,6 +33,7 @@ import type { Bench, BenchResult } from "./result.js";
 import { formatTable, type TableRow } from "./table.js";
 
 const benches: Readonly<Record<string, Bench>> = {
+  chance: { material: true, measure: benchChance },
   extract: { material: true, measure: benchExtract },
   gpu: { material: true, measure: benchGpu },
   head: { material: false, measure: benchHead },
@@ -49,6 +51,7 @@ const benches: Readonly<Record<string, Bench>> = {
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },
   tune: { material: false, measure: benchTune },
+  tuned: { material: true, measure: benchTuned },
   tianchi: { material: true, measure: benchTianchi },
 };
 

@@ -15,51 +15,77 @@ const calibrationErrorAtMost = 0.03;
 
 /**
  * Whether a run's own figures are true: random thirds of the photographs are held out by `split.test`, and what the run says
- * of itself is held against what they say. With shuffled labels it must find nothing. Everything is the stages of a worker,
- * on the features that one real run has extracted.
+ * of itself is held against what they say. Everything is the stages of a worker, on the features that one real run has extracted.
  */
 export async function benchHonesty(
   material: Material,
   store: string,
   setting: BenchSetting,
 ): Promise<BenchResult> {
-  const from = await trainSetting("224 pixels, six views", material, store, { workers: setting.threads });
-  const measure = (
-    name: string,
-    count: number,
-    options: Pick<StoredRunOptions, "test" | "randomLabels" | "copies" | "effort">,
-  ): Promise<Division[]> => {
-    const all = Array.from({ length: count }, (_, at) => ({
-      ...{ folder: store, from, id: `${name}-${at + 1}`, seed: at + 1 },
-      ...options,
-    }));
-    setting.say(`honesty: ${name}, ${count} times`);
-    return measureDivisions(all, setting.threads, ({ seed, outOfFold, test }) =>
-      setting.say(
-        `${name} ${seed}: out of fold ${show(outOfFold.accuracy)} and ${show(outOfFold.logLoss)}` +
-          (test === null ? "" : `, held out ${show(test.accuracy)} and ${show(test.logLoss)}`),
-      ),
-    );
-  };
-  const { repetitions } = setting;
-  const shuffles = Math.max(1, Math.round(repetitions / 2));
-  const thirds = await measure("third", repetitions, {
-    ...{ test: 1 / 3, randomLabels: false, copies: 1, effort: "default" },
-  });
-  const random = { test: null, randomLabels: true } as const;
-  const shuffled = await measure("shuffled", shuffles, { ...random, copies: 1, effort: "default" });
-  // Four times the rows; linear heads alone, which learn copies by heart as well as any.
-  const copied = await measure("shuffled-copies", shuffles, { ...random, copies: 4, effort: "quick" });
+  const thirds = await measure(
+    "third",
+    setting.repetitions,
+    { material, store, setting },
+    {
+      ...{ test: 1 / 3, randomLabels: false, copies: 1, effort: "default" },
+    },
+  );
   return {
-    measured: { thirds: thirds.map(withoutPredictions), shuffled, copied },
+    measured: thirds.map(withoutPredictions),
     rows: [
       ...differenceRows("accuracy", thirds),
       ...differenceRows("logLoss", thirds),
       pooledCalibration(thirds),
+    ],
+  };
+}
+
+/** What a run finds in shuffled labels, in which there is nothing to find. */
+export async function benchChance(
+  material: Material,
+  store: string,
+  setting: BenchSetting,
+): Promise<BenchResult> {
+  const bench = { material, store, setting };
+  const shuffles = Math.max(1, Math.round(setting.repetitions / 2));
+  const random = { test: null, randomLabels: true } as const;
+  const shuffled = await measure("shuffled", shuffles, bench, { ...random, copies: 1, effort: "default" });
+  // Four times the rows; linear heads alone, which learn copies by heart as well as any.
+  const copied = await measure("shuffled-copies", shuffles, bench, { ...random, copies: 4, effort: "quick" });
+  return {
+    measured: { shuffled, copied },
+    rows: [
       ...chanceRows("random labels", shuffled),
       ...chanceRows("random labels, every image four times", copied),
     ],
   };
+}
+
+interface Bench {
+  readonly material: Material;
+  readonly store: string;
+  readonly setting: BenchSetting;
+}
+
+/** Divisions with seeds from 1 on, on the features of one run. */
+async function measure(
+  name: string,
+  count: number,
+  { material, store, setting }: Bench,
+  options: Pick<StoredRunOptions, "test" | "randomLabels" | "copies" | "effort">,
+): Promise<Division[]> {
+  const from = await trainSetting("224 pixels, six views", material, store, { workers: setting.threads });
+  const all = Array.from({ length: count }, (_, at) => ({
+    ...{ folder: store, from, id: `${name}-${at + 1}`, seed: at + 1 },
+    ...options,
+  }));
+  setting.say(`${name}, ${count} times`);
+  return measureDivisions(all, setting.threads, ({ seed, outOfFold, test }) =>
+    setting.say(
+      `${name} ${seed}: out of fold ${show(outOfFold.accuracy)} and ${show(outOfFold.logLoss)}` +
+        (test === null ? "" : `, held out ${show(test.accuracy)} and ${show(test.logLoss)}`),
+    ),
+  );
 }
 
 function withoutPredictions({ test, ...division }: Division): unknown {
@@ -152,13 +178,13 @@ function chanceRows(what: string, divisions: readonly Division[]): BenchRow[] {
   const mean = intervals.reduce((sum, { value }) => sum + value, 0) / intervals.length;
   return [
     {
-      what: `honesty: ${what}: intervals of balanced accuracy that hold 1/classes, of ${intervals.length}`,
+      what: `chance: ${what}: intervals of balanced accuracy that hold 1/classes, of ${intervals.length}`,
       value: String(hold),
       target: `≥ ${wanted}`,
       reached: hold >= wanted,
     },
     {
-      what: `honesty: ${what}: mean of balanced accuracy (anchor: 1/classes)`,
+      what: `chance: ${what}: mean of balanced accuracy (anchor: 1/classes)`,
       value: mean.toFixed(4),
       anchor: chance.toFixed(4),
     },
