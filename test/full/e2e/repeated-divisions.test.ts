@@ -34,7 +34,7 @@ let runs: AutoRuns;
 
 before(async () => {
   runs = await AutoRuns.create(folder);
-  await trommelJson([...runs.args("twice"), ...settings, "--json"]);
+  await trommelJson([...runs.args("twice"), ...settings, "--json"], { timeoutMs: 120_000 });
 });
 
 /** What a run leaves behind in a store. */
@@ -46,7 +46,9 @@ async function resultsIn(store: string): Promise<Map<string, string>> {
 describe("a run that divides its images twice", () => {
   it("gives the same bytes with two workers", async () => {
     const store = await copyBackbones(runs.store, join(folder, "two"));
-    await trommelJson([...runs.args("twice", { store, workers: 2 }), ...settings, "--json"]);
+    await trommelJson([...runs.args("twice", { store, workers: 2 }), ...settings, "--json"], {
+      timeoutMs: 120_000,
+    });
     assertSameFiles(await resultsIn(store), await resultsIn(runs.store));
   });
 
