@@ -1,26 +1,15 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { promisify } from "node:util";
 import { HttpStore } from "#common/store/http/http-store";
 import { hostRules, isPrivateAddress } from "#common/store/http/host-rules";
 import { locateObject } from "@trommel/common/store";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { hasOpenssl, startHttpsServer } from "../../../support/servers/https-server.js";
 
 const folder = await temporaryFolder("https");
 const body = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 256));
-const run = promisify(execFile);
-const hasOpenssl = await run("openssl", ["version"]).then(
-  () => true,
-  () => false,
-);
 let ca: string;
 let origin: string;
 let asked: string[] = [];
@@ -39,8 +28,11 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     const part = range === null ? body : body.subarray(Number(range[1]), Number(range[2]) + 1);
     response.writeHead(range === null ? 200 : 206, { etag: '"one"', "content-length": part.length });
     response.end(request.method === "HEAD" ? undefined : part);
-  } else if (pathname === "/away")
-    response.writeHead(302, { location: "https://elsewhere.test/a.jpg" }).end();
+  } else if (pathname === "/bare")
+    response
+      .writeHead(200, { "content-length": body.length })
+      .end(request.method === "HEAD" ? undefined : body);
+  else if (pathname === "/away") response.writeHead(302, { location: "https://elsewhere.test/a.jpg" }).end();
   else if (pathname === "/there") response.writeHead(302, { location: "/a.jpg", "content-length": 0 }).end();
   else if (pathname === "/forbidden") response.writeHead(403).end();
   else response.writeHead(404, { "content-length": 0 }).end();
@@ -48,20 +40,9 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
 
 before(async () => {
   if (!hasOpenssl) return;
-  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-  await run("openssl", [
-    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
-    ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert],
-  ]);
-  ca = await readFile(cert, "utf8");
-  const server = createServer({ key: await readFile(key), cert: ca }, answer).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  server.on("secureConnection", () => (connections += 1));
-  origin = `https://localhost:${(server.address() as AddressInfo).port}`;
-  stop = () => {
-    server.closeAllConnections();
-    server.close();
-  };
+  const started = await startHttpsServer(folder, answer);
+  ({ ca, origin, stop } = started);
+  started.server.on("secureConnection", () => (connections += 1));
 });
 after(() => stop?.());
 
@@ -87,6 +68,15 @@ describe("objects by https", { skip: hasOpenssl ? false : "openssl is missing" }
     await assert.rejects(store.get("forbidden"), { code: "forbidden" });
     await assert.rejects(store.get("a.jpg", { etag: "two" }), { code: "changed" });
     await assert.rejects(store.get("a.jpg", { maxBytes: 10 }), { code: "too-large" });
+    store.close();
+  });
+
+  it("are held to the hash of their bytes if the server gives no etag", async () => {
+    const store = open();
+    assert.equal((await store.head("bare"))?.etag, "");
+    const etag = `sha256-${createHash("sha256").update(body).digest("hex")}`;
+    assert.equal((await store.get("bare", { etag })).length, body.length);
+    await assert.rejects(store.get("bare", { etag: `sha256-${"0".repeat(64)}` }), { code: "changed" });
     store.close();
   });
 

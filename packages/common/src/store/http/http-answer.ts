@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TrommelError } from "../../errors.js";
 
@@ -20,6 +21,17 @@ export class HttpFailure extends Error {
 /** What changes when the content changes, as far as the server says. */
 export function etagOf({ headers }: IncomingMessage): string {
   return (headers.etag ?? headers["last-modified"] ?? "").replace(/^"|"$/g, "");
+}
+
+const contentPrefix = "sha256-";
+
+/** In place of the etag of an object whose server gives none: the hash of its bytes. */
+export function contentEtag(bytes: Uint8Array): string {
+  return contentPrefix + createHash("sha256").update(bytes).digest("hex");
+}
+
+export function isContentEtag(etag: string): boolean {
+  return etag.startsWith(contentPrefix);
 }
 
 export async function readBody(

@@ -7,7 +7,7 @@ import type { GetOptions, ObjectInfo, ObjectStore } from "../object-store.js";
 import { objectBytesAtMost } from "../read-bounds.js";
 import { S3Retries, type RetryBounds } from "../s3/s3-retry.js";
 import { cancelled, changed, endsBefore, notFound, tooLarge } from "../store-errors.js";
-import { etagOf, HttpFailure, readBody } from "./http-answer.js";
+import { contentEtag, etagOf, HttpFailure, isContentEtag, readBody } from "./http-answer.js";
 import { isPrivateAddress, refusedHost, type HostRules } from "./host-rules.js";
 
 /** A server that is silent for so long is asked again. */
@@ -58,12 +58,15 @@ export class HttpStore implements ObjectStore {
         if (range !== undefined && answer.statusCode !== 206) throw this.withoutRanges(key);
         const bytes = await readBody(answer, maxBytes, () => tooLarge(this.url, key, maxBytes + 1, maxBytes));
         if (range !== undefined && bytes.length !== range.length) throw endsBefore(this.url, key, range);
-        if (Number.isNaN(stated) || bytes.length === stated) return bytes;
-        throw new TrommelError(
-          "corrupt",
-          `cannot read ${this.url}/${key}: the server stated ${stated} bytes and sent ${bytes.length}. Try again`,
-          { retryable: true },
-        );
+        if (!Number.isNaN(stated) && bytes.length !== stated)
+          throw new TrommelError(
+            "corrupt",
+            `cannot read ${this.url}/${key}: the server stated ${stated} bytes and sent ${bytes.length}. Try again`,
+            { retryable: true },
+          );
+        if (range === undefined && etag !== undefined && isContentEtag(etag) && contentEtag(bytes) !== etag)
+          throw changed(this.url, key, etag, contentEtag(bytes));
+        return bytes;
       } finally {
         answer.destroy();
       }

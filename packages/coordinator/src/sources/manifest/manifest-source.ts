@@ -1,6 +1,13 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
 import type { ManifestForm } from "@trommel/common/artefacts";
-import { isObjectLocation, locateObject, mapAhead, openObjects } from "@trommel/common/store";
+import {
+  contentEtag,
+  isObjectLocation,
+  locateObject,
+  mapAhead,
+  openObjects,
+  readBounds,
+} from "@trommel/common/store";
 import { tidyText } from "../../labels/text/check-label.js";
 import type { ImageSource, ListedImage } from "../image-source.js";
 import { carriedValue } from "./carried-values.js";
@@ -10,6 +17,9 @@ import type { TableRow } from "./table-row.js";
 
 /** Objects that are looked up at once: enough to hide a bucket's latency. */
 const headsAtOnce = 64;
+
+/** The code of an error for which the worker, which meets it again, has a reason in the ledger. */
+const leftToWorker = ["forbidden", "not-found", "too-large"];
 
 /** A row of the manifest that names an image. */
 interface ManifestRow extends Pick<TableRow, "line" | "cell"> {
@@ -48,13 +58,17 @@ export function manifestSource(form: ManifestForm, prefix: ObjectStore): ImageSo
     const { store, key } = isObjectLocation(image.key)
       ? others.find(image.key)
       : { store: prefix, key: image.key };
-    const found = await store.head(key).catch((thrown: unknown) => {
-      // The worker meets it again, and says so in the ledger.
-      if (thrown instanceof TrommelError && ["forbidden", "not-found"].includes(thrown.code))
-        return undefined;
+    try {
+      const found = await store.head(key);
+      if (found === undefined) return image;
+      if (found.etag !== "") return { ...image, sizeBytes: found.sizeBytes, etag: found.etag };
+      // A server that gives no etag and no time: the content alone says whether the image has changed.
+      const bytes = await store.get(key, readBounds.document);
+      return { ...image, sizeBytes: bytes.length, etag: contentEtag(bytes) };
+    } catch (thrown) {
+      if (thrown instanceof TrommelError && leftToWorker.includes(thrown.code)) return image;
       throw thrown;
-    });
-    return found === undefined ? image : { ...image, sizeBytes: found.sizeBytes, etag: found.etag };
+    }
   };
   return {
     url: form.location,
