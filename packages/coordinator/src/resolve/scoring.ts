@@ -83,6 +83,7 @@ export async function resolveScoring(options: {
           { labels: false, reserved: scoreFields },
         )
       : { location: stored.dataset, from: undefined };
+  const shardSize = stored?.recipe.shardSize ?? options.shardSize;
   const core = {
     source: location,
     // What a manifest carries comes from its rows, which may grow: the scoring stays the same.
@@ -91,14 +92,14 @@ export async function resolveScoring(options: {
     bundle: { location: bundle.location, modelSha256: bundle.modelSha256 },
     topK: chooseTopK(options.topK, bundle.labels.length),
     formats,
-    shardSize: stored?.recipe.shardSize ?? options.shardSize,
+    shardSize,
     ...patternsOf(options.patterns ?? {}),
     // Absent where nothing is asked: a scoring's id comes from all that is here.
     ...(unknownAbove === undefined ? {} : { unknownAbove }),
     ...(minProbability === undefined ? {} : { minProbability }),
     ...partOf(options.part ?? {}),
     ...safetyOf(options.spreadsheetSafe, formats),
-    ...embeddingsOf(options.embeddings ?? {}, formats, bundle.manifest),
+    ...embeddingsOf(options.embeddings ?? {}, { formats, shardSize, manifest: bundle.manifest }),
     ...(stored === undefined ? {} : { featuresOf: { run: stored.id, fingerprint: stored.fingerprint } }),
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
@@ -200,6 +201,9 @@ function safetyOf(
   );
 }
 
+/** A part is written and checked whole: some 100 MiB of JSON lines. */
+const numbersPerPart = 2 ** 23;
+
 /** The embeddings that are asked for. */
 export interface AskedEmbeddings {
   /** @default none */
@@ -208,11 +212,18 @@ export interface AskedEmbeddings {
   readonly type?: ScoredEmbeddings["type"] | undefined;
 }
 
-/** @throws TrommelError `invalid-argument` with CSV, or for a type without a vector; `unsupported` for what the model does not have */
+/** @throws TrommelError `invalid-argument` with CSV, for a type without a vector, and for parts that would be too large; `unsupported` for what the model does not have */
 function embeddingsOf(
   { vector, type }: AskedEmbeddings,
-  formats: readonly ScoreFormat[],
-  manifest: BundleManifest,
+  {
+    formats,
+    shardSize,
+    manifest,
+  }: {
+    readonly formats: readonly ScoreFormat[];
+    readonly shardSize: number;
+    readonly manifest: BundleManifest;
+  },
 ): Pick<ScoringConfig, "embeddings"> {
   if (vector === undefined) {
     if (type === undefined) return {};
@@ -227,7 +238,12 @@ function embeddingsOf(
       `cannot write the ${vector} embeddings into CSV: they are lists of numbers. Leave csv out of --format; jsonl and parquet have them`,
     );
   }
-  servedEmbedding(manifest, { vector });
+  const { dimension } = servedEmbedding(manifest, { vector });
+  if (dimension * shardSize > numbersPerPart)
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot write embeddings of ${dimension} numbers into parts of ${shardSize} images: a part holds at most ${numbersPerPart} numbers. Give --shard-size ${Math.floor(numbersPerPart / dimension)} or less`,
+    );
   return { embeddings: { vector, type: type ?? "f32" } };
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import {
   ByteWriter,
   parquetWriteBuffer,
@@ -29,6 +30,22 @@ export function parquetFile(
     rowGroupSize: Math.max(1, rows),
   });
   return new Uint8Array(buffer);
+}
+
+/**
+ * As {@link parquetFile}, in row groups of so many rows. The event loop has its turn between two of them: vectors take long.
+ * @param columns of which any has a row
+ */
+export async function parquetFileInGroups(
+  columns: readonly ParquetColumn[],
+  metadata: Readonly<Record<string, string>>,
+  rowGroupSize: number,
+): Promise<Uint8Array> {
+  const bytes = Object.assign(new ByteWriter(), { flush: () => setImmediate() });
+  const writer = new ParquetWriter({ writer: bytes, ...fileOptions(columns, metadata) });
+  await writer.write({ columnData: columns.map((column) => column.source), rowGroupSize });
+  await writer.finish();
+  return bytes.getBytes();
 }
 
 /** A Parquet file whose row groups are written one after another, with only the last of them in memory. */
@@ -145,6 +162,11 @@ export function vectorColumn(
   const data = Array.from({ length: values.length / width }, (_, row) =>
     Array.from(values.subarray(row * width, (row + 1) * width)),
   );
+  return listColumn(name, data, type);
+}
+
+/** A list of floats a row. @param data numbers that the type has, or that are rounded to it */
+export function listColumn(name: string, data: number[][], type: "f16" | "f32"): ParquetColumn {
   const element = type === "f16" ? float16 : ({ type: "FLOAT" } as const);
   return {
     schema: listSchema(name, [{ name: "element", ...element, ...required }]),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cp, readFile } from "node:fs/promises";
+import { cp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -151,6 +151,25 @@ describe("embeddings in the scores", () => {
     );
     const ofFeatures = await score("of-features-2", { ...options, embeddings: "projected" }, null);
     assertVectors(ofFeatures, (key) => rows.find((row) => row.key === key)?.embedding ?? []);
+  });
+
+  it("stay with the rows that a later generation keeps", async () => {
+    const options = { embeddings: "raw", formats: ["parquet"] } as const;
+    const source = join(folder, "shrinking");
+    await cp(pictures, source, { recursive: true });
+    const before = await score("kept", options, source);
+    const gone = "glass/003.png";
+    await rm(join(source, gone));
+    const after = await score("kept", options, source);
+    const byKey = (rows: readonly ScoreRow[]): ScoreRow[] =>
+      rows.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    assert.deepEqual(byKey(after), byKey(before.filter(({ key }) => key !== gone)));
+    const tables = await currentRows(join(folder, "kept"), "parquet");
+    const vectors = tables.map((text) => JSON.parse(text) as { key: string; embedding: number[] });
+    const ofRows = new Map(after.map(({ key, embedding = [] }) => [key, Float32Array.from(embedding)]));
+    assert.equal(vectors.length, 35);
+    for (const { key, embedding } of vectors)
+      assert.deepEqual(Float32Array.from(embedding), ofRows.get(key), key);
   });
 
   it("are refused where they cannot be", async () => {

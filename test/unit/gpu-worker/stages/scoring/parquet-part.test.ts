@@ -19,7 +19,7 @@ const images = [
   { key: "z,\n.jpg", probabilities: [0.375, 0.5, 0.125], novelty: 1 },
 ];
 
-function part(of = images, carried?: Carried): Uint8Array {
+function part(of = images, carried?: Carried): Promise<Uint8Array> {
   const rows = of.map(({ key, probabilities, novelty }) =>
     scoreRowOf(key, { probabilities: Float32Array.from(probabilities), novelty }, labels, {
       topK: 2,
@@ -82,12 +82,12 @@ print(json.dumps([dict(zip(table.columns, row)) for row in table.fetchall()]))
 `;
 
 describe("a part in Parquet", () => {
-  it("has the same bytes for the same rows", () => {
-    assert.deepEqual(part(), part());
+  it("has the same bytes for the same rows", async () => {
+    assert.deepEqual(await part(), await part());
   });
 
   it("is read by hyparquet as it was written, with the labels beside it", async () => {
-    const bytes = part();
+    const bytes = await part();
     const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
     assert.deepEqual(await parquetReadObjects({ file }), expected);
     const { key_value_metadata: metadata } = await parquetMetadataAsync(file);
@@ -102,7 +102,7 @@ describe("a part in Parquet", () => {
       { name: "at", type: "timestamp", instant: { unit: "us", utc: false } },
     ];
     const read = async (values: Carried["values"]) => {
-      const file = new Uint8Array(part(images.slice(0, 1), { columns, values })).buffer;
+      const file = new Uint8Array(await part(images.slice(0, 1), { columns, values })).buffer;
       const [row] = await parquetReadObjects({ file });
       const { number, whole, any, at } = row ?? {};
       return { schema: (await parquetMetadataAsync(file)).schema, row: [number, whole, any, at] };
@@ -120,12 +120,36 @@ describe("a part in Parquet", () => {
     });
   });
 
+  it("has vectors in row groups of a bounded size, which a reader joins", async () => {
+    const dimension = 2 ** 18;
+    const rows = images.map(({ key }, image) => ({
+      ...{ key, label: "glass", probability: 1, top: [] },
+      embedding: Array.from({ length: dimension }, (_, i) => (i % 64) / 64 + image),
+    }));
+    const probabilities = new Float32Array(images.length * labels.length);
+    const bytes = await parquetPart(
+      { rows, probabilities },
+      { ...options, novelty: false, embeddings: { vector: "raw", type: "f16", dimension } },
+    );
+    const file = new Uint8Array(bytes).buffer;
+    const { row_groups: groups } = await parquetMetadataAsync(file);
+    assert.deepEqual(
+      groups.map((group) => group.num_rows),
+      [2n, 1n],
+    );
+    const found = (await parquetReadObjects({ file, columns: ["key", "embedding"] })) as typeof rows;
+    for (const [image, { key, embedding }] of rows.entries()) {
+      assert.equal(found[image]?.key, key);
+      assert.ok(found[image].embedding.every((value, i) => value === embedding[i]));
+    }
+  });
+
   const noArrow = withoutModules("pyarrow");
   it("is read by Arrow, one of no rows with the same schema", { skip: noArrow }, async () => {
     const folder = await temporaryFolder("parquet-arrow");
     const names = [join(folder, "part-0.parquet"), join(folder, "part-1.parquet")];
-    await writeFile(names[0]!, part());
-    await writeFile(names[1]!, part([]));
+    await writeFile(names[0]!, await part());
+    await writeFile(names[1]!, await part([]));
     const read = askPython(readArrow, ...names) as Record<string, unknown> & {
       readonly schemas: readonly string[];
       readonly bounds: Readonly<Record<string, readonly unknown[]>>;
@@ -142,9 +166,9 @@ describe("a part in Parquet", () => {
   const noDuckDb = withoutModules("duckdb");
   it("is read by DuckDB, several by one pattern", { skip: noDuckDb }, async () => {
     const folder = await temporaryFolder("parquet-duckdb");
-    await writeFile(join(folder, "part-0.parquet"), part(images.slice(2)));
-    await writeFile(join(folder, "part-1.parquet"), part(images.slice(0, 2)));
-    await writeFile(join(folder, "part-2.parquet"), part([]));
+    await writeFile(join(folder, "part-0.parquet"), await part(images.slice(2)));
+    await writeFile(join(folder, "part-1.parquet"), await part(images.slice(0, 2)));
+    await writeFile(join(folder, "part-2.parquet"), await part([]));
     assert.deepEqual(
       askPython(readDuckDb, folder),
       [0, 2, 1].map((at) => expected[at]),

@@ -62,8 +62,8 @@ export async function commitOtherFormats(
     if (format === "jsonl") continue;
     const key = keyOf(format);
     const contentType = contentTypes[format];
-    await commitOnce(() =>
-      writeWithMarker(output, key, encode[format](), { ok: rows.length }, { contentType }),
+    await commitOnce(async () =>
+      writeWithMarker(output, key, await encode[format](), { ok: rows.length }, { contentType }),
     );
   }
 }

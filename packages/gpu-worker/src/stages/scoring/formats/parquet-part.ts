@@ -3,11 +3,16 @@ import type { Scores } from "./scores.js";
 import {
   floatColumn,
   labelledColumn,
+  listColumn,
   parquetFile,
+  parquetFileInGroups,
   textColumn,
   vectorColumn,
 } from "../../../tables/parquet-file.js";
 import { carriedParquetColumns } from "./carried-parquet.js";
+
+/** Numbers of vectors in a row group: writing them takes up to a second (float16), and a job's lock has to be renewed meanwhile. */
+const numbersPerGroup = 2 ** 19;
 
 /**
  * A part in Parquet: `key`, `label`, `probability`, `top` (a list of label and probability), `probabilities` (of every class, in
@@ -15,10 +20,10 @@ import { carriedParquetColumns } from "./carried-parquet.js";
  * carried columns. Probabilities are the model's own float32, which the text formats round to seven digits.
  * @param scores.probabilities [rows, labels]
  */
-export function parquetPart(
+export async function parquetPart(
   { rows, probabilities, carried }: Scores,
   { labels, modelSha256, novelty, embeddings }: ParquetPartOptions,
-): Uint8Array {
+): Promise<Uint8Array> {
   const places = new Map(labels.map((label, place) => [label, place]));
   const exact = (row: number, label: string): number =>
     probabilities[row * labels.length + (places.get(label) ?? 0)] ?? 0;
@@ -48,17 +53,16 @@ export function parquetPart(
       ),
     );
   if (embeddings !== undefined) {
-    const { dimension, type } = embeddings;
-    const values = new Float32Array(rows.length * dimension);
-    for (const [at, { embedding = [] }] of rows.entries()) values.set(embedding, at * dimension);
-    columns.push(vectorColumn("embedding", values, dimension, { type }));
+    const vectors = rows.map(({ embedding = [] }) => embedding);
+    columns.push(listColumn("embedding", vectors, embeddings.type));
   }
   if (carried !== undefined) columns.push(...carriedParquetColumns(carried));
-  return parquetFile(columns, {
-    labels: JSON.stringify(labels),
-    model_sha256: modelSha256,
-    ...(embeddings && { embeddings: embeddings.vector }),
-  });
+  const metadata = { labels: JSON.stringify(labels), model_sha256: modelSha256 };
+  if (embeddings === undefined) return parquetFile(columns, metadata);
+  const named = { ...metadata, embeddings: embeddings.vector };
+  if (rows.length === 0) return parquetFile(columns, named);
+  const rowsPerGroup = Math.max(1, Math.floor(numbersPerGroup / embeddings.dimension));
+  return parquetFileInGroups(columns, named, rowsPerGroup);
 }
 
 interface ParquetPartOptions {
