@@ -28,6 +28,7 @@ import {
 } from "@trommel/common/redis";
 
 import { unlessAborted, withTimeout } from "@trommel/common/waiting";
+import { sortingConfig, type SortingConfig } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { loadStages, stages, stageTable, type StageFunction, type SubjectKind } from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
@@ -175,7 +176,9 @@ function planProcessor(options: {
         log,
         beforeTelling: async ({ code }) => {
           if (code !== "bad-dataset" || (await liveRun.isOver(payload.attempt))) return;
-          await takeBackShards(shared.store, { kind: stageTable[payload.stage].subject, id: payload.id });
+          const kind = stageTable[payload.stage].subject;
+          // A sorting lists nothing.
+          if (kind !== "sorting") await takeBackShards(shared.store, { kind, id: payload.id });
         },
         unrecoverable: UnrecoverableError,
       });
@@ -202,8 +205,11 @@ async function readConfig(
   kind: SubjectKind,
   id: string,
   store: ObjectStore,
-): Promise<RunConfig | ScoringConfig> {
+): Promise<RunConfig | ScoringConfig | SortingConfig> {
   const key = subjectKeys({ kind, id }).config;
   const body = await store.get(key, readBounds.document);
-  return kind === "run" ? parseSealedAs(runConfig, body, key) : parseSealedAs(scoringConfig, body, key);
+  if (kind === "run") return parseSealedAs(runConfig, body, key);
+  return kind === "scoring"
+    ? parseSealedAs(scoringConfig, body, key)
+    : parseSealedAs(sortingConfig, body, key);
 }

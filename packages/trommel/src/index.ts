@@ -121,6 +121,7 @@ export type {
   ScoringMet,
 } from "./run.js";
 export type { PredictFilesOptions, Prediction, ScoreFilesOptions, TrainOptions, Trommel } from "./trommel.js";
+export type { Sorting, SortingOptions, StartSortOptions } from "./api/sorting.js";
 export type { ScoreOptions } from "./api/requests/scoring.js";
 export type { EvaluateOptions, LabelFile } from "./api/evaluation/evaluate.js";
 export type { ComparisonVerdict, Evaluation, EvaluationResult } from "./api/evaluation/evaluation.js";
@@ -182,7 +183,7 @@ export type { FailedImages } from "@trommel/coordinator/run-control";
 export { garbageKinds } from "@trommel/coordinator/store-keeping";
 export type { GarbageKind, GarbageSum } from "@trommel/coordinator/store-keeping";
 export type { ListingOverview, RunResult, RunStatus, TuningProgress } from "@trommel/coordinator/run-control";
-export type { SortHow, SortLedger } from "@trommel/coordinator/sorting";
+export type { SortHow, SortLedger } from "@trommel/common/artefacts";
 export type {
   AskedArchives,
   AskedManifest,

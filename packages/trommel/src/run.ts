@@ -1,4 +1,5 @@
 import { resolveLocation, subjectKeys, TrommelError, type FailureReason } from "@trommel/common";
+import type { SortLedger } from "@trommel/common/artefacts";
 import { findChange } from "@trommel/coordinator/generations";
 import {
   readResultOrFault,
@@ -8,11 +9,17 @@ import {
 } from "@trommel/coordinator/run-control";
 import type { ExportedFeatures } from "@trommel/common/worker-commands";
 import { whyStoreItself } from "@trommel/coordinator/resolve";
-import { sortScoring, type SortHow, type SortLedger } from "@trommel/coordinator/sorting";
 import { abortable, eitherSignal, type CallOptions } from "./api/abortable.js";
 import type { BeginOptions } from "./api/begin.js";
 import { placeExpected, textGiven } from "./api/given.js";
 import { retryRun, retryScoring } from "./api/requests/retry.js";
+import {
+  startSorting,
+  tellParts,
+  Sorting,
+  type SortingOptions,
+  type StartSortOptions,
+} from "./api/sorting.js";
 import {
   trainingResult,
   Work,
@@ -174,23 +181,20 @@ export class Scoring extends Work {
   }
 
   /**
-   * Puts the images into a folder per label, `<label>/<key>`, in this process: a bucket's server copies within itself. Nothing is
-   * overwritten, and a second call continues where the first one ended.
+   * Puts the images into a folder per label, `<label>/<key>`: a stage of the cluster, and a bucket's server copies within itself. Nothing
+   * is overwritten, and a second call continues where the first one ended.
    * @throws TrommelError `conflict` where the scoring is not complete, `invalid-argument` for the place, `unsupported` for links that
    *   cannot be
    */
-  async sort({ into, min = 0, how = "copy", onPart, signal }: SortingOptions): Promise<SortLedger> {
-    const { subject } = this;
-    if (subject.kind !== "scoring") throw new TrommelError("internal", `${this.id} is no scoring`);
-    const { store, options } = this.host.connections;
-    const target = resolveLocation(textGiven(into, "sort", "into", placeExpected), options.folder);
-    return abortable({ signal }, () =>
-      sortScoring(store, subject.config, {
-        ...{ into: target, min, how },
-        signal: eitherSignal({ signal }, this.host.signal),
-        ...(onPart === undefined ? {} : { onPart }),
-      }),
-    );
+  async sort({ onPart, ...options }: SortingOptions): Promise<SortLedger> {
+    const sorting = await this.startSort(options);
+    if (onPart !== undefined) await tellParts(sorting, onPart, options);
+    return sorting.result({ signal: options.signal });
+  }
+
+  /** {@link sort} as a handle, which can be followed, cancelled and left. @throws TrommelError as {@link sort} does */
+  async startSort(options: StartSortOptions): Promise<Sorting> {
+    return abortable(options, () => startSorting(this.host, this.subject, options));
   }
 
   /**
@@ -205,19 +209,8 @@ export class Scoring extends Work {
   }
 }
 
-/** What {@link Scoring.sort} takes. */
-export interface SortingOptions extends CallOptions {
-  /** The place of the folders: a folder or `s3://bucket/prefix`, outside the source. */
-  readonly into: string;
-  /** Leaves images where they are whose largest probability is smaller. @default 0 */
-  readonly min?: number | undefined;
-  /** `link` gives files a second name, `move` removes the image from its source. @default "copy" */
-  readonly how?: SortHow | undefined;
-  /** Called with each part that is done. */
-  readonly onPart?: ((done: number, parts: number) => void) | undefined;
-}
-
-/** @internal The handle of a run or scoring that the store has. */
-export function workOf(host: WorkHost, subject: Subject): Run | Scoring {
-  return subject.kind === "run" ? new Run(host, subject) : new Scoring(host, subject);
+/** @internal The handle of a run, scoring or sorting that the store has. */
+export function workOf(host: WorkHost, subject: Subject): Run | Scoring | Sorting {
+  if (subject.kind === "run") return new Run(host, subject);
+  return subject.kind === "scoring" ? new Scoring(host, subject) : new Sorting(host, subject);
 }

@@ -24,6 +24,7 @@ import { StoreKeeping } from "./api/store-keeping.js";
 import { resolveScoringRequest, type ScoreOptions } from "./api/requests/scoring.js";
 import { resolveTraining, type TrainingRequest } from "./api/requests/training.js";
 import type { StartOptions, Work, WorkHost } from "./api/work.js";
+import type { Sorting } from "./api/sorting.js";
 import { Run, Scoring, workOf } from "./run.js";
 import { loadWorkerCommands } from "./worker-package.js";
 
@@ -231,13 +232,13 @@ export class Trommel implements AsyncDisposable {
     });
   }
 
-  /** A run or scoring by its id. @throws TrommelError `not-found` naming the ids that exist */
-  async run(id: string, options: CallOptions = {}): Promise<Run | Scoring> {
+  /** A run, scoring or sorting by its id. @throws TrommelError `not-found` naming the ids that exist */
+  async run(id: string, options: CallOptions = {}): Promise<Run | Scoring | Sorting> {
     const known = textGiven(id, "look up a run", "id", "the id of a run or scoring");
     return abortable(options, async () => workOf(this.#host, await findSubject(this.store, known)));
   }
 
-  /** Every run and scoring of the store, in order of their ids, and how each is. */
+  /** Every run, scoring and sorting of the store, in order of their ids, and how each is. */
   async list(options: CallOptions = {}): Promise<ListedWork[]> {
     return abortable(options, () => listWorks(this.#connections));
   }

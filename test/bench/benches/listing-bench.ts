@@ -8,7 +8,8 @@ import {
   ReleaseStack,
   LiveRun,
   stopReasonToThrow,
-  subjectKeys,
+  runKeys,
+  scoringKeys,
   type ObjectStore,
 } from "@trommel/common";
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
@@ -145,7 +146,7 @@ async function follow(followed: {
 }): Promise<Omit<Listing, "firstJobSeconds" | "coordinatorMb">> {
   const { subject, store, redis, liveRun, attempt, startMs } = followed;
   const isTraining = subject === "training";
-  const listingKey = subjectKeys({ kind: isTraining ? "run" : "scoring", id: subject }).listing;
+  const listingKey = (isTraining ? runKeys(subject) : scoringKeys(subject)).listing;
   const seconds = (): number => (Date.now() - startMs) / 1000;
   let [redisUsedMb, redisResidentMb] = [0, 0];
   let listedSeconds: number | undefined;

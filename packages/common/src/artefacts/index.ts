@@ -76,6 +76,15 @@ export {
 export type { TuningPlan } from "./runs/tuning-plan.js";
 export { replicaJob, replicaOfJob, roundSpan, tuningRounds } from "./runs/tuning-rounds.js";
 export type { RoundSpan, TuningRounds } from "./runs/tuning-rounds.js";
+export { sortedPart, sortingConfig, sortLedger, verifiedPart } from "./runs/sorting.js";
+export type {
+  SortedPart,
+  SortHow,
+  SortingConfig,
+  SortLedger,
+  UnplacedImage,
+  VerifiedPart,
+} from "./runs/sorting.js";
 export { interruptedCode, noteStopReason, readStopReason, stopReasonOf } from "./runs/stop-reason.js";
 export type { ArchivesForm, CarriedColumn, ManifestForm, SourceForm } from "./runs/source-form.js";
 export { findRepeated, keyHash, KeyHashes } from "./shards/distinct-keys.js";
@@ -99,7 +108,7 @@ export { isLitter, litter } from "./shards/litter.js";
 export { countsByPattern, foldSplit, noFold, skipReason, testPart } from "./shards/listing.js";
 export type { EntryPlace } from "./shards/entry-place.js";
 export type { FoldSplit, GenerationSummary, Grouping, ImagePlace } from "./shards/listing.js";
-export { generationOutput, runId } from "./store-keys.js";
+export { generationOutput, runId, sortedKeys, sortingKeys } from "./store-keys.js";
 export { parseShard } from "./shards/parse-shard.js";
 export { RetriedImages } from "./shards/retried-images.js";
 export { currentShards, isRetried, readRetries, readScoringSpan, retryRequest } from "./shards/retry.js";

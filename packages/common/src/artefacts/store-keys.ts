@@ -100,6 +100,32 @@ export function scoringKeys(id: string) {
   } as const;
 }
 
+/** Keys of a sorting in the store; what it comes to is under its own target, see {@link sortedKeys}. */
+export function sortingKeys(id: string) {
+  const root = `sortings/${id}`;
+  return {
+    root,
+    config: `${root}/sorting.json`,
+    cancelled: `${root}/cancelled.json`,
+    /** Why it stopped, until its next attempt. */
+    stopReason: `${root}/error.json`,
+    cluster: `${root}/cluster.json`,
+  } as const;
+}
+
+/** Keys under the target of a sorting, besides `<label>/<key>`. */
+export function sortedKeys(id: string) {
+  const root = `_trommel/sorts/${id}`;
+  return {
+    /** What became of the images of a part, once all of it is done. */
+    part: (index: number) => `${root}/parts/${ordinal(index)}.json`,
+    /** With `move`: whose bytes are in their places; from then on, and not before, their sources are removed. */
+    verified: (index: number) => `${root}/verified/${ordinal(index)}.json`,
+    unplaced: `${root}/unplaced.jsonl`,
+    ledger: `${root}/ledger.json`,
+  } as const;
+}
+
 /** The keys of what was listed and tried again. */
 function listedKeys(root: string) {
   return {
@@ -141,9 +167,16 @@ export function evaluationKeys(modelSha256: string, listing: string) {
   } as const;
 }
 
-/** The keys that runs and scorings both have. */
-export function subjectKeys({ kind, id }: { readonly kind: "run" | "scoring"; readonly id: string }) {
-  return kind === "run" ? runKeys(id) : scoringKeys(id);
+/** The keys that runs, scorings and sortings all have. */
+export function subjectKeys({
+  kind,
+  id,
+}: {
+  readonly kind: "run" | "scoring" | "sorting";
+  readonly id: string;
+}) {
+  if (kind === "run") return runKeys(id);
+  return kind === "scoring" ? scoringKeys(id) : sortingKeys(id);
 }
 
 /** The listing that the shard with this key belongs to. */

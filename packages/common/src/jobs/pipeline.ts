@@ -13,7 +13,7 @@ export const workerQueues = ["extract", "tune", "score", "reduce", "fold"] as co
 export type WorkerQueue = (typeof workerQueues)[number];
 export type QueueName = WorkerQueue | "plan";
 
-export type SubjectKind = "run" | "scoring";
+export type SubjectKind = "run" | "scoring" | "sorting";
 
 /** What a subject's configuration decides about its stages. */
 export interface SubjectTraits {
@@ -42,9 +42,10 @@ interface StageEntry {
   /**
    * `coordinator`; `decoding`: the worker's main thread, which decodes images; `device`: the same, and the device computes;
    * `tuning`: the same, and a thread tunes a network; `reduce`: the worker's thread for long computations on the CPU; `fold`: one
-   * of as many such threads as it may use, each of which computes with a single thread.
+   * of as many such threads as it may use, each of which computes with a single thread; `copying`: the worker's main thread, which
+   * decodes nothing and waits for stores.
    */
-  readonly runsOn: "coordinator" | "decoding" | "device" | "tuning" | "reduce" | "fold";
+  readonly runsOn: "coordinator" | "decoding" | "device" | "tuning" | "reduce" | "fold" | "copying";
   /** Present if the stage belongs only to subjects with this trait. */
   readonly onlyIf?: keyof SubjectTraits;
   /**
@@ -333,6 +334,40 @@ const table = {
     produces: "ledger, _SUCCESS.json",
     waitsFor: "every score part",
     about: "Checks every score part, adds up the ledger, merges the outputs and marks the scoring complete",
+  },
+  "plan-sorting": {
+    queue: "plan",
+    unit: "one",
+    subject: "sorting",
+    runsOn: "coordinator",
+    counts: null,
+    consumes: "parts of a finished scoring",
+    produces: "nothing in the store",
+    waitsFor: "nothing",
+    about: "Queues a job for every score part of the scoring",
+  },
+  sort: {
+    queue: "score",
+    unit: "shard",
+    subject: "sorting",
+    runsOn: "copying",
+    barrier: "close-sort",
+    counts: "images",
+    consumes: "score part, images",
+    produces: "images in the folders of their labels, sorted part",
+    waitsFor: "nothing",
+    about: "Copies, links or moves the images of a score part into the folders of their labels",
+  },
+  "close-sort": {
+    queue: "reduce",
+    unit: "one",
+    subject: "sorting",
+    runsOn: "reduce",
+    counts: "jobs",
+    consumes: "sorted parts",
+    produces: "ledger of the sorting",
+    waitsFor: "every sorted part",
+    about: "Adds up the sorted parts, names the images that were not placed and writes the ledger",
   },
 } as const satisfies Readonly<Record<string, StageEntry>>;
 

@@ -1,5 +1,4 @@
-import { runKeys, subjectKeys, type ObjectStore } from "@trommel/common";
-import type { SubjectKind } from "@trommel/common/jobs";
+import { runKeys, scoringKeys, type ObjectStore } from "@trommel/common";
 
 const keysAtOnce = 500;
 
@@ -12,9 +11,9 @@ const keysAtOnce = 500;
  */
 export async function takeBackShards(
   store: ObjectStore,
-  subject: { readonly kind: SubjectKind; readonly id: string },
+  subject: { readonly kind: "run" | "scoring"; readonly id: string },
 ): Promise<void> {
-  const keys = subjectKeys(subject);
+  const keys = subject.kind === "run" ? runKeys(subject.id) : scoringKeys(subject.id);
   const final = subject.kind === "run" ? [keys.listing, runKeys(subject.id).split] : [keys.listing];
   for (const key of final) if ((await store.head(key)) !== undefined) return;
   const written: string[] = [];

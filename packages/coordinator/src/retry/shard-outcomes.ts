@@ -19,7 +19,7 @@ import {
   type ShardSpan,
 } from "@trommel/common/artefacts";
 import { range, readAhead, readBounds } from "@trommel/common/store";
-import type { Subject } from "../run-control/subject.js";
+import type { ListingSubject } from "../run-control/subject.js";
 
 /** Shards whose small files are read at once. */
 export const shardsReadAtOnce = 16;
@@ -47,7 +47,7 @@ export class ShardOutcomes {
   }
 
   /** @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured */
-  static async open(store: ObjectStore, subject: Subject): Promise<ShardOutcomes> {
+  static async open(store: ObjectStore, subject: ListingSubject): Promise<ShardOutcomes> {
     if (subject.kind === "run") {
       const { fingerprint } = await resolveRunFeatures(store, subject.config);
       const { shard } = runKeys(subject.id);

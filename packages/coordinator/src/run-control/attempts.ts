@@ -26,7 +26,7 @@ export async function cancelSubject(
 }
 
 async function neededBy(store: ObjectStore, subject: Subject): Promise<Subject[]> {
-  if (subject.kind === "scoring") return [];
+  if (subject.kind !== "run") return [];
   return Promise.all(neededRunsOf(subject.config).map((id) => findSubject(store, id)));
 }
 

@@ -8,11 +8,11 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import { errorLine, findListing, LedgerBuilder, RetriedImages } from "@trommel/common/artefacts";
+import { errorLine, findListing, LedgerBuilder, RetriedImages, sortedKeys } from "@trommel/common/artefacts";
 import { locationOf, range, readAhead, readBounds } from "@trommel/common/store";
 import { parseJsonLines } from "@trommel/common/parse";
 import { readResult } from "./result.js";
-import type { Subject } from "./subject.js";
+import type { ListingSubject, Subject } from "./subject.js";
 import { ShardOutcomes, shardsReadAtOnce } from "../retry/shard-outcomes.js";
 
 export interface SkippedKey {
@@ -36,13 +36,20 @@ export interface FailedImages {
  * The failed images of a run or scoring: from its `errors.jsonl` if it is complete, otherwise from the markers so far.
  * @param skippedAtMost keys that are kept for each reason
  * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured; `corrupt` if
- *   `errors.jsonl` does not have one line for each image that the ledger counts as failed
+ *   `errors.jsonl` does not have one line for each image that the ledger counts as failed; `invalid-argument` for a sorting
  */
 export async function readFailedImages(
   store: ObjectStore,
   subject: Subject,
   skippedAtMost: number,
 ): Promise<FailedImages> {
+  if (subject.kind === "sorting") {
+    const list = locationOf(subject.config.into, sortedKeys(subject.id).unplaced);
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot list the failed files of ${subject.id}: it is a sorting. Read ${list}, which names the pictures that it did not place`,
+    );
+  }
   const result = await readResult(store, subject);
   const outcomes = await ShardOutcomes.open(store, subject);
   try {
@@ -118,7 +125,7 @@ async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
 /** @throws TrommelError `corrupt` if the file is missing, or does not have one line for each failed image */
 async function readErrorLines(
   store: ObjectStore,
-  subject: Subject,
+  subject: ListingSubject,
   key: string,
   failed: number,
 ): Promise<ErrorLine[]> {

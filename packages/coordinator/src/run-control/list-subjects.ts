@@ -1,4 +1,5 @@
 import { runKeys, scoringKeys, TrommelError, type ObjectStore } from "@trommel/common";
+import { sortingKeys } from "@trommel/common/artefacts";
 import type { SubjectKind } from "@trommel/common/jobs";
 
 /** An id that the store has files for. */
@@ -9,18 +10,19 @@ export interface StoredId {
   readonly isWhole: boolean;
 }
 
-/** Every run and scoring in the store, in order of their ids. */
+/** Every run, scoring and sorting in the store, in order of their ids. */
 export async function listSubjects(store: ObjectStore): Promise<{ kind: SubjectKind; id: string }[]> {
   const found: { kind: SubjectKind; id: string }[] = [];
   for await (const { kind, id, isWhole } of listStoredIds(store)) if (isWhole) found.push({ kind, id });
   return found;
 }
 
-/** Every id below `runs/` and then every one below `scorings/`, each in order. */
+/** Every id below `runs/`, then every one below `scorings/` and `sortings/`, each in order. */
 export async function* listStoredIds(store: ObjectStore): AsyncGenerator<StoredId> {
   const roots = [
     { kind: "run", root: "runs/", configOf: (id: string) => runKeys(id).config },
     { kind: "scoring", root: "scorings/", configOf: (id: string) => scoringKeys(id).config },
+    { kind: "sorting", root: "sortings/", configOf: (id: string) => sortingKeys(id).config },
   ] as const;
   for (const { kind, root, configOf } of roots) {
     // One page per run, not one per shard: the listing continues after the last key of an id that was seen.

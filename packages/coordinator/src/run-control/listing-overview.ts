@@ -12,11 +12,12 @@ export interface ListingOverview extends Pick<
   readonly oddities: readonly string[];
 }
 
-/** @returns undefined while it is being listed */
+/** @returns undefined while it is being listed, and for a sorting, which lists nothing */
 export async function readListingOverview(
   store: ObjectStore,
   subject: Subject,
 ): Promise<ListingOverview | undefined> {
+  if (subject.kind === "sorting") return undefined;
   const keys = subject.kind === "run" ? runKeys(subject.id) : (await readGeneration(store, subject.id)).keys;
   const found = await findListing(store, keys.listing);
   if (found === undefined) return undefined;

@@ -18,10 +18,13 @@ import {
   readGeneration,
   scoreCounts,
   scoringSuccess,
+  sortedKeys,
+  sortLedger,
   untunedOf,
   type Contradictions,
   type ScoreCounts,
   type ScoringSuccess,
+  type SortLedger,
   type SubmissionOutcome,
 } from "@trommel/common/artefacts";
 import { stagesOf } from "@trommel/common/jobs";
@@ -33,7 +36,7 @@ import { traitsOf, type Subject } from "./subject.js";
 /** What a finished run or scoring has to show. */
 export interface RunResult {
   readonly ledger: Ledger;
-  /** Location of the bundle or of the scores. */
+  /** Location of the bundle, of the scores or of the sorted pictures. */
   readonly location: string;
   readonly accuracy?: number;
   readonly macroF1?: number;
@@ -65,6 +68,8 @@ export interface RunResult {
   readonly submission?: SubmissionOutcome;
   /** For a scoring whose source was listed again: its last generation, and what that found. */
   readonly generation?: GenerationFigures;
+  /** For a sorting: its ledger. In `ledger` images in their places are ok, and those below `min` skipped. */
+  readonly sorted?: SortLedger;
 }
 
 /** A generation of a scoring, from 1: the first one has none. */
@@ -95,6 +100,7 @@ const successOwner = z.looseObject({ scoring: z.string() });
 /** The result, or undefined as long as it is missing: only the store says whether a run is complete. */
 export async function readResult(store: ObjectStore, subject: Subject): Promise<RunResult | undefined> {
   if (subject.kind === "scoring") return readScoringResult(store, subject);
+  if (subject.kind === "sorting") return readSortingResult(subject);
   const keys = runKeys(subject.id);
   const manifestKey = `${keys.bundle}/${bundleFiles.manifest}`;
   const body = await readIfThere(store, manifestKey);
@@ -158,6 +164,28 @@ async function readScoringResult(
     };
   } finally {
     output.close();
+  }
+}
+
+async function readSortingResult(
+  subject: Subject & { readonly kind: "sorting" },
+): Promise<RunResult | undefined> {
+  const into = openStore(subject.config.into);
+  try {
+    const key = sortedKeys(subject.id).ledger;
+    const body = await readIfThere(into, key);
+    if (body === undefined) return undefined;
+    const sorted = parseJsonAs(sortLedger, body, key);
+    const { images, placed, below, unplaced, unplacedByReason, parts } = sorted;
+    const ledger: Ledger = {
+      ...{ formatVersion: 1, listed: images, ok: placed, failed: unplaced, skipped: below, balanced: true },
+      failedByReason: unplacedByReason,
+      skippedByReason: below === 0 ? {} : { below },
+      shards: parts,
+    };
+    return { ledger, location: subject.config.into, sorted };
+  } finally {
+    into.close();
   }
 }
 

@@ -8,16 +8,21 @@ import {
   type RunConfig,
   type ScoringConfig,
 } from "@trommel/common";
+import { sortingConfig, sortingKeys, type SortingConfig } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import { isAuto } from "@trommel/common/recipe";
 import type { SubjectTraits } from "@trommel/common/jobs";
 import { readIfThere } from "@trommel/common/store";
 import { listSubjects } from "./list-subjects.js";
 
-/** A run or scoring by its id, as the store knows it. */
+/** A run, scoring or sorting by its id, as the store knows it. */
 export type Subject =
   | { readonly kind: "run"; readonly id: string; readonly config: RunConfig }
-  | { readonly kind: "scoring"; readonly id: string; readonly config: ScoringConfig };
+  | { readonly kind: "scoring"; readonly id: string; readonly config: ScoringConfig }
+  | { readonly kind: "sorting"; readonly id: string; readonly config: SortingConfig };
+
+/** What lists images and reads them. */
+export type ListingSubject = Exclude<Subject, { readonly kind: "sorting" }>;
 
 /** @throws TrommelError `not-found` naming the ids that exist */
 export async function findSubject(store: ObjectStore, id: string): Promise<Subject> {
@@ -28,6 +33,9 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
   if (scoring !== undefined) {
     return { kind: "scoring", id, config: parseSealedAs(scoringConfig, scoring, scoringKeys(id).config) };
   }
+  const sorting = await readIfThere(store, sortingKeys(id).config);
+  if (sorting !== undefined)
+    return { kind: "sorting", id, config: parseSealedAs(sortingConfig, sorting, sortingKeys(id).config) };
   const known = (await listSubjects(store)).map((subject) => subject.id);
   throw new TrommelError(
     "not-found",
@@ -38,7 +46,7 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
 
 /** What decides which stages a subject has. */
 export function traitsOf(subject: Subject): SubjectTraits {
-  if (subject.kind === "scoring") return { tuned: false, measured: false, folded: false, validated: false };
+  if (subject.kind !== "run") return { tuned: false, measured: false, folded: false, validated: false };
   const { recipe } = subject.config;
   const folded = isAuto(recipe);
   const tuned = recipe.tune !== null;

@@ -1,3 +1,1 @@
-export { sortScoring } from "./sort-scoring.js";
-export type { SortLedger } from "./sort-scoring.js";
-export type { SortHow } from "./sorted-part.js";
+export { resolveSorting } from "./resolve-sorting.js";

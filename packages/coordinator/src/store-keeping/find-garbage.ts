@@ -1,4 +1,4 @@
-import type { ObjectInfo, ObjectStore } from "@trommel/common";
+import { subjectKeys, type ObjectInfo, type ObjectStore } from "@trommel/common";
 import { listStoredIds } from "../run-control/list-subjects.js";
 import { evaluationGarbage } from "./evaluation-garbage.js";
 import type { Found, Garbage } from "./garbage.js";
@@ -86,7 +86,7 @@ async function* leftOfRuns(search: GarbageSearch): AsyncGenerator<Found> {
   const { store } = search;
   for await (const { kind, id, isWhole } of listStoredIds(store)) {
     if (isWhole) continue;
-    const folder = `${kind === "run" ? "runs" : "scorings"}/${id}/`;
+    const folder = `${subjectKeys({ kind, id }).root}/`;
     let young = 0;
     for await (const object of store.list(folder)) young += isYoung(object, search) ? 1 : 0;
     if (young > 0) search.onYoung(young);

@@ -9,7 +9,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { neededRunsOf } from "@trommel/common/artefacts";
+import { neededRunsOf, sortingConfig } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJson, unlessCorrupt } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
@@ -25,12 +25,12 @@ export interface StoredRun {
 }
 
 /**
- * Finds the runs and scorings that depend on a run.
+ * Finds the runs and scorings that depend on a run, and the sortings that depend on a scoring.
  * @returns ids of finished scorings by its bundle: their scores stay, and cannot be retried without it
  * @throws TrommelError `conflict` if an unfinished one depends on it
  */
 export async function checkDependents(store: ObjectStore, { kind, id }: StoredRun): Promise<string[]> {
-  if (kind === "scoring") return [];
+  if (kind === "sorting") return [];
   const finished: string[] = [];
   for (const other of await listSubjects(store)) {
     if (other.id === id) continue;
@@ -62,6 +62,12 @@ async function needOf(
     const result = await readResult(store, { kind: "run", id: other.id, config });
     return result === undefined ? "unfinished" : "finished";
   }
+  if (other.kind === "sorting") {
+    const sorting = parseSealedAs(sortingConfig, body, key);
+    if (sorting.scoring !== id) return "none";
+    const result = await readResult(store, { kind: "sorting", id: other.id, config: sorting });
+    return result === undefined ? "unfinished" : "finished";
+  }
   const config = parseSealedAs(scoringConfig, body, key);
   if (config.bundle.location !== locationOf(store.url, runKeys(id).bundle)) return "none";
   const result = await readResult(store, { kind: "scoring", id: other.id, config });
@@ -70,7 +76,7 @@ async function needOf(
 
 /** The runs that came with one that tunes, those that are still there: each is removed by its own id. */
 export async function cameWith(store: ObjectStore, { kind, id }: StoredRun): Promise<string[]> {
-  if (kind === "scoring") return [];
+  if (kind !== "run") return [];
   const key = runKeys(id).config;
   const body = await readIfThere(store, key);
   // A configuration that cannot be read tells nothing of a run that is to be removed.
@@ -83,10 +89,10 @@ export async function cameWith(store: ObjectStore, { kind, id }: StoredRun): Pro
 
 /**
  * The folder in the store of the scores that an evaluation had made.
- * @returns undefined for a run, and for a scoring whose scores are elsewhere
+ * @returns undefined for a run or sorting, and for a scoring whose scores are elsewhere
  */
 export async function ownScores(store: ObjectStore, { kind, id }: StoredRun): Promise<string | undefined> {
-  if (kind === "run") return undefined;
+  if (kind !== "scoring") return undefined;
   const key = scoringKeys(id).config;
   const body = await readIfThere(store, key);
   if (body === undefined) return undefined;
@@ -111,7 +117,7 @@ export async function countRun(store: ObjectStore, run: StoredRun): Promise<Garb
 }
 
 /**
- * Removes a run or scoring from the store; scores, exported bundles and features stay where they are, but for scores that an
+ * Removes a run, scoring or sorting from the store; sorted images, scores, exported bundles and features stay where they are, but for scores that an
  * evaluation had made.
  *
  * It is cancelled first, so that no worker works on it any more, and its configuration is removed last: until then the same

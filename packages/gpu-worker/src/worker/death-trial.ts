@@ -1,4 +1,4 @@
-import type { JobPayload } from "@trommel/common";
+import { stageTable, type JobPayload } from "@trommel/common";
 import { ShardTrial, tooManyDeaths, treatmentAfter } from "@trommel/common/redis";
 import type { Job } from "bullmq";
 import type { Redis } from "ioredis";
@@ -14,7 +14,8 @@ export async function trialAfterDeaths(
   redis: Redis,
 ): Promise<ShardTrial | undefined> {
   const { stalledCounter: deaths, id: name = payload.stage } = job;
-  if (!("shard" in payload)) {
+  // A stage that decodes nothing has no file that could be at fault.
+  if (!("shard" in payload) || stageTable[payload.stage].runsOn === "copying") {
     if (treatmentAfter(deaths, 0) === "give-up") throw tooManyDeaths(name, deaths);
     return undefined;
   }

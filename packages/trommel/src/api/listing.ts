@@ -7,6 +7,8 @@ import {
   TrommelError,
   type StopReason,
 } from "@trommel/common";
+import { sortedKeys } from "@trommel/common/artefacts";
+import type { SubjectKind } from "@trommel/common/jobs";
 import {
   findSubject,
   listSubjects,
@@ -24,18 +26,18 @@ export interface WorkTimes {
   readonly endedAt?: string;
 }
 
-/** A run or scoring whose own files cannot be read. */
+/** A run, scoring or sorting whose own files cannot be read. */
 export interface DamagedWork extends WorkTimes {
-  readonly kind: "run" | "scoring";
+  readonly kind: SubjectKind;
   readonly id: string;
   readonly phase: "damaged";
   readonly error: StopReason;
 }
 
-/** A run or scoring of the store, and how it is. */
+/** A run, scoring or sorting of the store, and how it is. */
 export type ListedWork = (RunStatus & WorkTimes) | DamagedWork;
 
-/** Every run and scoring of a store, in order of their ids. */
+/** Every run, scoring and sorting of a store, in order of their ids. */
 export async function listWorks(connections: Connections): Promise<ListedWork[]> {
   const { store } = connections;
   const found: ListedWork[] = [];
@@ -74,9 +76,13 @@ async function timesOf({ store }: Connections, subject: Subject, complete: boole
 async function endedSeconds(store: Connections["store"], subject: Subject): Promise<number | undefined> {
   if (subject.kind === "run")
     return (await store.head(`${runKeys(subject.id).bundle}/${bundleFiles.manifest}`))?.modifiedSeconds;
-  const output = openStore(subject.config.output);
+  const [place, key] =
+    subject.kind === "scoring"
+      ? [subject.config.output, outputKeys.success]
+      : [subject.config.into, sortedKeys(subject.id).ledger];
+  const output = openStore(place);
   try {
-    return (await output.head(outputKeys.success))?.modifiedSeconds;
+    return (await output.head(key))?.modifiedSeconds;
   } finally {
     output.close();
   }

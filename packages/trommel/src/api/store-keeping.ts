@@ -1,4 +1,5 @@
 import { TrommelError } from "@trommel/common";
+import type { SubjectKind } from "@trommel/common/jobs";
 import {
   cameWith,
   checkDependents,
@@ -25,10 +26,10 @@ export interface CollectOptions extends CallOptions {
 /** What nobody refers to, counted by kind. */
 export type CollectedGarbage = Awaited<ReturnType<typeof collectGarbage>>;
 
-/** What a run or scoring takes in the store. */
+/** What a run, scoring or sorting takes in the store. */
 export interface StoredRun extends GarbageSum {
   readonly id: string;
-  readonly kind: "run" | "scoring";
+  readonly kind: SubjectKind;
   /** Whether it was removed. */
   readonly removed: boolean;
   /** Scorings that were made with it and cannot be retried without it. */

@@ -15,6 +15,7 @@ import {
   writeFailureLimit,
   type Choice,
 } from "@trommel/common/artefacts";
+import type { SubjectKind } from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
 import {
   cancelSubject,
@@ -94,7 +95,7 @@ export interface WorkHost {
   keep(work: Work): void;
 }
 
-/** A run or a scoring: what was asked for, how far it is, and what came of it. */
+/** A run, a scoring or a sorting: what was asked for, how far it is, and what came of it. */
 export abstract class Work {
   /** The id under which the store has it. */
   readonly id: string;
@@ -110,8 +111,8 @@ export abstract class Work {
     this.#subject = subject;
   }
 
-  /** Whether it is a training or a scoring. */
-  get kind(): "run" | "scoring" {
+  /** Whether it is a training, a scoring or a sorting. */
+  get kind(): SubjectKind {
     return this.#subject.kind;
   }
 
@@ -188,14 +189,14 @@ export abstract class Work {
 
   /**
    * Continues it from what the store holds; one that runs is joined.
-   * @throws TrommelError `invalid-argument` for `maxFailures` of a run
+   * @throws TrommelError `invalid-argument` for `maxFailures` of anything but a scoring
    */
   async resume({ maxFailures, ...options }: ResumeOptions = {}): Promise<this> {
     const limit = maxFailures === undefined ? undefined : parseFailureLimit(maxFailures);
-    if (limit !== undefined && this.kind === "run") {
+    if (limit !== undefined && this.kind !== "scoring") {
       throw new TrommelError(
         "invalid-argument",
-        `cannot resume ${this.id} with --max-failures: it is a training, and a limit is for a scoring. Leave it out`,
+        `cannot resume ${this.id} with --max-failures: it is a ${this.kind === "run" ? "training" : this.kind}, and a limit is for a scoring. Leave it out`,
       );
     }
     const { store } = this.host.connections;

@@ -1,12 +1,16 @@
 import { printable } from "../index.js";
-import type { RunResult } from "../index.js";
+import type { RunResult, SortLedger, Work } from "../index.js";
 import { describePatterns } from "./describe-listing.js";
 import { describeScores } from "./describe-scores.js";
 import { describeLedger } from "./describe-sum.js";
 
-/** What a finished run or scoring came to, in lines for people. */
-export function* describeResult(id: string, kind: "run" | "scoring", result: RunResult): Generator<string> {
+/** What a finished run, scoring or sorting came to, in lines for people. */
+export function* describeResult(id: string, kind: Work["kind"], result: RunResult): Generator<string> {
   const { ledger, location } = result;
+  if (result.sorted !== undefined) {
+    yield* describeSorted(result.sorted);
+    return;
+  }
   if (result.accuracy !== undefined) {
     const of = result.measured === "head-before-refit" ? " of the head before the refit" : "";
     const images = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
@@ -47,6 +51,21 @@ export function* describeResult(id: string, kind: "run" | "scoring", result: Run
     yield `higher accuracy and lower log loss are better${explained}`;
     yield `report: ${location}/report.html`;
   }
+}
+
+function* describeSorted({
+  images,
+  placed,
+  below,
+  unplaced,
+  unplacedList,
+  removed,
+  into,
+}: SortLedger): Generator<string> {
+  yield `sorted ${images} images = ${placed} in place + ${below} below --min + ${unplaced} not placed`;
+  if (removed > 0) yield `${removed} removed from where they were, each once its bytes were in its place`;
+  if (unplaced > 0) yield `not placed: ${unplacedList} lists them`;
+  yield `sorted: ${into}`;
 }
 
 function figuresOf({ accuracy, macroF1, logLoss }: NonNullable<RunResult["test"]>): string {

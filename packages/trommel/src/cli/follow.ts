@@ -1,8 +1,8 @@
-import { toTrommelError, type ListingOverview, type Run, type RunResult, type Scoring } from "../index.js";
+import { toTrommelError, type ListingOverview, type RunResult, type Scoring, type Work } from "../index.js";
 import { describeListing } from "./describe-listing.js";
 import { describeResult } from "./describe-result.js";
 import { openDisplay } from "./progress-display.js";
-import { isRun, RoundLines } from "./round-lines.js";
+import { RoundLines } from "./round-lines.js";
 import { exitCodes, type Terminal } from "./terminal.js";
 
 export interface FollowFlags {
@@ -15,31 +15,40 @@ export function isDetached(terminal: Terminal, flags: FollowFlags & { readonly r
   return !(flags.follow ?? terminal.io.stderr.isTTY ?? false);
 }
 
-/** Shows a run or scoring that was begun: its progress to its end, or that it is queued, or what it came to before. */
-export async function showWork(terminal: Terminal, work: Run | Scoring, detached: boolean): Promise<void> {
+/** What the command of work that is complete leaves undone; 'trommel resume' says it too, and has no such flags. */
+const nothingAgain = {
+  run: "nothing was listed again; 'trommel train' with another --run takes in what has come since",
+  scoring: "nothing was listed again; 'trommel score' again takes in what has come since",
+  sorting:
+    "nothing was sorted again; 'trommel sort' with another --into sorts the pictures into another place",
+} as const;
+
+/** Shows a run, scoring or sorting that was begun: its progress to its end, or that it is queued, or what it came to before. */
+export async function showWork(
+  terminal: Terminal,
+  work: Work,
+  detached: boolean,
+): Promise<RunResult | undefined> {
   const { id, kind } = work;
-  if (!isRun(work) && work.met === "unchanged") {
+  if (isScoring(work) && work.met === "unchanged") {
     terminal.say(`${id} is complete, and its source has not changed since: nothing to score`);
   } else if (work.begun === "complete") {
-    // 'trommel resume' comes here too, and has no such flag.
-    const other = kind === "run" ? "'trommel train' with another --run" : "'trommel score' again";
-    terminal.say(
-      `${id} is complete already, and nothing was listed again; ${other} takes in what has come since`,
-    );
+    terminal.say(`${id} is complete already, and ${nothingAgain[kind]}`);
   } else if (detached) {
     terminal.say(`queued ${id}; 'trommel status ${id} --follow' watches it`);
     terminal.result({ id, kind, phase: "running" });
-    return;
+    return undefined;
   } else if (work.begun === "joined") {
     terminal.say(`${id} is being worked on by another command; following it`);
   }
   const result = await followToEnd(terminal, work);
   showResult(terminal, work, result);
-  noteNothingRead(terminal, result);
+  if (kind !== "sorting") noteNothingRead(terminal, result);
+  return result;
 }
 
 /** Shows on stderr what was listed, as soon as the listing is complete, and progress until the work ends. */
-export async function followToEnd(terminal: Terminal, work: Run | Scoring): Promise<RunResult> {
+export async function followToEnd(terminal: Terminal, work: Work): Promise<RunResult> {
   const display = openDisplay(terminal.io.stderr);
   const rounds = new RoundLines();
   let isListed = false;
@@ -61,7 +70,7 @@ export async function followToEnd(terminal: Terminal, work: Run | Scoring): Prom
 }
 
 /** It is only shown: while the store fails it is left for the next time that progress is shown. */
-async function listingIfRead(work: Run | Scoring): Promise<ListingOverview | undefined> {
+async function listingIfRead(work: Work): Promise<ListingOverview | undefined> {
   try {
     return await work.listing();
   } catch (thrown) {
@@ -77,12 +86,16 @@ function noteNothingRead(terminal: Terminal, { ledger }: RunResult): void {
   terminal.say(`none of the ${ledger.listed} files could be read (exit code ${exitCodes.nothingRead})`);
 }
 
-/** Prints a finished run or scoring. */
+export function isScoring(work: Work): work is Scoring {
+  return work.kind === "scoring";
+}
+
+/** Prints a finished run, scoring or sorting. */
 export function showResult(
   terminal: Terminal,
-  { id, kind }: Pick<Run | Scoring, "id" | "kind">,
+  { id, kind }: Pick<Work, "id" | "kind">,
   result: RunResult,
 ): void {
   for (const line of describeResult(id, kind, result)) terminal.say(line);
-  terminal.result({ id, kind, phase: "complete", ...result });
+  terminal.result({ id, kind, phase: "complete", ...(result.sorted ?? result) });
 }

@@ -1,4 +1,4 @@
-import { toTrommelError, type Progress, type Run, type Scoring, type TuningProgress } from "../index.js";
+import { toTrommelError, type Progress, type Run, type TuningProgress, type Work } from "../index.js";
 import { formatSeconds } from "./progress-display.js";
 
 /** A line for each round of tuning that ends while a run is followed, from the one that has ended last. */
@@ -6,10 +6,7 @@ export class RoundLines {
   #merged = 0;
   #shown: number | undefined;
 
-  async *next(
-    work: Run | Scoring,
-    stages: readonly Pick<Progress, "stage" | "done">[],
-  ): AsyncGenerator<string> {
+  async *next(work: Work, stages: readonly Pick<Progress, "stage" | "done">[]): AsyncGenerator<string> {
     const merged = stages.find(({ stage }) => stage === "merge")?.done ?? 0;
     if (!isRun(work) || merged <= this.#merged) return;
     const tuning = await tuningIfRead(work);
@@ -21,7 +18,7 @@ export class RoundLines {
   }
 }
 
-export function isRun(work: Run | Scoring): work is Run {
+export function isRun(work: Work): work is Run {
   return work.kind === "run";
 }
 

@@ -6,7 +6,7 @@ import { tableOf } from "./table.js";
 
 const header = ["what", "state", "progress or figures", "images", "started", "took"] as const;
 
-/** One line for each run and scoring. */
+/** One line for each run, scoring and sorting. */
 export function statusTable(works: readonly ListedWork[]): string[] {
   return tableOf(
     header,
@@ -38,13 +38,15 @@ function figuresOf({ result, stages }: ReadableWork): string {
     const test = result.test === undefined ? "" : `, test accuracy ${result.test.accuracy.toFixed(4)}`;
     return `${howMeasured(result)} accuracy ${result.accuracy.toFixed(4)}, log loss ${(result.logLoss ?? 0).toFixed(4)}${test}`;
   }
+  if (result?.sorted !== undefined) return `${result.sorted.placed} in place`;
   if (result !== undefined) return `${result.ledger.ok + (result.ledger.unchanged ?? 0)} scored`;
   const current = stages.find(({ done, total }) => total > 0 && done < total);
   return current === undefined ? "" : `${current.stage} ${current.done}/${current.total}`;
 }
 
 function imagesOf({ result, stages }: ReadableWork): string {
-  if (result !== undefined) return counted(result.ledger.listed, result.ledger.failed);
+  if (result !== undefined)
+    return counted(result.ledger.listed, result.sorted === undefined ? result.ledger.failed : 0);
   const onImages = stages.find(({ stage }) => stageTable[stage].inLedger === true);
   if (onImages === undefined || onImages.imagesTotal === 0) return "";
   return `${onImages.imagesDone}/${counted(onImages.imagesTotal, onImages.failedImages)}`;

@@ -35,6 +35,9 @@ const payloads: JobPayload[] = [
   { stage: "bundle", id: "1", attempt: 1 },
   { stage: "score", id: "1", attempt: 1, shard: 0 },
   { stage: "close", id: "1", attempt: 1 },
+  { stage: "plan-sorting", id: "1", attempt: 1 },
+  { stage: "sort", id: "1", attempt: 1, shard: 0 },
+  { stage: "close-sort", id: "1", attempt: 1 },
 ];
 
 describe("shards", () => {

@@ -27,7 +27,7 @@ export const interruptedCode = "interrupted";
 const stopReasonFile = stopReason.extend({ formatVersion: z.literal(1), id: z.string() });
 
 interface Named {
-  readonly kind: "run" | "scoring";
+  readonly kind: "run" | "scoring" | "sorting";
   readonly id: string;
 }
 

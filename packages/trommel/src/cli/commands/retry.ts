@@ -1,6 +1,6 @@
 import { TrommelError } from "../../index.js";
 import type { FailureReason, Ledger } from "../../index.js";
-import { isDetached, showWork, type FollowFlags } from "../follow.js";
+import { isDetached, isScoring, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { isRun } from "../round-lines.js";
 import type { Terminal } from "../terminal.js";
@@ -17,6 +17,12 @@ type RetryFlags = GlobalFlags &
 export async function retry(terminal: Terminal, id: string, flags: RetryFlags): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const work = await trommel.run(id);
+    if (!isRun(work) && !isScoring(work)) {
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot try the failed files of ${id} again: it is a ${work.kind}, and 'trommel resume ${id}' continues it. Give a run or scoring`,
+      );
+    }
     const detach = isDetached(terminal, flags);
     const { reason: reasons, run: newId, output } = flags;
     if (!isRun(work)) refuseRunFlags(id, flags);

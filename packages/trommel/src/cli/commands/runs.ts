@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { printable, stageTable } from "../../index.js";
-import type { Run, StopReason, Scoring } from "../../index.js";
+import type { StopReason, Work } from "../../index.js";
 import { followToEnd, isDetached, showResult, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { describeRound, isRun } from "../round-lines.js";
@@ -42,7 +42,7 @@ function describeEmpty(url: string): string {
     : `no run in ${url} yet`;
 }
 
-async function showOne(terminal: Terminal, work: Run | Scoring, following: boolean): Promise<void> {
+async function showOne(terminal: Terminal, work: Work, following: boolean): Promise<void> {
   const now = await work.status();
   if (following && now.phase === "running") {
     showResult(terminal, work, await followToEnd(terminal, work));
@@ -70,9 +70,8 @@ function describeError({ stage, message }: StopReason): string {
 }
 
 function describeDamaged({ id, kind, error }: { id: string; kind: string; error: StopReason }): string {
-  const folder = kind === "run" ? "runs" : "scorings";
   return printable(
-    `${id} (${kind}): damaged, ${error.message}. Give its command again under another name, or put ${folder}/${id} back from a copy`,
+    `${id} (${kind}): damaged, ${error.message}. Give its command again under another name, or put ${kind}s/${id} back from a copy`,
   );
 }
 

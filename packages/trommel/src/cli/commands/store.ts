@@ -45,6 +45,7 @@ export async function storeRemove(
           ? "its scores stay where they are"
           : "its scores are an evaluation's, and go with it",
       );
+    else if (stored.kind === "sorting") terminal.say("its pictures and its ledger stay where they are");
     else
       terminal.say(
         "its feature shards stay until 'trommel store gc' removes them, and an exported bundle stays",
