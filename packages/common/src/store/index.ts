@@ -1,6 +1,5 @@
 export { fileError } from "./file/file-errors.js";
 export { locationOf, partInside, resolveLocation, splitLocation } from "./location.js";
-export { contentEtag } from "./http/http-answer.js";
 export { isObjectLocation, locateObject } from "./object-location.js";
 export type { GetOptions } from "./object-store.js";
 export { openObjects } from "./open-objects.js";

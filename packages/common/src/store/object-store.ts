@@ -56,6 +56,13 @@ export interface ObjectStore {
   head(key: string): Promise<ObjectInfo | undefined>;
 
   /**
+   * Reads an object for its size, and for the hash of its bytes in place of the etag that its server does not give; `get` compares the
+   * bytes with it. Absent in stores whose objects all have etags.
+   * @throws TrommelError `not-found`
+   */
+  readonly headByContent?: (key: string) => Promise<ObjectInfo>;
+
+  /**
    * The objects whose key begins with `prefix`, in ascending order of the key's UTF-8 bytes, as a stream that holds
    * one page of a bucket, or the names of one folder on each level, at a time. Unfinished writes never appear, nor do
    * the empty `folder/` objects of S3 consoles. What no call can read (see `UnusableReason`) is left out with a

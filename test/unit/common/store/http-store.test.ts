@@ -17,6 +17,13 @@ let failures = 0;
 let connections = 0;
 let stop: () => void;
 
+/** Odd etags by the path that has them. */
+const bare: Readonly<Record<string, (isHead: boolean) => string | undefined>> = {
+  "/bare": () => undefined,
+  "/half": (isHead) => (isHead ? undefined : '"v1"'),
+  "/hashed": () => `"sha256-${"a".repeat(64)}"`,
+};
+
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const { pathname } = new URL(request.url ?? "", "https://host");
   asked.push(`${request.method ?? ""} ${request.url ?? ""}`);
@@ -28,11 +35,13 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     const part = range === null ? body : body.subarray(Number(range[1]), Number(range[2]) + 1);
     response.writeHead(range === null ? 200 : 206, { etag: '"one"', "content-length": part.length });
     response.end(request.method === "HEAD" ? undefined : part);
-  } else if (pathname === "/bare")
-    response
-      .writeHead(200, { "content-length": body.length })
-      .end(request.method === "HEAD" ? undefined : body);
-  else if (pathname === "/away") response.writeHead(302, { location: "https://elsewhere.test/a.jpg" }).end();
+  } else if (pathname in bare) {
+    const isHead = request.method === "HEAD";
+    const etag = bare[pathname]?.(isHead);
+    response.writeHead(200, { "content-length": body.length, ...(etag === undefined ? {} : { etag }) });
+    response.end(isHead ? undefined : body);
+  } else if (pathname === "/away")
+    response.writeHead(302, { location: "https://elsewhere.test/a.jpg" }).end();
   else if (pathname === "/there") response.writeHead(302, { location: "/a.jpg", "content-length": 0 }).end();
   else if (pathname === "/forbidden") response.writeHead(403).end();
   else response.writeHead(404, { "content-length": 0 }).end();
@@ -71,12 +80,24 @@ describe("objects by https", { skip: hasOpenssl ? false : "openssl is missing" }
     store.close();
   });
 
-  it("are held to the hash of their bytes if the server gives no etag", async () => {
+  it("are held to the hash of their bytes if the server gives no etag, or one for GET alone", async () => {
     const store = open();
-    assert.equal((await store.head("bare"))?.etag, "");
-    const etag = `sha256-${createHash("sha256").update(body).digest("hex")}`;
-    assert.equal((await store.get("bare", { etag })).length, body.length);
-    await assert.rejects(store.get("bare", { etag: `sha256-${"0".repeat(64)}` }), { code: "changed" });
+    const etag = `content-sha256-${createHash("sha256").update(body).digest("hex")}`;
+    for (const key of ["bare", "half"]) {
+      assert.equal((await store.head(key))?.etag, "");
+      assert.deepEqual(await store.headByContent(key), { key, sizeBytes: body.length, etag });
+      assert.equal((await store.get(key, { etag })).length, body.length);
+      await assert.rejects(store.get(key, { etag: `content-sha256-${"0".repeat(64)}` }), { code: "changed" });
+    }
+    await assert.rejects(store.headByContent("nowhere"), { code: "not-found" });
+    store.close();
+  });
+
+  it("are held to an etag of the server that looks like a hash", async () => {
+    const store = open();
+    const { etag = "" } = (await store.head("hashed")) ?? {};
+    assert.match(etag, /^sha256-/);
+    assert.equal((await store.get("hashed", { etag })).length, body.length);
     store.close();
   });
 

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TrommelError } from "../../errors.js";
 
@@ -23,15 +22,15 @@ export function etagOf({ headers }: IncomingMessage): string {
   return (headers.etag ?? headers["last-modified"] ?? "").replace(/^"|"$/g, "");
 }
 
-const contentPrefix = "sha256-";
+const contentEtagForm = /^content-sha256-[0-9a-f]{64}$/;
 
-/** In place of the etag of an object whose server gives none: the hash of its bytes. */
-export function contentEtag(bytes: Uint8Array): string {
-  return contentPrefix + createHash("sha256").update(bytes).digest("hex");
+/** The hash of an object's bytes as its etag, in a form that no server's own etag has. */
+export function contentEtag(sha256: string): string {
+  return `content-sha256-${sha256}`;
 }
 
 export function isContentEtag(etag: string): boolean {
-  return etag.startsWith(contentPrefix);
+  return contentEtagForm.test(etag);
 }
 
 export async function readBody(

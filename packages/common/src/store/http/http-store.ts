@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { lookup as lookUp } from "node:dns";
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import type { LookupFunction } from "node:net";
+import { sha256Hex } from "../../codec/canonical-json.js";
 import { messageOf, TrommelError } from "../../errors.js";
 import type { GetOptions, ObjectInfo, ObjectStore } from "../object-store.js";
 import { objectBytesAtMost } from "../read-bounds.js";
@@ -52,7 +54,8 @@ export class HttpStore implements ObjectStore {
       const found = etagOf(answer);
       const stated = Number(answer.headers["content-length"] ?? Number.NaN);
       try {
-        if (etag !== undefined && etag !== "" && found !== "" && etag !== found)
+        const isOfContent = etag !== undefined && isContentEtag(etag);
+        if (etag !== undefined && etag !== "" && !isOfContent && found !== "" && etag !== found)
           throw changed(this.url, key, etag, found);
         if (stated > maxBytes) throw tooLarge(this.url, key, stated, maxBytes);
         if (range !== undefined && answer.statusCode !== 206) throw this.withoutRanges(key);
@@ -64,9 +67,10 @@ export class HttpStore implements ObjectStore {
             `cannot read ${this.url}/${key}: the server stated ${stated} bytes and sent ${bytes.length}. Try again`,
             { retryable: true },
           );
-        if (range === undefined && etag !== undefined && isContentEtag(etag) && contentEtag(bytes) !== etag)
-          throw changed(this.url, key, etag, contentEtag(bytes));
-        return bytes;
+        if (!isOfContent || range !== undefined) return bytes;
+        const content = contentEtag(sha256Hex(bytes));
+        if (content === etag) return bytes;
+        throw changed(this.url, key, etag, content);
       } finally {
         answer.destroy();
       }
@@ -84,6 +88,18 @@ export class HttpStore implements ObjectStore {
       throw thrown;
     }
   }
+
+  readonly headByContent = (key: string): Promise<ObjectInfo> =>
+    this.tries(key, undefined, async () => {
+      const answer = await this.ask("GET", key, {}, undefined);
+      const hash = createHash("sha256");
+      let sizeBytes = 0;
+      for await (const chunk of answer as AsyncIterable<Buffer>) {
+        sizeBytes += chunk.length;
+        hash.update(chunk);
+      }
+      return { key, sizeBytes, etag: contentEtag(hash.digest("hex")) };
+    });
 
   put(): Promise<never> {
     return Promise.reject(this.readOnly("write to"));

@@ -1,13 +1,6 @@
-import { TrommelError, type ObjectStore } from "@trommel/common";
+import { TrommelError, type ObjectInfo, type ObjectStore } from "@trommel/common";
 import type { ManifestForm } from "@trommel/common/artefacts";
-import {
-  contentEtag,
-  isObjectLocation,
-  locateObject,
-  mapAhead,
-  openObjects,
-  readBounds,
-} from "@trommel/common/store";
+import { isObjectLocation, locateObject, mapAhead, openObjects } from "@trommel/common/store";
 import { tidyText } from "../../labels/text/check-label.js";
 import type { ImageSource, ListedImage } from "../image-source.js";
 import { carriedValue } from "./carried-values.js";
@@ -17,9 +10,6 @@ import type { TableRow } from "./table-row.js";
 
 /** Objects that are looked up at once: enough to hide a bucket's latency. */
 const headsAtOnce = 64;
-
-/** The code of an error for which the worker, which meets it again, has a reason in the ledger. */
-const leftToWorker = ["forbidden", "not-found", "too-large"];
 
 /** A row of the manifest that names an image. */
 interface ManifestRow extends Pick<TableRow, "line" | "cell"> {
@@ -54,21 +44,22 @@ export function manifestSource(form: ManifestForm, prefix: ObjectStore): ImageSo
     ...(labelColumn === null ? {} : { label: labelText(cell(labelColumn)) }),
     ...(columns.length === 0 ? {} : { carried: columns.map(({ name }) => carriedValue(cell(name))) }),
   });
+  const head = async (location: string): Promise<ObjectInfo | undefined> => {
+    const { store, key } = isObjectLocation(location)
+      ? others.find(location)
+      : { store: prefix, key: location };
+    const found = await store.head(key);
+    // Without an etag the content alone says whether the image has changed.
+    return found?.etag === "" && store.headByContent !== undefined ? store.headByContent(key) : found;
+  };
   const lookUp = async (image: ListedImage): Promise<ListedImage> => {
-    const { store, key } = isObjectLocation(image.key)
-      ? others.find(image.key)
-      : { store: prefix, key: image.key };
-    try {
-      const found = await store.head(key);
-      if (found === undefined) return image;
-      if (found.etag !== "") return { ...image, sizeBytes: found.sizeBytes, etag: found.etag };
-      // A server that gives no etag and no time: the content alone says whether the image has changed.
-      const bytes = await store.get(key, readBounds.document);
-      return { ...image, sizeBytes: bytes.length, etag: contentEtag(bytes) };
-    } catch (thrown) {
-      if (thrown instanceof TrommelError && leftToWorker.includes(thrown.code)) return image;
+    const found = await head(image.key).catch((thrown: unknown) => {
+      // The worker meets it again, and says so in the ledger.
+      if (thrown instanceof TrommelError && ["forbidden", "not-found"].includes(thrown.code))
+        return undefined;
       throw thrown;
-    }
+    });
+    return found === undefined ? image : { ...image, sizeBytes: found.sizeBytes, etag: found.etag };
   };
   return {
     url: form.location,
@@ -94,10 +85,7 @@ export function manifestSource(form: ManifestForm, prefix: ObjectStore): ImageSo
       else yield* mapAhead(images(), headsAtOnce, lookUp);
     },
     get: (key, options) => prefix.get(key, options),
-    head: (key) => {
-      const { store, key: of } = isObjectLocation(key) ? others.find(key) : { store: prefix, key };
-      return store.head(of);
-    },
+    head,
     close: () => {
       others.close();
       prefix.close();
