@@ -9,6 +9,7 @@ export {
 export type { HubReference } from "./backbones/hub-reference.js";
 export { blocksOf, layersOfModel, trainedLayers } from "./backbones/trained-layers.js";
 export type { NetworkLayer } from "./backbones/trained-layers.js";
+export { refuseUntunable, untunableActivations, untunableClasses } from "./backbones/tunable-layers.js";
 export { acceptanceOf, mayBeUnknown, unknownLabel } from "./results/acceptance.js";
 export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { servedEmbedding } from "./results/served-embedding.js";
@@ -64,6 +65,7 @@ export {
   isTuned,
   keptRound,
   readRoundFigures,
+  tunedBackbone,
 } from "./runs/tuning-figures.js";
 export type { RoundFigures, TunedBackbone } from "./runs/tuning-figures.js";
 export {

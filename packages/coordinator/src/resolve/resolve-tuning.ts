@@ -15,6 +15,7 @@ import {
   foldRunsOf,
   heldOutFoldOf,
   layersOfModel,
+  refuseUntunable,
   trainedLayers,
   untunedOf,
   type NetworkLayer,
@@ -42,7 +43,7 @@ export function companionConfigs(config: RunConfig): RunConfig[] {
 
 /**
  * Refuses what cannot be tuned before anything is queued.
- * @throws TrommelError `unsupported` for a backbone without layers, `not-found` for a block or a run to continue from that does
+ * @throws TrommelError `unsupported` for a backbone without layers, or with one that has no gradient, `not-found` for a block or a run to continue from that does
  *   not exist, `invalid-argument` for a name that is too long, or a run to continue from that divides its images or trains its network
  *   otherwise
  */
@@ -62,7 +63,7 @@ export async function checkTuning(
     );
   const { layersModel } = backboneKeys(backboneId(spec));
   const layers = layersOfModel(await store.get(layersModel, readBounds.document), layersModel);
-  trainedLayers(layers, tune);
+  refuseUntunable(backboneId(spec), layers, trainedLayers(layers, tune).trained);
   const name = `${spec.name}-${foldRunsOf(config).at(-1) ?? config.id}`;
   if (!backboneName.safeParse(name).success)
     throw new TrommelError(

@@ -1,6 +1,8 @@
 import {
+  backboneKeys,
   bundleFiles,
   outputKeys,
+  parseJsonAs,
   runConfig,
   runKeys,
   scoringConfig,
@@ -9,7 +11,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { neededRunsOf, sortingConfig } from "@trommel/common/artefacts";
+import { neededRunsOf, sortingConfig, tunedBackbone } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJson, unlessCorrupt } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
@@ -85,6 +87,19 @@ export async function cameWith(store: ObjectStore, { kind, id }: StoredRun): Pro
   if (config === undefined || config.foldOf !== undefined) return [];
   const there = new Set((await listSubjects(store)).map((subject) => subject.id));
   return neededRunsOf(config).filter((needed) => there.has(needed));
+}
+
+/** The backbone that a run has tuned, if the store has it: it stays when the run is removed, for other runs may use it. */
+export async function tunedBackboneOf(
+  store: ObjectStore,
+  { kind, id }: StoredRun,
+): Promise<string | undefined> {
+  if (kind !== "run") return undefined;
+  const key = runKeys(id).tuning.backbone;
+  const body = await readIfThere(store, key);
+  const tuned = body === undefined ? undefined : unlessCorrupt(() => parseJsonAs(tunedBackbone, body, key));
+  if (tuned === undefined || (await store.head(backboneKeys(tuned.id).spec)) === undefined) return undefined;
+  return tuned.id;
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   countRun,
   ownScores,
   removeRun,
+  tunedBackboneOf,
   type GarbageSum,
 } from "@trommel/coordinator/store-keeping";
 import { findSubject, listSubjects, readStatus } from "@trommel/coordinator/run-control";
@@ -36,6 +37,8 @@ export interface StoredRun extends GarbageSum {
   readonly dependents: readonly string[];
   /** The runs that came with a run that tunes and stay. */
   readonly cameWith: readonly string[];
+  /** The backbone that a run has tuned, which stays; undefined if it tuned none. */
+  readonly tunedBackbone?: string;
   /** Whether the scores of a scoring stay. Those that an evaluation had made go with it. */
   readonly scoresStay: boolean;
 }
@@ -84,8 +87,12 @@ export class StoreKeeping {
       const sum = await countRun(store, run);
       const scoresStay = run.kind === "scoring" && (await ownScores(store, run)) === undefined;
       const others = await cameWith(store, run);
+      const tuned = await tunedBackboneOf(store, run);
       if (remove) await removeRun(store, run);
-      return { id, kind: run.kind, removed: remove, ...sum, dependents, cameWith: others, scoresStay };
+      return {
+        ...{ id, kind: run.kind, removed: remove, ...sum, dependents, cameWith: others, scoresStay },
+        ...(tuned === undefined ? {} : { tunedBackbone: tuned }),
+      };
     });
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, runKeys, sha256Hex, type BundleManifest, type RunConfig } from "@trommel/common";
 import {
@@ -255,6 +255,28 @@ describe("a run that tunes its backbone", () => {
     command.kill("SIGKILL");
     await command.end();
     const { backbone, checkpoint, figures } = await tuned("killed", { localSteps: 1 });
+    assert.equal(checkpoint, calm.checkpoint);
+    assert.equal(backbone.hash, calm.backbone.hash);
+    assert.deepEqual(figures, calm.figures);
+  });
+
+  it("continues from an older checkpoint that was kept, to the same bytes", async () => {
+    const calm = await tuned("single", { localSteps: 1 });
+    const command = new RunningCli([...runs.args("older"), ...tuneFlags({ localSteps: 1 })]);
+    const { tuning, bundle } = runKeys("older");
+    const at = (key: string): string => join(runs.store, key);
+    const older = [tuning.checkpoint(3), `${tuning.checkpoint(3)}.json`];
+    const aside = (key: string): string => join(folder, basename(key));
+    await waitUntil("round 3 is merged", () => existsSync(at(older[1] ?? "")), 300_000);
+    for (const key of older) await copyFile(at(key), aside(key));
+    assert.equal((await command.end(300_000)).code, 0);
+    await rm(at(tuning.checkpoints), { recursive: true });
+    for (const key of [tuning.backbone, `${tuning.backbone}.json`, `${bundle}/bundle.json`])
+      await rm(at(key), { force: true });
+    await mkdir(at(tuning.checkpoints));
+    for (const key of older) await copyFile(aside(key), at(key));
+    await trommelJson(["resume", "older", "--store", runs.store], { timeoutMs: 300_000 });
+    const { backbone, checkpoint, figures } = await tuned("older", { localSteps: 1 });
     assert.equal(checkpoint, calm.checkpoint);
     assert.equal(backbone.hash, calm.backbone.hash);
     assert.deepEqual(figures, calm.figures);

@@ -8,6 +8,7 @@ import {
   recipe as recipeSchema,
   runConfig,
   runKeys,
+  TrommelError,
   writeWithMarker,
   type RecipeInput,
   type RunConfig,
@@ -17,7 +18,7 @@ import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { resolveRun } from "#coordinator/resolve/run";
 import { resolveRunRetry } from "#coordinator/retry/resolve-retry";
 import { collectGarbage } from "#coordinator/store-keeping/collect-garbage";
-import { cameWith, checkDependents } from "#coordinator/store-keeping/remove-run";
+import { cameWith, checkDependents, removeRun, tunedBackboneOf } from "#coordinator/store-keeping/remove-run";
 import { removeBackbone } from "#coordinator/store-keeping/remove-backbone";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -179,6 +180,37 @@ describe("a resolved run that tunes", () => {
     }
   });
 
+  it("is refused, with the layer's name, where a layer that trains or one behind it has no gradient", async () => {
+    const file = join(location, backboneKeys(tinyBackbone.id).layersModel);
+    const text = await readFile(file, "utf8");
+    const model = JSON.parse(text) as {
+      modelTopology: { config: { layers: { class_name: string; name: string; config: object }[] } };
+    };
+    const last = model.modelTopology.config.layers.at(-1);
+    const convolution = model.modelTopology.config.layers.find(({ class_name: type }) => type === "Conv2D");
+    assert.ok(last !== undefined && convolution !== undefined);
+    const refused = async (named: string): Promise<void> => {
+      await writeFile(file, JSON.stringify(model));
+      await assert.rejects(resolve("no-gradient"), (thrown) => {
+        assert.ok(thrown instanceof TrommelError);
+        assert.equal(thrown.code, "unsupported");
+        assert.ok(thrown.message.includes(JSON.stringify(named)), thrown.message);
+        return true;
+      });
+    };
+    try {
+      const { class_name: type } = last;
+      last.class_name = "UpSampling2D";
+      await refused(last.name);
+      last.class_name = type;
+      convolution.config = { ...convolution.config, activation: "gelu" };
+      await refused(convolution.name);
+    } finally {
+      await writeFile(file, text);
+    }
+    await resolve("no-gradient");
+  });
+
   it("continues from no checkpoint of another recipe", async () => {
     const { layersModel: key } = backboneKeys(tinyBackbone.id);
     const file = join(location, key);
@@ -278,6 +310,26 @@ describe("a resolved run that tunes", () => {
       if (key.endsWith(".safetensors")) left.push(key);
     assert.deepEqual(left.sort(), [tuning.change(4, 0), tuning.checkpoint(3), tuning.checkpoint(4)]);
     assert.notEqual(await store.head(spec), undefined);
+    store.close();
+  });
+
+  it("leaves its tuned backbone when it is removed, which is removed once no other run uses it", async () => {
+    const store = openStore(location);
+    const id = `other@${"b".repeat(12)}`;
+    const run = { kind: "run", id: "pair" } as const;
+    assert.equal(await tunedBackboneOf(store, run), id);
+    const { hash, dimension, inputSize } = { hash: "b".repeat(64), dimension: 1, inputSize: 1 };
+    const pair = await configOf("pair");
+    const user = {
+      ...{ ...pair, id: "user", recipe: { ...pair.recipe, tune: null } },
+      backbones: [{ id, hash, dimension, inputSize }],
+    };
+    await store.put(runKeys("user").config, sealedJson(user));
+    await removeRun(store, run);
+    await assert.rejects(removeBackbone(store, id, true), { code: "conflict", message: /user/ });
+    await removeRun(store, { kind: "run", id: "user" });
+    assert.equal((await removeBackbone(store, id, true)).objects, 1);
+    assert.equal(await tunedBackboneOf(store, run), undefined);
     store.close();
   });
 });

@@ -12,6 +12,12 @@ export interface NetworkLayer {
   readonly hasWeights: boolean;
 }
 
+/** A layer with what decides whether a gradient is carried through it. */
+export interface StoredLayer extends NetworkLayer {
+  /** Its activation by its canonical name; `linear` without one. */
+  readonly activation: string;
+}
+
 /** Layers with a kernel. Normalisations and activations belong to the block of the kernel before them. */
 const kernelClasses = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"]);
 
@@ -115,6 +121,7 @@ const storedModel = z.looseObject({
         z.looseObject({
           class_name: z.string(),
           name: z.string(),
+          config: z.looseObject({ activation: z.unknown().optional() }).optional(),
           inbound_nodes: z.array(z.array(z.tuple([z.string()]).rest(z.unknown()))),
         }),
       ),
@@ -124,7 +131,7 @@ const storedModel = z.looseObject({
 });
 
 /** The layers of a stored backbone, from its `layers/model.json`. @throws TrommelError `corrupt` */
-export function layersOfModel(modelJson: Uint8Array, name: string): NetworkLayer[] {
+export function layersOfModel(modelJson: Uint8Array, name: string): StoredLayer[] {
   const { modelTopology, weightsManifest } = parseJsonAs(storedModel, modelJson, name);
   const weighted = new Set(
     weightsManifest.flatMap(({ weights }) => weights.map((weight) => weight.name.replace(/\/[^/]*$/, ""))),
@@ -134,5 +141,6 @@ export function layersOfModel(modelJson: Uint8Array, name: string): NetworkLayer
     className: layer.class_name,
     inputs: layer.inbound_nodes.flat().map(([input]) => input),
     hasWeights: weighted.has(layer.name),
+    activation: typeof layer.config?.activation === "string" ? layer.config.activation : "linear",
   }));
 }

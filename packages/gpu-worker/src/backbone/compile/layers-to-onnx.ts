@@ -66,6 +66,9 @@ const emitters: Readonly<Record<string, Emitter>> = {
   Rescaling: shape.emitRescaling,
 };
 
+/** Names of the supported layer types. */
+export const servedClasses: readonly string[] = Object.keys(emitters);
+
 /** Layers into whose weights a following batch normalisation can be folded. */
 const foldingClasses = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"]);
 

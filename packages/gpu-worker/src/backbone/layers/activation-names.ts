@@ -19,6 +19,9 @@ const spellings: Readonly<Record<string, readonly string[]>> = {
   mish: [],
 };
 
+/** Canonical names of the supported activations. */
+export const servedActivations: readonly string[] = Object.keys(spellings);
+
 const canonical = new Map(
   Object.entries(spellings).flatMap(([name, others]) =>
     [name, ...others].map((spelling) => [spelling, name]),

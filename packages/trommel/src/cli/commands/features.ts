@@ -16,7 +16,7 @@ export async function exportFeatures(terminal: Terminal, id: string, flags: Expo
     if (!isRun(work)) {
       throw new TrommelError(
         "invalid-argument",
-        `cannot export the features of ${id}: it is a scoring, which stores none. Give a run ('trommel status' lists them), or score with --embeddings`,
+        `cannot export the features of ${id}: it is a ${work.kind}, which stores none. Give a run ('trommel status' lists them), or score with --embeddings`,
       );
     }
     const { into, format, dtype: type } = flags;

@@ -58,6 +58,10 @@ export async function storeRemove(
       terminal.say(
         `${stored.cameWith.join(", ")} came with it and ${stored.cameWith.length === 1 ? "stays: remove it by its id" : "stay: remove each by its id"}`,
       );
+    if (stored.tunedBackbone !== undefined)
+      terminal.say(
+        `the backbone ${stored.tunedBackbone} that it tuned stays: 'trommel backbone remove ${stored.tunedBackbone}' removes it once no run uses it`,
+      );
     terminal.say(
       stored.removed ? `removed ${id}` : "the same command with --yes removes it; nothing was removed yet",
     );
