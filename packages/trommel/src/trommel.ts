@@ -170,7 +170,7 @@ export class Trommel implements AsyncDisposable {
   }
 
   /**
-   * What a scoring would work on, and how long it may take by the last scoring of the same model. Everything that {@link score} refuses
+   * What a scoring would work on, how long it may take by the last scoring of the same model, and how many workers the cluster has. Everything that {@link score} refuses
    * before it queues anything is refused; nothing is written.
    * @throws TrommelError as {@link score} does
    */
@@ -181,7 +181,8 @@ export class Trommel implements AsyncDisposable {
     optionsGiven(options, "score", "model and output");
     return abortable(options, async () => {
       const { config } = await resolveScoringRequest(this.#connections, prefix, options);
-      return forecastScoring(this.store, config, eitherSignal(options, this.#host.signal));
+      const producer = await this.#connections.producer();
+      return forecastScoring(this.store, config, eitherSignal(options, this.#host.signal), producer);
     });
   }
 

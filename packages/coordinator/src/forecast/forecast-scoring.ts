@@ -14,6 +14,7 @@ import { whySkipped } from "../plan/stream-shards.js";
 import { keysOnly } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
 import { listSubjects } from "../run-control/list-subjects.js";
+import type { JobProducer } from "../run-control/job-producer.js";
 import { findSubject } from "../run-control/subject.js";
 
 /** What a scoring would work on, and how long it may take. */
@@ -26,6 +27,8 @@ export interface ScoringForecast {
   /** Objects that it would skip; behind a limit nothing is counted. */
   readonly skipped: number;
   readonly shards: number;
+  /** Workers that serve the queue of scoring now; null without a Redis, and if that does not say. */
+  readonly workers: number | null;
   /** Null if this store has no finished scoring by the same model to go by. */
   readonly estimate: {
     /** The last finished scoring by the same model, whose workers are taken to be those of this one. */
@@ -35,11 +38,15 @@ export interface ScoringForecast {
   } | null;
 }
 
-/** What a resolved scoring would work on, by listing its source. Nothing is written. */
+/**
+ * What a resolved scoring would work on, by listing its source. Nothing is written.
+ * @param producer where the workers present are counted
+ */
 export async function forecastScoring(
   store: ObjectStore,
   config: ScoringConfig,
   signal: AbortSignal,
+  producer?: Pick<JobProducer, "workersOf">,
 ): Promise<ScoringForecast> {
   const { featuresOf } = config;
   const counts = await (featuresOf === undefined
@@ -55,7 +62,8 @@ export async function forecastScoring(
           imagesPerSecond: last.imagesPerSecond,
           seconds: Math.ceil(last.startSeconds + images / last.imagesPerSecond),
         };
-  return { id: config.id, ...counts, shards: Math.ceil(images / config.shardSize), estimate };
+  const workers = (await producer?.workersOf("score").catch(() => null)) ?? null;
+  return { id: config.id, ...counts, shards: Math.ceil(images / config.shardSize), workers, estimate };
 }
 
 interface Counts {

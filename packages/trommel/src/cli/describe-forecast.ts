@@ -43,15 +43,17 @@ export function priceOf({ estimate }: ScoringForecast, pricePerHour: number): nu
 
 /** What `score --dry-run` says. */
 export function* describeScoringForecast(forecast: Priced): Generator<string> {
-  const { id, images, sizeBytes, skipped, shards, estimate, price } = forecast;
+  const { id, images, sizeBytes, skipped, shards, workers, estimate, price } = forecast;
   yield `${id}: ${images} images to score in ${shards} shards (${describeSum({ objects: images, sizeBytes })}), ${skipped} skipped`;
+  if (workers === 0) yield "no worker serves the queue score now. Start some with 'trommel worker'";
+  else if (workers !== null) yield `${workers} workers serve the queue score now`;
   if (estimate === null) {
     yield "no estimate: no scoring by this model is finished in this store. '--limit 500' into another --output makes one to go by";
     return;
   }
   const { from, imagesPerSecond, seconds } = estimate;
   const rate = imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0);
-  yield `about ${timeOf(seconds)}, at the ${rate} images a second of ${from}, with as many workers`;
+  yield `about ${timeOf(seconds)}, at the ${rate} images a second of ${from}, with as many workers as it had`;
   if (price !== undefined) yield `price: about ${price ?? "unknown"}`;
 }
 
