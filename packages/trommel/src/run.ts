@@ -2,6 +2,7 @@ import { resolveLocation, subjectKeys, TrommelError, type FailureReason } from "
 import type { SortLedger } from "@trommel/common/artefacts";
 import { findChange } from "@trommel/coordinator/generations";
 import {
+  findSubject,
   readResultOrFault,
   readTuningProgress,
   type Subject,
@@ -162,7 +163,10 @@ export class Scoring extends Work {
     }
     // Stored features have no source that could change.
     if (subject.config.featuresOf !== undefined) return this.begin({ ...options, claim });
-    const open = await findChange(store, subject.config, eitherSignal({ signal }, this.host.signal));
+    // With the columns that the first listing carried: those of the manifest may have become more.
+    const stored = await findSubject(store, this.id);
+    if (stored.kind !== "scoring") return;
+    const open = await findChange(store, stored.config, eitherSignal({ signal }, this.host.signal));
     this.#met = open === undefined ? "unchanged" : "changed";
     const openNext = async (): Promise<void> => {
       await claimNext();

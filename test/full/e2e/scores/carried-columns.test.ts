@@ -141,6 +141,25 @@ describe("a manifest's columns", () => {
     assert.equal(scoring.met, "unchanged");
   });
 
+  it("are those of the first listing: a column that the manifest gains later is no change", async () => {
+    const [manifest, to] = [join(folder, "growing.csv"), join(folder, "growing-scores")];
+    const write = (columns: string, of: (key: string, index: number) => string): Promise<void> =>
+      writeFile(manifest, [columns, ...[...pictures.keys()].map(of), ""].join("\n"));
+    await write("key,place", (key, index) => `${key},${index % 3}`);
+    await using trommel = await open();
+    const { scoring } = await score(trommel, manifest, to);
+    assert.equal(scoring.met, "new");
+    await write("key,place,weather", (key, index) => `${key},${index % 3},sunny`);
+    const again = await score(trommel, manifest, to);
+    assert.equal(again.scoring.met, "unchanged");
+    assert.equal(again.result.generation, undefined);
+    // A value in a column that is carried is one.
+    await write("key,place,weather", (key, index) => `${key},${index === 0 ? 7 : index % 3},sunny`);
+    const { scoring: third, result } = await score(trommel, manifest, to);
+    assert.equal(third.met, "changed");
+    assert.deepEqual(result.generation, { number: 1, added: 0, changed: 1, removed: 0 });
+  });
+
   it("are refused by name where no score could have their type", async () => {
     await using trommel = await open();
     await assert.rejects(score(trommel, join(golden, "decimal.parquet"), join(folder, "none")), {
