@@ -2,6 +2,7 @@ import { toFloat16 } from "@trommel/common/codec";
 import {
   integerColumn,
   ParquetStream,
+  rowsPerGroup,
   textColumn,
   vectorColumn,
   type ParquetColumn,
@@ -17,7 +18,7 @@ export interface FeatureNumbers {
 
 const remedy = "Export with --dtype f32";
 
-/** A Parquet file of key, view and embedding, with a row group for each shard. */
+/** A Parquet file of key, view and embedding. A shard is one row group, or several of a bounded size. */
 export async function* parquetFeatures(
   rows: AsyncIterable<FeatureRows>,
   { dimension, type }: FeatureNumbers,
@@ -30,8 +31,24 @@ export async function* parquetFeatures(
   ];
   const none = { keys: [], views: new Uint8Array(), features: new Float32Array() };
   const file = new ParquetStream(columnsOf(none), metadata);
-  for await (const shard of rows) if (shard.keys.length > 0) yield file.group(columnsOf(shard));
+  const size = rowsPerGroup(dimension);
+  for await (const shard of rows)
+    for (let start = 0; start < shard.keys.length; start += size)
+      yield file.group(columnsOf(sliceOf(shard, start, start + size, dimension)));
   yield file.end();
+}
+
+function sliceOf(
+  { keys, views, features }: FeatureRows,
+  start: number,
+  end: number,
+  dimension: number,
+): FeatureRows {
+  return {
+    keys: keys.slice(start, end),
+    views: views.subarray(start, end),
+    features: features.subarray(start * dimension, end * dimension),
+  };
 }
 
 /**

@@ -32,20 +32,32 @@ export function parquetFile(
   return new Uint8Array(buffer);
 }
 
-/**
- * As {@link parquetFile}, in row groups of so many rows. The event loop has its turn between two of them: vectors take long.
- * @param columns of which any has a row
- */
+/** Numbers of vectors in a row group: writing them takes up to a second (float16) and some 50 MB. */
+const numbersPerGroup = 2 ** 19;
+
+/** Rows of a row group with vectors of so many numbers. */
+export function rowsPerGroup(dimension: number): number {
+  return Math.max(1, Math.floor(numbersPerGroup / dimension));
+}
+
+/** As {@link parquetFile}, in row groups of so many rows. The event loop has its turn after each of them: vectors take long. */
 export async function parquetFileInGroups(
   columns: readonly ParquetColumn[],
   metadata: Readonly<Record<string, string>>,
   rowGroupSize: number,
 ): Promise<Uint8Array> {
-  const bytes = Object.assign(new ByteWriter(), { flush: () => setImmediate() });
-  const writer = new ParquetWriter({ writer: bytes, ...fileOptions(columns, metadata) });
-  await writer.write({ columnData: columns.map((column) => column.source), rowGroupSize });
-  await writer.finish();
-  return bytes.getBytes();
+  const file = new ParquetStream(columns, metadata);
+  const rows = columns[0]?.source.data.length ?? 0;
+  const chunks: Uint8Array[] = [];
+  for (let start = 0; start < rows; start += rowGroupSize) {
+    chunks.push(file.group(columns.map((column) => rowsOf(column, start, start + rowGroupSize))));
+    await setImmediate();
+  }
+  return Buffer.concat([...chunks, file.end()]);
+}
+
+function rowsOf({ schema, source }: ParquetColumn, start: number, end: number): ParquetColumn {
+  return { schema, source: { ...source, data: source.data.slice(start, end) } };
 }
 
 /** A Parquet file whose row groups are written one after another, with only the last of them in memory. */
@@ -53,7 +65,7 @@ export class ParquetStream {
   readonly #bytes = new ByteWriter();
   readonly #writer: ParquetWriter;
 
-  /** @param columns of no rows: their schema @param metadata as for {@link parquetFile} */
+  /** @param columns their schema: no row of theirs is written @param metadata as for {@link parquetFile} */
   constructor(columns: readonly ParquetColumn[], metadata: Readonly<Record<string, string>>) {
     this.#writer = new ParquetWriter({ writer: this.#bytes, ...fileOptions(columns, metadata) });
   }

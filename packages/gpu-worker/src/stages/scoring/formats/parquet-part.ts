@@ -6,13 +6,11 @@ import {
   listColumn,
   parquetFile,
   parquetFileInGroups,
+  rowsPerGroup,
   textColumn,
   vectorColumn,
 } from "../../../tables/parquet-file.js";
 import { carriedParquetColumns } from "./carried-parquet.js";
-
-/** Numbers of vectors in a row group: writing them takes up to a second (float16), and a job's lock has to be renewed meanwhile. */
-const numbersPerGroup = 2 ** 19;
 
 /**
  * A part in Parquet: `key`, `label`, `probability`, `top` (a list of label and probability), `probabilities` (of every class, in
@@ -60,9 +58,8 @@ export async function parquetPart(
   const metadata = { labels: JSON.stringify(labels), model_sha256: modelSha256 };
   if (embeddings === undefined) return parquetFile(columns, metadata);
   const named = { ...metadata, embeddings: embeddings.vector };
-  if (rows.length === 0) return parquetFile(columns, named);
-  const rowsPerGroup = Math.max(1, Math.floor(numbersPerGroup / embeddings.dimension));
-  return parquetFileInGroups(columns, named, rowsPerGroup);
+  // A job's lock has to be renewed between two groups.
+  return parquetFileInGroups(columns, named, rowsPerGroup(embeddings.dimension));
 }
 
 interface ParquetPartOptions {
