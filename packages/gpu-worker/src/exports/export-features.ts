@@ -56,7 +56,7 @@ export async function exportFeatures(
         ? [await write(output, "embeddings.parquet", parquetFeatures(counted(), numbers, metadataOf(run)))]
         : [
             await write(output, "embeddings.npy", npyFeatures(counted(), numbers, rows)),
-            await write(output, "keys.jsonl", keyLines(features.rows())),
+            await write(output, "keys.jsonl", keyLines(features.names())),
           ];
     const exported: ExportedFeatures = {
       ...{ formatVersion: 1, run: run.id, into, format, ...numbers },

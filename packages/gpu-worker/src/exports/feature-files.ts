@@ -8,7 +8,7 @@ import {
   type ParquetColumn,
 } from "../tables/parquet-file.js";
 import { roundedTo } from "../tables/vector-type.js";
-import type { FeatureRows } from "./feature-rows.js";
+import type { FeatureRows, RowNames } from "./feature-rows.js";
 
 /** How the numbers of an export are written. */
 export interface FeatureNumbers {
@@ -82,7 +82,7 @@ function npyHeader(descr: string, shape: readonly number[]): Uint8Array {
 }
 
 /** A line `{"key", "view"}` for each row. */
-export async function* keyLines(rows: AsyncIterable<FeatureRows>): AsyncGenerator<Uint8Array> {
+export async function* keyLines(rows: AsyncIterable<RowNames>): AsyncGenerator<Uint8Array> {
   for await (const { keys, views } of rows) {
     const lines = keys.map((key, row) => `${JSON.stringify({ key, view: views[row] })}\n`);
     yield Buffer.from(lines.join(""), "utf8");

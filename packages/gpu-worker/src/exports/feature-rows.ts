@@ -11,17 +11,23 @@ import { readInputMarker } from "@trommel/common/codec";
 import { range, readAhead } from "@trommel/common/store";
 import { readShardFeatures } from "../stages/inputs/features.js";
 import { readShard } from "../stages/inputs/listing.js";
+import type { z } from "zod";
 
 /** Feature shards in memory at once: the next is read while one is written. */
 const shardsAtOnce = 2;
 /** Markers that are read at once. */
 const markersAtOnce = 16;
 
-/** The stored features of a shard, with the key of each row's image. */
-export interface FeatureRows {
+/** The image and the view of each stored row of a shard. */
+export interface RowNames {
+  /** [rows]: the keys of the images. */
   readonly keys: readonly string[];
   /** [rows]: 0 is the image itself. */
   readonly views: Uint8Array;
+}
+
+/** The stored features of a shard. */
+export interface FeatureRows extends RowNames {
   /** [rows, dimension] */
   readonly features: Float32Array;
 }
@@ -50,10 +56,9 @@ export class StoredFeatures {
    */
   async count(): Promise<number> {
     let rows = 0;
-    const markers = this.#read(markersAtOnce, async ({ index, hash }) => {
-      const key = featureShardKey(this.#run.fingerprint, hash);
-      const marker = await unlessMissing(readInputMarker(this.#store, key, featureShardMarker));
-      return { index, rows: marker?.rows };
+    const markers = this.#read(markersAtOnce, async (shard) => {
+      const marker = await unlessMissing(this.#marker(shard));
+      return { index: shard.index, rows: marker?.rows };
     });
     for await (const shard of markers) {
       if (shard.rows === undefined) throw notStored(this.#run.id, shard.index);
@@ -69,6 +74,27 @@ export class StoredFeatures {
       const keys = Array.from(features.image, (position) => shard.entries[position]?.key ?? "");
       return { keys, views: features.view, features: features.features };
     });
+  }
+
+  /**
+   * The image and view of each row that {@link rows} gives, without its features: a shard has every view of each image that did not
+   * fail, which reading its features checks.
+   * @throws TrommelError as {@link count}
+   */
+  async *names(): AsyncGenerator<RowNames> {
+    const { count } = this.#run.recipe.views;
+    yield* this.#read(markersAtOnce, async (shard) => {
+      const { failed: images } = await this.#marker(shard);
+      const failed = new Set(images.map(({ position }) => position));
+      const keys = shard.entries.flatMap(({ key }, position) =>
+        failed.has(position) ? [] : Array.from({ length: count }, () => key),
+      );
+      return { keys, views: Uint8Array.from(keys, (_, row) => row % count) };
+    });
+  }
+
+  async #marker({ hash }: Shard): Promise<z.infer<typeof featureShardMarker>> {
+    return readInputMarker(this.#store, featureShardKey(this.#run.fingerprint, hash), featureShardMarker);
   }
 
   #read<Read>(atOnce: number, read: (shard: Shard) => Promise<Read>): AsyncGenerator<Read> {
