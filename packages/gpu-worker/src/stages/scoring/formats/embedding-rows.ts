@@ -7,7 +7,7 @@ const digits = { f32: 9, f16: 5 } as const;
 /**
  * The embeddings of images as lists of numbers, which are those of the type that the scoring asks for.
  * @param values [images, dimension]
- * @throws TrommelError `unsupported` for a number that float16 cannot hold
+ * @throws TrommelError `unsupported` for a number that float16 cannot hold, `corrupt` for one that is not finite
  */
 export function embeddingsOf(
   values: Float32Array,
