@@ -79,6 +79,12 @@ function assertVectors(
   }
 }
 
+/** The float16 nearest to a number as JSON has it: eleven significant bits, at least 2^-24 apart, in five digits. */
+function printedHalf(value: number): number {
+  const step = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(value))), -14) - 10);
+  return Number((Math.round(value / step) * step).toPrecision(5));
+}
+
 const plain = (rows: readonly ScoreRow[]): unknown =>
   rows.map(({ key, label, probability, top }) => ({ key, label, probability, top }));
 
@@ -125,6 +131,7 @@ describe("embeddings in the scores", () => {
       formats: ["parquet"],
     });
     assertVectors(half, project, 2 ** -10);
+    for (const { key, embedding = [] } of half) assert.deepEqual(embedding, embedding.map(printedHalf), key);
   });
 
   it("come from stored features as well, and are standardised as the bundle says", async () => {
