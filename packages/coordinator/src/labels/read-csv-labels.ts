@@ -99,7 +99,9 @@ function rowChecks(columns: CsvColumns, classes: ReadonlySet<string> | null) {
       rows: ReadonlyMap<string, CsvRow>,
     ): Fault | { id: string; label: string; others: string[] } {
       if (record.length !== header.width)
-        return { why: `it has ${record.length} columns, and the header has ${header.width}` };
+        return {
+          why: `it has ${record.length} ${record.length === 1 ? "column" : "columns"}, and the header has ${header.width}`,
+        };
       const id = tidyText(record[header.id] ?? "");
       const label = tidyText(record[header.label] ?? "");
       if (id === "") return { why: `its ${idColumn} is empty` };

@@ -66,6 +66,7 @@ export async function resolveSource(
     await checkPrefix(location);
     return { location };
   }
+  if (prefix !== undefined) await refuseOneFile(prefix);
   const table = resolveLocation(manifest.location);
   const form = {
     location: table,
@@ -98,6 +99,17 @@ export async function resolveSource(
   }
   const from: SourceForm = { type: "manifest", ...form, columns: [...carried] };
   return { location: prefix === undefined ? table : resolveLocation(prefix), from };
+}
+
+/** The keys of a manifest are looked for under a prefix. A bucket's is not listed, which may be forbidden. */
+async function refuseOneFile(prefix: string): Promise<void> {
+  if ((await findArchive(prefix)) !== undefined)
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot look for the manifest's keys in ${prefix}: it is an archive, whose images are listed without a manifest. Give the folder of the images, or leave --manifest out`,
+    );
+  const location = resolveLocation(prefix);
+  if (location.startsWith("file:")) await checkPrefix(location);
 }
 
 async function resolveArchives(

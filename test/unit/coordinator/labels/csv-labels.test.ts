@@ -116,7 +116,7 @@ describe("labels from a CSV file", () => {
       ["an id of two images", { csv: `${head}3,y\n` }, 3, /a\/3\.jpg and b\/3\.jpg/],
       ["an empty id", { csv: `${head},y\n` }, 3, /"id" is empty/],
       ["an empty label", { csv: `${head}2,\n` }, 3, /"label" is empty/],
-      ["too few columns", { csv: `${head}2\n` }, 3, /1 columns, and the header has 2/],
+      ["too few columns", { csv: `${head}2\n` }, 3, /1 column, and the header has 2/],
       ["too many columns", { csv: `${head}2,y,z\n` }, 3, /3 columns/],
       ["no such column", { csv: "name,label\n1,x\n" }, 1, /no column "id".*"name", "label"/],
       ["a column twice", { csv: "id,label,id\n1,x,1\n" }, 1, /"id" twice/],

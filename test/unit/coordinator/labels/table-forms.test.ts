@@ -161,7 +161,7 @@ describe("the faults of a table", () => {
         '  line 3: no image has the id "none-0"',
         '  line 4: no image has the id "none-1"',
         '  line 5: no image has the id "none-2"',
-        "  line 6: it has 1 columns, and the header has 2",
+        "  line 6: it has 1 column, and the header has 2",
         '  line 7: its "id" is empty',
         '  line 8: its "label" is empty',
         '  line 9: the id "1" already occurs on line 2',

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cp } from "node:fs/promises";
+import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -35,5 +35,24 @@ describe("a scoring of archives", () => {
   it("may be next to a single one, for nothing else is listed", async () => {
     const { config } = await resolve(join(archives, "gnu.tar"), join(archives, "scores"));
     assert.equal(config.from?.type === "archives" && config.from.object, "gnu.tar");
+  });
+});
+
+describe("a scoring of a manifest", () => {
+  it("is refused with an archive or another file in place of the folder of its keys", async () => {
+    const manifest = join(folder, "list.csv");
+    await writeFile(manifest, "key\na.jpg\n");
+    await cp(golden, join(folder, "golden"), { recursive: true });
+    for (const [source, message] of [
+      [join(folder, "golden", "gnu.tar"), /it is an archive.*Give the folder of the images/],
+      [manifest, /it is a file\. Give the folder/],
+    ] as const)
+      await assert.rejects(
+        resolveScoring({
+          ...{ store: openStore(join(folder, "store")), source, manifest: { location: manifest }, model },
+          ...{ output: join(folder, "out"), topK: undefined, formats: undefined, shardSize: 8 },
+        }),
+        { message },
+      );
   });
 });

@@ -46,7 +46,7 @@ describe("a manifest that cannot be used", () => {
       ["kind"],
     );
     await refused(await write("key\na.jpg\n\nb.jpg\na.jpg\n"), /line 5: the key "a\.jpg" is on line 2 too/);
-    await refused(await write("key,x\na.jpg,1\nb.jpg\n"), /line 3: it has 1 columns, and the header has 2/);
+    await refused(await write("key,x\na.jpg,1\nb.jpg\n"), /line 3: it has 1 column, and the header has 2/);
     await refused(await write('{"key":"a"}\n{"key":\n', "jsonl"), /line 2: it is not JSON/);
     await refused(await write('{"key":7}\n', "jsonl"), /line 1: its "key" is no text/);
     await refused(await write("key\n../a.jpg\n"), /line 2: "\.\.\/a\.jpg" is no legal key/);
@@ -57,6 +57,36 @@ describe("a manifest that cannot be used", () => {
     await assert.rejects(checkManifest({ ...form, location: join(folder, "nowhere.csv") }), {
       code: "not-found",
     });
+  });
+
+  it("is told by its line if it is not UTF-8 or not CSV", async () => {
+    const write1 = async (bytes: Buffer): Promise<string> => {
+      const path = await write("");
+      await writeFile(path, bytes);
+      return path;
+    };
+    const latin = Buffer.from("key,note\na.jpg,x\nb.jpg,K\u00fcche\nc.jpg,y\n", "latin1");
+    await refused(await write1(latin), /line 3: it is not UTF-8. Save the table as UTF-8/);
+    const cut = Buffer.concat([Buffer.from("key\na.jpg\nb"), Buffer.from([0xc3])]);
+    await refused(await write1(cut), /line 3: it is not UTF-8/);
+    const far = Buffer.from(`key,note\n${"a,b\n".repeat(3)}`);
+    await refused(await write1(Buffer.concat([far, latin.subarray(17)])), /line 5: it is not UTF-8/);
+    await refused(
+      await write('key,note\na.jpg,"x"\nb.jpg,12" pipe\nc.jpg,y\n'),
+      /line 3: it is not CSV \(Invalid Opening Quote.*Put a cell that has quotes into quotes/,
+    );
+    await refused(
+      await write('key,note\na.jpg,x\nb.jpg,"open\nc.jpg,y\n'),
+      /it is not CSV \(a quote that opens after 2 whole records is never closed/,
+    );
+    const { columns } = await checkManifest({
+      ...form,
+      location: await write1(Buffer.from("\ufeffkey,note\na.jpg,K\u00fcche\n", "utf16le")),
+    });
+    assert.deepEqual(
+      columns.map(({ name }) => name),
+      ["note"],
+    );
   });
 
   it("names both files of a key that two of them list", async () => {

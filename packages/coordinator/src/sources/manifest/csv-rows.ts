@@ -1,10 +1,12 @@
 import { Readable } from "node:stream";
+import type { TrommelError } from "@trommel/common";
 import { readChunks } from "@trommel/common/store";
-import { parse, type Info } from "csv-parse";
+import { CsvError, parse, type Info } from "csv-parse";
 import { findSeparator } from "../../labels/separator.js";
 import { tidyText } from "../../labels/text/check-label.js";
 import type { ManifestFile } from "./manifest-files.js";
 import { unreadableTable, type TableRow } from "./table-row.js";
+import { utf8Only } from "./utf8-only.js";
 
 /**
  * The rows of a CSV table with a header in UTF-8, as a stream. Its separator is found as that of a table of labels is.
@@ -34,7 +36,10 @@ export async function* csvRows(
     yield head.subarray(skipped);
     yield* chunks;
   }
-  const input = Readable.from(bytes(), { objectMode: false });
+  const isUtf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
+  const input = Readable.from(isUtf16 ? bytes() : utf8Only(file, bytes(), skipped === 0 ? 1 : 2), {
+    objectMode: false,
+  });
   input.on("error", (error) => parser.destroy(error));
   let header: { readonly names: readonly string[]; readonly places: ReadonlyMap<string, number> } | undefined;
   let line = skipped === 0 ? 1 : 2;
@@ -55,25 +60,31 @@ export async function* csvRows(
         throw unreadableTable(
           file,
           begins,
-          `it has ${record.length} columns, and the header has ${names.length}`,
+          `it has ${record.length} ${record.length === 1 ? "column" : "columns"}, and the header has ${names.length}`,
           "Correct the line",
         );
       yield { line: begins, names, cell: (name) => cellOf(record, places.get(name)) };
     }
   } catch (thrown) {
-    const { code, lines, message } = thrown as { code?: unknown; lines?: unknown; message: string };
-    if (typeof code !== "string" || !code.startsWith("CSV_")) throw thrown;
-    throw unreadableTable(
-      file,
-      typeof lines === "number" ? lines : line,
-      `it is not CSV (${message})`,
-      "Correct the line",
-    );
+    if (!(thrown instanceof CsvError)) throw thrown;
+    throw brokenCsv(file, thrown, skipped === 0 ? 0 : 1);
   } finally {
     input.destroy();
     parser.destroy();
     await chunks.return();
   }
+}
+
+/** @param before lines that the parser has not seen */
+function brokenCsv(file: string, { code, message, ...at }: CsvError, before: number): TrommelError {
+  // Its type does not have what it adds to an error: where it is, and how many records are whole.
+  const { lines = 1, records = 0 } = at as { readonly lines?: number; readonly records?: number };
+  const why =
+    code === "CSV_QUOTE_NOT_CLOSED"
+      ? `a quote that opens after ${records} whole records is never closed`
+      : message;
+  const remedy = 'Put a cell that has quotes into quotes, and write each of its own twice: "12"" pipe"';
+  return unreadableTable(file, lines + before, `it is not CSV (${why})`, remedy);
 }
 
 function headerOf(file: string, line: number, record: readonly string[]) {
