@@ -57,7 +57,7 @@ export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
 export { parseFailureLimit, requireFewFailures, writeFailureLimit } from "./runs/failure-limit.js";
 export type { FailureLimit } from "./runs/failure-limit.js";
-export { foldRunsOf, heldOutFoldOf, neededRunsOf, untunedOf } from "./runs/run.js";
+export { foldRunsOf, heldOutFoldOf, neededRunsOf, runConfigWithoutRepeats, untunedOf } from "./runs/run.js";
 export {
   changeMarker,
   checkpointMarker,

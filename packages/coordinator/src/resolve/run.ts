@@ -11,7 +11,7 @@ import {
   type Recipe,
   type RunConfig,
 } from "@trommel/common";
-import type { DivisionTable } from "@trommel/common/artefacts";
+import { runConfigWithoutRepeats, type DivisionTable } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJsonOnce } from "@trommel/common/codec";
 import { checkClassWeights, groupColumn, isAuto, testByColumn } from "@trommel/common/recipe";
 import { partInside, readBounds } from "@trommel/common/store";
@@ -100,8 +100,10 @@ export async function resolveRun(options: {
   return { config, claim };
 }
 
-function parserOf({ id }: RunConfig): (body: Uint8Array) => RunConfig {
-  return (body) => parseSealedAs(runConfig, body, runKeys(id).config);
+/** How the stored configuration of a run is read, to be compared with this one. */
+function parserOf({ id, recipe: { head } }: RunConfig): (body: Uint8Array) => RunConfig {
+  const schema = head.type === "auto" && head.repeats === null ? runConfigWithoutRepeats : runConfig;
+  return (body) => parseSealedAs(schema, body, runKeys(id).config);
 }
 
 /** The columns that a manifest has to have because the recipe divides by them; a table of labels has them itself. */

@@ -15,6 +15,7 @@ import {
 } from "@trommel/common";
 import { noFold, readTuningPlan, testPart, writeTuningPlan } from "@trommel/common/artefacts";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
+import { repeatsOf, type AutoHead } from "@trommel/common/recipe";
 import { resolveRun } from "#coordinator/resolve/run";
 import { resolveRunRetry } from "#coordinator/retry/resolve-retry";
 import { collectGarbage } from "#coordinator/store-keeping/collect-garbage";
@@ -91,6 +92,33 @@ describe("a resolved run that tunes", () => {
     });
     await (await resolve("pair")).claim();
     await assert.rejects(resolve("pair", { tune: { epochs: 3 } }), { code: "conflict" });
+  });
+
+  it("is the one that a version before head.repeats began, whose runs divide once", async () => {
+    const plain = { tune: null };
+    await (await resolve("begun")).claim();
+    await (await resolve("begun-plain", plain)).claim();
+    for (const id of ["begun", "begun-untuned", "begun-plain"]) {
+      const file = join(location, runKeys(id).config);
+      const { sha256: _, ...written } = JSON.parse(await readFile(file, "utf8")) as RunConfig & {
+        sha256: string;
+      };
+      const { repeats: __, ...head } = written.recipe.head as AutoHead;
+      await writeFile(file, sealedJson({ ...written, recipe: { ...written.recipe, head } }));
+    }
+    await (await resolve("begun")).claim();
+    await (await resolve("begun-plain", plain)).claim();
+    const repeats = [];
+    for (const id of ["begun", "begun-untuned", "begun-plain"])
+      repeats.push(repeatsOf((await configOf(id)).recipe.head as AutoHead));
+    assert.deepEqual(repeats, [1, 1, 1]);
+    await assert.rejects(resolve("begun-plain", { ...plain, head: { repeats: 3 } }), {
+      code: "conflict",
+      message: /they differ in recipe\.head\.repeats/,
+    });
+    // A run of this version says which it is.
+    await (await resolve("once", { ...plain, head: { repeats: 1 } })).claim();
+    await assert.rejects(resolve("once", plain), { code: "conflict" });
   });
 
   it("comes with a run for each of several folds, which differs in the fold that it holds out", async () => {

@@ -7,7 +7,22 @@ import { scoredEmbeddings } from "../results/served-embedding.js";
 import { sourceForm } from "./source-form.js";
 import { retryReasons } from "../shards/retry.js";
 
-/** `run.json`: what a run is, resolved and frozen. Equal bytes mean the same run. */
+const plainObject = z.record(z.string(), z.unknown());
+
+/**
+ * The recipe of a stored run.
+ * @param repeats what `head.repeats` is in a recipe of a version that did not have this field
+ */
+function storedRecipe(repeats: 1 | null) {
+  return z.preprocess((value) => {
+    const stored = plainObject.safeParse(value);
+    const head = plainObject.safeParse(stored.data?.["head"]);
+    if (head.data?.["type"] !== "auto" || "repeats" in head.data) return value;
+    return { ...stored.data, head: { ...head.data, repeats } };
+  }, recipe);
+}
+
+/** `run.json`: what a run is, resolved and frozen. Equal bytes mean the same run. A run of a version before `head.repeats` divides once. */
 export const runConfig = z
   .object({
     formatVersion: z.literal(1),
@@ -16,7 +31,7 @@ export const runConfig = z
     dataset: z.string(),
     /** Absent if the images are the objects under that prefix. */
     from: sourceForm.optional(),
-    recipe,
+    recipe: storedRecipe(1),
     labels: z
       .object({
         /** In output order; null where the folders are the classes, in UTF-8 byte order. */
@@ -60,6 +75,9 @@ export const runConfig = z
   })
   .strict();
 export type RunConfig = z.infer<typeof runConfig>;
+
+/** As {@link runConfig}, to compare with a recipe that leaves `head.repeats` out: so did that of a run of a version before it. */
+export const runConfigWithoutRepeats = runConfig.extend({ recipe: storedRecipe(null) });
 
 /**
  * The run without tuning that a run that tunes follows: an ordinary run, whose listing, images, split and first classifier it
