@@ -55,7 +55,28 @@ export function drawDivisions(
       first.parts[group] === testPart ? testPart : partBefore(images, known);
     return draw(at + 1, fixedOf, { folds, test: null }).parts;
   });
-  return { folds, parts: [first.parts, ...further], notes };
+  const parts = [first.parts, ...further] as const;
+  return { folds, parts, notes: [...notes, ...unseenNotes(members, labels, parts)] };
+}
+
+/** Classes whose groups came into one fold: the heads that are trained on the others see no image of them. */
+function unseenNotes(
+  members: readonly (readonly DividedImage[])[],
+  labels: readonly string[],
+  divisions: Divisions["parts"],
+): string[] {
+  const foldsOf = (label: string, parts: readonly number[]): Set<number> =>
+    new Set(
+      parts.filter((part, group) => part !== testPart && members[group]?.some((of) => of.label === label)),
+    );
+  return labels.flatMap((label) => {
+    const times = divisions.filter((parts) => foldsOf(label, parts).size === 1).length;
+    if (times === 0) return [];
+    const where = divisions.length === 1 ? "" : ` in ${times} of the ${divisions.length} divisions`;
+    return [
+      `All images of class ${JSON.stringify(label)} outside the test part are in one fold${where}, because groups hold several classes: the heads that predict them have never seen the class, and its figures are too low.`,
+    ];
+  });
 }
 
 /** The part that the first of some images had which had one. */
