@@ -36,6 +36,7 @@ async function divided(
     readonly copies?: Copies;
     readonly retryOf?: RunConfig["retryOf"];
     readonly head?: Record<string, unknown>;
+    readonly seed?: number;
   },
 ) {
   const keys = runKeys(id);
@@ -49,6 +50,7 @@ async function divided(
     views: { count: 1, rotation: given.copies === undefined ? 1 : 2 },
     labels: { source: { type: "csv", file: "file:///labels.csv" } },
     head: { type: "auto", ...given.head },
+    seed: given.seed ?? 0,
     split: {
       test: given.share ?? (test === null ? null : { column: "part", value: "test" }),
       groups: groups === null ? null : { column: "site" },
@@ -199,8 +201,11 @@ describe("the divide stage", () => {
     const store = newStore("retried-divisions");
     const retryOf = { run: "first", reasons: null };
     const first = await divided(store, "first", { test: named, head: { repeats: 3 } });
-    const again = await divided(store, "again", { test: named, head: { repeats: 3 }, retryOf });
+    // With another seed each division would be another one, if it were drawn.
+    const again = await divided(store, "again", { test: named, head: { repeats: 3 }, retryOf, seed: 1 });
     assert.deepEqual(again.further, first.further);
+    const drawn = await divided(store, "drawn", { test: named, head: { repeats: 3 }, seed: 1 });
+    for (const [at, of] of drawn.further.entries()) assert.notDeepEqual(of, first.further[at]);
     const old = newStore("retried-once");
     const before = await divided(old, "first", { test: named, head: { repeats: 1 } });
     const later = await divided(old, "again", { test: named, retryOf });
