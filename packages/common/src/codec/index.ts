@@ -6,5 +6,5 @@ export { findMarker, isOtherContent, markerKeyOf } from "./marker.js";
 export type { Marker } from "./marker.js";
 export { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
 export { parseSealedAs, sealedJson } from "./sealed-json.js";
-export { findCommitted, readInput, readInputMarker, removeArtefact } from "./stage-input.js";
+export { findCommitted, readInput, readInputMarker, removeArtefact, unlessMissing } from "./stage-input.js";
 export type { Tensor, TensorDtype } from "./tensor-dtype.js";

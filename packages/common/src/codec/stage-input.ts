@@ -66,6 +66,16 @@ export async function readInputMarker<Extended extends Marker>(
   return discarding(store, key, () => rereading(() => readMarker(store, key, schema)));
 }
 
+/** Undefined for what does not exist, or was just removed: see {@link readInput}. */
+export async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (thrown) {
+    if (thrown instanceof TrommelError && thrown.code === "missing-input") return undefined;
+    throw thrown;
+  }
+}
+
 async function discarding<T>(store: ObjectStore, key: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();

@@ -1,12 +1,5 @@
-import {
-  bundleFiles,
-  runConfig,
-  runKeys,
-  toTrommelError,
-  type ObjectStore,
-  type RunConfig,
-} from "@trommel/common";
-import { parseSealedAs } from "@trommel/common/codec";
+import { bundleFiles, runConfig, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
+import { parseSealedAs, unlessMissing } from "@trommel/common/codec";
 import { findListing, parseShard, resolveRunFeatures, type ResolvedRun } from "@trommel/common/artefacts";
 import { range, readAhead, readIfThere } from "@trommel/common/store";
 import { listSubjects } from "../run-control/list-subjects.js";
@@ -103,10 +96,5 @@ async function readRun(store: ObjectStore, id: string): Promise<RunConfig | unde
 
 /** Undefined for a run that is still measuring its dataset, or tuning its backbone: it has extracted nothing. */
 export async function featuresOf(store: ObjectStore, config: RunConfig): Promise<ResolvedRun | undefined> {
-  try {
-    return await resolveRunFeatures(store, config);
-  } catch (thrown) {
-    if (toTrommelError(thrown).code === "missing-input") return undefined;
-    throw thrown;
-  }
+  return unlessMissing(resolveRunFeatures(store, config));
 }

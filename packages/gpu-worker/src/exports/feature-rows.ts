@@ -7,7 +7,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import type { ResolvedRun } from "@trommel/common/artefacts";
-import { readInputMarker } from "@trommel/common/codec";
+import { readInputMarker, unlessMissing } from "@trommel/common/codec";
 import { range, readAhead } from "@trommel/common/store";
 import { readShardFeatures } from "../stages/inputs/features.js";
 import { readShard } from "../stages/inputs/listing.js";
@@ -102,15 +102,6 @@ export class StoredFeatures {
       this.#signal.throwIfAborted();
       return read(await readShard(this.#store, runKeys(this.#run.id).shard(index)));
     });
-  }
-}
-
-async function unlessMissing<T>(read: Promise<T>): Promise<T | undefined> {
-  try {
-    return await read;
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "missing-input") return undefined;
-    throw thrown;
   }
 }
 

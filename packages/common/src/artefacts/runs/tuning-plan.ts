@@ -2,7 +2,7 @@ import { z } from "zod";
 import { readWithMarker, writeWithMarker } from "../../codec/marker.js";
 import { jsonFile } from "../../codec/json-artefact.js";
 import { parseSealedAs } from "../../codec/sealed-json.js";
-import type { ReadArtefact } from "../../codec/stage-input.js";
+import { unlessMissing, type ReadArtefact } from "../../codec/stage-input.js";
 import { TrommelError } from "../../errors.js";
 import { parseJsonAs } from "../../parse.js";
 import type { ObjectStore } from "../../store/object-store.js";
@@ -44,12 +44,7 @@ export async function readTuningPlan(
 /** Undefined before it is written. */
 export async function findTuningPlan(store: ObjectStore, id: string): Promise<TuningPlan | undefined> {
   // Its marker is read once: who waits for a round asks several times in a second.
-  try {
-    return await readTuningPlan(store, id);
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "missing-input") return undefined;
-    throw thrown;
-  }
+  return unlessMissing(readTuningPlan(store, id));
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   type Shard,
 } from "@trommel/common";
 import { generationOutput, scoreRow } from "@trommel/common/artefacts";
-import { isDamage } from "@trommel/common/codec";
+import { isDamage, unlessMissing } from "@trommel/common/codec";
 import { parseJsonLines } from "@trommel/common/parse";
 import { parse } from "csv-parse/sync";
 import { parquetReadObjects } from "hyparquet";
@@ -24,10 +24,9 @@ export async function readCopied(
   ...part: Parameters<typeof copyRows>
 ): Promise<Awaited<ReturnType<typeof copyRows>> | undefined> {
   try {
-    return await copyRows(...part);
+    return await unlessMissing(copyRows(...part));
   } catch (thrown) {
-    if (isDamage(thrown) || (thrown instanceof TrommelError && thrown.code === "missing-input"))
-      return undefined;
+    if (isDamage(thrown)) return undefined;
     throw thrown;
   }
 }

@@ -1,5 +1,5 @@
-import { runKeys, TrommelError, writeWithMarker, type ObjectStore } from "@trommel/common";
-import { findCommitted, readInput } from "@trommel/common/codec";
+import { runKeys, writeWithMarker, type ObjectStore } from "@trommel/common";
+import { findCommitted, readInput, unlessMissing } from "@trommel/common/codec";
 import type { Checkpoints } from "../../head/training-state.js";
 
 /**
@@ -13,8 +13,9 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
       for (const [, key] of (await checkpointKeys(store, runId)).reverse()) {
         // Without a marker its writer died half way; the one before has not been removed then.
         if ((await findCommitted(store, key)) === undefined) continue;
-        const bytes = await readUnlessDamaged(store, key);
-        if (bytes !== undefined) return { name: key, bytes };
+        // A damaged one is removed, and training continues from the one before, to the same bytes.
+        const read = await unlessMissing(readInput(store, key));
+        if (read !== undefined) return { name: key, bytes: read.bytes };
       }
       return undefined;
     },
@@ -24,16 +25,6 @@ export function storedCheckpoints(store: ObjectStore, runId: string): Checkpoint
       await removeOthers(store, runId, [bestEpoch], number);
     },
   };
-}
-
-/** Undefined for a damaged one, which is then removed: training continues from the one before, to the same bytes. */
-async function readUnlessDamaged(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
-  try {
-    return (await readInput(store, key)).bytes;
-  } catch (thrown) {
-    if (thrown instanceof TrommelError && thrown.code === "missing-input") return undefined;
-    throw thrown;
-  }
 }
 
 /** Removes every checkpoint of a run but one. */
