@@ -31,7 +31,7 @@ export class CommandSlot {
     return this.running;
   }
 
-  /** The same command again, beside the first. */
+  /** The same command again, next to the first. */
   repeat(): boolean {
     if (this.running === undefined) return false;
     this.#repeats.push(this.#follow());

@@ -53,8 +53,8 @@ const autoHead = z
     /** Parts that the labelled images are divided into. Each is predicted by heads that were trained on the others. Null is 5, or 10 if the effort is `best`. */
     folds: z.int().min(2).max(20).nullable().default(null),
     /**
-     * How often the images are divided into folds, each time otherwise. A candidate that is no linear head is trained on every division,
-     * and an image's logits are the mean of those by the heads that never saw it. Null is 1, 3 or 5 by the effort; 1 if every candidate
+     * How often the images are divided into folds, differently each time. A candidate that is no linear head is trained on every division,
+     * and an image's logits are the mean of those by the heads that never saw it. Null is 1, 3 or 5, depending on the effort; 1 if every candidate
      * is linear, with `heads: refit`, and if the recipe tunes.
      */
     repeats: z.int().min(1).max(10).nullable().default(null),

@@ -59,7 +59,7 @@ export function renderFoldReport({ manifest, choice, ledger, tuning, gallery }: 
 function divisionsNote({ ensemble }: BundleManifest): string {
   const repeats = ensemble?.repeats ?? 1;
   if (repeats === 1) return "";
-  return ` The images were divided into folds ${repeats} times, each time otherwise: the logits of an image are the mean of those of ${repeats} heads, and the model averages all ${ensemble?.heads}.`;
+  return ` The images were divided into folds ${repeats} times, differently each time: the logits of an image are the mean of those of ${repeats} heads, and the model averages all ${ensemble?.heads}.`;
 }
 
 function runFacts(manifest: BundleManifest, { grouping }: Choice): (readonly [string, string])[] {

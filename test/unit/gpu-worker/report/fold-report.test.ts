@@ -180,7 +180,7 @@ describe("the report of a run on folds", () => {
       "by the column &#34;site&#34;: 180 images in 7, 20 images in none",
       "linear, penalty 0.1",
       "15 of them, their logits averaged",
-      "divided into folds 3 times, each time otherwise: the logits of an image are the mean of those of 3 heads, and the model averages all 15",
+      "divided into folds 3 times, differently each time: the logits of an image are the mean of those of 3 heads, and the model averages all 15",
       "mlp, 3 divisions",
     ])
       assert.ok(page.includes(words), words);

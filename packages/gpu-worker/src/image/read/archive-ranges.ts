@@ -113,7 +113,7 @@ export class ArchiveRanges {
   ): Promise<Uint8Array> {
     const { at, sizeBytes, etag } = entry;
     const offset = at?.range?.[0] ?? 0;
-    // A later generation may list the same archive as another one.
+    // A retry looks up the object of each failed image: an archive that is replaced meanwhile has two etags in one shard.
     const name = `${etag} ${key}`;
     const opened = this.#gzips.get(name) ?? { source: openGzip(store, key, etag), turn: Promise.resolve() };
     this.#gzips.set(name, opened);
