@@ -10,8 +10,8 @@ import { streamRetryShards } from "./stream-retry-shards.js";
 /**
  * Plans the last retry of a scoring.
  *
- * In: its request, and the markers of every part before it. Out: shard files, the carried columns of each, `retries/<n>-listing.json`, and a score job
- * per shard, children of the waiting close job. The shards before them are scored and are not queued again.
+ * In: its request, and the markers of every part before it. Out: shard files, the carried columns of each, `retries/<n>-listing.json`,
+ * and a score job per shard, children of the waiting close job. The shards before them are scored and are not queued again.
  * A retry of this plan continues after the shard files that exist.
  */
 export async function planScoringRetry(

@@ -21,9 +21,9 @@ import { tunedSplit } from "./tuning/frozen-images.js";
  *
  * In: the marker of every feature shard, which says what bytes each image has, the labels, what a list or a column says of the
  * division, and the test parts of earlier runs. Out: `split.json` with the fold or the test part of every image that could be read, in
- * each division, and the test part in `splits/`, where later runs look. A retry finds the split, or computes the same bytes again. A run that
- * retries another one's failed images keeps that run's divisions and test part; one that tunes its backbone has those of the run without
- * tuning, of which only the held-out fold is predicted.
+ * each division, and the test part in `splits/`, where later runs look. A retry finds the split, or computes the same bytes again. A
+ * run that retries another one's failed images keeps that run's divisions and test part; one that tunes its backbone has those of the
+ * run without tuning, of which only the held-out fold is predicted.
  */
 export async function divide(runId: string, context: StageContext): Promise<StageOutcome> {
   const { store } = context;
@@ -87,10 +87,8 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
   const sizes: number[] = [];
   for (let index = 0; index < shards; index += 1)
     sizes.push((await readShard(store, runKeys(config.id).shard(index))).entries.length);
-  const [byShard, furtherParts] = [
-    byPlace(parts[0], members, sizes, noFold),
-    parts.slice(1).map((of) => byPlace(of, members, sizes, noFold)),
-  ];
+  const byShard = byPlace(parts[0], members, sizes, noFold);
+  const furtherParts = parts.slice(1).map((of) => byPlace(of, members, sizes, noFold));
   const partOf = ({ shard, position }: DividedImage): number => byShard[shard]![position]!;
   const contradictions = findContradictions(images);
   const said = [

@@ -44,7 +44,11 @@ export async function fold(runId: string, index: number, context: StageContext):
   const rows = await FoldRows.open(config, division, await readStandardization(store, runId), context);
   const train = await rows.collect((row) => isTrainedOn(row, unit, config), head.rowsAtMost);
   const heads = await trainCandidate(candidate, {
-    ...{ train, config, repeat: unit.repeat, labels: rows.labels, context },
+    train,
+    config,
+    repeat: unit.repeat,
+    labels: rows.labels,
+    context,
   });
   const views = servedViews(config.recipe);
   const heldOut = await predictPart(rows, unit.fold, { head: candidate.head, heads, views });

@@ -29,9 +29,10 @@ import { jsonLinesPart, scoreRowOf } from "./scoring/formats/score-rows.js";
 /**
  * Score: shard, bundle → score part.
  *
- * In: the shard's files and the bundle's model.onnx, or features that a run has stored and the bundle's heads. Out: under the output prefix `part-<n>.jsonl` and a file for each
- * other format, rows in shard order, each file with its marker. That of the JSON lines is written last, and has the counts
- * per label and a typed reason for each file that has no row. A shard that is kept of an earlier part is copied from it.
+ * In: the shard's files and the bundle's model.onnx, or features that a run has stored and the bundle's heads. Out: under the
+ * output prefix `part-<n>.jsonl` and a file for each other format, rows in shard order, each file with its marker. That of the JSON lines
+ * is written last, and has the counts per label and a typed reason for each file that has no row. A shard that is kept of an earlier part
+ * is copied from it.
  * A retry finds every marker, or scores again and writes the same bytes.
  */
 export async function score(

@@ -29,8 +29,8 @@ export function foldUnits(
   const everyFold = (candidate: number, repeat: number, share: number): FoldUnit[] =>
     Array.from({ length: folds }, (_, fold) => ({ candidate, repeat, fold, share }));
   const divisions = 1 + (furtherParts?.length ?? 0);
-  const candidates = [...candidatesOf(head).entries()].reverse().flatMap(([candidate, of]) => {
-    const repeats = Array.from({ length: isRepeated(of) ? divisions : 1 }, (_, repeat) => repeat);
+  const candidates = [...candidatesOf(head).entries()].reverse().flatMap(([candidate, recipe]) => {
+    const repeats = Array.from({ length: isRepeated(recipe) ? divisions : 1 }, (_, repeat) => repeat);
     return repeats.flatMap((repeat) => everyFold(candidate, repeat, 1));
   });
   const curve =

@@ -80,7 +80,11 @@ async function refit({ config, head, rows, chosen, context }: ChosenRun): Promis
   context.onNote("training the chosen head on all images");
   const train = await rows.collect(({ part }) => part !== testPart, head.rowsAtMost);
   const heads = await trainCandidate(chosen.candidate, {
-    ...{ train, config, repeat: 0, labels: rows.labels, context },
+    train,
+    config,
+    repeat: 0,
+    labels: rows.labels,
+    context,
   });
   const found = heads[chosen.at.variant];
   if (found === undefined)

@@ -43,8 +43,8 @@ const trainedPart = 1;
 
 /**
  * The split of a run that tunes, from that of the run without tuning. If it holds a fold out, its heads predict the images of that fold,
- * and are trained on those that it was tuned on; otherwise it has the same folds, which other runs predict. It has one division. Undefined for a run that does
- * not tune.
+ * and are trained on those that it was tuned on; otherwise it has the same folds, which other runs predict. It has one
+ * division. Undefined for a run that does not tune.
  */
 export async function tunedSplit(store: ObjectStore, config: ResolvedRun): Promise<FoldSplit | undefined> {
   const untuned = untunedOf(config);

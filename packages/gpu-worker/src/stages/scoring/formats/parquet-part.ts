@@ -14,8 +14,8 @@ import { carriedParquetColumns } from "./carried-parquet.js";
 
 /**
  * A part in Parquet: `key`, `label`, `probability`, `top` (a list of label and probability), `probabilities` (of every class, in
- * output order, which the file's metadata `labels` has as JSON), `novelty` if the model tells it, `embedding` if the scoring asks for it, and the
- * carried columns. Probabilities are the model's own float32, which the text formats round to seven digits.
+ * output order, which the file's metadata `labels` has as JSON), `novelty` if the model tells it, `embedding` if the scoring asks for
+ * it, and the carried columns. Probabilities are the model's own float32, which the text formats round to seven digits.
  * @param scores.probabilities [rows, labels]
  */
 export async function parquetPart(
