@@ -1,5 +1,5 @@
 import { canonicalJson, openStore, outputKeys, sha256Hex } from "@trommel/common";
-import { scoringSuccess } from "#common/artefacts/results/scoring-output";
+import { scoringSuccess } from "#common/artefacts/scores/scoring-output";
 import { parseSealedAs } from "#common/codec/sealed-json";
 import { z } from "zod";
 import { tinyBackbone } from "../support/models/tiny-backbone.js";

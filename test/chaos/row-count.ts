@@ -16,7 +16,7 @@ import { errorLine } from "#common/artefacts/shards/ledger";
 import { generationOutput } from "@trommel/common/artefacts";
 import { PartList } from "#common/artefacts/generations/part-list";
 import { scoreRow } from "#common/artefacts/results/bundle";
-import { partsOf, scoringSuccess } from "#common/artefacts/results/scoring-output";
+import { partsOf, scoringSuccess } from "#common/artefacts/scores/scoring-output";
 
 /** How often each file was accounted for, against how often it has to be: once. */
 export interface RowCount {

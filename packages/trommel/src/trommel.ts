@@ -156,7 +156,8 @@ export class Trommel implements AsyncDisposable {
    * Scores every image under a prefix, or every one that a manifest lists. The same call again, with the scoring complete, lists the
    * source again: where something has changed, it opens the scoring's next generation, which scores what is new or changed and keeps
    * every other row. An unfinished scoring is continued, with the listing that it has.
-   * @param prefix a folder or `s3://bucket/prefix`; undefined for a manifest of whole locations, and with `featuresOf`
+   * @param prefix a folder or `s3://bucket/prefix`; undefined for a manifest of whole locations, and with `featuresOf` or
+   *   `rescore`
    * @throws TrommelError `not-found` for the model, `conflict` where the output holds another scoring, `invalid-argument`
    */
   async score(prefix: string | undefined, options: ScoreOptions): Promise<Scoring> {

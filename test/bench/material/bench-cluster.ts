@@ -14,7 +14,7 @@ import {
 import { startLocalCluster, type LocalCluster } from "#trommel/cluster/local-cluster";
 import { JobProducer } from "#coordinator/run-control/job-producer";
 import { resolveRun } from "#coordinator/resolve/run";
-import { resolveScoring } from "#coordinator/resolve/scoring";
+import { resolveScoring } from "#coordinator/resolve/scoring/resolve-scoring";
 import { startAttempt } from "#coordinator/run-control/attempts";
 import { readResult } from "#coordinator/run-control/result";
 import type { Subject } from "#coordinator/run-control/subject";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { parquetReadObjects } from "hyparquet";
 import { bundleFiles, bundleManifest, metrics, sha256Hex } from "@trommel/common";
-import { scoreCounts, scoringSuccess, type ScoreCounts } from "#common/artefacts/results/scoring-output";
+import { scoreCounts, scoringSuccess, type ScoreCounts } from "#common/artefacts/scores/scoring-output";
 import { jsonInProcess, runInProcess, trommel, trommelJson } from "../../support/process/cli.js";
 import { parseCsv } from "../../support/files/csv.js";
 import { badFiles, drawDataset, writeFiles, type Pictures } from "../../support/images/dataset.js";

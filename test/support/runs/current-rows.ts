@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
 import type { ScoreFormat } from "@trommel/common";
-import { scoringSuccess } from "#common/artefacts/results/scoring-output";
+import { scoringSuccess } from "#common/artefacts/scores/scoring-output";
 import { parseCsv } from "../files/csv.js";
 
 /** The rows of a finished scoring as texts, from the files that its `_SUCCESS.json` names. @param output its folder */

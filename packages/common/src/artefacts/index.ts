@@ -15,8 +15,10 @@ export type { Acceptance, AskedAcceptance } from "./results/acceptance.js";
 export { servedEmbedding } from "./results/served-embedding.js";
 export type { ScoredEmbeddings, ServedEmbedding } from "./results/served-embedding.js";
 export { bundleFiles, bundleManifest, chooseTopK, decodeVersion, scoreRow } from "./results/bundle.js";
-export { partsOf, scoreCounts, scoringSuccess } from "./results/scoring-output.js";
-export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./results/scoring-output.js";
+export { partsOf, scoreCounts, scoringSuccess } from "./scores/scoring-output.js";
+export type { ScoreCounts, ScoringSuccess, SubmissionOutcome } from "./scores/scoring-output.js";
+export { labelChangesAtMost, scoreDifferences } from "./scores/score-differences.js";
+export type { ScoreDifference, ScoreDifferences } from "./scores/score-differences.js";
 export { rivalOf, verdictOf } from "./results/comparison-verdict.js";
 export { boundedFigures, evaluationFiles, modelEvaluation } from "./results/model-evaluation.js";
 export type {

@@ -209,11 +209,19 @@ export function generationOutput(generation: number) {
     submission: `${folder}submission.csv`,
     /** What is new, changed or gone since the generation before; a later one has it. */
     changes: `${folder}changes.jsonl`,
+    /** The images with another label than in the scoring that this one rescores, and their counts. */
+    differences: `${folder}differences.jsonl`,
+    differenceCounts: `${folder}differences.json`,
   } as const;
 }
 
 /** Keys under a scoring's output prefix. */
-export const outputKeys = { ...generationOutput(0), success: "_SUCCESS.json" } as const;
+export const outputKeys = {
+  ...generationOutput(0),
+  success: "_SUCCESS.json",
+  /** Which scoring it is the output of. */
+  owner: "_trommel/scoring.json",
+} as const;
 
 export function featureShardKey(fingerprint: string, shardHash: string): string {
   return `features/${fingerprint}/${shardHash}.safetensors`;

@@ -1,6 +1,7 @@
 export { sha256Hex, sha256Latin1 } from "./canonical-json.js";
 export { fromFloat16, toFloat16 } from "./float16.js";
 export { jsonBytes, jsonFile, putJson, putJsonOnce } from "./json-artefact.js";
+export { EntryTable } from "./entry-table.js";
 export { isDamage, unlessCorrupt } from "./damage.js";
 export { findMarker, isOtherContent, markerKeyOf } from "./marker.js";
 export type { Marker } from "./marker.js";

@@ -1,6 +1,6 @@
 export { readCurrentFiles } from "./current-files.js";
 export type { CurrentFiles } from "./current-files.js";
-export { findEvaluatedSource, findScoring } from "./evaluated-source.js";
+export { findEvaluatedSource } from "./evaluated-source.js";
 export type { EvaluatedSource } from "./evaluated-source.js";
 export { readFinishedScores, scoredKeys } from "./finished-scores.js";
 export type { FinishedScores } from "./finished-scores.js";
@@ -14,3 +14,4 @@ export {
 } from "./stored-evaluation.js";
 export { matchEvaluationLabels } from "../labels/evaluation-labels.js";
 export type { EvaluationLabels, MatchedLabels } from "../labels/evaluation-labels.js";
+export { findScoring } from "../run-control/find-scoring.js";

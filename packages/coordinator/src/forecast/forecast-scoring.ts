@@ -8,6 +8,7 @@ import {
 } from "@trommel/common";
 import { findListing } from "@trommel/common/artefacts";
 import { markerKeyOf } from "@trommel/common/codec";
+import { countRescored, isRescoring } from "../generations/rescored-source.js";
 import { KeyFilter } from "../listing/key-filter.js";
 import { chooseSampleUnstored } from "../plan/choose-sample.js";
 import { whySkipped } from "../plan/stream-shards.js";
@@ -49,9 +50,11 @@ export async function forecastScoring(
   producer?: Pick<JobProducer, "workersOf">,
 ): Promise<ScoringForecast> {
   const { featuresOf } = config;
-  const counts = await (featuresOf === undefined
-    ? countListed(config, signal)
-    : countStored(store, featuresOf.run));
+  const counts = await (featuresOf !== undefined
+    ? countStored(store, featuresOf.run)
+    : isRescoring(config)
+      ? countRescored(store, config)
+      : countListed(config, signal));
   const { images } = counts;
   const last = await lastMeasured(store, config);
   const estimate =

@@ -1,10 +1,10 @@
 import type { ObjectStore, Shard, ShardEntry } from "@trommel/common";
 import type { ScoringGeneration } from "@trommel/common/artefacts";
+import { EntryTable } from "@trommel/common/codec";
 import { range, readAhead } from "@trommel/common/store";
 import { writeWithColumns } from "../plan/stream-shards.js";
 import type { DeadPlaces } from "./dead-places.js";
 import type { Delta } from "./delta.js";
-import { EntryTable } from "./entry-table.js";
 import { readBaseColumns, readBaseShard } from "./known-entries.js";
 
 /** Shards that are read or written at once. */

@@ -5,13 +5,13 @@ import {
   type ScoringGeneration,
   type ShardColumns,
 } from "@trommel/common/artefacts";
+import { EntryTable } from "@trommel/common/codec";
 import { range, readAhead, readBounds } from "@trommel/common/store";
 import type { DeadPlaces } from "./dead-places.js";
-import { EntryTable } from "./entry-table.js";
 import { entryText, type ListedEntry } from "./list-entries.js";
 
 /** Shards whose files are read at once. */
-const shardsReadAtOnce = 16;
+export const shardsReadAtOnce = 16;
 
 /**
  * The entries that a generation begins with, and which of them its listing has met: some 15 bytes for each, and no key.
@@ -104,7 +104,8 @@ export async function readBaseShard(
   return parseShard(await store.get(key, readBounds.dataset), key);
 }
 
-async function readBaseEntries(
+/** The entries of a shard that a generation begins with, and their carried columns. */
+export async function readBaseEntries(
   store: ObjectStore,
   generation: ScoringGeneration,
   index: number,

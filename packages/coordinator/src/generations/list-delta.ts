@@ -1,12 +1,12 @@
 import type { ScoringConfig, Shard } from "@trommel/common";
 import { findShard, type ScoringGeneration } from "@trommel/common/artefacts";
+import { EntryTable } from "@trommel/common/codec";
 import { KeyFilter } from "../listing/key-filter.js";
 import type { PlanContext } from "../plan/plan-context.js";
 import { writeWithColumns } from "../plan/stream-shards.js";
 import { openSource, placeOf } from "../sources/open-source.js";
 import { writeDelta, type Delta } from "./delta.js";
 import type { DeadPlaces } from "./dead-places.js";
-import { EntryTable } from "./entry-table.js";
 import { KnownEntries } from "./known-entries.js";
 import { listEntries, type ListedEntry } from "./list-entries.js";
 import { SkippedSums } from "./skipped-sums.js";

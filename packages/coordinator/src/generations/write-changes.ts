@@ -1,9 +1,9 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
 import { findShard, type ScoringGeneration } from "@trommel/common/artefacts";
+import { EntryTable } from "@trommel/common/codec";
 import { range, readAhead } from "@trommel/common/store";
 import type { DeadPlaces } from "./dead-places.js";
 import type { Delta } from "./delta.js";
-import { EntryTable } from "./entry-table.js";
 import { outOfDateEntries, type KeptRows } from "./keep-rows.js";
 import { readBaseShard } from "./known-entries.js";
 

@@ -1,6 +1,7 @@
 import { scoringKeys, TrommelError, type ScoringConfig } from "@trommel/common";
 import { findListing, readGeneration, readRetries } from "@trommel/common/artefacts";
 import { planGeneration } from "../generations/plan-generation.js";
+import { isRescoring, keepSample, rescoredSource } from "../generations/rescored-source.js";
 import type { PlanContext } from "./plan-context.js";
 import { planScoringRetry } from "../retry/plan-retry.js";
 import { feedSingleShards } from "./feed/shard-feeder.js";
@@ -15,7 +16,7 @@ import { streamShards, writeListing } from "./stream-shards.js";
 /**
  * Plans a scoring.
  *
- * In: the source. Out: shard files, the carried columns of each, `listing.json`, and a score job per shard, children of the waiting close job.
+ * In: the source, or the images of the scoring that it rescores. Out: shard files, the carried columns of each, `listing.json`, and a score job per shard, children of the waiting close job.
  * The first is queued alone, so that scoring starts with the first page of the listing. A retry continues like planRun.
  * If the failed files of a scoring are retried, only those are planned; a later generation has a plan of its own.
  */
@@ -29,6 +30,9 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
   if (config.featuresOf !== undefined)
     return planFeatureScoring({ ...config, featuresOf: config.featuresOf }, context);
   const source = openSource(placeOf(config), context.openSource, { onNotice: context.onNotice });
+  const isRescored = isRescoring(config);
+  if (isRescored) await keepSample(store, config);
+  const listed = isRescored ? rescoredSource(store, config, context.signal) : source;
   const filter = new KeyFilter(config);
   const totals = new ListingTotals(filter);
   const feed = feedSingleShards(context, {
@@ -43,7 +47,7 @@ export async function planScoring(config: ScoringConfig, context: PlanContext): 
       skip: (key) => filter.skip(key),
     });
     for await (const shard of streamShards({
-      source,
+      source: listed,
       store,
       complete,
       signal: context.signal,

@@ -7,4 +7,4 @@ export { forecastScoring } from "../forecast/forecast-scoring.js";
 export type { ScoringForecast } from "../forecast/forecast-scoring.js";
 export { whyStoreItself } from "./inside-store.js";
 export { resolveRun } from "./run.js";
-export { resolveScoring } from "./scoring.js";
+export { resolveScoring } from "./scoring/resolve-scoring.js";

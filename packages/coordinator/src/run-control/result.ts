@@ -17,12 +17,14 @@ import {
   mayBeUnknown,
   readGeneration,
   scoreCounts,
+  scoreDifferences,
   scoringSuccess,
   sortedKeys,
   sortLedger,
   untunedOf,
   type Contradictions,
   type ScoreCounts,
+  type ScoreDifferences,
   type ScoringSuccess,
   type SortLedger,
   type SubmissionOutcome,
@@ -66,6 +68,8 @@ export interface RunResult {
   readonly counts?: ScoreCounts;
   /** For a scoring with the format `kaggle`. */
   readonly submission?: SubmissionOutcome;
+  /** For a scoring that names an earlier one: how many images have another label than there. */
+  readonly differences?: ScoreDifferences;
   /** For a scoring whose source was listed again: its last generation, and what that found. */
   readonly generation?: GenerationFigures;
   /** For a sorting: its ledger. In `ledger` images in their places are ok, and those below `min` skipped. */
@@ -160,6 +164,9 @@ async function readScoringResult(
         ...parseJsonAs(scoreCounts, await readPart(output, keys.counts), keys.counts),
       },
       ...(submission === null ? {} : { submission }),
+      ...(config.rescoreOf === undefined
+        ? {}
+        : { differences: await readDifferences(output, keys.differenceCounts) }),
       ...(generation === undefined ? {} : { generation: generationFigures(generation) }),
     };
   } finally {
@@ -187,6 +194,10 @@ async function readSortingResult(
   } finally {
     into.close();
   }
+}
+
+async function readDifferences(output: ObjectStore, key: string): Promise<ScoreDifferences> {
+  return parseJsonAs(scoreDifferences, await readPart(output, key), key);
 }
 
 function generationFigures({

@@ -10,7 +10,6 @@ import {
 import { evaluationFiles, modelEvaluation } from "@trommel/common/artefacts";
 import { markerKeyOf, parseSealedAs, unlessCorrupt } from "@trommel/common/codec";
 import { partInside, readIfThere } from "@trommel/common/store";
-import { ownerKey } from "../resolve/scoring.js";
 import type { Found } from "./garbage.js";
 import { groups } from "./object-groups.js";
 import type { References } from "./references.js";
@@ -48,7 +47,7 @@ function firstIs(objects: readonly ObjectInfo[], key: string): ObjectInfo[] {
 }
 
 async function hasScoring(store: ObjectStore, scores: string): Promise<boolean> {
-  const key = `${scores}/${ownerKey}`;
+  const key = `${scores}/${outputKeys.owner}`;
   const body = await readIfThere(store, key);
   const id = body === undefined ? undefined : unlessCorrupt(() => parseSealedAs(scoringConfig, body, key).id);
   return id !== undefined && (await store.head(scoringKeys(id).config)) !== undefined;

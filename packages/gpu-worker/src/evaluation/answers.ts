@@ -20,7 +20,7 @@ const partsAtOnce = 4;
 
 /** The rows of a finished scoring in listing order; of failed files that were tried again, at the end. */
 export async function* readScoreRows(
-  { location, parts }: EvaluatedScores,
+  { location, parts }: Pick<EvaluatedScores, "location" | "parts">,
   signal: AbortSignal,
 ): AsyncGenerator<ScoreRow> {
   const output = openStore(location);

@@ -36,6 +36,7 @@ import { checkParts } from "./scoring/check-parts.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { countLabels, LabelCounts } from "./scoring/label-counts.js";
 import { readBundleManifest, readGenerationShard, readScoringConfig } from "./inputs/scoring.js";
+import { Differences } from "./scoring/differences.js";
 import { readOutcomes, readRetriedImages, readShards, type ShardOutcomes } from "./inputs/shard-outcomes.js";
 import { checkImageKeys, scorePartMarker, type ScorePartMarker } from "./scoring/score-part.js";
 import { SpilledText } from "./scoring/spilled-text.js";
@@ -50,6 +51,7 @@ import { jsonFile, putJson } from "@trommel/common/codec";
  * row for each file that did not fail, once and in order. Out: `submission.csv` where the scoring has the format `kaggle`,
  * `errors.jsonl`, `ledger.json`, `counts.json` and last `_SUCCESS.json`, with which the scoring is whole. One that says
  * something else, from before failed files were tried again, goes first. A retry writes the same bytes again.
+ * A scoring by another model of an earlier one's images writes `differences.jsonl` and `differences.json` as well.
  * A later generation checks its own parts whole and adds up the markers of those that it keeps; what it writes lies
  * in its folder, and `_SUCCESS.json` alone is replaced.
  */
@@ -112,6 +114,12 @@ export async function close(scoringId: string, context: StageContext): Promise<S
     const to = generation.output;
     await write(() => output.putStream(to.failedImages, lines.chunks(), stream));
     await write(() => putJson(output, to.ledger, jsonFile(ledger)));
+    if (config.rescoreOf !== undefined) {
+      const after = { location: config.output, parts };
+      const differences = new Differences({ before: config.rescoreOf, after }, signal);
+      await write(() => output.putStream(to.differences, differences.lines(), stream));
+      await write(() => putJson(output, to.differenceCounts, jsonFile(differences.counts())));
+    }
     const counted = counts.counts(scoredImages(ledger));
     await write(() => putJson(output, to.counts, jsonFile(counted)));
     const success = describeScoring({ config, manifest, counts: counted, submission, ledger }, span, parts);

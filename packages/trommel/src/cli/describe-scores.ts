@@ -10,7 +10,7 @@ interface Counted {
 }
 
 /** What a finished scoring says of its images: the most frequent groups and labels, and its submission. */
-export function describeScores({ ledger, counts, submission }: RunResult): string[] {
+export function describeScores({ ledger, counts, submission, differences }: RunResult): string[] {
   const lines: string[] = [];
   if (counts?.groups != null)
     lines.push(
@@ -27,6 +27,19 @@ export function describeScores({ ledger, counts, submission }: RunResult): strin
     lines.push(`${submission.file}: ${submission.rows} rows${without}`);
   }
   if (submission?.merged === false) lines.push(`submission.csv is not written: ${submission.detail}`);
+  if (differences !== undefined) lines.push(...describeDifferences(differences));
+  return lines;
+}
+
+function describeDifferences(found: NonNullable<RunResult["differences"]>): string[] {
+  const { before, inBoth, different, changes, onlyBefore, onlyAfter } = found;
+  const lines = [`${different} of ${inBoth} images have another label than in ${before.scoring}`];
+  if (different > 0)
+    lines.push(
+      `label changes: ${mostFrequent(changes.map((one) => ({ name: `${one.before} → ${one.after}`, images: one.images })))}`,
+    );
+  if (onlyBefore + onlyAfter > 0)
+    lines.push(`only in ${before.scoring}: ${onlyBefore} images; only in this scoring: ${onlyAfter}`);
   return lines;
 }
 

@@ -3,7 +3,7 @@ import { link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import type { Ledger } from "@trommel/common";
-import { scoringSuccess, type ScoringSuccess } from "#common/artefacts/results/scoring-output";
+import { scoringSuccess, type ScoringSuccess } from "#common/artefacts/scores/scoring-output";
 import { trommel, trommelJson } from "../../../support/process/cli.js";
 import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
 import { fileHashes } from "../../../support/files/file-hashes.js";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openStore } from "@trommel/common";
-import { resolveScoring } from "#coordinator/resolve/scoring";
+import { resolveScoring } from "#coordinator/resolve/scoring/resolve-scoring";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("resolve-scoring");

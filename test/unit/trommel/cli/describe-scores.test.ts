@@ -30,6 +30,25 @@ describe("what a finished scoring says", () => {
     ]);
   });
 
+  it("says how many images have another label than in an earlier scoring, and which labels", () => {
+    const model = { location: "file:///models/a", modelSha256: "" };
+    const differences = {
+      formatVersion: 1 as const,
+      before: { scoring: "score-1", output: "file:///first", generation: 0, retries: 0, model },
+      ...{ inBoth: 28, same: 25, different: 3, onlyBefore: 2, onlyAfter: 0 },
+      changes: [
+        { before: "can", after: "cup", images: 2 },
+        { before: "jar", after: "unknown", images: 1 },
+      ],
+      otherChanges: 0,
+    };
+    assert.deepEqual(describeScores({ ledger, location, differences }), [
+      "3 of 28 images have another label than in score-1",
+      "label changes: can → cup 2, jar → unknown 1",
+      "only in score-1: 2 images; only in this scoring: 0",
+    ]);
+  });
+
   it("names groups, and says which pictures a submission lacks", () => {
     const counts = {
       formatVersion: 1 as const,

@@ -146,6 +146,8 @@ export const scoringConfig = z
     sample: imageSample.optional(),
     /** The run whose stored features are scored, and no picture is read; `source` is what it listed. */
     featuresOf: z.object({ run: runId, fingerprint: sha256 }).strict().optional(),
+    /** The scoring whose images are scored by another model, and whose labels these are compared with. */
+    rescoreOf: z.object({ scoring: runId, output: z.string() }).strict().optional(),
     /** A vector that each row has besides; absent if none is asked for. */
     embeddings: scoredEmbeddings.optional(),
     /** In CSV, texts that a spreadsheet would compute are written as texts. */

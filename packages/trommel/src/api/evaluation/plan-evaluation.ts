@@ -111,7 +111,7 @@ async function findRival(
   text: string,
   first: { readonly bundle: ScoredBundle | undefined; readonly source: EvaluatedSource },
 ): Promise<Rival> {
-  const scoring = await findScoring(store, text, options.folder);
+  const scoring = await findScoring(store, text, options.folder, "evaluate");
   const rival: Rival =
     scoring === undefined
       ? { kind: "model", bundle: await resolveBundle(store, text, options.folder) }

@@ -1,7 +1,7 @@
 import { resolveLocation, type ScoreFormat, type ScoringConfig } from "@trommel/common";
 import { parseFailureLimit, writeFailureLimit } from "@trommel/common/artefacts";
 import { resolveScoring, type AskedArchives, type AskedManifest } from "@trommel/coordinator/resolve";
-import type { Run } from "../../run.js";
+import type { Run, Scoring } from "../../run.js";
 import type { Connections } from "../connections.js";
 import { modelGiven, placeExpected, textGiven } from "../given.js";
 import type { StartOptions } from "../work.js";
@@ -28,6 +28,11 @@ export interface ScoreOptions extends StartOptions {
    * then. @default pictures are read
    */
   readonly featuresOf?: string | undefined;
+  /**
+   * A finished scoring by another model, its id or the location of its output. Its images are scored, as its last generation has them, and
+   * the result counts the labels that differ. A prefix need not be given. @default none
+   */
+  readonly rescore?: Scoring | string | undefined;
   /** Images per shard, at most 4096. @default 256 */
   readonly shardSize?: number | undefined;
   /** Globs over the keys below the prefix: only what one of them matches is scored. @default all */
@@ -75,18 +80,19 @@ export async function resolveScoringRequest(
   prefix: string | undefined,
   options: ScoreOptions,
 ): Promise<RequestedScoring> {
-  const { maxFailures, featuresOf, manifest } = options;
+  const { maxFailures, featuresOf, manifest, rescore } = options;
   const limit = maxFailures === undefined ? undefined : parseFailureLimit(maxFailures);
   const locate = (location: string): string => resolveLocation(location, folder);
   const { config, claim } = await resolveScoring({
     store,
     source:
-      prefix === undefined && (featuresOf !== undefined || manifest !== undefined)
+      prefix === undefined && [featuresOf, manifest, rescore].some((given) => given !== undefined)
         ? undefined
         : locate(textGiven(prefix, "score", "prefix", placeExpected)),
     archives: options.archives,
     manifest: manifest && { ...manifest, location: locate(manifest.location) },
     featuresOf,
+    rescore: typeof rescore === "object" ? rescore.id : rescore,
     model: modelGiven(options.model, "score"),
     folder,
     output: locate(textGiven(options.output, "score", "output", placeExpected)),

@@ -23,6 +23,7 @@ type ScoreFlags = GlobalFlags &
     readonly sample?: number;
     readonly seed?: number;
     readonly featuresOf?: string;
+    readonly rescore?: string;
     readonly dryRun?: true;
     readonly pricePerHour?: number;
     readonly maxFailures?: string;
@@ -40,7 +41,8 @@ export async function score(
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
     const { model, output, top: topK, format: formats, shardSize, unknownAbove, minProbability } = flags;
-    const { include, exclude, limit, sample, seed, maxFailures, spreadsheetSafe, featuresOf } = flags;
+    const { include, exclude, limit, sample, seed, maxFailures, spreadsheetSafe, featuresOf, rescore } =
+      flags;
     const { embeddings, embeddingsType } = flags;
     const part = { limit, sample, seed, maxFailures };
     const asked = {
@@ -51,6 +53,7 @@ export async function score(
       ...part,
       spreadsheetSafe,
       featuresOf,
+      rescore,
       embeddings,
       embeddingsType,
     };

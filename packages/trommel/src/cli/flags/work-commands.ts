@@ -83,6 +83,10 @@ export function addScore(program: Command, terminal: Terminal): void {
       "--features-of <run>",
       "score the features that a run has stored, without a prefix, and read no picture: --model has the same backbones",
     )
+    .option(
+      "--rescore <scoring|output>",
+      "score the images of a finished scoring with another --model, and say which labels differ",
+    )
     .option("--limit <images>", "score the first images of the listing, so many", positiveInteger)
     .option(
       "--sample <images>",

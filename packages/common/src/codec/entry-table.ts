@@ -1,4 +1,4 @@
-import { sha256Latin1 } from "@trommel/common/codec";
+import { sha256Latin1 } from "./canonical-json.js";
 
 /**
  * Texts by 64 bits of their sha256, numbered in the order in which they come: 13 to 19 bytes each, whatever their length.
