@@ -123,6 +123,7 @@ export type {
 export type { PredictFilesOptions, Prediction, ScoreFilesOptions, TrainOptions, Trommel } from "./trommel.js";
 export type { Sorting, SortingOptions, StartSortOptions } from "./api/sorting.js";
 export type { ScoreOptions } from "./api/requests/scoring.js";
+export type { WatchedScoring, WatchOptions } from "./api/watching/watch-scoring.js";
 export type { EvaluateOptions, LabelFile } from "./api/evaluation/evaluate.js";
 export type { ComparisonVerdict, Evaluation, EvaluationResult } from "./api/evaluation/evaluation.js";
 export { boundedFigures } from "@trommel/common/artefacts";

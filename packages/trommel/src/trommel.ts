@@ -23,6 +23,7 @@ import { Recipes } from "./api/recipes.js";
 import { StoreKeeping } from "./api/store-keeping.js";
 import { resolveScoringRequest, type ScoreOptions } from "./api/requests/scoring.js";
 import { resolveTraining, type TrainingRequest } from "./api/requests/training.js";
+import { watchScoring, type WatchedScoring, type WatchOptions } from "./api/watching/watch-scoring.js";
 import type { StartOptions, Work, WorkHost } from "./api/work.js";
 import type { Sorting } from "./api/sorting.js";
 import { Run, Scoring, workOf } from "./run.js";
@@ -168,6 +169,26 @@ export class Trommel implements AsyncDisposable {
       await scoring.beginLatest({ detach: options.detach, signal: options.signal, ...claims });
       return scoring;
     });
+  }
+
+  /**
+   * Scores a source again and again: at once and then with every tick it is listed, and what is new or changed is the scoring's next
+   * generation, as with {@link score}. Ticks that come meanwhile are passed over. It ends when a signal aborts or the handle is closed.
+   * @returns what each tick came to
+   * @throws TrommelError `invalid-argument` for the interval; what {@link score} throws and another tick does not change
+   */
+  watchScoring(prefix: string | undefined, options: WatchOptions): AsyncGenerator<WatchedScoring> {
+    optionsGiven(options, "watch a source", "model, output and every");
+    const { every: _, ...asked } = options;
+    return watchScoring(
+      {
+        score: () => this.score(prefix, asked),
+        forget: (scoring) => void this.#works.delete(scoring),
+        checkCluster: () => this.#connections.checkCluster(),
+        signal: eitherSignal(options, this.#host.signal),
+      },
+      options,
+    );
   }
 
   /**

@@ -70,7 +70,9 @@ export async function begin(
   await claim?.();
   if (cluster !== undefined) {
     await noteCluster(store, subject, cluster.redisUrl);
-    connections.releases.add("cluster note", () => forgetCluster(store, subject));
+    if (!connections.noted.has(subject.id))
+      connections.releases.add("cluster note", () => forgetCluster(store, subject));
+    connections.noted.add(subject.id);
   }
   const status = await readStatus(store, subject, producer);
   const requeue = async ({ attempt }: RunStatus): Promise<void> => {

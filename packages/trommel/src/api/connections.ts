@@ -13,6 +13,8 @@ export class Connections {
   readonly store: ObjectStore;
   readonly log: Logger;
   readonly releases = new ReleaseStack();
+  /** Runs and scorings whose note of the embedded cluster is released with it. */
+  readonly noted = new Set<string>();
   readonly #producers = new Map<string, JobProducer>();
   #cluster: Promise<LocalCluster> | undefined;
 
@@ -60,6 +62,11 @@ export class Connections {
     this.#cluster ??= this.#startCluster();
     const cluster = await this.#cluster;
     return { producer: this.#producerOn(cluster.redisUrl), cluster };
+  }
+
+  /** @throws TrommelError where the handle's own cluster has ended; nothing without one */
+  async checkCluster(): Promise<void> {
+    (await this.#cluster)?.check();
   }
 
   /** A cluster of the handle's own, with a Redis on a port where one is given. */

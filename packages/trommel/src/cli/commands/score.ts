@@ -5,6 +5,7 @@ import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
 import { followToEnd, isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { exitCodes, type Terminal } from "../terminal.js";
+import { showWatched } from "./watched-scoring.js";
 
 type ScoreFlags = GlobalFlags &
   ClusterFlags &
@@ -24,6 +25,7 @@ type ScoreFlags = GlobalFlags &
     readonly seed?: number;
     readonly featuresOf?: string;
     readonly rescore?: string;
+    readonly watch?: string;
     readonly dryRun?: true;
     readonly pricePerHour?: number;
     readonly maxFailures?: string;
@@ -59,12 +61,19 @@ export async function score(
     };
     const options = { model, output, ...sourceOf(flags), topK, formats, shardSize, ...asked, detach, signal };
     if (flags.dryRun === true) {
+      if (flags.watch !== undefined) throw refusedWithWatch("--dry-run");
       const forecast = await trommel.forecastScoring(prefix, options);
       const { pricePerHour } = flags;
       const priced =
         pricePerHour === undefined ? forecast : { ...forecast, price: priceOf(forecast, pricePerHour) };
       for (const line of describeScoringForecast(priced)) terminal.say(line);
       terminal.result(priced);
+      return;
+    }
+    if (flags.watch !== undefined) {
+      refuseWithWatch(flags);
+      const { detach: _, ...watched } = options;
+      await showWatched(terminal, trommel.watchScoring(prefix, { ...watched, every: flags.watch }));
       return;
     }
     let scoring = await trommel.score(prefix, options);
@@ -76,6 +85,17 @@ export async function score(
     }
     await showWork(terminal, scoring, detach);
   });
+}
+
+function refuseWithWatch({ follow }: FollowFlags): void {
+  if (follow === false) throw refusedWithWatch("--no-follow");
+}
+
+function refusedWithWatch(flag: string): TrommelError {
+  return new TrommelError(
+    "invalid-argument",
+    `cannot use --watch with ${flag}: it scores again and again until it is stopped. Leave one of them out`,
+  );
 }
 
 type PredictFlags = GlobalFlags & {

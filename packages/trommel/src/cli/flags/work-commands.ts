@@ -87,6 +87,10 @@ export function addScore(program: Command, terminal: Terminal): void {
       "--rescore <scoring|output>",
       "score the images of a finished scoring with another --model, and say which labels differ",
     )
+    .option(
+      "--watch <interval>",
+      "score what is new again and again until it is stopped: seconds, or a cron expression such as '*/5 * * * *'",
+    )
     .option("--limit <images>", "score the first images of the listing, so many", positiveInteger)
     .option(
       "--sample <images>",
