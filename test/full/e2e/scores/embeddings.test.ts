@@ -38,7 +38,8 @@ async function score(to: string, options: Partial<ScoreOptions>, source: string 
     await trommel.score(source ?? undefined, {
       model: "first",
       output,
-      shardSize: 16,
+      // Stored features have the shards of their run.
+      ...(source === null ? {} : { shardSize: 16 }),
       formats: [],
       ...options,
     })

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
-import { cp, writeFile } from "node:fs/promises";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { openStore } from "@trommel/common";
+import { bundleManifest, openStore, runConfig, runKeys } from "@trommel/common";
+import { resolveRunFeatures } from "@trommel/common/artefacts";
+import { parseSealedAs, readInput } from "@trommel/common/codec";
+import { embeddingsOf } from "#coordinator/resolve/scoring/asked-options";
 import { resolveScoring } from "#coordinator/resolve/scoring/resolve-scoring";
+import { resolveImages } from "#coordinator/resolve/scoring/scored-images";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 
 const folder = await temporaryFolder("resolve-scoring");
@@ -54,5 +58,38 @@ describe("a scoring of a manifest", () => {
         }),
         { message },
       );
+  });
+});
+
+describe("a scoring of stored features", () => {
+  it("has the shards of its run: another size is refused, whatever it is", async () => {
+    const store = openStore(join(model, "../../.."));
+    const key = runKeys("first").config;
+    const run = await resolveRunFeatures(
+      store,
+      parseSealedAs(runConfig, await store.get(key), key),
+      readInput,
+    );
+    const resolve = (shardSize: number | undefined) =>
+      resolveImages({ source: undefined, shardSize }, run, undefined);
+    assert.equal((await resolve(undefined)).shardSize, 16);
+    for (const size of [16, 256])
+      await assert.rejects(resolve(size), {
+        code: "invalid-argument",
+        message: `cannot score stored features (--features-of) with --shard-size ${size}: the run first has stored them in shards of 16 images, which are scored as they are. Leave it out`,
+      });
+  });
+
+  it("is refused with too many numbers for a part, without the advice to give a shard size", async () => {
+    const manifest = bundleManifest.parse(JSON.parse(await readFile(join(model, "bundle.json"), "utf8")));
+    const refusal = (featuresOf: string | undefined) => () =>
+      embeddingsOf({ vector: "raw" }, { formats: ["jsonl"], shardSize: 2 ** 23, featuresOf, manifest });
+    const code = "invalid-argument";
+    assert.throws(refusal(undefined), { code, message: /numbers\. Give --shard-size \d+ or less$/ });
+    assert.throws(refusal("first"), {
+      code,
+      message:
+        /numbers\. The run first has stored .*: leave --features-of out and score its pictures with --shard-size/,
+    });
   });
 });

@@ -77,10 +77,13 @@ export function embeddingsOf(
   {
     formats,
     shardSize,
+    featuresOf,
     manifest,
   }: {
     readonly formats: readonly ScoreFormat[];
     readonly shardSize: number;
+    /** The run whose shards are scored: their size is the run's. */
+    readonly featuresOf: string | undefined;
     readonly manifest: BundleManifest;
   },
 ): Pick<ScoringConfig, "embeddings"> {
@@ -98,11 +101,16 @@ export function embeddingsOf(
     );
   }
   const { dimension } = servedEmbedding(manifest, { vector });
-  if (dimension * shardSize > numbersPerPart)
+  if (dimension * shardSize > numbersPerPart) {
+    const advice = `--shard-size ${Math.floor(numbersPerPart / dimension)} or less`;
     throw new TrommelError(
       "invalid-argument",
-      `cannot write embeddings of ${dimension} numbers into parts of ${shardSize} images: a part holds at most ${numbersPerPart} numbers. Give --shard-size ${Math.floor(numbersPerPart / dimension)} or less`,
+      `cannot write embeddings of ${dimension} numbers into parts of ${shardSize} images: a part holds at most ${numbersPerPart} numbers. ` +
+        (featuresOf === undefined
+          ? `Give ${advice}`
+          : `The run ${featuresOf} has stored its features in shards of that size: leave --features-of out and score its pictures with ${advice}, or leave --embeddings out ('trommel features export' writes the raw ones)`),
     );
+  }
   return { embeddings: { vector, type: type ?? "f32" } };
 }
 

@@ -84,6 +84,7 @@ export async function resolveScoring(options: ScoringRequest): Promise<Resolved<
     ...embeddingsOf(options.embeddings ?? {}, {
       formats,
       shardSize: images.shardSize,
+      featuresOf: stored?.id,
       manifest: bundle.manifest,
     }),
     ...(stored === undefined ? {} : { featuresOf: { run: stored.id, fingerprint: stored.fingerprint } }),

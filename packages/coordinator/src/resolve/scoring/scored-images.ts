@@ -11,12 +11,15 @@ export interface AskedImages {
   readonly source: string | undefined;
   readonly manifest?: AskedManifest | undefined;
   readonly archives?: AskedArchives | undefined;
-  readonly shardSize: number;
+  /** Images per shard; with stored features those of their run. @default 256 */
+  readonly shardSize?: number | undefined;
   /** Which keys are scored. @default all */
   readonly patterns?: AskedPatterns;
   /** What part of the listing is scored. @default all of it */
   readonly part?: AskedPart;
 }
+
+const defaultShardSize = 256;
 
 /** What a configuration says of its images. */
 type ScoredImages = Pick<
@@ -34,6 +37,11 @@ export async function resolveImages(
   earlier: ScoringConfig | undefined,
 ): Promise<ScoredImages> {
   if (stored !== undefined) {
+    if (asked.shardSize !== undefined)
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot score stored features (--features-of) with --shard-size ${asked.shardSize}: the run ${stored.id} has stored them in shards of ${stored.recipe.shardSize} images, which are scored as they are. Leave it out`,
+      );
     refuseSelection(asked, "score stored features (--features-of)", "the run has listed its pictures");
     if (earlier !== undefined && earlier.source !== stored.dataset)
       throw otherSource(earlier, stored.dataset);
@@ -47,7 +55,7 @@ export async function resolveImages(
   return {
     source: location,
     ...(from === undefined ? {} : { from }),
-    shardSize: asked.shardSize,
+    shardSize: asked.shardSize ?? defaultShardSize,
     ...patternsOf(asked.patterns ?? {}),
     ...partOf(asked.part ?? {}),
   };
@@ -73,7 +81,7 @@ function imagesOf(earlier: ScoringConfig, { source: prefix, ...asked }: AskedIma
   return {
     source,
     ...(from === undefined ? {} : { from }),
-    shardSize: asked.shardSize,
+    shardSize: asked.shardSize ?? defaultShardSize,
     ...(include === undefined ? {} : { include }),
     ...(exclude === undefined ? {} : { exclude }),
     ...(limit === undefined ? {} : { limit }),

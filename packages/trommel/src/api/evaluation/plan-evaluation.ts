@@ -154,7 +154,6 @@ async function scoreFor(
     output: location,
     topK: labels.length,
     formats: ["jsonl"],
-    shardSize: 256,
     forEvaluation: true,
   });
   const scoring = new Scoring(host, { kind: "scoring", id: config.id, config });

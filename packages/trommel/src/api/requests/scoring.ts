@@ -33,7 +33,7 @@ export interface ScoreOptions extends StartOptions {
    * the result counts the labels that differ. A prefix need not be given. @default none
    */
   readonly rescore?: Scoring | string | undefined;
-  /** Images per shard, at most 4096. @default 256 */
+  /** Images per shard, at most 4096; not with `featuresOf`, whose run has its own shards. @default 256 */
   readonly shardSize?: number | undefined;
   /** Globs over the keys below the prefix: only what one of them matches is scored. @default all */
   readonly include?: readonly string[] | undefined;
@@ -98,7 +98,7 @@ export async function resolveScoringRequest(
     output: locate(textGiven(options.output, "score", "output", placeExpected)),
     topK: options.topK,
     formats: options.formats,
-    shardSize: options.shardSize ?? 256,
+    shardSize: options.shardSize,
     patterns: { include: options.include, exclude: options.exclude },
     asked: { unknownAbove: options.unknownAbove, minProbability: options.minProbability },
     part: { limit: options.limit, sample: options.sample, seed: options.seed },

@@ -15,7 +15,7 @@ type ScoreFlags = GlobalFlags &
     readonly output: string;
     readonly top?: number;
     readonly format?: readonly ScoreFormat[];
-    readonly shardSize: number;
+    readonly shardSize?: number;
     readonly include?: readonly string[];
     readonly exclude?: readonly string[];
     readonly unknownAbove?: number;

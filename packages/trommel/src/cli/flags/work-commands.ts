@@ -73,9 +73,8 @@ export function addScore(program: Command, terminal: Terminal): void {
     )
     .option(
       "--shard-size <images>",
-      "images per shard, at most 4096",
+      "images per shard, at most 4096 (default: 256)",
       upTo(imagesPerShardAtMost, " go into a shard"),
-      256,
     )
     .option(...unknownAbove)
     .option(...minProbability)
