@@ -21,6 +21,8 @@ export interface BenchArguments {
   readonly gpu: GpuArguments;
   /** Divisions that `honesty` measures; `chance` shuffles the labels half as often. */
   readonly repetitions: number;
+  /** Keys that `delta` lists. */
+  readonly keys: number;
   /** `stdout` in the place of the table, or a file beside it. */
   readonly json: "stdout" | { readonly file: string } | undefined;
 }
@@ -43,6 +45,7 @@ export function parseArguments(args: readonly string[], known: readonly string[]
     threads: parseCount("threads", values.threads ?? String(availableParallelism())),
     gpu,
     repetitions: parseCount("repetitions", values.repetitions),
+    keys: parseCount("keys", values.keys),
     json,
   };
 }
@@ -57,6 +60,7 @@ function parseFlags(args: readonly string[], known: readonly string[]) {
         device: { type: "string" },
         images: { type: "string", default: "1500" },
         repetitions: { type: "string", default: "20" },
+        keys: { type: "string", default: "10000000" },
         networks: { type: "string", default: "mobilenet-v1-0.75@224,efficientnet-b2@380" },
       },
     });

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { messageOf, TrommelError } from "@trommel/common";
 import { parseArguments, type BenchArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./measure/environment.js";
+import { benchDelta } from "./benches/delta-bench.js";
 import { benchExtract } from "./benches/extract-bench.js";
 import { benchHead } from "./benches/head-bench.js";
 import { benchChance, benchHonesty } from "./benches/learned/honesty-bench.js";
@@ -34,6 +35,7 @@ import { formatTable, type TableRow } from "./table.js";
 
 const benches: Readonly<Record<string, Bench>> = {
   chance: { material: true, measure: benchChance },
+  delta: { material: false, measure: benchDelta },
   extract: { material: true, measure: benchExtract },
   gpu: { material: true, measure: benchGpu },
   head: { material: false, measure: benchHead },
@@ -70,7 +72,7 @@ function material(): Promise<Material> {
   return (prepared ??= prepareMaterial(folder, store));
 }
 
-type Told = Pick<BenchArguments, "threads" | "gpu" | "repetitions">;
+type Told = Pick<BenchArguments, "threads" | "gpu" | "repetitions" | "keys">;
 
 async function measure(name: string, bench: Bench, told: Told): Promise<BenchResult> {
   const setting = { folder: path.join(folder, name), ...told, say };

@@ -38,6 +38,8 @@ export interface BenchSetting {
   readonly gpu: GpuArguments;
   /** Of `honesty`. */
   readonly repetitions: number;
+  /** What `delta` lists. */
+  readonly keys: number;
   /** Words about the progress, for stderr. */
   readonly say: (words: string) => void;
 }

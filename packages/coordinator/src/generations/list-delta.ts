@@ -27,7 +27,7 @@ export interface DeltaSoFar {
 export async function listDelta(
   config: ScoringConfig,
   generation: ScoringGeneration,
-  context: PlanContext,
+  context: Pick<PlanContext, "store" | "signal" | "openSource" | "onNotice">,
   { dead, onShard }: { readonly dead: DeadPlaces; readonly onShard: (soFar: DeltaSoFar) => Promise<void> },
 ): Promise<Delta> {
   const { store, signal } = context;
