@@ -67,7 +67,7 @@ function parseFlags(args: readonly string[], known: readonly string[]) {
   } catch (thrown) {
     const [why = ""] = messageOf(thrown).split(". ");
     const flags =
-      "--threads N, --json [FILE], of honesty and chance --repetitions N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
+      "--threads N, --json [FILE], of honesty and chance --repetitions N, of delta --keys N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
     throw refusal(why, `Give names (${known.join(", ")}) or none for all, ${flags}`);
   }
 }

@@ -15,8 +15,8 @@ const shardSize = 256;
 const id = "delta";
 
 /**
- * The listing of a later generation, of ten million generated keys of which 0.1 % are new, against a listing of the same keys alone, both in one
- * process. The shards of the first generation lie in a store on the disk, as the product writes them.
+ * The listing of a later generation, of ten million generated keys of which 0.1 % are new, against a listing of the same keys alone,
+ * both in one process. The shards of the first generation lie in a store on the disk, as the product writes them.
  */
 export async function benchDelta(
   _: undefined,
