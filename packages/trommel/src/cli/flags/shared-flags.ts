@@ -207,12 +207,15 @@ export function upTo(most: number, why = ""): (text: string) => number {
   };
 }
 
+export function isShare(text: string): boolean {
+  const value = Number(text);
+  return text.trim() !== "" && value >= 0 && value <= 1;
+}
+
 /** A number from 0 to 1. */
 export function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !(value >= 0 && value <= 1))
-    throw new InvalidArgumentError("It is not a number from 0 to 1");
-  return value;
+  if (!isShare(text)) throw new InvalidArgumentError("It is not a number from 0 to 1");
+  return Number(text);
 }
 
 export function wholeNumber(text: string): number {

@@ -11,6 +11,7 @@ import {
   maxFailures,
   patternFlags,
   positiveInteger,
+  isShare,
   share,
   sourceFlags,
   upTo,
@@ -53,7 +54,11 @@ const unknownAbove = [
 const minProbability = [
   "--min-probability <share|thresholds>",
   "label images 'unknown' that are less probable than this, or than the model's threshold for their class",
-  (text: string) => (text === "thresholds" ? text : share(text)),
+  (text: string) => {
+    if (text === "thresholds") return text;
+    if (isShare(text)) return Number(text);
+    throw new InvalidArgumentError("It is neither a number from 0 to 1 nor 'thresholds'");
+  },
 ] as const;
 
 export function addScore(program: Command, terminal: Terminal): void {
