@@ -1,6 +1,9 @@
 import { isUtf8 } from "node:buffer";
 import { unreadableTable } from "./table-row.js";
 
+/** Bytes of a character of UTF-8 that has begun and not ended, at most. */
+const longestBegun = 3;
+
 /** The same bytes. @throws TrommelError `bad-dataset` naming the first line that is not UTF-8 */
 export async function* utf8Only(
   file: string,
@@ -9,8 +12,8 @@ export async function* utf8Only(
 ): AsyncGenerator<Uint8Array> {
   const whole = new TextDecoder("utf-8", { fatal: true });
   let line = firstLine;
-  // The line that has begun, as far as it was read.
-  let rest = Buffer.alloc(0);
+  // The last bytes of the line that has begun: a character may have begun in them. A line may be as long as the file.
+  let rest: Buffer = Buffer.alloc(0);
   const refuse = (bytes: Uint8Array): never => {
     const lines = splitLines(Buffer.concat([rest, bytes]));
     const bad = lines.findIndex((of) => !isUtf8(of));
@@ -23,11 +26,8 @@ export async function* utf8Only(
       refuse(chunk);
     }
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    const last = bytes.lastIndexOf(0x0a);
-    if (last >= 0) {
-      for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) line += 1;
-      rest = Buffer.from(bytes.subarray(last + 1));
-    } else rest = Buffer.concat([rest, bytes]);
+    for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) line += 1;
+    rest = lastCharacters(Buffer.concat([rest, bytes.subarray(-longestBegun)]));
     yield chunk;
   }
   try {
@@ -36,6 +36,15 @@ export async function* utf8Only(
     refuse(new Uint8Array());
   }
 }
+
+/** What follows the last line break, at most the last three bytes, without the end of a character that began before them. */
+function lastCharacters(bytes: Buffer): Buffer {
+  let start = Math.max(bytes.lastIndexOf(0x0a) + 1, bytes.length - longestBegun);
+  while (start < bytes.length && isContinuation(bytes[start] ?? 0)) start += 1;
+  return Buffer.from(bytes.subarray(start));
+}
+
+const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80;
 
 function splitLines(bytes: Buffer): Buffer[] {
   const lines: Buffer[] = [];
