@@ -144,6 +144,17 @@ describe("a folder as a store", () => {
     },
   );
 
+  it("sweeps what killed writers left where it copies, whatever lies there", async () => {
+    await store.put("from/k", text("x"));
+    await store.put("to/k", text("x"));
+    const old = join(root, "to/.trommel-partial-old");
+    await writeFile(old, "half");
+    const dayAndMore = Date.now() / 1000 - 90_000;
+    await utimes(old, dayAndMore, dayAndMore);
+    assert.equal(await openStore(root).copyFrom(store, "from/k", "to/k"), "exists");
+    assert.deepEqual(await readdir(join(root, "to")), ["k"]);
+  });
+
   it("sweeps every folder of what dead writers left, after it was told", async () => {
     await store.put("a/b/k", text("x"));
     const old = Date.now() / 1000 - 90_000;

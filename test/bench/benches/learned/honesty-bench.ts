@@ -80,10 +80,11 @@ async function measure(
     ...options,
   }));
   setting.say(`${name}, ${count} times`);
+  // Whole, for a bench that is ended early has said what it had measured.
   return measureDivisions(all, setting.threads, ({ seed, outOfFold, test }) =>
     setting.say(
-      `${name} ${seed}: out of fold ${show(outOfFold.accuracy)} and ${show(outOfFold.logLoss)}` +
-        (test === null ? "" : `, held out ${show(test.accuracy)} and ${show(test.logLoss)}`),
+      `${name} ${seed}: out of fold ${figuresOf(outOfFold)}` +
+        (test === null ? "" : `; held out ${figuresOf(test)}`),
     ),
   );
 }
@@ -95,6 +96,15 @@ function withoutPredictions({ test, ...division }: Division): unknown {
 }
 
 const show = ({ value }: Estimate): string => value.toFixed(4);
+const showInterval = (estimate: Estimate): string =>
+  `${show(estimate)} (${estimate.low.toFixed(4)}–${estimate.high.toFixed(4)})`;
+
+function figuresOf(
+  figures: Pick<Division["outOfFold"], "accuracy" | "balancedAccuracy" | "logLoss">,
+): string {
+  const { accuracy, balancedAccuracy, logLoss } = figures;
+  return `accuracy ${showInterval(accuracy)}, balanced ${showInterval(balancedAccuracy)}, log loss ${showInterval(logLoss)}`;
+}
 
 interface Difference extends Estimate {
   readonly seed: number;

@@ -107,6 +107,7 @@ export class FileStore implements ObjectStore {
     try {
       const folder = await this.root.makeFolderFor(path);
       if (asLink) return await linkNew(real, path);
+      await this.sweepFolder(folder);
       const partial = join(folder, await partialName());
       try {
         await copyFile(real, partial, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
