@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { RecipeInput } from "@trommel/common";
+import { autoHeadOf, candidatesOf, recipeHead } from "@trommel/common/recipe";
 import { comparisonRow } from "../../compare/comparison-row.js";
 import { BenchCluster } from "../../material/bench-cluster.js";
 import { copyPictures, type Material } from "../../material/material.js";
@@ -11,16 +12,21 @@ const turns = 3;
 const trainingImages = 240;
 const scoredImages = 1500;
 
-const trained: Trained = {
-  head: { type: "auto", effort: "quick" },
-  views: { count: 4, flips: ["horizontal", "vertical", "both"] },
-};
+/** The perceptron alone, whatever so few photographs would choose. */
+const byDefault = autoHeadOf({
+  id: "serving",
+  recipe: { head: recipeHead.parse({ type: "auto" }), tune: null },
+});
+const candidates = candidatesOf(byDefault).slice(-1);
+const head = { type: "auto", candidates } as const;
+const trained: Trained = { head, views: { count: 4, flips: ["horizontal", "vertical", "both"] } };
 /** What a model may average over when it scores; the first is what the others are compared with. */
 const models = {
-  "one head, refit": { ...trained, head: { type: "auto", effort: "quick", heads: "refit" } },
-  "the heads of five folds": trained,
-  "the heads of five folds, mirrored": { ...trained, serving: { views: "mirrored" } },
-  "the heads of five folds, four flips": {
+  "one perceptron, refit": { ...trained, head: { ...head, heads: "refit" } },
+  "five perceptrons, one division": { ...trained, head: { ...head, repeats: 1 } },
+  "the fifteen perceptrons of the default": trained,
+  "fifteen perceptrons, mirrored": { ...trained, serving: { views: "mirrored" } },
+  "fifteen perceptrons, four flips": {
     ...trained,
     serving: { views: ["identity", "horizontal", "vertical", "both"] },
   },
@@ -29,7 +35,7 @@ type ModelName = keyof typeof models;
 const names = Object.keys(models) as ModelName[];
 const [anchor] = names as [ModelName];
 
-/** The rates of scoring by models of one head, of five, and of several views, taken in turns. */
+/** The rates of scoring by models of one head, of five, of fifteen, and of several views, taken in turns. */
 export async function benchServing(
   material: Material,
   store: string,
