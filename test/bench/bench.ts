@@ -24,6 +24,7 @@ import { benchRecipes } from "./benches/recipes-bench.js";
 import { benchReuse } from "./benches/reuse-bench.js";
 import { benchRun } from "./benches/run-bench.js";
 import { benchScore } from "./benches/score-bench.js";
+import { benchReplicas } from "./benches/learned/replicas-bench.js";
 import { benchServing } from "./benches/learned/serving-bench.js";
 import { benchSolve } from "./benches/solve-bench.js";
 import { benchTuned } from "./benches/learned/tuned-bench.js";
@@ -49,6 +50,7 @@ const benches: Readonly<Record<string, Bench>> = {
   run: { material: true, measure: benchRun },
   score: { material: true, measure: benchScore },
   reuse: { material: true, measure: benchReuse },
+  replicas: { material: true, measure: benchReplicas },
   serving: { material: true, measure: benchServing },
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },
