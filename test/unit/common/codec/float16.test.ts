@@ -22,6 +22,8 @@ describe("float16", () => {
       assert.equal(toFloat16Bits(value), isNan ? 0x7e00 : pattern);
       assert.ok(isNan || Object.is(Math.fround(value), value), "a float16 is a float32, exactly");
     }
+    const patterns = Uint16Array.from({ length: 65536 }, (_, pattern) => pattern);
+    assert.deepEqual([...fromFloat16(patterns)], [...patterns].map(fromFloat16Bits));
   });
 
   it("takes the nearest of all finite float16 values, found by search, and the even one of two", () => {
