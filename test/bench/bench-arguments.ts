@@ -23,6 +23,8 @@ export interface BenchArguments {
   readonly repetitions: number;
   /** Keys that `delta` lists. */
   readonly keys: number;
+  /** Stored rows that `rescore` scores. */
+  readonly rows: number;
   /** `stdout` in the place of the table, or a file beside it. */
   readonly json: "stdout" | { readonly file: string } | undefined;
 }
@@ -46,6 +48,7 @@ export function parseArguments(args: readonly string[], known: readonly string[]
     gpu,
     repetitions: parseCount("repetitions", values.repetitions),
     keys: parseCount("keys", values.keys),
+    rows: parseCount("rows", values.rows),
     json,
   };
 }
@@ -61,13 +64,14 @@ function parseFlags(args: readonly string[], known: readonly string[]) {
         images: { type: "string", default: "1500" },
         repetitions: { type: "string", default: "20" },
         keys: { type: "string", default: "10000000" },
+        rows: { type: "string", default: "1000000" },
         networks: { type: "string", default: "mobilenet-v1-0.75@224,efficientnet-b2@380" },
       },
     });
   } catch (thrown) {
     const [why = ""] = messageOf(thrown).split(". ");
     const flags =
-      "--threads N, --json [FILE], of honesty and chance --repetitions N, of delta --keys N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
+      "--threads N, --json [FILE], of honesty and chance --repetitions N, of delta --keys N, of rescore --rows N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
     throw refusal(why, `Give names (${known.join(", ")}) or none for all, ${flags}`);
   }
 }

@@ -21,6 +21,7 @@ import { benchMemory } from "./benches/memory-bench.js";
 import { benchNovelty } from "./benches/learned/novelty-bench.js";
 import { benchQueue } from "./benches/queue-bench.js";
 import { benchRecipes } from "./benches/recipes-bench.js";
+import { benchRescore } from "./benches/rescore-bench.js";
 import { benchReuse } from "./benches/reuse-bench.js";
 import { benchRun } from "./benches/run-bench.js";
 import { benchScore } from "./benches/score-bench.js";
@@ -51,6 +52,7 @@ const benches: Readonly<Record<string, Bench>> = {
   score: { material: true, measure: benchScore },
   reuse: { material: true, measure: benchReuse },
   replicas: { material: true, measure: benchReplicas },
+  rescore: { material: true, measure: benchRescore },
   serving: { material: true, measure: benchServing },
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },
@@ -74,7 +76,7 @@ function material(): Promise<Material> {
   return (prepared ??= prepareMaterial(folder, store));
 }
 
-type Told = Pick<BenchArguments, "threads" | "gpu" | "repetitions" | "keys">;
+type Told = Pick<BenchArguments, "threads" | "gpu" | "repetitions" | "keys" | "rows">;
 
 async function measure(name: string, bench: Bench, told: Told): Promise<BenchResult> {
   const setting = { folder: path.join(folder, name), ...told, say };

@@ -40,6 +40,8 @@ export interface BenchSetting {
   readonly repetitions: number;
   /** What `delta` lists. */
   readonly keys: number;
+  /** What `rescore` scores. */
+  readonly rows: number;
   /** Words about the progress, for stderr. */
   readonly say: (words: string) => void;
 }

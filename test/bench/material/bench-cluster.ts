@@ -31,7 +31,10 @@ const shardOutcome = z.object({ images: z.int(), deviceIdle: z.number() });
 export interface BenchClusterOptions {
   /** Folder of the store. */
   readonly store: string;
+  /** Of each worker. */
   readonly threads: number;
+  /** @default 1 */
+  readonly workers?: number;
   /** @default "cpu" */
   readonly device?: Device;
   /** Views a batch. @default the worker's own */
@@ -43,8 +46,10 @@ export interface BenchClusterOptions {
 export interface Throughput {
   /** From the start of the first shard to the commit of the last one. */
   readonly seconds: number;
-  /** CPU time of the worker process meanwhile. */
+  /** CPU time of the first worker process meanwhile. */
   readonly cpuSeconds: number;
+  /** From the command to its end, with the listing before the first shard and what follows the last one. */
+  readonly wholeSeconds: number;
   /** CPU time of every other process of the machine meanwhile, this one's coordinator among them. */
   readonly otherCpuSeconds: number;
   readonly images: number;
@@ -52,7 +57,7 @@ export interface Throughput {
   readonly deviceIdle: number;
 }
 
-/** A real redis-server, a coordinator in this process and one worker process, as the CLI starts them. */
+/** A real redis-server, a coordinator in this process and worker processes, as the CLI starts them. */
 export class BenchCluster {
   readonly #store: ObjectStore;
   readonly #releases: ReleaseStack;
@@ -74,6 +79,7 @@ export class BenchCluster {
   static async start({
     store: folder,
     threads,
+    workers = 1,
     device = "cpu",
     batch,
     queues,
@@ -83,7 +89,7 @@ export class BenchCluster {
     releases.add("store", () => store.close());
     const cluster = await startLocalCluster({
       store,
-      workers: 1,
+      workers,
       workerFlags: [
         ...["--device", device, "--threads", String(threads), "--queues", ...queues],
         ...(batch === undefined ? [] : ["--batch", String(batch)]),
@@ -124,9 +130,23 @@ export class BenchCluster {
 
   /** Scores every picture under `source`, and waits until the scoring is closed. */
   async score(source: string, model: string, output: string): Promise<Throughput> {
+    return await this.#score({ source, model, output, shardSize });
+  }
+
+  /** Scores every row of the stored features of a run, and waits until the scoring is closed. */
+  async scoreFeatures(run: string, model: string, output: string): Promise<Throughput> {
+    return await this.#score({ source: undefined, featuresOf: run, model, output });
+  }
+
+  async #score(
+    asked: Pick<
+      Parameters<typeof resolveScoring>[0],
+      "source" | "featuresOf" | "model" | "output" | "shardSize"
+    >,
+  ): Promise<Throughput> {
     const store = this.#store;
     const { config, claim } = await resolveScoring({
-      ...{ store, source, model, output, shardSize },
+      ...{ store, ...asked },
       ...{ topK: undefined, formats: undefined },
     });
     await claim();
@@ -160,6 +180,7 @@ export class BenchCluster {
     isDone: (liveRun: LiveRun, attempt: number) => Promise<boolean>,
   ): Promise<Throughput> {
     const pid = this.workerPid;
+    const start = performance.now();
     const cpuBefore = await processCpuSeconds(pid);
     const machineBefore = machineBusySeconds();
     const attempt = await startAttempt(this.#store, subject, this.#producer, undefined);
@@ -169,11 +190,11 @@ export class BenchCluster {
       await sleep(pollMs);
       await this.#throwIfFailed(liveRun);
     } while (!(await isDone(liveRun, attempt)));
+    const wholeSeconds = (performance.now() - start) / 1000;
     const cpuSeconds = (await processCpuSeconds(pid)) - cpuBefore;
     const otherCpuSeconds = machineBusySeconds() - machineBefore - cpuSeconds;
     return {
-      cpuSeconds,
-      otherCpuSeconds,
+      ...{ cpuSeconds, otherCpuSeconds, wholeSeconds },
       ...(await this.#shards(stage, `${subject.id}.${attempt}.${stage}.`)),
     };
   }

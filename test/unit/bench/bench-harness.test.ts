@@ -46,7 +46,8 @@ describe("the arguments of the benchmarks", () => {
 
   it("take a file after --json, but no bench's name for one", () => {
     const { gpu, ...rest } = parseArguments(["--json", "b", "--threads", "3"], known);
-    assert.deepEqual(rest, { names: ["b"], threads: 3, repetitions: 20, keys: 10_000_000, json: "stdout" });
+    const counts = { threads: 3, repetitions: 20, keys: 10_000_000, rows: 1_000_000 };
+    assert.deepEqual(rest, { names: ["b"], ...counts, json: "stdout" });
     assert.equal(gpu.device, undefined);
     assert.deepEqual(parseArguments(["b", "--json", "out.json", "a"], known).json, { file: "out.json" });
     assert.deepEqual(parseArguments([], known).names, known);
