@@ -59,6 +59,8 @@ export async function scoreFeatures(
 /** The first views of all images, then their second ones. @returns [views · images, dimension] */
 function viewByView({ features, dimension }: FeatureShard, images: number, views: number): Float32Array {
   const stored = features.length / dimension / images;
+  // What is moved to the device has memory of its own.
+  if (stored === 1 && views === 1 && features.byteLength === features.buffer.byteLength) return features;
   const rows = new Float32Array(views * images * dimension);
   for (let view = 0; view < views; view += 1)
     for (let image = 0; image < images; image += 1) {
