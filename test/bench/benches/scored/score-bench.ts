@@ -1,10 +1,10 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { runKeys } from "@trommel/common";
-import { BenchCluster } from "../material/bench-cluster.js";
-import { summarize, takeTurns, type Turn } from "../compare/comparison.js";
-import { copyPictures, importRandomBackbone, type Material } from "../material/material.js";
-import type { BenchResult, BenchSetting } from "../result.js";
+import { BenchCluster } from "../../material/bench-cluster.js";
+import { summarize, takeTurns, type Turn } from "../../compare/comparison.js";
+import { copyPictures, importRandomBackbone, type Material } from "../../material/material.js";
+import type { BenchResult, BenchSetting } from "../../result.js";
 
 const repetitions = 3;
 const trainingImages = 120;

@@ -1,11 +1,11 @@
 import path from "node:path";
 import { type RecipeInput } from "@trommel/common";
 import { candidatesOf, recipeHead } from "@trommel/common/recipe";
-import { comparisonRow } from "../compare/comparison-row.js";
-import { BenchCluster, type Throughput } from "../material/bench-cluster.js";
-import { copyPictures, type Material } from "../material/material.js";
-import type { BenchResult, BenchSetting } from "../result.js";
-import { writeStoredRows } from "../synthetic/stored-rows.js";
+import { comparisonRow } from "../../compare/comparison-row.js";
+import { BenchCluster, type Throughput } from "../../material/bench-cluster.js";
+import { copyPictures, type Material } from "../../material/material.js";
+import type { BenchResult, BenchSetting } from "../../result.js";
+import { writeStoredRows } from "../../synthetic/stored-rows.js";
 
 const trainingImages = 240;
 const warmUpRows = 2000;

@@ -1,12 +1,12 @@
 import path from "node:path";
 import { openStore, resolveLocation, scoringConfig, scoringKeys, sha256Hex } from "@trommel/common";
 import { streamShards } from "#coordinator/plan/stream-shards";
-import { comparisonRow } from "../compare/comparison-row.js";
-import { peakResidentMiB } from "../measure/process-usage.js";
-import type { BenchResult, BenchSetting } from "../result.js";
-import { BenchChild } from "../synthetic/child.js";
-import type { DeltaListed, DeltaPlannerOptions } from "../synthetic/delta-planner.js";
-import { SyntheticSource } from "../synthetic/synthetic-source.js";
+import { comparisonRow } from "../../compare/comparison-row.js";
+import { peakResidentMiB } from "../../measure/process-usage.js";
+import type { BenchResult, BenchSetting } from "../../result.js";
+import { BenchChild } from "../../synthetic/child.js";
+import type { DeltaListed, DeltaPlannerOptions } from "../../synthetic/delta-planner.js";
+import { SyntheticSource } from "../../synthetic/synthetic-source.js";
 
 const classes = 1000;
 /** One key in so many is new. */
