@@ -237,6 +237,22 @@ export interface ExportedFeatures {
 export type PredictedRow =
   ScoreRow | { readonly key: string; readonly error: { readonly reason: string; readonly detail: string } };
 
+export const examineOptions = z.object({ device: z.enum(devices), timeoutMs: z.int().positive() }).strict();
+export type ExamineOptions = z.infer<typeof examineOptions>;
+
+/** One of the native libraries of a worker, and what it computed; or why it did not. */
+export type RuntimePart =
+  | { readonly part: "sharp"; readonly version: string; readonly libvips: string }
+  | {
+      readonly part: "onnxruntime";
+      readonly version: string;
+      /** Execution providers that this build has. */
+      readonly providers: readonly string[];
+      /** The one that was asked for, as it was tried. */
+      readonly description: string;
+    }
+  | { readonly part: "sharp" | "onnxruntime"; readonly error: string };
+
 export interface WorkerCommands {
   /** Serves the queues until it is stopped. @returns the exit code */
   runWorker(options: WorkerOptions): Promise<number>;
@@ -254,6 +270,8 @@ export interface WorkerCommands {
   /** The built-in catalogue of public weights. */
   listCatalogue(): Promise<readonly CatalogueEntry[]>;
   predict(options: PredictOptions): Promise<PredictedRow[]>;
+  /** Loads the native libraries in a process of their own, and computes something small with each. */
+  examineRuntime(options: ExamineOptions): Promise<RuntimePart[]>;
   /** Joins scores with labels, and writes what they come to into the evaluation's folder. */
   evaluate(options: EvaluateOptions, signal: AbortSignal): Promise<ModelEvaluation>;
   /** Writes the stored features of a run into files of their own. @param onShard receives how many of its shards are written */

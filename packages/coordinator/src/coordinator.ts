@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import {
   defaultOutstandingShards,
   isRedisFull,
@@ -22,6 +21,8 @@ import {
 import {
   concludeFailure,
   connectRedis,
+  MemberBeat,
+  memberName,
   runWhenReady,
   tooManyDeaths,
   treatmentAfter,
@@ -99,7 +100,7 @@ export async function startCoordinator(options: {
       connection,
       prefix: queuePrefix,
       // Each job says which process has it (`pb` in its hash).
-      name: `${hostname()}:${process.pid}`,
+      name: memberName(),
       concurrency: planConcurrency,
       drainDelay: 1,
       autorun: false,
@@ -117,6 +118,8 @@ export async function startCoordinator(options: {
     await releases.releaseAll();
     throw thrown;
   }
+  const beat = new MemberBeat(connection, () => ({ kind: "coordinator", storeUrl: store.url }));
+  releases.add("beat", () => beat.stop());
   return {
     check: () => {
       refused.signal.throwIfAborted();

@@ -8,7 +8,12 @@ import {
   workerOptions,
   type WorkerCommands,
 } from "@trommel/common";
-import { evaluateOptions, exportFeaturesOptions, quantizeOptions } from "@trommel/common/worker-commands";
+import {
+  evaluateOptions,
+  examineOptions,
+  exportFeaturesOptions,
+  quantizeOptions,
+} from "@trommel/common/worker-commands";
 import { serveQueues } from "./worker/worker.js";
 
 /** What the command line may ask of this package; options are parsed here, at the boundary. */
@@ -44,6 +49,11 @@ export const listCatalogue: WorkerCommands["listCatalogue"] = async () => {
 export const predict: WorkerCommands["predict"] = async (options) => {
   const { predictFiles } = await import("./commands/predict-command.js");
   return predictFiles(parseAs(predictOptions, options, "the prediction's options"));
+};
+
+export const examineRuntime: WorkerCommands["examineRuntime"] = async (options) => {
+  const { examineLibraries } = await import("./commands/examine/examine-runtime.js");
+  return examineLibraries(parseAs(examineOptions, options, "the examination's options"));
 };
 
 export const evaluate: WorkerCommands["evaluate"] = async (options, signal) => {

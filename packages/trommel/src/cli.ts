@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { addBackboneCommands } from "./cli/flags/backbone-commands.js";
+import { addClusterCommands } from "./cli/flags/cluster-commands.js";
 import { addEvaluate } from "./cli/flags/evaluate-command.js";
 import { addFeaturesCommands } from "./cli/flags/features-command.js";
 import { addRecipeCommands } from "./cli/flags/recipe-commands.js";
@@ -49,6 +50,7 @@ export function programFor(terminal: Terminal): Command {
   addEvaluate(program, terminal);
   addScoresCommands(program, terminal);
   addServers(program, terminal);
+  addClusterCommands(program, terminal);
   addFeaturesCommands(program, terminal);
   addRunCommands(program, terminal);
   addStoreCommands(program, terminal);

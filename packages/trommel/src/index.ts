@@ -120,7 +120,17 @@ export type {
   Scoring,
   ScoringMet,
 } from "./run.js";
-export type { PredictFilesOptions, Prediction, ScoreFilesOptions, TrainOptions, Trommel } from "./trommel.js";
+export type {
+  ExamineOptions,
+  PredictFilesOptions,
+  Prediction,
+  ScoreFilesOptions,
+  TrainOptions,
+  Trommel,
+} from "./trommel.js";
+export type { Diagnosis } from "./doctor/examine.js";
+export type { DoctorCheck, Finding } from "./doctor/finding.js";
+export type { ClusterMember } from "@trommel/common/redis";
 export type { Sorting, SortingOptions, StartSortOptions } from "./api/sorting.js";
 export type { ScoreOptions } from "./api/requests/scoring.js";
 export type { WatchedScoring, WatchOptions } from "./api/watching/watch-scoring.js";

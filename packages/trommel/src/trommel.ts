@@ -1,5 +1,13 @@
 import { availableParallelism } from "node:os";
-import type { Device, ObjectStore, PredictedRow, RecipeInput, ScoreFormat } from "@trommel/common";
+import {
+  TrommelError,
+  type Device,
+  type ObjectStore,
+  type PredictedRow,
+  type RecipeInput,
+  type ScoreFormat,
+} from "@trommel/common";
+import { listMembers, type ClusterMember } from "@trommel/common/redis";
 import {
   forecastRun,
   resolveBundle,
@@ -26,6 +34,7 @@ import { resolveTraining, type TrainingRequest } from "./api/requests/training.j
 import { watchScoring, type WatchedScoring, type WatchOptions } from "./api/watching/watch-scoring.js";
 import type { StartOptions, Work, WorkHost } from "./api/work.js";
 import type { Sorting } from "./api/sorting.js";
+import type { Diagnosis } from "./doctor/examine.js";
 import { Run, Scoring, workOf } from "./run.js";
 import { loadWorkerCommands } from "./worker-package.js";
 
@@ -39,6 +48,14 @@ export interface TrainOptions extends StartOptions {
   readonly archives?: AskedArchives | undefined;
   /** The place that the bundle is copied to, besides the store. @default the value of the recipe's `environment.output` */
   readonly output?: string | undefined;
+}
+
+/** What {@link Trommel.examine} takes. */
+export interface ExamineOptions extends CallOptions {
+  /** The device that is tried. @default "cpu" */
+  readonly device?: Device | undefined;
+  /** What one check may take, milliseconds; reading backbones may take six times as long. @default 10 seconds */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What {@link Trommel.scoreFiles} takes. */
@@ -264,6 +281,35 @@ export class Trommel implements AsyncDisposable {
   /** Every run, scoring and sorting of the store, in order of their ids, and how each is. */
   async list(options: CallOptions = {}): Promise<ListedWork[]> {
     return abortable(options, () => listWorks(this.#connections));
+  }
+
+  /**
+   * Looks at all that a cluster needs: this machine, Redis, the store, its backbones, and who serves. Every check ends in time, and
+   * what is wrong is a finding: nothing is thrown. It writes a few objects into the store and removes them.
+   */
+  async examine(options: ExamineOptions = {}): Promise<Diagnosis> {
+    const { device = "cpu", timeoutMs = 10_000 } = options;
+    const { storeUrl, redis, env } = this.#connections.options;
+    const redisServer = env["TROMMEL_REDIS_SERVER"] ?? "redis-server";
+    return abortable(options, async () => {
+      const { examine } = await import("./doctor/examine.js");
+      return examine({ storeUrl, redis, redisServer, device, timeoutMs });
+    });
+  }
+
+  /**
+   * The coordinators and workers that serve the configured Redis now, and what each has and does.
+   * @throws TrommelError `invalid-argument` without a Redis
+   */
+  async members(options: CallOptions = {}): Promise<ClusterMember[]> {
+    return abortable(options, async () => {
+      const producer = await this.#connections.producer();
+      if (producer !== undefined) return listMembers(producer.redis);
+      throw new TrommelError(
+        "invalid-argument",
+        "cannot list workers: they are those of a Redis, and none is given. Give --redis or TROMMEL_REDIS_URL",
+      );
+    });
   }
 
   /**

@@ -15,6 +15,7 @@ import type { ShardImage, ImageStreamOptions } from "#gpu-worker/image/read/imag
 import { createProcessor } from "#gpu-worker/worker/job-processor";
 import { createRouter } from "#gpu-worker/worker/job-router";
 import { createQueueWorker } from "#gpu-worker/worker/queue-worker";
+import { WorkTally } from "#gpu-worker/worker/work-tally";
 import { FeatureIndexes } from "#gpu-worker/stages/reuse/feature-index";
 import { ThreadPool } from "#gpu-worker/threads/thread-pool";
 import { TuningClient } from "#gpu-worker/threads/tuning-client";
@@ -85,6 +86,7 @@ async function startWorker(): Promise<void> {
     streamImages: readyPictures,
     log,
     shutdown: new AbortController().signal,
+    tally: new WorkTally(device),
     underWay: new Set(),
   });
   const worker = createQueueWorker("extract", processor, { redis, concurrency: options.concurrency });

@@ -10,3 +10,6 @@ export { describeRedis } from "./connection/redis-url.js";
 export { ShardTrial } from "./shard-trial.js";
 export type { BlameReason } from "./shard-trial.js";
 export { tooManyDeaths, treatmentAfter, triesPerFile } from "./worker-deaths.js";
+export { listMembers, writeMember } from "./members/cluster-member.js";
+export type { ClusterMember } from "./members/cluster-member.js";
+export { MemberBeat, memberName } from "./members/member-beat.js";

@@ -52,6 +52,12 @@ export interface ObjectStore {
     options?: CopyOptions,
   ): Promise<"written" | "exists" | "elsewhere">;
 
+  /**
+   * Whether the server itself refuses a conditional write under a key that exists; an object that is there may be written again.
+   * Absent in stores that always do.
+   */
+  readonly refusesOverwrite?: (key: string, body: Uint8Array) => Promise<boolean>;
+
   /** Size and etag, or `undefined` where there is no such object. */
   head(key: string): Promise<ObjectInfo | undefined>;
 

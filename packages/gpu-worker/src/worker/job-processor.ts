@@ -24,6 +24,7 @@ import { JobWatch } from "./job-watch.js";
 import type { JobRouter } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
 import { answerStepProbe } from "./step-probe.js";
+import type { WorkTally } from "./work-tally.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
 import { unlessAborted } from "@trommel/common/waiting";
 
@@ -44,6 +45,7 @@ export interface ProcessorOptions extends WorkerContext {
   readonly drainMs: number | null;
   /** Stages under way; one that was handed back is, until it has noticed. */
   readonly underWay: Set<Promise<unknown>>;
+  readonly tally: WorkTally;
 }
 
 /** Makes BullMQ's processor: it parses the payload, runs the stage, counts the result in Redis and words errors for the queue. */
@@ -72,6 +74,7 @@ export function createProcessor(options: ProcessorOptions) {
       }
       const work = options.route(payload, { ...watch.context, trial, order });
       options.underWay.add(work);
+      options.tally.begin(payload, work);
       const deviceIdle = watchDevice(options.device);
       const done = await unlessAborted(
         options.shutdown,

@@ -1,5 +1,5 @@
-import { hostname } from "node:os";
 import { queuePrefix, workerTimings, type WorkerQueue } from "@trommel/common";
+import { memberName } from "@trommel/common/redis";
 import { Worker, type Processor } from "bullmq";
 import type { Redis } from "ioredis";
 
@@ -13,7 +13,7 @@ export function createQueueWorker(
     connection: redis,
     prefix: queuePrefix,
     // Each job says which process has it (`pb` in its hash).
-    name: `${hostname()}:${process.pid}`,
+    name: memberName(),
     concurrency,
     // See runWhenReady.
     autorun: false,

@@ -9,7 +9,14 @@ import {
   workerDefaults,
   type WorkerOptions,
 } from "@trommel/common";
-import { awaitRedis, checkRedis, connectRedis, describeRedis, runWhenReady } from "@trommel/common/redis";
+import {
+  awaitRedis,
+  checkRedis,
+  connectRedis,
+  describeRedis,
+  MemberBeat,
+  runWhenReady,
+} from "@trommel/common/redis";
 
 import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { createLogger } from "@trommel/common/logging";
@@ -29,6 +36,7 @@ import { DeviceClient } from "../threads/device-client.js";
 import { TuningClient } from "../threads/tuning-client.js";
 import { ThreadClient } from "../rpc/thread-client.js";
 import { ThreadPool } from "../threads/thread-pool.js";
+import { WorkTally } from "./work-tally.js";
 import type { ReduceThread } from "../threads/reduce-thread.js";
 
 /**
@@ -114,6 +122,7 @@ async function startServing(
   const redis = connectRedis(redisUrl, (error) => refused.abort(error));
   releases.add("redis", () => redis.disconnect());
   const underWay = new Set<Promise<unknown>>();
+  const tally = new WorkTally(device);
   const processor = createProcessor({
     store,
     redis,
@@ -130,6 +139,7 @@ async function startServing(
     shutdown: stop.handedBack,
     drainMs: options.embedded ? null : options.drainMs,
     underWay,
+    tally,
   });
   const workers = options.queues.map((queue) => {
     const concurrency = {
@@ -160,6 +170,13 @@ async function startServing(
       log.warn("the connection to Redis is lost; waiting for it, for as long as it takes");
     }
   }
+  const { concurrency, queues } = options;
+  const facts = { queues, engine, device: options.device, provider: report.provider, threads, concurrency };
+  const beat = new MemberBeat(redis, () => ({
+    ...{ kind: "worker", storeUrl: store.url },
+    worker: { ...facts, ...tally.look() },
+  }));
+  releases.add("beat", () => beat.stop());
   return { workers, redis, underWay };
 }
 

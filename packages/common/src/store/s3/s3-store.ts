@@ -111,6 +111,19 @@ export class S3Store implements ObjectStore {
     }
   }
 
+  async refusesOverwrite(key: string, body: Uint8Array): Promise<boolean> {
+    checkKey(key);
+    try {
+      await this.retries.run(() => this.write(key, body, "application/octet-stream", true));
+      return false;
+    } catch (thrown) {
+      const { name, status } = failureOf(thrown);
+      if (status === 412 || name === "PreconditionFailed") return true;
+      if (status === 501 || name === "NotImplemented") return false;
+      throw this.error(`write ${this.url}/${key}`, thrown);
+    }
+  }
+
   async putStream(
     key: string,
     chunks: AsyncIterable<Uint8Array>,

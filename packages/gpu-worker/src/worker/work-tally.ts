@@ -1,0 +1,64 @@
+import type { JobPayload } from "@trommel/common";
+import { unitOf } from "@trommel/common/jobs";
+import type { ClusterMember } from "@trommel/common/redis";
+import type { StageDevice, StageOutcome } from "../stages/context.js";
+
+/** What the rates are means of. */
+const windowMs = 10_000;
+
+type Looked = Pick<
+  NonNullable<ClusterMember["worker"]>,
+  "underWay" | "images" | "imagesPerSecond" | "busyShare"
+>;
+
+interface Sample {
+  readonly atMs: number;
+  readonly images: number;
+  readonly idleMs: number;
+}
+
+/** What this worker works on and has done, for those who look at it; it decides nothing. */
+export class WorkTally {
+  readonly #device: Pick<StageDevice, "idleMs" | "sessionCount">;
+  readonly #underWay = new Set<JobPayload>();
+  readonly #samples: Sample[] = [];
+  #images = 0;
+
+  constructor(device: Pick<StageDevice, "idleMs" | "sessionCount">) {
+    this.#device = device;
+    this.#samples.push(this.#sample());
+  }
+
+  /** A job is under way until its work ends, however that ends. */
+  begin(payload: JobPayload, work: Promise<StageOutcome>): void {
+    this.#underWay.add(payload);
+    void work
+      .then(({ images }) => (this.#images += images))
+      .catch(() => undefined)
+      .finally(() => this.#underWay.delete(payload));
+  }
+
+  /** Rates are those since the oldest look of the last seconds. */
+  look(): Looked {
+    const now = this.#sample();
+    while (this.#samples.length > 1 && now.atMs - (this.#samples[0]?.atMs ?? 0) > windowMs)
+      this.#samples.shift();
+    const [since = now] = this.#samples;
+    this.#samples.push(now);
+    const elapsedMs = Math.max(1, now.atMs - since.atMs);
+    const idle = (now.idleMs - since.idleMs) / this.#device.sessionCount / elapsedMs;
+    return {
+      underWay: [...this.#underWay].map((payload) => {
+        const unit = unitOf(payload);
+        return { stage: payload.stage, run: payload.id, ...(unit === undefined ? {} : { unit }) };
+      }),
+      images: this.#images,
+      imagesPerSecond: Math.round(((now.images - since.images) / elapsedMs) * 10_000) / 10,
+      busyShare: Math.round(Math.min(1, Math.max(0, 1 - idle)) * 1000) / 1000,
+    };
+  }
+
+  #sample(): Sample {
+    return { atMs: performance.now(), images: this.#images, idleMs: this.#device.idleMs };
+  }
+}
