@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { runKeys, type BundleManifest, type ScoreRow } from "@trommel/common";
+import { runKeys, sha256Hex, type BundleManifest, type ScoreRow } from "@trommel/common";
 import {
   decodeFoldResult,
   noFold,
@@ -13,12 +13,13 @@ import {
 } from "@trommel/common/artefacts";
 import { decodeSafetensors } from "@trommel/common/codec";
 import { requireTensor } from "#common/codec/safetensors";
+import { decodeModel, encodeModel } from "#gpu-worker/graph/onnx/onnx-model";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import sharp from "sharp";
 import { writeFiles } from "../support/images/dataset.js";
 import { temporaryFolder } from "../support/files/temp-folder.js";
 import { tinyBackbone } from "../support/models/tiny-backbone.js";
-import { trommel, trommelJson } from "../support/process/cli.js";
+import { onlyJsonObject, trommel, trommelJson } from "../support/process/cli.js";
 import { autoLabels, AutoRuns } from "../support/runs/auto-runs.js";
 
 /** `head: auto` by the command line: what it divides, chooses, measures and serves, counted again from its artefacts. */
@@ -101,10 +102,10 @@ describe("head: auto", () => {
     assert.ok(Math.abs((choice.test?.accuracy.value ?? 0) - right / keys.length) < 1e-9);
   });
 
-  it("travels with images and what the model must give for them, which ONNX Runtime gives by hand", async () => {
+  it("travels with drawn pictures and what the model gives for them, which ONNX Runtime gives by hand", async () => {
     const bundle = join(runs.store, "runs/first/bundle");
     const manifest = await runs.readJson<BundleManifest>("runs/first/bundle/bundle.json");
-    assert.deepEqual([manifest.golden?.images, manifest.input.decodeVersion], [2, 2]);
+    assert.deepEqual([manifest.golden?.images, manifest.input.decodeVersion], [4, 2]);
     const golden = decodeSafetensors(await readFile(join(bundle, "golden.safetensors")), { name: "golden" });
     const { shape, data } = requireTensor(golden, "pixels", "U8", 4);
     const session = await InferenceSession.create(join(bundle, "model.onnx"));
@@ -117,6 +118,50 @@ describe("head: auto", () => {
         assert.ok(Math.abs(value - (values[at] ?? NaN)) <= (manifest.golden?.tolerance ?? 0), name);
     }
     await session.release();
+  });
+
+  it("is refused by a worker where it gives other probabilities, by how much, and admitted without golden pictures", async () => {
+    const original = join(runs.store, "runs/first/bundle");
+    const changed = join(folder, "changed-bundle");
+    await cp(original, changed, { recursive: true });
+    const manifest = await runs.readJson<BundleManifest>("runs/first/bundle/bundle.json");
+    const model = withLargerWeights(await readFile(join(original, "model.onnx")));
+    const hashes = { ...manifest.hashes, "model.onnx": sha256Hex(model) };
+    await writeFile(join(changed, "model.onnx"), model);
+    const writeManifest = async (golden: BundleManifest["golden"]): Promise<void> => {
+      await writeFile(join(changed, "bundle.json"), JSON.stringify({ ...manifest, hashes, golden }));
+    };
+    const scoreInto = (output: string) =>
+      trommel([
+        ...[
+          "score",
+          runs.dataset,
+          "--model",
+          changed,
+          "--output",
+          join(folder, output),
+          "--store",
+          runs.store,
+        ],
+        ...["--workers", "1", "--limit", "4", "--log-level", "info", "--json"],
+      ]);
+    await writeManifest(manifest.golden);
+    const refused = await scoreInto("refused");
+    assert.equal(refused.code, 1);
+    const { code, message } = (onlyJsonObject(refused.stdout) as { error: { code: string; message: string } })
+      .error;
+    assert.equal(code, "parity-failed");
+    const [, difference] = /a probability differs by (0\.\d+) .* ONNX Runtime on the CPU/.exec(message) ?? [];
+    assert.ok(Number(difference) > (manifest.golden?.tolerance ?? 1), message);
+    const written = await readdir(join(folder, "refused"));
+    assert.deepEqual(
+      written.filter((name) => name.startsWith("part")),
+      [],
+    );
+    await writeManifest(null);
+    const admitted = await scoreInto("admitted");
+    assert.equal(admitted.code, 0, admitted.stderr);
+    assert.equal(admitted.stderr.match(/has no golden pictures/g)?.length, 1);
   });
 
   it("labels unknown what is too novel, and what is not probable enough for its class, and counts it", async () => {
@@ -172,3 +217,15 @@ describe("head: auto", () => {
     assert.match(stderr, /training\.epochs has no effect with the head auto.*--head se/);
   });
 });
+
+/** Every number of the model's largest tensor half as large again. */
+function withLargerWeights(bytes: Uint8Array): Uint8Array {
+  const model = decodeModel(bytes);
+  const [largest] = [...(model.graph?.initializer ?? [])]
+    .filter(({ dataType }) => dataType === 1)
+    .sort((a, b) => (b.rawData?.length ?? 0) - (a.rawData?.length ?? 0));
+  assert.ok(largest?.rawData, "the model has no tensor of numbers");
+  const values = new Float32Array(Uint8Array.from(largest.rawData).buffer);
+  largest.rawData = new Uint8Array(values.map((value) => value * 1.5).buffer);
+  return encodeModel(model);
+}

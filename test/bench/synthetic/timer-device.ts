@@ -28,6 +28,10 @@ export class TimerDevice implements StageDevice {
     return performance.now() - this.#sinceMs - this.busyMs();
   }
 
+  report(): Promise<{ readonly description: string }> {
+    return Promise.resolve({ description: "a timer" });
+  }
+
   async extract(_key: string, { imageCount }: ViewBatch): Promise<Float32Array> {
     const now = performance.now();
     const durationMs = (1000 * imageCount) / this.#imagesPerSecond;

@@ -50,8 +50,11 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   context.onNote("checking the model against the features");
   const golden = await checkServing({ store, config, model, trained, threads, signal });
 
-  const files: Record<string, Uint8Array> = { [bundleFiles.model]: model, ...trained.files };
-  if (golden !== null) files[bundleFiles.golden] = golden.bytes;
+  const files: Record<string, Uint8Array> = {
+    [bundleFiles.model]: model,
+    ...trained.files,
+    [bundleFiles.golden]: golden.bytes,
+  };
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
   const manifest = describeBundle({ config, backbones, trained, golden, ledger, hashes });
   const gallery = await galleryFrom(config.dataset, trained.mistakes, signal);

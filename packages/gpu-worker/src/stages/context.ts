@@ -6,6 +6,7 @@ import type { ShardTrial } from "@trommel/common/redis";
 import type { Logger } from "pino";
 import type {
   Classified,
+  DeviceReport,
   EngineBackbone,
   ExtractorOptions,
   FeatureClassifierOptions,
@@ -41,6 +42,8 @@ export interface StageDevice {
   readonly sessionCount: number;
   /** Time that sessions were without work since they were made, all of them together. */
   readonly idleMs: number;
+  /** What computes. */
+  report(): Promise<Pick<DeviceReport, "description">>;
   /** @param options called only if the model is not loaded */
   ensureExtractor(key: string, options: () => Promise<ExtractorOptions>): Promise<void>;
   ensureClassifier(key: string, options: () => Promise<ClassifierModel>): Promise<void>;

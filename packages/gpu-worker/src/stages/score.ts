@@ -12,6 +12,7 @@ import { acceptanceOf, readGeneration } from "@trommel/common/artefacts";
 import type { Classified } from "../backbone/engines/engine.js";
 import { joinFloats } from "../graph/join-floats.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
+import { admitModel } from "./golden/admit-model.js";
 import { runBatches } from "./images/run-batches.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readBundleManifest, readGenerationShard, readScoringConfig } from "./inputs/scoring.js";
@@ -33,6 +34,7 @@ import { jsonLinesPart, scoreRowOf } from "./scoring/formats/score-rows.js";
  * output prefix `part-<n>.jsonl` and a file for each other format, rows in shard order, each file with its marker. That of the JSON lines
  * is written last, and has the counts per label and a typed reason for each file that has no row. A shard that is kept of an earlier part
  * is copied from it.
+ * Before the first shard the model must give for the bundle's golden pictures what it gave when it was made.
  * A retry finds every marker, or scores again and writes the same bytes.
  */
 export async function score(
@@ -116,6 +118,7 @@ async function scoreShard(
   }
   const modelKey = modelKeyOf("model", config);
   await device.ensureClassifier(modelKey, () => loadClassifier(config, manifest, context));
+  await admitModel(modelKey, config, manifest, context);
   const { side, decode, decodeVersion } = manifest.input;
   const scored: Scores[] = [];
   const failed = await runBatches({

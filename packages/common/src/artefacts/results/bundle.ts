@@ -21,7 +21,7 @@ export const bundleFiles = {
   head: "head.safetensors",
   /** Statistics of how unlike the training images an image is. */
   novelty: "novelty.safetensors",
-  /** Pixels, and what the model must give for them. */
+  /** Drawn pictures, and what the model gives for them. */
   golden: "golden.safetensors",
 } as const;
 
@@ -90,7 +90,10 @@ export const bundleManifest = z
       .nullable()
       .default(null),
     thresholds: thresholds.nullable().default(null),
-    /** `golden.safetensors`: images of the run as `pixels`, what the head gives them, and by how much a device may differ. */
+    /**
+     * `golden.safetensors`: drawn pictures as `pixels` (earlier builds: images of the run), what the model gives for them, and by how
+     * much a device may differ.
+     */
     golden: z
       .object({ images: z.int().positive(), tolerance: z.number().positive() })
       .strict()

@@ -1,9 +1,15 @@
 import { runKeys, TrommelError, type ObjectStore, type RunConfig, type ShardEntry } from "@trommel/common";
-import { encodeSafetensors } from "@trommel/common/codec";
 import { createEngine } from "../../backbone/engines/create-engine.js";
 import type { Classified } from "../../backbone/engines/engine.js";
 import { openImages } from "../../image/read/image-source.js";
 import { streamImages } from "../../image/read/image-stream.js";
+import {
+  differenceFrom,
+  drawGolden,
+  encodeGolden,
+  goldenImages,
+  type Golden,
+} from "../golden/golden-images.js";
 import { readFeatures } from "../inputs/features.js";
 import { readListing, readShard } from "../inputs/listing.js";
 import { servedViews } from "../folding/predict-part.js";
@@ -26,11 +32,8 @@ interface CheckServingOptions {
   readonly signal: AbortSignal;
 }
 
-/** Images that travel with the bundle: each takes 3 · side² bytes. */
-const goldenImages = 2;
-
-/** `golden.safetensors`: pixels, and what the model must give for them. */
-export interface Golden {
+/** `golden.safetensors`: drawn pictures, and what the model gives for them. */
+export interface GoldenFile {
   readonly bytes: Uint8Array;
   readonly images: number;
   /** How far a probability, or a novelty, may be from it. */
@@ -40,10 +43,11 @@ export interface Golden {
 /**
  * Holds the compiled model against training: the first readable images of the run, decoded again and put through
  * `model.onnx`, must get the probabilities, and the novelty, that training gives their stored features.
- * @returns some of the images with what was expected, for those who serve the model; null if one has gone since
+ * An image that has gone since it was extracted cannot be compared.
+ * @returns drawn pictures with what the model gives for them, for those who serve it
  * @throws TrommelError `parity-failed`: training and serving would differ, so there is no bundle
  */
-export async function checkServing(options: CheckServingOptions): Promise<Golden | null> {
+export async function checkServing(options: CheckServingOptions): Promise<GoldenFile> {
   const { config, trained } = options;
   const sample = await sampleImages(options);
   const images = sample.entries.length;
@@ -53,30 +57,18 @@ export async function checkServing(options: CheckServingOptions): Promise<Golden
     embeddings: null,
   };
   const served = await fromImages(options, sample.entries);
-  // An image that has gone since it was extracted cannot be compared.
-  if (served === undefined) return null;
-  const ofProbability = largestDifference(expected.probabilities, served.probabilities);
-  const ofNovelty = expected.novelty === null ? 0 : largestDifference(expected.novelty, served.novelty);
-  const largest = Math.max(ofProbability, ofNovelty);
   const { featureType, precision } = config.recipe;
   const bound = featureType === "f16" || precision === "fp16" ? tolerance.half : tolerance.full;
-  if (largest <= bound)
-    return goldenOf(served.pixels, expected, { images, side: config.side, tolerance: bound });
+  const { images: compared, drawn } = served;
+  const golden = { bytes: encodeGolden(drawn, config.side), images: goldenImages, tolerance: bound };
+  if (compared === null) return golden;
+  const { ofProbability, ofNovelty } = differenceFrom(expected, compared);
+  if (Math.max(ofProbability, ofNovelty) <= bound) return golden;
   throw new TrommelError(
     "parity-failed",
     `cannot compile the bundle of ${config.id}: its model differs from what was trained by ${ofProbability.toPrecision(3)} in a probability and ${ofNovelty.toPrecision(3)} in a novelty, and ${bound} is allowed. Were pictures changed during the run? Otherwise report this`,
     { context: { ofProbability, ofNovelty, bound, images } },
   );
-}
-
-/** A missing value, or one that is not a number, differs beyond all bounds. */
-function largestDifference(expected: Float32Array, found: Float32Array | null): number {
-  let largest = 0;
-  for (const [i, value] of expected.entries()) {
-    const difference = Math.abs(value - (found?.[i] ?? Number.NaN));
-    largest = Math.max(largest, Number.isNaN(difference) ? Infinity : difference);
-  }
-  return largest;
 }
 
 /** @param features [images · views, dimension] @returns [images, dimension] */
@@ -88,32 +80,6 @@ function firstViews(features: Float32Array, images: number, views: number): Floa
     first.set(features.subarray(from, from + dimension), image * dimension);
   }
   return first;
-}
-
-function goldenOf(
-  pixels: Uint8Array,
-  { probabilities, novelty }: Classified,
-  of: { readonly images: number; readonly side: number; readonly tolerance: number },
-): Golden {
-  const { side, tolerance } = of;
-  const images = Math.min(goldenImages, of.images);
-  const classes = probabilities.length / of.images;
-  const tensors = {
-    pixels: {
-      dtype: "U8" as const,
-      shape: [images, side, side, 3],
-      data: pixels.subarray(0, images * side * side * 3),
-    },
-    probabilities: {
-      dtype: "F32" as const,
-      shape: [images, classes],
-      data: probabilities.subarray(0, images * classes),
-    },
-    ...(novelty === null
-      ? {}
-      : { novelty: { dtype: "F32" as const, shape: [images], data: novelty.subarray(0, images) } }),
-  };
-  return { bytes: encodeSafetensors({ tensors, metadata: {} }), images, tolerance };
 }
 
 interface Sample {
@@ -144,13 +110,34 @@ async function sampleImages(options: CheckServingOptions): Promise<Sample> {
   return { entries, features: values };
 }
 
+/** What the model gives for the images, null if one has gone, and for the drawn pictures. */
 async function fromImages(
   options: CheckServingOptions,
   entries: readonly ShardEntry[],
-): Promise<(Classified & { readonly pixels: Uint8Array }) | undefined> {
+): Promise<{ readonly images: Classified | null; readonly drawn: Golden }> {
   const { config, model, trained } = options;
   const { side } = config;
   const classCount = trained.labels.length;
+  const pixels = await decodeAll(options, entries);
+  const drawnPixels = drawGolden(side);
+  const engine = await createEngine({ engine: "onnx", device: "cpu", threads: options.threads });
+  const classifier = await engine.createClassifier({ side, classCount, model, parts: null });
+  try {
+    const images = pixels === undefined ? null : await classifier.classify(pixels, entries.length);
+    const given = await classifier.classify(drawnPixels, goldenImages);
+    const { probabilities, novelty } = given;
+    return { images, drawn: { pixels: drawnPixels, images: goldenImages, probabilities, novelty } };
+  } finally {
+    await classifier.release();
+  }
+}
+
+/** @returns undefined if one of the images has gone since it was extracted */
+async function decodeAll(
+  { config, signal }: CheckServingOptions,
+  entries: readonly ShardEntry[],
+): Promise<Uint8Array | undefined> {
+  const { side } = config;
   const source = openImages(config.dataset, entries);
   const pixels = new Uint8Array(entries.length * side * side * 3);
   try {
@@ -159,7 +146,7 @@ async function fromImages(
       ...source.files,
       decode: { ...config.recipe.decode, side },
       window: checkedImages,
-      signal: options.signal,
+      signal,
     })) {
       if (!image.ok) return undefined;
       pixels.set(image.pixels, image.position * side * side * 3);
@@ -167,11 +154,5 @@ async function fromImages(
   } finally {
     source.close();
   }
-  const engine = await createEngine({ engine: "onnx", device: "cpu", threads: options.threads });
-  const classifier = await engine.createClassifier({ side, classCount, model, parts: null });
-  try {
-    return { ...(await classifier.classify(pixels, entries.length)), pixels };
-  } finally {
-    await classifier.release();
-  }
+  return pixels;
 }

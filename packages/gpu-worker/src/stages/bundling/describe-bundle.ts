@@ -4,7 +4,7 @@ import type { BundleManifest, Ledger, RunConfig } from "@trommel/common";
 import sharp from "sharp";
 import type { EngineBackbone } from "../../backbone/engines/engine.js";
 import { installedVersion } from "../../graph/optional-packages.js";
-import type { Golden } from "./check-serving.js";
+import type { GoldenFile } from "./check-serving.js";
 import type { TrainedModel } from "./trained-model.js";
 
 /** `bundle.json`, from what made the bundle. */
@@ -12,7 +12,7 @@ export function describeBundle(options: {
   readonly config: RunConfig;
   readonly backbones: readonly EngineBackbone[];
   readonly trained: TrainedModel;
-  readonly golden: Golden | null;
+  readonly golden: GoldenFile;
   readonly ledger: Ledger;
   readonly hashes: Readonly<Record<string, string>>;
 }): BundleManifest {
@@ -34,7 +34,7 @@ export function describeBundle(options: {
     recipe: config.recipe,
     backbones: options.backbones.map(({ spec }) => spec),
     ...rest,
-    golden: golden === null ? null : { images: golden.images, tolerance: golden.tolerance },
+    golden: { images: golden.images, tolerance: golden.tolerance },
     hashes: { ...options.hashes },
     versions: versions(),
     data: { images: ledger.ok + ledger.failed, failedImages: ledger.failed, ...data },
