@@ -4,6 +4,8 @@ export const environmentVariables = {
   TROMMEL_REDIS_URL:
     "Address of Redis, as `--redis`: `redis://`, `rediss://` or `unix:`. Without it a command starts a cluster of its own",
   TROMMEL_REDIS_SERVER: "Path of a redis-server binary that is not on the `PATH`",
+  TROMMEL_TOKEN:
+    "Token of `trommel dashboard` where no `--token-file` is given. Default: none, and the server only reads",
   TROMMEL_CACHE: "Folder for downloaded weights. Default: `trommel` in `$XDG_CACHE_HOME` or in `~/.cache`",
   HF_TOKEN: "Token for `backbone pull hf:…`, for gated and private repositories. Sent to the hub alone",
   HF_ENDPOINT: "Address of the hub of `backbone pull hf:…`. Default: `https://huggingface.co`",

@@ -19,6 +19,8 @@
 import type { BundleClassifier, LoadClassifierOptions } from "@trommel/gpu-worker/serving";
 import type { TrommelOptions } from "./api/options.js";
 import type { Trommel } from "./trommel.js";
+import type { DashboardServer } from "./server/index.js";
+import type { DashboardOptions } from "./server/options.js";
 import { loadServing } from "./worker-package.js";
 import type { CoordinatorOptions, LocalServer, Server, WorkerServerOptions } from "./api/servers.js";
 
@@ -76,6 +78,18 @@ export async function startCluster(
 ): Promise<LocalServer> {
   return (await import("./api/servers.js")).startCluster(options);
 }
+
+/**
+ * Serves the HTTP API and the dashboard's page.
+ * @returns undefined where the signal aborts before its Redis answers
+ * @throws TrommelError `invalid-argument` for the address, the token or the roots; `conflict` where the port is taken
+ */
+export async function startDashboard(options: DashboardOptions): Promise<DashboardServer | undefined> {
+  return (await import("./server/index.js")).startDashboard(options);
+}
+
+export type { DashboardOptions } from "./server/options.js";
+export type { DashboardServer } from "./server/index.js";
 
 export type {
   BundleClassifier,

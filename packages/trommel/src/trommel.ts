@@ -29,6 +29,7 @@ import { listWorks, type ListedWork } from "./api/listing.js";
 import { pathFrom, resolveOptions, type TrommelOptions } from "./api/options.js";
 import { Recipes } from "./api/recipes.js";
 import { StoreKeeping } from "./api/store-keeping.js";
+import { concatenateScores } from "./api/requests/score-text.js";
 import { resolveScoringRequest, type ScoreOptions } from "./api/requests/scoring.js";
 import { resolveTraining, type TrainingRequest } from "./api/requests/training.js";
 import { watchScoring, type WatchedScoring, type WatchOptions } from "./api/watching/watch-scoring.js";
@@ -121,6 +122,11 @@ export class Trommel implements AsyncDisposable {
     connections.releases.add("error notes", async () => {
       for (const work of this.#works) await work.noteEnd();
     });
+  }
+
+  /** @internal What the handle holds, for the server that is opened on it. */
+  get connections(): Connections {
+    return this.#connections;
   }
 
   /** The store's objects, for reading artefacts. */
@@ -237,6 +243,20 @@ export class Trommel implements AsyncDisposable {
     const text = source instanceof Scoring ? source.id : source;
     const { folder } = this.#connections.options;
     return abortable(options, () => readCurrentFiles(this.store, text, format, folder));
+  }
+
+  /**
+   * The current scores of a scoring in one format, file after file as one text: of CSV files, the header of the first alone.
+   * @throws TrommelError as {@link scoreFiles} does, and `invalid-argument` for Parquet, whose files are no text
+   */
+  async *readScores(source: Scoring | string, options: ScoreFilesOptions = {}): AsyncGenerator<Uint8Array> {
+    const { format = "jsonl" } = options;
+    if (format === "parquet")
+      throw new TrommelError(
+        "invalid-argument",
+        "cannot read scores as parquet: they are lines of text. 'trommel scores files' names the files",
+      );
+    yield* concatenateScores(await this.scoreFiles(source, options), options);
   }
 
   /**

@@ -5,6 +5,7 @@ import { version } from "./version.js";
 /** What a program needs that serves a bundle. */
 export interface Serving {
   readonly loadClassifier: (bundle: string, options?: LoadClassifierOptions) => Promise<BundleClassifier>;
+  readonly makeThumbnail: (bytes: Uint8Array) => Promise<Uint8Array | undefined>;
 }
 
 const worker = "@trommel/gpu-worker";

@@ -15,6 +15,8 @@ export interface AskedManifest {
   readonly keyColumn?: string | undefined;
   /** The column of labels. @default none */
   readonly labelColumn?: string | undefined;
+  /** Whether a row may name its image by this whole location. @default every one may */
+  readonly allows?: ((location: string) => boolean) | undefined;
 }
 
 /** Archives that hold the images. */
@@ -77,6 +79,7 @@ export async function resolveSource(
   const { columns, unknown } = await checkManifest(form, {
     needs: needs.labels && form.labelColumn !== null ? [form.labelColumn] : [],
     ...(needs.others === undefined ? {} : { others: needs.others }),
+    ...(manifest.allows === undefined ? {} : { allows: manifest.allows }),
   });
   const carried = needs.reserved === undefined ? [] : columns;
   const taken = carried.find(

@@ -126,6 +126,13 @@ export class JobProducer {
     return this.#bounded(this.#queue(queue).getWorkersCount());
   }
 
+  /** Jobs of a queue that wait for a worker, and those that have one. */
+  async depthOf(queue: WorkerQueue): Promise<{ readonly waiting: number; readonly active: number }> {
+    const counts = await this.#bounded(this.#queue(queue).getJobCounts(...outstandingStates));
+    const { active = 0, ...waiting } = counts;
+    return { waiting: Object.values(waiting).reduce((sum, count) => sum + count, 0), active };
+  }
+
   /** State of a run's root job; `unknown` if Redis does not have it. */
   async rootState(rootJobId: string): Promise<JobState | "unknown"> {
     const stage = stageOfSingleJob(rootJobId);

@@ -6,6 +6,7 @@
 import "@trommel/common/without-telemetry";
 
 export { loadClassifier } from "./bundle-classifier.js";
+export { makeThumbnail } from "./thumbnail.js";
 export type {
   BundleClassifier,
   Classification,

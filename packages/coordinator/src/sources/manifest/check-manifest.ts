@@ -12,6 +12,8 @@ import type { TableRow } from "./table-row.js";
 interface ManifestNeeds {
   readonly needs?: readonly string[];
   readonly others?: readonly string[];
+  /** Whether a row may name its image by this whole location. @default every one may */
+  readonly allows?: (location: string) => boolean;
 }
 
 export interface CheckedManifest {
@@ -57,11 +59,14 @@ class ManifestCheck {
   readonly #form: Omit<ManifestForm, "columns" | "type">;
   readonly #needs: readonly string[];
   readonly #wanted: readonly string[];
+  readonly #allows: (location: string) => boolean;
   readonly #keys = new KeyHashes();
   readonly #types = new Map<string, TypeOfColumn>();
 
-  constructor(form: Omit<ManifestForm, "columns" | "type">, { needs = [], others = [] }: ManifestNeeds) {
+  constructor(form: Omit<ManifestForm, "columns" | "type">, asked: ManifestNeeds) {
     const { keyColumn, labelColumn } = form;
+    const { needs = [], others = [], allows = () => true } = asked;
+    this.#allows = allows;
     this.#form = form;
     this.#needs = needs;
     this.#wanted = [keyColumn, ...(labelColumn === null ? [] : [labelColumn]), ...needs, ...others];
@@ -159,6 +164,11 @@ class ManifestCheck {
     }
     try {
       const { root, key: of } = locateObject(key);
+      if (!this.#allows(key))
+        return {
+          why: `${quoteVisibly(key)} lies outside the places that this request may name`,
+          remedy: "Leave the row out, or submit it on the command line",
+        };
       if (!root.startsWith("file:") && !this.places.has(root)) this.places.set(root, { file, line, key: of });
       return undefined;
     } catch (thrown) {

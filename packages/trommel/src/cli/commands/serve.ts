@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { dashboardOptions, serve, type DashboardFlags } from "./dashboard.js";
 import { startCluster, startCoordinator, startWorker } from "../../index.js";
 import type { Server, WorkerQueue } from "../../index.js";
 import { trommelOptions, type ClusterFlags, type GlobalFlags } from "../handle.js";
@@ -55,16 +56,22 @@ async function checkUntil(signal: AbortSignal, server: Server): Promise<void> {
 /** `trommel up` */
 export async function up(
   terminal: Terminal,
-  flags: GlobalFlags & ClusterFlags & { readonly port: number },
+  flags: GlobalFlags & ClusterFlags & DashboardFlags & { readonly port: number; readonly dashboard?: true },
 ): Promise<void> {
+  const asked = flags.dashboard === true ? await dashboardOptions(terminal, flags) : undefined;
   const signal = terminal.interrupts();
   const cluster = await startCluster({ ...trommelOptions(terminal, flags), port: flags.port });
   try {
     const { workers, store, redisUrl } = cluster;
     terminal.say(`a local cluster of ${workers} worker${workers === 1 ? "" : "s"}; store ${store}`);
     terminal.say(`in another terminal: export TROMMEL_REDIS_URL=${redisUrl}`);
-    terminal.result({ redis: redisUrl, store, workers });
-    await checkUntil(signal, cluster);
+    const served = asked && (await serve(terminal, { ...asked, redis: redisUrl, signal }));
+    terminal.result({ redis: redisUrl, store, workers, ...(served && { dashboard: served.url }) });
+    try {
+      await checkUntil(signal, cluster);
+    } finally {
+      await served?.close();
+    }
   } finally {
     await cluster.close();
   }

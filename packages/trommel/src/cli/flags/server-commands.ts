@@ -32,8 +32,29 @@ export function addServers(program: Command, terminal: Terminal): void {
     )
     .addOption(new Option("--embedded").hideHelp())
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).worker));
-  clusterFlags(globals(program.command("up"), terminal, "info"))
+  dashboardFlags(globals(program.command("dashboard"), terminal, "info"))
+    .description("serve the HTTP API and a page that shows runs, workers and results")
+    .action(loaded(terminal, async () => (await import("../commands/dashboard.js")).dashboard));
+  dashboardFlags(clusterFlags(globals(program.command("up"), terminal, "info")))
     .description("run a local cluster until interrupted: Redis, a coordinator and workers")
     .option("--port <port>", "loopback port of its Redis", upTo(65_535), 6390)
+    .option("--dashboard", "serve the dashboard, too")
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).up));
+}
+
+/** Flags of whatever serves the dashboard. */
+function dashboardFlags(command: Command): Command {
+  const collect = (root: string, previous: readonly string[] = []): string[] => [...previous, root];
+  return command
+    .option("--listen <address>", "address and port of the dashboard (default: 127.0.0.1:8470)")
+    .option(
+      "--token-file <file>",
+      "file with the token that actions and, off loopback, everything needs (default: TROMMEL_TOKEN, else no actions)",
+    )
+    .option(
+      "--root <location>",
+      "place that the sources and outputs of requests lie under; repeat for several (default: the store)",
+      collect,
+    )
+    .option("--insecure-http", "serve off loopback in plain HTTP, such as behind a proxy that speaks TLS");
 }
