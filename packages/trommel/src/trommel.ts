@@ -18,7 +18,7 @@ import {
   type ScoringForecast,
 } from "@trommel/coordinator/resolve";
 import { readCurrentFiles, type CurrentFiles } from "@trommel/coordinator/evaluation";
-import { findSubject } from "@trommel/coordinator/run-control";
+import { findSubject, requireScoring } from "@trommel/coordinator/run-control";
 import { abortable, eitherSignal, type CallOptions } from "./api/abortable.js";
 import { Backbones } from "./api/backbones.js";
 import { Connections } from "./api/connections.js";
@@ -296,6 +296,20 @@ export class Trommel implements AsyncDisposable {
   async run(id: string, options: CallOptions = {}): Promise<Run | Scoring | Sorting> {
     const known = textGiven(id, "look up a run", "id", "the id of a run or scoring");
     return abortable(options, async () => workOf(this.#host, await findSubject(this.store, known)));
+  }
+
+  /**
+   * A scoring of this store.
+   * @param source its id, or the location of its output
+   * @throws TrommelError `not-found`, `invalid-argument` for the id of a run or sorting
+   */
+  async scoring(source: string, options: CallOptions = {}): Promise<Scoring> {
+    const text = textGiven(source, "look up a scoring", "source", "the id or the output of a scoring");
+    const { folder } = this.#connections.options;
+    return abortable(options, async () => {
+      const config = await requireScoring(this.store, text, folder, "use");
+      return new Scoring(this.#host, { kind: "scoring", id: config.id, config });
+    });
   }
 
   /** Every run, scoring and sorting of the store, in order of their ids, and how each is. */

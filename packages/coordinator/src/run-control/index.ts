@@ -12,5 +12,6 @@ export { readStatus } from "./status.js";
 export type { RunStatus } from "./status.js";
 export { readTuningProgress } from "./tuning-progress.js";
 export type { TuningProgress } from "./tuning-progress.js";
+export { requireScoring } from "./find-scoring.js";
 export { findSubject } from "./subject.js";
 export type { Subject } from "./subject.js";

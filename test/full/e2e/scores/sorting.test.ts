@@ -108,6 +108,9 @@ describe("trommel sort with a cluster", () => {
     const args = sortArgs(work, "--redis", redis.url());
     const queued = (await jsonInProcess([...args, "--no-follow"])) as Sorted;
     assert.deepEqual([queued.kind, queued.phase], ["sorting", "running"]);
+    const [, , ...more] = args;
+    const byOutput = ["sort", join(work.root, "scores"), ...more, "--no-follow"];
+    assert.equal(((await jsonInProcess(byOutput)) as Sorted).id, queued.id);
     await jsonInProcess(["cancel", queued.id, ...where]);
     const cancelled = (await jsonInProcess(["status", queued.id, ...where])) as Sorted;
     assert.equal(cancelled.phase, "cancelled");

@@ -2,6 +2,7 @@ import { openStore, outputKeys, scoringConfig, TrommelError, type ScoringConfig 
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
 import { whyStoreItself } from "../inside-store.js";
+import { differencesOf } from "./scoring-differences.js";
 
 /** The place of a scoring's output: outside its images and the store's own files, and its own. */
 
@@ -59,9 +60,10 @@ export async function checkOutput(config: ScoringConfig): Promise<void> {
 function requireOwner(config: ScoringConfig, body: Uint8Array): void {
   const owner = parseSealedAs(scoringConfig, body, `${config.output}/${outputKeys.owner}`);
   if (owner.id === config.id) return;
+  const differs = differencesOf(owner, config);
   throw new TrommelError(
     "conflict",
-    `cannot score into ${config.output}: it holds scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}. Choose another --output`,
-    { context: { output: config.output, owner: owner.id } },
+    `cannot score into ${config.output}: it holds the scoring ${owner.id} of ${owner.source} by ${owner.bundle.location}, and they differ in ${differs.map(({ words }) => words).join("; ")}. Choose another --output, or ask for what that scoring is`,
+    { context: { output: config.output, owner: owner.id, fields: differs.map(({ field }) => field) } },
   );
 }

@@ -1,5 +1,5 @@
-import { scoringKeys, TrommelError, type ObjectStore, type ScoringConfig } from "@trommel/common";
-import { findScoring } from "../../run-control/find-scoring.js";
+import { TrommelError, type ObjectStore, type ScoringConfig } from "@trommel/common";
+import { requireFinishedScoring } from "../../run-control/find-scoring.js";
 
 /**
  * The scoring whose images are scored by another model.
@@ -11,15 +11,7 @@ export async function resolveRescored(
   text: string,
   bundle: { readonly location: string; readonly modelSha256: string },
 ): Promise<ScoringConfig> {
-  const found = await findScoring(store, text, folder, "rescore");
-  // Its shards are in the store, and not in its output.
-  if (found === undefined || (await store.head(scoringKeys(found.config.id).config)) === undefined)
-    throw new TrommelError(
-      "not-found",
-      `cannot rescore ${text}: there is no such scoring in ${store.url}. Give --rescore the id of a finished scoring or its output`,
-      { context: { scoring: text } },
-    );
-  const { config } = found;
+  const config = await requireFinishedScoring(store, text, folder, "rescore");
   if (config.bundle.modelSha256 !== bundle.modelSha256) return config;
   throw new TrommelError(
     "invalid-argument",

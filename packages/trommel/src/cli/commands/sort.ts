@@ -1,5 +1,4 @@
-import { TrommelError } from "../../index.js";
-import { isDetached, isScoring, showWork, type FollowFlags } from "../follow.js";
+import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
@@ -13,15 +12,9 @@ type SortFlags = GlobalFlags &
   };
 
 /** `trommel sort <scoring> --into …` */
-export async function sort(terminal: Terminal, id: string, flags: SortFlags): Promise<void> {
+export async function sort(terminal: Terminal, source: string, flags: SortFlags): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
-    const work = await trommel.run(id);
-    if (!isScoring(work)) {
-      throw new TrommelError(
-        "invalid-argument",
-        `cannot sort ${id}: it is a ${work.kind}. Give a scoring ('trommel status' lists them)`,
-      );
-    }
+    const work = await trommel.scoring(source, { signal });
     const { into, min } = flags;
     const how = flags.link === true ? "link" : flags.move === true ? "move" : "copy";
     const detach = isDetached(terminal, flags);

@@ -4,7 +4,9 @@ import type { Terminal } from "../terminal.js";
 
 export function addSort(program: Command, terminal: Terminal): void {
   followFlags(clusterFlags(globals(program.command("sort <scoring>"), terminal)))
-    .description("put the pictures of a finished scoring into a folder per label; nothing is overwritten")
+    .description(
+      "put the pictures of a finished scoring, by its id or output, into a folder per label; nothing is overwritten",
+    )
     .requiredOption("--into <prefix>", "where the folders go, outside the pictures (required)")
     .addOption(new Option("--by <what>", "what names the folders").choices(["label"]).default("label"))
     .option("--min <share>", "leave pictures where they are that are less probable than this", share)
