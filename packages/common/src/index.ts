@@ -10,6 +10,7 @@ export {
 export type { ErrorCode, ErrorContext, TrommelErrorOptions } from "./errors.js";
 export { parseAs, parseJsonAs, placeOfFault } from "./parse.js";
 export { ReleaseStack } from "./release-stack.js";
+export { someOf } from "./some-of.js";
 export { SeededRandom, seedFrom } from "./random/seeded-random.js";
 
 export { openStore } from "./store/open-store.js";

@@ -1,5 +1,6 @@
 import { parquetSchema, type SchemaTree } from "hyparquet";
 import { TrommelError } from "../errors.js";
+import { someOf } from "../some-of.js";
 import type { ParquetObject } from "./open-parquet.js";
 
 /** The column of a table that holds pictures, by the names on the way to it. */
@@ -23,18 +24,41 @@ export function imageColumnOf({ metadata }: ParquetObject, asked: string | null,
   const fitting = asked === null ? found : found.filter((of) => of.name === asked);
   const [only] = fitting;
   if (only !== undefined && fitting.length === 1) return only.column;
-  const all = children.map(({ element }) => JSON.stringify(element.name)).join(", ");
   const why =
-    asked !== null
-      ? `its column ${JSON.stringify(asked)} holds no pictures: neither plain bytes nor {bytes, path}`
-      : found.length === 0
-        ? "no column holds pictures, as plain bytes or as {bytes, path}"
-        : `its columns ${found.map((of) => JSON.stringify(of.name)).join(" and ")} may each hold pictures`;
+    asked !== null && !children.some(({ element }) => element.name === asked)
+      ? `it has no column ${JSON.stringify(asked)}`
+      : asked !== null
+        ? `its column ${JSON.stringify(asked)} holds no pictures: neither plain bytes nor {bytes, path}`
+        : found.length === 0
+          ? "no column holds pictures, as plain bytes or as {bytes, path}"
+          : `its columns ${found.map((of) => JSON.stringify(of.name)).join(" and ")} may each hold pictures`;
   throw new TrommelError(
     "bad-dataset",
-    `cannot read images from ${name}: ${why}. It has the columns ${all}. Name the one with --image-column`,
+    `cannot read images from ${name}: ${why}. ${columnsThere(children)}. Name the one with --image-column`,
     { context: { object: name } },
   );
+}
+
+/** @throws TrommelError `bad-dataset` naming the columns that there are */
+export function requireColumn(
+  { metadata }: ParquetObject,
+  column: string,
+  { name, flag }: { readonly name: string; readonly flag: string },
+): void {
+  const { children } = parquetSchema(metadata);
+  if (children.some(({ element }) => element.name === column)) return;
+  throw new TrommelError(
+    "bad-dataset",
+    `cannot read images from ${name}: it has no column ${JSON.stringify(column)}. ${columnsThere(children)}. Name another with ${flag}, or leave it out`,
+    { context: { object: name, column } },
+  );
+}
+
+function columnsThere(children: readonly SchemaTree[]): string {
+  return `It has the columns ${someOf(
+    children.map(({ element }) => JSON.stringify(element.name)),
+    20,
+  )}`;
 }
 
 function columnOf(child: SchemaTree): ImageColumn | undefined {

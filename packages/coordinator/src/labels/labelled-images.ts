@@ -1,4 +1,4 @@
-import { compareUtf8, type LabelTable } from "@trommel/common";
+import { compareUtf8, someOf, type LabelTable } from "@trommel/common";
 import type { KeyFilter } from "../listing/key-filter.js";
 import type { ImageSource } from "../sources/image-source.js";
 
@@ -55,10 +55,4 @@ export function quoteSome(items: readonly string[], most = 5): string {
     items.map((item) => JSON.stringify(item)),
     most,
   );
-}
-
-/** The first few texts of a list, and the number of the others. */
-export function someOf(texts: readonly string[], most = 5): string {
-  const shown = texts.slice(0, most).join(", ");
-  return texts.length > most ? `${shown} and ${texts.length - most} more` : shown;
 }

@@ -4,6 +4,7 @@ import {
   openStore,
   resolveLocation,
   sha256Hex,
+  someOf,
   TrommelError,
   type LabelSource,
   type LabelTable,
@@ -18,7 +19,6 @@ import { keysOnly } from "../sources/image-source.js";
 import { openSource, type SourcePlace } from "../sources/open-source.js";
 import {
   quoteSome,
-  someOf,
   sortedClasses,
   tableOf,
   type LabelledPlace,

@@ -1,5 +1,4 @@
-import { TrommelError, type ListingSummary } from "@trommel/common";
-import { someOf } from "../labels/labelled-images.js";
+import { someOf, TrommelError, type ListingSummary } from "@trommel/common";
 import { lookAlikesRemedy } from "../labels/read-csv-labels.js";
 import { quoteVisibly, tidyText, unseenCharacters } from "../labels/text/check-label.js";
 import { findLookAlikes } from "../labels/text/look-alikes.js";

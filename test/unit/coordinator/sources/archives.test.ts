@@ -7,6 +7,7 @@ import { openStore, type ShardEntry } from "@trommel/common";
 import type { ArchivesForm } from "@trommel/common/artefacts";
 import { openParquet } from "@trommel/common/parquet";
 import { archiveSource } from "#coordinator/sources/archives/archive-source";
+import { checkArchives } from "#coordinator/sources/archives/check-archives";
 import type { ListedImage } from "#coordinator/sources/image-source";
 import { ArchiveRanges } from "#gpu-worker/image/read/archive-ranges";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -183,5 +184,30 @@ describe("damaged archives", () => {
       assert.equal(images.length, 1, archive);
       assert.ok(images[0]?.at?.damaged !== undefined, archive);
     }
+  });
+});
+
+describe("the columns of a table of images", () => {
+  it("are named before anything is queued where one that is asked for is missing", async () => {
+    const archive = "struct-snappy.parquet";
+    const at = join(folder, "columns");
+    await mkdir(at, { recursive: true });
+    await copyFile(join(golden, "archives", archive), join(at, archive));
+    for (const object of [archive, null])
+      for (const [asked, flag] of [
+        [{ imageColumn: "nope" }, "--image-column"],
+        [{ keyColumn: "nope" }, "--key-column"],
+        [{ labelColumn: "nope" }, "--label-column"],
+      ] as const)
+        await assert.rejects(checkArchives(at, { ...form, object, ...asked }), {
+          code: "bad-dataset",
+          message: new RegExp(
+            `struct-snappy\\.parquet: it has no column "nope"\\. It has the columns "image", "kind".*\\. Name .*${flag}`,
+          ),
+        });
+    // A table that comes later lists its damage, and not the numbers of its rows for names.
+    const [damage, ...others] = await listed(archive, at, { keyColumn: "nope" });
+    assert.match(damage?.at?.damaged?.why ?? "", /it has no column "nope"/);
+    assert.deepEqual(others, []);
   });
 });

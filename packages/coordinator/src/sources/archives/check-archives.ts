@@ -1,12 +1,15 @@
-import { openStore, TrommelError } from "@trommel/common";
+import { openStore, TrommelError, type ObjectInfo, type ObjectStore } from "@trommel/common";
 import type { ArchivesForm } from "@trommel/common/artefacts";
+import { openParquet } from "@trommel/common/parquet";
 import { locationOf } from "@trommel/common/store";
 import { unreadable } from "./archive-source.js";
 import { archiveKind, openArchive } from "./open-archive.js";
+import { requireColumns, type ImageTableForm } from "./read-image-table.js";
 
 /**
- * Looks at archives before anything is queued: that there is one, and that the first of them begins as one.
- * @throws TrommelError `bad-dataset` naming the archive and the offset
+ * Looks at archives before anything is queued: that there is one, that the first of them begins as one, and that the first Parquet
+ * table has the columns that are asked for.
+ * @throws TrommelError `bad-dataset` naming the archive and the offset, or the columns that there are
  */
 export async function checkArchives(location: string, form: Omit<ArchivesForm, "type">): Promise<void> {
   const store = openStore(location);
@@ -14,6 +17,7 @@ export async function checkArchives(location: string, form: Omit<ArchivesForm, "
     for await (const object of store.list(form.object ?? "")) {
       if (archiveKind(object.key) === undefined) continue;
       if (form.object !== null && object.key !== form.object) continue;
+      if (archiveKind(object.key) === "parquet") await checkTable(store, object, form);
       const { found, source } = openArchive(store, object, form);
       try {
         for await (const first of found) {
@@ -31,6 +35,16 @@ export async function checkArchives(location: string, form: Omit<ArchivesForm, "
   } finally {
     store.close();
   }
+}
+
+/** One that is damaged is found where it is read. */
+async function checkTable(store: ObjectStore, object: ObjectInfo, form: ImageTableForm): Promise<void> {
+  const name = locationOf(store.url, object.key);
+  const table = await openParquet(store, object, name).catch((thrown: unknown) => {
+    if (thrown instanceof TrommelError && thrown.code === "bad-dataset") return undefined;
+    throw thrown;
+  });
+  if (table !== undefined) requireColumns(table, form, name);
 }
 
 function nothingIn(location: string, why: string): TrommelError {

@@ -1,5 +1,5 @@
 import { decodePage, pageHeader, type ByteSource, type Page } from "@trommel/common/archives";
-import { imageColumnOf, parquetRowGroups, type ParquetObject } from "@trommel/common/parquet";
+import { imageColumnOf, parquetRowGroups, requireColumn, type ParquetObject } from "@trommel/common/parquet";
 import { messageOf, TrommelError } from "@trommel/common";
 import { damagedAt, type Found } from "./member.js";
 
@@ -23,10 +23,24 @@ interface PlacedValue {
 }
 
 /**
+ * @returns the column of images
+ * @throws TrommelError `bad-dataset` naming the columns that there are if one that is asked for is missing, or no column has images
+ */
+export function requireColumns(
+  table: ParquetObject,
+  { imageColumn, keyColumn, labelColumn }: ImageTableForm,
+  name: string,
+): ReturnType<typeof imageColumnOf> {
+  if (keyColumn !== null) requireColumn(table, keyColumn, { name, flag: "--key-column" });
+  if (labelColumn !== null) requireColumn(table, labelColumn, { name, flag: "--label-column" });
+  return imageColumnOf(table, imageColumn, name);
+}
+
+/**
  * The images of a Parquet table in the order of its rows. Each is a value of a page: the page is read where its images are, and
  * nothing of it is held but sizes. A row without a picture, and a page that is damaged, are damage; where names or labels are, the
  * table ends.
- * @throws TrommelError `bad-dataset` if it has no column of images
+ * @throws TrommelError `bad-dataset` as {@link requireColumns}
  */
 export async function* readImageTable(
   table: ParquetObject,
@@ -34,7 +48,7 @@ export async function* readImageTable(
   form: ImageTableForm,
   name: string,
 ): AsyncGenerator<Found> {
-  const { path, pathOfNames } = imageColumnOf(table, form.imageColumn, name);
+  const { path, pathOfNames } = requireColumns(table, form, name);
   const more = [form.keyColumn, form.labelColumn].flatMap((column) => column ?? []);
   const wanted = [...new Set(more)].filter((column) => column !== path[0]);
   const groups = parquetRowGroups(table, wanted)[Symbol.asyncIterator]();

@@ -1,8 +1,7 @@
-import { messageOf, TrommelError } from "@trommel/common";
+import { messageOf, someOf, TrommelError } from "@trommel/common";
 import { keyHash, KeyHashes, type CarriedColumn, type ManifestForm } from "@trommel/common/artefacts";
 import { isObjectLocation, locateObject, openObjects, whyIllegalKey } from "@trommel/common/store";
 import { TableFaults } from "../../labels/faults/table-faults.js";
-import { someOf } from "../../labels/labelled-images.js";
 import { quoteVisibly, tidyText } from "../../labels/text/check-label.js";
 import { TypeOfColumn } from "./carried-values.js";
 import { openManifest, type ManifestFile } from "./manifest-files.js";
