@@ -7,6 +7,7 @@ import {
   type ObjectStore,
   type ScoringConfig,
 } from "@trommel/common";
+import type { SourceForm } from "@trommel/common/artefacts";
 import { jsonBytes, sealedJson } from "@trommel/common/codec";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
 
@@ -32,6 +33,8 @@ export interface WrittenScoring {
   readonly topK?: number;
   /** Location of the images. */
   readonly source: string;
+  /** What lists them. @default that prefix */
+  readonly from?: SourceForm;
   /** The novelty above which images are called unknown. @default none is */
   readonly unknownAbove?: number;
 }
@@ -49,6 +52,7 @@ export async function writeScores(
     failed = [],
     topK = classes.length,
     source,
+    from,
     unknownAbove,
   }: WrittenScoring,
   store?: ObjectStore,
@@ -59,6 +63,7 @@ export async function writeScores(
   const config: ScoringConfig = {
     ...{ formatVersion: 1, id, source, output: location, bundle: model },
     ...{ topK, formats: ["jsonl"], shardSize: rowsPerPart },
+    ...(from === undefined ? {} : { from }),
     ...(unknownAbove === undefined ? {} : { unknownAbove }),
   };
   const parts = Math.max(1, Math.ceil(rows.length / rowsPerPart));

@@ -1,5 +1,7 @@
 import { labelOfKey, parseAs, TrommelError, type LabelTable } from "@trommel/common";
+import type { SourceForm } from "@trommel/common/artefacts";
 import { csvSource } from "@trommel/common/recipe";
+import { folderWithin } from "../sources/archives/archive-source.js";
 import { explainIds } from "./faults/explain-ids.js";
 import { tableOf } from "./labelled-images.js";
 import { matchKeys } from "./match-ids.js";
@@ -31,18 +33,36 @@ export interface MatchedLabels {
   readonly labels: ReadonlySet<string>;
 }
 
+/** The images that labels are joined to. */
+export interface LabelledKeys {
+  /** Reads the images' keys; a second time if no id matches. */
+  readonly keysOf: () => AsyncIterable<string> | Iterable<string>;
+  /** What lists them, if not a prefix. */
+  readonly from: SourceForm | undefined;
+  /** What their source labels them by, where that has been read. */
+  readonly own?: ReadonlyMap<string, string> | undefined;
+  /** Where they are, for messages. */
+  readonly place: string;
+}
+
 /**
  * Joins labels to images by their keys. Other than for a training, an id without an image is counted, not refused, unless no
  * id has one.
- * @param keysOf reads the images' keys, a second time if no id matches
- * @param place where the images are, for messages
+ * Without a file the folders label: those of keys, and of images in archives those within the archive.
  * @throws TrommelError `not-found`, `bad-dataset`, naming the file and the line
  */
 export async function matchEvaluationLabels(
-  keysOf: () => AsyncIterable<string> | Iterable<string>,
+  { keysOf, from, own, place }: LabelledKeys,
   { file, ...given }: EvaluationLabels,
-  place: string,
 ): Promise<MatchedLabels> {
+  if (file === null && from?.type === "archives") {
+    const byKey = new Map<string, string>();
+    for await (const key of keysOf()) {
+      const label = own === undefined ? folderWithin(key, from) : own.get(key);
+      if (label !== undefined) byKey.set(key, label);
+    }
+    return { table: tableOf(byKey), unmatched: 0, labels: new Set(byKey.values()) };
+  }
   if (file === null) {
     const folders = new Set<string>();
     for await (const key of keysOf()) folders.add(labelOfKey(key) ?? "");

@@ -1,4 +1,4 @@
-import { TrommelError } from "@trommel/common";
+import { someOf, TrommelError } from "@trommel/common";
 import type { Comparison, Estimate } from "@trommel/common/artefacts";
 import type { EvaluatedScores } from "@trommel/common/worker-commands";
 import { intervalsOfDifference } from "../measure/bootstrap/bootstrap-figures.js";
@@ -29,17 +29,13 @@ export async function compareModels(
 ): Promise<ComparedModels> {
   const named = classesByName(classes);
   const rename = (name: string): string => named.get(name.normalize("NFC")) ?? name;
-  const answers = await readAnswers(images, second, rename, signal);
+  const { answers, scored } = await readAnswers(images, second, rename, signal);
   const pairs = images.flatMap((first) => {
     const other = answers.get(first.key);
     return other === undefined ? [] : [{ first, second: { ...first, ...other } }];
   });
   if (pairs.length === 0) {
-    throw new TrommelError(
-      "bad-dataset",
-      `cannot compare with ${second.model.location}: it has scored none of the labelled images, or knows none of their labels. Compare with a model of the same classes`,
-      { context: { scores: second.location } },
-    );
+    throw nothingCommon(images, second, scored);
   }
   const all = [...new Set([...classes, ...second.classes.map(rename)])];
   const one = measureAnswers(
@@ -86,6 +82,32 @@ export async function compareModels(
   return { comparison, answers };
 }
 
+/** Which images the second model has scored. */
+interface ScoredKeys {
+  /** How many of the first model's labelled images. */
+  readonly common: number;
+  /** The key of one; undefined without a row. */
+  readonly example: string | undefined;
+}
+
+/** Two scorings of other places, or of a folder and an archive of it, have other keys for the same images. */
+function nothingCommon(
+  images: readonly LabelledAnswer[],
+  { model, location, classes }: EvaluatedScores,
+  { common, example }: ScoredKeys,
+): TrommelError {
+  const [first] = images;
+  const why =
+    common > 0
+      ? `it knows no label of the ${common} images that both have scored (it knows ${someOf(classes)}). Compare with a model of the same classes`
+      : example === undefined
+        ? "it has scored no image. Compare with another scoring"
+        : `no key is the same in both: ${JSON.stringify(example)} is one of ${location}, and ${JSON.stringify(first?.key ?? "")} one of these scores. Compare with a scoring of the same prefix, manifest or archives, or give the model itself, which then scores these images`;
+  return new TrommelError("bad-dataset", `cannot compare with ${model.location}: ${why}`, {
+    context: { scores: location },
+  });
+}
+
 /**
  * The second model's answers about labelled images whose label it knows.
  * @param rename a class as the first model writes it
@@ -95,17 +117,21 @@ async function readAnswers(
   second: EvaluatedScores,
   rename: (name: string) => string,
   signal: AbortSignal,
-): Promise<Map<string, Answer>> {
+): Promise<{ readonly answers: Map<string, Answer>; readonly scored: ScoredKeys }> {
   const labelOf = new Map(images.map(({ key, label }) => [key, label]));
   const classOf = classesByName(second.classes);
   const answers = new Map<string, Answer>();
+  let common = 0;
+  let example: string | undefined;
   for await (const row of readScoreRows(second, signal)) {
     const label = labelOf.get(row.key);
+    if (label !== undefined) common += 1;
+    example ??= row.key;
     const own = label === undefined ? undefined : classOf.get(label.normalize("NFC"));
     if (own === undefined) continue;
     const answer = answerOf(row, own);
     const { predicted, likeliest } = answer;
     answers.set(row.key, { ...answer, predicted: rename(predicted), likeliest: rename(likeliest) });
   }
-  return answers;
+  return { answers, scored: { common, example } };
 }

@@ -1,4 +1,4 @@
-import { openStore, TrommelError } from "@trommel/common";
+import { openStore, someOf, TrommelError } from "@trommel/common";
 import { errorLine, generationOutput, labelLookup, type ModelEvaluation } from "@trommel/common/artefacts";
 import { parseJsonLines } from "@trommel/common/parse";
 import { readBounds, readIfThere } from "@trommel/common/store";
@@ -68,7 +68,7 @@ function nothingLeft({ location, classes }: EvaluatedScores, leftOut: JoinedScor
   const why = leftOutSentence(leftOut) ?? "it has no row";
   return new TrommelError(
     "bad-dataset",
-    `cannot evaluate ${location}: no scored image has a label that the model knows (${classes.slice(0, 5).join(", ")}${classes.length > 5 ? ", …" : ""}). ${why}. Give the labels with --labels, or put the images into a folder per class`,
+    `cannot evaluate ${location}: no scored image has a label that the model knows (${someOf(classes)}). ${why}. Give the labels with --labels, or put the images into a folder per class`,
     { context: { scores: location } },
   );
 }

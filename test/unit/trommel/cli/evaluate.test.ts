@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openStore, sha256Hex } from "@trommel/common";
+import type { SourceForm } from "@trommel/common/artefacts";
 import { escapeHtml } from "#gpu-worker/report/html";
 import type { EvaluationResult } from "#trommel/api/evaluation/evaluation";
 import { fileHashes } from "../../../support/files/file-hashes.js";
@@ -169,9 +170,69 @@ describe("trommel evaluate", () => {
     assert.match(same.stderr, /it is the same scoring\. Give another one/);
   });
 
+  it("takes the folders within archives for labels, and compares scorings of archives and of manifests", async () => {
+    const source = `file://${join(folder, "elsewhere")}`;
+    const form = { keyColumn: null, labelColumn: null, imageColumn: null } as const;
+    const manifest = { location: `${source}/list.csv`, hasPrefix: true, labelColumn: null, columns: [] };
+    const written = async (name: string, keyOf: (key: string) => string, from: SourceForm) => {
+      // As of "first" and "second": six of eight are right, and all metal alone.
+      const others = rows.map(({ key }) => ({
+        key: keyOf(key),
+        probabilities: key.startsWith("glass") ? [0.4, 0.6] : [0.1, 0.9],
+      }));
+      const own = rows.map(({ key, probabilities }) => ({ key: keyOf(key), probabilities }));
+      for (const [which, scores] of [
+        ["one", own],
+        ["two", others],
+      ] as const) {
+        const location = `file://${join(folder, `${name}-${which}`)}`;
+        await writeScores({ location, name: `${name}-${which}`, classes, rows: scores, source, from });
+      }
+    };
+    await written("tar", (key) => `photos.tar/${key}`, { type: "archives", object: "photos.tar", ...form });
+    await written("tars", (key) => `a.b/photos.tar/${key}`, { type: "archives", object: null, ...form });
+    await written("list", (key) => key, { type: "manifest", keyColumn: "key", ...manifest });
+    for (const name of ["tar", "tars", "list"]) {
+      const { figures, comparison } = await result(`${name}-one`, "--compare", `${name}-two`);
+      assert.equal(figures.images, 8, name);
+      assert.equal(figures.accuracy.value, 0.75, name);
+      assert.equal(comparison?.onlyFirstRight, 3, name);
+    }
+    const { code, stderr } = await run("tar-one", "--compare", "list-two");
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /no key is the same in both: "glass\/0\.png" is one of file:.*list-two, and "photos\.tar\/glass\/0\.png" one of these scores\. Compare with a scoring of the same prefix/,
+    );
+  });
+
+  it("takes no part of a whole location for a label", async () => {
+    const location = `file://${join(folder, "located")}`;
+    const located = rows.map((one) => ({ ...one, key: `s3://bucket/${one.key}` }));
+    await writeScores({ location, name: "located", classes, rows: located, source: "s3://bucket" });
+    const { code, stderr } = await run("located");
+    assert.equal(code, 1);
+    assert.match(stderr, /Left out: 8 scored images without a label\. Give the labels with --labels/);
+  });
+
+  it("says how many classes a message leaves out", async () => {
+    const location = `file://${join(folder, "many")}`;
+    const many = Array.from({ length: 40 }, (_, i) => `class ${i + 1}`);
+    const [probabilities, source] = [many.map(() => 1 / 40), "file:///x"];
+    await writeScores({
+      location,
+      ...{ name: "many", classes: many, rows: [{ key: "glass/1.png", probabilities }], source },
+    });
+    const { stderr } = await run("many");
+    assert.match(stderr, /\(class 1, class 2, class 3, class 4, class 5, … and 35 more\)/);
+  });
+
   it("copies its files to a place that may have them", async () => {
     const output = join(folder, "copied");
-    const { location } = await result(first, "--output", output);
+    const { location, output: named } = await result(first, "--output", output);
+    assert.equal(named, `file://${output}`);
+    assert.match((await run(first, "--output", output)).stdout, /copied to: file:.*\/copied$/m);
+    assert.equal((await result(first)).output, null);
     const copied = await fileHashes(output);
     assert.deepEqual([...copied.keys()].sort(), ["evaluation.html", "evaluation.json", "evaluation.jsonl"]);
     const own = await fileHashes(fileURLToPath(location));

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isObjectLocation } from "../../store/object-location.js";
 import { sha256 } from "../backbones/backbone-spec.js";
 import { contradictions } from "../results/contradictions.js";
 import { runId } from "../store-keys.js";
@@ -246,8 +247,12 @@ export const foldSplit = z
   .strict();
 export type FoldSplit = z.infer<typeof foldSplit>;
 
-/** The label of an image in a dataset of class folders: the first segment of its key, normalised (Unicode NFC). */
+/**
+ * The label of an image in a dataset of class folders: the first segment of its key, normalised (Unicode NFC). A whole location lies in
+ * no such folder.
+ */
 export function labelOfKey(key: string): string | undefined {
+  if (isObjectLocation(key)) return undefined;
   const slash = key.indexOf("/");
   return slash > 0 ? key.slice(0, slash).normalize("NFC") : undefined;
 }

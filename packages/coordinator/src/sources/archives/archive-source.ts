@@ -168,6 +168,19 @@ async function labelBeside(
   }
 }
 
+/**
+ * The class folder of a key within an archive of the form; undefined without one.
+ * @param form the archive is known, or is what the key begins with
+ */
+export function folderWithin(key: string, { object }: Pick<ArchivesForm, "object">): string | undefined {
+  if (object !== null) return key.startsWith(`${object}/`) ? innerFolder(key, object) : undefined;
+  for (let end = key.indexOf("/"); end !== -1; end = key.indexOf("/", end + 1)) {
+    const archive = key.slice(0, end);
+    if (archiveKind(archive) !== undefined) return innerFolder(key, archive);
+  }
+  return undefined;
+}
+
 /** The class folder within the archive. */
 function innerFolder(key: string, archive: string | undefined): string | undefined {
   const inner = key.slice((archive?.length ?? -1) + 1);

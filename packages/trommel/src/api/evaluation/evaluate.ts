@@ -1,5 +1,5 @@
 import { resolveLocation } from "@trommel/common";
-import { resolveExport } from "@trommel/coordinator/resolve";
+import { resolveExport, type AskedArchives } from "@trommel/coordinator/resolve";
 import type { Run, Scoring } from "../../run.js";
 import type { CallOptions } from "../abortable.js";
 import { modelGiven, textGiven } from "../given.js";
@@ -35,6 +35,8 @@ export interface EvaluateOptions extends CallOptions {
   readonly include?: readonly string[] | undefined;
   /** Globs: what one of them matches is left out. @default none */
   readonly exclude?: readonly string[] | undefined;
+  /** Takes the images within the tar, zip and Parquet archives under the prefix. @default if the prefix is one archive */
+  readonly archives?: AskedArchives | undefined;
   /** Bounds that the result's `missed` is held against. */
   readonly failUnder?: FigureBounds | undefined;
   /** The place that the evaluation's files are copied to, besides the store. */
@@ -45,7 +47,16 @@ export interface EvaluateOptions extends CallOptions {
 export async function evaluate(
   host: WorkHost,
   source: Scoring | string,
-  { model, compare, labels, include = [], exclude = [], failUnder: bounds = {}, output }: EvaluateOptions,
+  {
+    model,
+    compare,
+    labels,
+    include = [],
+    exclude = [],
+    archives,
+    failUnder: bounds = {},
+    output,
+  }: EvaluateOptions,
 ): Promise<Evaluation> {
   checkBounds(bounds);
   const { folder } = host.connections.options;
@@ -55,6 +66,7 @@ export async function evaluate(
     model: model === undefined ? undefined : modelGiven(model, "evaluate"),
     compare: compare === undefined ? undefined : modelGiven(compare, "evaluate"),
     patterns: { include, exclude },
+    archives,
     labels: { ...labels, file: labels === undefined ? null : pathFrom(folder, labels.file) },
   });
   const to = resolveExport({

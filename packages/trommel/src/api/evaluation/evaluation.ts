@@ -1,4 +1,4 @@
-import type { ModelEvaluation } from "@trommel/common/artefacts";
+import type { ModelEvaluation, SourceForm } from "@trommel/common/artefacts";
 import { evaluationFiles, rivalOf, verdictOf } from "@trommel/common/artefacts";
 import { locationOf } from "@trommel/common/store";
 import {
@@ -25,6 +25,8 @@ export interface EvaluationResult extends ModelEvaluation {
   readonly location: string;
   /** Location of the report, a page of HTML. */
   readonly report: string;
+  /** Location that the files were copied to as well; null if they were not. */
+  readonly output: string | null;
   /** What it was compared with, and which is better, in sentences; null without a comparison. */
   readonly verdict: ComparisonVerdict | null;
   /** Whether the store had it already. */
@@ -53,6 +55,8 @@ export interface ScoresToEvaluate {
 export interface EvaluationPlan {
   /** Location of the images. */
   readonly source: string;
+  /** What lists them, if not that prefix. */
+  readonly from: SourceForm | undefined;
   readonly first: ScoresToEvaluate;
   readonly second: ScoresToEvaluate | undefined;
   readonly labels: EvaluationLabels;
@@ -122,13 +126,23 @@ export class Evaluation {
       comparison === null
         ? null
         : { other: rivalOf(evaluation, comparison, store.url), sentences: verdictOf(evaluation, comparison) };
-    return { ...evaluation, location, report, verdict, reused, missed: missedBounds(evaluation, bounds) };
+    return {
+      ...evaluation,
+      location,
+      report,
+      output,
+      verdict,
+      reused,
+      missed: missedBounds(evaluation, bounds),
+    };
   }
 
   async #labelsOf({ scores }: FinishedScores): Promise<MatchedLabels> {
-    const { labels } = this.#plan;
-    // Folders label by the keys of the rows, which the worker reads anyway.
-    if (labels.file === null) return { table: null, unmatched: 0, labels: new Set() };
-    return matchEvaluationLabels(() => scoredKeys(scores), labels, scores.location);
+    const { labels, from } = this.#plan;
+    // Folders label by the keys of the rows, which the worker reads anyway; but not those within an archive.
+    if (labels.file === null && from?.type !== "archives")
+      return { table: null, unmatched: 0, labels: new Set() };
+    const place = scores.location;
+    return matchEvaluationLabels({ keysOf: () => scoredKeys(scores), from, place }, labels);
   }
 }

@@ -1,17 +1,25 @@
-import { evaluationKeys, TrommelError } from "@trommel/common";
-import type { AskedPatterns, KeyPatterns } from "@trommel/common/recipe";
+import { evaluationKeys, someOf, TrommelError, type ScoringConfig } from "@trommel/common";
+import type { KeyPatterns } from "@trommel/common/recipe";
 import { locationOf } from "@trommel/common/store";
 import {
   findEvaluatedSource,
   findScoring,
   listImages,
   matchEvaluationLabels,
+  resolveSource,
   type EvaluatedSource,
   type EvaluationLabels,
+  type ImageSelection,
   type ListedImages,
   type MatchedLabels,
+  type SourcePlace,
 } from "@trommel/coordinator/evaluation";
-import { resolveBundle, resolveScoring } from "@trommel/coordinator/resolve";
+import {
+  resolveBundle,
+  resolveScoring,
+  type AskedArchives,
+  type AskedManifest,
+} from "@trommel/coordinator/resolve";
 import { Scoring } from "../../run.js";
 import type { WorkHost } from "../work.js";
 import type { EvaluationPlan, ScoresToEvaluate } from "./evaluation.js";
@@ -28,6 +36,8 @@ export interface EvaluationRequest {
   readonly labels: EvaluationLabels;
   /** Which images of a prefix. */
   readonly patterns: KeyPatterns;
+  /** Whether the objects under the prefix are archives. @default if the prefix is one archive */
+  readonly archives: AskedArchives | undefined;
 }
 
 /**
@@ -38,39 +48,66 @@ export interface EvaluationRequest {
  */
 export async function planEvaluation(
   host: WorkHost,
-  { source: text, model, compare, labels, patterns }: EvaluationRequest,
+  { source: text, model, compare, labels, patterns, archives }: EvaluationRequest,
 ): Promise<Omit<EvaluationPlan, "bounds" | "output">> {
   const { store, options } = host.connections;
   const found = await findEvaluatedSource(store, text, options.folder);
-  if (found.kind === "scoring" && patterns.include.length + patterns.exclude.length > 0)
+  const selects = patterns.include.length + patterns.exclude.length > 0;
+  if (found.kind === "scoring" && (selects || archives !== undefined))
     throw new TrommelError(
       "invalid-argument",
-      `cannot evaluate ${text} by include or exclude: it is a scoring, and has its own. Give the images, or leave the patterns out`,
+      `cannot evaluate ${text} by ${selects ? "include or exclude" : "archives"}: it is a scoring, and has its own. Give the images, or leave the ${selects ? "patterns" : "flag"} out`,
     );
   const bundle = await bundleFor(host, found, model);
   const own = found.kind === "scoring" ? found.config.bundle : bundle;
   const rival =
     compare === undefined ? undefined : await findRival(host, compare, { bundle: own, source: found });
-  const source = found.kind === "images" ? found.location : found.config.source;
-  const which = found.kind === "images" ? patterns : patternsOf(found.config);
+  const images = await imagesOf(found, { patterns, archives });
   const isListed = found.kind === "images" || rival?.kind === "model";
-  const listing = isListed ? await listImages(source, which) : undefined;
-  const score = (of: Bundle): Promise<ScoresToEvaluate> =>
-    scoreFor(host, { source, patterns: which, listing, bundle: of });
+  const listing = isListed ? await listImages(images.place, images.selection) : undefined;
+  const score = (of: Bundle): Promise<ScoresToEvaluate> => scoreFor(host, { images, listing, bundle: of });
   const scoreRival = async (): Promise<ScoresToEvaluate | undefined> =>
     rival?.kind === "model" ? await score(rival.bundle) : rival;
+  const source = images.place.location;
+  const { from } = images.place;
   if (found.kind === "scoring" || bundle === undefined || listing === undefined) {
     const first = { location: found.location, scoring: undefined };
-    return { source, first, second: await scoreRival(), labels, listed: undefined };
+    return { source, from, first, second: await scoreRival(), labels, listed: undefined };
   }
-  const matched = await matchEvaluationLabels(() => listing.keys, labels, source);
+  const { keys, digest } = listing;
+  const matched = await matchEvaluationLabels(
+    { keysOf: () => keys, from, own: listing.labels, place: source },
+    labels,
+  );
   requireKnownLabel(matched, bundle, source);
   const first = await score(bundle);
-  return { source, first, second: await scoreRival(), labels, listed: { digest: listing.digest, matched } };
+  return { source, from, first, second: await scoreRival(), labels, listed: { digest, matched } };
 }
 
-function patternsOf({ include = [], exclude = [] }: AskedPatterns): KeyPatterns {
-  return { include, exclude };
+/** Where the images are, and which of them are scored. */
+interface EvaluatedImages {
+  readonly place: SourcePlace;
+  readonly selection: ImageSelection;
+}
+
+async function imagesOf(
+  found: EvaluatedSource,
+  { patterns, archives }: Pick<EvaluationRequest, "patterns" | "archives">,
+): Promise<EvaluatedImages> {
+  if (found.kind === "images")
+    return {
+      place: await resolveSource({ prefix: found.location, archives }, { labels: true }),
+      selection: patterns,
+    };
+  const { source, from, include = [], exclude = [], limit, sample } = found.config;
+  return {
+    place: { location: source, from },
+    selection: {
+      ...{ include, exclude },
+      ...(limit === undefined ? {} : { limit }),
+      ...(sample === undefined ? {} : { sample }),
+    },
+  };
 }
 
 /** The model of a source; of a scoring it is known, and one that is given must be the same. */
@@ -137,8 +174,7 @@ async function findRival(
 async function scoreFor(
   host: WorkHost,
   of: {
-    readonly source: string;
-    readonly patterns: KeyPatterns;
+    readonly images: EvaluatedImages;
     readonly listing: ListedImages | undefined;
     readonly bundle: Bundle;
   },
@@ -146,10 +182,12 @@ async function scoreFor(
   const { store } = host.connections;
   const { location: model, modelSha256, labels } = of.bundle;
   const location = locationOf(store.url, evaluationKeys(modelSha256, of.listing?.digest ?? "").scores);
+  const { include, exclude, limit, sample } = of.images.selection;
   const { config, claim } = await resolveScoring({
     store,
-    source: of.source,
-    patterns: of.patterns,
+    ...askedAs(of.images.place),
+    patterns: { include, exclude },
+    part: { limit, sample: sample?.images, seed: sample?.seed },
     model,
     output: location,
     topK: labels.length,
@@ -161,14 +199,38 @@ async function scoreFor(
   return { location, scoring };
 }
 
+/** How a call asks for a source that is resolved. */
+function askedAs({ location, from }: SourcePlace): {
+  readonly source: ScoringConfig["source"] | undefined;
+  readonly manifest?: AskedManifest;
+  readonly archives?: AskedArchives;
+} {
+  if (from === undefined) return { source: location };
+  if (from.type === "manifest") {
+    const { location: table, keyColumn, labelColumn } = from;
+    return {
+      source: from.hasPrefix ? location : undefined,
+      manifest: { location: table, keyColumn, labelColumn: labelColumn ?? undefined },
+    };
+  }
+  return {
+    source: from.object === null ? location : locationOf(location, from.object),
+    archives: {
+      imageColumn: from.imageColumn ?? undefined,
+      keyColumn: from.keyColumn ?? undefined,
+      labelColumn: from.labelColumn ?? undefined,
+    },
+  };
+}
+
 /** Before anything is scored that no label could be held against. */
 function requireKnownLabel(matched: MatchedLabels, bundle: Bundle, source: string): void {
   const known = new Set(bundle.labels.map((label) => label.normalize("NFC")));
   if ([...matched.labels].some((label) => known.has(label.normalize("NFC")))) return;
-  const found = [...matched.labels].slice(0, 5).map((label) => JSON.stringify(label));
+  const found = [...matched.labels].map((label) => JSON.stringify(label));
   throw new TrommelError(
     "bad-dataset",
-    `cannot evaluate ${source}: no image has a label that the model knows (it knows ${bundle.labels.slice(0, 5).join(", ")}; the labels are ${found.length === 0 ? "none" : found.join(", ")}). Give the labels with --labels, or put the images into a folder per class`,
+    `cannot evaluate ${source}: no image has a label that the model knows (it knows ${someOf(bundle.labels)}; the labels are ${found.length === 0 ? "none" : someOf(found)}). Give the labels with --labels, or put the images into a folder per class`,
     { context: { source } },
   );
 }

@@ -15,6 +15,7 @@ type EvaluateFlags = GlobalFlags &
     readonly compare?: string;
     readonly include?: readonly string[];
     readonly exclude?: readonly string[];
+    readonly archives?: true;
     readonly failUnder?: FigureBounds;
     readonly output?: string;
   };
@@ -40,6 +41,7 @@ export async function evaluate(terminal: Terminal, source: string, flags: Evalua
       labels,
       include,
       exclude,
+      ...(flags.archives === true ? { archives: {} } : {}),
       failUnder,
       output,
       signal,
@@ -54,7 +56,7 @@ export async function evaluate(terminal: Terminal, source: string, flags: Evalua
 
 /** What an evaluation came to, in lines for people. */
 function* describeEvaluation(result: EvaluationResult): Generator<string> {
-  const { figures, notes, comparison, verdict, missed, report, reused } = result;
+  const { figures, notes, comparison, verdict, missed, report, output, reused } = result;
   if (reused) yield "evaluated before: nothing was computed again";
   yield `${figures.images} labelled images, with the range that holds the true value in 95 of 100 cases:`;
   yield `accuracy ${shown(figures.accuracy)}, balanced accuracy ${shown(figures.balancedAccuracy)}, macro F1 ${shown(figures.macroF1)}`;
@@ -67,6 +69,7 @@ function* describeEvaluation(result: EvaluationResult): Generator<string> {
   }
   yield "higher accuracy and lower log loss are better; the report explains the figures";
   yield `report: ${report}`;
+  if (output !== null) yield `copied to: ${output}`;
   if (missed.length > 0) {
     const each = missed.map(({ figure, value, bound }) => {
       const side = boundedFigures[figure].atLeast ? "at least" : "at most";

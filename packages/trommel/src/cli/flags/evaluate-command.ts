@@ -9,6 +9,7 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
       "measure a model on labelled pictures, which it scores first, or on a finished scoring (its id or output)",
     )
     .option("--model <run|bundle>", "a finished run's id or a bundle's folder; of a scoring it is known")
+    .option("--archives", "take the images within the tar, zip and Parquet archives under the prefix")
     .option("--labels <file>", "a CSV file of labels (default: the pictures' folders)")
     .option("--id-column <name>", "column of --labels that names the image (default: id)")
     .option("--label-column <name>", "column of --labels that names the class (default: label)")
