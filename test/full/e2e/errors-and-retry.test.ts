@@ -398,7 +398,7 @@ describe("a scoring whose files are mended afterwards", () => {
     for (let round = 1; round <= 2; round += 1) {
       const { code, stdout } = await runInProcess([...args, "--store", store], { env });
       assert.equal(code, 3);
-      assert.match(stdout, /none of the 1 files could be read/);
+      assert.match(stdout, /none of the 1 file could be read/);
     }
   });
 

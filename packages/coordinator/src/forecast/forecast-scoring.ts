@@ -28,6 +28,8 @@ export interface ScoringForecast {
   /** Objects that it would skip; behind a limit nothing is counted. */
   readonly skipped: number;
   readonly shards: number;
+  /** Images of a manifest that do not exist and would fail: how many, and the first of them; null without one. */
+  readonly missing: { readonly images: number; readonly first: string } | null;
   /** Workers that serve the queue of scoring now; null without a Redis, and if that does not say. */
   readonly workers: number | null;
   /** Null if this store has no finished scoring by the same model to go by. */
@@ -66,13 +68,21 @@ export async function forecastScoring(
           seconds: Math.ceil(last.startSeconds + images / last.imagesPerSecond),
         };
   const workers = (await producer?.workersOf("score").catch(() => null)) ?? null;
-  return { id: config.id, ...counts, shards: Math.ceil(images / config.shardSize), workers, estimate };
+  return {
+    id: config.id,
+    missing: null,
+    ...counts,
+    shards: Math.ceil(images / config.shardSize),
+    workers,
+    estimate,
+  };
 }
 
 interface Counts {
   readonly images: number;
   readonly sizeBytes: number;
   readonly skipped: number;
+  readonly missing?: NonNullable<ScoringForecast["missing"]>;
 }
 
 /** The images of a run whose features are scored: none of them is read. */
@@ -85,6 +95,7 @@ async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<
   const filter = new KeyFilter(config);
   const source = openSource(placeOf(config), openStore);
   const counts = { images: 0, sizeBytes: 0, skipped: 0 };
+  const missing = { images: 0, first: "" };
   try {
     const skip = (key: string) => filter.skip(key);
     const sample = await chooseSampleUnstored(config, { source: keysOnly(source), signal, skip });
@@ -96,12 +107,16 @@ async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<
       }
       counts.images += 1;
       counts.sizeBytes += object.sizeBytes;
+      if (object.etag === "" && object.sizeBytes === 0) {
+        if (missing.images === 0) missing.first = object.key;
+        missing.images += 1;
+      }
       if (counts.images === config.limit) break;
     }
   } finally {
     source.close();
   }
-  return counts;
+  return { ...counts, ...(missing.images === 0 ? {} : { missing }) };
 }
 
 interface Measured {

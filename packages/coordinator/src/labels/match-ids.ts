@@ -38,29 +38,44 @@ export async function matchIds(
   };
   const matches = await matchKeys(imageKeys(source, filter, note), ids);
   const unknown = [...ids.lineOf.keys()].filter((id) => !matches.has(id) && !leftOut.has(id));
-  if (unknown.length > 0) await addUnknown(unknown, imageKeys(source, filter), ids);
+  if (unknown.length > 0) await addUnknown(unknown, () => imageKeys(source, filter), ids);
   return matches;
 }
 
-/** @param keys of the images, listed once more: what an id may mean is known only when it matches nothing */
+/** @param keysOf lists the images once more: what an id may mean is known only when it matches nothing */
 async function addUnknown(
   unknown: readonly string[],
-  keys: AsyncIterable<string>,
+  keysOf: () => AsyncIterable<string>,
   { lineOf, faults }: IdFile,
 ): Promise<void> {
-  const { differences, sentences } = await explainIds(unknown, keys);
-  if (sentences !== "") faults.explain(sentences);
+  const { differences, sentences, saidOf } = await explainIds(unknown, keysOf());
+  const common = sentences === "" ? await noneOf(unknown, keysOf(), lineOf) : sentences;
+  let explained = 0;
   for (const id of unknown) {
     const unseen = placedOddCharacters(id);
     const different = differences.get(id);
     const why = `no image has the id ${quoteVisibly(id)}`;
     const line = lineOf.get(id) ?? 1;
+    if (unseen.length === 0 && (sentences === "" || saidOf.has(id))) explained += 1;
     if (unseen.length > 0)
       faults.add(line, `${why}, which contains ${unseen.join(", ")}`, "Remove or replace what is not seen");
     else if (different !== undefined)
       faults.add(line, `${why}: it is ${quoteVisibly(different.key)} ${different.what}`, different.remedy);
     else faults.add(line, why, "Remove the line, or put the image under the prefix");
   }
+  if (common !== "") faults.explain(common, explained);
+}
+
+/** Says of a table of which no id is an image what the keys look like; nothing of another one. */
+async function noneOf(
+  unknown: readonly string[],
+  keys: AsyncIterable<string>,
+  lineOf: IdFile["lineOf"],
+): Promise<string> {
+  if (unknown.length < lineOf.size) return "";
+  for await (const key of keys)
+    return `None of its ${unknown.length} ids, such as ${quoteVisibly(unknown[0] ?? "")}, is of an image, and ${quoteVisibly(key)} is the key of one. Give keys or file names of these images.`;
+  return "";
 }
 
 /** Keys of a prefix that may be images: neither hidden, litter nor unusable. @param onLeftOut receives those that patterns leave out */

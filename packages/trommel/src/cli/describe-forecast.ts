@@ -1,15 +1,16 @@
-import type { ScoringForecast, TrainingForecast } from "../index.js";
+import { printable, type ScoringForecast, type TrainingForecast } from "../index.js";
+import { counted } from "./counted.js";
 import { formatSeconds } from "./progress-display.js";
 import { describeSum } from "./describe-sum.js";
 
 /** What `train --dry-run` says. */
 export function* describeForecast({ id, images, classes, tuning }: TrainingForecast): Generator<string> {
-  yield `${id}: ${images} labelled images of ${classes} classes`;
+  yield `${id}: ${counted(images, "labelled image")} of ${counted(classes, "class", "classes")}`;
   if (tuning === null) return;
   const about = tuning.isEstimate ? "about " : "";
   const { folds } = tuning;
   const without = folds === null ? "the held-out and the test part" : "a test part, if the recipe has one";
-  yield `tuning: ${about}${tuning.images} images, without ${without}`;
+  yield `tuning: ${about}${counted(tuning.images, "image")}, without ${without}`;
   yield describeRounds(tuning, about);
   if (folds !== null) {
     yield `and for the figures ${folds.networks} networks, each without one of ${folds.networks} folds: ${about}${folds.rounds.images} images`;
@@ -22,8 +23,7 @@ export function* describeForecast({ id, images, classes, tuning }: TrainingForec
 function describeTime({ time, timeUnknown }: NonNullable<TrainingForecast["tuning"]>): string {
   if (time === null) return `time: unknown, because ${timeUnknown}`;
   const { workers, stepSeconds, roundSeconds, seconds } = time;
-  const served = workers === 1 ? "1 worker" : `${workers} workers`;
-  return `time: about ${formatSeconds(seconds)} of tuning on ${served}, a round ${formatSeconds(roundSeconds)}, by a step of ${stepSeconds.toPrecision(2)} s`;
+  return `time: about ${formatSeconds(seconds)} of tuning on ${counted(workers, "worker")}, a round ${formatSeconds(roundSeconds)}, by a step of ${stepSeconds.toPrecision(2)} s`;
 }
 
 type Rounds = NonNullable<NonNullable<TrainingForecast["tuning"]>["folds"]>["rounds"];
@@ -31,7 +31,8 @@ type Rounds = NonNullable<NonNullable<TrainingForecast["tuning"]>["folds"]>["rou
 function describeRounds(of: Rounds, about: string): string {
   const { replicas, batchSize, epochs, stepsPerEpoch, localSteps, rounds } = of;
   const each = replicas === 1 ? "" : ` of each of ${replicas} replicas`;
-  return `${about}${epochs * stepsPerEpoch} steps${each} (${epochs} epochs of ${stepsPerEpoch}) on ${batchSize} images each, in ${rounds} rounds of at most ${localSteps} steps`;
+  const steps = `${counted(epochs * stepsPerEpoch, "step")}${each} (${counted(epochs, "epoch")} of ${stepsPerEpoch})`;
+  return `${about}${steps} on ${counted(batchSize, "image")} each, in ${counted(rounds, "round")} of at most ${counted(localSteps, "step")}`;
 }
 
 type Priced = ScoringForecast & { readonly price?: number | null };
@@ -43,10 +44,15 @@ export function priceOf({ estimate }: ScoringForecast, pricePerHour: number): nu
 
 /** What `score --dry-run` says. */
 export function* describeScoringForecast(forecast: Priced): Generator<string> {
-  const { id, images, sizeBytes, skipped, shards, workers, estimate, price } = forecast;
-  yield `${id}: ${images} images to score in ${shards} shards (${describeSum({ objects: images, sizeBytes })}), ${skipped} skipped`;
+  const { id, images, sizeBytes, skipped, missing, shards, workers, estimate, price } = forecast;
+  yield `${id}: ${counted(images, "image")} to score in ${counted(shards, "shard")} (${describeSum({ objects: images, sizeBytes })}), ${skipped} skipped`;
+  if (missing !== null)
+    yield printable(
+      `${missing.images} of them ${missing.images === 1 ? "does" : "do"} not exist and would fail, such as ${JSON.stringify(missing.first)}. Check the keys of the manifest and the prefix that they are under`,
+    );
   if (workers === 0) yield "no worker serves the queue score now. Start some with 'trommel worker'";
-  else if (workers !== null) yield `${workers} workers serve the queue score now`;
+  else if (workers !== null)
+    yield `${counted(workers, "worker")} ${workers === 1 ? "serves" : "serve"} the queue score now`;
   if (estimate === null) {
     yield "no estimate: no scoring by this model is finished in this store. '--limit 500' into another --output makes one to go by";
     return;
@@ -58,6 +64,6 @@ export function* describeScoringForecast(forecast: Priced): Generator<string> {
 }
 
 function timeOf(seconds: number): string {
-  if (seconds < 120) return `${seconds} seconds`;
+  if (seconds < 120) return counted(seconds, "second");
   return seconds < 7200 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
 }

@@ -1,5 +1,6 @@
 import { printable } from "../index.js";
 import type { ListingOverview } from "../index.js";
+import { counted } from "./counted.js";
 
 /** Classes that are shown with their counts; the rest are in `listing.json` and `--json`. */
 const shownAtMost = 20;
@@ -7,8 +8,9 @@ const shownAtMost = 20;
 /** What was listed, in lines for people. */
 export function* describeListing({ listed, images, skipped, ...rest }: ListingOverview): Generator<string> {
   const { classes, leftOut, oddities } = rest;
-  const of = classes === undefined ? "" : ` of ${classes.filter((one) => one.images > 0).length} classes`;
-  yield `listed ${listed}: ${images} images${of}, ${skipped} skipped`;
+  const found = classes?.filter((one) => one.images > 0).length;
+  const of = found === undefined ? "" : ` of ${counted(found, "class", "classes")}`;
+  yield `listed ${listed}: ${counted(images, "image")}${of}, ${skipped} skipped`;
   if (classes !== undefined) {
     const sorted = [...classes].sort((a, b) => b.images - a.images);
     const shown = sorted.slice(0, shownAtMost).map((one) => `${printable(one.label)} ${one.images}`);

@@ -1,5 +1,6 @@
 import { printable } from "../index.js";
 import type { RunResult, SortLedger, Work } from "../index.js";
+import { counted } from "./counted.js";
 import { describePatterns } from "./describe-listing.js";
 import { describeScores } from "./describe-scores.js";
 import { describeLedger } from "./describe-sum.js";
@@ -13,20 +14,21 @@ export function* describeResult(id: string, kind: Work["kind"], result: RunResul
   }
   if (result.accuracy !== undefined) {
     const of = result.measured === "head-before-refit" ? " of the head before the refit" : "";
-    const images = result.validationImages === undefined ? "" : ` on ${result.validationImages} images`;
+    const images =
+      result.validationImages === undefined ? "" : ` on ${counted(result.validationImages, "image")}`;
     yield `${id}: ${howMeasured(result)} accuracy ${result.accuracy.toFixed(4)}, macro F1 ${result.macroF1?.toFixed(4)}, log loss ${result.logLoss?.toFixed(4)}${of}${images}`;
   }
   if (result.chosenApart !== undefined)
     yield `${id}: the same with the epoch chosen on other images: ${figuresOf(result.chosenApart)}`;
   if (result.test !== undefined)
-    yield `${id}: test ${figuresOf(result.test)} on ${result.test.images} images that nothing was fitted or chosen on`;
+    yield `${id}: test ${figuresOf(result.test)} on ${counted(result.test.images, "image")} that nothing was fitted or chosen on`;
   if (result.chosenBy !== undefined) yield result.chosenBy;
   if (result.untuned !== undefined) yield `${result.untuned} is the same without tuning, to compare with`;
   if (result.foldRuns !== undefined)
     yield `the networks of the folds are those of ${result.foldRuns.join(", ")}, each a run with a report of its own`;
   if (result.extraction !== undefined) {
     const { extracted, reused } = result.extraction;
-    yield `features: ${extracted} pictures extracted, ${reused} reused`;
+    yield `features: ${counted(extracted, "picture")} extracted, ${reused} reused`;
   }
   if (result.generation !== undefined) {
     const { number, added, changed, removed } = result.generation;
@@ -62,7 +64,7 @@ function* describeSorted({
   removed,
   into,
 }: SortLedger): Generator<string> {
-  yield `sorted ${images} images = ${placed} in place + ${below} below --min + ${unplaced} not placed`;
+  yield `sorted ${counted(images, "image")} = ${placed} in place + ${below} below --min + ${unplaced} not placed`;
   if (removed > 0) yield `${removed} removed from where they were, each once its bytes were in its place`;
   if (unplaced > 0) yield `not placed: ${unplacedList} lists them`;
   yield `sorted: ${into}`;

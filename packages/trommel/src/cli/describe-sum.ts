@@ -1,8 +1,9 @@
 import type { GarbageSum, Ledger } from "../index.js";
+import { counted } from "./counted.js";
 
 /** Objects and what they take, for people. */
 export function describeSum({ objects, sizeBytes }: GarbageSum): string {
-  return `${objects} ${objects === 1 ? "object" : "objects"}, ${formatBytes(sizeBytes)}`;
+  return `${counted(objects, "object")}, ${formatBytes(sizeBytes)}`;
 }
 
 function formatBytes(sizeBytes: number): string {
@@ -10,7 +11,8 @@ function formatBytes(sizeBytes: number): string {
   let value = sizeBytes;
   let unit = 0;
   for (; value >= 1024 && unit < units.length - 1; unit += 1) value /= 1024;
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+  if (unit === 0) return counted(value, "byte");
+  return `${value.toFixed(1)} ${units[unit]}`;
 }
 
 /** Both sides of a ledger. */

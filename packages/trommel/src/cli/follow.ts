@@ -1,4 +1,5 @@
 import { toTrommelError, type ListingOverview, type RunResult, type Scoring, type Work } from "../index.js";
+import { counted } from "./counted.js";
 import { describeListing } from "./describe-listing.js";
 import { describeResult } from "./describe-result.js";
 import { openDisplay } from "./progress-display.js";
@@ -83,7 +84,9 @@ async function listingIfRead(work: Work): Promise<ListingOverview | undefined> {
 function noteNothingRead(terminal: Terminal, { ledger }: RunResult): void {
   if (ledger.ok + (ledger.unchanged ?? 0) > 0) return;
   terminal.exitCode = exitCodes.nothingRead;
-  terminal.say(`none of the ${ledger.listed} files could be read (exit code ${exitCodes.nothingRead})`);
+  terminal.say(
+    `none of the ${counted(ledger.listed, "file")} could be read (exit code ${exitCodes.nothingRead})`,
+  );
 }
 
 export function isScoring(work: Work): work is Scoring {

@@ -88,6 +88,17 @@ describe("a table or a list with such ids", () => {
       await refusal(["./a/one.jpg,x", "./five.jpg,y", "six,y"]),
       /it has 3 faults\. 2 ids are keys with "\.\/" in front, .*Remove "\.\/"\. Correct these lines:\n {2}line 2: .*\n {2}line 3: .*\n {2}line 4: no image has the id "six"$/,
     );
+    // Where all have it in common, one sentence says so, and no line each.
+    const all = ["./five.jpg,y", "./a/one.jpg,x", "./a/two.jpg,x"];
+    assert.match(
+      await refusal(all),
+      /labels\.csv, lines 2 to 4: 3 ids are keys with "\.\/" in front, such as "\.\/a\/one\.jpg" for "a\/one\.jpg"\. Remove "\.\/"$/,
+    );
+    const none = Array.from({ length: 24 }, (_, i) => `other/${i}.jpg,x`);
+    assert.match(
+      await refusal(none),
+      /labels\.csv, lines 2 to 25: None of its 24 ids, such as "other\/0\.jpg", is of an image, and "a\/one\.jpg" is the key of one\. Give keys or file names of these images$/,
+    );
     assert.match(await refusal(["six,x", "five,y"]), /Remove the line, or put the image under the prefix$/);
     const list = join(folder, "test.txt");
     await writeFile(list, "A/ONE.JPG\nfive\n");

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { filesBelow } from "../../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -76,5 +77,34 @@ describe("train --dry-run", () => {
       /on 68 images in batches of 100: a batch has more\. Set tune\.batchSize to 68 or less/,
     );
     assert.match((await dryRun("--tune", "--set", "tune.blocks=[top]")).stderr, /cannot tune top/);
+  });
+});
+
+describe("score --dry-run", () => {
+  const model = fileURLToPath(
+    new URL("../../../../stores/2026-11-28/bucket/store/runs/first/bundle", import.meta.url),
+  );
+  const scored = (prefix: string, manifest: string) =>
+    runInProcess([
+      ...["score", prefix, "--manifest", manifest, "--model", model, "--store", store],
+      ...["--output", join(folder, "scores"), "--dry-run"],
+    ]);
+
+  it("says how many images of a manifest do not exist, and counts one as one", async () => {
+    const list = join(folder, "list.csv");
+    await writeFile(list, "key\na/1.png\npictures/a/2.png\npictures/a/3.png\n");
+    const { stdout } = await scored(dataset, list);
+    // Each picture holds its own key.
+    assert.match(stdout, /: 3 images to score in 1 shard \(3 objects, 7 bytes\), 0 skipped\n/);
+    assert.match(
+      stdout,
+      /\n2 of them do not exist and would fail, such as "pictures\/a\/2\.png"\. Check the keys/,
+    );
+    await writeFile(list, "key\npictures/a/2.png\n");
+    const one = await scored(dataset, list);
+    assert.match(one.stdout, /: 1 image to score in 1 shard \(1 object, 0 bytes\)/);
+    assert.match(one.stdout, /\n1 of them does not exist/);
+    await writeFile(list, "key\na/1.png\n");
+    assert.doesNotMatch((await scored(dataset, list)).stdout, /not exist/);
   });
 });

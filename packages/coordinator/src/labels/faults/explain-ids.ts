@@ -21,6 +21,8 @@ export interface ExplainedIds {
   readonly differences: ReadonlyMap<string, Difference & { readonly key: string }>;
   /** What most of them have in common, in sentences; empty if nothing was found. */
   readonly sentences: string;
+  /** The ids of which the sentences say all. */
+  readonly saidOf: ReadonlySet<string>;
 }
 
 export async function explainIds(
@@ -47,25 +49,26 @@ export async function explainIds(
     }
   }
   const isExact = ids.length <= idsAtMost && seen <= keysAtMost;
-  return { differences, sentences: sentencesOf(differences, isExact) };
+  return { differences, ...sentencesOf(differences, isExact) };
 }
 
-function sentencesOf(differences: ExplainedIds["differences"], isExact: boolean): string {
-  const groups = new Map<string, { count: number; example: string }>();
+function sentencesOf(
+  differences: ExplainedIds["differences"],
+  isExact: boolean,
+): Pick<ExplainedIds, "sentences" | "saidOf"> {
+  const groups = new Map<string, { ids: string[]; example: string }>();
   for (const [id, { what, remedy, key }] of differences) {
     const text = `${what}, such as ${quoteVisibly(id)} for ${quoteVisibly(key)}. ${remedy}.`;
     const known = groups.get(what);
-    if (known === undefined) groups.set(what, { count: 1, example: text });
-    else known.count += 1;
+    if (known === undefined) groups.set(what, { ids: [id], example: text });
+    else known.ids.push(id);
   }
-  return [...groups.values()]
-    .sort((a, b) => b.count - a.count)
-    .slice(0, saidAtMost)
-    .map(({ count, example }) => {
-      const number = isExact ? String(count) : `at least ${count}`;
-      return `${count === 1 ? "1 id is a key" : `${number} ids are keys`} ${example}`.replace(/^a/, "A");
-    })
-    .join(" ");
+  const said = [...groups.values()].sort((a, b) => b.ids.length - a.ids.length).slice(0, saidAtMost);
+  const sentences = said.map(({ ids: { length: count }, example }) => {
+    const number = isExact ? String(count) : `at least ${count}`;
+    return `${count === 1 ? "1 id is a key" : `${number} ids are keys`} ${example}`.replace(/^a/, "A");
+  });
+  return { sentences: sentences.join(" "), saidOf: new Set(said.flatMap(({ ids }) => ids)) };
 }
 
 /** By what an id differs from a key that has the same file name, case and extension apart; undefined if it means another. */

@@ -39,6 +39,8 @@ export class TableFaults {
   readonly #first: LineFault[] = [];
   #count = 0;
   #common = "";
+  #explained = 0;
+  #lastLine = 0;
 
   constructor(file: string, form = tableForm) {
     this.file = file;
@@ -49,13 +51,19 @@ export class TableFaults {
     return this.#count;
   }
 
-  /** Says once what several faults have in common, and what to do. @param sentences each with its full stop */
-  explain(sentences: string): void {
+  /**
+   * Says once what several faults have in common, and what to do.
+   * @param sentences each with its full stop
+   * @param count the faults of which they say all: where that is every fault, their lines are not listed
+   */
+  explain(sentences: string, count: number): void {
     this.#common = `${sentences} `;
+    this.#explained = count;
   }
 
   add(line: number, why: string, remedy = this.#form.remedy): void {
     this.#count += 1;
+    this.#lastLine = Math.max(this.#lastLine, line);
     const last = this.#first.at(-1);
     if (this.#first.length === listedAtMost && last !== undefined && last.line <= line) return;
     const after = this.#first.findIndex((fault) => fault.line > line);
@@ -87,6 +95,12 @@ export class TableFaults {
       return new TrommelError(
         code,
         `cannot ${doing} ${placeIn(file, first.line)}: ${first.why}. ${first.remedy}`,
+        { context },
+      );
+    if (this.#explained === this.#count)
+      return new TrommelError(
+        code,
+        `cannot ${doing} ${file}, lines ${first.line} to ${this.#lastLine}: ${this.#common.replace(/\. $/, "")}`,
         { context },
       );
     return new TrommelError(

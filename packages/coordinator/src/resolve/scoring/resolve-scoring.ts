@@ -92,10 +92,10 @@ export async function resolveScoring(options: ScoringRequest): Promise<Resolved<
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core, ...(from === undefined ? {} : { from }) };
-  if (options.forEvaluation === true) {
-    refuseStoreInside(config.source, options.store.url);
-  } else if (from === undefined || (from.type === "archives" && from.object === null)) {
-    refuseNested(config.source, config.output);
+  // Of a manifest and of one archive nothing else under the prefix is listed.
+  if (from === undefined || (from.type === "archives" && from.object === null)) {
+    if (options.forEvaluation === true) refuseStoreInside(config.source, options.store.url);
+    else refuseNested(config.source, config.output);
   }
   await checkOutput(config);
   const key = scoringKeys(id).config;

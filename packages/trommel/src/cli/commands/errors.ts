@@ -1,4 +1,5 @@
 import type { FailureReason, FailedImages } from "../../index.js";
+import { counted } from "../counted.js";
 import { describeLedger } from "../describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import { tableOf } from "../table.js";
@@ -36,7 +37,8 @@ function* describe(
   { reason, limit }: ErrorsFlags,
 ): Generator<string> {
   const { sums, failed, skipped, complete, errors } = failures;
-  const soFar = complete ? "" : ` in the ${sums.shards} shards that are done`;
+  const isOne = sums.shards === 1;
+  const soFar = complete ? "" : ` in the ${counted(sums.shards, "shard")} that ${isOne ? "is" : "are"} done`;
   yield `${describeLedger(sums)}${soFar}`;
   const byReason = shown.map((name) => `${name} ${sums.failedByReason[name]}`);
   if (byReason.length > 0) yield `failed: ${byReason.join(", ")}`;

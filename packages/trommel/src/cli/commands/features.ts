@@ -1,4 +1,5 @@
 import { TrommelError } from "../../index.js";
+import { counted } from "../counted.js";
 import { withInterrupts, type GlobalFlags } from "../handle.js";
 import { isRun } from "../round-lines.js";
 import type { Terminal } from "../terminal.js";
@@ -21,10 +22,12 @@ export async function exportFeatures(terminal: Terminal, id: string, flags: Expo
     }
     const { into, format, dtype: type } = flags;
     const onShard = (done: number, shards: number): void =>
-      terminal.progress(`export ${done}/${shards} shards`);
+      terminal.progress(`export ${done}/${counted(shards, "shard")}`);
     const exported = await work.exportFeatures({ into, format, type, onShard, signal });
     const { rows, dimension, views, files } = exported;
-    terminal.say(`exported ${rows} rows of ${dimension} numbers, ${exported.type}: ${views} views per image`);
+    terminal.say(
+      `exported ${counted(rows, "row")} of ${dimension} numbers, ${exported.type}: ${counted(views, "view")} per image`,
+    );
     for (const { file } of files) terminal.say(`${exported.into}/${file}`);
     terminal.result(exported);
   });

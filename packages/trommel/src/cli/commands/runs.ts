@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { printable, stageTable } from "../../index.js";
 import type { StopReason, Work } from "../../index.js";
+import { counted } from "../counted.js";
 import { followToEnd, isDetached, showResult, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { describeRound, isRun } from "../round-lines.js";
@@ -60,7 +61,7 @@ async function showOne(terminal: Terminal, work: Work, following: boolean): Prom
   const failed = now.stages
     .filter(({ stage }) => stageTable[stage].inLedger === true)
     .reduce((sum, { failedImages }) => sum + failedImages, 0);
-  if (failed > 0) terminal.say(`  ${failed} files failed; 'trommel errors ${now.id}' lists them`);
+  if (failed > 0) terminal.say(`  ${counted(failed, "file")} failed; 'trommel errors ${now.id}' says why`);
   if (now.error !== undefined) terminal.say(`  ${describeError(now.error)}`);
   terminal.result(now);
 }

@@ -1,5 +1,6 @@
 import { garbageKinds } from "../../index.js";
 import type { GarbageKind } from "../../index.js";
+import { counted } from "../counted.js";
 import { describeSum } from "../describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
@@ -19,7 +20,7 @@ export async function storeGc(terminal: Terminal, flags: CollectFlags): Promise<
     for (const [kind, sum] of Object.entries(found.byKind))
       terminal.say(`${garbageKinds[kind as GarbageKind]}: ${describeSum(sum)}`);
     if (found.young > 0)
-      terminal.say(`left for now, for they are younger than --older-than: ${found.young} objects`);
+      terminal.say(`left for now, for they are younger than --older-than: ${counted(found.young, "object")}`);
     if (found.objects === 0) terminal.say("there is nothing to remove");
     else if (flags.yes !== true)
       terminal.say(`the same command with --yes removes ${describeSum(found)}; nothing was removed yet`);
