@@ -41,7 +41,7 @@ export interface LabelledKeys {
   readonly from: SourceForm | undefined;
   /** What their source labels them by, where that has been read. */
   readonly own?: ReadonlyMap<string, string> | undefined;
-  /** Where they are, for messages. */
+  /** Their place, for messages. */
   readonly place: string;
 }
 

@@ -92,7 +92,7 @@ export async function resolveScoring(options: ScoringRequest): Promise<Resolved<
   };
   const id = `score-${sha256Hex(canonicalJson(core)).slice(0, 12)}`;
   const config: ScoringConfig = { formatVersion: 1, id, ...core, ...(from === undefined ? {} : { from }) };
-  // Of a manifest and of one archive nothing else under the prefix is listed.
+  // A manifest and a single archive list nothing else under the prefix.
   if (from === undefined || (from.type === "archives" && from.object === null)) {
     if (options.forEvaluation === true) refuseStoreInside(config.source, options.store.url);
     else refuseNested(config.source, config.output);

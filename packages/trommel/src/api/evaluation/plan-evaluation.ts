@@ -84,7 +84,7 @@ export async function planEvaluation(
   return { source, from, first, second: await scoreRival(), labels, listed: { digest, matched } };
 }
 
-/** Where the images are, and which of them are scored. */
+/** The place of the images, and which of them are scored. */
 interface EvaluatedImages {
   readonly place: SourcePlace;
   readonly selection: ImageSelection;
