@@ -11,6 +11,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { partInside, readIfThere } from "@trommel/common/store";
+import { checkWritable } from "./check-writable.js";
 import { whyStoreItself } from "./inside-store.js";
 
 /**
@@ -61,6 +62,7 @@ export async function takeExport(config: RunConfig): Promise<void> {
  */
 export async function checkExport(config: RunConfig): Promise<void> {
   if (config.export === null) return;
+  await checkWritable(config.export, "--output");
   const target = openStore(config.export);
   try {
     const body = await readIfThere(target, bundleFiles.manifest);

@@ -16,6 +16,7 @@ import {
 } from "@trommel/common/artefacts";
 import { putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { partInside } from "@trommel/common/store";
+import { checkWritable } from "../resolve/check-writable.js";
 import { requireSuccess } from "../run-control/require-success.js";
 
 /**
@@ -30,6 +31,7 @@ export async function resolveSorting(
 ): Promise<{ readonly config: SortingConfig; readonly claim: () => Promise<void> }> {
   const { into, how, min } = asked;
   refuseNested(scoring.source, into);
+  await checkWritable(into, "--into");
   const output = openStore(scoring.output);
   try {
     const success = await requireSuccess(output, `sort ${scoring.id}`);

@@ -1,7 +1,7 @@
 import { toTrommelError, type ListingOverview, type RunResult, type Scoring, type Work } from "../index.js";
-import { counted } from "./counted.js";
-import { describeListing } from "./describe-listing.js";
-import { describeResult } from "./describe-result.js";
+import { counted } from "./describe/counted.js";
+import { describeListing } from "./describe/describe-listing.js";
+import { describeResult } from "./describe/describe-result.js";
 import { openDisplay } from "./progress-display.js";
 import { RoundLines } from "./round-lines.js";
 import { exitCodes, type Terminal } from "./terminal.js";

@@ -1,6 +1,6 @@
 import { printable, stageTable } from "../index.js";
 import type { ListedWork, StageProgress } from "../index.js";
-import { howMeasured } from "./describe-result.js";
+import { howMeasured } from "./describe/describe-result.js";
 import { formatSeconds } from "./progress-display.js";
 import { tableOf } from "./table.js";
 

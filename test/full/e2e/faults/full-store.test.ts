@@ -144,7 +144,7 @@ describe("a store that takes no writes", () => {
         ...["--store", join(disk.folder, "store")],
       ]);
       assert.equal(code, "forbidden", message);
-      assert.match(message, /read-only: choose another store/);
+      assert.match(message, /read-only: give another place/);
     } finally {
       await disk.setReadOnly(false);
     }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Ledger } from "@trommel/common";
-import { describeScores } from "#trommel/cli/describe-scores";
+import { describeScores } from "#trommel/cli/describe/describe-scores";
 
 const ledger: Ledger = {
   formatVersion: 1,

@@ -237,6 +237,8 @@ describe("trommel evaluate", () => {
     assert.deepEqual([...copied.keys()].sort(), ["evaluation.html", "evaluation.json", "evaluation.jsonl"]);
     const own = await fileHashes(fileURLToPath(location));
     for (const [name, hash] of copied) assert.equal(own.get(name), hash);
+    const spaced = await run(first, "--output", "two words");
+    assert.match(spaced.stdout, new RegExp(`copied to: ${folder}/two words$`, "m"));
     const { code, stderr } = await run(first, "--output", join(store, "runs"));
     assert.equal(code, 2);
     assert.match(stderr, /inside the folder runs\//);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { it } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { openStore } from "@trommel/common";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 import { runInProcess } from "../../../support/process/cli.js";
+import { SmallDisk } from "../../../support/process/small-disk.js";
 import { writeScores } from "../../../support/runs/written-scores.js";
 
 const folder = await temporaryFolder("score-refusals");
@@ -82,5 +83,33 @@ it("sorts a scoring by its id or output, and says what it does not sort", async 
     const { code, stderr } = await runInProcess(args, { cwd: folder });
     assert.notEqual(code, 0);
     assert.match(stderr, said);
+  }
+});
+
+it("refuses places that cannot be written and folders that do not exist before anything is started", async (t) => {
+  const pictures = join(folder, "any");
+  await mkdir(pictures);
+  await writeFile(join(folder, "file.txt"), "");
+  const score = (source: string, output: string) =>
+    runInProcess(["score", source, "--model", model, "--output", output, "--store", join(folder, "none")]);
+  const gone = await score(join(folder, "gone"), join(folder, "out"));
+  assert.match(gone.stderr, /cannot list .*\/gone: there is no such folder\. Check the path$/m);
+  assert.doesNotMatch(gone.stderr, /ENOENT/);
+  const below = await score(pictures, join(folder, "file.txt/out"));
+  assert.match(
+    below.stderr,
+    /cannot write into .*\/file\.txt\/out: .*\/file\.txt is a file\. Give --output a folder/,
+  );
+  const disk = await SmallDisk.mount(65_536);
+  if (typeof disk === "string") return t.skip(disk);
+  try {
+    await disk.setReadOnly(true);
+    const { code, stderr } = await score(pictures, join(disk.folder, "a/b"));
+    assert.equal(code, 1);
+    const why = `/a/b: ${disk.folder} is on a read-only file system. Give --output a folder that can be written`;
+    assert.ok(stderr.includes(why), stderr);
+  } finally {
+    await disk.setReadOnly(false);
+    await disk.unmount();
   }
 });

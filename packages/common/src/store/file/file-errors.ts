@@ -4,7 +4,10 @@ const codes: Readonly<Record<string, { code: ErrorCode; retryable?: boolean; adv
   ENOENT: { code: "not-found", advice: "Check the path" },
   EACCES: { code: "forbidden", advice: "Give this user access to the file and its folders" },
   EPERM: { code: "forbidden", advice: "Give this user access to the file and its folders" },
-  EROFS: { code: "forbidden", advice: "The file system is read-only: choose another store" },
+  EROFS: {
+    code: "forbidden",
+    advice: "The file system is read-only: give another place, or mount it for writing",
+  },
   ENOSPC: { code: "store-full", advice: "Free some space on this disk and give the command again" },
   EDQUOT: {
     code: "store-full",

@@ -250,6 +250,8 @@ async function refuseFolder(path: string): Promise<void> {
 
 async function requireFolder(path: string): Promise<void> {
   const stats = await stat(path).catch((thrown: unknown) => {
+    if (systemCode(thrown) === "ENOENT")
+      throw new TrommelError("not-found", `cannot list ${path}: there is no such folder. Check the path`);
     throw fileError(`open the folder ${path}`, thrown);
   });
   if (stats.isDirectory()) return;

@@ -1,6 +1,7 @@
 import { openStore, outputKeys, scoringConfig, TrommelError, type ScoringConfig } from "@trommel/common";
 import { parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { locationOf, partInside, readBounds } from "@trommel/common/store";
+import { checkWritable } from "../check-writable.js";
 import { whyStoreItself } from "../inside-store.js";
 import { differencesOf } from "./scoring-differences.js";
 
@@ -48,6 +49,7 @@ export async function claimOutput(config: ScoringConfig): Promise<void> {
 
 /** Refuses a taken output before anything is started for it. */
 export async function checkOutput(config: ScoringConfig): Promise<void> {
+  await checkWritable(config.output, "--output");
   const output = openStore(config.output);
   try {
     if ((await output.head(outputKeys.owner)) !== undefined)

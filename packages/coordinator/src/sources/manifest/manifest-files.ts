@@ -43,7 +43,7 @@ export async function openManifest(
   store.close();
   throw new TrommelError(
     "not-found",
-    `cannot read the manifest ${location}: there is no such file, and no .csv, .jsonl or .parquet file under it. Give the path or s3:// location of one`,
+    `cannot read the manifest ${location}: there is no such file, and no .csv, .tsv, .jsonl, .ndjson or .parquet file under it. Give the path or s3:// location of one`,
     { context: { location } },
   );
 }

@@ -1,5 +1,5 @@
 import type { AxisOrder, Backbones, BackboneSpec, ChannelOrder, OutputPooling } from "../../index.js";
-import { describeSum } from "../describe-sum.js";
+import { describeSum } from "../describe/describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import { tableOf } from "../table.js";
 import { exitCodes, type Terminal } from "../terminal.js";

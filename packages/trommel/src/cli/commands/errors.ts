@@ -1,6 +1,6 @@
 import type { FailureReason, FailedImages } from "../../index.js";
-import { counted } from "../counted.js";
-import { describeLedger } from "../describe-sum.js";
+import { counted } from "../describe/counted.js";
+import { describeLedger } from "../describe/describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import { tableOf } from "../table.js";
 import type { Terminal } from "../terminal.js";

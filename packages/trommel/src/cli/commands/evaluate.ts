@@ -2,6 +2,7 @@ import { boundedFigures, TrommelError } from "../../index.js";
 import type { Estimate, EvaluationResult, FigureBounds } from "../../index.js";
 import { followToEnd } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
+import { shownPlace } from "../describe/shown-place.js";
 import { exitCodes, type Terminal } from "../terminal.js";
 
 type EvaluateFlags = GlobalFlags &
@@ -68,8 +69,8 @@ function* describeEvaluation(result: EvaluationResult): Generator<string> {
     yield verdict.sentences;
   }
   yield "higher accuracy and lower log loss are better; the report explains the figures";
-  yield `report: ${report}`;
-  if (output !== null) yield `copied to: ${output}`;
+  yield `report: ${shownPlace(report)}`;
+  if (output !== null) yield `copied to: ${shownPlace(output)}`;
   if (missed.length > 0) {
     const each = missed.map(({ figure, value, bound }) => {
       const side = boundedFigures[figure].atLeast ? "at least" : "at most";

@@ -1,7 +1,8 @@
 import { TrommelError } from "../../index.js";
-import { counted } from "../counted.js";
+import { counted } from "../describe/counted.js";
 import { withInterrupts, type GlobalFlags } from "../handle.js";
 import { isRun } from "../round-lines.js";
+import { shownPlace } from "../describe/shown-place.js";
 import type { Terminal } from "../terminal.js";
 
 type ExportFlags = GlobalFlags & {
@@ -28,7 +29,7 @@ export async function exportFeatures(terminal: Terminal, id: string, flags: Expo
     terminal.say(
       `exported ${counted(rows, "row")} of ${dimension} numbers, ${exported.type}: ${counted(views, "view")} per image`,
     );
-    for (const { file } of files) terminal.say(`${exported.into}/${file}`);
+    for (const { file } of files) terminal.say(shownPlace(`${exported.into}/${file}`));
     terminal.result(exported);
   });
 }

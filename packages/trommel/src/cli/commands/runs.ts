@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { printable, stageTable } from "../../index.js";
 import type { StopReason, Work } from "../../index.js";
-import { counted } from "../counted.js";
+import { counted } from "../describe/counted.js";
 import { followToEnd, isDetached, showResult, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { describeRound, isRun } from "../round-lines.js";

@@ -1,6 +1,6 @@
 import { printable, TrommelError } from "../../index.js";
 import type { Device, EngineName, PredictedRow, ScoreFormat } from "../../index.js";
-import { describeScoringForecast, priceOf } from "../describe-forecast.js";
+import { describeScoringForecast, priceOf } from "../describe/describe-forecast.js";
 import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
 import { followToEnd, isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";

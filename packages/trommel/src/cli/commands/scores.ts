@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { TrommelError } from "../../index.js";
 import type { ScoreFormat } from "../../index.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
+import { shownPlace } from "../describe/shown-place.js";
 import type { Terminal } from "../terminal.js";
 
 type ScoresFlags = GlobalFlags & { readonly format: ScoreFormat };
@@ -14,7 +15,7 @@ export async function files(
 ): Promise<void> {
   await withTrommel(terminal, flags, async (trommel) => {
     const { output, keys } = await trommel.scoreFiles(source, { format });
-    for (const key of keys) terminal.say(`${output}/${key}`);
+    for (const key of keys) terminal.say(shownPlace(`${output}/${key}`));
     terminal.result({ output, format, keys });
   });
 }

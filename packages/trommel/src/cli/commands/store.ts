@@ -1,7 +1,7 @@
 import { garbageKinds } from "../../index.js";
 import type { GarbageKind } from "../../index.js";
-import { counted } from "../counted.js";
-import { describeSum } from "../describe-sum.js";
+import { counted } from "../describe/counted.js";
+import { describeSum } from "../describe/describe-sum.js";
 import { withTrommel, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
 

@@ -1,4 +1,4 @@
-import { describeForecast } from "../describe-forecast.js";
+import { describeForecast } from "../describe/describe-forecast.js";
 import { readRecipe } from "../flags/recipe-flags.js";
 import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";

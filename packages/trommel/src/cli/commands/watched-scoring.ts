@@ -1,5 +1,5 @@
 import type { ScoringResult, WatchedScoring } from "../../index.js";
-import { describeLedger } from "../describe-sum.js";
+import { describeLedger } from "../describe/describe-sum.js";
 import type { Terminal } from "../terminal.js";
 
 /** Prints a line, or an object of `--json`, for each generation of a watched scoring, until it is stopped. */

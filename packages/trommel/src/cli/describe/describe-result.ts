@@ -1,9 +1,10 @@
-import { printable } from "../index.js";
-import type { RunResult, SortLedger, Work } from "../index.js";
+import { printable } from "../../index.js";
+import type { RunResult, SortLedger, Work } from "../../index.js";
 import { counted } from "./counted.js";
 import { describePatterns } from "./describe-listing.js";
 import { describeScores } from "./describe-scores.js";
 import { describeLedger } from "./describe-sum.js";
+import { shownPlace } from "./shown-place.js";
 
 /** What a finished run, scoring or sorting came to, in lines for people. */
 export function* describeResult(id: string, kind: Work["kind"], result: RunResult): Generator<string> {
@@ -47,11 +48,11 @@ export function* describeResult(id: string, kind: Work["kind"], result: RunResul
     );
   }
   yield* describeScores(result);
-  yield `${kind === "run" ? "bundle" : "scores"}: ${location}`;
+  yield `${kind === "run" ? "bundle" : "scores"}: ${shownPlace(location)}`;
   if (kind === "run") {
     const explained = result.measured === "out-of-fold" ? "; the report explains the figures" : "";
     yield `higher accuracy and lower log loss are better${explained}`;
-    yield `report: ${location}/report.html`;
+    yield `report: ${shownPlace(`${location}/report.html`)}`;
   }
 }
 
@@ -66,8 +67,8 @@ function* describeSorted({
 }: SortLedger): Generator<string> {
   yield `sorted ${counted(images, "image")} = ${placed} in place + ${below} below --min + ${unplaced} not placed`;
   if (removed > 0) yield `${removed} removed from where they were, each once its bytes were in its place`;
-  if (unplaced > 0) yield `not placed: ${unplacedList} lists them`;
-  yield `sorted: ${into}`;
+  if (unplaced > 0) yield `not placed: ${shownPlace(unplacedList)} lists them`;
+  yield `sorted: ${shownPlace(into)}`;
 }
 
 function figuresOf({ accuracy, macroF1, logLoss }: NonNullable<RunResult["test"]>): string {

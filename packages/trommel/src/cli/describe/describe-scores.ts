@@ -1,5 +1,5 @@
-import { printable } from "../index.js";
-import type { RunResult } from "../index.js";
+import { printable } from "../../index.js";
+import type { RunResult } from "../../index.js";
 import { counted } from "./counted.js";
 
 /** Labels that a line shows; the rest are in `counts.json`. */

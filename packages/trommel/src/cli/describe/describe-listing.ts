@@ -1,5 +1,5 @@
-import { printable } from "../index.js";
-import type { ListingOverview } from "../index.js";
+import { printable } from "../../index.js";
+import type { ListingOverview } from "../../index.js";
 import { counted } from "./counted.js";
 
 /** Classes that are shown with their counts; the rest are in `listing.json` and `--json`. */

@@ -1,6 +1,6 @@
-import { printable, type ScoringForecast, type TrainingForecast } from "../index.js";
+import { printable, type ScoringForecast, type TrainingForecast } from "../../index.js";
 import { counted } from "./counted.js";
-import { formatSeconds } from "./progress-display.js";
+import { formatSeconds } from "../progress-display.js";
 import { describeSum } from "./describe-sum.js";
 
 /** What `train --dry-run` says. */

@@ -1,4 +1,4 @@
-import type { GarbageSum, Ledger } from "../index.js";
+import type { GarbageSum, Ledger } from "../../index.js";
 import { counted } from "./counted.js";
 
 /** Objects and what they take, for people. */
