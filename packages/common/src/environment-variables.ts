@@ -3,6 +3,13 @@ export const environmentVariables = {
   TROMMEL_STORE: "Location of the store, as `--store`: a folder or `s3://bucket/prefix`. Default: `.trommel`",
   TROMMEL_REDIS_URL:
     "Address of Redis, as `--redis`: `redis://`, `rediss://` or `unix:`. Without it a command starts a cluster of its own",
+  TROMMEL_METRICS:
+    "Address (`host:port`) at which coordinators and workers serve metrics for Prometheus, as `--metrics`. Default: none",
+  OTEL_EXPORTER_OTLP_ENDPOINT:
+    "Address to which commands, coordinators and workers send traces by OTLP over HTTP, such as `http://localhost:4318`. Default: none",
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "The same with the whole path, for traces alone",
+  OTEL_SDK_DISABLED: "`true` to send no traces although an address is set",
+  OTEL_SERVICE_NAME: "Name of the process in traces. Default: `trommel-` and what it is",
   TROMMEL_REDIS_SERVER: "Path of a redis-server binary that is not on the `PATH`",
   TROMMEL_TOKEN:
     "Token of `trommel dashboard` where no `--token-file` is given. Default: none, and the server only reads",

@@ -69,6 +69,8 @@ export const workerOptions = z
     /** Part of a local cluster: end when the IPC channel closes. */
     embedded: z.boolean(),
     logLevel: z.string(),
+    /** `host:port` that metrics are served at. @default none */
+    metrics: z.string().optional(),
   })
   .strict();
 export type WorkerOptions = z.infer<typeof workerOptions>;

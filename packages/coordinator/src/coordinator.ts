@@ -11,6 +11,7 @@ import {
   runConfig,
   scoringConfig,
   subjectKeys,
+  toTrommelError,
   TrommelError,
   workerTimings,
   type JobPayload,
@@ -23,15 +24,25 @@ import {
   connectRedis,
   MemberBeat,
   memberName,
+  memberVersion,
   runWhenReady,
   tooManyDeaths,
   treatmentAfter,
 } from "@trommel/common/redis";
 
+import { ClusterMetrics, serveMetrics } from "@trommel/common/metrics";
+import { flushTracing, startTracing, tracingOptions } from "@trommel/common/tracing";
 import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { sortingConfig, type SortingConfig } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
-import { loadStages, stages, stageTable, type StageFunction, type SubjectKind } from "@trommel/common/jobs";
+import {
+  logFieldsOf,
+  loadStages,
+  stages,
+  stageTable,
+  type StageFunction,
+  type SubjectKind,
+} from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
@@ -39,6 +50,7 @@ import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
 import { PlanLater } from "./plan/plan-later.js";
 import { takeBackShards } from "./plan/take-back-shards.js";
+import { lookAtCluster, PlanTally } from "./plan-tally.js";
 import { QueueErrors } from "./queue-errors.js";
 import { JobProducer } from "./run-control/job-producer.js";
 
@@ -65,6 +77,8 @@ export async function startCoordinator(options: {
   readonly log: Logger;
   /** @default {@link defaultOutstandingShards} */
   readonly outstandingShards?: number;
+  /** `host:port` that metrics are served at. @default none */
+  readonly metrics?: string | undefined;
   /** Opens the source of the images. @default by its location */
   readonly openSource?: typeof openStore;
 }): Promise<Coordinator> {
@@ -72,12 +86,27 @@ export async function startCoordinator(options: {
   const planned = stages.filter((stage) => stageTable[stage].runsOn === "coordinator");
   const plannerOf = await loadStages(planned, new URL("./plan/", import.meta.url));
   const releases = new ReleaseStack();
+  await startTracing("coordinator");
+  releases.add("traces", flushTracing);
   const refused = new AbortController();
   const connection = connectRedis(options.redisUrl, (error) => refused.abort(error));
   releases.add("redis", () => connection.disconnect());
   const producer = new JobProducer(options.redisUrl);
   releases.add("producer", () => producer.close());
   const stopping = new AbortController();
+  const counted = new PlanTally(new ClusterMetrics());
+  counted.metrics.build.set({ version: memberVersion, kind: "coordinator" }, 1);
+  if (options.metrics !== undefined) {
+    try {
+      const look = () => lookAtCluster(producer, counted.metrics);
+      const server = await serveMetrics(options.metrics, counted.metrics, look);
+      releases.add("metrics", () => server.stop());
+      log.info(`metrics at ${server.url}`);
+    } catch (thrown) {
+      await releases.releaseAll();
+      throw thrown;
+    }
+  }
   const errors = new QueueErrors(log);
   const worker = new Worker(
     "plan",
@@ -86,6 +115,7 @@ export async function startCoordinator(options: {
       log,
       stopping: stopping.signal,
       plannerOf,
+      tally: counted,
       shared: {
         store,
         producer,
@@ -103,6 +133,7 @@ export async function startCoordinator(options: {
       name: memberName(),
       concurrency: planConcurrency,
       drainDelay: 1,
+      ...tracingOptions(),
       autorun: false,
       ...workerTimings,
     },
@@ -146,11 +177,14 @@ function planProcessor(options: {
   readonly log: Logger;
   readonly stopping: AbortSignal;
   readonly plannerOf: (stage: JobPayload["stage"]) => StageFunction;
+  readonly tally: PlanTally;
   readonly shared: Omit<PlanContext, "attempt" | "liveRun">;
 }): (job: Job, token?: string) => Promise<void> {
-  const { connection, log, stopping, plannerOf, shared } = options;
+  const { connection, stopping, plannerOf, shared, tally } = options;
   return async (job, token) => {
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
+    const log = options.log.child(logFieldsOf(job, payload));
+    const ended = tally.begin(payload.stage, job.stalledCounter);
     const liveRun = new LiveRun(connection, payload.id);
     try {
       if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
@@ -158,17 +192,20 @@ function planProcessor(options: {
       }
       const context = { ...shared, attempt: payload.attempt, liveRun };
       await plan(payload, plannerOf(payload.stage), context);
-      log.info({ run: payload.id }, "planned");
+      ended("done");
+      log.info("planned");
     } catch (thrown) {
       if (thrown instanceof PlanLater) {
+        ended("handed-back");
         await job.moveToDelayed(Date.now() + thrown.delayMs, token);
         throw new DelayedError();
       }
       if (stopping.aborted) {
+        ended("handed-back");
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      throw await concludeFailure({
+      const error = await concludeFailure({
         payload,
         token,
         attemptsMade: job.attemptsMade,
@@ -185,6 +222,8 @@ function planProcessor(options: {
         },
         unrecoverable: UnrecoverableError,
       });
+      ended(error instanceof UnrecoverableError ? "failed" : "retried", toTrommelError(thrown).code);
+      throw error;
     }
   };
 }

@@ -21,6 +21,7 @@ import type { TrommelOptions } from "./api/options.js";
 import type { Trommel } from "./trommel.js";
 import type { DashboardServer } from "./server/index.js";
 import type { DashboardOptions } from "./server/options.js";
+import { startTracing } from "@trommel/common/tracing";
 import { loadServing } from "./worker-package.js";
 import type { CoordinatorOptions, LocalServer, Server, WorkerServerOptions } from "./api/servers.js";
 
@@ -32,6 +33,7 @@ import type { CoordinatorOptions, LocalServer, Server, WorkerServerOptions } fro
 export async function openTrommel(options: TrommelOptions = {}): Promise<Trommel> {
   // What a handle needs is loaded with the first one: reading a recipe or an artefact needs none of it.
   const { Trommel: Handle } = await import("./trommel.js");
+  await startTracing("command");
   return new Handle(options);
 }
 

@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { openStore } from "@trommel/common";
+import { ClusterMetrics } from "@trommel/common/metrics";
 import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { collectSeldom } from "#gpu-worker/worker/heap-growth";
 import { createImageBudgets } from "#gpu-worker/image/budgets/image-budgets";
@@ -86,7 +87,7 @@ async function startWorker(): Promise<void> {
     streamImages: readyPictures,
     log,
     shutdown: new AbortController().signal,
-    tally: new WorkTally(device),
+    tally: new WorkTally(device, new ClusterMetrics()),
     underWay: new Set(),
   });
   const worker = createQueueWorker("extract", processor, { redis, concurrency: options.concurrency });

@@ -12,4 +12,4 @@ export type { BlameReason } from "./shard-trial.js";
 export { tooManyDeaths, treatmentAfter, triesPerFile } from "./worker-deaths.js";
 export { listMembers, writeMember } from "./members/cluster-member.js";
 export type { ClusterMember } from "./members/cluster-member.js";
-export { MemberBeat, memberName } from "./members/member-beat.js";
+export { MemberBeat, memberName, memberVersion } from "./members/member-beat.js";

@@ -5,6 +5,7 @@ import {
   parseAs,
   queueOf,
   queuePrefix,
+  workerQueues,
   type JobPayload,
   type QueueName,
   type Stage,
@@ -26,7 +27,7 @@ import {
   type StepProbeAnswer,
 } from "@trommel/common/jobs";
 import { connectRedis } from "@trommel/common/redis";
-
+import { tracingOptions } from "@trommel/common/tracing";
 import { withTimeout } from "@trommel/common/waiting";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";
@@ -54,7 +55,11 @@ export class JobProducer {
 
   constructor(redisUrl: string) {
     this.redis = connectRedis(redisUrl, (error) => this.#refused.abort(error));
-    this.#flows = new FlowProducer({ connection: this.redis, prefix: queuePrefix });
+    this.#flows = new FlowProducer({
+      connection: this.redis,
+      prefix: queuePrefix,
+      ...tracingOptions(),
+    });
     this.#flows.on("error", () => undefined);
   }
 
@@ -133,6 +138,21 @@ export class JobProducer {
     return { waiting: Object.values(waiting).reduce((sum, count) => sum + count, 0), active };
   }
 
+  /** How many jobs of each queue are in each state. */
+  async queueDepths(): Promise<
+    { readonly queue: QueueName; readonly state: string; readonly jobs: number }[]
+  > {
+    const depths = await Promise.all(
+      [...workerQueues, "plan" as const].map(async (queue) => {
+        const counts = await this.#bounded(
+          this.#queue(queue).getJobCounts(...outstandingStates, "waiting-children"),
+        );
+        return Object.entries(counts).map(([state, jobs]) => ({ queue, state, jobs }));
+      }),
+    );
+    return depths.flat();
+  }
+
   /** State of a run's root job; `unknown` if Redis does not have it. */
   async rootState(rootJobId: string): Promise<JobState | "unknown"> {
     const stage = stageOfSingleJob(rootJobId);
@@ -204,7 +224,7 @@ export class JobProducer {
   #queue(name: QueueName): Queue {
     let queue = this.#queues.get(name);
     if (queue === undefined) {
-      queue = new Queue(name, { connection: this.redis, prefix: queuePrefix });
+      queue = new Queue(name, { connection: this.redis, prefix: queuePrefix, ...tracingOptions() });
       queue.on("error", () => undefined);
       this.#queues.set(name, queue);
     }

@@ -32,6 +32,8 @@ export interface StageContext {
   readonly onImages: (images: number) => void;
   /** What the stage is doing; for followers only. */
   readonly onNote: (note: string) => void;
+  /** Bytes of images that were read; for metrics only. @default not counted */
+  readonly onBytes?: (bytes: number) => void;
   /** Units done inside a stage that has several, such as epochs. */
   readonly onUnits: (done: number, total: number) => void;
 }
@@ -144,7 +146,7 @@ export interface DeviceStageContext extends StageContext {
 /** What is the same for every job of a worker. */
 export type WorkerContext = Omit<
   DeviceStageContext,
-  "signal" | "onImages" | "onNote" | "onUnits" | "trial" | "order" | "claimFeature"
+  "signal" | "onImages" | "onBytes" | "onNote" | "onUnits" | "trial" | "order" | "claimFeature"
 >;
 
 /** Thrown if another job is already producing this artefact: the job is delayed and tried again. */
@@ -156,6 +158,8 @@ export class MadeElsewhere extends Error {
 export interface StageOutcome {
   readonly images: number;
   readonly failed: number;
+  /** How many of them have each reason; for metrics. */
+  readonly reasons?: Readonly<Record<string, number>>;
   /** If the stage needs the device, the share of the time (0 to 1) in which it had no job's batch; for the log and benchmarks. */
   readonly deviceIdle?: number;
   /** Images whose rows stood in the store already. */

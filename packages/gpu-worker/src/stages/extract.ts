@@ -21,6 +21,7 @@ import type { ImageBatch } from "./images/image-batches.js";
 import { readShard } from "./inputs/listing.js";
 import { backbonesOfRun, readRunConfig, type ResolvedRun } from "./inputs/run.js";
 import { commitOnce } from "./inputs/commit-once.js";
+import { countReasons } from "./images/count-reasons.js";
 import { runBatches } from "./images/run-batches.js";
 import { ShardFeatures } from "./images/shard-features.js";
 import { failedBefore, refuseLost } from "./tuning/frozen-images.js";
@@ -67,7 +68,7 @@ export async function extract(
   const images = identities.pack();
   await commitOnce(() => writeWithMarker(store, key, bytes, { rows: rows.image.length, ok, failed, images }));
   index.add(shard.hash, identities);
-  return { images: shard.entries.length, failed: failed.length, reused };
+  return { images: shard.entries.length, failed: failed.length, reasons: countReasons(failed), reused };
 }
 
 function extractorKey(config: RunConfig): string {

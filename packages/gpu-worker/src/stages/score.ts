@@ -13,6 +13,7 @@ import type { Classified } from "../backbone/engines/engine.js";
 import { joinFloats } from "../graph/join-floats.js";
 import type { DeviceStageContext, StageOutcome } from "./context.js";
 import { admitModel } from "./golden/admit-model.js";
+import { countReasons } from "./images/count-reasons.js";
 import { runBatches } from "./images/run-batches.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readBundleManifest, readGenerationShard, readScoringConfig } from "./inputs/scoring.js";
@@ -76,7 +77,7 @@ export async function score(
       }),
     );
     return kept === undefined
-      ? { images: shard.entries.length, failed: failed.length }
+      ? { images: shard.entries.length, failed: failed.length, reasons: countReasons(failed) }
       : { images: 0, failed: 0 };
   } finally {
     output.close();

@@ -4,6 +4,7 @@ import {
   parseAs,
   LiveRun,
   subjectKeys,
+  toTrommelError,
   TrommelError,
   type JobPayload,
   type ObjectStore,
@@ -11,6 +12,7 @@ import {
 import { requireFewFailures } from "@trommel/common/artefacts";
 import { concludeFailure, isQueued } from "@trommel/common/redis";
 import {
+  logFieldsOf,
   mayStart,
   singleJob,
   stageTable,
@@ -57,7 +59,9 @@ export function createProcessor(options: ProcessorOptions) {
     begun += 1;
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
     const liveRun = new LiveRun(options.redis, payload.id);
-    const watch = new JobWatch(job, payload, liveRun, options);
+    const log = options.log.child(logFieldsOf(job, payload));
+    const watch = new JobWatch(job, payload, liveRun, { ...options, log });
+    const ended = options.tally.begin(payload, job.stalledCounter);
     try {
       const { isOver, storeUrl } = await liveRun.attemptState(payload.attempt);
       if (isOver || (await isCancelled(payload, options.store))) {
@@ -70,11 +74,10 @@ export function createProcessor(options: ProcessorOptions) {
       await waitForNeeded(payload, job, token, options);
       const trial = await trialAfterDeaths(job, payload, options.redis);
       if (trial !== undefined) {
-        options.log.warn({ job: job.id, deaths: job.stalledCounter }, "decoding its files one by one");
+        log.warn({ deaths: job.stalledCounter }, "decoding its files one by one");
       }
       const work = options.route(payload, { ...watch.context, trial, order });
       options.underWay.add(work);
-      options.tally.begin(payload, work);
       const deviceIdle = watchDevice(options.device);
       const done = await unlessAborted(
         options.shutdown,
@@ -86,24 +89,26 @@ export function createProcessor(options: ProcessorOptions) {
       const outcome =
         stageTable[payload.stage].runsOn === "device" ? { ...done, deviceIdle: deviceIdle() } : done;
       await watch.stop({ done: true });
+      ended("done", outcome);
       // A job does not fail because its progress cannot be shown: its work is committed.
       await tellDone(payload, outcome, liveRun).catch((thrown: unknown) => {
-        options.log.warn(
-          { job: job.id, reason: messageOf(thrown) },
-          "cannot note in Redis that the job is done",
-        );
+        log.warn({ reason: messageOf(thrown) }, "cannot note in Redis that the job is done");
       });
-      options.log.info({ job: job.id, ...outcome }, "done");
+      log.info({ ...outcome }, "done");
       await stopAtTooMany(payload, liveRun, options.store);
       return outcome;
     } catch (thrown) {
       await watch.stop({ done: false });
-      if (thrown instanceof DelayedError) throw thrown;
+      if (thrown instanceof DelayedError) {
+        ended("handed-back");
+        throw thrown;
+      }
       if (options.shutdown.aborted) {
+        ended("handed-back");
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      throw await concludeFailure({
+      const error = await concludeFailure({
         payload,
         token,
         attemptsMade: job.attemptsMade,
@@ -111,9 +116,12 @@ export function createProcessor(options: ProcessorOptions) {
         thrown,
         redis: options.redis,
         store: options.store,
-        log: options.log,
+        log,
         unrecoverable: UnrecoverableError,
       });
+      ended(error instanceof UnrecoverableError ? "failed" : "retried");
+      options.tally.metrics.errors.inc({ stage: payload.stage, code: toTrommelError(thrown).code });
+      throw error;
     }
   };
 }

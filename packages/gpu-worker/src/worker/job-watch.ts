@@ -3,11 +3,13 @@ import { claimFeature, releaseFeature, type FeatureClaim } from "@trommel/common
 import type { Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { DeviceStageContext, WorkerContext } from "../stages/context.js";
+import type { WorkTally } from "./work-tally.js";
 
 /** How often a job looks whether its run was cancelled, and tells followers how far it is. */
 const heartbeatMs = 1000;
 
 interface JobWatchOptions extends WorkerContext {
+  readonly tally: Pick<WorkTally, "read">;
   readonly redis: Redis;
   /** Aborts when the worker has to go. */
   readonly shutdown: AbortSignal;
@@ -43,6 +45,7 @@ export class JobWatch {
       log: options.log,
       signal: AbortSignal.any([this.#abort.signal, options.shutdown]),
       onImages: (images) => (this.#images = images),
+      onBytes: (bytes) => options.tally.read(stage, bytes),
       onNote: (note) => (this.#note = note),
       onUnits: (done, total) => (this.#units = { done, total }),
       claimFeature: async (featureKey) => {

@@ -1,5 +1,6 @@
 import { queuePrefix, workerTimings, type WorkerQueue } from "@trommel/common";
 import { memberName } from "@trommel/common/redis";
+import { tracingOptions } from "@trommel/common/tracing";
 import { Worker, type Processor } from "bullmq";
 import type { Redis } from "ioredis";
 
@@ -18,6 +19,7 @@ export function createQueueWorker(
     // See runWhenReady.
     autorun: false,
     drainDelay: 1,
+    ...tracingOptions(),
     ...workerTimings,
   });
 }

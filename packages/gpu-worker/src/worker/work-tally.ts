@@ -1,5 +1,6 @@
-import type { JobPayload } from "@trommel/common";
+import type { JobPayload, Stage } from "@trommel/common";
 import { unitOf } from "@trommel/common/jobs";
+import type { ClusterMetrics } from "@trommel/common/metrics";
 import type { ClusterMember } from "@trommel/common/redis";
 import type { StageDevice, StageOutcome } from "../stages/context.js";
 
@@ -17,25 +18,41 @@ interface Sample {
   readonly idleMs: number;
 }
 
+/** How a try of a job ended. */
+export type TryOutcome = "done" | "failed" | "retried" | "handed-back";
+
 /** What this worker works on and has done, for those who look at it; it decides nothing. */
 export class WorkTally {
+  readonly metrics: ClusterMetrics;
   readonly #device: Pick<StageDevice, "idleMs" | "sessionCount">;
   readonly #underWay = new Set<JobPayload>();
   readonly #samples: Sample[] = [];
   #images = 0;
 
-  constructor(device: Pick<StageDevice, "idleMs" | "sessionCount">) {
+  constructor(device: Pick<StageDevice, "idleMs" | "sessionCount">, metrics: ClusterMetrics) {
     this.#device = device;
+    this.metrics = metrics;
     this.#samples.push(this.#sample());
   }
 
-  /** A job is under way until its work ends, however that ends. */
-  begin(payload: JobPayload, work: Promise<StageOutcome>): void {
+  /** @param deaths workers that had the job before and died, or seemed to. @returns to be called once, when the try has ended */
+  begin(payload: JobPayload, deaths: number): (outcome: TryOutcome, work?: StageOutcome) => void {
+    const { stage } = payload;
+    const { metrics } = this;
     this.#underWay.add(payload);
-    void work
-      .then(({ images }) => (this.#images += images))
-      .catch(() => undefined)
-      .finally(() => this.#underWay.delete(payload));
+    metrics.jobsUnderWay.inc({ stage });
+    if (deaths > 0) metrics.takeOvers.inc({ stage });
+    const since = performance.now();
+    return (outcome, work) => {
+      if (!this.#underWay.delete(payload)) return;
+      metrics.jobsUnderWay.dec({ stage });
+      metrics.jobSeconds.observe({ stage, outcome }, (performance.now() - since) / 1000);
+      if (work !== undefined) this.#count(stage, work);
+    };
+  }
+
+  read(stage: Stage, bytes: number): void {
+    this.metrics.readBytes.inc({ stage }, bytes);
   }
 
   /** Rates are those since the oldest look of the last seconds. */
@@ -56,6 +73,14 @@ export class WorkTally {
       imagesPerSecond: Math.round(((now.images - since.images) / elapsedMs) * 10_000) / 10,
       busyShare: Math.round(Math.min(1, Math.max(0, 1 - idle)) * 1000) / 1000,
     };
+  }
+
+  #count(stage: Stage, { images, reused = 0, reasons = {} }: StageOutcome): void {
+    this.#images += images;
+    this.metrics.images.inc({ stage }, images);
+    if (reused > 0) this.metrics.reusedImages.inc({ stage }, reused);
+    for (const [reason, count] of Object.entries(reasons))
+      this.metrics.failedImages.inc({ stage, reason }, count);
   }
 
   #sample(): Sample {

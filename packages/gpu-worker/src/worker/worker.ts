@@ -15,9 +15,12 @@ import {
   connectRedis,
   describeRedis,
   MemberBeat,
+  memberVersion,
   runWhenReady,
 } from "@trommel/common/redis";
 
+import { ClusterMetrics, serveMetrics } from "@trommel/common/metrics";
+import { flushTracing, startTracing } from "@trommel/common/tracing";
 import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { createLogger } from "@trommel/common/logging";
 import type { Worker } from "bullmq";
@@ -54,6 +57,8 @@ export async function serveQueues(options: WorkerOptions): Promise<number> {
   });
   const watched = options.embedded ? endWhenOrphaned(options.redisUrl) : () => undefined;
   const releases = new ReleaseStack();
+  await startTracing("worker");
+  releases.add("traces", flushTracing);
   try {
     const refused = new AbortController();
     const serving = await startServing(options, { stop, refused, log, releases });
@@ -122,7 +127,24 @@ async function startServing(
   const redis = connectRedis(redisUrl, (error) => refused.abort(error));
   releases.add("redis", () => redis.disconnect());
   const underWay = new Set<Promise<unknown>>();
-  const tally = new WorkTally(device);
+  const metrics = new ClusterMetrics();
+  metrics.build.set({ version: memberVersion, kind: "worker" }, 1);
+  const tally = new WorkTally(device, metrics);
+  if (options.metrics !== undefined) {
+    let idleMs = device.idleMs;
+    let lookedMs = performance.now();
+    const labels = { device: options.device, provider: report.provider, engine };
+    const server = await serveMetrics(options.metrics, metrics, () => {
+      const [nowMs, idleNowMs] = [performance.now(), device.idleMs];
+      const busyMs = nowMs - lookedMs - (idleNowMs - idleMs) / device.sessionCount;
+      metrics.deviceBusySeconds.inc(labels, Math.max(0, busyMs) / 1000);
+      [lookedMs, idleMs] = [nowMs, idleNowMs];
+      metrics.redisUp.set(redis.status === "ready" ? 1 : 0);
+      return Promise.resolve();
+    });
+    releases.add("metrics", () => server.stop());
+    process.stderr.write(`worker ${process.pid}: metrics at ${server.url}\n`);
+  }
   const processor = createProcessor({
     store,
     redis,

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { openStore, ReleaseStack, workerDefaults, type ObjectStore } from "@trommel/common";
 import { checkRedis } from "@trommel/common/redis";
+import { flushTracing } from "@trommel/common/tracing";
 import { findCluster, JobProducer, type Subject } from "@trommel/coordinator/run-control";
 import type { Logger } from "pino";
 import { startLocalCluster, type LocalCluster } from "../cluster/local-cluster.js";
@@ -90,6 +91,7 @@ export class Connections {
   async close(): Promise<void> {
     // One that is starting is released as well.
     await this.#cluster?.catch(() => undefined);
+    await flushTracing();
     for (const failure of await this.releases.releaseAll()) this.log.warn({ failure }, "failed to release");
   }
 

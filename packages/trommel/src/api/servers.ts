@@ -34,6 +34,8 @@ export interface CoordinatorOptions extends Pick<
 > {
   /** Shards of one run that are queued and unfinished at most. */
   readonly outstandingShards?: number | undefined;
+  /** `host:port` that metrics are served at, for Prometheus. @default none */
+  readonly metrics?: string | undefined;
 }
 
 /** How {@link startWorker} serves. */
@@ -45,6 +47,8 @@ export interface WorkerServerOptions extends Omit<
   readonly queues?: readonly WorkerQueue[] | undefined;
   /** How long shards under way may finish after SIGTERM, milliseconds. @default 100 seconds */
   readonly drainMs?: number | undefined;
+  /** `host:port` that metrics are served at, for Prometheus. @default none */
+  readonly metrics?: string | undefined;
   /** Part of a local cluster: its Redis is there already, and it ends with the process that started it. @default false */
   readonly embedded?: boolean | undefined;
 }
@@ -64,11 +68,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Ser
       await connections.close();
       return undefined;
     }
-    const { outstandingShards } = options;
+    const { outstandingShards, metrics } = options;
     const running = await servePlans({
       redisUrl,
       store,
       log,
+      metrics,
       ...(outstandingShards === undefined ? {} : { outstandingShards }),
     });
     connections.releases.add("coordinator", () => running.stop());
@@ -113,6 +118,7 @@ export async function startWorker(options: WorkerServerOptions): Promise<number>
     drainMs,
     embedded,
     logLevel: options.log?.level ?? "warn",
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
   });
 }
 

@@ -11,7 +11,9 @@ export type OwnFacts = Omit<ClusterMember, "name" | "version" | "startedMs" | "r
 
 const packageFile = new URL("../../../package.json", import.meta.url);
 /** All packages of Trommel have one version. */
-const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { readonly version: string };
+export const { version: memberVersion } = JSON.parse(readFileSync(packageFile, "utf8")) as {
+  readonly version: string;
+};
 
 /** As BullMQ knows this process. */
 export function memberName(): string {
@@ -47,7 +49,7 @@ export class MemberBeat {
     if (this.#beating) return;
     this.#beating = true;
     const { rss: residentBytes } = process.memoryUsage();
-    const own = { name: this.#name, version, startedMs: this.#startedMs, residentBytes };
+    const own = { name: this.#name, version: memberVersion, startedMs: this.#startedMs, residentBytes };
     writeMember(this.#redis, { ...this.#facts(), ...own })
       .catch(() => undefined)
       .finally(() => (this.#beating = false));

@@ -71,6 +71,11 @@ async function runBatchesFrom(
   try {
     const files = {
       ...imageFiles,
+      read: async (...asked: Parameters<typeof imageFiles.read>) => {
+        const bytes = await imageFiles.read(...asked);
+        context.onBytes?.(bytes.byteLength);
+        return bytes;
+      },
       ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
       decode: options.decode,
       skip,

@@ -8,12 +8,12 @@ import type { Terminal } from "../terminal.js";
 /** `trommel coordinator` */
 export async function coordinator(
   terminal: Terminal,
-  flags: GlobalFlags & { readonly outstandingShards: number },
+  flags: GlobalFlags & { readonly outstandingShards: number; readonly metrics?: string },
 ): Promise<void> {
   const { store, redis, folder, log } = trommelOptions(terminal, flags);
-  const { outstandingShards } = flags;
+  const { outstandingShards, metrics } = flags;
   const signal = terminal.interrupts();
-  const server = await startCoordinator({ store, redis, folder, log, outstandingShards, signal });
+  const server = await startCoordinator({ store, redis, folder, log, outstandingShards, metrics, signal });
   if (server === undefined) return;
   try {
     terminal.result({ redis: server.redis, store: server.store });
@@ -29,16 +29,19 @@ type WorkerFlags = GlobalFlags &
     readonly queues: WorkerQueue[];
     readonly drainSeconds: number;
     readonly embedded?: boolean;
+    readonly metrics?: string;
   };
 
 /** `trommel worker`; the worker takes over this process. */
 export async function worker(terminal: Terminal, flags: WorkerFlags): Promise<void> {
-  const { queues, drainSeconds, embedded } = flags;
+  const { queues, drainSeconds, embedded, metrics } = flags;
   terminal.exitCode = await startWorker({
     ...trommelOptions(terminal, flags),
     queues,
     drainMs: drainSeconds * 1000,
     embedded,
+    // The workers of a local cluster inherit the variable, and all but one would find the port taken.
+    metrics: embedded === true ? undefined : metrics,
   });
 }
 

@@ -12,6 +12,7 @@ export function addServers(program: Command, terminal: Terminal): void {
       positiveInteger,
       defaultOutstandingShards,
     )
+    .addOption(metricsFlag(terminal))
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).coordinator));
   workerFlags(globals(program.command("worker"), terminal, "info"))
     .description("serve the work queues")
@@ -30,6 +31,7 @@ export function addServers(program: Command, terminal: Terminal): void {
       positiveInteger,
       workerDefaults.drainMs / 1000,
     )
+    .addOption(metricsFlag(terminal))
     .addOption(new Option("--embedded").hideHelp())
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).worker));
   dashboardFlags(globals(program.command("dashboard"), terminal, "info"))
@@ -57,4 +59,12 @@ function dashboardFlags(command: Command): Command {
       collect,
     )
     .option("--insecure-http", "serve off loopback in plain HTTP, such as behind a proxy that speaks TLS");
+}
+
+function metricsFlag({ io }: Terminal): Option {
+  const { TROMMEL_METRICS: address } = io.env;
+  return new Option(
+    "--metrics <host:port>",
+    "serve metrics for Prometheus there (env: TROMMEL_METRICS; default: none)",
+  ).default(address, "TROMMEL_METRICS");
 }
