@@ -11,6 +11,7 @@ import { parseArguments, type BenchArguments } from "./bench-arguments.js";
 import { describeEnvironment } from "./measure/environment.js";
 import { benchDelta } from "./benches/scored/delta-bench.js";
 import { benchExtract } from "./benches/extract-bench.js";
+import { benchFairness } from "./benches/fairness-bench.js";
 import { benchHead } from "./benches/head-bench.js";
 import { benchChance, benchHonesty } from "./benches/learned/honesty-bench.js";
 import { benchLearn } from "./benches/learned/learn-bench.js";
@@ -39,6 +40,7 @@ const benches: Readonly<Record<string, Bench>> = {
   chance: { material: true, measure: benchChance },
   delta: { material: false, measure: benchDelta },
   extract: { material: true, measure: benchExtract },
+  fairness: { material: false, measure: benchFairness },
   gpu: { material: true, measure: benchGpu },
   head: { material: false, measure: benchHead },
   honesty: { material: true, measure: benchHonesty },

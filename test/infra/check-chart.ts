@@ -95,7 +95,7 @@ function scalingProblems(manifests: readonly Manifest[]): string[] {
     }
     const watched = triggers.map(({ metadata }) => metadata.listName).sort();
     const expected = workerQueues.flatMap((queue) =>
-      ["active", "wait"].map((state) => `${queuePrefix}:${queue}:${state}`),
+      ["active", "prioritized", "wait"].map((state) => `${queuePrefix}:${queue}:${state}`),
     );
     if (watched.join() !== expected.sort().join())
       problems.push(`it watches ${watched.join()}, not ${expected.join()}`);

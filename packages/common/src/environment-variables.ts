@@ -3,6 +3,8 @@ export const environmentVariables = {
   TROMMEL_STORE: "Location of the store, as `--store`: a folder or `s3://bucket/prefix`. Default: `.trommel`",
   TROMMEL_REDIS_URL:
     "Address of Redis, as `--redis`: `redis://`, `rediss://` or `unix:`. Without it a command starts a cluster of its own",
+  TROMMEL_NAMESPACE:
+    "Name of a cluster that shares its Redis with others: its keys begin with `trommel-<name>:`. The same for coordinators, workers and commands. Default: none, and keys begin with `trommel:`",
   TROMMEL_METRICS:
     "Address (`host:port`) at which coordinators and workers serve metrics for Prometheus, as `--metrics`. Default: none",
   OTEL_EXPORTER_OTLP_ENDPOINT:

@@ -10,6 +10,7 @@ import {
   LiveRun,
   runConfig,
   scoringConfig,
+  shardsPerGram,
   subjectKeys,
   toTrommelError,
   TrommelError,
@@ -18,6 +19,7 @@ import {
   type ObjectStore,
   type RunConfig,
   type ScoringConfig,
+  type Stage,
 } from "@trommel/common";
 import {
   concludeFailure,
@@ -36,8 +38,10 @@ import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { sortingConfig, type SortingConfig } from "@trommel/common/artefacts";
 import { parseSealedAs } from "@trommel/common/codec";
 import {
+  costs,
   logFieldsOf,
   loadStages,
+  readSteering,
   stages,
   stageTable,
   type StageFunction,
@@ -56,6 +60,13 @@ import { JobProducer } from "./run-control/job-producer.js";
 
 /** Runs that one coordinator plans at the same time: listing and queueing is mostly waiting. */
 const planConcurrency = 32;
+
+/** Queued shards for each that may be under way, where a run has a limit. */
+const queuedPerJob = 4;
+
+/** Images of a shard that costs what its priority says. Others cost in proportion, but no less and no more than this. */
+const usualShard = 256;
+const costFactor = { atLeast: 1 / 4, atMost: 4 };
 
 /** How long a coordinator waits for its plans when Redis refuses what they need. */
 const refusedDrainMs = 1000;
@@ -178,7 +189,7 @@ function planProcessor(options: {
   readonly stopping: AbortSignal;
   readonly plannerOf: (stage: JobPayload["stage"]) => StageFunction;
   readonly tally: PlanTally;
-  readonly shared: Omit<PlanContext, "attempt" | "liveRun">;
+  readonly shared: Omit<PlanContext, "attempt" | "liveRun" | "costOf">;
 }): (job: Job, token?: string) => Promise<void> {
   const { connection, stopping, plannerOf, shared, tally } = options;
   return async (job, token) => {
@@ -228,12 +239,33 @@ function planProcessor(options: {
   };
 }
 
-async function plan(payload: JobPayload, planner: StageFunction, context: PlanContext): Promise<void> {
+async function plan(
+  payload: JobPayload,
+  planner: StageFunction,
+  context: Omit<PlanContext, "costOf">,
+): Promise<void> {
   const { id, attempt, stage } = payload;
-  const { store, liveRun } = context;
+  const { store, liveRun, outstandingAtMost } = context;
   if (await liveRun.isOver(attempt))
     throw new TrommelError("cancelled", `cannot plan ${id}: it was cancelled`);
-  await planner(await readConfig(stageTable[stage].subject, id, store), context);
+  const subject = { kind: stageTable[stage].subject, id };
+  const config = await readConfig(subject.kind, id, store);
+  const { jobsAtMost } = await readSteering(store, subject);
+  await planner(config, {
+    ...context,
+    // A run with a limit has few jobs queued: those that have no place are taken and put back again and again.
+    outstandingAtMost:
+      jobsAtMost === null
+        ? outstandingAtMost
+        : Math.min(outstandingAtMost, Math.max(shardsPerGram, queuedPerJob * jobsAtMost)),
+    costOf: async (of: Stage) => {
+      const { priority } = await readSteering(store, subject);
+      const isShard = stageTable[of].unit === "shard";
+      const images = isShard && "shardSize" in config ? config.shardSize : usualShard;
+      const factor = Math.min(costFactor.atMost, Math.max(costFactor.atLeast, images / usualShard));
+      return Math.round(costs[priority] * factor);
+    },
+  });
   try {
     await liveRun.setTotal(attempt, payload.stage, 1);
     await liveRun.countDone(attempt, payload.stage, 0);

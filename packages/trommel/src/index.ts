@@ -145,6 +145,9 @@ export type {
   Trommel,
 } from "./trommel.js";
 export type { Diagnosis } from "./doctor/examine.js";
+export type { SteeringOptions } from "./api/begin.js";
+export { priorities } from "@trommel/common/jobs";
+export type { Priority } from "@trommel/common/jobs";
 export type { DoctorCheck, Finding } from "./doctor/finding.js";
 export type { ClusterMember } from "@trommel/common/redis";
 export type { Sorting, SortingOptions, StartSortOptions } from "./api/sorting.js";

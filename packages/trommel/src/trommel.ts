@@ -150,7 +150,8 @@ export class Trommel implements AsyncDisposable {
     return abortable(options, async () => {
       const { config, claim } = await this.#resolve({ prefix, recipe, ...options });
       const run = new Run(this.#host, { kind: "run", id: config.id, config });
-      await run.begin({ detach: options.detach, claim });
+      const { detach, priority, jobsAtMost } = options;
+      await run.begin({ detach, priority, jobsAtMost, claim });
       return run;
     });
   }
@@ -189,7 +190,8 @@ export class Trommel implements AsyncDisposable {
     return abortable(options, async () => {
       const { config, ...claims } = await resolveScoringRequest(this.#connections, prefix, options);
       const scoring = new Scoring(this.#host, { kind: "scoring", id: config.id, config });
-      await scoring.beginLatest({ detach: options.detach, signal: options.signal, ...claims });
+      const { detach, priority, jobsAtMost, signal } = options;
+      await scoring.beginLatest({ detach, priority, jobsAtMost, signal, ...claims });
       return scoring;
     });
   }

@@ -111,10 +111,11 @@ function serve(queue: string, work: (payload: JobPayload) => Promise<void> = () 
 
 /** Jobs of a queue that are in Redis and not done. */
 async function outstanding(queue: string): Promise<number> {
-  const [waiting, active] = await Promise.all(
-    ["wait", "active"].map((list) => redis.llen(`${queuePrefix}:${queue}:${list}`)),
-  );
-  return (waiting ?? 0) + (active ?? 0);
+  const counts = await Promise.all([
+    ...["wait", "active"].map((list) => redis.llen(`${queuePrefix}:${queue}:${list}`)),
+    redis.zcard(`${queuePrefix}:${queue}:prioritized`),
+  ]);
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 describe("jobs outstanding in Redis", () => {

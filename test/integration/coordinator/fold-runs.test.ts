@@ -69,7 +69,7 @@ async function start(id: string): Promise<number> {
 const context = (attempt: number): PlanContext => ({
   ...{ attempt, store, producer, liveRun: new LiveRun(producer.redis, "x") },
   ...{ openSource: openStore, outstandingAtMost: 10, signal: new AbortController().signal },
-  ...{ onNotice: () => undefined, onFull: () => undefined },
+  ...{ onNotice: () => undefined, onFull: () => undefined, costOf: () => Promise.resolve(4) },
 });
 
 describe("a run that tunes a network for each fold", () => {

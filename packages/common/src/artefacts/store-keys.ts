@@ -52,6 +52,10 @@ export function runKeys(id: string) {
     ledger: `${root}/ledger.json`,
     failedImages: `${root}/errors.jsonl`,
     cancelled: `${root}/cancelled.json`,
+    /** Next to the mark of a cancellation: it was paused. */
+    paused: `${root}/paused.json`,
+    /** How it is worked on, see `steering.ts`. */
+    steering: `${root}/steering.json`,
     /** Why it stopped, until its next attempt. */
     stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
@@ -94,6 +98,10 @@ export function scoringKeys(id: string) {
     /** How many images may fail; not part of what the scoring is. */
     failureLimit: `${root}/failure-limit.json`,
     cancelled: `${root}/cancelled.json`,
+    /** Next to the mark of a cancellation: it was paused. */
+    paused: `${root}/paused.json`,
+    /** How it is worked on, see `steering.ts`. */
+    steering: `${root}/steering.json`,
     /** Why it stopped, until its next attempt. */
     stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,
@@ -107,6 +115,10 @@ export function sortingKeys(id: string) {
     root,
     config: `${root}/sorting.json`,
     cancelled: `${root}/cancelled.json`,
+    /** Next to the mark of a cancellation: it was paused. */
+    paused: `${root}/paused.json`,
+    /** How it is worked on, see `steering.ts`. */
+    steering: `${root}/steering.json`,
     /** Why it stopped, until its next attempt. */
     stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,

@@ -17,6 +17,13 @@ export async function holdsLock(
   return token !== undefined && (await redis.get(`${jobKey(payload)}:lock`)) === token;
 }
 
+/** How many jobs of the same run and queue were begun before this one and are under way: the newest are first in BullMQ's list. */
+export async function jobsAhead(redis: Redis, payload: JobPayload): Promise<number> {
+  const active = await redis.lrange(`${queuePrefix}:${queueOf(payload.stage)}:active`, 0, -1);
+  const own = active.indexOf(jobId(payload));
+  return active.slice(own + 1).filter((id) => id.startsWith(`${payload.id}.`)).length;
+}
+
 /** Whether Redis has the job. One that is done or has failed is removed, unless it is a root. */
 export async function isQueued(redis: Redis, payload: JobPayload): Promise<boolean> {
   return (await redis.exists(jobKey(payload))) === 1;

@@ -10,7 +10,7 @@ import { isAttemptOver } from "./run-rules.js";
  * What Redis knows about a run, for its followers. It is disposable, decides nothing about what has been done,
  * and a resume rebuilds it from the markers.
  *
- * Keys, for run r: `trommel:run:r` (hash: attempt, root, cancelled, error), `trommel:run:r:a:<stage>` (hash of
+ * Keys, for run r: `trommel:run:r` (hash: attempt, root, cancelled, error, limit), `trommel:run:r:a:<stage>` (hash of
  * counters) and `trommel:run:r:a:<stage>:done` (set of unit numbers), where a is the attempt.
  */
 const liveRunTtlSeconds = 7 * 24 * 3600;
@@ -52,7 +52,7 @@ const openAttempt = `
 if (redis.call('HGET', KEYS[1], 'attempt') or '') ~= ARGV[1] then
   return 0
 end
-redis.call('HDEL', KEYS[1], 'error', 'cancelled')
+redis.call('HDEL', KEYS[1], 'error', 'cancelled', 'limit')
 redis.call('HSET', KEYS[1], 'attempt', ARGV[2], 'root', ARGV[3], 'store', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[6])
@@ -145,18 +145,28 @@ export class LiveRun {
    * What a worker has to know before it takes a job, in one call to Redis. It includes the run's store, because workers with
    * another store must not take the run's jobs.
    */
-  async attemptState(
-    attempt: number,
-  ): Promise<{ readonly isOver: boolean; readonly storeUrl: string | undefined }> {
-    const [current, cancelled, storeUrl] = await this.#redis.hmget(
+  async attemptState(attempt: number): Promise<{
+    readonly isOver: boolean;
+    readonly storeUrl: string | undefined;
+    /** Jobs of a queue that may be under way at once; undefined for no limit. */
+    readonly jobsAtMost: number | undefined;
+  }> {
+    const [current, cancelled, storeUrl, limit] = await this.#redis.hmget(
       this.#key,
-      ...["attempt", "cancelled", "store"],
+      ...["attempt", "cancelled", "store", "limit"],
     );
     const known = typeof current === "string" ? Number(current) : undefined;
     return {
       isOver: isAttemptOver({ attempt: known, cancelled: typeof cancelled === "string" }, attempt),
       storeUrl: storeUrl ?? undefined,
+      jobsAtMost: typeof limit === "string" ? Number(limit) : undefined,
     };
+  }
+
+  /** @param jobsAtMost of a queue, under way at once; null for no limit */
+  async setLimit(jobsAtMost: number | null): Promise<void> {
+    if (jobsAtMost === null) await this.#redis.hdel(this.#key, "limit");
+    else await this.#redis.hset(this.#key, "limit", jobsAtMost);
   }
 
   /** Keeps the first error: later ones follow from it. @returns false if there is one, or another attempt runs */

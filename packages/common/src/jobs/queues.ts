@@ -5,8 +5,11 @@ import { stages, stageTable, type ManyUnit, type Stage, type UnitOf } from "./pi
 
 /** The queues, their payloads and their options. Payloads are small: ids and numbers, never rows. */
 
-/** Prefix of every BullMQ key in Redis. */
-export const queuePrefix = "trommel";
+/** Each of the clusters that share a Redis has a name of its own; it is checked where an address is, see `check-redis.ts`. */
+export const namespace = process.env["TROMMEL_NAMESPACE"] ?? "";
+
+/** Prefix of every key in Redis. */
+export const queuePrefix = namespace === "" ? "trommel" : `trommel-${namespace}`;
 
 const attempt = z.int().positive();
 const index = z.int().nonnegative();

@@ -86,7 +86,7 @@ export function mayStart(known: {
   return known.makerQueued ? "wait" : "give-up";
 }
 
-export type RunPhase = "complete" | "running" | "failed" | "cancelled" | "stopped";
+export type RunPhase = "complete" | "running" | "failed" | "cancelled" | "paused" | "stopped";
 
 /** Whether an attempt is under way, by the state of its root job: one of BullMQ's, or `unknown` if Redis does not have the job. */
 export function isRootLive(root: string): boolean {
@@ -98,12 +98,14 @@ export function phaseOf(known: {
   readonly complete: boolean;
   /** According to the mark in the store alone. */
   readonly cancelled: boolean;
+  /** That mark is one of a pause. @default false */
+  readonly paused?: boolean;
   /** The stage of the attempt's first error. */
   readonly failedStage: string | undefined;
   readonly root: string;
 }): RunPhase {
   if (known.complete) return "complete";
-  if (known.cancelled) return "cancelled";
+  if (known.cancelled) return known.paused === true ? "paused" : "cancelled";
   // Without a plan a run cannot succeed, even while its other jobs are still failing one after another.
   if (isPlan(known.failedStage)) return "failed";
   if (isRootLive(known.root)) return "running";

@@ -1,4 +1,4 @@
-import type { ObjectStore, openStore, LiveRun } from "@trommel/common";
+import type { ObjectStore, openStore, LiveRun, Stage } from "@trommel/common";
 import type { JobProducer } from "../run-control/job-producer.js";
 
 /** What every plan needs besides its configuration. */
@@ -9,6 +9,8 @@ export interface PlanContext {
   readonly liveRun: LiveRun;
   /** Opens the store that images, or what lists them, are under. */
   readonly openSource: typeof openStore;
+  /** What a job of a stage takes of its queue, by the priority that the run has at this moment. */
+  readonly costOf: (stage: Stage) => Promise<number>;
   /** Shards of the run that may be queued and unfinished. */
   readonly outstandingAtMost: number;
   readonly signal: AbortSignal;

@@ -26,7 +26,7 @@ export async function planFolds(config: RunConfig, context: PlanContext): Promis
   const split = parseSealedAs(foldSplit, await store.get(key, readBounds.dataset), key);
   const units = foldUnits(head, split);
   await liveRun.setTotal(attempt, "fold", units.length);
-  await producer.addUnits("fold", config.id, attempt, [...units.keys()]);
+  await producer.addUnits("fold", config.id, attempt, [...units.keys()], await context.costOf("fold"));
 }
 
 async function awaitFoldRuns(

@@ -52,8 +52,11 @@ export async function planRun(config: RunConfig, context: PlanContext): Promise<
       await liveRun.setTotal(attempt, "extract", shards, images);
       await liveRun.setTotal(attempt, "gram", Math.ceil(shards / shardsPerGram));
     },
-    add: (start, end) =>
-      producer.addGroup("extract", id, attempt, start / shardsPerGram, numbersFrom(start, end)),
+    add: async (start, end) => {
+      const cost = await context.costOf("extract");
+      const group = start / shardsPerGram;
+      await producer.addGroup("extract", id, attempt, group, numbersFrom(start, end), cost);
+    },
   });
   const summary = await listDataset(config, context, (_, soFar) => feed.listed(soFar));
   await feed.finish();

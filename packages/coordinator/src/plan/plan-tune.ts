@@ -54,7 +54,7 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   if (!(await isUnderWay(round)) && !(await isMerged(config, round, context))) {
     await refuseFailed(foldRunsOf(config), context);
     const jobs = Array.from({ length: rounds.replicas }, (_, replica) => replicaJob(rounds, round, replica));
-    await producer.addGroup("tune", id, attempt, round, jobs);
+    await producer.addGroup("tune", id, attempt, round, jobs, await context.costOf("tune"));
   }
   throw new PlanLater(roundDelayMs);
 }

@@ -1,7 +1,7 @@
 import { LiveRun, subjectKeys, type ObjectStore } from "@trommel/common";
 import { neededRunsOf } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
-import { flowOf } from "@trommel/common/jobs";
+import { flowOf, readSteering, writeSteering, type Steering } from "@trommel/common/jobs";
 import { rootJobId, type JobProducer } from "./job-producer.js";
 import { readStatus } from "./status.js";
 import { findSubject, traitsOf, type Subject } from "./subject.js";
@@ -11,18 +11,37 @@ import { findSubject, traitsOf, type Subject } from "./subject.js";
  * first: a resume removes the mark from the store and then from Redis, so in whichever order the four steps happen, a run
  * without the mark in the store is not cancelled in Redis either. With a run that tunes those that came with it are cancelled, unless
  * they are complete.
+ * @param options.paused marks it as paused: it waits for a person to continue it. @default false
  */
 export async function cancelSubject(
   store: ObjectStore,
   subject: Subject,
   producer: JobProducer | undefined,
+  { paused = false } = {},
 ): Promise<void> {
   for (const needed of await neededBy(store, subject))
     if (!isShared(subject) && (await readStatus(store, needed, producer)).phase !== "complete")
-      await cancelSubject(store, needed, producer);
+      await cancelSubject(store, needed, producer, { paused });
   const body = jsonBytes({ formatVersion: 1, id: subject.id });
+  if (paused) await putJson(store, subjectKeys(subject).paused, body);
   if (producer !== undefined) await new LiveRun(producer.redis, subject.id).cancel();
   await putJson(store, subjectKeys(subject).cancelled, body);
+}
+
+/**
+ * Changes how a subject is worked on, now and in later attempts: the coordinator reads the mark with every batch that it queues, and
+ * Redis knows the limit at once. What is left out stays as it is.
+ */
+export async function steerSubject(
+  store: ObjectStore,
+  subject: Subject,
+  producer: JobProducer,
+  changes: { readonly [Field in keyof Steering]?: Steering[Field] | undefined },
+): Promise<void> {
+  await writeSteering(store, subject, changes);
+  const { jobsAtMost } = changes;
+  const liveRun = new LiveRun(producer.redis, subject.id);
+  if (jobsAtMost !== undefined && (await liveRun.state()) !== undefined) await liveRun.setLimit(jobsAtMost);
 }
 
 async function neededBy(store: ObjectStore, subject: Subject): Promise<Subject[]> {
@@ -51,13 +70,15 @@ export async function startAttempt(
     const { phase, attempt } = await readStatus(store, needed, producer);
     if (phase !== "complete" && phase !== "running") await startAttempt(store, needed, producer, attempt);
   }
-  const { cancelled, stopReason } = subjectKeys(subject);
-  await store.delete([cancelled, stopReason]);
+  const { cancelled, paused, stopReason } = subjectKeys(subject);
+  await store.delete([cancelled, paused, stopReason]);
   const liveRun = new LiveRun(producer.redis, subject.id);
   const flow = flowOf(subject.kind, traitsOf(subject));
   const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);
   const attempt = await liveRun.open(rootOf, store.url, seen);
   if (attempt === undefined) return undefined;
+  const { jobsAtMost } = await readSteering(store, subject);
+  if (jobsAtMost !== null) await liveRun.setLimit(jobsAtMost);
   await producer.addFlow(flow, subject.id, attempt);
   await liveRun.opened();
   return attempt;

@@ -5,7 +5,7 @@ export { readListingOverview } from "./listing-overview.js";
 export type { ListingOverview } from "./listing-overview.js";
 export { JobProducer } from "./job-producer.js";
 export { listSubjects } from "./list-subjects.js";
-export { cancelSubject, startAttempt } from "./attempts.js";
+export { cancelSubject, startAttempt, steerSubject } from "./attempts.js";
 export { readResultOrFault } from "./result.js";
 export type { RunResult } from "./result.js";
 export { readStatus } from "./status.js";

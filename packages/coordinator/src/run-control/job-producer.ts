@@ -13,6 +13,7 @@ import {
 } from "@trommel/common";
 import {
   barrierOf,
+  costs,
   lastBarrierOf,
   singleJob,
   stageOfSingleJob,
@@ -26,7 +27,7 @@ import {
   type StepProbe,
   type StepProbeAnswer,
 } from "@trommel/common/jobs";
-import { connectRedis } from "@trommel/common/redis";
+import { connectRedis, rebaseShares, reserveShare } from "@trommel/common/redis";
 import { tracingOptions } from "@trommel/common/tracing";
 import { withTimeout } from "@trommel/common/waiting";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
@@ -81,26 +82,41 @@ export class JobProducer {
     await this.#bounded(this.#flows.add({ ...flowNode(flow, id, attempt), opts }));
   }
 
-  /** Queues jobs of a stage below their barrier. */
-  async addUnits(stage: ManyStage, id: string, attempt: number, units: readonly number[]): Promise<void> {
+  /** Queues jobs of a stage below their barrier. @param cost of each, see {@link reserveShare} */
+  async addUnits(
+    stage: ManyStage,
+    id: string,
+    attempt: number,
+    units: readonly number[],
+    cost: number = costs.normal,
+  ): Promise<void> {
     const opts = { ...jobOptions, parent: this.#parentOf(stage, id, attempt) };
-    const jobs = units.map((unit) => {
+    const shares = await this.#reserve(queueOf(stage), id, units.length, cost);
+    const jobs = units.map((unit, at) => {
       const payload = unitJob(stage, id, attempt, unit);
-      return { name: stage, data: payload, opts: { ...opts, jobId: jobId(payload) } };
+      return { name: stage, data: payload, opts: { ...opts, jobId: jobId(payload), ...shares[at] } };
     });
     await this.#bounded(this.#queue(queueOf(stage)).addBulk(jobs));
   }
 
-  /** Queues a group of a stage's jobs below one job that waits for them, itself below its own barrier. */
+  /**
+   * Queues a group of a stage's jobs below one job that waits for them, itself below its own barrier. That one has no share: it goes first.
+   * @param cost of each job of the group, see {@link reserveShare}
+   */
   async addGroup(
     stage: GroupedStage,
     id: string,
     attempt: number,
     group: number,
     units: readonly number[],
+    cost: number = costs.normal,
   ): Promise<void> {
     const above = barrierOf(stage);
-    const children = units.map((unit) => node(unitJob(stage, id, attempt, unit)));
+    const shares = await this.#reserve(queueOf(stage), id, units.length, cost);
+    const children = units.map((unit, at) => {
+      const child = node(unitJob(stage, id, attempt, unit));
+      return { ...child, opts: { ...child.opts, ...shares[at] } };
+    });
     const waiting = node(unitJob(above, id, attempt, group), children);
     const parent = this.#parentOf(above, id, attempt);
     await this.#bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
@@ -208,6 +224,25 @@ export class JobProducer {
     for (const queue of this.#queues.values()) await closeBounded(queue.close());
     await closeBounded(this.#flows.close());
     this.redis.disconnect();
+  }
+
+  /** The places of a run's next jobs among those of other runs, as options of the jobs. */
+  async #reserve(
+    queue: QueueName,
+    id: string,
+    jobs: number,
+    cost: number,
+  ): Promise<{ readonly priority: number }[]> {
+    const tags = await this.#bounded(reserveShare(this.redis, queue, id, { jobs, cost }));
+    const less = await this.#bounded(rebaseShares(this.redis, queue));
+    if (less > 0) await this.#moveWaiting(queue, less);
+    return tags.map((priority) => ({ priority: Math.max(1, priority - less) }));
+  }
+
+  /** Moves jobs that wait to a new origin of tags: once in some hundred thousand jobs. */
+  async #moveWaiting(queue: QueueName, less: number): Promise<void> {
+    for (const job of await this.#bounded(this.#queue(queue).getPrioritized()))
+      await this.#bounded(job.changePriority({ priority: Math.max(1, job.priority - less) }));
   }
 
   #bounded<T>(work: Promise<T>): Promise<T> {

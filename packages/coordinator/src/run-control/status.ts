@@ -41,11 +41,16 @@ export async function readStatus(
       ? undefined
       : await withTimeout({ timeoutMs: redisPatienceMs, doing: "ask Redis" }, liveRun.state());
   const cancelled = result === undefined && (await isCancelled(store, subject));
+  const paused = cancelled && (await store.head(subjectKeys(subject).paused)) !== undefined;
   if (producer === undefined || liveRun === undefined || state === undefined) {
     const unknown = { stages: [], error: undefined, attempt: undefined };
     if (fault !== undefined) return { ...base, phase: "failed", ...unknown, error: fault };
     if (result !== undefined || cancelled)
-      return { ...base, phase: result !== undefined ? "complete" : "cancelled", ...unknown };
+      return {
+        ...base,
+        phase: result !== undefined ? "complete" : paused ? "paused" : "cancelled",
+        ...unknown,
+      };
     const error = await whyStopped(store, subject);
     const phase = error === undefined || error.code === interruptedCode ? "stopped" : "failed";
     return { ...base, phase, ...unknown, error };
@@ -61,7 +66,10 @@ export async function readStatus(
     state.error ??
     (live ? undefined : now.fault) ??
     (root === "failed" ? await rootError(producer, state.rootJobId) : undefined);
-  const phase = phaseOf({ complete: now.result !== undefined, cancelled, failedStage: error?.stage, root });
+  const phase = phaseOf({
+    ...{ complete: now.result !== undefined, cancelled, paused },
+    ...{ failedStage: error?.stage, root },
+  });
   const extraction = extractionOf(stages);
   const shown =
     now.result === undefined || extraction === undefined ? now.result : { ...now.result, extraction };

@@ -10,10 +10,11 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { requireFewFailures } from "@trommel/common/artefacts";
-import { concludeFailure, isQueued } from "@trommel/common/redis";
+import { beginShare, concludeFailure, isQueued, jobsAhead } from "@trommel/common/redis";
 import {
   logFieldsOf,
   mayStart,
+  queueOf,
   singleJob,
   stageTable,
   stepProbeJob,
@@ -34,6 +35,9 @@ import { unlessAborted } from "@trommel/common/waiting";
 const neededDelayMs = 1000;
 /** How soon a job looks again whether another has made the feature shard that both want. */
 const claimedDelayMs = 1000;
+
+/** How soon a job looks again whether its run has fewer jobs under way than it may have. */
+const limitDelayMs = 500;
 
 /** For how long a job that belongs to another store is left to others. */
 const otherStoreDelayMs = 2000;
@@ -63,7 +67,7 @@ export function createProcessor(options: ProcessorOptions) {
     const watch = new JobWatch(job, payload, liveRun, { ...options, log });
     const ended = options.tally.begin(payload, job.stalledCounter);
     try {
-      const { isOver, storeUrl } = await liveRun.attemptState(payload.attempt);
+      const { isOver, storeUrl, jobsAtMost } = await liveRun.attemptState(payload.attempt);
       if (isOver || (await isCancelled(payload, options.store))) {
         throw new TrommelError(
           "cancelled",
@@ -71,6 +75,9 @@ export function createProcessor(options: ProcessorOptions) {
         );
       }
       await refuseOtherStore(job, token, storeUrl, options);
+      if (jobsAtMost !== undefined && (await jobsAhead(options.redis, payload)) >= jobsAtMost)
+        await stepBack(job, token, limitDelayMs);
+      await beginShare(options.redis, queueOf(payload.stage), job.priority);
       await waitForNeeded(payload, job, token, options);
       const trial = await trialAfterDeaths(job, payload, options.redis);
       if (trial !== undefined) {

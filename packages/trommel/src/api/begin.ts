@@ -1,5 +1,6 @@
 import { TrommelError, type ObjectStore } from "@trommel/common";
 import { interruptedCode, noteStopReason, stopReasonOf } from "@trommel/common/artefacts";
+import type { Priority } from "@trommel/common/jobs";
 import { withTimeout } from "@trommel/common/waiting";
 import {
   forgetCluster,
@@ -7,6 +8,7 @@ import {
   readResultOrFault,
   readStatus,
   startAttempt,
+  steerSubject,
   type RunStatus,
   type Subject,
 } from "@trommel/coordinator/run-control";
@@ -17,13 +19,21 @@ import { Follower } from "./following/follower.js";
 const noteTimeoutMs = 5_000;
 
 /** How a run is brought on. */
-export interface BeginOptions {
+export interface BeginOptions extends SteeringOptions {
   /** Writes what makes it a run; where there is no Redis or no device, nothing is left behind. */
   readonly claim?: (() => Promise<void>) | undefined;
   /** Started although it is finished: the claim makes it unfinished. */
   readonly again?: boolean;
   /** Left to its cluster as soon as it is queued. */
   readonly detach?: boolean | undefined;
+}
+
+/** How work is worked on next to other work: neither its id nor a byte of its results depends on it. */
+export interface SteeringOptions {
+  /** Its share of the workers: high has four times that of normal, and normal four times that of low. @default "normal" */
+  readonly priority?: Priority | undefined;
+  /** Jobs of each queue that are under way at once; null for no limit. @default null */
+  readonly jobsAtMost?: number | null | undefined;
 }
 
 /** What {@link begin} found and did. */
@@ -46,7 +56,7 @@ export async function begin(
   connections: Connections,
   subject: Subject,
   signal: AbortSignal,
-  { claim, again = false, detach = false }: BeginOptions,
+  { claim, again = false, detach = false, priority, jobsAtMost }: BeginOptions,
 ): Promise<Begun> {
   const { store, log, options } = connections;
   const { notice } = options;
@@ -68,6 +78,8 @@ export async function begin(
   const { producer, cluster } = await connections.producerOrCluster();
   cluster?.check();
   await claim?.();
+  if (priority !== undefined || jobsAtMost !== undefined)
+    await steerSubject(store, subject, producer, { priority, jobsAtMost });
   if (cluster !== undefined) {
     await noteCluster(store, subject, cluster.redisUrl);
     if (!connections.noted.has(subject.id))

@@ -42,14 +42,14 @@ export interface SortingOptions extends Omit<StartSortOptions, "detach"> {
 export async function startSorting(
   host: WorkHost,
   subject: Subject,
-  { into, min = 0, how = "copy", detach, signal }: StartSortOptions,
+  { into, min = 0, how = "copy", detach, signal, priority, jobsAtMost }: StartSortOptions,
 ): Promise<Sorting> {
   if (subject.kind !== "scoring") throw new TrommelError("internal", `${subject.id} is no scoring`);
   const { store, options } = host.connections;
   const target = resolveLocation(textGiven(into, "sort", "into", placeExpected), options.folder);
   const { config, claim } = await resolveSorting(store, subject.config, { into: target, min, how });
   const sorting = new Sorting(host, { kind: "sorting", id: config.id, config });
-  await sorting.begin({ claim, detach, signal });
+  await sorting.begin({ claim, detach, signal, priority, jobsAtMost });
   return sorting;
 }
 

@@ -19,6 +19,7 @@ import type { SubjectKind } from "@trommel/common/jobs";
 import { readBounds } from "@trommel/common/store";
 import {
   cancelSubject,
+  steerSubject,
   findSubject,
   readFailedImages,
   readListingOverview,
@@ -30,7 +31,7 @@ import {
   type Subject,
 } from "@trommel/coordinator/run-control";
 import { abortable, type CallOptions } from "./abortable.js";
-import { begin, noteEnd, type BeginOptions, type Begun } from "./begin.js";
+import { begin, noteEnd, type BeginOptions, type Begun, type SteeringOptions } from "./begin.js";
 import type { Connections } from "./connections.js";
 import { errorOf } from "./following/follow.js";
 import { Follower } from "./following/follower.js";
@@ -69,7 +70,7 @@ export interface ScoringResult extends RunResult {
 }
 
 /** What the call that begins or continues work takes. */
-export interface StartOptions extends CallOptions {
+export interface StartOptions extends CallOptions, SteeringOptions {
   /** Returns as soon as it is queued and leaves it to the cluster, which needs a `redis`. @default false */
   readonly detach?: boolean | undefined;
 }
@@ -203,6 +204,50 @@ export abstract class Work {
     const claim = limit && (() => writeFailureLimit(store, this.id, limit));
     await this.begin({ ...options, claim });
     return this;
+  }
+
+  /**
+   * Stops it until {@link Work.unpause}, whichever process works on it; what is done is kept, and shards under way are given up.
+   * @throws TrommelError `conflict` where it is not under way
+   */
+  async pause(options: CallOptions = {}): Promise<void> {
+    await abortable(options, async () => {
+      const { store } = this.host.connections;
+      const producer = await this.host.connections.producerOf(this.#subject);
+      const { phase } = await readStatus(store, this.#subject, producer);
+      if (phase !== "running")
+        throw new TrommelError("conflict", `cannot pause ${this.id}: it is ${phase}, and not running`);
+      await cancelSubject(store, this.#subject, producer, { paused: true });
+    });
+  }
+
+  /** Continues it after {@link Work.pause}. @throws TrommelError `conflict` where it is not paused */
+  async unpause(options: StartOptions = {}): Promise<this> {
+    const { connections } = this.host;
+    const producer = await connections.producerOf(this.#subject);
+    const { phase } = await readStatus(connections.store, this.#subject, producer);
+    if (phase === "paused") return this.resume(options);
+    throw new TrommelError(
+      "conflict",
+      `cannot unpause ${this.id}: it is ${phase}, and not paused. 'trommel resume ${this.id}' continues what has stopped`,
+    );
+  }
+
+  /**
+   * Changes its share of the workers, or how many of its jobs are under way at once: now, and whenever it is resumed.
+   * @throws TrommelError `invalid-argument` where no Redis works on it
+   */
+  async steer({ priority, jobsAtMost, ...options }: SteeringOptions & CallOptions): Promise<void> {
+    await abortable(options, async () => {
+      const { connections } = this.host;
+      const producer = await connections.producerOf(this.#subject);
+      if (producer === undefined)
+        throw new TrommelError(
+          "invalid-argument",
+          `cannot steer ${this.id}: no Redis is given, and nobody works on it here. Give --redis, or --priority when you resume it`,
+        );
+      await steerSubject(connections.store, this.#subject, producer, { priority, jobsAtMost });
+    });
   }
 
   /**

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Redis, type RedisOptions } from "ioredis";
 import { TrommelError, messageOf } from "../../errors.js";
 import { withTimeout } from "../../waiting/with-timeout.js";
+import { namespace } from "../queues.js";
 import { isMissing, isMissingRight, whyNotThisServer } from "./redis-answers.js";
 import { readInfo, whyNotThisKind } from "./redis-info.js";
 import { categoriesNeeded, keysNeeded, probesOf } from "./redis-needs.js";
@@ -17,6 +18,7 @@ const namedAtMost = 8;
  *   or not now; `forbidden` for login and rights; `invalid-argument` for the database; `unsupported` for what it is
  */
 export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
+  checkNamespace(namespace);
   const options = parseRedisUrl(url);
   const { db: database = 0, ...server } = options;
   const redis = new Redis({
@@ -40,6 +42,15 @@ export async function checkRedis(url: string, timeoutMs = 5000): Promise<void> {
   } finally {
     redis.disconnect();
   }
+}
+
+/** @throws TrommelError `invalid-argument` */
+function checkNamespace(name: string): void {
+  if (/^([a-z0-9][a-z0-9-]{0,39})?$/.test(name)) return;
+  throw new TrommelError(
+    "invalid-argument",
+    `cannot use the namespace '${name.slice(0, 60)}': it may have up to 40 small letters, digits and hyphens. Set TROMMEL_NAMESPACE to such a name, or unset it`,
+  );
 }
 
 interface Place {

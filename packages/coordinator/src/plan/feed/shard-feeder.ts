@@ -82,7 +82,10 @@ export function feedSingleShards(
     unit: Math.min(shardsPerBulk, context.outstandingAtMost),
     firstAlone: true,
     announce: ({ shards, images }) => liveRun.setTotal(attempt, stage, shards, images),
-    add: (start, end) => producer.addUnits(stage, id, attempt, numbersFrom(first + start, first + end)),
+    add: async (start, end) => {
+      const units = numbersFrom(first + start, first + end);
+      await producer.addUnits(stage, id, attempt, units, await context.costOf(stage));
+    },
   });
 }
 

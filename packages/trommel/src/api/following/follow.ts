@@ -137,6 +137,8 @@ export function errorOf(status: RunStatus, id: string): TrommelError | undefined
         : stopReasonToThrow(status.error);
     case "cancelled":
       return new TrommelError("cancelled", `${id} was cancelled. 'trommel resume ${id}' continues it`);
+    case "paused":
+      return new TrommelError("cancelled", `${id} is paused. 'trommel unpause ${id}' continues it`);
     case "stopped":
       return new TrommelError(
         "unavailable",

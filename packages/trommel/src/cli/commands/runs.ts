@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { printable, stageTable } from "../../index.js";
 import type { StopReason, Work } from "../../index.js";
 import { counted } from "../describe/counted.js";
+import { steeringOf, type SteeringFlags } from "../flags/shared-flags.js";
 import { followToEnd, isDetached, showResult, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { describeRound, isRun } from "../round-lines.js";
@@ -90,13 +91,13 @@ export async function cancel(terminal: Terminal, id: string, flags: GlobalFlags)
 export async function resume(
   terminal: Terminal,
   id: string,
-  flags: GlobalFlags & ClusterFlags & FollowFlags & { readonly maxFailures?: string },
+  flags: GlobalFlags & ClusterFlags & FollowFlags & SteeringFlags & { readonly maxFailures?: string },
 ): Promise<void> {
   await withInterrupts(terminal, flags, async (trommel, signal) => {
     const detach = isDetached(terminal, flags);
     const { maxFailures } = flags;
     const work = await trommel.run(id);
-    await work.resume({ detach, maxFailures, signal });
+    await work.resume({ detach, maxFailures, signal, ...steeringOf(flags) });
     await showWork(terminal, work, detach);
   });
 }

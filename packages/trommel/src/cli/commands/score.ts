@@ -1,7 +1,7 @@
 import { printable, TrommelError } from "../../index.js";
 import type { Device, EngineName, PredictedRow, ScoreFormat } from "../../index.js";
 import { describeScoringForecast, priceOf } from "../describe/describe-forecast.js";
-import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
+import { sourceOf, steeringOf, type SourceFlags, type SteeringFlags } from "../flags/shared-flags.js";
 import { followToEnd, isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import { exitCodes, type Terminal } from "../terminal.js";
@@ -10,6 +10,7 @@ import { showWatched } from "./watched-scoring.js";
 type ScoreFlags = GlobalFlags &
   ClusterFlags &
   FollowFlags &
+  SteeringFlags &
   SourceFlags & {
     readonly model: string;
     readonly output: string;
@@ -48,6 +49,7 @@ export async function score(
     const { embeddings, embeddingsType } = flags;
     const part = { limit, sample, seed, maxFailures };
     const asked = {
+      ...steeringOf(flags),
       include,
       exclude,
       unknownAbove,

@@ -1,6 +1,6 @@
 import { describeForecast } from "../describe/describe-forecast.js";
 import { readRecipe } from "../flags/recipe-flags.js";
-import { sourceOf, type SourceFlags } from "../flags/shared-flags.js";
+import { sourceOf, steeringOf, type SourceFlags, type SteeringFlags } from "../flags/shared-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../follow.js";
 import { withInterrupts, type ClusterFlags, type GlobalFlags } from "../handle.js";
 import type { Terminal } from "../terminal.js";
@@ -8,6 +8,7 @@ import type { Terminal } from "../terminal.js";
 type TrainFlags = GlobalFlags &
   ClusterFlags &
   FollowFlags &
+  SteeringFlags &
   SourceFlags &
   Readonly<Record<string, unknown>> & {
     readonly run?: string;
@@ -33,7 +34,10 @@ export async function train(
       return;
     }
     const detach = isDetached(terminal, flags);
-    const run = await trommel.train(prefix, recipe, { id, ...source, output, detach, signal });
+    const run = await trommel.train(prefix, recipe, {
+      ...{ id, ...source, output, detach, signal },
+      ...steeringOf(flags),
+    });
     await showWork(terminal, run, detach);
   });
 }

@@ -1,6 +1,14 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { failureReason, type FailureReason } from "../../index.js";
-import { clusterFlags, followFlags, globals, loaded, maxFailures, positiveInteger } from "./shared-flags.js";
+import {
+  clusterFlags,
+  followFlags,
+  globals,
+  loaded,
+  maxFailures,
+  positiveInteger,
+  steeringFlags,
+} from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
 export function addRunCommands(program: Command, terminal: Terminal): void {
@@ -11,7 +19,16 @@ export function addRunCommands(program: Command, terminal: Terminal): void {
   globals(program.command("cancel <id>"), terminal)
     .description("stop a run or scoring; what is done is kept")
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).cancel));
-  followFlags(clusterFlags(globals(program.command("resume <id>"), terminal)))
+  globals(program.command("pause <id>"), terminal)
+    .description("stop a run or scoring until it is unpaused; what is done is kept")
+    .action(loaded(terminal, async () => (await import("../commands/cluster/steering.js")).pause));
+  steeringFlags(followFlags(clusterFlags(globals(program.command("unpause <id>"), terminal))))
+    .description("continue a run or scoring that was paused")
+    .action(loaded(terminal, async () => (await import("../commands/cluster/steering.js")).unpause));
+  steeringFlags(globals(program.command("steer <id>"), terminal))
+    .description("change the share of a run or scoring, or how many of its jobs are under way at once")
+    .action(loaded(terminal, async () => (await import("../commands/cluster/steering.js")).steer));
+  steeringFlags(followFlags(clusterFlags(globals(program.command("resume <id>"), terminal))))
     .description("continue a run or scoring from what the store holds")
     .option(...maxFailures)
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).resume));

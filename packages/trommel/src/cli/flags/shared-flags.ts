@@ -3,11 +3,14 @@ import type { Terminal } from "../terminal.js";
 import {
   devices,
   engines,
+  priorities,
   TrommelError,
   workerDefaults,
   workerOptionsAtMost as atMost,
   type AskedArchives,
   type AskedManifest,
+  type Priority,
+  type SteeringOptions,
 } from "../../index.js";
 
 /** Flags that several commands share, declared once. */
@@ -173,6 +176,33 @@ export const maxFailures = [
   "--max-failures <images|percent>",
   "stop once more images than this have failed, such as 500 or 2% of the listing (default: never)",
 ] as const;
+
+/** Flags of what is worked on next to other work. */
+export function steeringFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--priority <priority>",
+        "its share of the workers next to other runs: high has four times that of normal, low a fourth (default: normal)",
+      ).choices(priorities),
+    )
+    .addOption(
+      new Option(
+        "--jobs-at-most <jobs>",
+        "of each queue, under way at once; 0 for no limit (default: no limit)",
+      ).argParser(wholeNumber),
+    );
+}
+
+/** What the flags say; what is left out stays as it was. */
+export interface SteeringFlags {
+  readonly priority?: Priority | undefined;
+  readonly jobsAtMost?: number | undefined;
+}
+
+export function steeringOf({ priority, jobsAtMost }: SteeringFlags): SteeringOptions {
+  return { priority, jobsAtMost: jobsAtMost === 0 ? null : jobsAtMost };
+}
 
 export function followFlags(command: Command): Command {
   return command

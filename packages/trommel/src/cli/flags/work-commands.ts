@@ -14,6 +14,7 @@ import {
   isShare,
   share,
   sourceFlags,
+  steeringFlags,
   upTo,
   wholeNumber,
 } from "./shared-flags.js";
@@ -23,7 +24,8 @@ export function addTrain(program: Command, terminal: Terminal): void {
   const command = program
     .command("train [prefix]")
     .description("train a classifier on a prefix of labelled pictures (default: the recipe's variable)");
-  followFlags(clusterFlags(sourceFlags(patternFlags(addRecipeFlags(globals(command, terminal))))))
+  const listed = sourceFlags(patternFlags(addRecipeFlags(globals(command, terminal))));
+  steeringFlags(followFlags(clusterFlags(listed)))
     .option("--run <id>", "id of the run (default: from what it is)")
     .option(
       "--output <location>",
@@ -62,7 +64,8 @@ const minProbability = [
 ] as const;
 
 export function addScore(program: Command, terminal: Terminal): void {
-  followFlags(clusterFlags(sourceFlags(patternFlags(globals(program.command("score [prefix]"), terminal)))))
+  const listed = sourceFlags(patternFlags(globals(program.command("score [prefix]"), terminal)));
+  steeringFlags(followFlags(clusterFlags(listed)))
     .description("score every picture under a prefix, or every one that a table lists")
     .option(
       "--label-column <name>",

@@ -6,7 +6,7 @@ import type { RunStatus } from "@trommel/coordinator/run-control";
 
 /** What is shown of a run, scoring or sorting in lists and events: figures, and never lists of images. */
 
-export const phases = ["running", "complete", "failed", "cancelled", "stopped", "damaged"] as const;
+export const phases = ["running", "complete", "failed", "cancelled", "paused", "stopped", "damaged"] as const;
 
 export const kinds = ["run", "scoring", "sorting"] as const satisfies readonly SubjectKind[];
 
