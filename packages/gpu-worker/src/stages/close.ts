@@ -44,6 +44,11 @@ import { removeOther, requireLast } from "./scoring/last-closing.js";
 import { Submission } from "./scoring/submission.js";
 import { jsonFile, putJson } from "@trommel/common/codec";
 
+/** A manifest and archives have an order of their own, and so have the images of an earlier scoring and of a run. */
+function isInKeyOrder({ from, rescoreOf, featuresOf }: ScoringConfig): boolean {
+  return from === undefined && rescoreOf === undefined && featuresOf === undefined;
+}
+
 /**
  * Close: score parts → ledger, counts, merged outputs, `_SUCCESS.json`.
  *
@@ -86,7 +91,10 @@ export async function close(scoringId: string, context: StageContext): Promise<S
     const builder = new LedgerBuilder(retried);
     if (found !== undefined) builder.addSkipped(found);
     const counts = new LabelCounts(labels);
-    const merging = config.formats.includes("kaggle") ? new Submission(output, labels, generation) : null;
+    const inKeyOrder = generation.number === 0 && isInKeyOrder(config);
+    const merging = config.formats.includes("kaggle")
+      ? new Submission(output, labels, generation, { inKeyOrder })
+      : null;
     for await (const { shard, marker } of readOutcomes(outcomes, currentShards(span), scorePartMarker)) {
       const isKept = shard.index < generation.base.length || shard.copied !== undefined;
       const failed = builder.add(shard, marker, { isKept });

@@ -32,16 +32,22 @@ export class Submission {
   #rows = 0;
   #sizeBytes: number;
 
-  /** @param labels in output order */
+  /**
+   * @param labels in output order
+   * @param options.inKeyOrder whether the rows of all parts come in the order of their keys, as those of a listed prefix do
+   */
   constructor(
     output: ObjectStore,
     labels: readonly string[],
     generation: ScoringGeneration,
-    bytesAtMost = submissionBytesAtMost,
+    {
+      inKeyOrder,
+      bytesAtMost = submissionBytesAtMost,
+    }: { readonly inKeyOrder: boolean; readonly bytesAtMost?: number },
   ) {
     this.#output = output;
     this.#generation = generation;
-    this.#ids = new RepeatedIds({ inOrder: generation.number === 0 });
+    this.#ids = new RepeatedIds({ inOrder: inKeyOrder });
     this.#header = Buffer.from(kaggleHeader(labels), "utf8");
     this.#bytesAtMost = bytesAtMost;
     this.#sizeBytes = this.#header.length;

@@ -95,15 +95,20 @@ describe("submission.csv", async () => {
   /** A submission of shards, given by their keys, with a row for each key that is not in `failed`. */
   async function submissionOf(
     shards: readonly (readonly string[])[],
-    options: { failed?: string; bytesAtMost?: number; partHeader?: string; rows?: number } = {},
+    options: {
+      failed?: string;
+      bytesAtMost?: number;
+      partHeader?: string;
+      rows?: number;
+      inKeyOrder?: boolean;
+    } = {},
   ) {
     const output = openStore(join(folder, `scores-${(outputs += 1)}`));
-    const submission = new Submission(
-      output,
-      ["cat", "dog"],
-      new ScoringGeneration("score-1"),
-      options.bytesAtMost,
-    );
+    const { inKeyOrder = true, ...bounds } = options;
+    const submission = new Submission(output, ["cat", "dog"], new ScoringGeneration("score-1"), {
+      inKeyOrder,
+      ...bounds,
+    });
     for (const [index, keys] of shards.entries()) {
       const failed = keys.flatMap((key, position): FailedImage[] =>
         key === options.failed ? [{ position, key, reason: "empty", detail: "", tries: 1 }] : [],
@@ -162,6 +167,15 @@ describe("submission.csv", async () => {
     assert.ok(!outcome.merged && outcome.reason === "repeated-ids");
     assert.match(outcome.detail, /1 picture has .*a\.jpg and a\.png/);
     assert.equal(await output.head("submission.csv"), undefined);
+  });
+
+  it("is not written where they have one id in the order of a manifest, with others between them", async () => {
+    const { submission } = await submissionOf([["a.jpg", "c.jpg"], ["b.jpg"], ["a.png"]], {
+      inKeyOrder: false,
+    });
+    const outcome = await submission.write(never);
+    assert.ok(!outcome.merged && outcome.reason === "repeated-ids");
+    assert.match(outcome.detail, /1 picture has .*a\.jpg and a\.png/);
   });
 
   it("is written where the other of the two could not be read", async () => {
