@@ -17,6 +17,7 @@ import { withExternalData, type ExternalFile } from "../../graph/onnx/external-d
 import { decodeModel } from "../../graph/onnx/onnx-model.js";
 import { refuseContainer, refuseStandIn } from "../containers/name-container.js";
 import type { BackboneSource } from "../download/backbone-source.js";
+import { softmaxEnd } from "../encoder/softmax-end.js";
 import { classifierEnd } from "../layers/classifier-end.js";
 import { jsonText } from "../layers/json-text.js";
 import { readLayersModel } from "../layers/layers-model.js";
@@ -149,7 +150,9 @@ async function importLayers(
   const end = options.output === undefined ? classifierEnd(model) : undefined;
   if (end !== undefined) {
     log(
-      `warning: the output ${end.output} looks like a classifier's, with ${end.units} classes: an embedding comes from a layer before it. Import it again with --output ${end.before}`,
+      end.isSoftmax
+        ? `warning: the output ${end.output} is a softmax: the probabilities of its ${end.units} classes are taken as the embedding, which tell images of other classes badly apart. Import it again with --output ${end.before}, the layer before`
+        : `warning: the output ${end.output} looks like a classifier's, with ${end.units} classes: an embedding comes from a layer before it. Import it again with --output ${end.before}`,
     );
   }
   let normalization: Normalization = namedNormalizations.tf;
@@ -183,6 +186,12 @@ async function importEncoder(bytes: Uint8Array, options: ImportBackboneOptions, 
   log(
     `wrapped the encoder, ${wrapped.layout}: ${wrapped.dimension}-dimensional embedding; no second implementation to check it with`,
   );
+  const soft = options.output === undefined ? softmaxEnd(model, wrapped.output) : undefined;
+  if (soft !== undefined) {
+    log(
+      `warning: the output ${wrapped.output} is a softmax: probabilities of ${wrapped.dimension} classes are taken as the embedding, which tell images of other classes badly apart. Import it again with --output ${JSON.stringify(soft.before)}, the tensor before the classes`,
+    );
+  }
   const { encoder, ...prepared } = wrapped;
   const normalization = settleNormalization(encoder.model, encoder.input, options, log);
   return {
