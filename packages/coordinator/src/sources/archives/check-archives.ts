@@ -1,6 +1,6 @@
 import { openStore, TrommelError, type ObjectInfo, type ObjectStore } from "@trommel/common";
 import type { ArchivesForm } from "@trommel/common/artefacts";
-import { openParquet } from "@trommel/common/parquet";
+import { openParquet, requireCodecs, type ParquetObject } from "@trommel/common/parquet";
 import { locationOf } from "@trommel/common/store";
 import { unreadable } from "./archive-source.js";
 import { archiveKind, openArchive } from "./open-archive.js";
@@ -17,7 +17,7 @@ export async function checkArchives(location: string, form: Omit<ArchivesForm, "
     for await (const object of store.list(form.object ?? "")) {
       if (archiveKind(object.key) === undefined) continue;
       if (form.object !== null && object.key !== form.object) continue;
-      if (archiveKind(object.key) === "parquet") await checkTable(store, object, form);
+      if (archiveKind(object.key) === "parquet") await checkTable(store, object, form, form.object !== null);
       const { found, source } = openArchive(store, object, form);
       try {
         for await (const first of found) {
@@ -37,14 +37,23 @@ export async function checkArchives(location: string, form: Omit<ArchivesForm, "
   }
 }
 
-/** One that is damaged is found where it is read. */
-async function checkTable(store: ObjectStore, object: ObjectInfo, form: ImageTableForm): Promise<void> {
+/** A damaged archive among several is a failed image; a single one is refused. */
+async function checkTable(
+  store: ObjectStore,
+  object: ObjectInfo,
+  form: ImageTableForm,
+  isSingle: boolean,
+): Promise<void> {
   const name = locationOf(store.url, object.key);
-  const table = await openParquet(store, object, name).catch((thrown: unknown) => {
-    if (thrown instanceof TrommelError && thrown.code === "bad-dataset") return undefined;
+  let table: ParquetObject;
+  try {
+    table = await openParquet(store, object, name);
+    requireCodecs(table, name);
+  } catch (thrown) {
+    if (!isSingle && thrown instanceof TrommelError && thrown.code === "bad-dataset") return;
     throw thrown;
-  });
-  if (table !== undefined) requireColumns(table, form, name);
+  }
+  requireColumns(table, form, name);
 }
 
 function nothingIn(location: string, why: string): TrommelError {

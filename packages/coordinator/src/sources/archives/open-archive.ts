@@ -43,7 +43,8 @@ export function openArchive(
       const isOfArchive =
         thrown instanceof TrommelError || (typeof code === "string" && code.startsWith("Z_"));
       if (!isOfArchive) throw thrown;
-      yield damagedAt(0, message);
+      const isGzip = kind === "tar.gz" && !(thrown instanceof TrommelError);
+      yield damagedAt(0, isGzip ? `it is no whole gzip stream (${message})` : message);
     }
   }
 

@@ -16,13 +16,18 @@ export async function* readTar(source: ByteSource, isGzipped: boolean): AsyncGen
   for (;;) {
     const block = await source.bytes(offset, blockBytes);
     if (block.length < blockBytes) {
-      yield damagedAt(offset, "the archive ends there, without the mark of its end");
+      yield damagedAt(
+        offset,
+        offset === 0
+          ? `it is no tar archive: it has ${block.length} bytes, and a file's header alone has ${blockBytes}`
+          : "the archive ends there, without the mark of its end",
+      );
       return;
     }
     const header = parseTarHeader(block);
     if (header === undefined) return;
     if ("why" in header) {
-      yield damagedAt(offset, header.why);
+      yield damagedAt(offset, offset === 0 ? `it is no tar archive: ${header.why}` : header.why);
       return;
     }
     const { type } = header;
