@@ -121,13 +121,82 @@ describe("a scoring of an earlier scoring's images by another model", () => {
     assert.deepEqual([next.differences?.inBoth, next.differences?.onlyAfter], [31, 1]);
   });
 
+  it("has the images of a manifest in its order, with its columns", async () => {
+    const listed = ["12.png", "3.png", "25.png", "3.txt", "8.png"];
+    const list = join(folder, "list.csv");
+    await writeFile(list, ["key,number", ...listed.map((key, i) => `${key},${i}`), ""].join("\n"));
+    const [third, fourth] = [join(folder, "third"), join(folder, "fourth")];
+    await score(third, "one", source, "--manifest", list);
+    // The manifest is not read again.
+    await rm(list);
+    const found = await score(fourth, "two", "--rescore", third);
+    const rows = (await currentRows(fourth, "jsonl")).map(
+      (line) => JSON.parse(line) as Row & { number: string },
+    );
+    assert.deepEqual(
+      rows.map(({ key, number }) => [key, number]),
+      [
+        ["12.png", "0"],
+        ["3.png", "1"],
+        ["25.png", "2"],
+        ["8.png", "4"],
+      ],
+    );
+    assert.deepEqual([found.ledger.listed, found.ledger.failedByReason], [5, { "not-found": 1 }]);
+    assert.equal(found.differences?.inBoth, 4);
+  });
+
+  it("has the images of a sample", async () => {
+    const [drawn, again] = [join(folder, "drawn"), join(folder, "drawn-again")];
+    await score(drawn, "one", source, "--sample", "8", "--seed", "3");
+    const found = await score(again, "two", "--rescore", drawn);
+    assert.deepEqual([...(await rowsOf(again)).keys()], [...(await rowsOf(drawn)).keys()]);
+    assert.deepEqual([found.ledger.ok, found.differences?.inBoth], [8, 8]);
+  });
+
+  it("has what a retry has recovered", async () => {
+    const [recovered, output] = [join(folder, "recovered"), join(folder, "recovered-scores")];
+    await writeFiles(
+      recovered,
+      new Map<string, Buffer | string>([
+        ["a.png", await picture(1)],
+        ["b.png", "no picture"],
+      ]),
+    );
+    const { id, ledger } = await score(output, "one", recovered);
+    assert.equal(ledger.failed, 1);
+    await writeFile(join(recovered, "b.png"), await picture(2));
+    await trommelJson(["retry", id, "--store", store, "--workers", "1"], patient);
+    const found = await score(join(folder, "recovered-again"), "two", "--rescore", id);
+    assert.deepEqual([found.ledger.ok, found.differences?.inBoth], [2, 2]);
+  });
+
+  it("scores the stored features that the earlier one scored", async () => {
+    const stored = (output: string, model: string, ...more: string[]): Promise<unknown> =>
+      trommelJson(
+        [
+          ...["score", "--features-of", "one", "--model", model, "--output", output, ...more],
+          ...["--store", store, "--workers", "1"],
+        ],
+        patient,
+      );
+    const [before, after] = [join(folder, "stored"), join(folder, "stored-again")];
+    const { id } = (await stored(before, "one")) as Answer;
+    const { code, stderr } = await runInProcess(args(join(folder, "refused"), "two", "--rescore", id));
+    assert.equal(code, 2);
+    assert.match(stderr, /it scored the stored features of one\. Give --features-of one/);
+    const found = (await stored(after, "two", "--rescore", id)) as Answer;
+    assert.deepEqual([found.ledger.listed, found.differences?.inBoth], [30, 30]);
+    assert.deepEqual([...(await rowsOf(after)).keys()], [...(await rowsOf(before)).keys()]);
+  });
+
   it("is refused for the same model, another source, what selects images, and a scoring that does not exist", async () => {
     const other = join(folder, "one");
     for (const [more, message] of [
       [["one", "--rescore", first], /cannot rescore score-\w+ with .*it is the model that scored it/],
       [["two", "--rescore", first, other], /cannot rescore score-\w+ with .*one: that scoring is of/],
       [["two", "--rescore", first, "--limit", "3"], /--limit/],
-      [["two", "--rescore", "score-none"], /there is no such scoring/],
+      [["two", "--rescore", "score-none"], /it is no scoring of file:.*store and no output of one/],
     ] as const) {
       const [model, ...flags] = more;
       const { code, stderr } = await runInProcess(args(join(folder, "refused"), model, ...flags));
