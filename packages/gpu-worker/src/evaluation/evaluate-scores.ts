@@ -1,22 +1,27 @@
 import {
   openStore,
+  outputKeys,
   parseJsonAs,
   readWithMarker,
+  scoringConfig,
   writeWithMarker,
   type LabelTable,
   type ObjectStore,
+  type Shard,
 } from "@trommel/common";
 import {
   evaluationFiles,
+  findShard,
   labelTable,
+  listedKeysOf,
   modelEvaluation,
   unknownLabel,
   type EvaluationRow,
   type Mistake,
   type ModelEvaluation,
 } from "@trommel/common/artefacts";
-import { isOtherContent, jsonFile } from "@trommel/common/codec";
-import { readBounds } from "@trommel/common/store";
+import { isOtherContent, jsonFile, parseSealedAs } from "@trommel/common/codec";
+import { range, readBounds, readIfThere } from "@trommel/common/store";
 import type { EvaluatedScores, EvaluateOptions } from "@trommel/common/worker-commands";
 import { galleryFrom } from "../gallery/gallery.js";
 import { worstMistakes } from "../measure/worst-mistakes.js";
@@ -60,7 +65,7 @@ export async function evaluateScores(
       comparison: rival?.comparison ?? null,
       notes: notesOf(joined, scores, unknown),
     };
-    const gallery = await galleryFrom(source, evaluation.mistakes, signal);
+    const gallery = await galleryFrom(source, evaluation.mistakes, signal, shardsOf(store, scores));
     const lines = linesOf(images, rival?.answers);
     await store.putStream(nameOf(evaluationFiles.rows), lines, { contentType: "application/jsonl" });
     const page = Buffer.from(renderEvaluation(evaluation, { gallery, storeUrl: store.url }), "utf8");
@@ -69,6 +74,20 @@ export async function evaluateScores(
   } finally {
     store.close();
   }
+}
+
+/** The shards of scored images that lie within archives, where this store has their scoring; none of other images. */
+async function* shardsOf(store: ObjectStore, { location, parts }: EvaluatedScores): AsyncGenerator<Shard> {
+  const output = openStore(location);
+  const body = await readIfThere(output, outputKeys.owner).finally(() => output.close());
+  if (body === undefined) return;
+  const { id, from } = parseSealedAs(scoringConfig, body, `${location}/${outputKeys.owner}`);
+  if (from?.type !== "archives") return;
+  for (const { generation, first, last } of parts)
+    for (const index of range(first, last + 1)) {
+      const shard = await findShard(store, listedKeysOf(id, generation).shard(index));
+      if (shard !== undefined) yield shard;
+    }
 }
 
 async function readLabels(store: ObjectStore, key: string): Promise<LabelTable> {

@@ -1,9 +1,11 @@
-import { openStore, type GetOptions, type ObjectStore } from "@trommel/common";
+import { openStore, type GetOptions, type ObjectStore, type Shard } from "@trommel/common";
 import { isObjectLocation, locateObject, openObjects } from "@trommel/common/store";
 import type { Mistake } from "@trommel/common/artefacts";
+import { ArchiveRanges } from "../image/read/archive-ranges.js";
 import { mistakesShown } from "../measure/worst-mistakes.js";
 import { escapeHtml } from "../report/html.js";
 import { percent } from "../report/report-page.js";
+import { findArchived } from "./archived-images.js";
 import { fileBytesAtMost, readThumbnails } from "./thumbnails.js";
 
 /**
@@ -25,23 +27,35 @@ export async function gallery(
   return `<div class="gallery">${figures.join("\n")}</div><p class="note">${note}</p>`;
 }
 
-/** {@link gallery} with the images of a location. Nothing is read without mistakes. */
+/**
+ * {@link gallery} with the images of a location. Nothing is read without mistakes.
+ * @param shards those that list the images, where they lie within archives
+ */
 export async function galleryFrom(
   location: string,
   mistakes: readonly Mistake[],
   signal: AbortSignal,
+  shards?: AsyncIterable<Shard>,
 ): Promise<string> {
   if (mistakes.length === 0) return "";
   const source = openStore(location);
+  const keys = mistakes.slice(0, mistakesShown).map(({ key }) => key);
+  const archived = shards === undefined ? undefined : await findArchived(keys, shards);
+  const ranges = new ArchiveRanges([]);
   try {
     const options = { maxBytes: fileBytesAtMost, signal };
-    return await gallery(mistakes, (key) => readImage(source, key, options), signal);
+    const read = (key: string): Promise<Uint8Array> => {
+      const entry = archived?.get(key);
+      if (entry?.at === undefined) return readImage(source, key, options);
+      return ranges.read(source, entry.at.object, entry, signal);
+    };
+    return await gallery(mistakes, read, signal);
   } finally {
+    ranges.close();
     source.close();
   }
 }
 
-/** The picture of an image within an archive is not found by its key, and is not shown. */
 async function readImage(source: ObjectStore, key: string, options: GetOptions): Promise<Uint8Array> {
   if (!isObjectLocation(key)) return source.get(key, options);
   const { root, key: name } = locateObject(key);

@@ -8,6 +8,7 @@ import {
   type Ledger,
   type ObjectStore,
   type RunConfig,
+  type Shard,
 } from "@trommel/common";
 import { errorLines, LedgerBuilder } from "@trommel/common/artefacts";
 import type { z } from "zod";
@@ -57,7 +58,8 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   };
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
   const manifest = describeBundle({ config, backbones, trained, golden, ledger, hashes });
-  const gallery = await galleryFrom(config.dataset, trained.mistakes, signal);
+  const shards = config.from?.type === "archives" ? shardsOf(store, config, signal) : undefined;
+  const gallery = await galleryFrom(config.dataset, trained.mistakes, signal, shards);
   files[bundleFiles.report] = Buffer.from(trained.report(manifest, ledger, gallery), "utf8");
   for (const [name, bytes] of Object.entries(files)) {
     signal.throwIfAborted();
@@ -66,6 +68,12 @@ export async function bundle(runId: string, context: StageContext): Promise<Stag
   await exportBundle(config, files, manifest, signal);
   await putJson(store, `${keys.bundle}/${bundleFiles.manifest}`, jsonFile(manifest));
   return { images: 0, failed: 0 };
+}
+
+async function* shardsOf(store: ObjectStore, { id }: RunConfig, signal: AbortSignal): AsyncGenerator<Shard> {
+  const keys = runKeys(id);
+  const { shards } = await readListing(store, keys.listing);
+  yield* readShards({ readShard: (index) => readShard(store, keys.shard(index)), signal }, range(0, shards));
 }
 
 /**

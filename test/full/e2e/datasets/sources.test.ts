@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -77,10 +77,30 @@ describe("a manifest", () => {
     const plain = found.map((row) => ({ ...row, number: undefined }));
     assert.deepEqual(JSON.parse(JSON.stringify(byKey(plain))), byKey(expected));
     const root = `${pathToFileURL(pathOf("photos")).href}/`;
+    // Two images of one id with others between them, which a prefix lists next to each other.
+    await copyFile(pathOf("photos/glass/000.png"), pathOf("photos/glass/000.webp"));
+    const twins = ["glass/000.webp", "metal/000.png", "glass/001.png", "glass/000.png"];
+    await writeFile(pathOf("twins.csv"), ["key", ...twins, ""].join("\n"));
+    const { submission } = await score(pathOf("photos"), "by-id", {
+      manifest: { location: pathOf("twins.csv") },
+      formats: ["kaggle"],
+      shardSize: 2,
+    });
+    await rm(pathOf("photos/glass/000.webp"));
+    assert.ok(submission?.merged === false && submission.reason === "repeated-ids");
+    assert.match(submission.detail, /1 picture has .*\(glass\/000\.webp and glass\/000\.png\)/);
     const located = (await rowsOf("by-location")).map((row) => ({ ...row, key: row.key.replace(root, "") }));
     assert.deepEqual(byKey(located), byKey(expected));
   });
 });
+
+/** Every mistake of a report has its picture. */
+async function withPictures(path: string): Promise<void> {
+  const page = await readFile(path, "utf8");
+  const shown = page.split("<figure>").length - 1;
+  assert.ok(shown > 0, "such a model makes mistakes");
+  assert.equal(page.split('<img src="data:image/webp;base64,').length - 1, shown);
+}
 
 describe("archives", () => {
   it("give the scores of the same pictures in a folder, train by the labels beside them, and list their damage", async () => {
@@ -122,5 +142,27 @@ describe("archives", () => {
     const run = await trommel.train(join(golden, "archives", "samples.tar"), recipe, { id: "samples" });
     const { ledger: trained } = await run.result();
     assert.deepEqual([trained.ok, trained.skippedByReason], [12, { sidecar: 12 }]);
+    // The worst mistakes are shown with their pictures, though they lie within archives.
+    const rows = Array.from(
+      { length: 12 },
+      (_, i) => `samples.tar/${String(i).padStart(3, "0")}.png,${i % 2}`,
+    );
+    await writeFile(pathOf("drawn.csv"), ["id,label", ...rows, ""].join("\n"));
+    const drawn: RecipeInput = {
+      ...{ backbones: [tinyBackbone.name], views: { count: 1 }, shardSize: 8 },
+      head: { type: "auto", folds: 2, repeats: 1 },
+      labels: { source: { type: "csv", file: pathOf("drawn.csv") } },
+    };
+    const poor = await trommel.train(join(golden, "archives", "samples.tar"), drawn, { id: "drawn" });
+    await withPictures(fileURLToPath((await poor.result()).report));
+    const zip = join(golden, "archives", "mixed.zip");
+    const byFolder = await (await trommel.evaluate(zip, { model: "listed" })).result();
+    assert.deepEqual([byFolder.figures.images, byFolder.leftOut.unlabelled], [12, 0]);
+    const names = Object.keys(pictures).map((name, i) => `mixed.zip/${name},${labels[i % 3]}`);
+    await writeFile(pathOf("wrong.csv"), ["id,label", ...names, ""].join("\n"));
+    const options = { model: "listed", labels: { file: pathOf("wrong.csv") } };
+    const byTable = await (await trommel.evaluate(zip, options)).result();
+    assert.equal(byTable.figures.images, 12);
+    await withPictures(fileURLToPath(byTable.report));
   });
 });
