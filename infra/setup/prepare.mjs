@@ -163,6 +163,7 @@ function installPackages() {
 /** Incremental: with nothing changed the compiler only compares times. */
 function build() {
   runOrThrow([process.execPath, path.join(root, "node_modules/typescript/bin/tsc"), "--build"], "build");
+  runOrThrow([process.execPath, path.join(root, "infra/setup/build-page.mjs")], "build the dashboard's page");
 }
 
 function runOrThrow([program, ...args], what) {

@@ -16,7 +16,8 @@ declare module "fastify" {
 export const sessionCookie = "trommel_session";
 
 /** Names under which programs put tokens into addresses. */
-const tokenNames = /^(?:access_?|auth_?|api_?|bearer_?)?(?:token|key|secret|password)$|^authorization$/i;
+const tokenNames =
+  /^(?:(?:access|auth|api|bearer)[_-]?)?(?:token|secret|password)$|^(?:api|access)[_-]?key$|^authorization$/i;
 
 interface GuardOptions {
   readonly access: Access;

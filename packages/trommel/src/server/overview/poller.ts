@@ -3,7 +3,7 @@ import { withTimeout } from "@trommel/common/waiting";
 import type { JobProducer } from "@trommel/coordinator/run-control";
 import type { Trommel } from "../../trommel.js";
 import type { Brief } from "./brief.js";
-import { readQueues, type Cluster } from "./cluster.js";
+import { readMembers, readQueues, type Cluster } from "./cluster.js";
 import { Throughput, type Sample } from "./throughput.js";
 import { Works } from "./works.js";
 
@@ -48,7 +48,7 @@ export class Poller {
   readonly #producer: () => Promise<JobProducer | undefined>;
   readonly #watchers = new Set<(event: PolledEvent) => void>();
   readonly #throughput = new Throughput();
-  #cluster: Cluster = { redis: "none", queues: [], imagesPerSecond: null };
+  #cluster: Cluster = { redis: "none", queues: [], members: [], imagesPerSecond: null };
   #fault: Fault | null = null;
   #looking: Promise<void> | undefined;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -150,7 +150,8 @@ export class Poller {
     const sample = this.#throughput.add(this.#works.all);
     const queues = producer === undefined ? [] : await readQueues(producer);
     const redis = producer === undefined ? "none" : "answers";
-    this.#cluster = { redis, queues, imagesPerSecond: sample.imagesPerSecond };
+    const members = producer === undefined ? [] : await readMembers(producer);
+    this.#cluster = { redis, queues, members, imagesPerSecond: sample.imagesPerSecond };
     this.#tell({ event: "cluster", data: { ...this.#cluster, sample } });
   }
 

@@ -1,0 +1,77 @@
+import { useEffect, useState } from "preact/hooks";
+import { ask, pathOf, wordsOf } from "../api";
+import { count } from "../format";
+
+interface Page {
+  readonly sums: { readonly failedByReason: Readonly<Record<string, number>> };
+  readonly images: readonly { readonly key: string; readonly reason: string; readonly detail: string }[];
+  readonly next: number | null;
+}
+
+const perPage = 24;
+
+/** Failed images of a run, by reason, a page at a time. */
+export function Failed({ id, failed }: { readonly id: string; readonly failed: number }) {
+  const [reason, setReason] = useState("");
+  const [after, setAfter] = useState(0);
+  const [page, setPage] = useState<Page>();
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    const query = { limit: String(perPage), after: String(after), ...(reason === "" ? {} : { reason }) };
+    ask<Page>(pathOf(id, "/failed", query)).then(
+      (found) => {
+        setPage(found);
+        setSaid("");
+      },
+      (thrown: unknown) => setSaid(wordsOf(thrown)),
+    );
+  }, [id, reason, after, failed]);
+  const choose = (next: string): void => {
+    setReason(next);
+    setAfter(0);
+  };
+  const reasons = Object.entries(page?.sums.failedByReason ?? {});
+  return (
+    <section aria-labelledby="failed">
+      <h2 id="failed">Failed images</h2>
+      <p role="alert">{said}</p>
+      <p class="choices">
+        {[["", failed] as const, ...reasons].map(([name, images]) => (
+          <button key={name} type="button" aria-pressed={name === reason} onClick={() => choose(name)}>
+            {name === "" ? "all" : name} {count(images)}
+          </button>
+        ))}
+      </p>
+      <ul class="pictures">
+        {page?.images.map(({ key, reason: why, detail }) => (
+          <li key={key}>
+            <Picture id={id} of={key} />
+            <span class="key">{key}</span>
+            <span>{why}</span>
+            <span class="quiet">{detail}</span>
+          </li>
+        ))}
+      </ul>
+      <p class="actions">
+        {after > 0 ? (
+          <button type="button" onClick={() => setAfter(Math.max(0, after - perPage))}>
+            Previous
+          </button>
+        ) : null}
+        {page?.next === null || page === undefined ? null : (
+          <button type="button" onClick={() => setAfter(page.next ?? 0)}>
+            Next
+          </button>
+        )}
+      </p>
+    </section>
+  );
+}
+
+/** A thumbnail, or a frame without one. */
+export function Picture({ id, of }: { readonly id: string; readonly of: string }) {
+  const [isGone, setGone] = useState(false);
+  if (isGone) return <span class="no-picture">no picture</span>;
+  const source = `/api/v1${pathOf(id, "/thumbnail", { key: of })}`;
+  return <img src={source} alt="" loading="lazy" width={160} height={120} onError={() => setGone(true)} />;
+}
