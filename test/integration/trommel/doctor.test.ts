@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
 import { writeMember, type ClusterMember } from "@trommel/common/redis";
 import { Redis } from "ioredis";
+import { filesBelow } from "../../support/files/file-hashes.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 import { onlyJsonObject, RunningCli, runInProcess, trommel } from "../../support/process/cli.js";
@@ -91,8 +92,17 @@ describe("trommel doctor", () => {
       assert.equal(of(check).status, "ok", JSON.stringify(of(check)));
     assert.match(of("backbones").found, new RegExp(tinyBackbone.id));
     assert.equal(code, 0);
-    const { stdout } = await runInProcess(["store", "gc", "--older-than", "0s", "--store", store]);
-    assert.match(stdout, /nothing to remove/);
+    assert.deepEqual(
+      (await filesBelow(store)).filter((file) => file.includes("doctor")),
+      [],
+    );
+    // One that was killed leaves what is removed with other garbage, once it is old enough.
+    await mkdir(join(store, "doctor/killed"), { recursive: true });
+    await writeFile(join(store, "doctor/killed/a"), "a");
+    await utimes(join(store, "doctor/killed/a"), 1, 1);
+    const { stdout } = await runInProcess(["store", "gc", "--yes", "--store", store]);
+    assert.match(stdout, /objects of checks that were interrupted: 1 object/);
+    await assert.rejects(readFile(join(store, "doctor/killed/a")), { code: "ENOENT" });
     assert.deepEqual(await admin.keys("trommel:check:*"), []);
   });
 

@@ -31,6 +31,13 @@ export async function* findGarbage(search: GarbageSearch): AsyncGenerator<Garbag
   yield* unlessYoung(search, splitGarbage(search));
   yield* unlessYoung(search, evaluationGarbage(search.store, search.references));
   yield* unlessYoung(search, scoringGarbage(search.store));
+  yield* unlessYoung(search, leftOfChecks(search));
+}
+
+/** `trommel doctor` removes what it writes, unless it is killed. */
+async function* leftOfChecks({ store }: GarbageSearch): AsyncGenerator<Found> {
+  for await (const { objects } of groups(store, "doctor/", (key) => key.split("/")[1]))
+    yield { kind: "checks", objects };
 }
 
 async function* unlessYoung(search: GarbageSearch, found: AsyncIterable<Found>): AsyncGenerator<Garbage> {

@@ -10,6 +10,7 @@ export const garbageKinds = {
   evaluations: "evaluations of runs that are no more, and scores of evaluations whose scoring is no more",
   parts: "parts of scores that a later generation has replaced",
   backbones: "backbones that no run uses",
+  checks: "objects of checks that were interrupted",
   partials: "files of writers that were killed",
 } as const;
 export type GarbageKind = keyof typeof garbageKinds;
