@@ -233,7 +233,10 @@ function planProcessor(options: {
         },
         unrecoverable: UnrecoverableError,
       });
-      ended(error instanceof UnrecoverableError ? "failed" : "retried", toTrommelError(thrown).code);
+      const { code } = toTrommelError(thrown);
+      // A cancelled run has no error, and neither has one that is paused.
+      const how = error instanceof UnrecoverableError ? "failed" : "retried";
+      ended(code === "cancelled" ? "cancelled" : how, code);
       throw error;
     }
   };

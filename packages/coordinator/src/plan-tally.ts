@@ -15,7 +15,7 @@ export class PlanTally {
   begin(
     stage: Stage,
     deaths: number,
-  ): (outcome: "done" | "failed" | "retried" | "handed-back", code?: string) => void {
+  ): (outcome: "done" | "failed" | "retried" | "handed-back" | "cancelled", code?: string) => void {
     const { metrics } = this;
     metrics.jobsUnderWay.inc({ stage });
     if (deaths > 0) metrics.takeOvers.inc({ stage });
@@ -23,7 +23,7 @@ export class PlanTally {
     return (outcome, code) => {
       metrics.jobsUnderWay.dec({ stage });
       metrics.jobSeconds.observe({ stage, outcome }, (performance.now() - since) / 1000);
-      if (code !== undefined) metrics.errors.inc({ stage, code });
+      if (code !== undefined && outcome !== "cancelled") metrics.errors.inc({ stage, code });
     };
   }
 }

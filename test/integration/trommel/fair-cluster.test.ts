@@ -129,10 +129,22 @@ describe("scorings that share a cluster", () => {
     worker = again;
   });
 
-  it("are the same scoring with another priority or limit, and come to an end with a limit of one job", async () => {
+  it("are the same scoring with another priority or limit, and have no more jobs under way than they may", async () => {
+    await worker.stop();
     const id = await submit("limited", "--jobs-at-most", "1");
     assert.equal(await submit("limited", "--priority", "high"), id);
-    await completed(id);
+    await waiting(12);
+    const wide = startWorker("--concurrency", "4", "--metrics", "127.0.0.1:0");
+    await wide.says("metrics at http");
+    const [, url = ""] = /metrics at (http:\S+metrics)/.exec(wide.stderr) ?? [];
+    let most = 0;
+    await waitUntil("it is complete", async () => {
+      const text = await (await fetch(url)).text();
+      most = Math.max(most, Number(/^trommel_jobs_under_way{stage="score"} (\d+)$/m.exec(text)?.[1] ?? 0));
+      assert.doesNotMatch(text, /outcome="(?:failed|retried)"/);
+      return (await phaseOf(id)) === "complete";
+    });
+    assert.equal(most, 1);
     assert.deepEqual(await parts("limited"), await parts("large"));
     const nothing = await runInProcess(["steer", id, ...cluster]);
     assert.equal(nothing.code, 2);

@@ -23,7 +23,7 @@ export class ClusterMetrics {
   readonly readBytes = this.#counter("trommel_read_bytes_total", "Bytes of images that were read", ["stage"]);
   readonly jobSeconds = new Histogram({
     name: "trommel_job_duration_seconds",
-    help: "How long a try of a job took, by how it ended: done, failed, retried or handed-back",
+    help: "How long a try of a job took, by how it ended: done, failed, retried, cancelled (or paused) or handed-back",
     labelNames: ["stage", "outcome"] as const,
     buckets: [0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600],
     registers: [this.registry],

@@ -27,7 +27,7 @@ import { JobWatch } from "./job-watch.js";
 import type { JobRouter } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
 import { answerStepProbe } from "./step-probe.js";
-import type { WorkTally } from "./work-tally.js";
+import type { TryOutcome, WorkTally } from "./work-tally.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
 import { unlessAborted } from "@trommel/common/waiting";
 
@@ -65,7 +65,7 @@ export function createProcessor(options: ProcessorOptions) {
     const liveRun = new LiveRun(options.redis, payload.id);
     const log = options.log.child(logFieldsOf(job, payload));
     const watch = new JobWatch(job, payload, liveRun, { ...options, log });
-    const ended = options.tally.begin(payload, job.stalledCounter);
+    let ended: ReturnType<WorkTally["begin"]> = () => undefined;
     try {
       const { isOver, storeUrl, jobsAtMost } = await liveRun.attemptState(payload.attempt);
       if (isOver || (await isCancelled(payload, options.store))) {
@@ -79,6 +79,7 @@ export function createProcessor(options: ProcessorOptions) {
         await stepBack(job, token, limitDelayMs);
       await beginShare(options.redis, queueOf(payload.stage), job.priority);
       await waitForNeeded(payload, job, token, options);
+      ended = options.tally.begin(payload, job.stalledCounter);
       const trial = await trialAfterDeaths(job, payload, options.redis);
       if (trial !== undefined) {
         log.warn({ deaths: job.stalledCounter }, "decoding its files one by one");
@@ -96,7 +97,7 @@ export function createProcessor(options: ProcessorOptions) {
       const outcome =
         stageTable[payload.stage].runsOn === "device" ? { ...done, deviceIdle: deviceIdle() } : done;
       await watch.stop({ done: true });
-      ended("done", outcome);
+      ended("done", { work: outcome });
       // A job does not fail because its progress cannot be shown: its work is committed.
       await tellDone(payload, outcome, liveRun).catch((thrown: unknown) => {
         log.warn({ reason: messageOf(thrown) }, "cannot note in Redis that the job is done");
@@ -126,11 +127,16 @@ export function createProcessor(options: ProcessorOptions) {
         log,
         unrecoverable: UnrecoverableError,
       });
-      ended(error instanceof UnrecoverableError ? "failed" : "retried");
-      options.tally.metrics.errors.inc({ stage: payload.stage, code: toTrommelError(thrown).code });
+      ended(endOf(thrown, error), { code: toTrommelError(thrown).code });
       throw error;
     }
   };
+}
+
+/** A cancelled run has no error, and neither has one that is paused. */
+function endOf(thrown: unknown, error: Error): TryOutcome {
+  if (toTrommelError(thrown).code === "cancelled") return "cancelled";
+  return error instanceof UnrecoverableError ? "failed" : "retried";
 }
 
 /**

@@ -19,7 +19,7 @@ interface Sample {
 }
 
 /** How a try of a job ended. */
-export type TryOutcome = "done" | "failed" | "retried" | "handed-back";
+export type TryOutcome = "done" | "failed" | "retried" | "handed-back" | "cancelled";
 
 /** What this worker works on and has done, for those who look at it; it decides nothing. */
 export class WorkTally {
@@ -36,18 +36,22 @@ export class WorkTally {
   }
 
   /** @param deaths workers that had the job before and died, or seemed to. @returns to be called once, when the try has ended */
-  begin(payload: JobPayload, deaths: number): (outcome: TryOutcome, work?: StageOutcome) => void {
+  begin(
+    payload: JobPayload,
+    deaths: number,
+  ): (outcome: TryOutcome, what?: { readonly work?: StageOutcome; readonly code?: string }) => void {
     const { stage } = payload;
     const { metrics } = this;
     this.#underWay.add(payload);
     metrics.jobsUnderWay.inc({ stage });
     if (deaths > 0) metrics.takeOvers.inc({ stage });
     const since = performance.now();
-    return (outcome, work) => {
+    return (outcome, { work, code } = {}) => {
       if (!this.#underWay.delete(payload)) return;
       metrics.jobsUnderWay.dec({ stage });
       metrics.jobSeconds.observe({ stage, outcome }, (performance.now() - since) / 1000);
       if (work !== undefined) this.#count(stage, work);
+      if (code !== undefined && outcome !== "cancelled") metrics.errors.inc({ stage, code });
     };
   }
 
