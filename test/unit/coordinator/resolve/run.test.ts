@@ -161,8 +161,11 @@ describe("a resolved run", () => {
   it("is refused, and not written, where its bundle cannot be copied to", async () => {
     const file = join(folder, "a-file");
     await writeFile(file, "x");
-    const { claim } = await resolve(first, { id: "nowhere", output: file });
-    await assert.rejects(claim(), { message: /a-file.*--output/ });
+    for (const output of [file, join(file, "below")])
+      await assert.rejects(resolve(first, { id: "nowhere", output }), {
+        code: "invalid-argument",
+        message: /a-file is a file\. Give --output a folder that can be written/,
+      });
     assert.deepEqual(await filesBelow(join(store, "runs/nowhere")), []);
   });
 
