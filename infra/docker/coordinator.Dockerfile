@@ -14,6 +14,7 @@ COPY packages packages
 # npm installs a workspace's optional dependency even with --omit=optional if it is a workspace too, so this image's copy
 # of package.json does not list it.
 RUN node_modules/.bin/tsc --build packages/trommel \
+    && node_modules/.bin/vite build --config packages/trommel/dashboard/vite.config.js \
     && npm pkg delete optionalDependencies --workspace trommel \
     && npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
        --workspace @trommel/common --workspace @trommel/coordinator --workspace trommel \

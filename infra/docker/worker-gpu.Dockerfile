@@ -23,6 +23,7 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY packages packages
 # The workspace root's own dependencies are the worker's optional ones: TensorFlow.js and h5wasm.
 RUN node_modules/.bin/tsc --build packages/trommel \
+    && node_modules/.bin/vite build --config packages/trommel/dashboard/vite.config.js \
     && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --include-workspace-root \
        --workspace @trommel/common --workspace @trommel/coordinator --workspace @trommel/gpu-worker \
        --workspace trommel

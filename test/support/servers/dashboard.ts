@@ -5,7 +5,7 @@ import { startDashboard, type DashboardOptions } from "#trommel/index";
 /** The token of a test's dashboard. */
 export const testToken = "a-token-of-a-test-0123456789";
 
-/** A dashboard on a free port of loopback, closed when the file's tests are over. */
+/** A dashboard on a free port of loopback, closed when the file's tests are over: open it outside of hooks. */
 export async function openDashboard(options: DashboardOptions): Promise<TestDashboard> {
   const server = await startDashboard({ listen: "127.0.0.1:0", token: testToken, ...options });
   assert.ok(server !== undefined);
