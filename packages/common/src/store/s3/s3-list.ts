@@ -6,7 +6,7 @@ import { bareEtag } from "./s3-body.js";
 import type { S3Retries } from "./s3-retry.js";
 import { s3Sdk } from "./s3-sdk.js";
 
-/** Pages of ListObjectsV2 as one stream; one page of at most 1000 keys is held at a time. */
+/** Pages of ListObjectsV2 as one stream; two pages of at most 1000 keys are held at a time. */
 export interface BucketListing {
   readonly client: S3Client;
   readonly retries: S3Retries;
@@ -27,7 +27,10 @@ export interface BucketListing {
 export async function* listBucket(listing: BucketListing): AsyncGenerator<ObjectInfo> {
   let last: string | undefined;
   for await (const page of pages(listing)) {
-    for (const { key: whole, ...rest } of page.objects) {
+    const half = page.objects.length >> 1;
+    for (const [at, { key: whole, ...rest }] of page.objects.entries()) {
+      // Not at its start: who asks for a few keys waits for one page alone.
+      if (at === half) page.askForNext();
       if (last !== undefined && compareKeys(whole, last) <= 0) throw outOfOrder(listing.bucket, last, whole);
       last = whole;
       const key = whole.slice(listing.keyRoot.length);
@@ -49,35 +52,59 @@ export function decodeListedKey(encoded: string): string {
   return decodeURIComponent(encoded.replaceAll("+", " "));
 }
 
+interface PageAhead extends Page {
+  /** Asks for the page after it, which is on its way while this one is worked on. */
+  readonly askForNext: () => void;
+}
+
 interface Page {
   readonly objects: readonly ObjectInfo[];
   /** The start of the next page; undefined on the last. */
   readonly next: string | undefined;
 }
 
-async function* pages(listing: BucketListing): AsyncGenerator<Page> {
+/** A caller that stops reading waits for the request in progress. */
+async function* pages(listing: BucketListing): AsyncGenerator<PageAhead> {
+  let token: string | undefined;
+  let coming: Promise<Page> | undefined;
+  try {
+    do {
+      const page = await (coming ?? askForPage(listing, token));
+      coming = undefined;
+      const { next } = page;
+      const repeats = next !== undefined && next === token;
+      const askForNext = (): void => {
+        if (next === undefined || repeats || coming !== undefined) return;
+        coming = askForPage(listing, next);
+        // Until its turn comes its failure is not unhandled.
+        coming.catch(() => undefined);
+      };
+      yield { ...page, askForNext };
+      if (repeats) throw endless(listing.bucket);
+      token = next;
+    } while (token !== undefined);
+  } finally {
+    await Promise.allSettled([coming]);
+  }
+}
+
+async function askForPage(listing: BucketListing, token: string | undefined): Promise<Page> {
   const { ListObjectsV2Command } = s3Sdk();
   const { client, retries, bucket, keyRoot } = listing;
-  let token: string | undefined;
-  do {
-    const page = await retries.run(async () =>
-      toPage(
-        bucket,
-        await client.send(
-          new ListObjectsV2Command({
-            Bucket: bucket,
-            EncodingType: "url",
-            Prefix: keyRoot + listing.prefix,
-            ...(listing.startAfter === "" ? {} : { StartAfter: keyRoot + listing.startAfter }),
-            ...(token === undefined ? {} : { ContinuationToken: token }),
-          }),
-        ),
+  return await retries.run(async () =>
+    toPage(
+      bucket,
+      await client.send(
+        new ListObjectsV2Command({
+          Bucket: bucket,
+          EncodingType: "url",
+          Prefix: keyRoot + listing.prefix,
+          ...(listing.startAfter === "" ? {} : { StartAfter: keyRoot + listing.startAfter }),
+          ...(token === undefined ? {} : { ContinuationToken: token }),
+        }),
       ),
-    );
-    yield page;
-    if (page.next !== undefined && page.next === token) throw endless(bucket);
-    token = page.next;
-  } while (token !== undefined);
+    ),
+  );
 }
 
 /**
