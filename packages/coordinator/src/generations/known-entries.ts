@@ -1,4 +1,4 @@
-import type { ObjectStore, Shard } from "@trommel/common";
+import type { ObjectStore, ScoringConfig, Shard } from "@trommel/common";
 import {
   findColumns,
   parseShard,
@@ -28,17 +28,22 @@ export class KnownEntries {
     this.#table = new EntryTable(images);
   }
 
-  /** @throws TrommelError `not-found` where a shard of an earlier generation is missing */
+  /**
+   * @param config that of the scoring: only a manifest carries columns, and without one none are looked for
+   * @throws TrommelError `not-found` where a shard of an earlier generation is missing
+   */
   static async read(
     store: ObjectStore,
+    { from }: Pick<ScoringConfig, "from">,
     generation: ScoringGeneration,
     dead: DeadPlaces,
     signal?: AbortSignal,
   ): Promise<KnownEntries> {
     const known = new KnownEntries(generation.baseImages);
+    const readEntries = from?.type === "manifest" ? readBaseEntries : readEntriesAlone;
     const read = async (index: number): Promise<{ index: number; entries: readonly ListedEntry[] }> => {
       signal?.throwIfAborted();
-      return { index, entries: await readBaseEntries(store, generation, index) };
+      return { index, entries: await readEntries(store, generation, index) };
     };
     const all = range(0, generation.base.length);
     for await (const { index, entries } of readAhead(all, shardsReadAtOnce, read))
@@ -116,6 +121,16 @@ export async function readBaseEntries(
     entry,
     carried: columns.map(({ values }) => values[position] ?? null),
   }));
+}
+
+/** The same of a shard whose source carries nothing. */
+async function readEntriesAlone(
+  store: ObjectStore,
+  generation: ScoringGeneration,
+  index: number,
+): Promise<ListedEntry[]> {
+  const { entries } = await readBaseShard(store, generation, index);
+  return entries.map((entry) => ({ entry, carried: [] }));
 }
 
 /** The carried columns of a shard that a generation begins with. */

@@ -32,7 +32,7 @@ export async function listDelta(
 ): Promise<Delta> {
   const { store, signal } = context;
   const { keys } = generation;
-  const known = await KnownEntries.read(store, generation, dead, signal);
+  const known = await KnownEntries.read(store, config, generation, dead, signal);
   const earlier = new EntryTable();
   let shards = 0;
   let images = 0;
@@ -67,7 +67,8 @@ export async function listDelta(
   try {
     for await (const listed of listEntries(config, { store, source, filter, skipped, signal })) {
       const { entry } = listed;
-      if (earlier.find(entry.key) !== undefined) continue;
+      // Nearly always nothing was interrupted, and no key is hashed for it.
+      if (earlier.count > 0 && earlier.find(entry.key) !== undefined) continue;
       if (known.meet(listed)) {
         keptImages += 1;
         sizeBytes += entry.sizeBytes;

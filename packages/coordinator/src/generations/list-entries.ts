@@ -13,8 +13,9 @@ export interface ListedEntry {
 
 /** What decides an entry's row besides the model: all that is listed of it. */
 export function entryText({ entry: { key, sizeBytes, etag, at }, carried }: ListedEntry): string {
-  const listed = JSON.stringify([key, sizeBytes, etag]);
-  return at === undefined && carried.length === 0 ? listed : listed + canonicalJson([at ?? null, carried]);
+  // Of most entries, and quicker than JSON: with the length of the key in front no two have the same text.
+  if (at === undefined && carried.length === 0) return `${key.length} ${sizeBytes} ${key}${etag}`;
+  return canonicalJson([key, sizeBytes, etag, at ?? null, carried]);
 }
 
 /**

@@ -40,7 +40,7 @@ export async function findChange(
   const request = await requestAfter(store, config, before);
   const next = new ScoringGeneration(config.id, request);
   const dead = await readDeadPlaces(store, before, next.base);
-  const known = await KnownEntries.read(store, next, dead, signal);
+  const known = await KnownEntries.read(store, config, next, dead, signal);
   const filter = new KeyFilter(config);
   const source = openSource(placeOf(config), openStore);
   let isEmpty = true;
