@@ -217,8 +217,9 @@ export class Trommel implements AsyncDisposable {
   }
 
   /**
-   * What a scoring would work on, how long it may take by the last scoring of the same model, and how many workers the cluster has. Everything that {@link score} refuses
-   * before it queues anything is refused; nothing is written.
+   * What a scoring would work on, how long it may take, and how many workers the cluster has. The time is by the last scoring of the same
+   * model; without one a worker scores a few of the images and drops the scores. Everything that {@link score} refuses before it queues
+   * anything is refused; nothing is written.
    * @throws TrommelError as {@link score} does
    */
   async forecastScoring(
@@ -228,8 +229,10 @@ export class Trommel implements AsyncDisposable {
     optionsGiven(options, "score", "model and output");
     return abortable(options, async () => {
       const { config } = await resolveScoringRequest(this.#connections, prefix, options);
-      const producer = await this.#connections.producer();
-      return forecastScoring(this.store, config, eitherSignal(options, this.#host.signal), producer);
+      return forecastScoring(this.store, config, eitherSignal(options, this.#host.signal), {
+        producer: await this.#connections.producer(),
+        openProducer: async () => (await this.#connections.producerOrCluster()).producer,
+      });
     });
   }
 

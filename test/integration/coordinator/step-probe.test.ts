@@ -3,7 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openStore, queuePrefix, recipe, ReleaseStack, TrommelError, workerTimings } from "@trommel/common";
-import type { StepProbe } from "@trommel/common/jobs";
+import { stepProbes, type StepProbe } from "@trommel/common/jobs";
 import { connectRedis } from "@trommel/common/redis";
 import { JobProducer } from "#coordinator/run-control/job-producer";
 import { askWorkers } from "#coordinator/step-time/ask-workers";
@@ -73,7 +73,7 @@ async function withWorkers<Result>(
 }
 
 const measure = (): Promise<typeof measured> => Promise.resolve(measured);
-const ask = () => askWorkers(producer, probeUntil, patience);
+const ask = () => askWorkers(producer, stepProbes, probeUntil, patience);
 
 describe("the time of a step", () => {
   it("is unknown without a worker, and the question does not stay", async () => {
@@ -111,7 +111,7 @@ describe("the time of a step", () => {
       return measured;
     };
     const asked = await withWorkers([{ measure: measureLate }], async () => {
-      const answer = await askWorkers(producer, probeUntil, { ...patience, seenMs: 300 });
+      const answer = await askWorkers(producer, stepProbes, probeUntil, { ...patience, seenMs: 300 });
       busy.emit("free");
       return answer;
     });

@@ -1,17 +1,11 @@
 import { z } from "zod";
 import { tuneRecipe } from "../recipe/tune-recipe.js";
 import { viewsRecipe } from "../recipe/views-recipe.js";
+import { probeAnswerOf, probePayload, type ProbeKind } from "./probe.js";
 
-/**
- * A job of the queue `tune` that belongs to no run, and so to no stage: a worker measures how long a step of tuning takes it. What it
- * answers forecasts, and refuses rounds that are too long; it never changes what a run is. It writes nothing to the store.
- */
-export const stepProbeJob = "step-probe";
-
-export const stepProbe = z
+const stepProbe = z
   .object({
-    /** The store that has the backbone. */
-    storeUrl: z.string(),
+    ...probePayload.shape,
     /** `<name>@<hash12>` */
     backbone: z.string(),
     /** Side of the base image in pixels. */
@@ -19,14 +13,12 @@ export const stepProbe = z
     classCount: z.int().min(2),
     tune: tuneRecipe,
     views: viewsRecipe,
-    /** Milliseconds since 1970 after which nobody waits for the answer; null if somebody always does. */
-    untilMs: z.number().nullable(),
   })
   .strict();
 export type StepProbe = z.infer<typeof stepProbe>;
 
 /** Times on the worker that measured, without reading and decoding images. */
-export const stepTimes = z
+const stepTimes = z
   .object({
     /** From the backbone in the store to a network that can take a step. */
     openMs: z.number().nonnegative(),
@@ -40,8 +32,10 @@ export const stepTimes = z
   .strict();
 export type StepTimes = z.infer<typeof stepTimes>;
 
-export const stepProbeAnswer = z.union([
-  z.object({ times: stepTimes }).strict(),
-  z.object({ error: z.object({ code: z.string(), message: z.string() }).strict() }).strict(),
-]);
-export type StepProbeAnswer = z.infer<typeof stepProbeAnswer>;
+/** How long a step of tuning takes; the answer also refuses rounds that are too long. */
+export const stepProbes: ProbeKind<StepProbe, StepTimes> = {
+  queue: "tune",
+  job: "step-probe",
+  payload: stepProbe,
+  answer: probeAnswerOf(stepTimes),
+};

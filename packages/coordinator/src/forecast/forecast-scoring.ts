@@ -1,22 +1,16 @@
-import {
-  openStore,
-  outputKeys,
-  runKeys,
-  scoringKeys,
-  type ObjectStore,
-  type ScoringConfig,
-} from "@trommel/common";
+import { messageOf, openStore, runKeys, type ObjectStore, type ScoringConfig } from "@trommel/common";
 import { findListing } from "@trommel/common/artefacts";
-import { markerKeyOf } from "@trommel/common/codec";
-import { countRescored, isRescoring } from "../generations/rescored-source.js";
+import { scoreProbes, type ScoreTimes } from "@trommel/common/jobs";
+import { countRescored, isRescoring, rescoredSource } from "../generations/rescored-source.js";
 import { KeyFilter } from "../listing/key-filter.js";
 import { chooseSampleUnstored } from "../plan/choose-sample.js";
 import { whySkipped } from "../plan/stream-shards.js";
+import type { JobProducer } from "../run-control/job-producer.js";
 import { keysOnly } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
-import { listSubjects } from "../run-control/list-subjects.js";
-import type { JobProducer } from "../run-control/job-producer.js";
-import { findSubject } from "../run-control/subject.js";
+import { askWorkers, type Asked } from "../step-time/ask-workers.js";
+import { lastMeasured } from "./last-measured.js";
+import { ProbedImages } from "./probed-images.js";
 
 /** What a scoring would work on, and how long it may take. */
 export interface ScoringForecast {
@@ -32,49 +26,48 @@ export interface ScoringForecast {
   readonly missing: { readonly images: number; readonly first: string } | null;
   /** Workers that serve the queue of scoring now; null without a Redis, and if that does not say. */
   readonly workers: number | null;
-  /** Null if this store has no finished scoring by the same model to go by. */
+  /** Null if no rate is known. */
   readonly estimate: {
-    /** The last finished scoring by the same model, whose workers are taken to be those of this one. */
-    readonly from: string;
+    /** The last finished scoring by the same model; null if a worker has scored some of the images to measure. */
+    readonly from: string | null;
+    /** Workers that the rate is of; null for those that the scoring `from` had. */
+    readonly workers: number | null;
     readonly imagesPerSecond: number;
     readonly seconds: number;
   } | null;
+  /** Why there is no estimate; null if there is one. */
+  readonly estimateUnknown: string | null;
+}
+
+/** Where workers are. */
+export interface ForecastWorkers {
+  /** The cluster, whose workers are counted; undefined without one. */
+  readonly producer: Pick<JobProducer, "workersOf"> | undefined;
+  /** Called if no rate is known: a worker is asked. */
+  readonly openProducer: () => Promise<JobProducer>;
 }
 
 /**
- * What a resolved scoring would work on, by listing its source. Nothing is written.
- * @param producer where the workers present are counted
+ * What a resolved scoring would work on, by listing its source. Nothing is written to the store.
+ * @throws TrommelError what a worker says that cannot score the images
  */
 export async function forecastScoring(
   store: ObjectStore,
   config: ScoringConfig,
   signal: AbortSignal,
-  producer?: Pick<JobProducer, "workersOf">,
+  workers: ForecastWorkers,
 ): Promise<ScoringForecast> {
   const { featuresOf } = config;
-  const counts = await (featuresOf !== undefined
+  const { probed, ...counts } = await (featuresOf !== undefined
     ? countStored(store, featuresOf.run)
     : isRescoring(config)
-      ? countRescored(store, config)
+      ? countRescoring(store, config, signal)
       : countListed(config, signal));
-  const { images } = counts;
-  const last = await lastMeasured(store, config);
-  const estimate =
-    last === undefined
-      ? null
-      : {
-          from: last.id,
-          imagesPerSecond: last.imagesPerSecond,
-          seconds: Math.ceil(last.startSeconds + images / last.imagesPerSecond),
-        };
-  const workers = (await producer?.workersOf("score").catch(() => null)) ?? null;
+  const shards = Math.ceil(counts.images / config.shardSize);
   return {
-    id: config.id,
-    missing: null,
-    ...counts,
-    shards: Math.ceil(images / config.shardSize),
-    workers,
-    estimate,
+    ...{ id: config.id, missing: null, ...counts, shards },
+    workers: (await workers.producer?.workersOf("score").catch(() => null)) ?? null,
+    ...(await estimateOf(store, config, { ...counts, shards, probed }, workers)),
   };
 }
 
@@ -83,18 +76,72 @@ interface Counts {
   readonly sizeBytes: number;
   readonly skipped: number;
   readonly missing?: NonNullable<ScoringForecast["missing"]>;
+  /** What a worker may try of them; none for stored features. */
+  readonly probed: ProbedImages;
+}
+
+/** The time by the last scoring of the same model, or else by what a worker measures now. */
+async function estimateOf(
+  store: ObjectStore,
+  config: ScoringConfig,
+  { images, shards, probed }: Pick<Counts, "images" | "probed"> & { readonly shards: number },
+  { openProducer }: ForecastWorkers,
+): Promise<Pick<ScoringForecast, "estimate" | "estimateUnknown">> {
+  const last = await lastMeasured(store, config);
+  if (last !== undefined) {
+    const { id: from, imagesPerSecond, startSeconds } = last;
+    const seconds = Math.ceil(startSeconds + images / imagesPerSecond);
+    return { estimate: { from, workers: null, imagesPerSecond, seconds }, estimateUnknown: null };
+  }
+  const { entries } = probed;
+  if (entries.length === 0) {
+    const why =
+      config.featuresOf === undefined
+        ? "there is nothing to score"
+        : "no scoring of stored features by this model is finished in this store";
+    return { estimate: null, estimateUnknown: why };
+  }
+  const asked = await openProducer().then(
+    (producer) =>
+      askWorkers(producer, scoreProbes, (untilMs) => ({
+        ...{ storeUrl: store.url, untilMs, entries },
+        ...{ source: config.source, bundle: config.bundle },
+      })),
+    (thrown: unknown): Asked<ScoreTimes> => ({ unknown: messageOf(thrown) }),
+  );
+  if ("unknown" in asked) return { estimate: null, estimateUnknown: asked.unknown };
+  const { startMs, imageMs } = asked.times;
+  const workers = Math.min(asked.workers, shards);
+  const imagesPerSecond = (1000 / imageMs) * workers;
+  const seconds = Math.ceil(startMs / 1000 + images / imagesPerSecond);
+  return { estimate: { from: null, workers, imagesPerSecond, seconds }, estimateUnknown: null };
 }
 
 /** The images of a run whose features are scored: none of them is read. */
 async function countStored(store: ObjectStore, run: string): Promise<Counts> {
   const listing = await findListing(store, runKeys(run).listing);
-  return { images: listing?.images ?? 0, sizeBytes: 0, skipped: listing?.skipped ?? 0 };
+  const { images = 0, skipped = 0 } = listing ?? {};
+  return { images, sizeBytes: 0, skipped, probed: new ProbedImages() };
+}
+
+/** A worker tries the first ones: all of them would have to be read to draw among them. */
+async function countRescoring(
+  store: ObjectStore,
+  config: Parameters<typeof countRescored>[1] & ScoringConfig,
+  signal: AbortSignal,
+): Promise<Counts> {
+  const probed = new ProbedImages();
+  for await (const image of rescoredSource(store, config, signal).list("")) {
+    probed.add(image);
+    if (probed.isFull) break;
+  }
+  return { ...(await countRescored(store, config)), probed };
 }
 
 async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<Counts> {
   const filter = new KeyFilter(config);
   const source = openSource(placeOf(config), openStore);
-  const counts = { images: 0, sizeBytes: 0, skipped: 0 };
+  const counts = { images: 0, sizeBytes: 0, skipped: 0, probed: new ProbedImages() };
   const missing = { images: 0, first: "" };
   try {
     const skip = (key: string) => filter.skip(key);
@@ -110,6 +157,8 @@ async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<
       if (object.etag === "" && object.sizeBytes === 0) {
         if (missing.images === 0) missing.first = object.key;
         missing.images += 1;
+      } else {
+        counts.probed.add(object);
       }
       if (counts.images === config.limit) break;
     }
@@ -117,53 +166,4 @@ async function countListed(config: ScoringConfig, signal: AbortSignal): Promise<
     source.close();
   }
   return { ...counts, ...(missing.images === 0 ? {} : { missing }) };
-}
-
-interface Measured {
-  readonly id: string;
-  readonly endedSeconds: number;
-  /** From the start to the first shard's scores. */
-  readonly startSeconds: number;
-  readonly imagesPerSecond: number;
-}
-
-/** The scoring by the same model, of pictures or of features as this one, that ended last. */
-async function lastMeasured(store: ObjectStore, config: ScoringConfig): Promise<Measured | undefined> {
-  let last: Measured | undefined;
-  for (const { kind, id } of await listSubjects(store)) {
-    if (kind !== "scoring" || id === config.id) continue;
-    const subject = await findSubject(store, id).catch(() => undefined);
-    if (subject?.kind !== "scoring") continue;
-    const other = subject.config;
-    if (other.bundle.modelSha256 !== config.bundle.modelSha256) continue;
-    if ((other.featuresOf === undefined) !== (config.featuresOf === undefined)) continue;
-    const measured = await measuredOf(store, other);
-    if (measured !== undefined && measured.endedSeconds > (last?.endedSeconds ?? 0)) last = measured;
-  }
-  return last;
-}
-
-/** By the times of its objects, in whole seconds. @returns undefined if it is not complete, or its store tells no times */
-async function measuredOf(store: ObjectStore, config: ScoringConfig): Promise<Measured | undefined> {
-  const listing = await findListing(store, scoringKeys(config.id).listing);
-  const output = openStore(config.output);
-  try {
-    if (listing === undefined || (await output.head(outputKeys.success)) === undefined) return undefined;
-    const timeOf = async (of: ObjectStore, key: string) => (await of.head(key))?.modifiedSeconds;
-    const part = (index: number) => timeOf(output, markerKeyOf(outputKeys.part(index, "jsonl")));
-    const started = await timeOf(store, scoringKeys(config.id).config);
-    const [first, ended] = [await part(0), await part(listing.shards - 1)];
-    if (started === undefined || first === undefined || ended === undefined) return undefined;
-    const { images } = listing;
-    const firstImages = Math.min(config.shardSize, images);
-    const isLong = images > firstImages && ended > first;
-    const imagesPerSecond = isLong
-      ? (images - firstImages) / (ended - first)
-      : images / Math.max(1, ended - started);
-    // The first shard's own images are counted by the rate.
-    const startSeconds = isLong ? Math.max(0, first - started - firstImages / imagesPerSecond) : 0;
-    return { id: config.id, endedSeconds: ended, startSeconds, imagesPerSecond };
-  } finally {
-    output.close();
-  }
 }

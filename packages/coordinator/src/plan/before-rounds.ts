@@ -1,5 +1,6 @@
 import { runKeys, stopReasonToThrow, type ObjectStore, type RunConfig } from "@trommel/common";
 import { findListing, untunedOf, type TuningPlan } from "@trommel/common/artefacts";
+import { stepProbes } from "@trommel/common/jobs";
 import { checkClassWeights } from "@trommel/common/recipe";
 import { stepProbeOf } from "../step-time/step-probe.js";
 import { refuseLongRounds, tuningTime } from "../step-time/tuning-time.js";
@@ -32,11 +33,11 @@ export async function forecastRounds(
 ): Promise<void> {
   const { id } = config;
   const jobId = `${id}.${attempt}.step-probe`;
-  const answer = await producer.stepProbeAnswer(jobId);
+  const answer = await producer.probeAnswer(stepProbes, jobId);
   if (answer === undefined) {
     const listing = await findListing(store, runKeys(untunedOf(config) ?? "").listing);
     const classCount = Math.max(2, listing?.classes?.length ?? 0);
-    await producer.addStepProbe(jobId, stepProbeOf(store, config, { classCount, untilMs: null }));
+    await producer.addProbe(stepProbes, jobId, stepProbeOf(store, config, { classCount, untilMs: null }));
   }
   if (answer === undefined || answer === null) {
     await liveRun.setTotal(attempt, "plan-tune", 1);

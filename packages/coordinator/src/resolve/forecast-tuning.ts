@@ -7,6 +7,7 @@ import {
   untunedOf,
   type TuningRounds,
 } from "@trommel/common/artefacts";
+import { stepProbes, type StepTimes } from "@trommel/common/jobs";
 import { autoHeadOf, foldsOf, testShare } from "@trommel/common/recipe";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { askWorkers, type Asked } from "../step-time/ask-workers.js";
@@ -53,8 +54,9 @@ export async function forecastTuning(
   const folds = ofFold === undefined ? null : { networks, rounds: ofFold.rounds };
   const classCount = Math.max(2, listed.classes);
   const asked = await openProducer().then(
-    (producer) => askWorkers(producer, (untilMs) => stepProbeOf(store, config, { classCount, untilMs })),
-    (thrown: unknown): Asked => ({ unknown: messageOf(thrown) }),
+    (producer) =>
+      askWorkers(producer, stepProbes, (untilMs) => stepProbeOf(store, config, { classCount, untilMs })),
+    (thrown: unknown): Asked<StepTimes> => ({ unknown: messageOf(thrown) }),
   );
   const base = { ...whole.rounds, folds, isEstimate };
   if ("unknown" in asked) return { ...base, time: null, timeUnknown: asked.unknown };

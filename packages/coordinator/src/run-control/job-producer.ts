@@ -17,15 +17,14 @@ import {
   lastBarrierOf,
   singleJob,
   stageOfSingleJob,
-  stepProbeAnswer,
-  stepProbeJob,
   unitJob,
   type FlowStage,
   type GroupedStage,
   type ManyStage,
+  type ProbeAnswer,
+  type ProbeKind,
+  type ProbePayload,
   type ShardStage,
-  type StepProbe,
-  type StepProbeAnswer,
 } from "@trommel/common/jobs";
 import { connectRedis, rebaseShares, reserveShare } from "@trommel/common/redis";
 import { tracingOptions } from "@trommel/common/tracing";
@@ -122,24 +121,31 @@ export class JobProducer {
     await this.#bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
   }
 
-  /** Queues a measurement of a step of tuning, unless that job is there. */
-  async addStepProbe(jobId: string, probe: StepProbe): Promise<void> {
+  /** Queues a question to the workers, unless that job is there. */
+  async addProbe<Probe extends ProbePayload>(
+    { queue, job }: ProbeKind<Probe, unknown>,
+    jobId: string,
+    probe: Probe,
+  ): Promise<void> {
     const keep = { age: rootKeepSeconds, count: 1000 };
     const opts = { jobId, removeOnComplete: keep, removeOnFail: keep };
-    await this.#bounded(this.#queue("tune").add(stepProbeJob, probe, opts));
+    await this.#bounded(this.#queue(queue).add(job, probe, opts));
   }
 
   /** What a worker has answered; undefined if Redis does not have the job, null until there is an answer. */
-  async stepProbeAnswer(jobId: string): Promise<StepProbeAnswer | null | undefined> {
-    const job = await this.#bounded(this.#queue("tune").getJob(jobId));
+  async probeAnswer<Times>(
+    { queue, answer }: Pick<ProbeKind<never, Times>, "queue" | "answer">,
+    jobId: string,
+  ): Promise<ProbeAnswer<Times> | null | undefined> {
+    const job = await this.#bounded(this.#queue(queue).getJob(jobId));
     if (job === undefined) return undefined;
     if (job.failedReason) return { error: { code: "internal", message: job.failedReason } };
     if (job.finishedOn === undefined) return null;
-    return parseAs(stepProbeAnswer, job.returnvalue, `the answer of job ${jobId}`);
+    return parseAs(answer, job.returnvalue, `the answer of job ${jobId}`);
   }
 
-  async removeStepProbe(jobId: string): Promise<void> {
-    await this.#bounded(this.#queue("tune").remove(jobId));
+  async removeProbe({ queue }: Pick<ProbeKind<never, unknown>, "queue">, jobId: string): Promise<void> {
+    await this.#bounded(this.#queue(queue).remove(jobId));
   }
 
   /** How many workers serve a queue. @throws if Redis does not let its user list clients */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stopReasonToThrow } from "@trommel/common";
-import type { StepProbe, StepTimes } from "@trommel/common/jobs";
+import type { ProbeKind, ProbePayload } from "@trommel/common/jobs";
 import type { JobProducer } from "../run-control/job-producer.js";
 
 /** How long an answer is waited for. */
@@ -16,31 +16,33 @@ const defaultPatience: Patience = { seenMs: 120_000, unseenMs: 5_000 };
 const lookMs = 100;
 
 /** What a worker has measured, or why none has. */
-export type Asked =
+export type Asked<Times> =
   | {
-      /** That serve the queue of tuning. */
+      /** That serve the queue of the question. */
       readonly workers: number;
-      readonly times: StepTimes;
+      readonly times: Times;
     }
   | { readonly unknown: string };
 
 /**
- * Lets a worker measure a step, for a bounded time.
+ * Lets a worker measure, for a bounded time.
  * @throws TrommelError what the worker answered
  */
-export async function askWorkers(
+export async function askWorkers<Probe extends ProbePayload, Times>(
   producer: JobProducer,
-  probeUntil: (untilMs: number) => StepProbe,
+  kind: ProbeKind<Probe, Times>,
+  probeUntil: (untilMs: number) => Probe,
   { seenMs, unseenMs } = defaultPatience,
-): Promise<Asked> {
-  const workers = await producer.workersOf("tune").catch(() => 0);
+): Promise<Asked<Times>> {
+  const { queue, job } = kind;
+  const workers = await producer.workersOf(queue).catch(() => 0);
   const waitMs = workers === 0 ? unseenMs : seenMs;
   const untilMs = Date.now() + waitMs;
-  const jobId = `step-probe.${randomUUID()}`;
-  await producer.addStepProbe(jobId, probeUntil(untilMs));
+  const jobId = `${job}.${randomUUID()}`;
+  await producer.addProbe(kind, jobId, probeUntil(untilMs));
   try {
     while (Date.now() < untilMs) {
-      const answer = await producer.stepProbeAnswer(jobId);
+      const answer = await producer.probeAnswer(kind, jobId);
       if (answer === undefined) return { unknown: "Redis has lost the question" };
       if (answer !== null && "error" in answer) throw stopReasonToThrow({ ...answer.error, stage: "" });
       if (answer !== null) return { workers: Math.max(1, workers), times: answer.times };
@@ -48,9 +50,10 @@ export async function askWorkers(
     }
   } finally {
     // One that a worker has just begun stays: its answer is kept for a while, and nobody reads it.
-    await producer.removeStepProbe(jobId).catch(() => undefined);
+    await producer.removeProbe(kind, jobId).catch(() => undefined);
   }
-  if (workers === 0) return { unknown: "no worker serves the queue tune. Start one with 'trommel worker'" };
-  const who = workers === 1 ? "the worker of the queue tune has not" : `none of ${workers} workers has`;
+  if (workers === 0)
+    return { unknown: `no worker serves the queue ${queue}. Start one with 'trommel worker'` };
+  const who = workers === 1 ? `the worker of the queue ${queue} has not` : `none of ${workers} workers has`;
   return { unknown: `${who} answered within ${waitMs / 1000} s: busy, or of another store` };
 }

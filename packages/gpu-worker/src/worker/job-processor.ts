@@ -15,17 +15,19 @@ import {
   logFieldsOf,
   mayStart,
   queueOf,
+  scoreProbes,
   singleJob,
   stageTable,
-  stepProbeJob,
+  stepProbes,
   unitOf,
-  type StepProbeAnswer,
+  type ProbeAnswer,
 } from "@trommel/common/jobs";
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { JobWatch } from "./job-watch.js";
 import type { JobRouter } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
+import { answerScoreProbe } from "./score-probe.js";
 import { answerStepProbe } from "./step-probe.js";
 import type { TryOutcome, WorkTally } from "./work-tally.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
@@ -57,10 +59,11 @@ export interface ProcessorOptions extends WorkerContext {
 /** Makes BullMQ's processor: it parses the payload, runs the stage, counts the result in Redis and words errors for the queue. */
 export function createProcessor(options: ProcessorOptions) {
   let begun = 0;
-  return async (job: Job, token?: string): Promise<StageOutcome | StepProbeAnswer> => {
-    if (job.name === stepProbeJob) return answerStepProbe(job, token, options);
+  return async (job: Job, token?: string): Promise<StageOutcome | ProbeAnswer<unknown>> => {
+    if (job.name === stepProbes.job) return answerStepProbe(job, token, options);
     const order = begun;
     begun += 1;
+    if (job.name === scoreProbes.job) return answerScoreProbe(job, token, options, order);
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
     const liveRun = new LiveRun(options.redis, payload.id);
     const log = options.log.child(logFieldsOf(job, payload));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { cp, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ReleaseStack } from "@trommel/common";
@@ -9,9 +10,14 @@ import { waitUntil } from "../../../support/process/wait-until.js";
 import { startRedisServer } from "../../../support/servers/redis-server.js";
 
 interface Forecast {
+  readonly id: string;
   readonly images: number;
   readonly workers: number | null;
-  readonly estimate: { readonly from: string; readonly seconds: number } | null;
+  readonly estimate: {
+    readonly from: string | null;
+    readonly workers: number | null;
+    readonly seconds: number;
+  } | null;
 }
 
 const folder = await temporaryFolder("scoring-forecast");
@@ -49,6 +55,17 @@ async function score(to: string): Promise<number> {
   return (Date.parse(found.endedAt) - Date.parse(found.startedAt)) / 1000;
 }
 
+async function filesOf(of: string): Promise<string[]> {
+  return (await readdir(of, { recursive: true })).sort();
+}
+
+/** From the scoring's own file to the last marker of its parts. */
+async function secondsOf(scoring: string, output: string): Promise<number> {
+  const markers = (await readdir(output)).filter((name) => name.endsWith(".jsonl.json"));
+  const ended = await Promise.all(markers.map(async (name) => (await stat(join(output, name))).mtimeMs));
+  return (Math.max(...ended) - (await stat(join(scoring, "scoring.json"))).mtimeMs) / 1000;
+}
+
 before(async () => {
   await writeFiles(source, (await drawUnlabelled(labels, images, 3)).files);
   const labelled = join(folder, "labelled");
@@ -65,9 +82,28 @@ before(async () => {
 });
 
 describe("score --dry-run", () => {
-  it("has no estimate without a scoring to go by", async () => {
-    const { images: listed, estimate, workers } = await forecast("none");
-    assert.deepEqual([listed, estimate, workers], [images, null, null]);
+  it("lets a worker measure where there is no scoring to go by, and is right within a factor of 1.5 too", async () => {
+    const factors: number[] = [];
+    for (const trial of ["one", "two", "three"]) {
+      // A store of its own, since a finished scoring would be gone by.
+      const own = join(folder, `store-${trial}`);
+      await cp(store, own, { recursive: true });
+      const files = await filesOf(own);
+      const args = [
+        ...["score", source, "--model", "model", "--output", join(folder, `by-probe-${trial}`)],
+        ...["--store", own, "--shard-size", "64", "--workers", "1"],
+      ];
+      const found = (await trommelJson([...args, "--dry-run"], patient)) as Forecast;
+      const { from, workers, seconds = 0 } = found.estimate ?? {};
+      assert.deepEqual([found.images, found.workers, from, workers], [images, null, null, 1]);
+      assert.deepEqual(await filesOf(own), files);
+      await assert.rejects(stat(join(folder, `by-probe-${trial}`)), { code: "ENOENT" });
+      await trommelJson(args, patient);
+      const took = await secondsOf(join(own, "scorings", found.id), join(folder, `by-probe-${trial}`));
+      factors.push(Math.max(seconds / took, took / seconds));
+      if (Math.min(...factors) <= 1.5) return;
+    }
+    assert.fail(`outcome and estimate differ by the factors ${factors.join(", ")}`);
   });
 
   it("says how long a scoring takes within a factor of 1.5, by the one before it", async () => {

@@ -38,7 +38,7 @@ export async function readGenerationShard(
  * The manifest of the bundle that a scoring uses.
  * @throws TrommelError `corrupt` if another model has replaced the one that the scoring began with
  */
-export async function readBundleManifest({ bundle }: ScoringConfig): Promise<BundleManifest> {
+export async function readBundleManifest({ bundle }: Pick<ScoringConfig, "bundle">): Promise<BundleManifest> {
   const from = openStore(bundle.location);
   try {
     const name = `${bundle.location}/${bundleFiles.manifest}`;

@@ -14,17 +14,20 @@ import type { ClassifierModel, DeviceStageContext } from "../context.js";
 import { loadBackbones } from "../inputs/load-backbones.js";
 import { readBundleHeads } from "./bundle-heads.js";
 
+/** What of a scoring says what its model is, and what that gives. */
+type ModelOf = Pick<ScoringConfig, "bundle" | "embeddings">;
+
 /** The name of a loaded model: what it gives besides its answers is part of it. */
-export function modelKeyOf(kind: "model" | "heads", { bundle, embeddings }: ScoringConfig): string {
+export function modelKeyOf(kind: "model" | "heads", { bundle, embeddings }: ModelOf): string {
   const vector = embeddings === undefined ? "" : ` with ${embeddings.vector} embeddings`;
   return `${kind} ${bundle.modelSha256}${vector}`;
 }
 
 /** The model of a scoring's bundle, as the device takes it. */
 export async function loadClassifier(
-  config: ScoringConfig,
+  config: ModelOf,
   manifest: BundleManifest,
-  context: DeviceStageContext,
+  context: Pick<DeviceStageContext, "engine" | "store">,
 ): Promise<ClassifierModel> {
   const bundle = openStore(config.bundle.location);
   try {

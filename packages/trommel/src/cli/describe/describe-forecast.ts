@@ -44,7 +44,8 @@ export function priceOf({ estimate }: ScoringForecast, pricePerHour: number): nu
 
 /** What `score --dry-run` says. */
 export function* describeScoringForecast(forecast: Priced): Generator<string> {
-  const { id, images, sizeBytes, skipped, missing, shards, workers, estimate, price } = forecast;
+  const { id, images, sizeBytes, skipped, missing, shards, workers, estimate, estimateUnknown, price } =
+    forecast;
   yield `${id}: ${counted(images, "image")} to score in ${counted(shards, "shard")} (${describeSum({ objects: images, sizeBytes })}), ${skipped} skipped`;
   if (missing !== null)
     yield printable(
@@ -54,12 +55,14 @@ export function* describeScoringForecast(forecast: Priced): Generator<string> {
   else if (workers !== null)
     yield `${counted(workers, "worker")} ${workers === 1 ? "serves" : "serve"} the queue score now`;
   if (estimate === null) {
-    yield "no estimate: no scoring by this model is finished in this store. '--limit 500' into another --output makes one to go by";
+    yield `time: unknown, because ${estimateUnknown}. '--limit 500' into another --output makes a scoring to go by`;
     return;
   }
   const { from, imagesPerSecond, seconds } = estimate;
   const rate = imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0);
-  yield `about ${timeOf(seconds)}, at the ${rate} images a second of ${from}, with as many workers as it had`;
+  yield from === null
+    ? `about ${timeOf(seconds)}, at ${rate} images a second on ${counted(estimate.workers ?? 1, "worker")}, by what one has measured on a few of them`
+    : `about ${timeOf(seconds)}, at the ${rate} images a second of ${from}, with as many workers as it had`;
   if (price !== undefined) yield `price: about ${price ?? "unknown"}`;
 }
 

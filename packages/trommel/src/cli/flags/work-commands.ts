@@ -106,7 +106,10 @@ export function addScore(program: Command, terminal: Terminal): void {
     )
     .option("--seed <number>", "seed of --sample (default: 0)", wholeNumber)
     .option(...maxFailures)
-    .option("--dry-run", "say what it would score and how long it may take, and write nothing")
+    .option(
+      "--dry-run",
+      "say what it would score and how long it may take, by the last scoring or a worker that tries a few images, and write nothing",
+    )
     .option("--price-per-hour <amount>", "of the machines: --dry-run says the price", price)
     .addOption(
       new Option(
