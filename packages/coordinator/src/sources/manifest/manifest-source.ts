@@ -3,6 +3,7 @@ import type { ManifestForm } from "@trommel/common/artefacts";
 import { isObjectLocation, locateObject, mapAhead, openObjects } from "@trommel/common/store";
 import { tidyText } from "../../labels/text/check-label.js";
 import type { ImageSource, ListedImage } from "../image-source.js";
+import { ListedObjects } from "./listed-objects.js";
 import { carriedValue } from "./carried-values.js";
 import { openManifest } from "./manifest-files.js";
 import { manifestRows } from "./manifest-rows.js";
@@ -18,8 +19,8 @@ interface ManifestRow extends Pick<TableRow, "line" | "cell"> {
 }
 
 /**
- * The images that a manifest names, in its order. The manifest was checked when the run or scoring was resolved; each row costs one
- * look at its object, and an object that is not there is listed without bytes, so that it is a failed image.
+ * The images that a manifest names, in its order. The manifest was checked when the run or scoring was resolved; each object is
+ * looked at, or listed by a bucket whose keys are in its order; one that is not there is listed without bytes, so that it is a failed image.
  * @param prefix what keys are under
  */
 export function manifestSource(form: ManifestForm, prefix: ObjectStore): ImageSource {
@@ -52,13 +53,17 @@ export function manifestSource(form: ManifestForm, prefix: ObjectStore): ImageSo
     // Without an etag the content alone says whether the image has changed.
     return found?.etag === "" && store.headByContent !== undefined ? store.headByContent(key) : found;
   };
-  const lookUp = async (image: ListedImage): Promise<ListedImage> => {
-    const found = await head(image.key).catch((thrown: unknown) => {
-      // The worker meets it again, and says so in the ledger.
-      if (thrown instanceof TrommelError && ["forbidden", "not-found"].includes(thrown.code))
-        return undefined;
-      throw thrown;
-    });
+  const lookUp = async (image: ListedImage, listed: ListedObjects | undefined): Promise<ListedImage> => {
+    const { key } = image;
+    const known = listed === undefined || isObjectLocation(key) ? "unknown" : await listed.find(key);
+    const found = await (known === "unknown" ? head(key) : Promise.resolve(known)).catch(
+      (thrown: unknown) => {
+        // The worker meets it again, and says so in the ledger.
+        if (thrown instanceof TrommelError && ["forbidden", "not-found"].includes(thrown.code))
+          return undefined;
+        throw thrown;
+      },
+    );
     return found === undefined ? image : { ...image, sizeBytes: found.sizeBytes, etag: found.etag };
   };
   return {
@@ -81,8 +86,17 @@ export function manifestSource(form: ManifestForm, prefix: ObjectStore): ImageSo
           if (number > passed) yield nameOf(row);
         }
       }
-      if (keysOnly) yield* images();
-      else yield* mapAhead(images(), headsAtOnce, lookUp);
+      if (keysOnly) {
+        yield* images();
+        return;
+      }
+      // Of a folder a look costs less than its listing.
+      const listed = prefix.url.startsWith("s3:") ? new ListedObjects(prefix) : undefined;
+      try {
+        yield* mapAhead(images(), headsAtOnce, (image) => lookUp(image, listed));
+      } finally {
+        await listed?.close();
+      }
     },
     get: (key, options) => prefix.get(key, options),
     head,
