@@ -7,7 +7,7 @@ import { architectureDefaults } from "#gpu-worker/backbone/zoo/architectures";
 export interface GpuArguments {
   /** Undefined is the first of cuda and webgpu that works. */
   readonly device: Device | undefined;
-  /** Pictures of each measurement. */
+  /** Pictures of each measurement; of `sources` too. */
   readonly images: number;
   /** Architectures of the zoo with the side of their input, such as `resnet50@224`; random weights. */
   readonly networks: readonly string[];
@@ -71,7 +71,7 @@ function parseFlags(args: readonly string[], known: readonly string[]) {
   } catch (thrown) {
     const [why = ""] = messageOf(thrown).split(". ");
     const flags =
-      "--threads N, --json [FILE], of honesty and chance --repetitions N, of delta --keys N, of rescore --rows N, and of gpu --device NAME, --images N, --networks NAME@SIDE,…";
+      "--threads N, --json [FILE], of honesty and chance --repetitions N, of delta --keys N, of rescore --rows N, and of gpu --device NAME, --images N (of sources too), --networks NAME@SIDE,…";
     throw refusal(why, `Give names (${known.join(", ")}) or none for all, ${flags}`);
   }
 }

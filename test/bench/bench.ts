@@ -29,6 +29,7 @@ import { benchScore } from "./benches/scored/score-bench.js";
 import { benchReplicas } from "./benches/learned/replicas-bench.js";
 import { benchServing } from "./benches/learned/serving-bench.js";
 import { benchSolve } from "./benches/solve-bench.js";
+import { benchSources } from "./benches/scored/sources-bench.js";
 import { benchTuned } from "./benches/learned/tuned-bench.js";
 import { benchTune } from "./benches/tune-bench.js";
 import { benchTianchi } from "./benches/tianchi-bench.js";
@@ -55,6 +56,7 @@ const benches: Readonly<Record<string, Bench>> = {
   reuse: { material: true, measure: benchReuse },
   replicas: { material: true, measure: benchReplicas },
   rescore: { material: true, measure: benchRescore },
+  sources: { material: true, measure: benchSources },
   serving: { material: true, measure: benchServing },
   recipes: { material: true, measure: benchRecipes },
   solve: { material: false, measure: benchSolve },

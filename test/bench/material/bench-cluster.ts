@@ -43,6 +43,11 @@ export interface BenchClusterOptions {
   readonly queues: readonly string[];
 }
 
+type Asked = Parameters<typeof resolveScoring>[0];
+
+/** A source of any kind, as a scoring is asked for it. */
+export type ScoredSource = Pick<Asked, "source" | "manifest" | "archives">;
+
 export interface Throughput {
   /** From the start of the first shard to the commit of the last one. */
   readonly seconds: number;
@@ -130,7 +135,12 @@ export class BenchCluster {
 
   /** Scores every picture under `source`, and waits until the scoring is closed. */
   async score(source: string, model: string, output: string): Promise<Throughput> {
-    return await this.#score({ source, model, output, shardSize });
+    return await this.scoreSource({ source }, model, output);
+  }
+
+  /** The same of a source of any kind. */
+  async scoreSource(asked: ScoredSource, model: string, output: string): Promise<Throughput> {
+    return await this.#score({ ...asked, model, output, shardSize });
   }
 
   /** Scores every row of the stored features of a run, and waits until the scoring is closed. */
@@ -139,10 +149,7 @@ export class BenchCluster {
   }
 
   async #score(
-    asked: Pick<
-      Parameters<typeof resolveScoring>[0],
-      "source" | "featuresOf" | "model" | "output" | "shardSize"
-    >,
+    asked: ScoredSource & Pick<Asked, "featuresOf" | "model" | "output" | "shardSize">,
   ): Promise<Throughput> {
     const store = this.#store;
     const { config, claim } = await resolveScoring({
