@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { S3Client } from "@aws-sdk/client-s3";
-import { listBucket } from "#common/store/s3/s3-list";
+import { listBucket, type BucketListing } from "#common/store/s3/s3-list";
 import { S3Retries } from "#common/store/s3/s3-retry";
 
 /** A bucket of twelve keys that answers with four a page. */
@@ -19,7 +18,7 @@ function smallPages() {
       ...(more ? { NextContinuationToken: String(from + 4) } : {}),
     });
   };
-  const client = { send } as unknown as S3Client;
+  const client = { send } as unknown as BucketListing["client"];
   const retries = new S3Retries({ maxAttempts: 1 });
   const rest = { bucket: "b", keyRoot: "", prefix: "", startAfter: "", withUnusable: false };
   const listing = listBucket({ client, retries, ...rest, onNotice: () => undefined });
