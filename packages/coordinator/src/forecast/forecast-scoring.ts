@@ -39,7 +39,7 @@ export interface ScoringForecast {
   readonly estimateUnknown: string | null;
 }
 
-/** Where workers are. */
+/** The workers that are counted, and asked. */
 export interface ForecastWorkers {
   /** The cluster, whose workers are counted; undefined without one. */
   readonly producer: Pick<JobProducer, "workersOf"> | undefined;

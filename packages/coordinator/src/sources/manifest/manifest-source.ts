@@ -90,7 +90,7 @@ export function manifestSource(form: ManifestForm, prefix: ObjectStore): ImageSo
         yield* images();
         return;
       }
-      // Of a folder a look costs less than its listing.
+      // In a folder a look costs less than its listing.
       const listed = prefix.url.startsWith("s3:") ? new ListedObjects(prefix) : undefined;
       try {
         yield* mapAhead(images(), headsAtOnce, (image) => lookUp(image, listed));

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { scoringConfig } from "../artefacts/runs/run.js";
-import { shardEntry } from "../artefacts/shards/listing.js";
+import { scoringConfig } from "../../artefacts/runs/run.js";
+import { shardEntry } from "../../artefacts/shards/listing.js";
 import { probeAnswerOf, probePayload, type ProbeKind } from "./probe.js";
 
 /** Images that a worker decodes and scores at most to answer. */

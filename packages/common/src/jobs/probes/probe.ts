@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { WorkerQueue } from "./pipeline.js";
+import type { WorkerQueue } from "../pipeline.js";
 
 /**
  * A question to the workers of a queue, as a job that belongs to no run, and so to no stage: one of them measures how long something takes

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { tuneRecipe } from "../recipe/tune-recipe.js";
-import { viewsRecipe } from "../recipe/views-recipe.js";
+import { tuneRecipe } from "../../recipe/tune-recipe.js";
+import { viewsRecipe } from "../../recipe/views-recipe.js";
 import { probeAnswerOf, probePayload, type ProbeKind } from "./probe.js";
 
 const stepProbe = z
