@@ -136,6 +136,9 @@ describe("the dashboard's page", { skip, timeout: 600_000 }, () => {
     await page.getByRole("progressbar").first().waitFor();
     await shoot("runs");
     await page.getByRole("link", { name: "first" }).click();
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.locator("h1 .phase.paused").waitFor();
+    await page.getByRole("button", { name: "Continue" }).click();
     await page.locator("h1 .phase.complete").waitFor();
     await page.getByText("Report").waitFor();
     await expectNoFindings("a run");

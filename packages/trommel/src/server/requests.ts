@@ -1,6 +1,7 @@
 import type { recipe as recipeSchema } from "@trommel/common";
 import { runKeys, scoreFormat, scoringKeys, TrommelError } from "@trommel/common";
 import { runId } from "@trommel/common/artefacts";
+import { priorities } from "@trommel/common/jobs";
 import { testFile } from "@trommel/common/recipe";
 import { imagesPerShardAtMost } from "@trommel/common/recipe";
 import { z } from "zod";
@@ -18,6 +19,17 @@ const archives = z
   .strictObject({ imageColumn: text.optional(), keyColumn: text.optional(), labelColumn: text.optional() })
   .meta({ description: "Takes the images within the archives under the source" });
 
+/** How it is worked on next to other work; no result depends on it. */
+export const steering = z.strictObject({
+  priority: z.enum(priorities).optional().meta({ description: "Its share of the workers; normal if absent" }),
+  jobsAtMost: z
+    .int()
+    .positive()
+    .nullable()
+    .optional()
+    .meta({ description: "Jobs of each queue that are under way at once; null for no limit" }),
+});
+
 export const trainingRequest = z
   .strictObject({
     source: text.meta({ description: "A folder or s3://bucket/prefix of labelled images" }),
@@ -28,6 +40,7 @@ export const trainingRequest = z
     manifest: manifest.optional(),
     archives: archives.optional(),
     output: text.optional().meta({ description: "The place that the bundle is copied to" }),
+    ...steering.shape,
   })
   .meta({ description: "A training" });
 export type TrainingRequest = z.infer<typeof trainingRequest>;
@@ -58,6 +71,7 @@ export const scoringRequest = z
     embeddingsType: z.enum(["f16", "f32"]).optional(),
     spreadsheetSafe: z.boolean().optional(),
     maxFailures: z.union([z.int().nonnegative(), text]).optional(),
+    ...steering.shape,
   })
   .meta({ description: "A scoring" });
 

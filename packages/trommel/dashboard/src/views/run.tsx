@@ -116,7 +116,9 @@ function Actions({
   readonly say: (words: string) => void;
 }) {
   const actions = [
-    phase === "running" ? (["cancel", "Cancel"] as const) : undefined,
+    phase === "running" ? (["pause", "Pause"] as const) : undefined,
+    phase === "paused" ? (["unpause", "Continue"] as const) : undefined,
+    ["running", "paused"].includes(phase) ? (["cancel", "Cancel"] as const) : undefined,
     ["failed", "cancelled", "stopped"].includes(phase) ? (["resume", "Resume"] as const) : undefined,
     phase === "complete" && failedImages > 0 && kind !== "sorting"
       ? (["retry", "Retry failed images"] as const)

@@ -10,6 +10,7 @@ import {
   checkedScoring,
   scoringRequest,
   sortingRequest,
+  steering,
   trainingRequest,
 } from "../requests.js";
 import { route, type AnyRoute, type ServerContext } from "../route.js";
@@ -86,6 +87,34 @@ export const actingRoutes: readonly AnyRoute[] = [
       await (await trommel.run(id)).cancel();
       poller.expectChange();
       return { id, phase: "cancelled" };
+    },
+  }),
+  route({
+    ...{ method: "POST", path: "/runs/{id}/pause", tag: "runs", idempotent: true },
+    summary: "Stop it until it is unpaused; what is done is kept",
+    answer: z.strictObject({ id: z.string(), phase: z.literal("paused") }),
+    handle: async ({ trommel, poller }, { id }) => {
+      await (await trommel.run(id)).pause();
+      poller.expectChange();
+      return { id, phase: "paused" };
+    },
+  }),
+  route({
+    ...submits,
+    ...{ path: "/runs/{id}/unpause", tag: "runs", body: steering.optional() },
+    summary: "Continue it after a pause",
+    handle: async (context, { id, body }) => {
+      const { trommel, detach } = context;
+      return acceptedOf(context, await (await trommel.run(id)).unpause({ ...body, detach }));
+    },
+  }),
+  route({
+    ...{ method: "POST", path: "/runs/{id}/steer", tag: "runs", body: steering, idempotent: true },
+    summary: "Change its share of the workers, or how many of its jobs are under way at once",
+    answer: z.strictObject({ id: z.string() }),
+    handle: async ({ trommel }, { id, body }) => {
+      await (await trommel.run(id)).steer(body);
+      return { id };
     },
   }),
   route({
