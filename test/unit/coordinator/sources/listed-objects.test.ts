@@ -71,6 +71,18 @@ describe("the objects of a bucket by its listing", () => {
     }
   });
 
+  it("have to be looked at if the listing has no etags", async () => {
+    async function* list(): AsyncGenerator<ObjectInfo> {
+      yield await Promise.resolve({ ...infoOf("a"), etag: "" });
+      yield infoOf("b");
+    }
+    assert.deepEqual(await ask(new ListedObjects({ list }), ["a", "b", "c"]), [
+      "unknown",
+      infoOf("b"),
+      undefined,
+    ]);
+  });
+
   it("have to be looked at in a bucket that does not let itself be listed", async () => {
     const error = new TrommelError("forbidden", "cannot list");
     const list = () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) });

@@ -51,8 +51,9 @@ export class ListedObjects {
       while (this.#listed <= objectsAtFirst + objectsPerAnswer * this.#answers) {
         const order = this.#here === undefined ? 1 : compareUtf8(this.#here.key, key);
         if (order >= 0) {
-          this.#answers += 1;
-          return order === 0 ? this.#here : undefined;
+          if (order > 0) return this.#answer(undefined);
+          // A server may tell the etag of an object to those who look at it alone.
+          return this.#here?.etag === "" ? "unknown" : this.#answer(this.#here);
         }
         await this.#step();
       }
@@ -63,6 +64,11 @@ export class ListedObjects {
     this.#gaveUp = true;
     await this.#leave();
     return "unknown";
+  }
+
+  #answer(object: ObjectInfo | undefined): ObjectInfo | undefined {
+    this.#answers += 1;
+    return object;
   }
 
   async #openAt(key: string): Promise<void> {
