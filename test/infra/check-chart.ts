@@ -6,7 +6,7 @@ import { queuePrefix, workerQueues } from "@trommel/common";
 import { Ajv, type AnySchema } from "ajv";
 import { Deployment } from "kubernetes-models/apps/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
-import { ConfigMap, Secret, ServiceAccount } from "kubernetes-models/v1";
+import { ConfigMap, Secret, Service, ServiceAccount } from "kubernetes-models/v1";
 import { parse, parseAllDocuments } from "yaml";
 import { z } from "zod";
 
@@ -14,6 +14,7 @@ import { z } from "zod";
 const models: Readonly<Record<string, new (manifest: never) => { validate(): void }>> = {
   "v1/ConfigMap": ConfigMap,
   "v1/Secret": Secret,
+  "v1/Service": Service,
   "v1/ServiceAccount": ServiceAccount,
   "apps/v1/Deployment": Deployment,
   "policy/v1/PodDisruptionBudget": PodDisruptionBudget,
