@@ -16,7 +16,8 @@ export async function checkStore(url: string, limits: Limits): Promise<Finding[]
   // A server that is silent is asked twice within the time of a check.
   const s3 = { maxAttempts: 2, idleTimeoutMs: Math.ceil(timeoutMs / 3), retryWindowMs: timeoutMs };
   const store = openStore(url, { s3 });
-  const prefix = `${folder}/${randomUUID()}/`;
+  // Not a folder of its own each time: in a store on disk that would stay behind, empty.
+  const prefix = `${folder}/${randomUUID()}-`;
   const keys = ["a", "b", "c"].map((name) => `${prefix}${name}`);
   try {
     const findings = await checkObjects(store, prefix, keys, limits);
