@@ -86,6 +86,8 @@ describe("the packed packages", { skip: unreachable, timeout: 20 * minutes }, as
           /\.(map|tsbuildinfo)$|^src\//.test(path) || (path.endsWith(".ts") && !path.endsWith(".d.ts")),
       );
       assert.deepEqual(superfluous, [], name);
+      const page = paths.filter((path) => path.startsWith("dist/dashboard/"));
+      assert.equal(page.includes("dist/dashboard/index.html"), name === "trommel", name);
     }
   });
 

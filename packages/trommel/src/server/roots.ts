@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -13,6 +14,8 @@ import { StatusError } from "./problem.js";
 export class Roots {
   readonly #roots: readonly string[];
   readonly #folder: string;
+  /** Whether a folder of the disk lies under a root, links followed. */
+  readonly #folders = new Map<string, boolean>();
 
   /** @param folder the start of relative paths */
   constructor(roots: readonly string[], folder: string) {
@@ -42,7 +45,27 @@ export class Roots {
     if (/^https:/i.test(location)) return true;
     if (!isObjectLocation(location)) return false;
     const { root, key } = locateObject(location);
-    return this.#isInside(`${root.replace(/\/$/, "")}/${key}`) || this.#isInside(root);
+    if (root.startsWith("file:")) return this.#isFolderInside(root);
+    return this.#isInside(`${root.replace(/\/$/, "")}/${key}`);
+  }
+
+  /** Many rows name images of one folder, which is looked up once. */
+  #isFolderInside(folder: string): boolean {
+    let isInside = this.#folders.get(folder);
+    if (isInside === undefined) {
+      if (this.#folders.size >= foldersAtMost) this.#folders.clear();
+      isInside = this.#isInside(folder) && this.#leadsInside(folder);
+      this.#folders.set(folder, isInside);
+    }
+    return isInside;
+  }
+
+  #leadsInside(folder: string): boolean {
+    const real = existingFolder(folder);
+    return (
+      real === undefined ||
+      this.#roots.some((root) => partInside(existingFolder(root) ?? root, real) !== undefined)
+    );
   }
 
   #isInside(location: string): boolean {
@@ -64,6 +87,18 @@ export class Roots {
       "forbidden",
       `cannot use ${JSON.stringify(location)} as ${field}: it lies under none of this server's roots (${this.#roots.join(", ")}). Name a place there, or start the server with another --root`,
     );
+  }
+}
+
+const foldersAtMost = 10_000;
+
+/** What a folder leads to; undefined if it does not exist. */
+function existingFolder(location: string): string | undefined {
+  if (!location.startsWith("file:")) return undefined;
+  try {
+    return pathToFileURL(realpathSync(fileURLToPath(location))).href;
+  } catch {
+    return undefined;
   }
 }
 

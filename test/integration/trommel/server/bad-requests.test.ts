@@ -120,5 +120,12 @@ describe("rows of a manifest", () => {
     });
     assert.equal(status, 422, JSON.stringify(body));
     assert.match(String(body["detail"]), /secret\.csv" lies outside the places/);
+    // A link below a root leads out of it.
+    await writeFile(join(root, "rows.csv"), `key,label\nfile://${root}/way-out/secret.csv,y\n`);
+    const linked = await dashboard.post("/api/v1/trainings", { source, manifest, recipe });
+    assert.match(String(linked.body["detail"]), /way-out\/secret\.csv" lies outside the places/);
+    await writeFile(join(root, "rows.csv"), `key,label\nfile://${root}/photos/a.png,y\n`);
+    const allowed = await dashboard.post("/api/v1/trainings", { source, manifest, recipe });
+    assert.doesNotMatch(String(allowed.body["detail"]), /outside/);
   });
 });
