@@ -130,6 +130,18 @@ describe("shares of a queue", () => {
     assert.deepEqual(await take(4), ["second", "first", "second", "first"]);
   });
 
+  it("lets a job begin although Redis is full: shares must not stop the work", async () => {
+    await score("a", 0, 2);
+    await producer.redis.config("SET", "maxmemory", "100kb");
+    try {
+      await assert.rejects(producer.redis.set("x", "y"), /OOM/);
+      await beginShare(producer.redis, "score", 1);
+    } finally {
+      await producer.redis.config("SET", "maxmemory", "0");
+    }
+    assert.deepEqual(await take(2), ["a", "a"]);
+  });
+
   it("tells how many jobs of a run were begun before one, for the limit of a run", async () => {
     await score("a", 0, 3);
     await score("b", 0, 2);

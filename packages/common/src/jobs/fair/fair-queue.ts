@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { isRedisFull } from "../../errors.js";
 import type { QueueName } from "../pipeline.js";
 import { queuePrefix } from "../queues.js";
 
@@ -72,14 +73,18 @@ export async function reserveShare(
   return Array.from({ length: jobs }, (_, job) => Math.min(first + start + job * cost, priorityAtMost));
 }
 
-/** A job of that priority begins. One without a priority has no share. */
+/** A job of that priority begins. One without a priority has no share. A full Redis, which still serves what is queued, ends no job. */
 export async function beginShare(
   redis: Redis,
   queue: QueueName,
   priority: number | undefined,
 ): Promise<void> {
   if (priority === undefined || priority < first) return;
-  await redis.eval(advanceTime, 1, keyOf(queue), priority - first);
+  try {
+    await redis.eval(advanceTime, 1, keyOf(queue), priority - first);
+  } catch (thrown) {
+    if (!isRedisFull(thrown)) throw thrown;
+  }
 }
 
 /**
