@@ -1,6 +1,8 @@
 /**
  * One version in one place: `version` in the root's package.json. This script compares everything that repeats it, and the
- * licence files that every package carries, and ends with 1 if anything differs.
+ * licence files that every package carries, and ends with 1 if anything differs. It also ends with 1 if the lockfile lacks
+ * a package that another one names: `npm install` is silent about an optional one that the registry does not have, and
+ * `npm ci` refuses that lockfile.
  *
  *   node infra/setup/align-packages.mjs                 compare (part of npm run check)
  *   node infra/setup/align-packages.mjs --write         make the rest follow the root's package.json
@@ -56,6 +58,22 @@ function alignedFiles(version) {
   ];
 }
 
+/** Every dependency of the lockfile that no entry of it satisfies, as "vite → fsevents". Peers may be missing. */
+function unlockedDependencies() {
+  const { packages } = JSON.parse(read("package-lock.json"));
+  const isLocked = (at, name) => {
+    for (let folder = at; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf("/")))) {
+      if (packages[`${folder}${folder === "" ? "" : "/"}node_modules/${name}`] !== undefined) return true;
+      if (folder === "") return false;
+    }
+  };
+  return Object.entries(packages).flatMap(([at, { dependencies, devDependencies, optionalDependencies }]) =>
+    Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies })
+      .filter((name) => !isLocked(at, name))
+      .map((name) => `${at === "" ? "package.json" : at.replace(/^.*node_modules\//, "")} → ${name}`),
+  );
+}
+
 function textOf(file) {
   try {
     return read(file);
@@ -86,6 +104,14 @@ if (values.write || values.set !== undefined) {
   process.stderr.write(
     `cannot accept the packages: ${names} differ from version ${version} or from the root's LICENSE and NOTICE. ` +
       'Run "node infra/setup/align-packages.mjs --write"\n',
+  );
+  process.exitCode = 1;
+}
+const unlocked = unlockedDependencies();
+if (unlocked.length > 0) {
+  process.stderr.write(
+    `cannot accept package-lock.json: it lacks ${unlocked.join(", ")}, so that npm ci refuses it. ` +
+      "Choose a version of the package before the arrow whose dependencies the registry has\n",
   );
   process.exitCode = 1;
 }
