@@ -9,6 +9,7 @@ import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { ConfigMap, Secret, Service, ServiceAccount } from "kubernetes-models/v1";
 import { parse, parseAllDocuments } from "yaml";
 import { z } from "zod";
+import { PodMonitor, podProblems } from "./check-pods.js";
 
 /** The kinds that the chart makes, each with the validator generated from Kubernetes' or KEDA's own schema. */
 const models: Readonly<Record<string, new (manifest: never) => { validate(): void }>> = {
@@ -20,6 +21,7 @@ const models: Readonly<Record<string, new (manifest: never) => { validate(): voi
   "policy/v1/PodDisruptionBudget": PodDisruptionBudget,
   "keda.sh/v1alpha1/ScaledObject": ScaledObject,
   "keda.sh/v1alpha1/TriggerAuthentication": TriggerAuthentication,
+  "monitoring.coreos.com/v1/PodMonitor": PodMonitor,
 };
 
 const manifest = z.looseObject({
@@ -59,7 +61,7 @@ export function manifestProblems(manifests: readonly Manifest[]): string[] {
         ...modelProblems(`${one.kind} ${one.metadata.name}`, new Model(structuredClone(one) as never)),
       );
   }
-  return [...problems, ...scalingProblems(manifests)];
+  return [...problems, ...podProblems(manifests), ...scalingProblems(manifests)];
 }
 
 function modelProblems(what: string, model: { validate(): void }): string[] {
@@ -104,20 +106,26 @@ function scalingProblems(manifests: readonly Manifest[]): string[] {
   return problems;
 }
 
-/** The hash that test/golden/helm-chart/render-chart.go writes: of all that its goldens were rendered from. */
+/** The cases of which goldens are rendered: the name of each file of values. */
+export async function chartCases(goldenFolder: string): Promise<string[]> {
+  const ending = ".values.yaml";
+  const names = await readdir(goldenFolder);
+  return names
+    .filter((name) => name.endsWith(ending))
+    .map((name) => name.slice(0, -ending.length))
+    .sort();
+}
+
+/** The hash that test/golden/helm-chart/render-chart.mjs writes: of all that its goldens were rendered from. */
 export async function renderedSourcesHash(chartFolder: string, goldenFolder: string): Promise<string> {
-  const inFolder = async (folder: string, ending: string): Promise<string[]> =>
-    (await readdir(folder)).filter((name) => name.endsWith(ending)).map((name) => path.join(folder, name));
-  const templates = (await inFolder(path.join(chartFolder, "templates"), "")).sort();
-  const values = ["default", "gpu", "fixed-size"].map((name) =>
-    path.join(goldenFolder, `${name}.values.yaml`),
-  );
+  const templates = (await readdir(path.join(chartFolder, "templates"))).sort();
+  const cases = await chartCases(goldenFolder);
   const hash = createHash("sha256");
   for (const file of [
-    ...templates,
+    ...templates.map((name) => path.join(chartFolder, "templates", name)),
     path.join(chartFolder, "Chart.yaml"),
     path.join(chartFolder, "values.yaml"),
-    ...values,
+    ...cases.map((name) => path.join(goldenFolder, `${name}.values.yaml`)),
   ]) {
     hash.update(await readFile(file));
   }

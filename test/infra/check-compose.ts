@@ -80,5 +80,20 @@ function serviceProblems(name: string, service: Mapping, services: Mapping, volu
     if (/^\w/.test(volume) && !(volume in volumes))
       problems.push(`${name} mounts ${volume}, which is no volume`);
   }
+  return [...problems, ...processProblems(name, service)];
+}
+
+/** Our own processes write nowhere but to /tmp and hold no privileges; what is published is for this machine alone. */
+function processProblems(name: string, service: Mapping): string[] {
+  const problems: string[] = [];
+  for (const port of Array.isArray(service["ports"]) ? (service["ports"] as unknown[]) : []) {
+    if (!String(port).startsWith("127.0.0.1:")) problems.push(`${name} publishes ${String(port)} to others`);
+  }
+  if (!String(service["image"]).startsWith("trommel/")) return problems;
+  if (service["read_only"] !== true) problems.push(`${name} may write to its root filesystem`);
+  const has = (key: string, value: string): boolean =>
+    Array.isArray(service[key]) && service[key].includes(value);
+  if (!has("cap_drop", "ALL")) problems.push(`${name} keeps capabilities`);
+  if (!has("security_opt", "no-new-privileges:true")) problems.push(`${name} may gain privileges`);
   return problems;
 }

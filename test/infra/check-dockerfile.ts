@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { DockerfileParser, type Instruction } from "dockerfile-ast";
 import { validate, ValidationSeverity } from "dockerfile-utils";
@@ -20,7 +20,7 @@ const words = (instruction: Instruction): string[] =>
 
 /**
  * What is wrong with a Dockerfile, one line each: its syntax, and this repository's rules — pinned bases, stages and
- * sources that exist, the manifest of every workspace before `npm ci`, and a last stage with an unprivileged user, a health
+ * sources that exist, the manifest of every workspace before `npm ci`, the dashboard's page, and a last stage with an unprivileged user, a health
  * check and an entry point in exec form whose script it copies.
  *
  * @param contextFolder the build context, in which what COPY names must exist
@@ -50,9 +50,33 @@ export function dockerfileProblems(text: string, contextFolder: string): string[
   return [
     ...problems,
     ...missingManifests(instructions, contextFolder),
+    ...pageProblems(text, contextFolder),
     ...lastStageProblems(lastStage),
     ...entryPointProblems(lastStage, contextFolder),
   ];
+}
+
+/** The dashboard's page is built in the image, from sources that `.dockerignore` lets into the context. */
+function pageProblems(text: string, contextFolder: string): string[] {
+  const [, config] = /vite build --config (\S+)/.exec(text) ?? [];
+  if (config === undefined) return ["the image does not build the dashboard's page"];
+  const ignored = path.join(contextFolder, ".dockerignore");
+  return existsSync(ignored) && !isInContext(config, readFileSync(ignored, "utf8"))
+    ? [`.dockerignore leaves out ${config}, from which the page is built`]
+    : [];
+}
+
+/** Whether a file is in the build context: the last pattern that it, or a folder of it, matches decides. */
+export function isInContext(file: string, dockerignore: string): boolean {
+  const patterns = dockerignore.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const last = patterns.findLast((pattern) => {
+    const source = pattern
+      .replace(/^!/, "")
+      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+      .replace(/\*\*|\*/g, (stars) => (stars === "**" ? ".*" : "[^/]*"));
+    return new RegExp(`^${source}(?:/.*)?$`).test(file);
+  });
+  return last === undefined || last.startsWith("!");
 }
 
 /** Without the manifest of every workspace, `npm ci` refuses the lockfile. */

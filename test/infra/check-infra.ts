@@ -1,15 +1,16 @@
 /**
- * `npm run check:infra`: checks what stands in infra/ as far as that can be done without an engine or a cluster, prints
- * a line for each file, and ends with 1 where anything is wrong. No image is built here and nothing is started. The
- * chart's templates are checked as test/golden/helm-chart/ renders them; where `helm`, `hadolint` or `docker compose` is
- * on the PATH it is run as well.
+ * `npm run check:infra`: checks what is in infra/ as far as that can be done without an engine or a cluster, prints a line for each
+ * file, and ends with 1 where anything is wrong. No image is built and nothing is started. Our own checks run everywhere, those of the
+ * chart on test/golden/helm-chart/, which Helm has rendered. Helm, kubeconform, promtool, hadolint and `docker compose` run where
+ * they are: see check-tools.ts.
  */
-import { spawnSync } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import type { AnySchema } from "ajv";
 import {
+  chartCases,
   manifestProblems,
   readManifests,
   readYaml,
@@ -18,11 +19,14 @@ import {
 } from "./check-chart.js";
 import { composeProblems, overlay, readCompose } from "./check-compose.js";
 import { dockerfileProblems } from "./check-dockerfile.js";
+import { checkBySchemas, runTool, toolVersion, type ToolAnswer } from "./check-tools.js";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 const inRepo = (...parts: string[]): string => path.join(root, ...parts);
 const chartFolder = inRepo("infra/helm/trommel");
 const goldenFolder = inRepo("test/golden/helm-chart");
+/** The least version of Kubernetes that the chart takes. */
+const kubeVersion = "1.27.0";
 
 let failed = false;
 
@@ -58,41 +62,83 @@ async function checkChart(): Promise<void> {
     "chart: the rendered goldens are of this chart",
     isCurrent
       ? []
-      : ["the chart has changed since. Render it again: see test/golden/helm-chart/render-chart.go"],
+      : ["the chart has changed since. Render it again: node test/golden/helm-chart/render-chart.mjs"],
   );
-  for (const name of ["default", "gpu", "fixed-size"]) {
+  for (const name of await chartCases(goldenFolder)) {
     const merged = overlay(await readYaml(path.join(goldenFolder, `${name}.values.yaml`)), values);
     const manifests = readManifests(await readFile(path.join(goldenFolder, `${name}.yaml`), "utf8"));
     report(`chart: ${name}`, [...valuesProblems(merged, schema), ...manifestProblems(manifests)]);
   }
 }
 
-/** Runs a linter where the machine has it, and says where it has not. */
-function checkWithTool(program: string, args: readonly string[], isThere: readonly string[]): void {
-  if (spawnSync(program, isThere, { stdio: "ignore" }).status !== 0) {
-    console.log(`--   ${program} ${args[0] ?? ""}: not run, it is not on this machine`);
-    return;
-  }
-  const ended = spawnSync(program, args, {
-    cwd: root,
-    encoding: "utf8",
-    env: { ...process.env, TROMMEL_REDIS_PASSWORD: "x", TROMMEL_S3_SECRET_KEY: "xxxxxxxx" },
-  });
-  report(
-    `${program} ${args[0] ?? ""}`,
-    ended.status === 0 ? [] : `${ended.stdout}${ended.stderr}`.trim().split("\n"),
-  );
+/** Says what a program found, or why it was not run. */
+function reportTool(what: string, answer: ToolAnswer): void {
+  if ("problems" in answer) report(what, answer.problems);
+  else console.log(`--   ${what}: not run, ${answer.notRun}`);
 }
 
+/** Helm renders each case as its golden was rendered, and the schemas of Kubernetes accept it. */
+async function checkChartByTools(): Promise<void> {
+  for (const name of await chartCases(goldenFolder)) {
+    const values = path.join(goldenFolder, `${name}.values.yaml`);
+    reportTool(
+      `helm lint --strict: ${name}`,
+      runTool({
+        program: "helm",
+        args: ["lint", "--strict", chartFolder, "--kube-version", kubeVersion, "--values", values],
+      }),
+    );
+    const template = runTool({
+      program: "helm",
+      args: [
+        "template",
+        "demo",
+        chartFolder,
+        "--namespace",
+        "sorting",
+        "--kube-version",
+        kubeVersion,
+        "--values",
+        values,
+      ],
+    });
+    reportTool(`helm template: ${name}`, template);
+    const golden = await readFile(path.join(goldenFolder, `${name}.yaml`), "utf8");
+    if ("output" in template) {
+      const isSame = isDeepStrictEqual(readManifests(template.output), readManifests(golden));
+      report(`helm template: ${name} is the golden`, isSame ? [] : ["Helm renders other manifests"]);
+    }
+    reportTool(`kubeconform -strict: ${name}`, checkBySchemas(golden));
+  }
+}
+
+function checkRulesByTools(): void {
+  const folder = inRepo("infra/monitoring");
+  for (const args of [
+    ["check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"],
+    ["test", "rules", "alerts.test.yaml"],
+  ]) {
+    reportTool(`promtool ${args.join(" ")}`, runTool({ program: "promtool", args, folder }));
+  }
+}
+
+for (const program of ["helm", "kubeconform", "promtool", "hadolint", "docker"]) {
+  const version = toolVersion(program);
+  if (version !== undefined) console.log(`with ${program}: ${version}`);
+}
 await checkCompose();
 await checkDockerfiles();
 await checkChart();
+await checkChartByTools();
+checkRulesByTools();
 const dockerfiles = ["coordinator", "worker", "worker-gpu"].map((name) => `infra/docker/${name}.Dockerfile`);
-checkWithTool(
-  "docker",
-  ["compose", "-f", "infra/compose/compose.yaml", "config", "--quiet"],
-  ["compose", "version"],
+reportTool("hadolint", runTool({ program: "hadolint", args: dockerfiles, folder: root }));
+reportTool(
+  "docker compose config",
+  runTool({
+    program: "docker",
+    args: ["compose", "-f", "infra/compose/compose.yaml", "config", "--quiet"],
+    folder: root,
+  }),
 );
-checkWithTool("hadolint", dockerfiles, ["--version"]);
-checkWithTool("helm", ["lint", "infra/helm/trommel", "--set", "redis.password=x"], ["version"]);
 process.exitCode = failed ? 1 : 0;

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { AnySchema } from "ajv";
 import { manifestProblems, readManifests, readYaml, valuesProblems } from "../../infra/check-chart.js";
 import { composeProblems, overlay, readCompose } from "../../infra/check-compose.js";
-import { dockerfileProblems } from "../../infra/check-dockerfile.js";
+import { dockerfileProblems, isInContext } from "../../infra/check-dockerfile.js";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../..");
 const read = async (file: string): Promise<string> => readFile(path.join(root, file), "utf8");
@@ -47,7 +47,7 @@ describe("the compose check", () => {
     ],
     [
       "a missing service",
-      (text) => text.replaceAll("      redis:\n        condition", "      reddis:\n        condition"),
+      (text) => text.replaceAll("    redis:\n      condition", "    reddis:\n      condition"),
       /reddis, which is no service/,
     ],
     ["an image without a tag", (text) => text.replace("redis:7.4.6-bookworm", "redis"), /no pinned image/],
@@ -60,6 +60,21 @@ describe("the compose check", () => {
       "a wait for health that is never told",
       (text) => text.replace(/ {4}healthcheck:\n {6}test: \[CMD, mc(.*\n){4}/, ""),
       /no healthcheck/,
+    ],
+    [
+      "a process that may write anywhere",
+      (text) => text.replace("  read_only: true\n", ""),
+      /worker may write to its root filesystem/,
+    ],
+    [
+      "a process that may gain privileges",
+      (text) => text.replace("no-new-privileges:true", "x"),
+      /privileges/,
+    ],
+    [
+      "a port that others reach",
+      (text) => text.replace("127.0.0.1:8470:8470", "8470:8470"),
+      /dashboard publishes 8470:8470 to others/,
     ],
   ];
   for (const [what, edit, expected] of broken) {
@@ -104,6 +119,11 @@ describe("the Dockerfile check", () => {
       (text) => text.replace("--from=build", "--from=built"),
       /no stage is called built/,
     ],
+    [
+      "an image without the dashboard's page",
+      (text) => text.replace(/ {4}&& .*vite build.*\n/, ""),
+      /does not build the dashboard's page/,
+    ],
     ["an image that runs as root", (text) => text.replace("USER node\n", ""), /runs as root/],
     [
       "an entry point that a shell would hold",
@@ -119,6 +139,24 @@ describe("the Dockerfile check", () => {
       assert.match(dockerfileProblems(edit(text), root).join("\n"), expected);
     });
   }
+});
+
+describe("the build context", () => {
+  it("holds what the images are built from, and nothing else", async () => {
+    const dockerignore = await read(".dockerignore");
+    for (const file of ["package-lock.json", "packages/trommel/src/index.ts", "infra/docker/check-redis.mjs"])
+      assert.equal(isInContext(file, dockerignore), true, file);
+    for (const name of ["index.html", "vite.config.js", "src/main.tsx", "public/icon.svg"])
+      assert.equal(isInContext(`packages/trommel/dashboard/${name}`, dockerignore), true, name);
+    for (const file of [
+      "node_modules/a.js",
+      "packages/trommel/dist/index.js",
+      "test/a.ts",
+      ".env",
+      "x/package.json",
+    ])
+      assert.equal(isInContext(file, dockerignore), false, file);
+  });
 });
 
 describe("the chart check", () => {
@@ -143,10 +181,27 @@ describe("the chart check", () => {
       (text) => text.replace("kind: ConfigMap", "kind: ConfigMop"),
       /ConfigMop is no kind/,
     ],
+    [
+      "a service that leads nowhere",
+      (text) => text.replace("targetPort: http", "targetPort: htttp"),
+      /leads to the port htttp, which no container has/,
+    ],
+    [
+      "a budget for pods that do not exist",
+      (text) => text.replace(/(maxUnavailable.*\n(?:.*\n){4}.*component: )worker/, "$1wrker"),
+      /PodDisruptionBudget demo-trommel-worker selects no pod/,
+    ],
+    [
+      "a root filesystem that can be written",
+      (text) => text.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
+      /may write to its root filesystem/,
+    ],
+    ["a pod that may run as root", (text) => text.replace("runAsUser: 1000", "runAsUser: 0"), /run as root/],
+    ["a missing request", (text) => text.replace("cpu: 250m\n", "gpu: 1\n"), /requests no cpu/],
   ];
   for (const [what, edit, expected] of broken) {
     it(`finds ${what}`, async () => {
-      const text = await read("test/golden/helm-chart/default.yaml");
+      const text = await read("test/golden/helm-chart/watched.yaml");
       assert.notEqual(edit(text), text, "the edit must meet something");
       assert.match(manifestProblems(readManifests(edit(text))).join("\n"), expected);
     });
@@ -159,6 +214,7 @@ describe("the chart check", () => {
       [{ scaling: { maxWorkers: 0 } }, /maxWorkers/],
       [{ redis: { address: "redis://redis:6379" } }, /redis\/address/],
       [{ wroker: {} }, /additional properties/],
+      [{ worker: { maxUnavailable: 0 } }, /maxUnavailable/],
     ];
     assert.deepEqual(valuesProblems(values, schema), []);
     for (const [over, expected] of wrong)
@@ -176,6 +232,46 @@ describe("the chart check", () => {
     );
     const { "redis-url": url, "redis-password": password } = secret?.["stringData"] as Record<string, string>;
     assert.equal(decodeURIComponent(new URL(url ?? "").password), password);
+  });
+});
+
+describe("the chart's dashboard and metrics", () => {
+  const deployment = async (name: string, component: string): Promise<string> =>
+    JSON.stringify(
+      readManifests(await read(`test/golden/helm-chart/${name}.yaml`)).find(
+        ({ kind, metadata }) => kind === "Deployment" && metadata.name.endsWith(component),
+      ) ?? {},
+    );
+  const kinds = async (name: string): Promise<string[]> =>
+    readManifests(await read(`test/golden/helm-chart/${name}.yaml`)).map(({ kind }) => kind);
+
+  it("are absent unless they are asked for", async () => {
+    assert.equal(await deployment("default", "dashboard"), "{}");
+    const made = await kinds("default");
+    assert.equal(made.includes("Service"), false);
+    assert.equal(made.includes("PodMonitor"), false);
+    assert.doesNotMatch(await deployment("default", "worker"), /metrics|prometheus/);
+  });
+
+  it("take the token from a Secret alone, and give the roots as flags", async () => {
+    const pod = await deployment("watched", "dashboard");
+    assert.match(pod, /"--token-file","\/token\/token"/);
+    assert.match(pod, /"secretName":"our-token"/);
+    assert.doesNotMatch(pod, /TROMMEL_TOKEN/);
+    assert.match(pod, /"--root","s3:\/\/trommel\/incoming","--root","s3:\/\/trommel\/scores"/);
+  });
+
+  it("serve metrics at the port that annotations, or a PodMonitor, name", async () => {
+    for (const component of ["worker", "coordinator"]) {
+      const watched = await deployment("watched", component);
+      assert.match(watched, /"prometheus.io\/port":"9464"/);
+      assert.match(watched, /"--metrics","0.0.0.0:9464"/);
+      assert.match(watched, /"livenessProbe":\{"httpGet":\{"path":"\/healthz","port":"metrics"\}/);
+      const operators = await deployment("operators", component);
+      assert.doesNotMatch(operators, /prometheus.io/);
+      assert.match(operators, /"ports":\[\{"name":"metrics","containerPort":9000\}\]/);
+    }
+    assert.equal((await kinds("operators")).filter((kind) => kind === "PodMonitor").length, 1);
   });
 });
 

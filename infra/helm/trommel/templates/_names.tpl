@@ -18,7 +18,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
-{{/* The environment of the coordinator and of the workers. */}}
+{{/* The environment of all processes. */}}
 {{- define "trommel.environment" -}}
 envFrom:
   - configMapRef:
@@ -35,7 +35,7 @@ env:
         key: redis-url
 {{- end }}
 
-{{/* Both pods may write to /tmp and nowhere else. */}}
+{{/* The pods may write to /tmp and nowhere else. */}}
 {{- define "trommel.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 1000
@@ -53,7 +53,7 @@ capabilities:
 {{- end }}
 
 {{/*
-Ready means that Redis answers. There is no liveness probe for it: restarting every pod because Redis is down would lose
+Ready means that Redis answers. No liveness probe asks that: restarting every pod because Redis is down would lose
 the shards in hand and repair nothing. A process that cannot continue ends by itself.
 */}}
 {{- define "trommel.readiness" -}}
@@ -63,4 +63,37 @@ initialDelaySeconds: 5
 periodSeconds: 20
 timeoutSeconds: 10
 failureThreshold: 3
+{{- end }}
+
+{{/*
+Coordinators and workers alone: what they serve to Prometheus, and the probe of the process itself. A process that waits for
+its first Redis does not answer yet; being restarted costs it nothing.
+*/}}
+{{- define "trommel.metricsContainer" -}}
+{{- if .Values.metrics.enabled -}}
+ports:
+  - name: metrics
+    containerPort: {{ .Values.metrics.port }}
+livenessProbe:
+  httpGet: { path: /healthz, port: metrics }
+  initialDelaySeconds: 30
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 10
+{{- end }}
+{{- end }}
+
+{{- define "trommel.metricsArguments" -}}
+{{- if .Values.metrics.enabled -}}
+- --metrics
+- {{ printf "0.0.0.0:%v" .Values.metrics.port | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "trommel.metricsAnnotations" -}}
+{{- if and .Values.metrics.enabled .Values.metrics.annotations (not .Values.metrics.podMonitor.enabled) -}}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .Values.metrics.port | quote }}
+prometheus.io/path: /metrics
+{{- end }}
 {{- end }}
