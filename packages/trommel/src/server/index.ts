@@ -23,6 +23,7 @@ export interface DashboardServer extends AsyncDisposable {
   readonly roots: readonly string[];
   /** Whether it takes actions: it has a token. */
   readonly acts: boolean;
+  /** Ends every stream and releases everything; work that is under way stays with its cluster. */
   close(): Promise<void>;
 }
 

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { openStore, scoringKeys } from "@trommel/common";
 import { Redis } from "ioredis";
-import { temporaryFolder } from "../../../support/files/temp-folder.js";
-import { waitUntil } from "../../../support/process/wait-until.js";
-import { writeScores } from "../../../support/runs/written-scores.js";
-import { openDashboard } from "../../../support/servers/dashboard.js";
-import { startRedisServer } from "../../../support/servers/redis-server.js";
+import { temporaryFolder } from "../../support/files/temp-folder.js";
+import { waitUntil } from "../../support/process/wait-until.js";
+import { writeScores } from "../../support/runs/written-scores.js";
+import { openDashboard } from "../../support/servers/dashboard.js";
+import { startRedisServer } from "../../support/servers/redis-server.js";
 
 const folder = await temporaryFolder("dashboard-events");
 let redis = await startRedisServer();
