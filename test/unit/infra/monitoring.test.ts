@@ -11,7 +11,19 @@ const readText = (path: string): Promise<string> => readFile(new URL(path, root)
 
 interface Rules {
   readonly groups: readonly {
-    readonly rules: readonly { readonly alert: string; readonly expr: string }[];
+    readonly rules: readonly {
+      readonly alert: string;
+      readonly expr: string;
+      readonly labels: Readonly<Record<string, string>>;
+    }[];
+  }[];
+}
+interface RuleTests {
+  readonly tests: readonly {
+    readonly alert_rule_test: readonly {
+      readonly alertname: string;
+      readonly exp_alerts?: readonly { readonly exp_labels: Readonly<Record<string, string>> }[];
+    }[];
   }[];
 }
 interface Dashboard {
@@ -52,11 +64,11 @@ function knownSeries(): Map<string, Set<string>> {
 }
 
 const grouping = /\b(?:by|without|on|ignoring) *\(([^)]*)\)/g;
-const words = new Set(["and", "or", "unless", "by", "without", "on", "ignoring", "bool"]);
+const words = new Set(["and", "or", "unless", "offset", "by", "without", "on", "ignoring", "bool"]);
 
 /** The series that a query names: what is neither a function, a keyword, a label, a text nor a length of time. */
 function seriesOf(query: string): string[] {
-  const bare = query.replace(grouping, " ").replace(/\{[^}]*\}|\[[^\]]*\]/g, " ");
+  const bare = query.replace(grouping, " ").replace(/\{[^}]*\}|\[[^\]]*\]|\boffset \w+/g, " ");
   return [...bare.matchAll(/[a-z_:][a-z0-9_:]*(?! *\()\b/gi)]
     .filter((match) => !/^ *\(/.test(bare.slice(match.index + match[0].length)))
     .map(([name]) => name)
@@ -85,6 +97,33 @@ describe("what is monitored", () => {
       }
       for (const label of labelsOf(query))
         assert.ok(labels.has(label), `${query}: no metric has the label ${label}`);
+    }
+  });
+
+  it("has each alert fire and keep quiet in what promtool runs", async () => {
+    const { tests } = parse(await readText("infra/monitoring/alerts.test.yaml")) as RuleTests;
+    const checks = tests.flatMap((test) => test.alert_rule_test);
+    for (const { alert, labels } of rules) {
+      const own = checks.filter(({ alertname }) => alertname === alert);
+      const fired = own.flatMap(({ exp_alerts: expected = [] }) => expected);
+      assert.ok(fired.length > 0, `${alert} never fires`);
+      assert.ok(
+        own.some(({ exp_alerts: expected = [] }) => expected.length === 0),
+        `${alert} is never quiet`,
+      );
+      for (const { exp_labels: found } of fired) assert.equal(found["severity"], labels["severity"], alert);
+    }
+    const known = new Set(rules.map(({ alert }) => alert));
+    assert.deepEqual(
+      checks.filter(({ alertname }) => !known.has(alertname)),
+      [],
+    );
+  });
+
+  it("counts a counter that has just begun as a whole: increase() does not see its first value", () => {
+    for (const { alert, expr } of rules) {
+      for (const [, name = "", length = ""] of expr.matchAll(/increase\(([a-z_]+)[^[]*\[(\w+)\]/g))
+        assert.match(expr, new RegExp(`or \\(${name}[^ ]* unless ${name} offset ${length}\\)`), alert);
     }
   });
 
