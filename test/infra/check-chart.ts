@@ -98,7 +98,7 @@ function scalingProblems(manifests: readonly Manifest[]): string[] {
     }
     const watched = triggers.map(({ metadata }) => metadata.listName).sort();
     const expected = workerQueues.flatMap((queue) =>
-      ["active", "prioritized", "wait"].map((state) => `${queuePrefix}:${queue}:${state}`),
+      ["active", "delayed", "prioritized", "wait"].map((state) => `${queuePrefix}:${queue}:${state}`),
     );
     if (watched.join() !== expected.sort().join())
       problems.push(`it watches ${watched.join()}, not ${expected.join()}`);
