@@ -150,4 +150,14 @@ describe("shares of a queue", () => {
     for (const { data } of jobs) ahead[data.id]?.push(await jobsAhead(producer.redis, data));
     assert.deepEqual(ahead, { a: [0, 1, 2], b: [0, 1] });
   });
+
+  it("counts no jobs of a run whose id begins with that of another and a dot", async () => {
+    for (const id of ["a.b", "a.1", "a.1.score"]) await score(id, 0, 1);
+    for (let i = 0; i < 3; i += 1) await begin();
+    await score("a", 0, 2);
+    const [first, second] = [await begin(), await begin()];
+    assert.deepEqual([first.data.id, second.data.id], ["a", "a"]);
+    assert.equal(await jobsAhead(producer.redis, first.data), 0);
+    assert.equal(await jobsAhead(producer.redis, second.data), 1);
+  });
 });

@@ -21,7 +21,12 @@ export async function holdsLock(
 export async function jobsAhead(redis: Redis, payload: JobPayload): Promise<number> {
   const active = await redis.lrange(`${queuePrefix}:${queueOf(payload.stage)}:active`, 0, -1);
   const own = active.indexOf(jobId(payload));
-  return active.slice(own + 1).filter((id) => id.startsWith(`${payload.id}.`)).length;
+  return active.slice(own + 1).filter((id) => isJobOf(payload.id, id)).length;
+}
+
+/** Ids of runs may have dots: what follows has to be an attempt, a stage, and a unit if there is one. */
+function isJobOf(run: string, id: string): boolean {
+  return id.startsWith(`${run}.`) && /^\d+\.[a-z-]+(?:\.\d+)?$/.test(id.slice(run.length + 1));
 }
 
 /** Whether Redis has the job. One that is done or has failed is removed, unless it is a root. */
