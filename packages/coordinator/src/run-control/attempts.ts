@@ -11,7 +11,7 @@ import { findSubject, traitsOf, type Subject } from "./subject.js";
  * first: a resume removes the mark from the store and then from Redis, so in whichever order the four steps happen, a run
  * without the mark in the store is not cancelled in Redis either. With a run that tunes those that came with it are cancelled, unless
  * they are complete.
- * @param options.paused marks it as paused: it waits for a person to continue it. @default false
+ * @param options.paused marks it as paused: it waits for a person to continue it. Without it one that was paused is cancelled. @default false
  */
 export async function cancelSubject(
   store: ObjectStore,
@@ -23,7 +23,8 @@ export async function cancelSubject(
     if (!isShared(subject) && (await readStatus(store, needed, producer)).phase !== "complete")
       await cancelSubject(store, needed, producer, { paused });
   const body = jsonBytes({ formatVersion: 1, id: subject.id });
-  if (paused) await putJson(store, subjectKeys(subject).paused, body);
+  const { paused: mark } = subjectKeys(subject);
+  await (paused ? putJson(store, mark, body) : store.delete([mark]));
   if (producer !== undefined) await new LiveRun(producer.redis, subject.id).cancel();
   await putJson(store, subjectKeys(subject).cancelled, body);
 }
