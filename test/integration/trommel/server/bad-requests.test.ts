@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
+import { openStore } from "@trommel/common";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
+import { writeScores } from "../../../support/runs/written-scores.js";
 import { openDashboard } from "../../../support/servers/dashboard.js";
 
 const folder = await temporaryFolder("dashboard-requests");
@@ -97,6 +99,26 @@ describe("requests that are refused", () => {
       const answer = await dashboard.post(`/api/v1/${path}`, body);
       assert.ok(answer.status >= 400 && answer.status < 500, answer.text);
       assert.match(String(answer.body["detail"]), words);
+    }
+  });
+
+  it("sorts no images that lie outside the roots: a move would remove them there", async () => {
+    const classes = ["cat", "dog"];
+    for (const [name, source] of [
+      ["outside", `file://${folder}/photos`],
+      ["linked", `file://${root}/way-out/photos`],
+    ] as const) {
+      const location = join(root, `scores-${name}`);
+      await writeScores(
+        { ...{ name, classes, source, location }, rows: [] },
+        openStore(join(folder, "store")),
+      );
+      for (const how of ["copy", "move"]) {
+        const asked = { scoring: `score-${name}`, into: join(root, "sorted"), how };
+        const { status, body } = await dashboard.post("/api/v1/sortings", asked);
+        assert.equal(status, 403, JSON.stringify(body));
+        assert.match(String(body["detail"]), /photos" as the source of score-.*none of this server's roots/);
+      }
     }
   });
 

@@ -73,8 +73,10 @@ export const actingRoutes: readonly AnyRoute[] = [
     handle: async (context, { body: { scoring: id, into, ...others } }) => {
       const { trommel, roots, detach } = context;
       const scoring = await trommel.run(id);
-      if (!(scoring instanceof Scoring))
+      if (!(scoring instanceof Scoring) || scoring.subject.kind !== "scoring")
         throw new StatusError(409, "conflict", `cannot sort ${id}: it is no scoring. Give the id of one`);
+      // A move removes images from their source, whoever scored them.
+      await roots.require(scoring.subject.config.source, `the source of ${id}`);
       const place = await roots.require(into, "into");
       return acceptedOf(context, await scoring.startSort({ ...others, into: place, detach }));
     },
