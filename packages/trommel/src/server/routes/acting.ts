@@ -75,7 +75,7 @@ export const actingRoutes: readonly AnyRoute[] = [
       const scoring = await trommel.run(id);
       if (!(scoring instanceof Scoring) || scoring.subject.kind !== "scoring")
         throw new StatusError(409, "conflict", `cannot sort ${id}: it is no scoring. Give the id of one`);
-      // A move removes images from their source, whoever scored them.
+      // A move removes images from their source, which the command line may have named.
       await roots.require(scoring.subject.config.source, `the source of ${id}`);
       const place = await roots.require(into, "into");
       return acceptedOf(context, await scoring.startSort({ ...others, into: place, detach }));
