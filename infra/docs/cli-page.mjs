@@ -11,7 +11,7 @@ export function cliPage() {
   const shared = sharedFlags(commands);
   return [
     "# Command line",
-    "`trommel <command> --help` prints the same. Exit codes: 0 done, 1 failed, 2 refused as it was given, 3 done without one readable file, 4 evaluated and a figure misses its bound, 130 or 143 stopped by SIGINT or SIGTERM.",
+    "`trommel <command> --help` prints the same. Exit codes: 0 done, 1 failed, 2 refused as it was given, 3 done without one readable file, 4 evaluated and a figure misses its bound, 5 stopped because more images failed than --max-failures allows, 130 or 143 stopped by SIGINT or SIGTERM.",
     "## Flags of every command",
     flagTable(shared),
     ...commands.flatMap(({ command, words }) => [

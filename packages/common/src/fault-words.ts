@@ -2,7 +2,9 @@ import type { z } from "zod";
 
 /** What a value must be, in words for people; undefined leaves the validator's own. A schema's own message wins over both. */
 export function wordsOfFault(issue: z.core.$ZodRawIssue): string | undefined {
-  if (issue.code === "invalid_type" && issue.input === undefined) return "is missing";
+  if ((issue.code === "invalid_type" || issue.code === "invalid_union") && issue.input === undefined) {
+    return "is missing";
+  }
   switch (issue.code) {
     case "too_big":
       return amount(issue.origin, issue.inclusive === false ? "below" : "at most", issue.maximum);

@@ -43,4 +43,9 @@ describe("a fault in what was written", () => {
     it(`says ${words}`, () => assert.equal(faultOf({ needed: true, ...value }), words));
 
   it("says what is missing", () => assert.equal(faultOf({}), "needed: is missing"));
+
+  it("says so of a field of several kinds too", () => {
+    const either = z.strictObject({ recipe: z.union([z.string(), z.strictObject({})]) });
+    assert.throws(() => parseAs(either, {}, "the body"), /recipe: is missing/);
+  });
 });
