@@ -54,7 +54,8 @@ import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
 import { PlanLater } from "./plan/plan-later.js";
 import { takeBackShards } from "./plan/take-back-shards.js";
-import { lookAtCluster, PlanTally } from "./plan-tally.js";
+import { PlanTally } from "./plan-tally.js";
+import { lookAtCluster } from "./run-control/look-at-cluster.js";
 import { QueueErrors } from "./queue-errors.js";
 import { JobProducer } from "./run-control/job-producer.js";
 

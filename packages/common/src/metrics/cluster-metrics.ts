@@ -2,7 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import { readMemoryLimit } from "../machine/memory-limit.js";
 
 /**
- * What a coordinator or worker tells Prometheus. Names and labels are a contract: dashboards and alert rules in
+ * What a coordinator, worker or dashboard tells Prometheus. Names and labels are a contract: dashboards and alert rules in
  * `infra/monitoring/` are written against them, and a test compares the two. Labels are stages, reasons and queues, whose number is
  * fixed, and never runs or keys.
  */
@@ -42,17 +42,24 @@ export class ClusterMetrics {
     "Time in which the device had something to compute, as a mean of its sessions",
     ["device", "provider", "engine"],
   );
-  readonly queueJobs = this.#gauge("trommel_queue_jobs", "Jobs of a queue; coordinators tell it", [
-    "queue",
-    "state",
-  ]);
+  readonly queueJobs = this.#gauge(
+    "trommel_queue_jobs",
+    "Jobs of a queue; coordinators and dashboards tell it",
+    ["queue", "state"],
+  );
   readonly members = this.#gauge(
     "trommel_members",
-    "Coordinators and workers that serve; coordinators tell it",
+    "Coordinators and workers that serve; coordinators and dashboards tell it",
     ["kind", "version"],
   );
   readonly jobsUnderWay = this.#gauge("trommel_jobs_under_way", "Jobs that this process works on", ["stage"]);
   readonly redisUp = this.#gauge("trommel_redis_up", "1 while Redis answers this process, else 0", []);
+  readonly requests = this.#counter("trommel_http_requests_total", "Requests that the dashboard answered", [
+    "method",
+    "route",
+    "status",
+  ]);
+  readonly watchers = this.#gauge("trommel_watchers", "Streams of events that the dashboard sends", []);
   readonly build = this.#gauge("trommel_build_info", "Always 1; the labels say what this process is", [
     "version",
     "kind",

@@ -4,6 +4,7 @@ export type { FailedImages } from "./failed-images.js";
 export { readListingOverview } from "./listing-overview.js";
 export type { ListingOverview } from "./listing-overview.js";
 export { JobProducer } from "./job-producer.js";
+export { lookAtCluster } from "./look-at-cluster.js";
 export { listSubjects } from "./list-subjects.js";
 export { cancelSubject, startAttempt, steerSubject } from "./attempts.js";
 export { readResultOrFault } from "./result.js";

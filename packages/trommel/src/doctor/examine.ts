@@ -15,7 +15,7 @@ export interface Diagnosis {
   readonly store: string;
   /** Without a password; null where commands start a Redis of their own. */
   readonly redis: string | null;
-  /** In the order of {@link doctorChecks}. */
+  /** The machine first, then Redis, the store and the cluster. */
   readonly findings: readonly Finding[];
 }
 

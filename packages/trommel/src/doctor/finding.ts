@@ -22,6 +22,7 @@ export const doctorChecks = [
   "workers",
   "versions",
 ] as const;
+/** What a doctor looks at. */
 export type DoctorCheck = (typeof doctorChecks)[number];
 
 /** What a check found. */

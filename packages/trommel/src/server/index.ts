@@ -1,7 +1,10 @@
 import type { AddressInfo } from "node:net";
 import { TrommelError } from "@trommel/common";
+import { ClusterMetrics, serveMetrics, type MetricsServer } from "@trommel/common/metrics";
 import { awaitRedis, describeRedis } from "@trommel/common/redis";
+import { lookAtCluster } from "@trommel/coordinator/run-control";
 import { Trommel } from "../trommel.js";
+import { version } from "../version.js";
 import { Access } from "./access/access.js";
 import { Caches } from "./answers/caches.js";
 import { checkToken, parseListen, type DashboardOptions } from "./options.js";
@@ -23,6 +26,8 @@ export interface DashboardServer extends AsyncDisposable {
   readonly roots: readonly string[];
   /** Whether it takes actions: it has a token. */
   readonly acts: boolean;
+  /** Address of its metrics; undefined if it serves none. */
+  readonly metrics: string | undefined;
   /** Ends every stream and releases everything; work that is under way stays with its cluster. */
   close(): Promise<void>;
 }
@@ -33,7 +38,7 @@ const keptVariables = ["TROMMEL_CACHE", "XDG_CACHE_HOME", "TROMMEL_REDIS_SERVER"
 /**
  * Serves the HTTP API and the dashboard's page.
  * @returns undefined where the signal aborts before its Redis answers
- * @throws TrommelError `invalid-argument` for the address, the token or the roots; `conflict` where the port is taken
+ * @throws TrommelError `invalid-argument` for the address, the token, the roots or the metrics; `conflict` where the port is taken
  */
 export async function startDashboard(options: DashboardOptions): Promise<DashboardServer | undefined> {
   const address = parseListen(options.listen);
@@ -45,8 +50,17 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   const { connections } = trommel;
   const poller = new Poller(trommel, () => connections.producer());
   const caches = new Caches();
+  const metrics = new ClusterMetrics();
+  metrics.build.set({ version, kind: "dashboard" }, 1);
+  const look = async (): Promise<void> => {
+    metrics.watchers.set(poller.watchers);
+    const producer = await connections.producer();
+    if (producer !== undefined) await lookAtCluster(producer, metrics);
+  };
+  let scraped: MetricsServer | undefined;
   const close = async (): Promise<void> => {
     closing.abort("closed");
+    await scraped?.stop();
     poller.close();
     caches.close();
     await trommel.close();
@@ -65,7 +79,9 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
       detach: redis !== undefined,
     };
     const { isLoopback } = address;
-    const server = await buildServer(context, { isLoopback, log: connections.log, page: await readPage() });
+    const { log } = connections;
+    const server = await buildServer(context, { isLoopback, log, metrics, page: await readPage() });
+    if (options.metrics !== undefined) scraped = await serveMetrics(options.metrics, metrics, look);
     await server.listen({ host: address.host, port: address.port }).catch((cause: unknown) => {
       throw cannotListen(address, cause);
     });
@@ -81,6 +97,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
       redis: redis === undefined ? undefined : describeRedis(redis),
       roots: roots.locations,
       acts: options.token !== undefined,
+      metrics: scraped?.url,
       close: stop,
       [Symbol.asyncDispose]: stop,
     };

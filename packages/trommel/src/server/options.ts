@@ -10,6 +10,8 @@ export interface DashboardOptions extends TrommelOptions {
   readonly token?: string | undefined;
   /** The places that sources, manifests, models and outputs of requests lie under. @default the store alone */
   readonly roots?: readonly string[] | undefined;
+  /** `host:port` that metrics are served at, for Prometheus. @default none */
+  readonly metrics?: string | undefined;
   /** Serves tokens over plain HTTP off loopback, such as behind a proxy that speaks TLS. @default false */
   readonly insecureHttp?: boolean | undefined;
 }

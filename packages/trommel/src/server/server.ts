@@ -2,6 +2,7 @@ import cookie from "@fastify/cookie";
 import helmet from "@fastify/helmet";
 import rateLimit from "@fastify/rate-limit";
 import { TrommelError } from "@trommel/common";
+import type { ClusterMetrics } from "@trommel/common/metrics";
 import { runId } from "@trommel/common/artefacts";
 import { parseAs } from "@trommel/common/parse";
 import { withTimeout } from "@trommel/common/waiting";
@@ -39,6 +40,8 @@ const perMinute = { requests: 1200, logIns: 20 };
 export interface ServerSettings {
   readonly isLoopback: boolean;
   readonly log: Logger;
+  /** Counts the requests. */
+  readonly metrics: Pick<ClusterMetrics, "requests">;
   readonly page: readonly PageFile[];
   /** @default one minute */
   readonly answerWithinMs?: number;
@@ -67,6 +70,12 @@ export async function buildServer(
       .status(found.status)
       .header("content-type", "application/problem+json")
       .send(Buffer.from(JSON.stringify(found)));
+  });
+  server.addHook("onResponse", (request, { statusCode }, done) => {
+    // The pattern of the route: addresses have ids, and would be without number.
+    const { url: route = "none" } = request.routeOptions;
+    settings.metrics.requests.inc({ method: request.method, route, status: String(statusCode) });
+    done();
   });
   server.setNotFoundHandler((request) => {
     throw new TrommelError(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { openStore } from "@trommel/common";
+import { ClusterMetrics } from "@trommel/common/metrics";
 import { openTrommel } from "#trommel/index";
 import { Access } from "#trommel/server/access/access";
 import { Caches } from "#trommel/server/answers/caches";
@@ -31,7 +32,10 @@ const context: ServerContext = {
   access: new Access(testToken),
   caches: new Caches(),
 };
-const settings = { isLoopback: true, log: trommel.connections.log, page: [], answerWithinMs: 200 };
+const settings = {
+  ...{ isLoopback: true, log: trommel.connections.log, page: [], answerWithinMs: 200 },
+  metrics: new ClusterMetrics(),
+};
 const server = await buildServer(context, settings);
 after(async () => {
   closing.abort();

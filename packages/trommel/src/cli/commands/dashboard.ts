@@ -11,6 +11,7 @@ export interface DashboardFlags {
   readonly tokenFile?: string;
   readonly root?: readonly string[];
   readonly insecureHttp?: true;
+  readonly metrics?: string;
 }
 
 /** `trommel dashboard` */
@@ -36,13 +37,14 @@ export async function serve(
 ): Promise<DashboardServer | undefined> {
   const server = await startDashboard(options);
   if (server === undefined) return undefined;
-  const { url, store, redis = "none", acts, roots } = server;
+  const { url, store, redis = "none", acts, roots, metrics } = server;
   terminal.say(`dashboard: ${url}; redis ${redis}, store ${store}`);
   terminal.say(
     acts
       ? `actions need the token; places of requests lie under ${roots.join(", ")}`
       : "it only reads: --token-file or TROMMEL_TOKEN allows actions",
   );
+  if (metrics !== undefined) terminal.say(`metrics at ${metrics}`);
   return server;
 }
 
@@ -51,13 +53,13 @@ export async function dashboardOptions(
   terminal: Terminal,
   flags: GlobalFlags & DashboardFlags,
 ): Promise<DashboardOptions> {
-  const { listen, tokenFile, root, insecureHttp } = flags;
+  const { listen, tokenFile, root, insecureHttp, metrics } = flags;
   const { env, cwd } = terminal.io;
   const fromEnvironment = env["TROMMEL_TOKEN"] === "" ? undefined : env["TROMMEL_TOKEN"];
   const token = tokenFile === undefined ? fromEnvironment : await readToken(resolve(cwd, tokenFile));
   const { store, redis, folder, log, onNotice, workerOutput } = trommelOptions(terminal, flags);
   const handle = { store, redis, folder, env, log, onNotice, workerOutput };
-  return { ...handle, listen, token, roots: root, insecureHttp };
+  return { ...handle, listen, token, roots: root, insecureHttp, metrics };
 }
 
 async function readToken(file: string): Promise<string> {

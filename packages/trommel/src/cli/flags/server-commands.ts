@@ -36,6 +36,7 @@ export function addServers(program: Command, terminal: Terminal): void {
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).worker));
   dashboardFlags(globals(program.command("dashboard"), terminal, "info"))
     .description("serve the HTTP API and a page that shows runs, workers and results")
+    .addOption(metricsFlag(terminal))
     .action(loaded(terminal, async () => (await import("../commands/dashboard.js")).dashboard));
   dashboardFlags(clusterFlags(globals(program.command("up"), terminal, "info")))
     .description("run a local cluster until interrupted: Redis, a coordinator and workers")
