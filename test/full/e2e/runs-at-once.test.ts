@@ -6,6 +6,7 @@ import { Redis } from "ioredis";
 import { RunningCli, trommelJson } from "../../support/process/cli.js";
 import { drawDataset, writeFiles } from "../../support/images/dataset.js";
 import { startRedisServer } from "../../support/servers/redis-server.js";
+import { waitingJobs } from "../../support/servers/waiting-jobs.js";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
 import { waitUntil } from "../../support/process/wait-until.js";
@@ -55,7 +56,8 @@ describe("two runs on the same pictures at once", () => {
     await queue("first", "se");
     await queue("second", "linear");
     // Both wait for a worker: one shard each, and the worker takes two at a time.
-    await waitUntil("two shards are queued", async () => (await redis.llen("trommel:extract:wait")) === 2);
+    const queued = async (): Promise<boolean> => (await waitingJobs(redis, "extract")).length === 2;
+    await waitUntil("two shards are queued", queued);
     const worker = new RunningCli(["worker", "--threads", "1"], { env });
     releases.add("worker", () => worker.stop());
     const runs = [await json("status", "first", "--follow"), await json("status", "second", "--follow")];

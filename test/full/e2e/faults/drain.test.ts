@@ -10,6 +10,7 @@ import { drawDataset, writeFiles } from "../../../support/images/dataset.js";
 import { filesBelow } from "../../../support/files/file-hashes.js";
 import { descendantsOf } from "../../../support/process/processes.js";
 import { startRedisServer, type TestRedis } from "../../../support/servers/redis-server.js";
+import { waitingJobs } from "../../../support/servers/waiting-jobs.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
 import { waitUntil } from "../../../support/process/wait-until.js";
@@ -40,15 +41,15 @@ async function tellTwice(worker: RunningCli): Promise<string> {
   return stderr;
 }
 
-const list = (name: string): Promise<string[]> => redis.lrange(`trommel:extract:${name}`, 0, -1);
+const underWay = (): Promise<string[]> => redis.lrange("trommel:extract:active", 0, -1);
 
 async function untilTaken(): Promise<void> {
-  await waitUntil("the shard is under way", async () => (await list("active")).includes(extraction));
+  await waitUntil("the shard is under way", async () => (await underWay()).includes(extraction));
 }
 
 /** The shard waits for others, its worker's end counts as no death, and nothing half written is left. */
 async function assertHandedBack(deaths: number): Promise<void> {
-  assert.deepEqual([await list("active"), await list("wait")], [[], [extraction]]);
+  assert.deepEqual([await underWay(), await waitingJobs(redis, "extract")], [[], [extraction]]);
   assert.equal(Number((await redis.hget(`trommel:extract:${extraction}`, "stc")) ?? 0), deaths);
   const partial = (await filesBelow(store)).filter((file) => file.includes(".trommel-partial-"));
   assert.deepEqual(partial, []);
@@ -82,7 +83,7 @@ before(async () => {
     "--no-follow",
   ];
   await trommelJson(["train", join(folder, "labelled"), ...args], { env });
-  await waitUntil("the shard is queued", async () => (await list("wait")).length === 1);
+  await waitUntil("the shard is queued", async () => (await waitingJobs(redis, "extract")).length === 1);
 });
 after(async () => assert.deepEqual(await releases.releaseAll(), []));
 
