@@ -245,6 +245,6 @@ describe("a scoring in several formats", () => {
   it("is not mistaken for one in other formats", async () => {
     const { code, stderr } = await runInProcess([...scoreArgs(output, 1), "--format", "csv"]);
     assert.equal(code, 1);
-    assert.match(stderr, /it holds scoring score-/);
+    assert.match(stderr, /it holds the scoring score-.* and they differ in --format/);
   });
 });
