@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { promisify } from "node:util";
 import { openStore } from "@trommel/common";
 import { ClusterMetrics } from "@trommel/common/metrics";
 import { openTrommel } from "#trommel/index";
@@ -127,5 +129,30 @@ describe("a server under strain", () => {
     const other = await send("20");
     assert.equal(other.statusCode, 409);
     assert.match(other.json<{ detail: string }>().detail, /came with another request before/);
+  });
+
+  it("forgets a watcher that leaves before it has its snapshot", async () => {
+    const original = poller.snapshot.bind(poller);
+    let answer: () => void = () => undefined;
+    const slow = new Promise<void>((resolve) => (answer = resolve));
+    let asked = 0;
+    poller.snapshot = async () => {
+      asked += 1;
+      await slow;
+      return original();
+    };
+    const url = await server.listen({ host: "127.0.0.1", port: 0 });
+    const leaving = new AbortController();
+    const watching = fetch(`${url}/api/v1/events`, { signal: leaving.signal });
+    await waitUntil("it is asked for", () => asked === 1);
+    leaving.abort();
+    await assert.rejects(watching);
+    const connections = promisify(server.server.getConnections.bind(server.server));
+    await waitUntil("it has left", async () => (await connections()) === 0);
+    answer();
+    await poller.snapshot();
+    await setImmediate();
+    assert.equal(poller.watchers, 0);
+    poller.snapshot = original;
   });
 });

@@ -51,6 +51,10 @@ export class Poller {
   #cluster: Cluster = { redis: "none", queues: [], members: [], imagesPerSecond: null };
   #fault: Fault | null = null;
   #looking: Promise<void> | undefined;
+  /** The part of a look that reads the store, which may take longer than a look waits for it. */
+  #reading: Promise<void> | undefined;
+  /** Something has changed since the last look began. */
+  #expectsChange = false;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #hasLooked = false;
   #timer: NodeJS.Timeout | undefined;
@@ -82,7 +86,9 @@ export class Poller {
    * @throws TrommelError `unavailable` if Redis or the store does not answer and nothing is known yet
    */
   async snapshot(): Promise<Snapshot> {
-    if (performance.now() - this.#lookedAtMs > freshMs) await this.#look();
+    // A look that began before a change does not know it.
+    if (this.#expectsChange) await this.#looking;
+    if (this.#expectsChange || performance.now() - this.#lookedAtMs > freshMs) await this.#look();
     const all = this.#works.all;
     if (this.#fault !== null && !this.#hasLooked) throw new TrommelError("unavailable", this.#fault.message);
     const latestFirst = [...all].sort((a, b) => rankOf(b).localeCompare(rankOf(a)));
@@ -103,7 +109,7 @@ export class Poller {
   /** Something was submitted, or somebody acted: the next answer knows it. */
   expectChange(): void {
     this.#works.listSoon();
-    this.#lookedAtMs = Number.NEGATIVE_INFINITY;
+    this.#expectsChange = true;
   }
 
   close(): void {
@@ -114,12 +120,15 @@ export class Poller {
 
   #schedule(afterMs: number): void {
     if (this.#timer !== undefined || this.#isClosed) return;
-    this.#timer = setTimeout(() => {
+    const timer = setTimeout(() => {
       void this.#look().finally(() => {
+        // All who watched have left, and others may have come and begun again.
+        if (this.#timer !== timer) return;
         this.#timer = undefined;
-        if (this.#watchers.size > 0) this.#schedule(pollMs);
+        this.#schedule(pollMs);
       });
     }, afterMs);
+    this.#timer = timer;
   }
 
   #look(): Promise<void> {
@@ -128,22 +137,31 @@ export class Poller {
   }
 
   async #lookOnce(): Promise<void> {
+    this.#expectsChange = false;
     const producer = await this.#findRedis();
     // What Redis alone knows is not replaced by what the store alone knows.
     if (producer === "lost") return;
     try {
-      const looking = this.#works.look();
       const patience = { timeoutMs: lookPatienceMs, doing: "read the store" };
-      const { changed, removed } = await withTimeout(patience, looking);
+      await withTimeout(patience, this.#read());
       this.#recovered("store");
-      for (const data of changed) this.#tell({ event: "run", data });
-      for (const id of removed) this.#tell({ event: "removed", data: { id } });
       this.#hasLooked = true;
       await this.#readCluster(producer);
       this.#lookedAtMs = performance.now();
     } catch (thrown) {
       this.#note({ of: "store", message: toTrommelError(thrown).message });
     }
+  }
+
+  /** One that is under way is waited for again: a store that is slow is not asked by several looks at once. */
+  #read(): Promise<void> {
+    this.#reading ??= this.#works
+      .look({
+        changed: (data) => this.#tell({ event: "run", data }),
+        removed: (id) => this.#tell({ event: "removed", data: { id } }),
+      })
+      .finally(() => (this.#reading = undefined));
+    return this.#reading;
   }
 
   async #readCluster(producer: JobProducer | undefined): Promise<void> {

@@ -16,11 +16,11 @@ interface Known {
   attempt: number | undefined;
 }
 
-/** What changed with a look. */
-export interface Changes {
-  readonly changed: readonly Brief[];
-  /** Ids that the store no longer has. */
-  readonly removed: readonly string[];
+/** Who is told of a change as soon as it is known: a look that meets an error later must not lose it. */
+export interface ChangeListener {
+  changed(brief: Brief): void;
+  /** The store no longer has it. */
+  removed(id: string): void;
 }
 
 /**
@@ -49,27 +49,39 @@ export class Works {
     this.#listedAtMs = Number.NEGATIVE_INFINITY;
   }
 
-  async look(): Promise<Changes> {
-    const changed: Brief[] = [];
+  /** @throws TrommelError of the store; what was found before it has been told */
+  async look(tell: ChangeListener): Promise<void> {
     const { added, removed } = await this.#list(this.#trommel.store);
+    for (const id of removed) tell.removed(id);
     const live = [...this.#known].filter(([, { brief }]) => brief.phase === "running").map(([id]) => id);
-    for (const id of new Set([...added, ...live, ...this.#nextResting()])) {
-      const before = this.#known.get(id)?.brief;
-      const after = await this.#lookAt(id);
-      if (after === undefined) removed.push(id);
-      else if (JSON.stringify(before) !== JSON.stringify(after)) changed.push(after);
+    try {
+      for (const id of new Set([...added, ...live, ...this.#nextResting()])) {
+        const before = this.#known.get(id)?.brief;
+        const after = await this.#lookAt(id);
+        if (after === undefined) tell.removed(id);
+        else if (JSON.stringify(before) !== JSON.stringify(after)) tell.changed(after);
+      }
+    } catch (thrown) {
+      // What was listed and not looked at yet is listed again.
+      if (added.length > 0) this.listSoon();
+      throw thrown;
     }
-    return { changed, removed };
   }
 
   async #list(store: ObjectStore): Promise<{ readonly added: string[]; readonly removed: string[] }> {
     const now = this.#nowMs();
-    if (now - this.#listedAtMs < listMs) return { added: [], removed: [] };
-    const ids = new Set((await listSubjects(store)).map(({ id }) => id));
+    const before = this.#listedAtMs;
+    if (now - before < listMs) return { added: [], removed: [] };
+    // What is submitted while this lists asks for another listing.
     this.#listedAtMs = now;
-    const removed = [...this.#known.keys()].filter((id) => !ids.has(id));
+    const ids = await listSubjects(store).catch((thrown: unknown) => {
+      this.#listedAtMs = before;
+      throw thrown;
+    });
+    const found = new Set(ids.map(({ id }) => id));
+    const removed = [...this.#known.keys()].filter((id) => !found.has(id));
     for (const id of removed) this.#known.delete(id);
-    return { added: [...ids].filter((id) => !this.#known.has(id)), removed };
+    return { added: [...found].filter((id) => !this.#known.has(id)), removed };
   }
 
   #nextResting(): string[] {

@@ -29,6 +29,8 @@ export const eventRoutes: readonly AnyRoute[] = [
       }
       if (query.run !== undefined) await requireKnown(query.run, poller);
       const snapshot = await poller.snapshot();
+      // It has left while the store was read: its end is never told again.
+      if (reply.raw.destroyed) return reply.hijack();
       const runs = snapshot.runs.filter(({ id }) => query.run === undefined || id === query.run);
       const stream = openStream(reply);
       stream(format({ event: "snapshot", data: { ...snapshot, runs } }));

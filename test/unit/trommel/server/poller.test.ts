@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it, mock } from "node:test";
+import { TrommelError } from "@trommel/common";
+import type { Trommel } from "#trommel/index";
+import { Poller, type PolledEvent } from "#trommel/server/overview/poller";
+
+/** A store of scorings, by their ids, that the test slows down and lets fail. */
+class Scorings {
+  ids: string[] = [];
+  /** Ids whose status the store does not give. */
+  readonly failing = new Set<string>();
+  /** Waited for at the end of each listing. */
+  gate: Promise<void> = Promise.resolve();
+  listings = 0;
+
+  get trommel(): Trommel {
+    return { store: this, run: (id: string) => Promise.resolve(this.#run(id)) } as unknown as Trommel;
+  }
+
+  readonly url = "file:///store";
+
+  async *list(prefix: string, { startAfter = "" } = {}): AsyncGenerator<{ readonly key: string }> {
+    if (prefix === "runs/") this.listings += 1;
+    for (const id of prefix === "scorings/" ? [...this.ids].sort() : []) {
+      const key = `scorings/${id}/scoring.json`;
+      if (key > startAfter) yield { key };
+    }
+    if (prefix === "sortings/") await this.gate;
+  }
+
+  head(): Promise<object> {
+    return Promise.resolve({});
+  }
+
+  #run(id: string): unknown {
+    const status = { id, kind: "scoring", phase: "complete", stages: [] };
+    return {
+      status: () =>
+        this.failing.has(id)
+          ? Promise.reject(new TrommelError("unavailable", "the store does not answer"))
+          : Promise.resolve(status),
+    };
+  }
+}
+
+function gate(): { readonly closed: Promise<void>; readonly open: () => void } {
+  let open: () => void = () => undefined;
+  const closed = new Promise<void>((resolve) => (open = resolve));
+  return { closed, open };
+}
+
+/** Everything that waits for nothing but other promises is done. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe("the poller", () => {
+  afterEach(() => mock.timers.reset());
+
+  it("tells what changed in a look that meets an error afterwards", async () => {
+    const scorings = new Scorings();
+    scorings.ids = ["a", "b"];
+    const poller = new Poller(scorings.trommel, () => Promise.resolve(undefined));
+    await poller.list();
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const told: PolledEvent[] = [];
+    poller.watch((event) => told.push(event));
+    scorings.ids = ["b", "c", "d"];
+    scorings.failing.add("c");
+    poller.expectChange();
+    mock.timers.tick(1);
+    await settled();
+    assert.ok(told.some(({ event }) => event === "fault"));
+    scorings.failing.clear();
+    mock.timers.tick(1000);
+    await settled();
+    const names = told.map(({ event, data }) => ("id" in data ? `${event} ${data.id}` : event));
+    assert.ok(names.includes("recovered"), names.join());
+    assert.ok(names.includes("removed a"), names.join());
+    for (const id of ["c", "d"]) assert.ok(names.includes(`run ${id}`), names.join());
+    poller.close();
+  });
+
+  it("knows what was submitted while a look was under way", async () => {
+    const scorings = new Scorings();
+    const { closed, open } = gate();
+    scorings.gate = closed;
+    const poller = new Poller(scorings.trommel, () => Promise.resolve(undefined));
+    const before = poller.list();
+    await settled();
+    scorings.ids = ["new"];
+    poller.expectChange();
+    const after = poller.list();
+    open();
+    assert.deepEqual(await before, []);
+    assert.deepEqual(
+      (await after).map(({ id }) => id),
+      ["new"],
+    );
+    poller.close();
+  });
+
+  it("looks no more once nobody watches, although all had left and come again within a look", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const scorings = new Scorings();
+    let looks = 0;
+    const { closed, open } = gate();
+    scorings.gate = closed;
+    const poller = new Poller(scorings.trommel, () => {
+      looks += 1;
+      return Promise.resolve(undefined);
+    });
+    const leave = poller.watch(() => undefined);
+    mock.timers.tick(1);
+    await settled();
+    leave();
+    const leaveAgain = poller.watch(() => undefined);
+    mock.timers.tick(1);
+    open();
+    await settled();
+    mock.timers.tick(1000);
+    await settled();
+    assert.equal(looks, 2);
+    leaveAgain();
+    mock.timers.tick(10_000);
+    await settled();
+    assert.equal(looks, 2);
+  });
+});
