@@ -16,7 +16,7 @@ interface Known {
   attempt: number | undefined;
 }
 
-/** Who is told of a change as soon as it is known: a look that meets an error later must not lose it. */
+/** Gets each change as soon as it is known: a look that meets an error later must not lose it. */
 export interface ChangeListener {
   changed(brief: Brief): void;
   /** The store no longer has it. */
@@ -49,7 +49,7 @@ export class Works {
     this.#listedAtMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** @throws TrommelError of the store; what was found before it has been told */
+  /** @throws TrommelError of the store; the listener has what was found before it */
   async look(tell: ChangeListener): Promise<void> {
     const { added, removed } = await this.#list(this.#trommel.store);
     for (const id of removed) tell.removed(id);

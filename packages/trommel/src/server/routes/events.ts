@@ -29,7 +29,7 @@ export const eventRoutes: readonly AnyRoute[] = [
       }
       if (query.run !== undefined) await requireKnown(query.run, poller);
       const snapshot = await poller.snapshot();
-      // It has left while the store was read: its end is never told again.
+      // It has left while the store was read, and its end comes no second time.
       if (reply.raw.destroyed) return reply.hijack();
       const runs = snapshot.runs.filter(({ id }) => query.run === undefined || id === query.run);
       const stream = openStream(reply);
