@@ -29,7 +29,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
 
 const titles: Readonly<Record<number, string>> = {
   400: "Refused as it was asked",
-  401: "A token is needed",
+  401: "The token is missing or wrong",
   403: "Not allowed",
   404: "Not found",
   409: "It conflicts with what is there",

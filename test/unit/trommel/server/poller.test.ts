@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it, mock } from "node:test";
 import { TrommelError } from "@trommel/common";
+import type { JobProducer } from "@trommel/coordinator/run-control";
 import type { Trommel } from "#trommel/index";
 import { Poller, type PolledEvent } from "#trommel/server/overview/poller";
 
@@ -78,6 +79,20 @@ describe("the poller", () => {
     assert.ok(names.includes("recovered"), names.join());
     assert.ok(names.includes("removed a"), names.join());
     for (const id of ["c", "d"]) assert.ok(names.includes(`run ${id}`), names.join());
+    poller.close();
+  });
+
+  it("says that Redis is lost, and not the store, if its queues cannot be read", async () => {
+    const lost = new TrommelError("unavailable", "the connection was lost");
+    const producer = {
+      redis: { ping: () => Promise.resolve("PONG") },
+      depthOf: () => Promise.reject(lost),
+      workersOf: () => Promise.reject(lost),
+    } as unknown as JobProducer;
+    const poller = new Poller(new Scorings().trommel, () => Promise.resolve(producer));
+    const { fault, cluster } = await poller.snapshot();
+    assert.equal(fault?.of, "redis");
+    assert.equal(cluster.redis, "lost");
     poller.close();
   });
 

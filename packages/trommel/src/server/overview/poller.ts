@@ -146,10 +146,15 @@ export class Poller {
       await withTimeout(patience, this.#read());
       this.#recovered("store");
       this.#hasLooked = true;
+    } catch (thrown) {
+      this.#note({ of: "store", message: toTrommelError(thrown).message });
+      return;
+    }
+    try {
       await this.#readCluster(producer);
       this.#lookedAtMs = performance.now();
     } catch (thrown) {
-      this.#note({ of: "store", message: toTrommelError(thrown).message });
+      this.#noteLost(thrown);
     }
   }
 
@@ -181,12 +186,16 @@ export class Poller {
       this.#recovered("redis");
       return producer;
     } catch (thrown) {
-      const what = isRedisRefusal(thrown) ? "refuses" : "does not answer";
-      const message = `Redis ${what}: ${toTrommelError(thrown).message}. What is shown is as it was before`;
-      this.#cluster = { ...this.#cluster, redis: "lost" };
-      this.#note({ of: "redis", message });
+      this.#noteLost(thrown);
       return "lost";
     }
+  }
+
+  #noteLost(thrown: unknown): void {
+    const what = isRedisRefusal(thrown) ? "refuses" : "does not answer";
+    const message = `Redis ${what}: ${toTrommelError(thrown).message}. What is shown is as it was before`;
+    this.#cluster = { ...this.#cluster, redis: "lost" };
+    this.#note({ of: "redis", message });
   }
 
   #note(fault: Fault): void {
