@@ -23,7 +23,7 @@ const askedBy = {
 
 type AskedField = keyof typeof askedBy;
 
-/** In which fields two scorings differ, each in words with what it is in either. */
+/** The fields in which two scorings differ, each in words with both values. */
 export function differencesOf(
   owner: ScoringConfig,
   config: ScoringConfig,
