@@ -32,7 +32,7 @@ import {
   treatmentAfter,
 } from "@trommel/common/redis";
 
-import { ClusterMetrics, serveMetrics } from "@trommel/common/metrics";
+import { ClusterMetrics, outcomeOf, serveMetrics } from "@trommel/common/metrics";
 import { flushTracing, startTracing, tracingOptions } from "@trommel/common/tracing";
 import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import { sortingConfig, type SortingConfig } from "@trommel/common/artefacts";
@@ -54,7 +54,6 @@ import type { Logger } from "pino";
 import type { PlanContext } from "./plan/plan-context.js";
 import { PlanLater } from "./plan/plan-later.js";
 import { takeBackShards } from "./plan/take-back-shards.js";
-import { PlanTally } from "./plan-tally.js";
 import { lookAtCluster } from "./run-control/look-at-cluster.js";
 import { QueueErrors } from "./queue-errors.js";
 import { JobProducer } from "./run-control/job-producer.js";
@@ -106,12 +105,12 @@ export async function startCoordinator(options: {
   const producer = new JobProducer(options.redisUrl);
   releases.add("producer", () => producer.close());
   const stopping = new AbortController();
-  const counted = new PlanTally(new ClusterMetrics());
-  counted.metrics.build.set({ version: memberVersion, kind: "coordinator" }, 1);
+  const metrics = new ClusterMetrics();
+  metrics.build.set({ version: memberVersion, kind: "coordinator" }, 1);
   if (options.metrics !== undefined) {
     try {
-      const look = () => lookAtCluster(producer, counted.metrics);
-      const server = await serveMetrics(options.metrics, counted.metrics, look);
+      const look = () => lookAtCluster(producer, metrics);
+      const server = await serveMetrics(options.metrics, metrics, look);
       releases.add("metrics", () => server.stop());
       log.info(`metrics at ${server.url}`);
     } catch (thrown) {
@@ -127,7 +126,7 @@ export async function startCoordinator(options: {
       log,
       stopping: stopping.signal,
       plannerOf,
-      tally: counted,
+      metrics,
       shared: {
         store,
         producer,
@@ -189,14 +188,14 @@ function planProcessor(options: {
   readonly log: Logger;
   readonly stopping: AbortSignal;
   readonly plannerOf: (stage: JobPayload["stage"]) => StageFunction;
-  readonly tally: PlanTally;
+  readonly metrics: ClusterMetrics;
   readonly shared: Omit<PlanContext, "attempt" | "liveRun" | "costOf">;
 }): (job: Job, token?: string) => Promise<void> {
-  const { connection, stopping, plannerOf, shared, tally } = options;
+  const { connection, stopping, plannerOf, shared, metrics } = options;
   return async (job, token) => {
     const payload = parseAs(jobPayload, job.data, `the payload of job ${job.id ?? "?"}`);
     const log = options.log.child(logFieldsOf(job, payload));
-    const ended = tally.begin(payload.stage, job.stalledCounter);
+    const ended = metrics.beginTry(payload.stage, job.stalledCounter);
     const liveRun = new LiveRun(connection, payload.id);
     try {
       if (treatmentAfter(job.stalledCounter, 0) === "give-up") {
@@ -234,10 +233,7 @@ function planProcessor(options: {
         },
         unrecoverable: UnrecoverableError,
       });
-      const { code } = toTrommelError(thrown);
-      // A cancelled run has no error, and neither has one that is paused.
-      const how = error instanceof UnrecoverableError ? "failed" : "retried";
-      ended(code === "cancelled" ? "cancelled" : how, code);
+      ended(outcomeOf(thrown, error instanceof UnrecoverableError), toTrommelError(thrown).code);
       throw error;
     }
   };

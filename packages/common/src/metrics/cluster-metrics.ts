@@ -1,5 +1,19 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { toTrommelError } from "../errors.js";
+import type { Stage } from "../jobs/pipeline.js";
 import { readMemoryLimit } from "../machine/memory-limit.js";
+
+/** How a try of a job ended. */
+type TryOutcome = "done" | "failed" | "retried" | "handed-back" | "cancelled";
+
+/**
+ * How a try ended that threw. A cancelled run has no error, and neither has one that is paused.
+ * @param isFinal whether the queue tries it no more
+ */
+export function outcomeOf(thrown: unknown, isFinal: boolean): TryOutcome {
+  if (toTrommelError(thrown).code === "cancelled") return "cancelled";
+  return isFinal ? "failed" : "retried";
+}
 
 /**
  * What a coordinator, worker or dashboard tells Prometheus. Names and labels are a contract: dashboards and alert rules in
@@ -75,6 +89,22 @@ export class ClusterMetrics {
     const bytes = readMemoryLimit();
     if (bytes !== undefined) limit.set(bytes);
     else this.registry.removeSingleMetric("trommel_memory_limit_bytes");
+  }
+
+  /**
+   * Counts a try of a job.
+   * @param deaths processes that had the job before and died, or seemed to
+   * @returns to be called once, when the try has ended, with the error's code if it has one
+   */
+  beginTry(stage: Stage, deaths: number): (outcome: TryOutcome, code?: string) => void {
+    this.jobsUnderWay.inc({ stage });
+    if (deaths > 0) this.takeOvers.inc({ stage });
+    const since = performance.now();
+    return (outcome, code) => {
+      this.jobsUnderWay.dec({ stage });
+      this.jobSeconds.observe({ stage, outcome }, (performance.now() - since) / 1000);
+      if (code !== undefined && outcome !== "cancelled") this.errors.inc({ stage, code });
+    };
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {

@@ -1,3 +1,3 @@
-export { ClusterMetrics } from "./cluster-metrics.js";
+export { ClusterMetrics, outcomeOf } from "./cluster-metrics.js";
 export { serveMetrics } from "./metrics-server.js";
 export type { MetricsServer } from "./metrics-server.js";

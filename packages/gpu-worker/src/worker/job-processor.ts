@@ -10,6 +10,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { requireFewFailures } from "@trommel/common/artefacts";
+import { outcomeOf } from "@trommel/common/metrics";
 import { beginShare, concludeFailure, isQueued, jobsAhead } from "@trommel/common/redis";
 import {
   logFieldsOf,
@@ -29,7 +30,7 @@ import type { JobRouter } from "./job-router.js";
 import { trialAfterDeaths } from "./death-trial.js";
 import { answerScoreProbe } from "./score-probe.js";
 import { answerStepProbe } from "./step-probe.js";
-import type { TryOutcome, WorkTally } from "./work-tally.js";
+import type { WorkTally } from "./work-tally.js";
 import { MadeElsewhere, type StageDevice, type StageOutcome, type WorkerContext } from "../stages/context.js";
 import { unlessAborted } from "@trommel/common/waiting";
 
@@ -130,16 +131,11 @@ export function createProcessor(options: ProcessorOptions) {
         log,
         unrecoverable: UnrecoverableError,
       });
-      ended(endOf(thrown, error), { code: toTrommelError(thrown).code });
+      const outcome = outcomeOf(thrown, error instanceof UnrecoverableError);
+      ended(outcome, { code: toTrommelError(thrown).code });
       throw error;
     }
   };
-}
-
-/** A cancelled run has no error, and neither has one that is paused. */
-function endOf(thrown: unknown, error: Error): TryOutcome {
-  if (toTrommelError(thrown).code === "cancelled") return "cancelled";
-  return error instanceof UnrecoverableError ? "failed" : "retried";
 }
 
 /**

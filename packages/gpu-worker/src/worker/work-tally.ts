@@ -18,9 +18,6 @@ interface Sample {
   readonly idleMs: number;
 }
 
-/** How a try of a job ended. */
-export type TryOutcome = "done" | "failed" | "retried" | "handed-back" | "cancelled";
-
 /** What this worker works on and has done, for those who look at it; it decides nothing. */
 export class WorkTally {
   readonly metrics: ClusterMetrics;
@@ -35,23 +32,20 @@ export class WorkTally {
     this.#samples.push(this.#sample());
   }
 
-  /** @param deaths workers that had the job before and died, or seemed to. @returns to be called once, when the try has ended */
+  /** As {@link ClusterMetrics.beginTry}; what the work came to is said with its end. */
   begin(
     payload: JobPayload,
     deaths: number,
-  ): (outcome: TryOutcome, what?: { readonly work?: StageOutcome; readonly code?: string }) => void {
-    const { stage } = payload;
-    const { metrics } = this;
+  ): (
+    outcome: Parameters<ReturnType<ClusterMetrics["beginTry"]>>[0],
+    what?: { readonly work?: StageOutcome; readonly code?: string },
+  ) => void {
     this.#underWay.add(payload);
-    metrics.jobsUnderWay.inc({ stage });
-    if (deaths > 0) metrics.takeOvers.inc({ stage });
-    const since = performance.now();
+    const ended = this.metrics.beginTry(payload.stage, deaths);
     return (outcome, { work, code } = {}) => {
       if (!this.#underWay.delete(payload)) return;
-      metrics.jobsUnderWay.dec({ stage });
-      metrics.jobSeconds.observe({ stage, outcome }, (performance.now() - since) / 1000);
-      if (work !== undefined) this.#count(stage, work);
-      if (code !== undefined && outcome !== "cancelled") metrics.errors.inc({ stage, code });
+      ended(outcome, code);
+      if (work !== undefined) this.#count(payload.stage, work);
     };
   }
 
