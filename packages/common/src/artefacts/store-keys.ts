@@ -51,6 +51,13 @@ export function runKeys(id: string) {
     bundle: `${root}/bundle`,
     ledger: `${root}/ledger.json`,
     failedImages: `${root}/errors.jsonl`,
+    ...controlKeys(root),
+  } as const;
+}
+
+/** What steers a run, scoring or sorting from outside, and why it stopped. */
+function controlKeys(root: string) {
+  return {
     cancelled: `${root}/cancelled.json`,
     /** Next to the mark of a cancellation: it was paused. */
     paused: `${root}/paused.json`,
@@ -97,14 +104,7 @@ export function scoringKeys(id: string) {
     sample: `${root}/sample.json`,
     /** How many images may fail; not part of what the scoring is. */
     failureLimit: `${root}/failure-limit.json`,
-    cancelled: `${root}/cancelled.json`,
-    /** Next to the mark of a cancellation: it was paused. */
-    paused: `${root}/paused.json`,
-    /** How it is worked on, see `steering.ts`. */
-    steering: `${root}/steering.json`,
-    /** Why it stopped, until its next attempt. */
-    stopReason: `${root}/error.json`,
-    cluster: `${root}/cluster.json`,
+    ...controlKeys(root),
   } as const;
 }
 
@@ -114,14 +114,7 @@ export function sortingKeys(id: string) {
   return {
     root,
     config: `${root}/sorting.json`,
-    cancelled: `${root}/cancelled.json`,
-    /** Next to the mark of a cancellation: it was paused. */
-    paused: `${root}/paused.json`,
-    /** How it is worked on, see `steering.ts`. */
-    steering: `${root}/steering.json`,
-    /** Why it stopped, until its next attempt. */
-    stopReason: `${root}/error.json`,
-    cluster: `${root}/cluster.json`,
+    ...controlKeys(root),
   } as const;
 }
 

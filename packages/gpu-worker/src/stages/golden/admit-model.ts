@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import {
   bundleFiles,
   openStore,
@@ -7,6 +6,7 @@ import {
   type BundleManifest,
   type ScoringConfig,
 } from "@trommel/common";
+import { memberName } from "@trommel/common/redis";
 import { readBounds } from "@trommel/common/store";
 import type { DeviceStageContext, StageDevice } from "../context.js";
 import { decodeGolden, differenceFrom } from "./golden-images.js";
@@ -65,7 +65,7 @@ async function compare(
     log.info({ ofProbability, ofNovelty, tolerance }, `${location} gives what it gave when it was made`);
     return;
   }
-  const worker = `${hostname()}:${process.pid}`;
+  const worker = memberName();
   throw new TrommelError(
     "parity-failed",
     `cannot score with ${location} on the worker ${worker}: for the pictures that came with it a probability differs by ${ofProbability.toPrecision(3)} and a novelty by ${ofNovelty.toPrecision(3)}, and ${tolerance} is allowed (${engine}: ${description}). Stop that worker or give it the device and runtime of the others, then resume`,
