@@ -73,7 +73,7 @@ async function withWorkers<Result>(
 }
 
 const measure = (): Promise<typeof measured> => Promise.resolve(measured);
-const ask = () => askWorkers(producer, stepProbes, probeUntil, patience);
+const ask = () => askWorkers(() => Promise.resolve(producer), stepProbes, probeUntil, patience);
 
 describe("the time of a step", () => {
   it("is unknown without a worker, and the question does not stay", async () => {
@@ -111,7 +111,10 @@ describe("the time of a step", () => {
       return measured;
     };
     const asked = await withWorkers([{ measure: measureLate }], async () => {
-      const answer = await askWorkers(producer, stepProbes, probeUntil, { ...patience, seenMs: 300 });
+      const answer = await askWorkers(() => Promise.resolve(producer), stepProbes, probeUntil, {
+        ...patience,
+        seenMs: 300,
+      });
       busy.emit("free");
       return answer;
     });

@@ -1,6 +1,6 @@
-import { messageOf, openStore, runKeys, type ObjectStore, type ScoringConfig } from "@trommel/common";
+import { openStore, runKeys, type ObjectStore, type ScoringConfig } from "@trommel/common";
 import { findListing } from "@trommel/common/artefacts";
-import { scoreProbes, type ScoreTimes } from "@trommel/common/jobs";
+import { scoreProbes } from "@trommel/common/jobs";
 import { countRescored, isRescoring, rescoredSource } from "../generations/rescored-source.js";
 import { KeyFilter } from "../listing/key-filter.js";
 import { chooseSampleUnstored } from "../plan/choose-sample.js";
@@ -8,7 +8,7 @@ import { whySkipped } from "../plan/stream-shards.js";
 import type { JobProducer } from "../run-control/job-producer.js";
 import { keysOnly } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
-import { askWorkers, type Asked } from "../step-time/ask-workers.js";
+import { askWorkers } from "../step-time/ask-workers.js";
 import { lastMeasured } from "./last-measured.js";
 import { ProbedImages } from "./probed-images.js";
 
@@ -101,14 +101,10 @@ async function estimateOf(
         : "no scoring of stored features by this model is finished in this store";
     return { estimate: null, estimateUnknown: why };
   }
-  const asked = await openProducer().then(
-    (producer) =>
-      askWorkers(producer, scoreProbes, (untilMs) => ({
-        ...{ storeUrl: store.url, untilMs, entries },
-        ...{ source: config.source, bundle: config.bundle },
-      })),
-    (thrown: unknown): Asked<ScoreTimes> => ({ unknown: messageOf(thrown) }),
-  );
+  const asked = await askWorkers(openProducer, scoreProbes, (untilMs) => ({
+    ...{ storeUrl: store.url, untilMs, entries },
+    ...{ source: config.source, bundle: config.bundle },
+  }));
   if ("unknown" in asked) return { estimate: null, estimateUnknown: asked.unknown };
   const { startMs, imageMs } = asked.times;
   const workers = Math.min(asked.workers, shards);

@@ -1,4 +1,4 @@
-import { messageOf, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
+import { runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
 import {
   computeTuningPlan,
   foldRunsOf,
@@ -7,10 +7,10 @@ import {
   untunedOf,
   type TuningRounds,
 } from "@trommel/common/artefacts";
-import { stepProbes, type StepTimes } from "@trommel/common/jobs";
+import { stepProbes } from "@trommel/common/jobs";
 import { autoHeadOf, foldsOf, testShare } from "@trommel/common/recipe";
 import type { JobProducer } from "../run-control/job-producer.js";
-import { askWorkers, type Asked } from "../step-time/ask-workers.js";
+import { askWorkers } from "../step-time/ask-workers.js";
 import { stepProbeOf } from "../step-time/step-probe.js";
 import { refuseLongRounds, timeOfAll, tuningTime, type TuningTime } from "../step-time/tuning-time.js";
 import { companionConfigs } from "./resolve-tuning.js";
@@ -53,10 +53,8 @@ export async function forecastTuning(
   const networks = foldRunsOf(config).length;
   const folds = ofFold === undefined ? null : { networks, rounds: ofFold.rounds };
   const classCount = Math.max(2, listed.classes);
-  const asked = await openProducer().then(
-    (producer) =>
-      askWorkers(producer, stepProbes, (untilMs) => stepProbeOf(store, config, { classCount, untilMs })),
-    (thrown: unknown): Asked<StepTimes> => ({ unknown: messageOf(thrown) }),
+  const asked = await askWorkers(openProducer, stepProbes, (untilMs) =>
+    stepProbeOf(store, config, { classCount, untilMs }),
   );
   const base = { ...whole.rounds, folds, isEstimate };
   if ("unknown" in asked) return { ...base, time: null, timeUnknown: asked.unknown };

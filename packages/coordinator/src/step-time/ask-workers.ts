@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { stopReasonToThrow } from "@trommel/common";
+import { messageOf, stopReasonToThrow } from "@trommel/common";
 import type { ProbeKind, ProbePayload } from "@trommel/common/jobs";
 import type { JobProducer } from "../run-control/job-producer.js";
 
@@ -16,7 +16,7 @@ const defaultPatience: Patience = { seenMs: 120_000, unseenMs: 5_000 };
 const lookMs = 100;
 
 /** What a worker has measured, or why none has. */
-export type Asked<Times> =
+type Asked<Times> =
   | {
       /** That serve the queue of the question. */
       readonly workers: number;
@@ -26,13 +26,29 @@ export type Asked<Times> =
 
 /**
  * Lets a worker measure, for a bounded time.
+ * @param openProducer where workers can be asked; without it the times are unknown
  * @throws TrommelError what the worker answered
  */
 export async function askWorkers<Probe extends ProbePayload, Times>(
+  openProducer: () => Promise<JobProducer>,
+  kind: ProbeKind<Probe, Times>,
+  probeUntil: (untilMs: number) => Probe,
+  patience = defaultPatience,
+): Promise<Asked<Times>> {
+  let producer: JobProducer;
+  try {
+    producer = await openProducer();
+  } catch (thrown) {
+    return { unknown: messageOf(thrown) };
+  }
+  return ask(producer, kind, probeUntil, patience);
+}
+
+async function ask<Probe extends ProbePayload, Times>(
   producer: JobProducer,
   kind: ProbeKind<Probe, Times>,
   probeUntil: (untilMs: number) => Probe,
-  { seenMs, unseenMs } = defaultPatience,
+  { seenMs, unseenMs }: Patience,
 ): Promise<Asked<Times>> {
   const { queue, job } = kind;
   const workers = await producer.workersOf(queue).catch(() => 0);
