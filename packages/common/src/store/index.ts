@@ -2,7 +2,7 @@ export { fileError } from "./file/file-errors.js";
 export { locationOf, partInside, resolveLocation, splitLocation } from "./location.js";
 export { isObjectLocation, locateObject } from "./object-location.js";
 export type { GetOptions } from "./object-store.js";
-export { openObjects } from "./open-objects.js";
+export { openObjects, readObject } from "./open-objects.js";
 export { openStore } from "./open-store.js";
 export { mapAhead, range, readAhead } from "./read-ahead.js";
 export { readChunks } from "./read-chunks.js";

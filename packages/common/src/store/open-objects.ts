@@ -1,6 +1,7 @@
 import { hostRules } from "./http/host-rules.js";
 import { HttpStore } from "./http/http-store.js";
-import type { ObjectStore } from "./object-store.js";
+import { isObjectLocation, locateObject } from "./object-location.js";
+import type { GetOptions, ObjectStore } from "./object-store.js";
 import { openStore } from "./open-store.js";
 
 /**
@@ -9,4 +10,20 @@ import { openStore } from "./open-store.js";
  */
 export function openObjects(root: string): ObjectStore {
   return /^https:/i.test(root) ? new HttpStore(root, { rules: hostRules() }) : openStore(root);
+}
+
+/**
+ * The bytes of an image that is an object of its own.
+ * @param key in the source, or a whole location
+ * @throws TrommelError as ObjectStore.get does
+ */
+export async function readObject(source: ObjectStore, key: string, options: GetOptions): Promise<Uint8Array> {
+  if (!isObjectLocation(key)) return source.get(key, options);
+  const { root, key: name } = locateObject(key);
+  const store = openObjects(root);
+  try {
+    return await store.get(name, options);
+  } finally {
+    store.close();
+  }
 }

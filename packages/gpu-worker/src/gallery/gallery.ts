@@ -1,5 +1,5 @@
-import { openStore, type GetOptions, type ObjectStore, type Shard } from "@trommel/common";
-import { isObjectLocation, locateObject, openObjects } from "@trommel/common/store";
+import { openStore, type Shard } from "@trommel/common";
+import { readObject } from "@trommel/common/store";
 import type { Mistake } from "@trommel/common/artefacts";
 import { ArchiveRanges } from "../image/read/archive-ranges.js";
 import { mistakesShown } from "../measure/worst-mistakes.js";
@@ -46,24 +46,13 @@ export async function galleryFrom(
     const options = { maxBytes: fileBytesAtMost, signal };
     const read = (key: string): Promise<Uint8Array> => {
       const entry = archived?.get(key);
-      if (entry?.at === undefined) return readImage(source, key, options);
+      if (entry?.at === undefined) return readObject(source, key, options);
       return ranges.read(source, entry.at.object, entry, signal);
     };
     return await gallery(mistakes, read, signal);
   } finally {
     ranges.close();
     source.close();
-  }
-}
-
-async function readImage(source: ObjectStore, key: string, options: GetOptions): Promise<Uint8Array> {
-  if (!isObjectLocation(key)) return source.get(key, options);
-  const { root, key: name } = locateObject(key);
-  const store = openObjects(root);
-  try {
-    return await store.get(name, options);
-  } finally {
-    store.close();
   }
 }
 

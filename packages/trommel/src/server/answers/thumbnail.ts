@@ -6,7 +6,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { isObjectLocation, locateObject, openObjects, readBounds } from "@trommel/common/store";
+import { readBounds, readObject } from "@trommel/common/store";
 import { withTimeout } from "@trommel/common/waiting";
 import { z } from "zod";
 import { loadServing } from "../../worker-package.js";
@@ -66,12 +66,9 @@ async function readMistakes(store: ObjectStore, id: string) {
 
 /** An image within an archive is not found by its key, and is not shown. */
 async function readImage({ subject }: Work, key: string): Promise<Uint8Array> {
-  const source =
-    subject.kind === "run" ? subject.config.dataset : subject.kind === "scoring" ? subject.config.source : "";
-  const { root, key: name } = isObjectLocation(key) ? locateObject(key) : { root: source, key };
-  const store = isObjectLocation(key) ? openObjects(root) : openStore(root);
+  const store = openStore(subject.kind === "run" ? subject.config.dataset : subject.config.source);
   try {
-    return await store.get(name, { maxBytes: fileBytesAtMost });
+    return await readObject(store, key, { maxBytes: fileBytesAtMost });
   } finally {
     store.close();
   }
