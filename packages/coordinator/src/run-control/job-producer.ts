@@ -26,7 +26,7 @@ import {
   type ProbePayload,
   type ShardStage,
 } from "@trommel/common/jobs";
-import { connectRedis, rebaseShares, reserveShare } from "@trommel/common/redis";
+import { areSharesFar, connectRedis, rebaseShares, reserveShare } from "@trommel/common/redis";
 import { tracingOptions } from "@trommel/common/tracing";
 import { withTimeout } from "@trommel/common/waiting";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
@@ -240,6 +240,8 @@ export class JobProducer {
     cost: number,
   ): Promise<{ readonly priority: number }[]> {
     const tags = await this.#bounded(reserveShare(this.redis, queue, id, { jobs, cost }));
+    const [next = 0] = tags;
+    if (!areSharesFar(next)) return tags.map((priority) => ({ priority }));
     const less = await this.#bounded(rebaseShares(this.redis, queue));
     if (less > 0) await this.#moveWaiting(queue, less);
     return tags.map((priority) => ({ priority: Math.max(1, priority - less) }));

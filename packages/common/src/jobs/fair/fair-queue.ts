@@ -87,6 +87,11 @@ export async function beginShare(
   }
 }
 
+/** Whether tags have become so large that {@link rebaseShares} may move them. @param tag one that was just reserved: none is before the time */
+export function areSharesFar(tag: number): boolean {
+  return tag - first >= rebaseFrom;
+}
+
 /**
  * Counts tags from a new origin where they have become large. Jobs that wait are to be moved by as much; until
  * then those that are reserved are before them.

@@ -65,17 +65,14 @@ export async function removeMember(redis: Redis, name: string): Promise<void> {
 /** Every member that has said within seconds that it serves, in order of their names. */
 export async function listMembers(redis: Redis): Promise<ClusterMember[]> {
   const names = (await redis.smembers(namesKey)).sort();
-  const members: ClusterMember[] = [];
-  for (const name of names) {
-    const text = await redis.get(keyOf(name));
-    if (text === null) {
-      await redis.srem(namesKey, name);
-      continue;
-    }
-    const parsed = clusterMember.safeParse(parsedOrNull(text));
-    if (parsed.success) members.push(parsed.data);
-  }
-  return members;
+  if (names.length === 0) return [];
+  const texts = await redis.mget(names.map(keyOf));
+  const gone = names.filter((_, at) => texts[at] === null);
+  if (gone.length > 0) await redis.srem(namesKey, gone);
+  return texts.flatMap((text) => {
+    const parsed = clusterMember.safeParse(text === null ? null : parsedOrNull(text));
+    return parsed.success ? [parsed.data] : [];
+  });
 }
 
 function parsedOrNull(text: string): unknown {
