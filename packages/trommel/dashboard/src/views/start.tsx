@@ -38,32 +38,39 @@ export function StartView({ live, mayAct }: { readonly live: Live; readonly mayA
       <form class="fields" onSubmit={submit("/trainings")}>
         <h2>Training</h2>
         <Field name="source" title="Labelled images" isRequired />
-        <label>
-          Recipe
-          <select name="recipe" required>
-            {recipes.map(({ name }) => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-        </label>
+        <Choice name="recipe" title="Recipe" values={recipes.map(({ name }) => name)} />
         <Field name="id" title="Id (from what it is, if empty)" />
         <button>Train</button>
       </form>
       <form class="fields" onSubmit={submit("/scorings")}>
         <h2>Scoring</h2>
         <Field name="source" title="Images" isRequired />
-        <label>
-          Model
-          <select name="model" required>
-            {models.map(({ id }) => (
-              <option key={id}>{id}</option>
-            ))}
-          </select>
-        </label>
+        <Choice name="model" title="Model" values={models.map(({ id }) => id)} />
         <Field name="output" title="Place of the scores" isRequired />
         <button>Score</button>
       </form>
     </>
+  );
+}
+
+function Choice({
+  name,
+  title,
+  values,
+}: {
+  readonly name: string;
+  readonly title: string;
+  readonly values: readonly string[];
+}) {
+  return (
+    <label>
+      {title}
+      <select name={name} required>
+        {values.map((value) => (
+          <option key={value}>{value}</option>
+        ))}
+      </select>
+    </label>
   );
 }
 
