@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { version } from "../version.js";
+import { sessionCookie } from "./access/guard.js";
 import { problem } from "./problem.js";
 import { needOf, type AnyRoute } from "./route.js";
 
@@ -19,7 +20,7 @@ export function openApiOf(routes: readonly AnyRoute[]): Json {
     components: {
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer" },
-        session: { type: "apiKey", in: "cookie", name: "trommel_session" },
+        session: { type: "apiKey", in: "cookie", name: sessionCookie },
       },
       schemas: { Problem: schemaOf(problem, "output") },
     },
