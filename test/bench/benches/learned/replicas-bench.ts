@@ -1,3 +1,8 @@
+import { stat } from "node:fs/promises";
+import path from "node:path";
+import { openStore, runKeys } from "@trommel/common";
+import { readRoundFigures } from "@trommel/common/artefacts";
+import { comparisonRow } from "../../compare/comparison-row.js";
 import { readRunChoice } from "../../learn/trained-run.js";
 import { trommel } from "../../material/trommel-command.js";
 import type { Material } from "../../material/material.js";
@@ -11,6 +16,14 @@ const settings = [
   ...["views.count=1", "views.rotation=30", "views.horizontalFlip=true", "split.test=0.3333"],
   ...["head.effort=quick", "tune.head=tuned", "tune.blocks={last: 4}", "tune.epochs=8", "tune.localSteps=4"],
 ];
+
+/** Two replicas on one worker and on two, of one thread each: the last half of the blocks, in rounds as long as they are by default. */
+const paced = [
+  ...["views.count=1", "views.rotation=30", "split.test=0.3333", "head.effort=quick", "tune.head=tuned"],
+  ...["tune.replicas=2", "tune.epochs=3"],
+];
+const pacedTurns = 3;
+const batchSize = 32;
 
 interface Measured {
   readonly replicas: number;
@@ -26,27 +39,18 @@ interface Measured {
 export async function benchReplicas(
   material: Material,
   store: string,
-  { say, threads }: BenchSetting,
+  setting: BenchSetting,
 ): Promise<BenchResult> {
+  const { say, threads } = setting;
+  const workers = await measureWorkers(material, store, setting);
   const measured: Measured[] = [];
   for (const seed of seeds) {
     for (const count of replicas) {
       const id = `replicas-${count}-${seed}`;
-      await trommel(
-        ...[
-          "train",
-          material.pictures,
-          "--run",
-          id,
-          "--store",
-          store,
-          "--backbone",
-          material.backbone,
-          "--tune",
-        ],
-        ...[...settings, `tune.replicas=${count}`, `seed=${seed}`].flatMap((field) => ["--set", field]),
-        ...["--workers", String(Math.min(count, threads)), "--threads", String(count === 1 ? threads : 1)],
-      );
+      await tuneRun(id, material, store, {
+        settings: [...settings, `tune.replicas=${count}`, `seed=${seed}`],
+        ...{ workers: Math.min(count, threads), threads: count === 1 ? threads : 1 },
+      });
       const { test } = await readRunChoice(store, id);
       if (test === null) throw new Error(`${id} has no test part`);
       const [accuracy, logLoss] = [test.accuracy.value, test.logLoss.value];
@@ -54,7 +58,64 @@ export async function benchReplicas(
       say(`replicas: ${count}, seed ${seed}: ${accuracy.toFixed(4)} and ${logLoss.toFixed(4)}`);
     }
   }
-  return { rows: replicas.map((count) => rowOf(count, measured)), measured };
+  const rows = [workers.row, ...replicas.map((count) => rowOf(count, measured))];
+  return { rows, measured: { workers: workers.rates, replicas: measured } };
+}
+
+interface TunedRun {
+  readonly settings: readonly string[];
+  readonly workers: number;
+  readonly threads: number;
+}
+
+async function tuneRun(
+  id: string,
+  { pictures, backbone }: Material,
+  store: string,
+  { settings: fields, workers, threads }: TunedRun,
+): Promise<void> {
+  await trommel(
+    ...["train", pictures, "--run", id, "--store", store, "--backbone", backbone, "--tune"],
+    ...fields.flatMap((field) => ["--set", field]),
+    ...["--workers", String(workers), "--threads", String(threads)],
+  );
+}
+
+/** Images a second with all that a round is, from reading its images to its checkpoint and the loss of the held-out ones. */
+async function measureWorkers(
+  material: Material,
+  store: string,
+  { say }: BenchSetting,
+): Promise<{ readonly row: BenchRow; readonly rates: readonly number[][] }> {
+  const rates: [one: number[], two: number[]] = [[], []];
+  for (let turn = 0; turn < pacedTurns; turn += 1) {
+    for (const workers of [1, 2] as const) {
+      const id = `paced-${workers}-${turn}`;
+      await tuneRun(id, material, store, { settings: paced, workers, threads: 1 });
+      const rate = await rateOfRounds(store, id);
+      rates[workers - 1]?.push(rate);
+      say(`replicas: 2 on ${workers} worker(s): ${rate.toFixed(1)} images/s`);
+    }
+  }
+  const row = comparisonRow({
+    what: "replicas: two on two workers of one thread (anchor: on one of one thread), images/s",
+    ...{ own: rates[1], anchor: rates[0], atLeast: 1.7 },
+  });
+  return { row, rates };
+}
+
+/** Of all rounds but the first, which begins with a worker's start: by when their figures were written. */
+async function rateOfRounds(folder: string, id: string): Promise<number> {
+  const store = openStore(path.resolve(folder));
+  const figures = await readRoundFigures(store, id);
+  store.close();
+  const [first, last] = [figures[0], figures.at(-1)];
+  if (first === undefined || last === undefined || first === last)
+    throw new Error(`${id} has too few rounds to be timed`);
+  const writtenAt = async (round: number): Promise<number> =>
+    (await stat(path.join(folder, runKeys(id).tuning.round(round)))).mtimeMs / 1000;
+  const seconds = (await writtenAt(last.round)) - (await writtenAt(first.round));
+  return ((last.steps - first.steps) * 2 * batchSize) / seconds;
 }
 
 /** Reached where the mean lies no lower than the lowest seed of one replica. */
