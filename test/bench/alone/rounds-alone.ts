@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { openStore, resolveLocation } from "@trommel/common";
 import { roundSpan } from "@trommel/common/artefacts";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
+import { KeptImages } from "#gpu-worker/image/read/kept-images";
 import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { tuningSetting } from "#gpu-worker/stages/tuning/network";
 import { eachBatch } from "#gpu-worker/stages/tuning/round-images";
@@ -46,6 +47,7 @@ const tuner = await create(setting, stateOfReplica(await readCheckpoint(store, r
 const context = {
   device: { sessionCount: 1 },
   sources: new SourceStores(),
+  keptImages: new KeptImages(0),
   onImages: () => undefined,
   signal,
 } as unknown as DeviceStageContext;

@@ -12,6 +12,7 @@ import { ClusterMetrics } from "@trommel/common/metrics";
 import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { collectSeldom } from "#gpu-worker/worker/heap-growth";
 import { createImageBudgets } from "#gpu-worker/image/budgets/image-budgets";
+import { createKeptImages } from "#gpu-worker/image/read/kept-images";
 import type { ShardImage, ImageStreamOptions } from "#gpu-worker/image/read/image-stream";
 import { createProcessor } from "#gpu-worker/worker/job-processor";
 import { createRouter } from "#gpu-worker/worker/job-router";
@@ -84,6 +85,7 @@ async function startWorker(): Promise<void> {
     threads: 1,
     viewsPerBatch: options.viewsPerBatch,
     budgets: createImageBudgets({ bytesInFlightMib: 1, pixelsInFlightMib: 4 }),
+    keptImages: createKeptImages({ pixelsInFlightMib: 4 }),
     streamImages: readyPictures,
     log,
     shutdown: new AbortController().signal,

@@ -14,6 +14,7 @@ import type {
 } from "../backbone/engines/engine.js";
 import type { Ensemble } from "../head/model/ensemble.js";
 import type { ImageBudgets } from "../image/budgets/image-budgets.js";
+import type { KeptImages } from "../image/read/kept-images.js";
 import type { streamImages } from "../image/read/image-stream.js";
 import type { StepFigures, TuningBatch } from "../tuning/engine/tuner.js";
 import type { FeatureIndexes } from "./reuse/feature-index.js";
@@ -133,6 +134,8 @@ export interface DeviceStageContext extends StageContext {
   readonly order: number;
   /** What the images of all shards under way may take together. */
   readonly budgets: ImageBudgets;
+  /** Decoded images that tuning keeps from one epoch to the next. */
+  readonly keptImages: KeptImages;
   /** Gives a shard's images. @default {@link streamImages}, which fetches and decodes its files */
   readonly streamImages?: typeof streamImages | undefined;
   /** The stores that images are read from. */

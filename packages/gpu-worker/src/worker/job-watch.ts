@@ -39,6 +39,7 @@ export class JobWatch {
       threads: options.threads,
       viewsPerBatch: options.viewsPerBatch,
       budgets: options.budgets,
+      keptImages: options.keptImages,
       streamImages: options.streamImages,
       sources: options.sources,
       featureIndexes: options.featureIndexes,

@@ -29,6 +29,7 @@ import type { Logger } from "pino";
 import { collectSeldom } from "./heap-growth.js";
 import { drain } from "./drain.js";
 import { createImageBudgets } from "../image/budgets/image-budgets.js";
+import { createKeptImages } from "../image/read/kept-images.js";
 import { createProcessor } from "./job-processor.js";
 import { createRouter } from "./job-router.js";
 import { createQueueWorker } from "./queue-worker.js";
@@ -155,6 +156,7 @@ async function startServing(
     threads,
     viewsPerBatch: batchViews,
     budgets: createImageBudgets(options),
+    keptImages: createKeptImages(options),
     sources,
     featureIndexes: new FeatureIndexes(store),
     log,

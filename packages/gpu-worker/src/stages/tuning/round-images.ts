@@ -4,6 +4,7 @@ import { meanOneWeights } from "../../head/batches/class-weights.js";
 import type { TuningBatch } from "../../tuning/engine/tuner.js";
 import { tuningBatch, type BatchRecipe } from "../../tuning/rounds/batch-targets.js";
 import { batchNumber, epochOrder, imagesOfBatch } from "../../tuning/rounds/epoch-order.js";
+import { streamImages } from "../../image/read/image-stream.js";
 import type { DeviceStageContext } from "../context.js";
 import type { ImageBatch } from "../images/image-batches.js";
 import { runBatches } from "../images/run-batches.js";
@@ -12,7 +13,7 @@ import type { TuningRun } from "./tuning-run.js";
 
 /**
  * A replica's batches of a round, each prepared while the one before it is learned from: the images are read and decoded as extraction
- * reads them.
+ * reads them, unless an earlier epoch has left them with the worker.
  * @param learn takes a batch to its end; called in order, one at a time. @param learn.step within the round, from 0
  * @throws TrommelError `unavailable`, retryable, if an image cannot be read that the run without tuning has read: it never drops out
  */
@@ -33,12 +34,16 @@ export async function eachBatch(
   const recipe = batchRecipe(run, tuned);
   let step = 0;
   let learning: Promise<void> = Promise.resolve();
+  const { keptImages, streamImages: stream = streamImages } = context;
   const failed = await runBatches({
     entries,
     source: untuned.dataset,
     decode: { ...untuned.recipe.decode, side: untuned.side },
     batchSize,
-    context,
+    context: {
+      ...context,
+      streamImages: (options) => keptImages.through(stream, untuned.dataset, options),
+    },
     run: (batch) => {
       const at = step;
       step += 1;

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore, recipe, type ShardEntry } from "@trommel/common";
 import { tuningRounds } from "@trommel/common/artefacts";
 import sharp from "sharp";
+import { KeptImages } from "#gpu-worker/image/read/kept-images";
 import type { DeviceStageContext } from "#gpu-worker/stages/context";
 import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { eachBatch } from "#gpu-worker/stages/tuning/round-images";
@@ -54,10 +55,11 @@ const tuned = (): TuningImages => ({
   labels: Int32Array.from(entries, (_, image) => image % 2),
 });
 
-function context(): DeviceStageContext {
+function context(keptImages = new KeptImages(0)): DeviceStageContext {
   return {
     device: { sessionCount: 2 },
     sources: new SourceStores(),
+    keptImages,
     signal: new AbortController().signal,
     onImages: () => undefined,
   } as unknown as DeviceStageContext;
@@ -88,6 +90,27 @@ describe("the batches of a round", () => {
         right: batch.map((image) => image % 2),
       })),
     );
+  });
+
+  it("are the same where an earlier epoch has left the images with the worker, which are not read again", async () => {
+    const kept = context(new KeptImages(images * side * side * 3));
+    const pixelsOf = async (of: DeviceStageContext): Promise<Uint8Array[]> => {
+      const seen: Uint8Array[] = [];
+      await eachBatch(tuningRun(), tuned(), part, of, ({ pixels }) => {
+        seen.push(pixels.slice());
+        return Promise.resolve();
+      });
+      return seen;
+    };
+    const read = await pixelsOf(kept);
+    const away = `${folder}-away`;
+    await rename(folder, away);
+    try {
+      assert.deepEqual(await pixelsOf(kept), read);
+      await assert.rejects(pixelsOf(context()), { code: "not-found" });
+    } finally {
+      await rename(away, folder);
+    }
   });
 
   it("wait for an image that cannot be read any more: no other takes its place", async () => {
