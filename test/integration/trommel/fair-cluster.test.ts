@@ -119,8 +119,10 @@ describe("scorings that share a cluster", () => {
     await completed(id);
     assert.equal((await parts("paused")).size, 12);
     assert.deepEqual(await parts("paused"), await parts("large"));
+    const [first, second, ...more] = await readdir(join(store, `scorings/${id}/steering`));
+    assert.deepEqual([first, second, more], ["00000.json", "00001.json", []]);
     const steering = JSON.parse(
-      await readFile(join(store, `scorings/${id}/steering.json`), "utf8"),
+      await readFile(join(store, `scorings/${id}/steering/00001.json`), "utf8"),
     ) as object;
     assert.deepEqual(steering, { formatVersion: 1, id, priority: "high", jobsAtMost: null });
     const refused = await runInProcess(["unpause", id, ...cluster, "--no-follow"]);

@@ -61,8 +61,9 @@ function controlKeys(root: string) {
     cancelled: `${root}/cancelled.json`,
     /** Next to the mark of a cancellation: it was paused. */
     paused: `${root}/paused.json`,
-    /** How it is worked on, see `steering.ts`. */
-    steering: `${root}/steering.json`,
+    /** How it is worked on after so many changes, see `steering.ts`. */
+    steering: (changes: number) => `${root}/steering/${ordinal(changes)}.json`,
+    steeringFolder: `${root}/steering/`,
     /** Why it stopped, until its next attempt. */
     stopReason: `${root}/error.json`,
     cluster: `${root}/cluster.json`,

@@ -2,7 +2,7 @@ import { LiveRun, subjectKeys, type ObjectStore } from "@trommel/common";
 import { neededRunsOf } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { flowOf, readSteering, writeSteering, type Steering } from "@trommel/common/jobs";
-import { rootJobId, type JobProducer } from "./job-producer.js";
+import { rootJobId, type JobProducer } from "./queueing/job-producer.js";
 import { readStatus } from "./status.js";
 import { findSubject, traitsOf, type Subject } from "./subject.js";
 
@@ -40,9 +40,20 @@ export async function steerSubject(
   changes: { readonly [Field in keyof Steering]?: Steering[Field] | undefined },
 ): Promise<void> {
   await writeSteering(store, subject, changes);
-  const { jobsAtMost } = changes;
   const liveRun = new LiveRun(producer.redis, subject.id);
-  if (jobsAtMost !== undefined && (await liveRun.state()) !== undefined) await liveRun.setLimit(jobsAtMost);
+  if (changes.jobsAtMost !== undefined && (await liveRun.state()) !== undefined)
+    await copyLimit(store, subject, liveRun);
+}
+
+/** Copies the limit to Redis until it is that of the store: another change may come between. */
+async function copyLimit(store: ObjectStore, subject: Subject, liveRun: LiveRun): Promise<void> {
+  let { jobsAtMost } = await readSteering(store, subject);
+  for (;;) {
+    await liveRun.setLimit(jobsAtMost);
+    const now = await readSteering(store, subject);
+    if (now.jobsAtMost === jobsAtMost) return;
+    ({ jobsAtMost } = now);
+  }
 }
 
 async function neededBy(store: ObjectStore, subject: Subject): Promise<Subject[]> {
@@ -78,8 +89,7 @@ export async function startAttempt(
   const rootOf = (attempt: number): string => rootJobId(flow, subject.id, attempt);
   const attempt = await liveRun.open(rootOf, store.url, seen);
   if (attempt === undefined) return undefined;
-  const { jobsAtMost } = await readSteering(store, subject);
-  if (jobsAtMost !== null) await liveRun.setLimit(jobsAtMost);
+  await copyLimit(store, subject, liveRun);
   await producer.addFlow(flow, subject.id, attempt);
   await liveRun.opened();
   return attempt;
