@@ -6,7 +6,7 @@ import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { holdsLock, isQueued } from "#common/jobs/job-lock";
 import { flowOf } from "#common/jobs/run-rules";
 import { treatmentAfter, workerDeathsAtMost } from "#common/jobs/worker-deaths";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { emptyRun, step } from "./run-model.js";
 import { add, completeJob, failJob, waitAgain } from "./run-model-queue.js";
 import type { ModelJob, RunModel } from "./run-model-state.js";

@@ -1,6 +1,6 @@
 import { canonicalJson, jobId, TrommelError, type JobPayload } from "@trommel/common";
 import { barrierOf } from "#common/jobs/pipeline";
-import { shardsPerBulk } from "#coordinator/run-control/job-producer";
+import { shardsPerBulk } from "#coordinator/run-control/queueing/job-producer";
 import { add, going, refuseIfOver } from "./run-model-queue.js";
 import type { Holder, ModelShard, Plan, RunModel } from "./run-model-state.js";
 

@@ -56,7 +56,7 @@ import { PlanLater } from "./plan/plan-later.js";
 import { takeBackShards } from "./plan/take-back-shards.js";
 import { lookAtCluster } from "./run-control/look-at-cluster.js";
 import { QueueErrors } from "./queue-errors.js";
-import { JobProducer } from "./run-control/job-producer.js";
+import { JobProducer } from "./run-control/queueing/job-producer.js";
 
 /** Runs that one coordinator plans at the same time: listing and queueing is mostly waiting. */
 const planConcurrency = 32;

@@ -3,7 +3,7 @@ import { queuePrefix, ReleaseStack, workerTimings, type JobPayload } from "@trom
 import { costs, flowOf } from "@trommel/common/jobs";
 import { beginShare, connectRedis } from "@trommel/common/redis";
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { Worker } from "bullmq";
 import type { BenchResult, BenchRow, BenchSetting } from "../result.js";
 
@@ -46,7 +46,7 @@ export async function benchFairness(
     const worker = new Worker(
       "score",
       async (job) => {
-        await beginShare(connection, "score", job.priority);
+        await beginShare(connection, job.data as JobPayload);
         served.begin((job.data as JobPayload).id);
         await sleep(shardMs);
         served.end((job.data as JobPayload).id);

@@ -13,7 +13,7 @@ import {
   type ObjectStore,
 } from "@trommel/common";
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import type { Redis } from "ioredis";
 import { BenchChild } from "../synthetic/child.js";
 import { comparisonRow } from "../compare/comparison-row.js";

@@ -3,7 +3,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openStore, ReleaseStack, runKeys } from "@trommel/common";
 import { startEmbeddedRedis } from "#trommel/cluster/embedded-redis";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { BenchChild } from "../synthetic/child.js";
 import { comparisonRow } from "../compare/comparison-row.js";
 import { processCpuSeconds } from "../measure/process-usage.js";

@@ -12,7 +12,7 @@ import {
   type RecipeInput,
 } from "@trommel/common";
 import { startLocalCluster, type LocalCluster } from "#trommel/cluster/local-cluster";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { resolveRun } from "#coordinator/resolve/run";
 import { resolveScoring } from "#coordinator/resolve/scoring/resolve-scoring";
 import { startAttempt } from "#coordinator/run-control/attempts";

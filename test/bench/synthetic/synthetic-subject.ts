@@ -9,7 +9,7 @@ import {
   sha256Hex,
   type ObjectStore,
 } from "@trommel/common";
-import type { JobProducer } from "#coordinator/run-control/job-producer";
+import type { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { startAttempt } from "#coordinator/run-control/attempts";
 
 /**

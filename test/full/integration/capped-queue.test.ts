@@ -16,7 +16,7 @@ import {
 import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { flowOf } from "#common/jobs/run-rules";
 import { startCoordinator } from "#coordinator/coordinator";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { pino } from "pino";

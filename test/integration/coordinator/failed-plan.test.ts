@@ -7,7 +7,7 @@ import { connectRedis } from "#common/jobs/connection/connect-redis";
 import { flowOf } from "#common/jobs/run-rules";
 import { findListing, findShard } from "#common/artefacts/shards/find-shard";
 import { startCoordinator } from "#coordinator/coordinator";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { readShard } from "#gpu-worker/stages/inputs/listing";
 import type { Redis } from "ioredis";
 import { pino } from "pino";

@@ -21,7 +21,7 @@ import { PlanLater } from "#coordinator/plan/plan-later";
 import { planTune } from "#coordinator/plan/plan-tune";
 import { resolveRun } from "#coordinator/resolve/run";
 import { cancelSubject, startAttempt } from "#coordinator/run-control/attempts";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { readStatus } from "#coordinator/run-control/status";
 import { findSubject } from "#coordinator/run-control/subject";
 import { temporaryFolder } from "../../support/files/temp-folder.js";

@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { openStore, queuePrefix, recipe, ReleaseStack, TrommelError, workerTimings } from "@trommel/common";
 import { stepProbes, type StepProbe } from "@trommel/common/jobs";
 import { connectRedis } from "@trommel/common/redis";
-import { JobProducer } from "#coordinator/run-control/job-producer";
+import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { askWorkers } from "#coordinator/step-time/ask-workers";
 import type { StageTuner } from "#gpu-worker/stages/context";
 import { answerStepProbe } from "#gpu-worker/worker/step-probe";

@@ -1,12 +1,8 @@
 import type { Redis } from "ioredis";
 import { queueOf } from "./pipeline.js";
-import { jobId, queuePrefix, type JobPayload } from "./queues.js";
+import { jobId, jobKey, queuePrefix, type JobPayload } from "./queues.js";
 
 /** What BullMQ keeps in Redis about a job, for questions that its classes answer only with a queue of their own. */
-
-function jobKey(payload: JobPayload): string {
-  return `${queuePrefix}:${queueOf(payload.stage)}:${jobId(payload)}`;
-}
 
 /** False if the lock has expired: another worker has the job, or will have it. */
 export async function holdsLock(

@@ -89,11 +89,13 @@ const noCounts: UnitCounts = { images: 0, failed: 0 };
 
 export class LiveRun {
   readonly #redis: Redis;
+  readonly #id: string;
   readonly #key: string;
 
   constructor(redis: Redis, id: string) {
     this.#redis = redis;
-    this.#key = `${queuePrefix}:run:${id}`;
+    this.#id = id;
+    this.#key = keyOf(id);
   }
 
   /**
@@ -192,9 +194,9 @@ export class LiveRun {
   }
 
   async countDone(attempt: number, stage: Stage, unit: number, counts: UnitCounts = noCounts): Promise<void> {
-    const key = this.#stageKey(attempt, stage);
+    const keys = [doneUnitsKey({ id: this.#id, attempt, stage }), this.#stageKey(attempt, stage)] as const;
     const { images, failed, reused = 0 } = counts;
-    await this.#redis.eval(countOnce, 2, `${key}:done`, key, unit, images, failed, reused, liveRunTtlSeconds);
+    await this.#redis.eval(countOnce, 2, ...keys, unit, images, failed, reused, liveRunTtlSeconds);
   }
 
   async progress(attempt: number, stage: Stage): Promise<StageProgress> {
@@ -217,8 +219,27 @@ export class LiveRun {
   }
 
   #stageKey(attempt: number, stage: Stage): string {
-    return `${this.#key}:${attempt}:${stage}`;
+    return stageKey({ id: this.#id, attempt, stage });
   }
+}
+
+function keyOf(id: string): string {
+  return `${queuePrefix}:run:${id}`;
+}
+
+interface StageOfRun {
+  readonly id: string;
+  readonly attempt: number;
+  readonly stage: Stage;
+}
+
+function stageKey({ id, attempt, stage }: StageOfRun): string {
+  return `${keyOf(id)}:${attempt}:${stage}`;
+}
+
+/** The set of the units of a stage that an attempt has done. */
+export function doneUnitsKey(stage: StageOfRun): string {
+  return `${stageKey(stage)}:done`;
 }
 
 /** A stop reason as an error that can be thrown. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { runId } from "../artefacts/store-keys.js";
 import { parseAs } from "../parse.js";
-import { stages, stageTable, type ManyUnit, type Stage, type UnitOf } from "./pipeline.js";
+import { queueOf, stages, stageTable, type ManyUnit, type Stage, type UnitOf } from "./pipeline.js";
 
 /** The queues, their payloads and their options. Payloads are small: ids and numbers, never rows. */
 
@@ -103,4 +103,9 @@ export function jobId(payload: JobPayload): string {
 /** The stage of a single job, by the job's id; undefined if the table has no such stage. */
 export function stageOfSingleJob(id: string): Stage | undefined {
   return stages.find((stage) => stageTable[stage].unit === "one" && id.endsWith(`.${stage}`));
+}
+
+/** The key under which BullMQ keeps a job. */
+export function jobKey(payload: JobPayload): string {
+  return `${queuePrefix}:${queueOf(payload.stage)}:${jobId(payload)}`;
 }

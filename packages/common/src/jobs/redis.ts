@@ -2,7 +2,7 @@ export { awaitRedis } from "./connection/await-redis.js";
 export { concludeFailure } from "./conclude-failure.js";
 export { claimFeature, releaseFeature } from "./feature-claim.js";
 export type { FeatureClaim } from "./feature-claim.js";
-export { areSharesFar, beginShare, rebaseShares, reserveShare } from "./fair/fair-queue.js";
+export { beginShare, endMoveOfShares, readShares, reserveShares } from "./fair/fair-queue.js";
 export { isQueued, jobsAhead } from "./job-lock.js";
 export { checkRedis } from "./connection/check-redis.js";
 export { connectRedis } from "./connection/connect-redis.js";

@@ -5,7 +5,7 @@ import { countRescored, isRescoring, rescoredSource } from "../generations/resco
 import { KeyFilter } from "../listing/key-filter.js";
 import { chooseSampleUnstored } from "../plan/choose-sample.js";
 import { whySkipped } from "../plan/stream-shards.js";
-import type { JobProducer } from "../run-control/job-producer.js";
+import type { JobProducer } from "../run-control/queueing/job-producer.js";
 import { keysOnly } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
 import { askWorkers } from "../step-time/ask-workers.js";

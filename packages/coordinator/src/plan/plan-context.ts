@@ -1,5 +1,5 @@
 import type { ObjectStore, openStore, LiveRun, Stage } from "@trommel/common";
-import type { JobProducer } from "../run-control/job-producer.js";
+import type { JobProducer } from "../run-control/queueing/job-producer.js";
 
 /** What every plan needs besides its configuration. */
 export interface PlanContext {

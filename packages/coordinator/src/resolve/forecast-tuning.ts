@@ -9,7 +9,7 @@ import {
 } from "@trommel/common/artefacts";
 import { stepProbes } from "@trommel/common/jobs";
 import { autoHeadOf, foldsOf, testShare } from "@trommel/common/recipe";
-import type { JobProducer } from "../run-control/job-producer.js";
+import type { JobProducer } from "../run-control/queueing/job-producer.js";
 import { askWorkers } from "../step-time/ask-workers.js";
 import { stepProbeOf } from "../step-time/step-probe.js";
 import { refuseLongRounds, timeOfAll, tuningTime, type TuningTime } from "../step-time/tuning-time.js";

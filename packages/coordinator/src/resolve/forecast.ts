@@ -4,7 +4,7 @@ import { resolveLabels } from "../labels/resolve-labels.js";
 import { keysOnly } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
 import { KeyFilter } from "../listing/key-filter.js";
-import type { JobProducer } from "../run-control/job-producer.js";
+import type { JobProducer } from "../run-control/queueing/job-producer.js";
 import { forecastTuning, type TuningForecast } from "./forecast-tuning.js";
 
 /** What a training would work on. */

@@ -3,7 +3,7 @@ export { readFailedImages } from "./failed-images.js";
 export type { FailedImages } from "./failed-images.js";
 export { readListingOverview } from "./listing-overview.js";
 export type { ListingOverview } from "./listing-overview.js";
-export { JobProducer } from "./job-producer.js";
+export { JobProducer } from "./queueing/job-producer.js";
 export { lookAtCluster } from "./look-at-cluster.js";
 export { listSubjects } from "./list-subjects.js";
 export { cancelSubject, startAttempt, steerSubject } from "./attempts.js";

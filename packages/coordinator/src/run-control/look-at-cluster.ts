@@ -1,6 +1,6 @@
 import type { ClusterMetrics } from "@trommel/common/metrics";
 import { listMembers } from "@trommel/common/redis";
-import type { JobProducer } from "./job-producer.js";
+import type { JobProducer } from "./queueing/job-producer.js";
 
 /** Sets the gauges that only Redis knows: the queues, and who serves. */
 export async function lookAtCluster(producer: JobProducer, metrics: ClusterMetrics): Promise<void> {

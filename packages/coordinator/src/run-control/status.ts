@@ -9,7 +9,7 @@ import {
 import { interruptedCode, readStopReason } from "@trommel/common/artefacts";
 import { isRootLive, phaseOf, stagesOf, stageTable, type RunPhase } from "@trommel/common/jobs";
 import { withTimeout } from "@trommel/common/waiting";
-import type { JobProducer } from "./job-producer.js";
+import type { JobProducer } from "./queueing/job-producer.js";
 import { readResultOrFault, type ExtractionCounts, type RunResult } from "./result.js";
 import { traitsOf, type Subject } from "./subject.js";
 

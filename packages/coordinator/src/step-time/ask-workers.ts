@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, stopReasonToThrow } from "@trommel/common";
 import type { ProbeKind, ProbePayload } from "@trommel/common/jobs";
-import type { JobProducer } from "../run-control/job-producer.js";
+import type { JobProducer } from "../run-control/queueing/job-producer.js";
 
 /** How long an answer is waited for. */
 interface Patience {

@@ -15,7 +15,6 @@ import { beginShare, concludeFailure, isQueued, jobsAhead } from "@trommel/commo
 import {
   logFieldsOf,
   mayStart,
-  queueOf,
   scoreProbes,
   singleJob,
   stageTable,
@@ -81,7 +80,7 @@ export function createProcessor(options: ProcessorOptions) {
       await refuseOtherStore(job, token, storeUrl, options);
       if (jobsAtMost !== undefined && (await jobsAhead(options.redis, payload)) >= jobsAtMost)
         await stepBack(job, token, limitDelayMs);
-      await beginShare(options.redis, queueOf(payload.stage), job.priority);
+      await beginShare(options.redis, payload);
       await waitForNeeded(payload, job, token, options);
       ended = options.tally.begin(payload, job.stalledCounter);
       const trial = await trialAfterDeaths(job, payload, options.redis);

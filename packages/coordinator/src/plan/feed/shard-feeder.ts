@@ -1,6 +1,6 @@
 import { isRedisFull, TrommelError, type ListingSummary } from "@trommel/common";
 import type { ShardStage } from "@trommel/common/jobs";
-import { shardsPerBulk } from "../../run-control/job-producer.js";
+import { shardsPerBulk } from "../../run-control/queueing/job-producer.js";
 import { JobFeeder } from "./job-feeder.js";
 import type { PlanContext } from "../plan-context.js";
 

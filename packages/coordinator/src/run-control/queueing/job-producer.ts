@@ -26,11 +26,12 @@ import {
   type ProbePayload,
   type ShardStage,
 } from "@trommel/common/jobs";
-import { areSharesFar, connectRedis, rebaseShares, reserveShare } from "@trommel/common/redis";
+import { connectRedis } from "@trommel/common/redis";
 import { tracingOptions } from "@trommel/common/tracing";
 import { withTimeout } from "@trommel/common/waiting";
 import { FlowProducer, Queue, type FlowJob, type JobState } from "bullmq";
 import type { Redis } from "ioredis";
+import { addWithShares, type SharedQueue } from "./job-shares.js";
 
 /** BullMQ waits without a limit for a Redis that does not answer; a producer gives up after this. */
 const producerTimeoutMs = 20_000;
@@ -81,7 +82,7 @@ export class JobProducer {
     await this.#bounded(this.#flows.add({ ...flowNode(flow, id, attempt), opts }));
   }
 
-  /** Queues jobs of a stage below their barrier. @param cost of each, see {@link reserveShare} */
+  /** Queues jobs of a stage below their barrier. @param cost of each, see {@link costs} */
   async addUnits(
     stage: ManyStage,
     id: string,
@@ -90,17 +91,19 @@ export class JobProducer {
     cost: number = costs.normal,
   ): Promise<void> {
     const opts = { ...jobOptions, parent: this.#parentOf(stage, id, attempt) };
-    const shares = await this.#reserve(queueOf(stage), id, units.length, cost);
-    const jobs = units.map((unit, at) => {
-      const payload = unitJob(stage, id, attempt, unit);
-      return { name: stage, data: payload, opts: { ...opts, jobId: jobId(payload), ...shares[at] } };
+    const payloads = units.map((unit) => unitJob(stage, id, attempt, unit));
+    await addWithShares(this.#shared(queueOf(stage)), payloads, cost, async (shares) => {
+      const jobs = payloads.map((payload, at) => ({
+        ...{ name: stage, data: payload },
+        opts: { ...opts, jobId: jobId(payload), ...shares[at] },
+      }));
+      await this.#bounded(this.#queue(queueOf(stage)).addBulk(jobs));
     });
-    await this.#bounded(this.#queue(queueOf(stage)).addBulk(jobs));
   }
 
   /**
    * Queues a group of a stage's jobs below one job that waits for them, itself below its own barrier. That one has no share: it goes first.
-   * @param cost of each job of the group, see {@link reserveShare}
+   * @param cost of each job of the group, see {@link costs}
    */
   async addGroup(
     stage: GroupedStage,
@@ -111,14 +114,16 @@ export class JobProducer {
     cost: number = costs.normal,
   ): Promise<void> {
     const above = barrierOf(stage);
-    const shares = await this.#reserve(queueOf(stage), id, units.length, cost);
-    const children = units.map((unit, at) => {
-      const child = node(unitJob(stage, id, attempt, unit));
-      return { ...child, opts: { ...child.opts, ...shares[at] } };
-    });
-    const waiting = node(unitJob(above, id, attempt, group), children);
     const parent = this.#parentOf(above, id, attempt);
-    await this.#bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
+    const payloads = units.map((unit) => unitJob(stage, id, attempt, unit));
+    await addWithShares(this.#shared(queueOf(stage)), payloads, cost, async (shares) => {
+      const children = payloads.map((payload, at) => {
+        const child = node(payload);
+        return { ...child, opts: { ...child.opts, ...shares[at] } };
+      });
+      const waiting = node(unitJob(above, id, attempt, group), children);
+      await this.#bounded(this.#flows.add({ ...waiting, opts: { ...waiting.opts, parent } }));
+    });
   }
 
   /** Queues a question to the workers, unless that job is there. */
@@ -232,25 +237,9 @@ export class JobProducer {
     this.redis.disconnect();
   }
 
-  /** The places of a run's next jobs among those of other runs, as options of the jobs. */
-  async #reserve(
-    queue: QueueName,
-    id: string,
-    jobs: number,
-    cost: number,
-  ): Promise<{ readonly priority: number }[]> {
-    const tags = await this.#bounded(reserveShare(this.redis, queue, id, { jobs, cost }));
-    const [next = 0] = tags;
-    if (!areSharesFar(next)) return tags.map((priority) => ({ priority }));
-    const less = await this.#bounded(rebaseShares(this.redis, queue));
-    if (less > 0) await this.#moveWaiting(queue, less);
-    return tags.map((priority) => ({ priority: Math.max(1, priority - less) }));
-  }
-
-  /** Moves jobs that wait to a new origin of tags: once in some hundred thousand jobs. */
-  async #moveWaiting(queue: QueueName, less: number): Promise<void> {
-    for (const job of await this.#bounded(this.#queue(queue).getPrioritized()))
-      await this.#bounded(job.changePriority({ priority: Math.max(1, job.priority - less) }));
+  #shared(name: QueueName): SharedQueue {
+    const bounded: SharedQueue["bounded"] = (work) => this.#bounded(work);
+    return { redis: this.redis, name, queue: this.#queue(name), bounded };
   }
 
   #bounded<T>(work: Promise<T>): Promise<T> {
