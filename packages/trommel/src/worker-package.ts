@@ -1,12 +1,12 @@
 import { TrommelError, type WorkerCommands } from "@trommel/common";
-import type { BundleClassifier, LoadClassifierOptions } from "@trommel/gpu-worker/serving";
+import type * as serving from "@trommel/gpu-worker/serving";
 import { version } from "./version.js";
 
-/** What a program needs that serves a bundle. */
-export interface Serving {
-  readonly loadClassifier: (bundle: string, options?: LoadClassifierOptions) => Promise<BundleClassifier>;
-  readonly makeThumbnail: (bytes: Uint8Array) => Promise<Uint8Array | undefined>;
-}
+/** What a program needs that serves a bundle, and shows images. */
+export type Serving = Pick<
+  typeof serving,
+  "findArchived" | "loadClassifier" | "makeThumbnail" | "readListedImage"
+>;
 
 const worker = "@trommel/gpu-worker";
 

@@ -35,6 +35,8 @@ export type { Thresholds } from "./results/thresholds.js";
 export type { Contradictions } from "./results/contradictions.js";
 export { decodeFoldResult, encodeFoldResult } from "./results/fold-result.js";
 export type { FoldResult, PredictedImages } from "./results/fold-result.js";
+export { encodePredictions, predictionsMarker, StoredPredictions } from "./results/predicted-images.js";
+export type { CellPage } from "./results/predicted-images.js";
 export { headAt, headTensors } from "./results/projection-codec.js";
 export {
   decodeMoments,

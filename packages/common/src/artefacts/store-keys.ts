@@ -39,6 +39,8 @@ export function runKeys(id: string) {
     standardization: `${root}/standardization.safetensors`,
     fold: (index: number) => `${root}/folds/${ordinal(index)}.safetensors`,
     choice: `${root}/choice.json`,
+    /** What heads that never saw an image say of it, by cells of the confusion matrix. */
+    predictions: `${root}/predictions.safetensors`,
     /** The heads that were chosen, and what travels with them into the bundle. */
     ensemble: `${root}/ensemble.safetensors`,
     novelty: `${root}/novelty.safetensors`,

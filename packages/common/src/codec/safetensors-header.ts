@@ -31,8 +31,12 @@ const entrySchema = z
   .strict();
 const metadataSchema = z.record(z.string(), z.string());
 
-/** @throws TrommelError `corrupt`, or `unsupported` for an unknown dtype */
-export function parseHeader(bytes: Uint8Array, name: string): Header {
+/**
+ * @param bytes of the file from its beginning, at least all of its header
+ * @param fileBytes of the whole file
+ * @throws TrommelError `corrupt`, or `unsupported` for an unknown dtype
+ */
+export function parseHeader(bytes: Uint8Array, name: string, fileBytes = bytes.byteLength): Header {
   const headerBytes = readLength(bytes, name);
   const dataStart = lengthBytes + headerBytes;
   const members = parseMembers(bytes.subarray(lengthBytes, dataStart), name);
@@ -43,7 +47,7 @@ export function parseHeader(bytes: Uint8Array, name: string): Header {
     else entries.push(parseEntry(key, value, name));
   }
   entries.sort((left, right) => left.start - right.start || left.end - right.end);
-  checkContiguous(entries, bytes.byteLength - dataStart, name);
+  checkContiguous(entries, fileBytes - dataStart, name);
   return { entries, metadata, dataStart };
 }
 

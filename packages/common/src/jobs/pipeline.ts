@@ -283,7 +283,7 @@ const table = {
     onlyIf: "folded",
     counts: "jobs",
     consumes: "out-of-fold logits",
-    produces: "choice, heads, metrics",
+    produces: "choice, heads, metrics, predictions",
     waitsFor: "every fold",
     about: "Chooses the candidate by its out-of-fold predictions, calibrates it, and measures it",
   },

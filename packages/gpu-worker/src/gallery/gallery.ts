@@ -6,6 +6,7 @@ import { mistakesShown } from "../measure/worst-mistakes.js";
 import { escapeHtml } from "../report/html.js";
 import { percent } from "../report/report-page.js";
 import { findArchived } from "./archived-images.js";
+import { requireShowable } from "./listed-image.js";
 import { fileBytesAtMost, readThumbnails } from "./thumbnails.js";
 
 /**
@@ -44,9 +45,10 @@ export async function galleryFrom(
   const ranges = new ArchiveRanges([]);
   try {
     const options = { maxBytes: fileBytesAtMost, signal };
-    const read = (key: string): Promise<Uint8Array> => {
+    const read = async (key: string): Promise<Uint8Array> => {
       const entry = archived?.get(key);
       if (entry?.at === undefined) return readObject(source, key, options);
+      requireShowable(entry);
       return ranges.read(source, entry.at.object, entry, signal);
     };
     return await gallery(mistakes, read, signal);

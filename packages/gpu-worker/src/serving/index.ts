@@ -5,6 +5,8 @@
  */
 import "@trommel/common/without-telemetry";
 
+export { findArchived } from "../gallery/archived-images.js";
+export { readListedImage } from "../gallery/listed-image.js";
 export { loadClassifier } from "./bundle-classifier.js";
 export { makeThumbnail } from "./thumbnail.js";
 export type {

@@ -2,8 +2,10 @@ import { runKeys, seedFrom, writeWithMarker, type RunConfig } from "@trommel/com
 import {
   curveCandidate,
   curveVariant,
+  encodePredictions,
   foldRunsOf,
   foldUnits,
+  predictionsMarker,
   type Choice,
   type FoldSplit,
 } from "@trommel/common/artefacts";
@@ -17,7 +19,7 @@ import { FoldRows } from "./folding/fold-rows.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { groupsOf, readImageLabels, withKeys } from "./folding/image-places.js";
 import { hasTestPart, measureTestNovelty, measureTestPart } from "./folding/measure-test-part.js";
-import { readCurvePoint, readOutOfFold } from "./folding/out-of-fold.js";
+import { readCurvePoint, readOutOfFold, type FoldedImages } from "./folding/out-of-fold.js";
 import { readStandardization, variationNotes } from "./folding/standardization.js";
 import { commitOnce } from "./inputs/commit-once.js";
 import { readRunConfig } from "./inputs/run.js";
@@ -27,8 +29,8 @@ import { crossFittedThresholds } from "../measure/precision-thresholds.js";
 /**
  * Choose: out-of-fold logits → choice, heads, metrics.
  *
- * In: what every fold job wrote. Out: `ensemble.safetensors`, the chosen heads and their temperature, `novelty.safetensors`, and
- * `choice.json`, which says how good they are. Nothing is measured on images that it was chosen, fitted or calibrated on: temperatures are cross-fitted,
+ * In: what every fold job wrote. Out: `ensemble.safetensors`, the chosen heads and their temperature, `novelty.safetensors`,
+ * `predictions.safetensors`, what was predicted of each image, and `choice.json`, which says how good the heads are. Nothing is measured on images that it was chosen, fitted or calibrated on: temperatures are cross-fitted,
  * and the intervals repeat choice and temperature in every draw. A retry finds both artefacts, keeps the heads that are
  * there, and measures those.
  */
@@ -53,6 +55,7 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
     ...measured,
     chosenOn: isHeldOut ? "the images held out of tuning" : `the images of ${split.folds} folds`,
   });
+  await commitPredictions(runId, { images, chosen, classNames: rows.labels }, context);
   const ensemble = await commitEnsemble({ config, head, split, rows, chosen, context });
   const novelty = head.novelty ? await commitNovelty({ config, head, split, rows, context }) : null;
   const choice: Choice = {
@@ -83,6 +86,20 @@ export async function choose(runId: string, context: StageContext): Promise<Stag
   };
   await commitOnce(() => writeWithMarker(store, keys.choice, jsonBytes(choice)));
   return done;
+}
+
+/** Every prediction that the figures are computed from. */
+async function commitPredictions(
+  runId: string,
+  of: { readonly images: FoldedImages; readonly chosen: Chosen; readonly classNames: readonly string[] },
+  { store }: StageContext,
+): Promise<void> {
+  const { images, chosen, classNames } = of;
+  const { labels, predicted, confidences: probability } = chosen.predicted;
+  const { shard, position } = images;
+  const bytes = encodePredictions({ shard, position, labels, predicted, probability }, classNames.length);
+  const extra = predictionsMarker(classNames);
+  await commitOnce(() => writeWithMarker(store, runKeys(runId).predictions, bytes, extra));
 }
 
 /** Parts that the temperature of a single fold's images is cross-fitted on. */

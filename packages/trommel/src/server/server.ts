@@ -17,6 +17,7 @@ import { needOf, type AnyRoute, type ServerContext } from "./route.js";
 import { actingRoutes } from "./routes/acting.js";
 import { eventRoutes } from "./routes/events.js";
 import { fileRoutes } from "./routes/files.js";
+import { predictionRoutes } from "./routes/predictions.js";
 import { readingRoutes } from "./routes/reading.js";
 import { sessionRoutes } from "./routes/session.js";
 import { tryingRoutes } from "./routes/trying.js";
@@ -24,6 +25,7 @@ import { tryingRoutes } from "./routes/trying.js";
 /** Every route below `/api/v1`. */
 const apiRoutes: readonly AnyRoute[] = [
   ...readingRoutes,
+  ...predictionRoutes,
   ...eventRoutes,
   ...fileRoutes,
   ...actingRoutes,

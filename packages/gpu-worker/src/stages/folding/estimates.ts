@@ -22,6 +22,8 @@ export interface Chosen {
   /** Fitted on all out-of-fold logits: the bundle has it, and nothing is measured with it. */
   readonly temperature: number;
   readonly figures: MeasuredFigures;
+  /** The predicted class of each image, with those probabilities. */
+  readonly predicted: Predictions;
   /** The worst mistakes, with the row of their images. */
   readonly mistakes: readonly (Omit<Mistake, "key"> & { readonly row: number })[];
   /** [images, classes], each fold's at the temperature that was fitted on the others. */
@@ -77,6 +79,7 @@ export function chooseAndMeasure(predictions: FoldedPredictions): Chosen {
     at,
     temperature,
     probabilities,
+    predicted,
     figures: measuredFigures(measured[chosen] as Figures, intervals, classNames),
     mistakes: worstMistakes(predicted).map((row) => ({
       row,

@@ -1,13 +1,6 @@
 import { useState } from "preact/hooks";
-import { count, percent } from "../format";
-import { Picture } from "./failed";
-
-interface Mistake {
-  readonly key: string;
-  readonly label: string;
-  readonly predicted: string;
-  readonly probability: number;
-}
+import { count } from "../format";
+import { Cell, Predictions, type Prediction } from "./cell";
 
 /** What is used of a bundle's metrics.json, of either kind of head. */
 export interface Figures {
@@ -15,24 +8,20 @@ export interface Figures {
   readonly outOfFold?: { readonly confusion: readonly (readonly number[])[] };
   readonly perClass?: readonly { readonly label: string }[];
   readonly confusion?: readonly (readonly number[])[];
-  readonly mistakes?: readonly Mistake[];
+  readonly mistakes?: readonly Prediction[];
   readonly chosenBy?: string;
 }
 
 /** Larger matrices are in the report. */
 const classesAtMost = 40;
 
-/** True against predicted classes; a cell opens the worst mistakes in it. */
+/** True against predicted classes; a cell opens its images. */
 export function Confusion({ id, figures }: { readonly id: string; readonly figures: Figures }) {
   const [cell, setCell] = useState<readonly [number, number]>();
   const labels = figures.labels ?? figures.perClass?.map(({ label }) => label) ?? [];
   const matrix = figures.outOfFold?.confusion ?? figures.confusion ?? [];
   const mistakes = figures.mistakes ?? [];
   const [row, column] = cell ?? [];
-  const shown = mistakes.filter(
-    ({ label, predicted }) =>
-      row === undefined || column === undefined || (label === labels[row] && predicted === labels[column]),
-  );
   const most = Math.max(1, ...matrix.flat());
   return (
     <section aria-labelledby="mistakes">
@@ -44,7 +33,7 @@ export function Confusion({ id, figures }: { readonly id: string; readonly figur
       {labels.length === 0 || labels.length > classesAtMost ? null : (
         <div class="wide" tabIndex={0} role="region" aria-label="Table of confusions">
           <table class="confusion">
-            <caption>Rows are true classes, columns predicted ones. A cell shows its worst mistakes.</caption>
+            <caption>Rows are true classes, columns predicted ones. A cell shows its images.</caption>
             <thead>
               <tr>
                 <td />
@@ -61,13 +50,13 @@ export function Confusion({ id, figures }: { readonly id: string; readonly figur
                   <th scope="row">{labels[i]}</th>
                   {cells.map((images, j) => (
                     <td key={labels[j]} class={heatOf(images / most)}>
-                      {i === j || images === 0 ? (
+                      {images === 0 ? (
                         count(images)
                       ) : (
                         <button
                           type="button"
                           aria-pressed={row === i && column === j}
-                          aria-label={`${count(images)} ${labels[i] ?? ""} taken for ${labels[j] ?? ""}`}
+                          aria-label={nameOf(images, labels[i] ?? "", labels[j] ?? "")}
                           onClick={() => setCell(row === i && column === j ? undefined : [i, j])}
                         >
                           {count(images)}
@@ -81,24 +70,27 @@ export function Confusion({ id, figures }: { readonly id: string; readonly figur
           </table>
         </div>
       )}
-      <p aria-live="polite">
-        {row === undefined || column === undefined
-          ? `${count(mistakes.length)} worst mistakes`
-          : `${count(shown.length)} of the worst mistakes are ${labels[row] ?? ""} taken for ${labels[column] ?? ""}`}
-      </p>
-      <ul class="pictures">
-        {shown.map(({ key, label, predicted, probability }) => (
-          <li key={key}>
-            <Picture id={id} of={key} />
-            <span class="key">{key}</span>
-            <span>
-              {label}, taken for {predicted} ({percent(probability)})
-            </span>
-          </li>
-        ))}
-      </ul>
+      {row === undefined || column === undefined ? (
+        <>
+          <p aria-live="polite">{`${count(mistakes.length)} worst mistakes`}</p>
+          <Predictions id={id} images={mistakes} />
+        </>
+      ) : (
+        <Cell
+          key={`${row} ${column}`}
+          id={id}
+          label={labels[row] ?? ""}
+          predicted={labels[column] ?? ""}
+          mistakes={mistakes}
+        />
+      )}
     </section>
   );
+}
+
+function nameOf(images: number, label: string, predicted: string): string {
+  const what = label === predicted ? `${label} predicted as such` : `${label} taken for ${predicted}`;
+  return `${count(images)} ${what}`;
 }
 
 function heatOf(share: number): string {

@@ -1,14 +1,18 @@
 import { useEffect, useState } from "preact/hooks";
 import { ask, pathOf, wordsOf } from "../api";
 import { count } from "../format";
+import { Pager, perPage, Picture } from "./pictures";
 
 interface Page {
   readonly sums: { readonly failedByReason: Readonly<Record<string, number>> };
-  readonly images: readonly { readonly key: string; readonly reason: string; readonly detail: string }[];
+  readonly images: readonly {
+    readonly key: string;
+    readonly reason: string;
+    readonly detail: string;
+    readonly shard: number;
+  }[];
   readonly next: number | null;
 }
-
-const perPage = 24;
 
 /** Failed images of a run, by reason, a page at a time. */
 export function Failed({ id, failed }: { readonly id: string; readonly failed: number }) {
@@ -43,35 +47,16 @@ export function Failed({ id, failed }: { readonly id: string; readonly failed: n
         ))}
       </p>
       <ul class="pictures">
-        {page?.images.map(({ key, reason: why, detail }) => (
+        {page?.images.map(({ key, reason: why, detail, shard }) => (
           <li key={key}>
-            <Picture id={id} of={key} />
+            <Picture id={id} of={key} shard={shard} />
             <span class="key">{key}</span>
             <span>{why}</span>
             <span class="quiet">{detail}</span>
           </li>
         ))}
       </ul>
-      <p class="actions">
-        {after > 0 ? (
-          <button type="button" onClick={() => setAfter(Math.max(0, after - perPage))}>
-            Previous
-          </button>
-        ) : null}
-        {page?.next === null || page === undefined ? null : (
-          <button type="button" onClick={() => setAfter(page.next ?? 0)}>
-            Next
-          </button>
-        )}
-      </p>
+      <Pager after={after} next={page?.next ?? null} go={setAfter} />
     </section>
   );
-}
-
-/** A thumbnail, or a frame without one. */
-export function Picture({ id, of }: { readonly id: string; readonly of: string }) {
-  const [isGone, setGone] = useState(false);
-  if (isGone) return <span class="no-picture">no picture</span>;
-  const source = `/api/v1${pathOf(id, "/thumbnail", { key: of })}`;
-  return <img src={source} alt="" loading="lazy" width={160} height={120} onError={() => setGone(true)} />;
 }

@@ -1,6 +1,9 @@
 import { openStore } from "@trommel/common";
 import type { CurrentFiles } from "@trommel/coordinator/evaluation";
+import { notFound, readChunks } from "@trommel/common/store";
 import type { CallOptions } from "../abortable.js";
+
+const chunkBytes = 1 << 20;
 
 /** The files of a scoring in one format of text, one after another; CSV files but the first one without their header. */
 export async function* concatenateScores(
@@ -10,8 +13,10 @@ export async function* concatenateScores(
   const store = openStore(output);
   try {
     for (const [i, key] of keys.entries()) {
-      const bytes = await store.get(key, signal === undefined ? {} : { signal });
-      yield i > 0 && key.endsWith(".csv") ? bytes.subarray(headerBytes(bytes)) : bytes;
+      const info = await store.head(key);
+      if (info === undefined) throw notFound(store.url, key);
+      const chunks = readChunks(store, info, { chunkBytes, ...(signal === undefined ? {} : { signal }) });
+      yield* i > 0 && key.endsWith(".csv") ? withoutHeader(chunks) : chunks;
     }
   } finally {
     store.close();
@@ -19,13 +24,17 @@ export async function* concatenateScores(
 }
 
 /** Every part has the header; a line break in a quoted name does not end it. */
-function headerBytes(csv: Uint8Array): number {
+async function* withoutHeader(csv: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let isQuoted = false;
-  for (let at = 0; at < csv.length; at += 1) {
-    if (csv[at] === quote) isQuoted = !isQuoted;
-    else if (csv[at] === lineFeed && !isQuoted) return at + 1;
+  let isHeader = true;
+  for await (const chunk of csv) {
+    let at = 0;
+    for (; isHeader && at < chunk.length; at += 1) {
+      if (chunk[at] === quote) isQuoted = !isQuoted;
+      else if (chunk[at] === lineFeed && !isQuoted) isHeader = false;
+    }
+    if (at < chunk.length) yield chunk.subarray(at);
   }
-  return csv.length;
 }
 
 const quote = 0x22;

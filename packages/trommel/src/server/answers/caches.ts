@@ -1,7 +1,9 @@
+import type { ShardEntry } from "@trommel/common";
 import type { BundleClassifier } from "@trommel/gpu-worker/serving";
 import type { FailedImages } from "@trommel/coordinator/run-control";
 import { loadServing } from "../../worker-package.js";
 import { StoreSizes } from "./store-sizes.js";
+import { Turns } from "./turns.js";
 
 /** Values by their key, with a bound and a time; a value that is being made is shared. */
 class Cache<Value> {
@@ -50,6 +52,8 @@ const minuteMs = 60_000;
 export class Caches {
   /** Failed images by run. */
   readonly failures = new Cache<FailedImages>({ atMost: 4, keptMs: minuteMs / 4 });
+  /** The places of the worst mistakes of a run within archives, by their keys. */
+  readonly mistaken = new Cache<ReadonlyMap<string, ShardEntry>>({ atMost: 8, keptMs: 60 * minuteMs });
   /** Thumbnails by run and key; null for a picture that cannot be shown. */
   readonly thumbnails = new Cache<Uint8Array | null>({ atMost: 500, keptMs: 60 * minuteMs });
   /** Models that were tried, by the location of their bundle. */
@@ -59,26 +63,14 @@ export class Caches {
     drop: (classifier) => classifier.close(),
   });
   readonly storeSizes = new StoreSizes();
-  #shrinking = 0;
+  /** Each picture that is made small takes memory. */
+  readonly shrinking = new Turns({ atOnce: 4, waitingAtMost: 200, doing: "show a picture" });
 
   classifier(bundle: string): Promise<BundleClassifier> {
     return this.classifiers.get(bundle, async () => (await loadServing()).loadClassifier(bundle));
   }
 
-  /** Whether one more picture may be made small now: each takes memory. Its caller gives the place back. */
-  takeShrinking(): boolean {
-    if (this.#shrinking >= shrinkingAtMost) return false;
-    this.#shrinking += 1;
-    return true;
-  }
-
-  giveShrinkingBack(): void {
-    this.#shrinking -= 1;
-  }
-
   close(): void {
-    for (const cache of [this.failures, this.thumbnails, this.classifiers]) cache.clear();
+    for (const cache of [this.failures, this.mistaken, this.thumbnails, this.classifiers]) cache.clear();
   }
 }
-
-const shrinkingAtMost = 4;

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { bundleFiles, openStore, runKeys, scoreFormat, TrommelError } from "@trommel/common";
 import { z } from "zod";
+import { streamObject } from "../answers/stream-object.js";
 import { thumbnailOf } from "../answers/thumbnail.js";
 import { route, type AnyRoute, type Asked, type ServerContext } from "../route.js";
 
@@ -64,7 +65,7 @@ export const fileRoutes: readonly AnyRoute[] = [
       format: scoreFormat.default("jsonl"),
       place: z.coerce.number().int().min(0),
     }),
-    handle: async ({ trommel }, { id, query: { format, place }, reply }) => {
+    handle: async ({ trommel, signal }, { id, query: { format, place }, reply }) => {
       const { output, keys } = await trommel.scoreFiles(id, { format });
       const key = keys[place];
       if (key === undefined)
@@ -73,15 +74,11 @@ export const fileRoutes: readonly AnyRoute[] = [
           `cannot read file ${place} of ${id}: it has ${keys.length}, counted from 0`,
         );
       const store = openStore(output);
-      try {
-        return await reply.type(mediaOf(key)).send(Buffer.from(await store.get(key)));
-      } finally {
-        store.close();
-      }
+      return streamObject(reply, { store, key, media: mediaOf(key), signal, close: () => store.close() });
     },
   }),
   route({
-    ...{ method: "GET", path: "/runs/{id}/report", tag: "runs", media: "text/html" },
+    ...{ method: "GET", path: "/runs/{id}/report", tag: "runs", media: "text/html", isStream: true },
     summary: "The report of a finished run",
     handle: async (context, asked) => {
       void asked.reply.header("content-security-policy", reportPolicy);
@@ -106,10 +103,16 @@ export const fileRoutes: readonly AnyRoute[] = [
   }),
   route({
     ...{ method: "GET", path: "/runs/{id}/thumbnail", tag: "runs", media: "image/webp" },
-    summary: "A small picture of an image that failed or that the run took for another class",
-    query: z.strictObject({ key: z.string().min(1).max(4096) }),
-    handle: async (context, { id, query: { key }, reply }) => {
-      const picture = await thumbnailOf(context, id, key);
+    summary: "A small picture of an image that a run or scoring lists, within an archive, too",
+    query: z.strictObject({
+      key: z.string().min(1).max(4096),
+      shard: z.coerce.number().int().min(0).optional().meta({
+        description:
+          "The `shard` that failed images and predictions name. Without it, only failed images and the worst mistakes are found",
+      }),
+    }),
+    handle: async (context, { id, query, reply }) => {
+      const picture = await thumbnailOf(context, id, query);
       return reply
         .header("cache-control", "private, max-age=3600")
         .type("image/webp")
@@ -118,13 +121,17 @@ export const fileRoutes: readonly AnyRoute[] = [
   }),
 ];
 
-async function sendFile({ trommel }: ServerContext, { id, reply }: Asked<unknown, unknown>, name: string) {
+async function sendFile(
+  { trommel, signal }: ServerContext,
+  { id, reply }: Asked<unknown, unknown>,
+  name: string,
+) {
   const work = await trommel.run(id);
   if (work.kind !== "run")
     throw new TrommelError(
       "not-found",
       `cannot read ${name} of ${id}: it is a ${work.kind}. A training has it`,
     );
-  const body = await trommel.store.get(`${runKeys(id).bundle}/${name}`);
-  return reply.type(mediaOf(name)).send(Buffer.from(body));
+  const key = `${runKeys(id).bundle}/${name}`;
+  return streamObject(reply, { store: trommel.store, key, media: mediaOf(name), signal });
 }
