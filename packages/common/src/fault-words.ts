@@ -15,10 +15,23 @@ export function wordsOfFault(issue: z.core.$ZodRawIssue): string | undefined {
     case "invalid_type":
       return `must be ${typeWords.get(issue.expected) ?? `of type ${issue.expected}`}`;
     case "invalid_union":
-      return "is not legal";
+      return alternatives(issue.errors);
     default:
       return undefined;
   }
+}
+
+/** The kinds of value that a choice of several takes, where the value is of none of them. */
+function alternatives(faults: readonly (readonly z.core.$ZodIssue[])[]): string {
+  const kinds = new Set<string>();
+  for (const [fault] of faults) {
+    if (fault === undefined || fault.path.length > 0) return "is not legal";
+    if (fault.code === "invalid_type")
+      kinds.add(typeWords.get(fault.expected) ?? `of type ${fault.expected}`);
+    else if (fault.code === "invalid_value") for (const value of fault.values) kinds.add(String(value));
+    else return "is not legal";
+  }
+  return kinds.size === 0 ? "is not legal" : `must be ${listed([...kinds])}`;
 }
 
 const typeWords: ReadonlyMap<string, string> = new Map([

@@ -231,7 +231,7 @@ describe("trommel workers", () => {
     assert.deepEqual(listed?.worker?.underWay, []);
     assert.ok(listed?.name.endsWith(`:${worker.pid}`));
     const { stdout } = await runInProcess(["workers", ...cluster]);
-    assert.match(stdout, /worker +\S+ +onnx on cpu, 1 threads +score reduce/);
+    assert.match(stdout, /worker +\S+ +onnx on cpu, 1 thread +score reduce/);
     await worker.stop();
     assert.deepEqual(
       (await list()).map(({ kind }) => kind),

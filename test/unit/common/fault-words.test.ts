@@ -10,6 +10,7 @@ const schema = z.object({
   name: z.string().min(1).max(3).optional(),
   list: z.array(z.number()).min(1).optional(),
   side: z.union([z.literal("auto"), z.int()]).optional(),
+  recipe: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).optional(),
   own: z.number().max(1, "a share is at most 1").optional(),
   needed: z.boolean(),
 });
@@ -36,7 +37,8 @@ describe("a fault in what was written", () => {
     [{ name: "long" }, 'name: must have at most 3 characters (given "long")'],
     [{ list: [] }, "list: must have at least 1 entry"],
     [{ list: 1 }, "list: must be a list (given 1)"],
-    [{ side: "wide" }, 'side: is not legal (given "wide")'],
+    [{ side: "wide" }, 'side: must be auto or a number (given "wide")'],
+    [{ recipe: 5 }, "recipe: must be a text or a mapping (given 5)"],
     [{ own: 2 }, "own: a share is at most 1 (given 2)"],
   ] as const;
   for (const [value, words] of cases)

@@ -19,7 +19,9 @@ export function checkEmbeddedRedis(binary: string, limits: Limits): Promise<Find
   return bounded("redis", limits, async () => {
     try {
       const { stdout } = await run(binary, ["--version"], { timeout: limits.timeoutMs });
-      return ok("redis", `no address is given: commands start ${binary} (${stdout.trim()})`);
+      // "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=…"
+      const version = /\bv=(\S+)/.exec(stdout)?.[1] ?? "of an unknown version";
+      return ok("redis", `no address is given: commands start ${binary} ${version}`);
     } catch (thrown) {
       return failed(
         "redis",

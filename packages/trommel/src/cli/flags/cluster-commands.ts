@@ -10,7 +10,7 @@ export function addClusterCommands(program: Command, terminal: Terminal): void {
     .addOption(new Option("--device <device>", "the device to try").choices(devices).default("cpu"))
     .option("--timeout <seconds>", "what one check may take", positiveInteger, 10)
     .action(loaded(terminal, async () => (await import("../commands/cluster/doctor.js")).doctor));
-  globals(program.command("workers"), terminal)
+  globals(program.command("workers"), terminal, { withoutRedis: "none, and it is needed" })
     .description("list the coordinators and workers that serve now, and what each has and does")
     .action(loaded(terminal, async () => (await import("../commands/cluster/workers.js")).workers));
 }

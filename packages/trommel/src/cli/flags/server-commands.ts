@@ -3,8 +3,14 @@ import { defaultOutstandingShards, workerDefaults, workerOptionsAtMost, workerQu
 import { clusterFlags, globals, loaded, positiveInteger, upTo, workerFlags } from "./shared-flags.js";
 import type { Terminal } from "../terminal.js";
 
+const serverGlobals = { logLevel: "info", withoutRedis: "none, and it is needed" };
+const dashboardGlobals = {
+  logLevel: "info",
+  withoutRedis: "none: it shows the store, and starts work itself",
+};
+
 export function addServers(program: Command, terminal: Terminal): void {
-  globals(program.command("coordinator"), terminal, "info")
+  globals(program.command("coordinator"), terminal, serverGlobals)
     .description("serve the plan queue: prefixes to shards to jobs")
     .option(
       "--outstanding-shards <shards>",
@@ -14,7 +20,7 @@ export function addServers(program: Command, terminal: Terminal): void {
     )
     .addOption(metricsFlag(terminal))
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).coordinator));
-  workerFlags(globals(program.command("worker"), terminal, "info"))
+  workerFlags(globals(program.command("worker"), terminal, serverGlobals))
     .description("serve the work queues")
     .option(
       "--concurrency <shards>",
@@ -34,11 +40,11 @@ export function addServers(program: Command, terminal: Terminal): void {
     .addOption(metricsFlag(terminal))
     .addOption(new Option("--embedded").hideHelp())
     .action(loaded(terminal, async () => (await import("../commands/serve.js")).worker));
-  dashboardFlags(globals(program.command("dashboard"), terminal, "info"))
+  dashboardFlags(globals(program.command("dashboard"), terminal, dashboardGlobals))
     .description("serve the HTTP API and a page that shows runs, workers and results")
     .addOption(metricsFlag(terminal))
     .action(loaded(terminal, async () => (await import("../commands/dashboard.js")).dashboard));
-  dashboardFlags(clusterFlags(globals(program.command("up"), terminal, "info")))
+  dashboardFlags(clusterFlags(globals(program.command("up"), terminal, { logLevel: "info" })))
     .description("run a local cluster until interrupted: Redis, a coordinator and workers")
     .option("--port <port>", "loopback port of its Redis", upTo(65_535), 6390)
     .option("--dashboard", "serve the dashboard, too")

@@ -20,8 +20,16 @@ const workersAtMost = 64;
 
 const logLevels = ["debug", "info", "warn", "error", "silent"];
 
-/** Flags of every command. */
-export function globals(command: Command, { io }: Terminal, logLevel = "warn"): Command {
+/**
+ * Flags of every command.
+ * @param others.withoutRedis what the command has if no Redis is given
+ */
+export function globals(
+  command: Command,
+  { io }: Terminal,
+  others: { readonly logLevel?: string; readonly withoutRedis?: string } = {},
+): Command {
+  const { logLevel = "warn", withoutRedis = "embedded" } = others;
   const { TROMMEL_STORE: store = ".trommel", TROMMEL_REDIS_URL: redis } = io.env;
   return (
     command
@@ -35,7 +43,7 @@ export function globals(command: Command, { io }: Terminal, logLevel = "warn"): 
         // The variable's value may hold a password, so no help shows it.
         new Option(
           "--redis <url>",
-          "redis://, rediss:// or unix: (env: TROMMEL_REDIS_URL; default: embedded)",
+          `redis://, rediss:// or unix: (env: TROMMEL_REDIS_URL; default: ${withoutRedis})`,
         ).default(redis, "TROMMEL_REDIS_URL"),
       )
       .addOption(

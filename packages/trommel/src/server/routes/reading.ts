@@ -1,5 +1,5 @@
 import { bundleFiles, failureReason, parseJsonAs, runKeys, TrommelError } from "@trommel/common";
-import { errorLine } from "@trommel/common/artefacts";
+import { errorLine, runId } from "@trommel/common/artefacts";
 import { readBounds } from "@trommel/common/store";
 import { z } from "zod";
 import { Rates } from "../../api/following/progress.js";
@@ -43,7 +43,10 @@ export const readingRoutes: readonly AnyRoute[] = [
       kind: z.enum(kinds).optional(),
       phase: z.enum(phases).optional(),
       limit: limit(500, 100),
-      after: z.string().optional().meta({ description: "Only ids after this one" }),
+      after: runId.optional().meta({
+        description:
+          "Only ids that come after this one in the order of their bytes. It need not exist: a run that is removed between two pages hides none of the others",
+      }),
     }),
     answer: listed,
     handle: async ({ poller }, { query }) => {

@@ -1,4 +1,5 @@
 import type { Device, Finding } from "../../../index.js";
+import { counted } from "../../describe/counted.js";
 import { withTrommel, type GlobalFlags } from "../../handle.js";
 import { exitCodes, type Terminal } from "../../terminal.js";
 
@@ -15,7 +16,7 @@ export async function doctor(
     terminal.say(`trommel ${version}, store ${store}, redis ${redis ?? "embedded"}`);
     for (const finding of findings) for (const line of describe(finding)) terminal.say(line);
     const failures = findings.filter(({ status }) => status === "failed").length;
-    terminal.say(healthy ? "nothing is wrong" : `${failures} checks failed`);
+    terminal.say(healthy ? "nothing is wrong" : `${counted(failures, "check")} failed`);
     if (!healthy) terminal.exitCode = exitCodes.failed;
     terminal.result(diagnosis);
   });

@@ -1,5 +1,6 @@
 import type { ClusterMember } from "../../../index.js";
 import { withTrommel, type GlobalFlags } from "../../handle.js";
+import { counted } from "../../describe/counted.js";
 import { tableOf } from "../../table.js";
 import type { Terminal } from "../../terminal.js";
 
@@ -35,7 +36,7 @@ function row({ name, kind, version, residentBytes, worker }: ClusterMember): str
   );
   return [
     ...[name, kind, version],
-    `${engine} on ${device}${provider === device ? "" : ` (${provider})`}, ${threads} threads`,
+    `${engine} on ${device}${provider === device ? "" : ` (${provider})`}, ${counted(threads, "thread")}`,
     ...[queues.join(" "), memory, imagesPerSecond.toFixed(1), `${Math.round(busyShare * 100)} %`],
     named.length === 0 ? "nothing" : named.join(", "),
   ];
