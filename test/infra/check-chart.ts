@@ -1,8 +1,7 @@
-import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
-import path from "node:path";
+import { readFile } from "node:fs/promises";
 import { ScaledObject, TriggerAuthentication } from "@kubernetes-models/keda/keda.sh/v1alpha1";
-import { queuePrefix, workerQueues } from "@trommel/common";
+import { workerQueues } from "@trommel/common";
+import { queuePrefixOf } from "@trommel/common/jobs";
 import { Ajv, type AnySchema } from "ajv";
 import { Deployment } from "kubernetes-models/apps/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
@@ -73,6 +72,8 @@ function modelProblems(what: string, model: { validate(): void }): string[] {
   }
 }
 
+const configMap = z.looseObject({ data: z.record(z.string(), z.string()) });
+
 const scaledObject = z.looseObject({
   scaleTargetRef: z.object({ name: z.string() }),
   triggers: z.array(
@@ -83,11 +84,13 @@ const scaledObject = z.looseObject({
   ),
 });
 
-/** The scaler must watch every list of every worker queue, and name a deployment and an authentication that exist. */
+/** The scaler must watch every list of every worker queue of the cluster that the pods are of, and name a deployment and an authentication that exist. */
 function scalingProblems(manifests: readonly Manifest[]): string[] {
   const has = (kind: string, name: string): boolean =>
     manifests.some((one) => one.kind === kind && one.metadata.name === name);
   const problems: string[] = [];
+  const environment = manifests.filter((one) => one.kind === "ConfigMap").map((one) => configMap.parse(one));
+  const prefix = queuePrefixOf(environment[0]?.data["TROMMEL_NAMESPACE"] ?? "");
   for (const { spec } of manifests.filter((one) => one.kind === "ScaledObject")) {
     const { scaleTargetRef, triggers } = scaledObject.parse(spec);
     if (!has("Deployment", scaleTargetRef.name))
@@ -98,38 +101,12 @@ function scalingProblems(manifests: readonly Manifest[]): string[] {
     }
     const watched = triggers.map(({ metadata }) => metadata.listName).sort();
     const expected = workerQueues.flatMap((queue) =>
-      ["active", "delayed", "prioritized", "wait"].map((state) => `${queuePrefix}:${queue}:${state}`),
+      ["active", "delayed", "prioritized", "wait"].map((state) => `${prefix}:${queue}:${state}`),
     );
     if (watched.join() !== expected.sort().join())
       problems.push(`it watches ${watched.join()}, not ${expected.join()}`);
   }
   return problems;
-}
-
-/** The cases of which goldens are rendered: the name of each file of values. */
-export async function chartCases(goldenFolder: string): Promise<string[]> {
-  const ending = ".values.yaml";
-  const names = await readdir(goldenFolder);
-  return names
-    .filter((name) => name.endsWith(ending))
-    .map((name) => name.slice(0, -ending.length))
-    .sort();
-}
-
-/** The hash that test/golden/helm-chart/render-chart.mjs writes: of all that its goldens were rendered from. */
-export async function renderedSourcesHash(chartFolder: string, goldenFolder: string): Promise<string> {
-  const templates = (await readdir(path.join(chartFolder, "templates"))).sort();
-  const cases = await chartCases(goldenFolder);
-  const hash = createHash("sha256");
-  for (const file of [
-    ...templates.map((name) => path.join(chartFolder, "templates", name)),
-    path.join(chartFolder, "Chart.yaml"),
-    path.join(chartFolder, "values.yaml"),
-    ...cases.map((name) => path.join(goldenFolder, `${name}.values.yaml`)),
-  ]) {
-    hash.update(await readFile(file));
-  }
-  return hash.digest("hex");
 }
 
 export const readYaml = async (file: string): Promise<unknown> =>

@@ -19,10 +19,14 @@ const fitsSchema = new Ajv({ strict: false, allErrors: true, validateFormats: fa
   .removeKeyword("id")
   .compile(specification as AnySchema);
 
+type Variables = Readonly<Record<string, string>>;
+
 /** Replaces `${NAME:-default}` and `${NAME:?message}` as compose does before it reads numbers; `$$` is a dollar sign. */
-function interpolate(text: string): string {
-  return text.replace(/\$\{[A-Z0-9_]+(?::([-?])([^}]*))?\}/g, (_, kind: string | undefined, rest: string) =>
-    kind === "-" ? rest : "x",
+function interpolate(text: string, variables: Variables): string {
+  return text.replace(
+    /\$\{([A-Z0-9_]+)(?::([-?])([^}]*))?\}/g,
+    (_, name: string, kind: string | undefined, rest: string) =>
+      variables[name] ?? (kind === "-" ? rest : "x"),
   );
 }
 
@@ -35,9 +39,12 @@ export function overlay(over: unknown, under: unknown): unknown {
   );
 }
 
-/** @throws YAMLParseError where the text is no YAML */
-export function readCompose(text: string): unknown {
-  return parse(interpolate(text), { merge: true }) as unknown;
+/**
+ * @param variables what `.env` sets; those without a default are `x`
+ * @throws YAMLParseError where the text is no YAML
+ */
+export function readCompose(text: string, variables: Variables = {}): unknown {
+  return parse(interpolate(text, variables), { merge: true }) as unknown;
 }
 
 /** What is wrong with a compose project, one line each: its form by the schema, and references to what is not there. */

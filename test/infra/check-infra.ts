@@ -9,24 +9,16 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import type { AnySchema } from "ajv";
-import {
-  chartCases,
-  manifestProblems,
-  readManifests,
-  readYaml,
-  renderedSourcesHash,
-  valuesProblems,
-} from "./check-chart.js";
+import { manifestProblems, readManifests, readYaml, valuesProblems } from "./check-chart.js";
 import { composeProblems, overlay, readCompose } from "./check-compose.js";
 import { dockerfileProblems } from "./check-dockerfile.js";
+import { chartCases, lintArguments, renderedSourcesHash, templateArguments } from "./render-chart.js";
 import { checkBySchemas, runTool, toolVersion, type ToolAnswer } from "./check-tools.js";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 const inRepo = (...parts: string[]): string => path.join(root, ...parts);
 const chartFolder = inRepo("infra/helm/trommel");
 const goldenFolder = inRepo("test/golden/helm-chart");
-/** The least version of Kubernetes that the chart takes. */
-const kubeVersion = "1.27.0";
 
 let failed = false;
 
@@ -81,27 +73,9 @@ function reportTool(what: string, answer: ToolAnswer): void {
 async function checkChartByTools(): Promise<void> {
   for (const name of await chartCases(goldenFolder)) {
     const values = path.join(goldenFolder, `${name}.values.yaml`);
-    reportTool(
-      `helm lint --strict: ${name}`,
-      runTool({
-        program: "helm",
-        args: ["lint", "--strict", chartFolder, "--kube-version", kubeVersion, "--values", values],
-      }),
-    );
-    const template = runTool({
-      program: "helm",
-      args: [
-        "template",
-        "demo",
-        chartFolder,
-        "--namespace",
-        "sorting",
-        "--kube-version",
-        kubeVersion,
-        "--values",
-        values,
-      ],
-    });
+    const lint = lintArguments(chartFolder, values);
+    reportTool(`helm lint --strict: ${name}`, runTool({ program: "helm", args: lint }));
+    const template = runTool({ program: "helm", args: templateArguments(chartFolder, values) });
     reportTool(`helm template: ${name}`, template);
     const golden = await readFile(path.join(goldenFolder, `${name}.yaml`), "utf8");
     if ("output" in template) {

@@ -2,48 +2,21 @@
  * Renders infra/helm/trommel with each *.values.yaml of this folder by `helm template`, and writes what comes out and a hash of what
  * went in: the goldens that the chart's tests read on machines without Helm. Run it after each change of the chart:
  *
- *     TROMMEL_INFRA_TOOLS=<folder> node test/golden/helm-chart/render-chart.mjs
+ *     npm run build && TROMMEL_INFRA_TOOLS=<folder> node test/golden/helm-chart/render-chart.mjs
  */
-import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { runTool } from "../../dist/infra/check-tools.js";
+import { chartCases, renderedSourcesHash, templateArguments } from "../../dist/infra/render-chart.js";
 
 const goldens = path.dirname(fileURLToPath(import.meta.url));
 const chart = path.resolve(goldens, "../../../infra/helm/trommel");
-const own = path.join(process.env.TROMMEL_INFRA_TOOLS ?? "", "helm");
-const helm = existsSync(own) ? own : "helm";
 
-/** The least that the chart takes; without it Helm renders for the version that it was built for. */
-const kubeVersion = "1.27.0";
-
-const hash = createHash("sha256");
-const add = (file) => hash.update(readFileSync(file));
-for (const name of readdirSync(path.join(chart, "templates")).sort())
-  add(path.join(chart, "templates", name));
-add(path.join(chart, "Chart.yaml"));
-add(path.join(chart, "values.yaml"));
-
-const ending = ".values.yaml";
-for (const file of readdirSync(goldens).sort()) {
-  if (!file.endsWith(ending)) continue;
-  const values = path.join(goldens, file);
-  add(values);
-  const args = [
-    "template",
-    "demo",
-    chart,
-    "--namespace",
-    "sorting",
-    "--kube-version",
-    kubeVersion,
-    "--values",
-    values,
-  ];
-  writeFileSync(
-    path.join(goldens, `${file.slice(0, -ending.length)}.yaml`),
-    execFileSync(helm, args, { encoding: "utf8" }),
-  );
+for (const name of await chartCases(goldens)) {
+  const args = templateArguments(chart, path.join(goldens, `${name}.values.yaml`));
+  const { notRun, problems = [notRun], output } = runTool({ program: "helm", args });
+  if (problems.length > 0) throw new Error(`cannot render ${name}: ${problems.join("\n")}`);
+  writeFileSync(path.join(goldens, `${name}.yaml`), output);
 }
-writeFileSync(path.join(goldens, "sources.sha256"), `${hash.digest("hex")}\n`);
+writeFileSync(path.join(goldens, "sources.sha256"), `${await renderedSourcesHash(chart, goldens)}\n`);

@@ -6,6 +6,11 @@
 {{- .Values.redis.existingSecret | default (printf "%s-redis" (include "trommel.fullname" .)) }}
 {{- end }}
 
+{{/* What every key in Redis begins with. */}}
+{{- define "trommel.queuePrefix" -}}
+{{- if .Values.redis.namespace }}trommel-{{ .Values.redis.namespace }}{{ else }}trommel{{ end }}
+{{- end }}
+
 {{- define "trommel.selector" -}}
 app.kubernetes.io/name: trommel
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -2,7 +2,7 @@ export { loadStage, loadStages } from "./load-stage.js";
 export type { StageFunction } from "./load-stage.js";
 export { barrierOf, lastBarrierOf, queueOf, stageTable, stages, stagesOf } from "./pipeline.js";
 export type { GroupedStage, ManyStage, ShardStage, SubjectKind, SubjectTraits } from "./pipeline.js";
-export { argumentsOf, singleJob, stageOfSingleJob, unitJob, unitOf } from "./queues.js";
+export { argumentsOf, queuePrefixOf, singleJob, stageOfSingleJob, unitJob, unitOf } from "./queues.js";
 export { costs, priorities } from "./fair/fair-queue.js";
 export type { Priority } from "./fair/fair-queue.js";
 export { readSteering, writeSteering } from "./fair/steering.js";

@@ -9,7 +9,12 @@ import { queueOf, stages, stageTable, type ManyUnit, type Stage, type UnitOf } f
 export const namespace = process.env["TROMMEL_NAMESPACE"] ?? "";
 
 /** Prefix of every key in Redis. */
-export const queuePrefix = namespace === "" ? "trommel" : `trommel-${namespace}`;
+export const queuePrefix = queuePrefixOf(namespace);
+
+/** @param name of a cluster, empty for the one without a name */
+export function queuePrefixOf(name: string): string {
+  return name === "" ? "trommel" : `trommel-${name}`;
+}
 
 const attempt = z.int().positive();
 const index = z.int().nonnegative();
