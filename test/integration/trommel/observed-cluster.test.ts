@@ -16,7 +16,11 @@ import { startRedisServer, type TestRedis } from "../../support/servers/redis-se
 
 interface ReceivedSpan {
   readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string | undefined;
   readonly name: string;
+  /** Of the job that it is about. */
+  readonly job: string;
   readonly process: string;
 }
 
@@ -70,15 +74,26 @@ function spansOf(body: string): ReceivedSpan[] {
   const { resourceSpans } = JSON.parse(body) as {
     resourceSpans: {
       resource: { attributes: Attribute[] };
-      scopeSpans: { spans: { traceId: string; name: string }[] }[];
+      scopeSpans: {
+        spans: {
+          traceId: string;
+          spanId: string;
+          parentSpanId?: string;
+          name: string;
+          attributes: Attribute[];
+        }[];
+      }[];
     }[];
   };
   return resourceSpans.flatMap(({ resource, scopeSpans }) => {
-    const named = (key: string): string =>
-      resource.attributes.find((attribute) => attribute.key === key)?.value.stringValue ?? "";
-    const process = `${named("service.name")} ${named("service.instance.id")}`;
+    const named = (attributes: readonly Attribute[], key: string): string =>
+      attributes.find((attribute) => attribute.key === key)?.value.stringValue ?? "";
+    const process = `${named(resource.attributes, "service.name")} ${named(resource.attributes, "service.instance.id")}`;
     return scopeSpans.flatMap((scope) =>
-      scope.spans.map(({ traceId, name }) => ({ traceId, name, process })),
+      scope.spans.map(({ traceId, spanId, parentSpanId, name, attributes }) => ({
+        ...{ traceId, spanId, parentSpanId, name, process },
+        job: named(attributes, "bullmq.job.id"),
+      })),
     );
   });
 }
@@ -156,6 +171,29 @@ describe("a cluster that is observed", () => {
       new Set([`seen ${traceId}`]),
     );
     assert.deepEqual(extracted.map(({ shard }) => shard).sort(), [0, 1, 2, 3, 4]);
+  });
+
+  it("makes one trace of a scoring and one of a sorting, in which the last job too has its own span", async () => {
+    const output = join(folder, "scores");
+    const into = join(folder, "sorted");
+    for (const [args, ...stages] of [
+      [["score", dataset, "--model", "seen", "--output", output], "close", "plan-scoring", "score.0"],
+      [["sort", output, "--into", into], "close-sort", "plan-sorting", "sort.0"],
+    ] as const) {
+      const { code, stdout, stderr } = await trommel([...args, ...cluster, "--json", "--follow"], { env });
+      assert.equal(code, 0, stderr);
+      const { id } = JSON.parse(stdout) as { id: string };
+      const spanOf = (operation: string, stage: string): ReceivedSpan | undefined =>
+        spans.find(({ name, job }) => name.startsWith(`${operation} `) && job === `${id}.1.${stage}`);
+      const begun = await waitUntil("every job's span is sent", () => {
+        const sent = stages.flatMap((stage) => spanOf("process", stage) ?? []);
+        return sent.length === stages.length && sent;
+      });
+      const queued = spanOf("addNode", stages[0]);
+      assert.match(queued?.process ?? "", /^trommel-command /);
+      assert.equal(begun[0]?.parentSpanId, queued?.spanId);
+      for (const { traceId, job } of begun) assert.equal(traceId, queued?.traceId, job);
+    }
   });
 
   it("answers a scrape in time after its Redis is gone, and says so", async () => {
