@@ -78,6 +78,14 @@ describe("a run that tunes a network for each fold", () => {
     assert.deepEqual(await phases(), ["running", "running", "running", "running"]);
     await cancelSubject(store, await findSubject(store, "x"), producer);
     assert.deepEqual(await phases(), ["cancelled", "cancelled", "cancelled", "cancelled"]);
+    // Its jobs fail because of that, and the last one of them too.
+    const failed = { redis: producer.redis, rootState: () => Promise.resolve("failed") };
+    const rootFailure = () => Promise.resolve("the job x.1.bundle failed: it was cancelled");
+    const status = await readStatus(store, await findSubject(store, "x"), {
+      ...failed,
+      rootFailure,
+    } as unknown as JobProducer);
+    assert.deepEqual([status.phase, status.error], ["cancelled", undefined]);
     assert.equal(await start("x"), 2);
     await cancelSubject(store, await findSubject(store, "x-fold-2"), producer);
     assert.deepEqual(await phases(), ["running", "running", "running", "cancelled"]);

@@ -65,7 +65,8 @@ export async function readStatus(
   const error =
     state.error ??
     (live ? undefined : now.fault) ??
-    (root === "failed" ? await rootError(producer, state.rootJobId) : undefined);
+    // The last job of what was cancelled or paused fails because of that.
+    (root === "failed" && !cancelled ? await rootError(producer, state.rootJobId) : undefined);
   const phase = phaseOf({
     ...{ complete: now.result !== undefined, cancelled, paused },
     ...{ failedStage: error?.stage, root },

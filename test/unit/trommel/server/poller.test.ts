@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it, mock } from "node:test";
 import { TrommelError } from "@trommel/common";
-import type { JobProducer } from "@trommel/coordinator/run-control";
+import type { JobProducer, RunStatus } from "@trommel/coordinator/run-control";
 import type { Trommel } from "#trommel/index";
 import { Poller, type PolledEvent } from "#trommel/server/overview/poller";
+import { Works } from "#trommel/server/overview/works";
 
 /** A store of scorings, by their ids, that the test slows down and lets fail. */
 class Scorings {
@@ -33,8 +34,14 @@ class Scorings {
     return Promise.resolve({});
   }
 
+  phase: RunStatus["phase"] = "complete";
+  /** Images of each scoring that are done, of 100. */
+  done = 0;
+
   #run(id: string): unknown {
-    const status = { id, kind: "scoring", phase: "complete", stages: [] };
+    const images = { imagesDone: this.done, imagesTotal: 100, failedImages: 0, reusedImages: 0, note: "" };
+    const stages = this.done === 0 ? [] : [{ stage: "score", done: 1, total: 4, ...images }];
+    const status = { id, kind: "scoring", phase: this.phase, stages, attempt: 1 };
     return {
       status: () =>
         this.failing.has(id)
@@ -140,5 +147,30 @@ describe("the poller", () => {
     mock.timers.tick(10_000);
     await settled();
     assert.equal(looks, 2);
+  });
+});
+
+describe("what is told of a scoring", () => {
+  it("has a rate while it runs, and changes no more once it is paused", async () => {
+    const scorings = new Scorings();
+    scorings.ids = ["a"];
+    let nowMs = 0;
+    const works = new Works(scorings.trommel, () => nowMs);
+    const look = async (atMs: number): Promise<readonly (number | null)[]> => {
+      nowMs = atMs;
+      const told: (number | null)[] = [];
+      await works.look({
+        changed: ({ stages }) => told.push(...stages.map(({ perSecond }) => perSecond)),
+        removed: () => undefined,
+      });
+      return told;
+    };
+    Object.assign(scorings, { phase: "running", done: 10 });
+    assert.deepEqual(await look(1000), [null]);
+    scorings.done = 30;
+    assert.deepEqual(await look(3000), [10]);
+    scorings.phase = "paused";
+    assert.deepEqual(await look(4000), [null]);
+    assert.deepEqual(await look(5000), []);
   });
 });

@@ -96,8 +96,9 @@ export class Works {
     const known = this.#known.get(id);
     try {
       const status = await (await this.#trommel.run(id)).status();
-      // Another attempt counts from the beginning.
-      const rates = known === undefined || known.attempt !== status.attempt ? new Rates() : known.rates;
+      // Another attempt counts from the beginning, and what has ended or is paused has no rate that falls by the second.
+      const counting = status.phase === "running" && known?.attempt === status.attempt ? known : undefined;
+      const rates = counting?.rates ?? new Rates();
       const stages = status.stages.filter(({ total }) => total > 0);
       const next = briefOf(
         status,
