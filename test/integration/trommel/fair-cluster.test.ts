@@ -127,7 +127,10 @@ describe("scorings that share a cluster", () => {
     assert.deepEqual(steering, { formatVersion: 1, id, priority: "high", jobsAtMost: null });
     const refused = await runInProcess(["unpause", id, ...cluster, "--no-follow"]);
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /cannot unpause .*: it is complete, and not paused/);
+    assert.match(refused.stderr, /cannot unpause .*: it is complete, and not paused$/m);
+    const late = await runInProcess(["steer", id, ...cluster, "--priority", "low"]);
+    assert.equal(late.code, 1);
+    assert.match(late.stderr, /cannot steer .*: it is complete, and queues nothing more/);
     worker = again;
   });
 
@@ -150,7 +153,7 @@ describe("scorings that share a cluster", () => {
     assert.deepEqual(await parts("limited"), await parts("large"));
     const nothing = await runInProcess(["steer", id, ...cluster]);
     assert.equal(nothing.code, 2);
-    assert.match(nothing.stderr, /neither --priority nor --jobs-at-most is given/);
+    assert.match(nothing.stderr, /neither a priority nor a limit of jobs is given/);
   });
 
   it("do not see those of another namespace, whose name is checked", async () => {

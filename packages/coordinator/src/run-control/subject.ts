@@ -3,6 +3,7 @@ import {
   runKeys,
   scoringConfig,
   scoringKeys,
+  someOf,
   TrommelError,
   type ObjectStore,
   type RunConfig,
@@ -39,7 +40,7 @@ export async function findSubject(store: ObjectStore, id: string): Promise<Subje
   const known = (await listSubjects(store)).map((subject) => subject.id);
   throw new TrommelError(
     "not-found",
-    `cannot find the run ${id} in ${store.url}: ${known.length === 0 ? "the store has no run yet" : `it has ${known.join(", ")}`}. Check the id and --store`,
+    `cannot find the run ${id} in ${store.url}: ${known.length === 0 ? "the store has no run yet" : `it has ${someOf(known)}`}. Check the id ('trommel status' lists them) and --store`,
     { context: { id } },
   );
 }

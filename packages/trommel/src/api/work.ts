@@ -227,17 +227,23 @@ export abstract class Work {
     const producer = await connections.producerOf(this.#subject);
     const { phase } = await readStatus(connections.store, this.#subject, producer);
     if (phase === "paused") return this.resume(options);
-    throw new TrommelError(
-      "conflict",
-      `cannot unpause ${this.id}: it is ${phase}, and not paused. 'trommel resume ${this.id}' continues what has stopped`,
-    );
+    const advice =
+      phase === "complete" || phase === "running"
+        ? ""
+        : `. 'trommel resume ${this.id}' continues what has stopped`;
+    throw new TrommelError("conflict", `cannot unpause ${this.id}: it is ${phase}, and not paused${advice}`);
   }
 
   /**
    * Changes its share of the workers, or how many of its jobs are under way at once: now, and whenever it is resumed.
-   * @throws TrommelError `invalid-argument` where no Redis works on it
+   * @throws TrommelError `invalid-argument` where no Redis works on it or nothing is to change, `conflict` where it is complete
    */
   async steer({ priority, jobsAtMost, ...options }: SteeringOptions & CallOptions): Promise<void> {
+    if (priority === undefined && jobsAtMost === undefined)
+      throw new TrommelError(
+        "invalid-argument",
+        `cannot steer ${this.id}: neither a priority nor a limit of jobs is given. Give one of them`,
+      );
     await abortable(options, async () => {
       const { connections } = this.host;
       const producer = await connections.producerOf(this.#subject);
@@ -245,6 +251,12 @@ export abstract class Work {
         throw new TrommelError(
           "invalid-argument",
           `cannot steer ${this.id}: no Redis is given, and nobody works on it here. Give --redis, or --priority when you resume it`,
+        );
+      const { phase } = await readStatus(connections.store, this.#subject, producer);
+      if (phase === "complete")
+        throw new TrommelError(
+          "conflict",
+          `cannot steer ${this.id}: it is complete, and queues nothing more`,
         );
       await steerSubject(connections.store, this.#subject, producer, { priority, jobsAtMost });
     });

@@ -1,5 +1,5 @@
 import { toTrommelError, TrommelError, type ErrorCode } from "@trommel/common";
-import type { FastifyError } from "fastify";
+import type { FastifyError, FastifyRequest } from "fastify";
 import { z } from "zod";
 
 /** Errors as RFC 9457 words them, with our codes. */
@@ -70,9 +70,12 @@ export class StatusError extends TrommelError {
   }
 }
 
-/** @param instance the path of the request, without its query, which may hold what should not be repeated */
-export function problemOf(thrown: unknown, instance: string): Problem {
-  const error = fromFastify(thrown) ?? toTrommelError(thrown);
+/**
+ * @param instance the path of the request, without its query, which may hold what should not be repeated
+ * @param route what the request was answered by
+ */
+export function problemOf(thrown: unknown, instance: string, route: AnsweringRoute): Problem {
+  const error = fromFastify(thrown, route) ?? toTrommelError(thrown);
   const { code, message, retryable, context } = error;
   const status = error instanceof StatusError ? error.status : statusOf[code];
   // The words of an error that nobody foresaw may name what is inside the server.
@@ -88,17 +91,23 @@ export function problemOf(thrown: unknown, instance: string): Problem {
   };
 }
 
+type AnsweringRoute = Pick<FastifyRequest["routeOptions"], "bodyLimit" | "config">;
+
 /** What fastify refuses before a route sees it. */
-function fromFastify(thrown: unknown): TrommelError | undefined {
+function fromFastify(thrown: unknown, { bodyLimit, config }: AnsweringRoute): TrommelError | undefined {
   const { code, statusCode, message } = thrown as Partial<FastifyError>;
   if (code === undefined || !code.startsWith("FST_")) return undefined;
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE")
     return new TrommelError(
       "too-large",
-      "cannot read the body: it is larger than this route takes. Send less",
+      `cannot read the body: it is larger than the ${bodyLimit} bytes that this route takes. Send less`,
     );
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE")
-    return new StatusError(415, "unsupported", `cannot read the body: ${message}. Send application/json`);
+    return new StatusError(
+      415,
+      "unsupported",
+      `cannot read the body: ${message}. Send ${config.takesBytes === true ? "the bytes as image/jpeg or application/octet-stream" : "application/json"}`,
+    );
   if (statusCode === undefined || statusCode >= 500) return undefined;
   return new TrommelError("invalid-argument", `cannot read the request: ${message}. Send valid JSON`);
 }

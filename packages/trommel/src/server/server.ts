@@ -66,7 +66,7 @@ export async function buildServer(
     routerOptions: { maxParamLength: 100 },
   });
   server.setErrorHandler((thrown, request, reply) => {
-    const found = problemOf(thrown, pathOf(request));
+    const found = problemOf(thrown, pathOf(request), request.routeOptions);
     if (found.status === 500) log.error({ err: thrown, path: found.instance }, "a request failed");
     return reply
       .status(found.status)
@@ -140,6 +140,7 @@ function addRoute(
     ...(bytes === undefined ? {} : { bodyLimit: bytes.atMost }),
     config: {
       need: needOf(route),
+      takesBytes: bytes !== undefined,
       ...(isLogIn ? { rateLimit: { max: perMinute.logIns, timeWindow: 60_000 } } : {}),
     },
     handler: async (request, reply) => {

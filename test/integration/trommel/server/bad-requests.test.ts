@@ -5,7 +5,7 @@ import { before, describe, it } from "node:test";
 import { openStore } from "@trommel/common";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
 import { writeScores } from "../../../support/runs/written-scores.js";
-import { openDashboard } from "../../../support/servers/dashboard.js";
+import { openDashboard, testToken } from "../../../support/servers/dashboard.js";
 
 const folder = await temporaryFolder("dashboard-requests");
 const root = join(folder, "root");
@@ -48,6 +48,7 @@ describe("requests that are refused", () => {
   it("refuses a body that is too large, is no JSON, or has an unknown field", async () => {
     const large = await dashboard.post("/api/v1/trainings", { source: "x".repeat(1 << 20) });
     assert.deepEqual([large.status, large.body["code"]], [413, "too-large"]);
+    assert.match(String(large.body["detail"]), /the 1048576 bytes that this route takes/);
     const text = await dashboard.send("POST", "/api/v1/session", {
       headers: { "content-type": "application/json" },
       body: "{",
@@ -55,6 +56,18 @@ describe("requests that are refused", () => {
     assert.deepEqual([text.status, text.body["code"]], [400, "invalid-argument"]);
     const media = await dashboard.send("POST", "/api/v1/session", { body: "a=b" });
     assert.equal(media.status, 415);
+    assert.match(String(media.body["detail"]), /Send application\/json$/);
+    const headers = {
+      authorization: `Bearer ${testToken}`,
+      "content-type": "application/x-www-form-urlencoded",
+    };
+    const form = { headers, body: "a=b" };
+    const picture = await dashboard.send("POST", "/api/v1/runs/a/predict", form);
+    assert.equal(picture.status, 415);
+    assert.match(
+      String(picture.body["detail"]),
+      /Send the bytes as image\/jpeg or application\/octet-stream$/,
+    );
     const field = await dashboard.post("/api/v1/trainings", { source: root, recipe, sorce: "x" });
     assert.match(String(field.body["detail"]), /sorce is unknown \(did you mean source\?\)/);
     const empty = await dashboard.post("/api/v1/trainings");

@@ -66,9 +66,11 @@ async function readToken(file: string): Promise<string> {
   try {
     return (await readFile(file, "utf8")).trim();
   } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "there is no such file" : (code ?? String(cause));
     throw new TrommelError(
       "invalid-argument",
-      `cannot read the token from ${file}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}. Write a token into that file, or give another --token-file`,
+      `cannot read the token from ${file}: ${why}. Write a token into that file, or give another --token-file`,
       { cause },
     );
   }

@@ -22,13 +22,15 @@ export function addRunCommands(program: Command, terminal: Terminal): void {
   globals(program.command("pause <id>"), terminal)
     .description("stop a run or scoring until it is unpaused; what is done is kept")
     .action(loaded(terminal, async () => (await import("../commands/cluster/steering.js")).pause));
-  steeringFlags(followFlags(clusterFlags(globals(program.command("unpause <id>"), terminal))))
+  steeringFlags(followFlags(clusterFlags(globals(program.command("unpause <id>"), terminal))), {
+    known: true,
+  })
     .description("continue a run or scoring that was paused")
     .action(loaded(terminal, async () => (await import("../commands/cluster/steering.js")).unpause));
-  steeringFlags(globals(program.command("steer <id>"), terminal))
+  steeringFlags(globals(program.command("steer <id>"), terminal), { known: true })
     .description("change the share of a run or scoring, or how many of its jobs are under way at once")
     .action(loaded(terminal, async () => (await import("../commands/cluster/steering.js")).steer));
-  steeringFlags(followFlags(clusterFlags(globals(program.command("resume <id>"), terminal))))
+  steeringFlags(followFlags(clusterFlags(globals(program.command("resume <id>"), terminal))), { known: true })
     .description("continue a run or scoring from what the store holds")
     .option(...maxFailures)
     .action(loaded(terminal, async () => (await import("../commands/runs.js")).resume));

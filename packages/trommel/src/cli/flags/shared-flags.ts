@@ -185,19 +185,23 @@ export const maxFailures = [
   "stop once more images than this have failed, such as 500 or 2% of the listing (default: never)",
 ] as const;
 
-/** Flags of what is worked on next to other work. */
-export function steeringFlags(command: Command): Command {
+/**
+ * Flags of what is worked on next to other work.
+ * @param known whether the command is given something that has a share already. @default false
+ */
+export function steeringFlags(command: Command, { known = false } = {}): Command {
+  const [share, limit] = known ? ["as it is", "as it is"] : ["normal", "no limit"];
   return command
     .addOption(
       new Option(
         "--priority <priority>",
-        "its share of the workers next to other runs: high has four times that of normal, low a fourth (default: normal)",
+        `its share of the workers next to other runs: high has four times that of normal, low a fourth (default: ${share})`,
       ).choices(priorities),
     )
     .addOption(
       new Option(
         "--jobs-at-most <jobs>",
-        "of each queue, under way at once; 0 for no limit (default: no limit)",
+        `of each queue, under way at once; 0 for no limit (default: ${limit})`,
       ).argParser(wholeNumber),
     );
 }

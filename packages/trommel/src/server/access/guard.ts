@@ -10,6 +10,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** @default "read" */
     readonly need?: Need;
+    /** Whether the body is a picture's bytes, and no JSON. @default false */
+    readonly takesBytes?: boolean;
   }
 }
 

@@ -1,4 +1,3 @@
-import { TrommelError } from "../../../index.js";
 import { steeringOf, type SteeringFlags } from "../../flags/shared-flags.js";
 import { isDetached, showWork, type FollowFlags } from "../../follow.js";
 import { withInterrupts, withTrommel, type ClusterFlags, type GlobalFlags } from "../../handle.js";
@@ -34,11 +33,6 @@ export async function steer(
   id: string,
   flags: GlobalFlags & SteeringFlags,
 ): Promise<void> {
-  if (flags.priority === undefined && flags.jobsAtMost === undefined)
-    throw new TrommelError(
-      "invalid-argument",
-      `cannot steer ${id}: neither --priority nor --jobs-at-most is given. Give one of them`,
-    );
   await withTrommel(terminal, flags, async (trommel) => {
     const work = await trommel.run(id);
     await work.steer(steeringOf(flags));
