@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { AddressInfo } from "node:net";
 import { TrommelError } from "@trommel/common";
 import { ClusterMetrics, serveMetrics, type MetricsServer } from "@trommel/common/metrics";
@@ -47,6 +48,8 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   const kept = Object.fromEntries(keptVariables.map((name) => [name, env[name]]));
   const trommel = new Trommel({ ...options, env: kept });
   const closing = new AbortController();
+  // Everybody who watches listens to it.
+  setMaxListeners(0, closing.signal);
   const { connections } = trommel;
   const poller = new Poller(trommel, () => connections.producer());
   const caches = new Caches();

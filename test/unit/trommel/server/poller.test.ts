@@ -103,6 +103,22 @@ describe("the poller", () => {
     poller.close();
   });
 
+  it("says that Redis is lost if it gives no answer about its queues, and does not wait for one", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const never = new Promise<never>(() => undefined);
+    const producer = {
+      redis: { ping: () => Promise.resolve("PONG") },
+      depthOf: () => never,
+      workersOf: () => never,
+    } as unknown as JobProducer;
+    const poller = new Poller(new Scorings().trommel, () => Promise.resolve(producer));
+    const looking = poller.snapshot();
+    await settled();
+    mock.timers.tick(3001);
+    assert.equal((await looking).fault?.of, "redis");
+    poller.close();
+  });
+
   it("knows what was submitted while a look was under way", async () => {
     const scorings = new Scorings();
     const { closed, open } = gate();

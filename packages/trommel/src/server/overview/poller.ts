@@ -171,9 +171,13 @@ export class Poller {
 
   async #readCluster(producer: JobProducer | undefined): Promise<void> {
     const sample = this.#throughput.add(this.#works.all);
-    const queues = producer === undefined ? [] : await readQueues(producer);
     const redis = producer === undefined ? "none" : "answers";
-    const members = producer === undefined ? [] : await readMembers(producer);
+    // A Redis that is lost now is tried again for long by its client.
+    const patience = { timeoutMs: redisPatienceMs, doing: "ask Redis" };
+    const [queues, members] =
+      producer === undefined
+        ? [[], []]
+        : await withTimeout(patience, Promise.all([readQueues(producer), readMembers(producer)]));
     this.#cluster = { redis, queues, members, imagesPerSecond: sample.imagesPerSecond };
     this.#tell({ event: "cluster", data: { ...this.#cluster, sample } });
   }
