@@ -1,5 +1,4 @@
 import {
-  openStore,
   runKeys,
   TrommelError,
   type ErrorLine,
@@ -8,11 +7,11 @@ import {
   type Shard,
   type SkipReason,
 } from "@trommel/common";
-import { errorLine, findListing, LedgerBuilder, RetriedImages, sortedKeys } from "@trommel/common/artefacts";
-import { locationOf, range, readAhead, readBounds } from "@trommel/common/store";
-import { parseJsonLines } from "@trommel/common/parse";
+import { findListing, LedgerBuilder, RetriedImages, sortedKeys } from "@trommel/common/artefacts";
+import { locationOf, range, readAhead } from "@trommel/common/store";
+import { readErrorLines, type KeepsImage } from "./error-lines.js";
 import { readResult } from "./result.js";
-import type { ListingSubject, Subject } from "./subject.js";
+import type { Subject } from "./subject.js";
 import { ShardOutcomes, shardsReadAtOnce } from "../retry/shard-outcomes.js";
 
 export interface SkippedKey {
@@ -25,6 +24,7 @@ export interface FailedImages {
   readonly complete: boolean;
   /** Sums over all shards if it is complete, otherwise over those that are done. */
   readonly sums: Omit<Ledger, "formatVersion" | "balanced">;
+  /** Those that were asked for, in the order of the listing. */
   readonly failed: readonly ErrorLine[];
   /** The first few for each reason. */
   readonly skipped: readonly SkippedKey[];
@@ -35,6 +35,7 @@ export interface FailedImages {
 /**
  * The failed images of a run or scoring: from its `errors.jsonl` if it is complete, otherwise from the markers so far.
  * @param skippedAtMost keys that are kept for each reason
+ * @param keeps which of the failed images are kept; the others take no memory
  * @throws TrommelError `missing-input` for a run whose dataset's pixels are still being measured; `corrupt` if
  *   `errors.jsonl` does not have one line for each image that the ledger counts as failed; `invalid-argument` for a sorting
  */
@@ -42,6 +43,7 @@ export async function readFailedImages(
   store: ObjectStore,
   subject: Subject,
   skippedAtMost: number,
+  keeps: KeepsImage = () => true,
 ): Promise<FailedImages> {
   if (subject.kind === "sorting") {
     const list = locationOf(subject.config.into, sortedKeys(subject.id).unplaced);
@@ -56,14 +58,17 @@ export async function readFailedImages(
     const { generation } = outcomes;
     const errorsKey = generation?.output.failedImages ?? runKeys(subject.id).failedImages;
     const errors = locationOf(subject.kind === "run" ? store.url : subject.config.output, errorsKey);
-    if (result === undefined) return await fromMarkers(outcomes, skippedAtMost, errors);
+    if (result === undefined) return await fromMarkers(outcomes, { skippedAtMost, keeps, errors });
     const { ledger } = result;
     const skipped = new SkippedKeys(skippedAtMost, ledger.skippedByReason);
     const later = generation && (await findListing(store, generation.keys.listing))?.generation;
     // Shards of a later generation do not name what was skipped.
     if (later !== undefined) skipped.add({ skipped: later.skippedKeys });
     else for await (const shard of shardsOf(outcomes, skipped)) skipped.add(shard);
-    const failed = ledger.failed === 0 ? [] : await readErrorLines(store, subject, errorsKey, ledger.failed);
+    const failed =
+      ledger.failed === 0
+        ? []
+        : await readErrorLines(store, subject, { key: errorsKey, count: ledger.failed, keeps });
     return {
       complete: true,
       sums: ledger,
@@ -87,14 +92,16 @@ async function* shardsOf(outcomes: ShardOutcomes, skipped: SkippedKeys): AsyncGe
 
 async function fromMarkers(
   outcomes: ShardOutcomes,
-  skippedAtMost: number,
-  errors: string,
+  options: { readonly skippedAtMost: number; readonly keeps: KeepsImage; readonly errors: string },
 ): Promise<FailedImages> {
+  const { skippedAtMost, keeps, errors } = options;
   const retried = await retriedSoFar(outcomes);
   const { firstOwn } = outcomes;
   const builder = new LedgerBuilder(retried);
   const skipped = new SkippedKeys(skippedAtMost);
   const failed: ErrorLine[] = [];
+  // The sums need every shard, even if no more of its images are kept.
+  let isEnough = false;
   // In a later generation, what it has made so far.
   for await (const done of readAhead(range(firstOwn), shardsReadAtOnce, async (index) => {
     const shard = await outcomes.findShard(index);
@@ -104,8 +111,13 @@ async function fromMarkers(
     const { shard, outcome } = done;
     if (outcome === undefined) continue;
     skipped.add(shard);
-    for (const { position: _, ...image } of builder.add(shard, outcome))
-      failed.push({ ...image, shard: shard.index });
+    for (const { position: _, ...image } of builder.add(shard, outcome)) {
+      if (isEnough) break;
+      const line = { ...image, shard: shard.index };
+      const kept = keeps(line);
+      isEnough = kept === "enough";
+      if (kept === true) failed.push(line);
+    }
   }
   return { complete: false, sums: builder.soFar(), failed, skipped: skipped.keys, errors };
 }
@@ -120,31 +132,6 @@ async function retriedSoFar(outcomes: ShardOutcomes): Promise<RetriedImages> {
     if (outcome !== undefined) retried.add(shard, outcome.failed);
   }
   return retried;
-}
-
-/** @throws TrommelError `corrupt` if the file is missing, or does not have one line for each failed image */
-async function readErrorLines(
-  store: ObjectStore,
-  subject: ListingSubject,
-  key: string,
-  failed: number,
-): Promise<ErrorLine[]> {
-  const place = subject.kind === "run" ? store : openStore(subject.config.output);
-  const ledger = key.replace(/errors\.jsonl$/, "ledger.json");
-  const unlike = (found: string): TrommelError =>
-    new TrommelError(
-      "corrupt",
-      `cannot read ${key}: ${found}, and ${ledger} counts ${failed} failed. Remove ${ledger} and give 'trommel resume ${subject.id}', which adds up and writes both again`,
-      { context: { key } },
-    );
-  try {
-    if ((await place.head(key)) === undefined) throw unlike("it is missing");
-    const rows = parseJsonLines(errorLine, await place.get(key, readBounds.dataset), key);
-    if (rows.length !== failed) throw unlike(`it has ${rows.length} lines`);
-    return rows;
-  } finally {
-    if (place !== store) place.close();
-  }
 }
 
 /** The first skipped keys for each reason. */

@@ -1,4 +1,5 @@
 export { findCluster, forgetCluster, noteCluster } from "./cluster-note.js";
+export type { KeepsImage } from "./error-lines.js";
 export { readFailedImages } from "./failed-images.js";
 export type { FailedImages } from "./failed-images.js";
 export { readListingOverview } from "./listing-overview.js";

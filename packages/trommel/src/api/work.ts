@@ -25,6 +25,7 @@ import {
   readListingOverview,
   readStatus,
   type FailedImages,
+  type KeepsImage,
   type ListingOverview,
   type RunResult,
   type RunStatus,
@@ -85,6 +86,14 @@ export interface ResumeOptions extends StartOptions {
 export interface ErrorsOptions extends CallOptions {
   /** Only images that failed for one of these. @default all */
   readonly reasons?: readonly FailureReason[] | undefined;
+}
+
+/** What {@link Work.failures} takes. */
+export interface FailuresOptions extends CallOptions {
+  /** Keys of skipped files that are kept for each reason. @default 20 */
+  readonly skippedAtMost?: number | undefined;
+  /** Which of the failed images are kept. @default all */
+  readonly keeps?: KeepsImage | undefined;
 }
 
 /** What a handle's works share. */
@@ -273,11 +282,11 @@ export abstract class Work {
 
   /**
    * What failed and what was left out, with the sums of each reason.
-   * @param options.skippedAtMost keys of skipped files that are kept of each reason. @default 20
    */
-  async failures(options: CallOptions & { readonly skippedAtMost?: number } = {}): Promise<FailedImages> {
+  async failures(options: FailuresOptions = {}): Promise<FailedImages> {
+    const { skippedAtMost = 20, keeps } = options;
     return abortable(options, () =>
-      readFailedImages(this.host.connections.store, this.#subject, options.skippedAtMost ?? 20),
+      readFailedImages(this.host.connections.store, this.#subject, skippedAtMost, keeps),
     );
   }
 

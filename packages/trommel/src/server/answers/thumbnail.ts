@@ -79,8 +79,7 @@ async function findNamed(
   { context: { caches, trommel }, work }: Reading,
   key: string,
 ): Promise<{ readonly shard: number } | { readonly mistakes: readonly string[] }> {
-  const { failed } = await caches.failures.get(work.id, () => work.failures());
-  const line = failed.find((one) => one.key === key);
+  const line = await caches.failures.find(work, key);
   if (line !== undefined) return { shard: line.shard };
   if (work.kind === "run") {
     const file = `${runKeys(work.id).bundle}/${bundleFiles.metrics}`;

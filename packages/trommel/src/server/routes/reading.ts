@@ -78,14 +78,8 @@ export const readingRoutes: readonly AnyRoute[] = [
     }),
     answer: failedPage,
     handle: async ({ trommel, caches }, { id, query }) => {
-      const work = await trommel.run(id);
-      const found = await caches.failures.get(id, () => work.failures());
-      const { reason, after } = query;
-      const all = found.failed.filter((line) => reason === undefined || line.reason === reason);
-      const images = all.slice(after, after + query.limit);
-      const end = after + images.length;
-      const next = end < all.length ? end : null;
-      return { complete: found.complete, sums: found.sums, images, next };
+      const { complete, sums, images, next } = await caches.failures.page(await trommel.run(id), query);
+      return { complete, sums, images, next };
     },
   }),
   route({
