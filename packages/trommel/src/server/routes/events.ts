@@ -1,12 +1,11 @@
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
+import { WatcherStream } from "../answers/watcher-stream.js";
 import { StatusError } from "../problem.js";
 import type { PolledEvent } from "../overview/poller.js";
-import { route, type AnyRoute } from "../route.js";
+import { route, type AnyRoute, type ServerContext } from "../route.js";
 
 const watchersAtMost = 2000;
-/** A watcher that does not read is let go: it connects again and gets a snapshot. */
-const unreadBytesAtMost = 1 << 20;
 const heartbeatMs = 15_000;
 
 /** The stream of events. */
@@ -14,7 +13,7 @@ export const eventRoutes: readonly AnyRoute[] = [
   route({
     ...{ method: "GET", path: "/events", tag: "events", isStream: true, media: "text/event-stream" },
     summary:
-      "Server-sent events: `snapshot` first, then `run`, `removed`, `cluster`, `fault` and `recovered` as things change",
+      "Server-sent events: `snapshot` first, then `run`, `removed`, `cluster`, `fault` and `recovered` as things change; another `snapshot` to a reader that fell behind",
     query: z.strictObject({
       run: z.string().optional().meta({ description: "Only events of this run, and no others but faults" }),
     }),
@@ -28,16 +27,16 @@ export const eventRoutes: readonly AnyRoute[] = [
         );
       }
       if (query.run !== undefined) await requireKnown(query.run, poller);
-      const snapshot = await poller.snapshot();
+      const snapshot = (): Promise<string> => snapshotOf(poller, query.run);
+      const first = await snapshot();
       // It has left while the store was read, and its end comes no second time.
       if (reply.raw.destroyed) return reply.hijack();
-      const runs = snapshot.runs.filter(({ id }) => query.run === undefined || id === query.run);
-      const stream = openStream(reply);
-      stream(format({ event: "snapshot", data: { ...snapshot, runs } }));
+      const stream = new WatcherStream(openStream(reply), { snapshot });
+      stream.tell(first);
       const leave = poller.watch((event) => {
-        if (isAbout(event, query.run)) stream(formatOnce(event));
+        if (isAbout(event, query.run)) stream.tell(formatOnce(event));
       });
-      const heartbeat = setInterval(() => stream(": alive\n\n"), heartbeatMs);
+      const heartbeat = setInterval(() => stream.beat(), heartbeatMs);
       const end = (): void => {
         leave();
         clearInterval(heartbeat);
@@ -61,7 +60,13 @@ async function requireKnown(
   throw new StatusError(404, "not-found", `cannot watch ${JSON.stringify(id)}: the store has no such run`);
 }
 
-function openStream(reply: FastifyReply): (text: string) => void {
+async function snapshotOf(poller: ServerContext["poller"], run: string | undefined): Promise<string> {
+  const snapshot = await poller.snapshot();
+  const runs = snapshot.runs.filter(({ id }) => run === undefined || id === run);
+  return format({ event: "snapshot", data: { ...snapshot, runs } });
+}
+
+function openStream(reply: FastifyReply): FastifyReply["raw"] {
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, {
@@ -70,11 +75,7 @@ function openStream(reply: FastifyReply): (text: string) => void {
     "cache-control": "no-store",
     "x-accel-buffering": "no",
   });
-  return (text) => {
-    if (raw.destroyed) return;
-    raw.write(text);
-    if (raw.writableLength > unreadBytesAtMost) raw.destroy();
-  };
+  return raw;
 }
 
 function isAbout({ event, data }: PolledEvent, run: string | undefined): boolean {
