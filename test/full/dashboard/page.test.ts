@@ -10,6 +10,7 @@ import { badFiles, drawDataset, writeFiles } from "../../support/images/dataset.
 import { tinyBackbone, writeTinyBackbone } from "../../support/models/tiny-backbone.js";
 import { axeFindings, findChromium, openBrowser } from "../../support/process/browser.js";
 import { RunningCli, trommel } from "../../support/process/cli.js";
+import { waitUntil } from "../../support/process/wait-until.js";
 import { testToken } from "../../support/servers/dashboard.js";
 import { startRedisServer, type TestRedis } from "../../support/servers/redis-server.js";
 
@@ -53,7 +54,7 @@ async function expectNoFindings(what: string): Promise<void> {
 
 before(async () => {
   if (chromium === undefined) return;
-  await writeFiles(join(folder, "photos"), await drawDataset(labels, { to: 20 }));
+  await writeFiles(join(folder, "photos"), await drawDataset(labels, { to: 40 }));
   const bad = [...(await badFiles())].map(([name, { bytes }]) => [`glass/${name}`, bytes] as const);
   await writeFiles(join(folder, "photos"), new Map(bad));
   await writeTinyBackbone(join(folder, "tiny"));
@@ -160,6 +161,43 @@ describe("the dashboard's page", { skip, timeout: 600_000 }, () => {
     assert.equal(await page.locator('img[src="x"]').count(), 0);
     await page.getByRole("heading", { name: "Confusion" }).scrollIntoViewIfNeeded();
     await shoot("confusion");
+  });
+
+  it("opens all images of a cell of the confusion matrix, a page at a time", async () => {
+    const figures = await page.evaluate<{
+      readonly outOfFold: { readonly confusion: readonly (readonly number[])[] };
+      readonly mistakes: readonly { readonly label: string; readonly predicted: string }[];
+    }>("fetch('/api/v1/runs/first/metrics').then((answer) => answer.json())");
+    const cells = figures.outOfFold.confusion.flatMap((row, i) =>
+      row.map((images, j) => ({ images, label: labels[i] ?? "", predicted: labels[j] ?? "" })),
+    );
+    const [cell] = cells.sort((a, b) => b.images - a.images);
+    assert.ok(cell !== undefined && cell.images > 24, "one cell has more than a page");
+    const { images, label, predicted } = cell;
+    const recorded = figures.mistakes.filter((one) => one.label === label && one.predicted === predicted);
+    assert.ok(images > recorded.length);
+    const section = page.locator("section", { has: page.getByRole("heading", { name: "Confusion" }) });
+    const what = label === predicted ? `${label} predicted as such` : `${label} taken for ${predicted}`;
+    await section.getByRole("button", { name: `${images} ${what}`, exact: true }).click();
+    await section.getByText(`1 to 24 of ${images} images`).waitFor();
+    const keysOf = (): Promise<string[]> => section.locator("li .key").allTextContents();
+    const first = await keysOf();
+    for (const picture of await section.locator("li img").all()) await picture.scrollIntoViewIfNeeded();
+    const isSeen = "[...document.querySelectorAll('li img')].every(({ naturalWidth }) => naturalWidth > 0)";
+    await waitUntil("all pictures are there", () => page.evaluate<boolean>(isSeen));
+    assert.equal(await section.locator("li img").count(), 24);
+    await expectNoFindings("a cell");
+    await shoot("cell");
+    await section.getByRole("button", { name: "Next" }).click();
+    await section.getByText(`25 to ${Math.min(48, images)} of ${images} images`).waitFor();
+    const second = await keysOf();
+    assert.equal(second.length, Math.min(24, images - 24));
+    assert.equal(new Set([...first, ...second]).size, 24 + second.length);
+    await section.getByRole("button", { name: "Previous" }).click();
+    await section.getByText(`1 to 24 of ${images} images`).waitFor();
+    assert.deepEqual(await keysOf(), first);
+    await section.getByRole("button", { name: `${images} ${what}`, exact: true }).click();
+    await section.getByText("worst mistakes", { exact: false }).last().waitFor();
   });
 
   it("tries a model on a picture", async () => {
