@@ -140,7 +140,7 @@ describe("the dashboard's page", { skip, timeout: 600_000 }, () => {
     await page.getByRole("button", { name: "Pause" }).click();
     await page.locator("h1 .phase.paused").waitFor();
     await page.getByRole("button", { name: "Continue" }).click();
-    await page.locator("h1 .phase.complete").waitFor();
+    await page.locator("h1 .phase.complete").waitFor({ timeout: 180_000 });
     await page.getByText("Report").waitFor();
     await expectNoFindings("a run");
   });

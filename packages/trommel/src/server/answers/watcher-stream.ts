@@ -63,7 +63,7 @@ export class WatcherStream {
       this.#hasMissed = false;
       this.#write(text);
     } catch {
-      // It connects again, and is told why.
+      // It connects again, and learns why.
       this.#raw.destroy();
     }
   }
