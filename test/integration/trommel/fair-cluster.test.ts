@@ -172,4 +172,14 @@ describe("scorings that share a cluster", () => {
     assert.match(foreign.stdout, /"phase":"complete"/);
     assert.deepEqual(await client.keys("trommel-blue:*"), []);
   });
+
+  it("say to who follows that nobody serves", async () => {
+    const output = join(folder, "alone");
+    const args = ["score", images, "--model", "first", "--output", output, "--follow", ...cluster];
+    const following = new RunningCli(args, { env: { TROMMEL_NAMESPACE: "alone" } });
+    releases.add("following", () => following.stop());
+    await following.says(
+      "waiting: no coordinator and no worker serves its Redis. Start 'trommel coordinator'",
+    );
+  });
 });

@@ -7,6 +7,7 @@ import {
   type ObjectStore,
   type StageProgress,
 } from "@trommel/common";
+import { listMembers } from "@trommel/common/redis";
 import { unlessAborted, withTimeout } from "@trommel/common/waiting";
 import {
   readStatus,
@@ -16,6 +17,7 @@ import {
   type Subject,
 } from "@trommel/coordinator/run-control";
 import type { LocalCluster } from "../../cluster/local-cluster.js";
+import { Attendance } from "./attendance.js";
 import { TransientErrors } from "./transient-errors.js";
 
 const pollMs = 500;
@@ -50,6 +52,7 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
     unlessAborted(signal, work).catch((thrown: unknown) => {
       throw signal.aborted ? interrupted(options) : thrown;
     });
+  const attendance = new Attendance(() => listMembers(producer.redis), say);
   let requeues = 0;
   const look = async (): Promise<RunResult | undefined> => {
     const looking = readStatus(store, subject, producer).then((seen) =>
@@ -73,6 +76,8 @@ export async function follow(options: FollowOptions): Promise<RunResult> {
       return undefined;
     }
     throwIfOver(status, subject.id);
+    // The handle's own cluster serves, or has said why it does not.
+    if (cluster === undefined) await attendance.look();
     return undefined;
   };
   for (;;) {
