@@ -4,7 +4,9 @@ export { findEvaluatedSource } from "./evaluated-source.js";
 export type { EvaluatedSource } from "./evaluated-source.js";
 export { readFinishedScores, scoredKeys } from "./finished-scores.js";
 export type { FinishedScores } from "./finished-scores.js";
-export type { ImageSelection, ListedImages } from "./listed-images.js";
+export type { ListedImages } from "./listed-images.js";
+export { imagesOfScoring } from "./scored-images.js";
+export type { ScoredImages } from "./scored-images.js";
 export { listImages } from "./listed-images.js";
 export {
   evaluationFolder,

@@ -24,24 +24,26 @@ export interface ResolvedBundle {
 /**
  * A model by run id or by the location of a bundle's folder.
  * @param folder the start of a relative path. @default the process's own
+ * @param advice the sentence that says what to give instead. @default that of `--model`
  */
 export async function resolveBundle(
   store: ObjectStore,
   model: string,
   folder?: string,
+  advice = "Give --model a finished run's id or a bundle's folder",
 ): Promise<ResolvedBundle> {
   const isId = /^[a-z0-9][a-z0-9._-]{0,62}$/.test(model);
   if (isId && (await store.head(runKeys(model).config)) !== undefined) {
     const location = locationOf(store.url, runKeys(model).bundle);
-    return readBundle(location, `run ${model} is not complete: see 'trommel status ${model}'`);
+    return readBundle(location, `run ${model} is not complete: see 'trommel status ${model}'`, advice);
   }
   const what = isId
     ? `there is no run ${model} in ${store.url}, and no bundle at that path`
     : "no bundle is there";
-  return readBundle(resolveLocation(model, folder), what);
+  return readBundle(resolveLocation(model, folder), what, advice);
 }
 
-async function readBundle(location: string, ifAbsent: string): Promise<ResolvedBundle> {
+async function readBundle(location: string, ifAbsent: string, advice: string): Promise<ResolvedBundle> {
   const store = openStore(location);
   try {
     const manifest = parseJsonAs(
@@ -60,11 +62,10 @@ async function readBundle(location: string, ifAbsent: string): Promise<ResolvedB
     return { location, modelSha256, labels, manifest, formats: recipe.scores.formats };
   } catch (thrown) {
     if (!(thrown instanceof TrommelError) || thrown.code !== "not-found") throw thrown;
-    throw new TrommelError(
-      "not-found",
-      `cannot open the model ${location}: ${ifAbsent}. Give --model a finished run's id or a bundle's folder`,
-      { cause: thrown, context: { location } },
-    );
+    throw new TrommelError("not-found", `cannot open the model ${location}: ${ifAbsent}. ${advice}`, {
+      cause: thrown,
+      context: { location },
+    });
   } finally {
     store.close();
   }

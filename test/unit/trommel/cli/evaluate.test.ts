@@ -58,6 +58,15 @@ before(async () => {
 });
 
 describe("trommel evaluate", () => {
+  it("names all that it can compare with if a place is none of it", async () => {
+    const { code, stderr } = await run(first, "--compare", "missing");
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /there is no run missing in .*, and no bundle at that path\. Give --compare a finished run or scoring/,
+    );
+  });
+
   it("measures a scoring by the location of its output or by its id, once", async () => {
     const found = await result(first);
     assert.equal(found.figures.accuracy.value, 0.75);

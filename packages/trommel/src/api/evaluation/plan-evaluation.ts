@@ -1,17 +1,18 @@
-import { evaluationKeys, someOf, TrommelError, type ScoringConfig } from "@trommel/common";
+import { evaluationKeys, someOf, TrommelError, type ObjectStore, type ScoringConfig } from "@trommel/common";
 import type { KeyPatterns } from "@trommel/common/recipe";
 import { locationOf } from "@trommel/common/store";
 import {
   findEvaluatedSource,
   findScoring,
+  imagesOfScoring,
   listImages,
   matchEvaluationLabels,
   resolveSource,
   type EvaluatedSource,
   type EvaluationLabels,
-  type ImageSelection,
   type ListedImages,
   type MatchedLabels,
+  type ScoredImages,
   type SourcePlace,
 } from "@trommel/coordinator/evaluation";
 import {
@@ -62,9 +63,10 @@ export async function planEvaluation(
   const own = found.kind === "scoring" ? found.config.bundle : bundle;
   const rival =
     compare === undefined ? undefined : await findRival(host, compare, { bundle: own, source: found });
-  const images = await imagesOf(found, { patterns, archives });
-  const isListed = found.kind === "images" || rival?.kind === "model";
-  const listing = isListed ? await listImages(images.place, images.selection) : undefined;
+  const toScore = rival?.kind === "model";
+  const images = await imagesOf(store, found, { patterns, archives, toScore });
+  const listing =
+    found.kind === "images" || toScore ? await listImages(images.place, images.selection) : undefined;
   const score = (of: Bundle): Promise<ScoresToEvaluate> => scoreFor(host, { images, listing, bundle: of });
   const scoreRival = async (): Promise<ScoresToEvaluate | undefined> =>
     rival?.kind === "model" ? await score(rival.bundle) : rival;
@@ -84,29 +86,15 @@ export async function planEvaluation(
   return { source, from, first, second: await scoreRival(), labels, listed: { digest, matched } };
 }
 
-/** The place of the images, and which of them are scored. */
-interface EvaluatedImages {
-  readonly place: SourcePlace;
-  readonly selection: ImageSelection;
-}
-
 async function imagesOf(
+  store: ObjectStore,
   found: EvaluatedSource,
-  { patterns, archives }: Pick<EvaluationRequest, "patterns" | "archives">,
-): Promise<EvaluatedImages> {
-  if (found.kind === "images")
-    return {
-      place: await resolveSource({ prefix: found.location, archives }, { labels: true }),
-      selection: patterns,
-    };
-  const { source, from, include = [], exclude = [], limit, sample } = found.config;
+  { patterns, archives, toScore }: Pick<EvaluationRequest, "patterns" | "archives"> & { toScore: boolean },
+): Promise<ScoredImages> {
+  if (found.kind === "scoring") return imagesOfScoring(store, found.config, { toScore });
   return {
-    place: { location: source, from },
-    selection: {
-      ...{ include, exclude },
-      ...(limit === undefined ? {} : { limit }),
-      ...(sample === undefined ? {} : { sample }),
-    },
+    place: await resolveSource({ prefix: found.location, archives }, { labels: true }),
+    selection: patterns,
   };
 }
 
@@ -139,6 +127,9 @@ type Rival =
   | ({ readonly kind: "model" } & { readonly bundle: Bundle })
   | ({ readonly kind: "scores" } & ScoresToEvaluate);
 
+const compareAdvice =
+  "Give --compare a finished run or scoring by its id, a scoring's output or a bundle's folder";
+
 /**
  * Two finished scorings of the same model may be compared: one may have called images unknown.
  * @throws TrommelError `invalid-argument` for the model itself or the same scoring, `not-found`
@@ -151,7 +142,7 @@ async function findRival(
   const scoring = await findScoring(store, text, options.folder, "evaluate");
   const rival: Rival =
     scoring === undefined
-      ? { kind: "model", bundle: await resolveBundle(store, text, options.folder) }
+      ? { kind: "model", bundle: await resolveBundle(store, text, options.folder, compareAdvice) }
       : { kind: "scores", location: scoring.location, scoring: undefined };
   const other = rival.kind === "model" ? rival.bundle : scoring?.config.bundle;
   if (other?.modelSha256 !== first.bundle?.modelSha256) return rival;
@@ -174,7 +165,7 @@ async function findRival(
 async function scoreFor(
   host: WorkHost,
   of: {
-    readonly images: EvaluatedImages;
+    readonly images: ScoredImages;
     readonly listing: ListedImages | undefined;
     readonly bundle: Bundle;
   },
