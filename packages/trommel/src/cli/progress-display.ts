@@ -76,7 +76,7 @@ class Lines implements ProgressDisplay {
     const finished = stages.filter(({ done, total }) => done >= total).map(({ stage }) => stage);
     const key = finished.join();
     if (key === this.#shown && now - this.#shownAt < lineEveryMs) return;
-    const text = stages.map(({ stage, done, total, unit }) => `${stage} ${done}/${total} ${unit}`).join(", ");
+    const text = stages.map(lineOf).join(", ");
     if (text !== "") this.#stderr.write(`${text}\n`);
     this.#shown = key;
     this.#shownAt = now;
@@ -89,6 +89,12 @@ class Lines implements ProgressDisplay {
   stop(): void {
     // Nothing is held.
   }
+}
+
+/** A stage with its counts and, while it is under way, its note. */
+function lineOf({ stage, done, total, unit, ...rest }: Progress): string {
+  const note = done < total ? noteOf(rest) : "";
+  return `${stage} ${done}/${total} ${unit}${note === "" ? "" : ` (${note})`}`;
 }
 
 function noteOf({ note, failed, reused }: Pick<Progress, "note" | "failed" | "reused">): string {

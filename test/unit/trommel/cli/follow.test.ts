@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { TrommelError } from "@trommel/common";
 import type { RoundFigures } from "@trommel/common/artefacts";
 import { followToEnd } from "#trommel/cli/follow";
+import { openDisplay } from "#trommel/cli/progress-display";
 import { RoundLines } from "#trommel/cli/round-lines";
 import { Terminal } from "#trommel/cli/terminal";
 
@@ -72,6 +73,26 @@ describe("following a run to its end", () => {
     const { result, shown } = await follow([busy, listing]);
     assert.equal(result, "the result");
     assert.equal(shown.match(/listed 4: 3 images, 1 skipped/g)?.length, 1);
+  });
+
+  it("shows without a terminal what a stage that is under way waits for, and how many images failed", () => {
+    const stderr = new PassThrough();
+    const display = openDisplay(stderr);
+    const stage = {
+      unit: "jobs",
+      perSecond: undefined,
+      secondsLeft: undefined,
+      failed: 0,
+      reused: 0,
+    } as const;
+    display.show([
+      { ...stage, stage: "solve", done: 1, total: 1, note: "over" },
+      { ...stage, stage: "plan-tune", done: 0, total: 1, note: "x-untuned: extract 20/36" },
+      { ...stage, stage: "extract", done: 3, total: 9, note: "", failed: 2 },
+    ]);
+    const shown =
+      "solve 1/1 jobs, plan-tune 0/1 jobs (x-untuned: extract 20/36), extract 3/9 jobs (2 failed)";
+    assert.equal(String(stderr.read()), `${shown}\n`);
   });
 
   it("ends with the run's result if the listing cannot be read at all", async () => {
