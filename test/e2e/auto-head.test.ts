@@ -131,7 +131,7 @@ describe("head: auto", () => {
     const writeManifest = async (golden: BundleManifest["golden"]): Promise<void> => {
       await writeFile(join(changed, "bundle.json"), JSON.stringify({ ...manifest, hashes, golden }));
     };
-    const scoreInto = (output: string) =>
+    const scoreInto = (output: string, ...flags: string[]) =>
       trommel([
         ...[
           "score",
@@ -144,6 +144,7 @@ describe("head: auto", () => {
           runs.store,
         ],
         ...["--workers", "1", "--limit", "4", "--log-level", "info", "--json"],
+        ...flags,
       ]);
     await writeManifest(manifest.golden);
     const refused = await scoreInto("refused");
@@ -158,6 +159,9 @@ describe("head: auto", () => {
       written.filter((name) => name.startsWith("part")),
       [],
     );
+    const forecast = await scoreInto("refused", "--dry-run");
+    assert.equal(forecast.code, 1);
+    assert.match(forecast.stderr, /a probability differs by 0\.\d+/);
     await writeManifest(null);
     const admitted = await scoreInto("admitted");
     assert.equal(admitted.code, 0, admitted.stderr);

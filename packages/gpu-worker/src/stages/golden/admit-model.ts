@@ -14,15 +14,17 @@ import { decodeGolden, differenceFrom } from "./golden-images.js";
 /** Models that a device was admitted with, or refused, in this process. */
 const admissions = new WeakMap<StageDevice, Map<string, Promise<void>>>();
 
+type AdmissionContext = Pick<DeviceStageContext, "device" | "engine" | "log" | "order">;
+
 /**
  * Runs a bundle's golden pictures through the loaded model before it scores anything, once for each model and process.
  * @throws TrommelError `parity-failed` if this worker gives other probabilities than the bundle says: nothing is scored then
  */
 export function admitModel(
   modelKey: string,
-  config: ScoringConfig,
+  config: Pick<ScoringConfig, "bundle">,
   manifest: BundleManifest,
-  context: DeviceStageContext,
+  context: AdmissionContext,
 ): Promise<void> {
   const known = admissions.get(context.device) ?? new Map<string, Promise<void>>();
   admissions.set(context.device, known);
@@ -40,9 +42,9 @@ export function admitModel(
 
 async function compare(
   modelKey: string,
-  { bundle: { location } }: ScoringConfig,
+  { bundle: { location } }: Pick<ScoringConfig, "bundle">,
   manifest: BundleManifest,
-  { device, engine, log, order }: DeviceStageContext,
+  { device, engine, log, order }: AdmissionContext,
 ): Promise<void> {
   const { golden, labels, input, hashes } = manifest;
   const where = `${location}/${bundleFiles.golden}`;

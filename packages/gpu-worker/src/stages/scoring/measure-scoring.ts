@@ -1,5 +1,6 @@
 import type { ScoreProbe, ScoreTimes } from "@trommel/common/jobs";
 import type { DeviceStageContext, WorkerContext } from "../context.js";
+import { admitModel } from "../golden/admit-model.js";
 import { runBatches } from "../images/run-batches.js";
 import { readBundleManifest } from "../inputs/scoring.js";
 import { loadClassifier, modelKeyOf } from "./load-classifier.js";
@@ -10,6 +11,7 @@ const measuredMsAtMost = 20_000;
 /**
  * Scores some images as a shard's are, and drops the scores. The rate is that after the first batch, so that a model that is loaded and
  * batches that begin to overlap do not count for it. Nothing is written.
+ * @throws TrommelError as the scoring itself would: `parity-failed` where this worker gives other probabilities than the bundle says
  */
 export async function measureScoring(
   { source, bundle, entries }: Pick<ScoreProbe, "source" | "bundle" | "entries">,
@@ -20,6 +22,7 @@ export async function measureScoring(
   const manifest = await readBundleManifest({ bundle });
   const modelKey = modelKeyOf("model", { bundle });
   await device.ensureClassifier(modelKey, () => loadClassifier({ bundle }, manifest, context));
+  await admitModel(modelKey, { bundle }, manifest, context);
   const loadedMs = performance.now();
   const ended: { readonly atMs: number; readonly images: number }[] = [];
   const late = AbortSignal.timeout(measuredMsAtMost);
