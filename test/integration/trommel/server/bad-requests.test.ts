@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { openStore } from "@trommel/common";
@@ -15,6 +15,7 @@ await writeFile(join(folder, "secret.csv"), "key,label\n");
 await symlink(folder, join(root, "way-out"));
 const dashboard = await openDashboard({ store: join(folder, "store"), roots: [root] });
 const recipe = { backbones: ["tiny"] };
+const bearer = { authorization: `Bearer ${testToken}` };
 
 describe("requests that are refused", () => {
   it("says of each error what failed, in one form", async () => {
@@ -57,10 +58,7 @@ describe("requests that are refused", () => {
     const media = await dashboard.send("POST", "/api/v1/session", { body: "a=b" });
     assert.equal(media.status, 415);
     assert.match(String(media.body["detail"]), /Send application\/json$/);
-    const headers = {
-      authorization: `Bearer ${testToken}`,
-      "content-type": "application/x-www-form-urlencoded",
-    };
+    const headers = { ...bearer, "content-type": "application/x-www-form-urlencoded" };
     const form = { headers, body: "a=b" };
     const picture = await dashboard.send("POST", "/api/v1/runs/a/predict", form);
     assert.equal(picture.status, 415);
@@ -72,6 +70,23 @@ describe("requests that are refused", () => {
     assert.match(String(field.body["detail"]), /sorce is unknown \(did you mean source\?\)/);
     const empty = await dashboard.post("/api/v1/trainings");
     assert.equal(empty.status, 400);
+  });
+
+  it("takes a name for an id alone, never for a folder next to the server", async () => {
+    // Relative paths start from the working directory: the tests' own has this folder.
+    const name = "packages";
+    assert.ok((await readdir(process.cwd())).includes(name));
+    const picture = { headers: { ...bearer, "content-type": "application/octet-stream" }, body: "picture" };
+    for (const [method, path, options] of [
+      ["POST", "predict", picture],
+      ["GET", "scores", {}],
+      ["GET", "score-files", {}],
+      ["GET", "score-file?place=0", {}],
+    ] as const) {
+      const { status, body } = await dashboard.send(method, `/api/v1/runs/${name}/${path}`, options);
+      assert.deepEqual([status, body["code"]], [404, "not-found"], path);
+      assert.ok(!JSON.stringify(body).includes(process.cwd()), `${path}: ${String(body["detail"])}`);
+    }
   });
 
   for (const [what, source] of [

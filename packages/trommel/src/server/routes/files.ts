@@ -3,6 +3,7 @@ import { bundleFiles, openStore, runKeys, scoreFormat, TrommelError } from "@tro
 import { z } from "zod";
 import { streamObject } from "../answers/stream-object.js";
 import { thumbnailOf } from "../answers/thumbnail.js";
+import { checkedScoring } from "../requests.js";
 import { route, type AnyRoute, type Asked, type ServerContext } from "../route.js";
 
 const media: Readonly<Record<string, string>> = {
@@ -36,7 +37,9 @@ export const fileRoutes: readonly AnyRoute[] = [
     },
     summary: "The current scores of a scoring as one stream of text",
     query: z.strictObject({ format: textFormat.default("jsonl") }),
-    handle: async ({ trommel, signal }, { id, query, reply }) => {
+    handle: async (context, { id: asked, query, reply }) => {
+      const { trommel, signal } = context;
+      const id = await checkedScoring(context, asked);
       // What can be refused is refused before the first byte.
       await trommel.scoreFiles(id, query);
       const text = trommel.readScores(id, { ...query, signal });
@@ -51,8 +54,9 @@ export const fileRoutes: readonly AnyRoute[] = [
       output: z.string(),
       files: z.array(z.strictObject({ key: z.string(), path: z.string() })),
     }),
-    handle: async ({ trommel }, { id, query: { format } }) => {
-      const { output, keys } = await trommel.scoreFiles(id, { format });
+    handle: async (context, { id: asked, query: { format } }) => {
+      const id = await checkedScoring(context, asked);
+      const { output, keys } = await context.trommel.scoreFiles(id, { format });
       const path = (place: number): string => `/api/v1/runs/${id}/score-file?format=${format}&place=${place}`;
       return { output, files: keys.map((key, place) => ({ key, path: path(place) })) };
     },
@@ -65,7 +69,9 @@ export const fileRoutes: readonly AnyRoute[] = [
       format: scoreFormat.default("jsonl"),
       place: z.coerce.number().int().min(0),
     }),
-    handle: async ({ trommel, signal }, { id, query: { format, place }, reply }) => {
+    handle: async (context, { id: asked, query: { format, place }, reply }) => {
+      const { trommel, signal } = context;
+      const id = await checkedScoring(context, asked);
       const { output, keys } = await trommel.scoreFiles(id, { format });
       const key = keys[place];
       if (key === undefined)

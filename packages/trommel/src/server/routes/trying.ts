@@ -1,6 +1,7 @@
 import { TrommelError } from "@trommel/common";
 import { resolveBundle } from "@trommel/coordinator/resolve";
 import { z } from "zod";
+import { checkedModel } from "../requests.js";
 import { route, type AnyRoute } from "../route.js";
 
 /** The largest picture that a model is tried on. */
@@ -22,13 +23,14 @@ export const tryingRoutes: readonly AnyRoute[] = [
     query: z.strictObject({ topK: z.coerce.number().int().min(1).max(1000).optional() }),
     body: z.instanceof(Buffer),
     answer,
-    handle: async ({ trommel, caches, signal }, { id, query, body }) => {
+    handle: async (context, { id, query, body }) => {
+      const { trommel, caches, signal } = context;
       if (body.length === 0)
         throw new TrommelError(
           "invalid-argument",
           "cannot classify: the body is empty. Send a picture's bytes",
         );
-      const { location } = await resolveBundle(trommel.store, id);
+      const { location } = await resolveBundle(trommel.store, await checkedModel(context, id));
       const classifier = await caches.classifier(location);
       return classifier.classifyOne(body, { ...query, signal });
     },
