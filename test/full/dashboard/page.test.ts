@@ -165,11 +165,16 @@ describe("the dashboard's page", { skip, timeout: 600_000 }, () => {
 
   it("opens all images of a cell of the confusion matrix, a page at a time", async () => {
     const figures = await page.evaluate<{
+      readonly labels: readonly string[];
       readonly outOfFold: { readonly confusion: readonly (readonly number[])[] };
       readonly mistakes: readonly { readonly label: string; readonly predicted: string }[];
     }>("fetch('/api/v1/runs/first/metrics').then((answer) => answer.json())");
     const cells = figures.outOfFold.confusion.flatMap((row, i) =>
-      row.map((images, j) => ({ images, label: labels[i] ?? "", predicted: labels[j] ?? "" })),
+      row.map((images, j) => ({
+        images,
+        label: figures.labels[i] ?? "",
+        predicted: figures.labels[j] ?? "",
+      })),
     );
     const [cell] = cells.sort((a, b) => b.images - a.images);
     assert.ok(cell !== undefined && cell.images > 24, "one cell has more than a page");
