@@ -17,10 +17,10 @@ const settings = [
   ...["head.effort=quick", "tune.head=tuned", "tune.blocks={last: 4}", "tune.epochs=8", "tune.localSteps=4"],
 ];
 
-/** Two replicas on one worker and on two, of one thread each: the last half of the blocks, in rounds as long as they are by default. */
+/** Two replicas on one worker and on two, of one thread each: the whole network, in rounds as long as they are by default. */
 const paced = [
   ...["views.count=1", "views.rotation=30", "split.test=0.3333", "head.effort=quick", "tune.head=tuned"],
-  ...["tune.replicas=2", "tune.epochs=3"],
+  ...["tune.replicas=2", "tune.epochs=3", "tune.blocks=all"],
 ];
 const pacedTurns = 3;
 const batchSize = 32;
@@ -42,7 +42,6 @@ export async function benchReplicas(
   setting: BenchSetting,
 ): Promise<BenchResult> {
   const { say, threads } = setting;
-  const workers = await measureWorkers(material, store, setting);
   const measured: Measured[] = [];
   for (const seed of seeds) {
     for (const count of replicas) {
@@ -58,6 +57,7 @@ export async function benchReplicas(
       say(`replicas: ${count}, seed ${seed}: ${accuracy.toFixed(4)} and ${logLoss.toFixed(4)}`);
     }
   }
+  const workers = await measureWorkers(material, store, setting);
   const rows = [workers.row, ...replicas.map((count) => rowOf(count, measured))];
   return { rows, measured: { workers: workers.rates, replicas: measured } };
 }
