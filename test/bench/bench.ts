@@ -27,6 +27,7 @@ import { benchReuse } from "./benches/reuse-bench.js";
 import { benchRun } from "./benches/run-bench.js";
 import { benchScore } from "./benches/scored/score-bench.js";
 import { benchReplicas } from "./benches/learned/replicas-bench.js";
+import { benchRounds } from "./benches/learned/rounds-bench.js";
 import { benchServing } from "./benches/learned/serving-bench.js";
 import { benchSolve } from "./benches/solve-bench.js";
 import { benchSources } from "./benches/scored/sources-bench.js";
@@ -55,6 +56,7 @@ const benches: Readonly<Record<string, Bench>> = {
   score: { material: true, measure: benchScore },
   reuse: { material: true, measure: benchReuse },
   replicas: { material: true, measure: benchReplicas },
+  rounds: { material: true, measure: benchRounds },
   rescore: { material: true, measure: benchRescore },
   sources: { material: true, measure: benchSources },
   serving: { material: true, measure: benchServing },

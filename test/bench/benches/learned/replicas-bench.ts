@@ -1,10 +1,5 @@
-import { stat } from "node:fs/promises";
-import path from "node:path";
-import { openStore, runKeys } from "@trommel/common";
-import { readRoundFigures } from "@trommel/common/artefacts";
-import { comparisonRow } from "../../compare/comparison-row.js";
 import { readRunChoice } from "../../learn/trained-run.js";
-import { trommel } from "../../material/trommel-command.js";
+import { tuneRun } from "../../learn/tuned-run.js";
 import type { Material } from "../../material/material.js";
 import { spreadOf } from "../../measure/statistics.js";
 import type { BenchResult, BenchRow, BenchSetting } from "../../result.js";
@@ -17,13 +12,18 @@ const settings = [
   ...["head.effort=quick", "tune.head=tuned", "tune.blocks={last: 4}", "tune.epochs=8"],
 ];
 
-/** Two replicas on one worker and on two, of one thread each: the whole network, in rounds as long as they are by default. */
-const paced = [
-  ...["views.count=1", "views.rotation=30", "split.test=0.3333", "head.effort=quick", "tune.head=tuned"],
-  ...["tune.replicas=2", "tune.epochs=3", "tune.blocks=all"],
-];
-const pacedTurns = 3;
-const batchSize = 32;
+/**
+ * With R replicas each takes an Rth of the steps: the rate is √R times the default, and the share of a batch's statistics R times. One
+ * replica comes to the same bytes whatever the length of its rounds.
+ */
+function settingsOf(count: number): string[] {
+  if (count === 1) return [];
+  return [
+    ...[`tune.replicas=${count}`, "tune.localSteps=4"],
+    `tune.optimizer.learningRate=${(0.0005 * Math.sqrt(count)).toFixed(5)}`,
+    `tune.statisticsMomentum=${0.05 * count}`,
+  ];
+}
 
 interface Measured {
   readonly replicas: number;
@@ -39,20 +39,14 @@ interface Measured {
 export async function benchReplicas(
   material: Material,
   store: string,
-  setting: BenchSetting,
+  { say, threads }: BenchSetting,
 ): Promise<BenchResult> {
-  const { say, threads } = setting;
   const measured: Measured[] = [];
   for (const seed of seeds) {
     for (const count of replicas) {
       const id = `replicas-${count}-${seed}`;
       await tuneRun(id, material, store, {
-        // One replica comes to the same bytes whatever the length of its rounds.
-        settings: [
-          ...settings,
-          ...(count === 1 ? [] : [`tune.replicas=${count}`, "tune.localSteps=4"]),
-          `seed=${seed}`,
-        ],
+        settings: [...settings, ...settingsOf(count), `seed=${seed}`],
         ...{ workers: Math.min(count, threads), threads: count === 1 ? threads : 1 },
       });
       const { test } = await readRunChoice(store, id);
@@ -62,65 +56,7 @@ export async function benchReplicas(
       say(`replicas: ${count}, seed ${seed}: ${accuracy.toFixed(4)} and ${logLoss.toFixed(4)}`);
     }
   }
-  const workers = await measureWorkers(material, store, setting);
-  const rows = [workers.row, ...replicas.map((count) => rowOf(count, measured))];
-  return { rows, measured: { workers: workers.rates, replicas: measured } };
-}
-
-interface TunedRun {
-  readonly settings: readonly string[];
-  readonly workers: number;
-  readonly threads: number;
-}
-
-async function tuneRun(
-  id: string,
-  { pictures, backbone }: Material,
-  store: string,
-  { settings: fields, workers, threads }: TunedRun,
-): Promise<void> {
-  await trommel(
-    ...["train", pictures, "--run", id, "--store", store, "--backbone", backbone, "--tune"],
-    ...fields.flatMap((field) => ["--set", field]),
-    ...["--workers", String(workers), "--threads", String(threads)],
-  );
-}
-
-/** Images a second with all that a round is, from reading its images to its checkpoint and the loss of the held-out ones. */
-async function measureWorkers(
-  material: Material,
-  store: string,
-  { say }: BenchSetting,
-): Promise<{ readonly row: BenchRow; readonly rates: readonly number[][] }> {
-  const rates: [one: number[], two: number[]] = [[], []];
-  for (let turn = 0; turn < pacedTurns; turn += 1) {
-    for (const workers of [1, 2] as const) {
-      const id = `paced-${workers}-${turn}`;
-      await tuneRun(id, material, store, { settings: paced, workers, threads: 1 });
-      const rate = await rateOfRounds(store, id);
-      rates[workers - 1]?.push(rate);
-      say(`replicas: 2 on ${workers} worker(s): ${rate.toFixed(1)} images/s`);
-    }
-  }
-  const row = comparisonRow({
-    what: "replicas: two on two workers of one thread (anchor: on one of one thread), images/s",
-    ...{ own: rates[1], anchor: rates[0], atLeast: 1.7 },
-  });
-  return { row, rates };
-}
-
-/** Of all rounds but the first, which begins with a worker's start: by when their figures were written. */
-async function rateOfRounds(folder: string, id: string): Promise<number> {
-  const store = openStore(path.resolve(folder));
-  const figures = await readRoundFigures(store, id);
-  store.close();
-  const [first, last] = [figures[0], figures.at(-1)];
-  if (first === undefined || last === undefined || first === last)
-    throw new Error(`${id} has too few rounds to be timed`);
-  const writtenAt = async (round: number): Promise<number> =>
-    (await stat(path.join(folder, runKeys(id).tuning.round(round)))).mtimeMs / 1000;
-  const seconds = (await writtenAt(last.round)) - (await writtenAt(first.round));
-  return ((last.steps - first.steps) * 2 * batchSize) / seconds;
+  return { rows: replicas.map((count) => rowOf(count, measured)), measured };
 }
 
 /** Reached where the mean lies no lower than the lowest seed of one replica. */
