@@ -1,4 +1,5 @@
 export { fileError } from "./file/file-errors.js";
+export { headOf } from "./head-of.js";
 export { locationOf, partInside, resolveLocation, splitLocation } from "./location.js";
 export { isObjectLocation, locateObject } from "./object-location.js";
 export type { GetOptions } from "./object-store.js";
@@ -9,4 +10,3 @@ export { readChunks } from "./read-chunks.js";
 export { whyIllegalKey } from "./key.js";
 export { readBounds } from "./read-bounds.js";
 export { readIfThere } from "./read-if-there.js";
-export { notFound } from "./store-errors.js";

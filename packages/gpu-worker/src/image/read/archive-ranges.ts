@@ -1,5 +1,5 @@
 import { messageOf, type ObjectStore, type ShardEntry } from "@trommel/common";
-import { notFound } from "@trommel/common/store";
+import { headOf } from "@trommel/common/store";
 import { damagedArchive, gunzipped, unpack, type ByteSource } from "@trommel/common/archives";
 import { unlessAborted } from "@trommel/common/waiting";
 
@@ -142,9 +142,7 @@ export class ArchiveRanges {
 
 /** @throws TrommelError `not-found`; what is read of it is `changed` if it is not the archive with the etag */
 async function openGzip(store: ObjectStore, key: string, etag: string): Promise<ByteSource> {
-  const info = await store.head(key);
-  if (info === undefined) throw notFound(store.url, key);
-  return gunzipped(store, { ...info, etag });
+  return gunzipped(store, { ...(await headOf(store, key)), etag });
 }
 
 /** Its stream is damaged, or ends early. */

@@ -1,6 +1,6 @@
 import { openStore } from "@trommel/common";
 import type { CurrentFiles } from "@trommel/coordinator/evaluation";
-import { notFound, readChunks } from "@trommel/common/store";
+import { headOf, readChunks } from "@trommel/common/store";
 import type { CallOptions } from "../abortable.js";
 
 const chunkBytes = 1 << 20;
@@ -13,8 +13,7 @@ export async function* concatenateScores(
   const store = openStore(output);
   try {
     for (const [i, key] of keys.entries()) {
-      const info = await store.head(key);
-      if (info === undefined) throw notFound(store.url, key);
+      const info = await headOf(store, key);
       const chunks = readChunks(store, info, { chunkBytes, ...(signal === undefined ? {} : { signal }) });
       yield* i > 0 && key.endsWith(".csv") ? withoutHeader(chunks) : chunks;
     }

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
-import type { ObjectInfo, ObjectStore } from "@trommel/common";
-import { notFound, readChunks } from "@trommel/common/store";
+import type { ObjectStore } from "@trommel/common";
+import { headOf, readChunks } from "@trommel/common/store";
 import type { FastifyReply } from "fastify";
 
 /** A download holds about four of them: two are read, one waits, one is sent. */
@@ -32,10 +32,4 @@ export async function streamObject(reply: FastifyReply, streamed: Streamed): Pro
   const body = Readable.from(chunks, { objectMode: false, highWaterMark: chunkBytes });
   body.once("close", close);
   return reply.type(media).header("content-length", info.sizeBytes).send(body);
-}
-
-async function headOf(store: ObjectStore, key: string): Promise<ObjectInfo> {
-  const info = await store.head(key);
-  if (info === undefined) throw notFound(store.url, key);
-  return info;
 }
