@@ -1,3 +1,4 @@
+export { byteLines } from "./byte-lines.js";
 export { fileError } from "./file/file-errors.js";
 export { headOf } from "./head-of.js";
 export { locationOf, partInside, resolveLocation, splitLocation } from "./location.js";

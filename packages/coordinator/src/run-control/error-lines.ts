@@ -1,7 +1,7 @@
 import { openStore, TrommelError, type ErrorLine, type ObjectStore } from "@trommel/common";
 import { errorLine } from "@trommel/common/artefacts";
 import { parseJsonAs } from "@trommel/common/parse";
-import { readChunks } from "@trommel/common/store";
+import { byteLines, readChunks } from "@trommel/common/store";
 import type { ListingSubject } from "./subject.js";
 
 /** Whether a failed image is kept, called once for each in the order of the listing; `enough` if neither it nor a later one is. */
@@ -33,7 +33,9 @@ export async function readErrorLines(
     if (info === undefined) throw unlike("it is missing");
     const lines: ErrorLine[] = [];
     let number = 0;
-    for await (const text of textLines(readChunks(place, info, { chunkBytes }))) {
+    for await (const line of byteLines(readChunks(place, info, { chunkBytes }))) {
+      if (line.length === 0) continue;
+      const text = line.toString("utf8");
       number += 1;
       const kept = keeps(roughly(text, `line ${number} of ${key}`));
       if (kept === "enough") return lines;
@@ -54,20 +56,3 @@ function roughly(text: string, name: string): ErrorLine {
     return parseJsonAs(errorLine, text, name);
   }
 }
-
-/** Complete lines only become text, so that no character is cut. Empty ones are left out. */
-async function* textLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    const bytes = Buffer.concat([rest, chunk]);
-    let start = 0;
-    for (let end = bytes.indexOf(lineFeed); end !== -1; end = bytes.indexOf(lineFeed, start)) {
-      if (end > start) yield bytes.toString("utf8", start, end);
-      start = end + 1;
-    }
-    rest = bytes.subarray(start);
-  }
-  if (rest.length > 0) yield rest.toString("utf8");
-}
-
-const lineFeed = 0x0a;

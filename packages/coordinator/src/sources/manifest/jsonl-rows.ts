@@ -1,5 +1,5 @@
 import { messageOf } from "@trommel/common";
-import { readChunks } from "@trommel/common/store";
+import { byteLines, readChunks } from "@trommel/common/store";
 import type { ManifestFile } from "./manifest-files.js";
 import { unreadableTable, type TableRow } from "./table-row.js";
 
@@ -37,37 +37,25 @@ function parseObject(file: string, line: number, text: string): Readonly<Record<
   throw unreadableTable(file, line, "it is no JSON object", 'Write {"key": …} in each line');
 }
 
-/** Complete lines only are decoded, so that no character is cut. */
+/** Each line as text. */
 async function* linesOf(file: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let rest: Buffer = Buffer.alloc(0);
+  const refuse = (line: number): Error =>
+    unreadableTable(
+      file,
+      line,
+      `it is longer than ${lineBytesAtMost} bytes`,
+      "Write one JSON object in each line",
+    );
   let number = 0;
-  const decode = (line: Uint8Array): string => {
+  for await (const line of byteLines(chunks, { bytesAtMost: lineBytesAtMost, tooLong: refuse })) {
     number += 1;
+    let text: string;
     try {
-      return decoder.decode(line);
+      text = decoder.decode(line);
     } catch {
       throw unreadableTable(file, number, "it is not UTF-8", "Write the file as UTF-8");
     }
-  };
-  for await (const chunk of chunks) {
-    const bytes =
-      rest.length === 0
-        ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-        : Buffer.concat([rest, chunk]);
-    let start = 0;
-    for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
-      yield decode(bytes.subarray(start, end));
-      start = end + 1;
-    }
-    rest = bytes.subarray(start);
-    if (rest.length > lineBytesAtMost)
-      throw unreadableTable(
-        file,
-        number + 1,
-        `it is longer than ${lineBytesAtMost} bytes`,
-        "Write one JSON object in each line",
-      );
+    yield text;
   }
-  if (rest.length > 0) yield decode(rest);
 }
