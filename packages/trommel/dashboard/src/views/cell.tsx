@@ -1,7 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
-import { ask, pathOf, wordsOf } from "../api";
+import { useState } from "preact/hooks";
+import { pathOf } from "../api";
 import { count, percent } from "../format";
-import { Pager, perPage, Picture } from "./pictures";
+import { Pager, perPage, Picture, usePage } from "./pictures";
 
 /** An image as it was predicted. */
 export interface Prediction {
@@ -31,18 +31,8 @@ export function Cell({
   readonly mistakes: readonly Prediction[];
 }) {
   const [after, setAfter] = useState(0);
-  const [page, setPage] = useState<Page>();
-  const [said, setSaid] = useState("");
-  useEffect(() => {
-    const query = { true: label, predicted, limit: String(perPage), after: String(after) };
-    ask<Page>(pathOf(id, "/predictions", query)).then(
-      (found) => {
-        setPage(found);
-        setSaid("");
-      },
-      (thrown: unknown) => setSaid(wordsOf(thrown)),
-    );
-  }, [id, label, predicted, after]);
+  const query = { true: label, predicted, limit: String(perPage), after: String(after) };
+  const { page, said } = usePage<Page>(pathOf(id, "/predictions", query));
   const named = label === predicted ? `${label}, predicted as such` : `${label} taken for ${predicted}`;
   if (said !== "" && page === undefined) {
     const own = mistakes.filter((one) => one.label === label && one.predicted === predicted);

@@ -1,7 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
-import { ask, pathOf, wordsOf } from "../api";
+import { useState } from "preact/hooks";
+import { pathOf } from "../api";
 import { count } from "../format";
-import { Pager, perPage, Picture } from "./pictures";
+import { Pager, perPage, Picture, usePage } from "./pictures";
 
 interface Page {
   readonly sums: { readonly failedByReason: Readonly<Record<string, number>> };
@@ -18,18 +18,8 @@ interface Page {
 export function Failed({ id, failed }: { readonly id: string; readonly failed: number }) {
   const [reason, setReason] = useState("");
   const [after, setAfter] = useState(0);
-  const [page, setPage] = useState<Page>();
-  const [said, setSaid] = useState("");
-  useEffect(() => {
-    const query = { limit: String(perPage), after: String(after), ...(reason === "" ? {} : { reason }) };
-    ask<Page>(pathOf(id, "/failed", query)).then(
-      (found) => {
-        setPage(found);
-        setSaid("");
-      },
-      (thrown: unknown) => setSaid(wordsOf(thrown)),
-    );
-  }, [id, reason, after, failed]);
+  const query = { limit: String(perPage), after: String(after), ...(reason === "" ? {} : { reason }) };
+  const { page, said } = usePage<Page>(pathOf(id, "/failed", query), failed);
   const choose = (next: string): void => {
     setReason(next);
     setAfter(0);

@@ -1,8 +1,30 @@
-import { useState } from "preact/hooks";
-import { pathOf } from "../api";
+import { useEffect, useState } from "preact/hooks";
+import { ask, pathOf, wordsOf } from "../api";
 
 /** Pictures that a page of them has. */
 export const perPage = 24;
+
+/**
+ * What the server says of a page: the last page that it gave, and why it gave no other one.
+ * @param version asks again when it changes
+ */
+export function usePage<Page>(
+  path: string,
+  version = 0,
+): { readonly page: Page | undefined; readonly said: string } {
+  const [page, setPage] = useState<Page>();
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    ask<Page>(path).then(
+      (found) => {
+        setPage(found);
+        setSaid("");
+      },
+      (thrown: unknown) => setSaid(wordsOf(thrown)),
+    );
+  }, [path, version]);
+  return { page, said };
+}
 
 /** A thumbnail of a listed image, or a frame without one. */
 export function Picture({
@@ -30,7 +52,7 @@ export function Pager({
 }: {
   /** How many pictures precede the page. */
   readonly after: number;
-  /** Of the next page; null on the last one. */
+  /** How many pictures precede the next page; null on the last one. */
   readonly next: number | null;
   readonly go: (after: number) => void;
 }) {
