@@ -7,7 +7,7 @@ import {
   type Stage,
 } from "@trommel/common";
 import { readStopReason } from "@trommel/common/artefacts";
-import { readStatus } from "../run-control/status.js";
+import { readStatus, type RunStatus } from "../run-control/status.js";
 import { findSubject } from "../run-control/subject.js";
 import type { PlanContext } from "./plan-context.js";
 import { PlanLater } from "./plan-later.js";
@@ -15,34 +15,42 @@ import { PlanLater } from "./plan-later.js";
 /** How soon a plan looks again for a run that it waits for. */
 const runDelayMs = 1000;
 
+/** Who waits, and in which of its stages. */
+interface Waiting {
+  readonly config: RunConfig;
+  /** It shows how far the other run is. */
+  readonly stage: Stage;
+  readonly context: PlanContext;
+}
+
 /**
  * Returns once a run that another one needs is complete.
- * @param stage of the other run, which shows how far this one is
  * @throws PlanLater while it is under way; TrommelError its own if it has failed
  */
-export async function awaitRun(
-  needed: string,
-  {
-    config,
-    stage,
-    context,
-  }: { readonly config: RunConfig; readonly stage: Stage; readonly context: PlanContext },
-): Promise<void> {
-  const { store, producer, liveRun, attempt } = context;
+export async function awaitRun(needed: string, waiting: Waiting): Promise<void> {
+  const { config, context } = waiting;
   if (await hasBundle(needed, context)) return;
-  const { phase, error, stages } = await readStatus(store, await findSubject(store, needed), producer);
+  const { phase, error } = await awaitEnd(needed, waiting);
   if (phase === "complete") return;
-  if (phase === "running") {
-    const under = stages.filter(({ total }) => total > 0).at(-1);
-    const place = under === undefined ? "is being listed" : `${under.stage} ${under.done}/${under.total}`;
-    await liveRun.setNote(attempt, stage, `${needed}: ${place}`);
-    throw new PlanLater(runDelayMs);
-  }
   if (phase === "failed" && error !== undefined) throw stopReasonToThrow(error);
   throw new TrommelError(
     "cancelled",
     `cannot continue ${config.id}: ${needed}, which it needs, is ${phase}. 'trommel resume ${config.id}' continues both`,
   );
+}
+
+/** Returns once a run is under way no longer, however it ended. @throws PlanLater before that */
+export async function awaitEnd(
+  run: string,
+  { stage, context }: Waiting,
+): Promise<Pick<RunStatus, "phase" | "error">> {
+  const { store, producer, liveRun, attempt } = context;
+  const status = await readStatus(store, await findSubject(store, run), producer);
+  if (status.phase !== "running") return status;
+  const under = status.stages.filter(({ total }) => total > 0).at(-1);
+  const place = under === undefined ? "is being listed" : `${under.stage} ${under.done}/${under.total}`;
+  await liveRun.setNote(attempt, stage, `${run}: ${place}`);
+  throw new PlanLater(runDelayMs);
 }
 
 /** Whether it is complete, if its files are as they were written. */

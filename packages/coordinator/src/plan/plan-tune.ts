@@ -14,7 +14,7 @@ import {
 import { markerKeyOf } from "@trommel/common/codec";
 import { unitJob } from "@trommel/common/jobs";
 import { isQueued } from "@trommel/common/redis";
-import { awaitRun, refuseFailed } from "./await-run.js";
+import { awaitEnd, awaitRun, refuseFailed } from "./await-run.js";
 import { forecastRounds, refuseUnknownClasses } from "./before-rounds.js";
 import type { PlanContext } from "./plan-context.js";
 import { PlanLater } from "./plan-later.js";
@@ -59,12 +59,19 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   throw new PlanLater(roundDelayMs);
 }
 
-/** Waits for the run without tuning, and writes the numbers of the rounds. @throws PlanLater while it is under way */
+/**
+ * Waits for the run without tuning, and for the end of the one to continue from, whose last checkpoint changes before; then writes the
+ * numbers of the rounds.
+ * @throws PlanLater while one of them is under way
+ */
 async function beginTuning(config: RunConfig, context: PlanContext): Promise<TuningPlan> {
   const { attempt, store, liveRun } = context;
   await refuseUnknownClasses(config, store);
   await liveRun.setTotal(attempt, "plan-tune", 1);
-  await awaitRun(untunedOf(config) ?? "", { config, stage: "plan-tune", context });
+  const waiting = { config, stage: "plan-tune", context } as const;
+  await awaitRun(untunedOf(config) ?? "", waiting);
+  const from = config.recipe.tune?.from ?? null;
+  if (from !== null) await awaitEnd(from, waiting);
   await liveRun.setNote(attempt, "plan-tune", "");
   return writeTuningPlan(store, config);
 }

@@ -118,9 +118,11 @@ function refuseOtherImages(config: RunConfig, other: RunConfig): void {
 function refuseOtherNetwork(config: RunConfig, other: RunConfig, layers: readonly NetworkLayer[]): void {
   const trained = ({ recipe: { tune } }: RunConfig): string =>
     tune === null ? "" : [...trainedLayers(layers, tune).trained].join();
+  const isAlike = (field: "norm" | "gate"): boolean =>
+    canonicalJson(config.recipe.tune?.[field]) === canonicalJson(other.recipe.tune?.[field]);
   const differing = [
     ...(trained(config) === trained(other) ? [] : ["tune.blocks"]),
-    ...(config.recipe.tune?.norm === other.recipe.tune?.norm ? [] : ["tune.norm"]),
+    ...(["norm", "gate"] as const).filter((field) => !isAlike(field)).map((field) => `tune.${field}`),
   ];
   if (differing.length === 0) return;
   throw new TrommelError(

@@ -257,6 +257,10 @@ describe("a resolved run that tunes", () => {
         code: "invalid-argument",
         message: /it differs in tune\.norm/,
       });
+      await assert.rejects(resolve("gated", { tune: { from, blocks: { last: 1 }, gate: {} } }), {
+        code: "invalid-argument",
+        message: /it differs in tune\.gate, and its checkpoints are of another network/,
+      });
     } finally {
       await writeFile(file, text);
     }

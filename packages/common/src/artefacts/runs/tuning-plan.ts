@@ -8,9 +8,16 @@ import { parseJsonAs } from "../../parse.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { readBounds } from "../../store/read-bounds.js";
 import { backboneSpec, type BackboneSpec } from "../backbones/backbone-spec.js";
-import { foldSplit, type FoldSplit } from "../shards/listing.js";
+import type { FoldSplit } from "../shards/listing.js";
 import { backboneKeys, runKeys } from "../store-keys.js";
-import { heldOutFoldOf, untunedOf, type RunConfig } from "./run.js";
+import { heldOutFoldOf, runConfig, untunedOf, type RunConfig } from "./run.js";
+import {
+  lastCheckpointOf,
+  readSplit,
+  refuseOtherDivision,
+  tuningOrigin,
+  type TuningOrigin,
+} from "./tuning-origin.js";
 import { roundNumbers, tuningRounds } from "./tuning-rounds.js";
 
 /** `tuning/plan.json`: the numbers that the rounds of a run go by, from the images that the run without tuning has divided. */
@@ -24,6 +31,8 @@ export const tuningPlan = z
     /** Its images, which measure every round. */
     heldOutImages: z.int().nonnegative(),
     rounds: roundNumbers,
+    /** What the first round begins with; null if that is the backbone as it was imported. Plans of earlier versions do not have it. */
+    from: tuningOrigin.nullable().default(null),
   })
   .strict();
 export type TuningPlan = z.infer<typeof tuningPlan>;
@@ -49,7 +58,7 @@ export async function findTuningPlan(store: ObjectStore, id: string): Promise<Tu
 
 /**
  * Writes the plan of a run that tunes, once the run that it follows has divided its images. Every writer writes the same.
- * @throws TrommelError `not-found` before that; as `tuningRounds` does
+ * @throws TrommelError `not-found` before that; as `tuningRounds` does, and `refuseOtherDivision` for a run that continues from another
  */
 export async function writeTuningPlan(store: ObjectStore, config: RunConfig): Promise<TuningPlan> {
   const plan = await computeTuningPlan(store, config);
@@ -64,14 +73,27 @@ export async function computeTuningPlan(store: ObjectStore, config: RunConfig): 
   const untuned = untunedOf(config);
   if (tune === null || untuned === undefined || backbone === undefined)
     throw new TrommelError("internal", `cannot plan the tuning of ${config.id}: its recipe tunes nothing`);
-  const splitKey = runKeys(untuned).split;
-  const split = parseSealedAs(foldSplit, await store.get(splitKey, readBounds.dataset), splitKey);
+  const split = await readSplit(store, untuned);
   const { folds } = split;
   if (tune.folds > 1 && folds !== tune.folds) throw tooFewFolds(config.id, tune.folds, { untuned, folds });
   const heldOutFold = heldOutFoldOf(config);
   const { images, heldOutImages } = countImages(split, heldOutFold);
   const rounds = tuningRounds(tune, images, await readBackboneSpec(store, backbone.id));
-  return { formatVersion: 1, folds, heldOutFold, heldOutImages, rounds };
+  const from = tune.from === null ? null : await originOf(store, { id: config.id, untuned, from: tune.from });
+  return { formatVersion: 1, folds, heldOutFold, heldOutImages, rounds, from };
+}
+
+/** @throws TrommelError as `refuseOtherDivision` and `lastCheckpointOf` do */
+async function originOf(
+  store: ObjectStore,
+  { id, untuned, from }: { readonly id: string; readonly untuned: string; readonly from: string },
+): Promise<TuningOrigin> {
+  const { config: key } = runKeys(from);
+  const other = parseSealedAs(runConfig, await store.get(key, readBounds.document), key);
+  const before = (await findTuningPlan(store, from))?.from?.epochs ?? 0;
+  const origin = await lastCheckpointOf(store, from, before);
+  await refuseOtherDivision(store, { id, untuned, from, fromUntuned: untunedOf(other) ?? from });
+  return origin;
 }
 
 function countImages(

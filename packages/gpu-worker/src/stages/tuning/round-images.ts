@@ -24,9 +24,11 @@ export async function eachBatch(
   context: DeviceStageContext,
   learn: (batch: TuningBatch, step: number) => Promise<void>,
 ): Promise<void> {
-  const { rounds, untuned } = run;
-  const { epoch, replica, firstStep, steps } = part;
+  const { rounds, untuned, plan } = run;
+  const { replica, firstStep, steps } = part;
   const { batchSize } = rounds;
+  // What a run that is continued has seen does not come again.
+  const epoch = (plan.from?.epochs ?? 0) + part.epoch;
   const order = epochOrder(rounds.images, untuned.recipe.seed, epoch);
   const numbers = Array.from({ length: steps }, (_, step) => batchNumber(rounds, replica, firstStep + step));
   const images = numbers.flatMap((number) => [...imagesOfBatch(order, rounds, number)]);

@@ -1,13 +1,6 @@
 import { runKeys, TrommelError, type ObjectStore } from "@trommel/common";
-import {
-  curveVariant,
-  decodeFoldResult,
-  foldUnits,
-  keptRound,
-  readRoundFigures,
-  unitsOf,
-} from "@trommel/common/artefacts";
-import { readInput } from "@trommel/common/codec";
+import { curveVariant, decodeFoldResult, foldUnits, unitsOf } from "@trommel/common/artefacts";
+import { findMarker, readInput } from "@trommel/common/codec";
 import { autoHeadOf, candidatesOf } from "@trommel/common/recipe";
 import type { TuningSetting, TuningState } from "../../tuning/engine/tuner.js";
 import { initialState, type Classifier } from "../../tuning/engine/tuning-state.js";
@@ -33,9 +26,7 @@ export async function readCheckpoint(
     return decodeCheckpoint((await readInput(store, key)).bytes, key);
   }
   const own = initialState(setting, await firstClassifier(store, run));
-  const { from } = run.tune;
-  const state =
-    from === null ? own : withWeightsOf(own, await readLastOf(store, from), { from, id: run.config.id });
+  const state = run.tune.from === null ? own : withWeightsOf(own, await readOrigin(store, run), run);
   return firstCheckpoint(state, run.rounds.replicas);
 }
 
@@ -84,15 +75,17 @@ async function firstClassifier(store: ObjectStore, run: TuningRun): Promise<Clas
   return { kernel: Float32Array.from(kernel, (value) => value / gate), bias: Float32Array.from(bias) };
 }
 
-/** The checkpoint that a tuned run has kept. @throws TrommelError `not-found` if it has none */
-async function readLastOf(store: ObjectStore, from: string): Promise<Checkpoint> {
-  const figures = await readRoundFigures(store, from);
-  if (figures.length === 0)
+/** The checkpoint of another run that this one begins with. @throws TrommelError `missing-input` if it is no longer there */
+async function readOrigin(store: ObjectStore, { config, tune, plan }: TuningRun): Promise<Checkpoint> {
+  const { from } = plan;
+  const key = runKeys(tune.from ?? "").tuning.checkpoint((from?.round ?? 0) + 1);
+  const found = from === null ? undefined : await findMarker(store, key);
+  if (found === undefined || found.sha256 !== from?.sha256)
     throw new TrommelError(
-      "not-found",
-      `cannot continue from ${from}: it has no round of tuning in ${store.url}. Correct tune.from, or leave it out`,
+      "missing-input",
+      `cannot begin to tune ${config.id}: ${key} is no longer the checkpoint that it began with, because ${tune.from} went on. Train again under another id (--run)`,
+      { context: { from: tune.from } },
     );
-  const key = runKeys(from).tuning.checkpoint(keptRound(figures, "last") + 1);
   return decodeCheckpoint((await readInput(store, key)).bytes, key);
 }
 
@@ -100,7 +93,7 @@ async function readLastOf(store: ObjectStore, from: string): Promise<Checkpoint>
 function withWeightsOf(
   own: TuningState,
   { shared }: Checkpoint,
-  { from, id }: { readonly from: string; readonly id: string },
+  { config: { id }, tune: { from } }: Pick<TuningRun, "config" | "tune">,
 ): TuningState {
   const tensors = new Map(own.tensors);
   for (const [name, tensor] of own.tensors) {

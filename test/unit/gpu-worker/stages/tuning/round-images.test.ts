@@ -11,6 +11,7 @@ import { SourceStores } from "#gpu-worker/stages/images/source-stores";
 import { eachBatch } from "#gpu-worker/stages/tuning/round-images";
 import type { TuningImages } from "#gpu-worker/stages/tuning/tuning-images";
 import type { TuningRun } from "#gpu-worker/stages/tuning/tuning-run";
+import type { TuningBatch } from "#gpu-worker/tuning/engine/tuner";
 import { epochOrder } from "#gpu-worker/tuning/rounds/epoch-order";
 import { temporaryFolder } from "../../../../support/files/temp-folder.js";
 
@@ -34,7 +35,7 @@ before(async () => {
   for await (const info of openStore(folder).list("")) entries.push(info);
 });
 
-function tuningRun(): TuningRun {
+function tuningRun(from: { readonly epochs: number } | null = null): TuningRun {
   const parsed = recipe.parse({
     backbones: ["net"],
     tune: { batchSize: 2, replicas: 2, localSteps: 2 },
@@ -46,7 +47,7 @@ function tuningRun(): TuningRun {
     config: { id: "run" },
     untuned: { id: "run-untuned", recipe: parsed, dataset: `file://${folder}`, side },
     rounds: tuningRounds(tune, images, { parameterCount: 1, inputSize: side }),
-    ...{ tune, spec: { dimension: 4 }, classNames: ["even", "odd"] },
+    ...{ tune, spec: { dimension: 4 }, classNames: ["even", "odd"], plan: { from } },
   } as unknown as TuningRun;
 }
 
@@ -111,6 +112,20 @@ describe("the batches of a round", () => {
     } finally {
       await rename(away, folder);
     }
+  });
+
+  it("go on after the epochs of the run that is continued: order and views are those that come next", async () => {
+    const batchesOf = async (run: TuningRun, epoch: number): Promise<TuningBatch[]> => {
+      const seen: TuningBatch[] = [];
+      await eachBatch(run, tuned(), { ...part, epoch }, context(), (batch) => {
+        seen.push({ ...batch, pixels: batch.pixels.slice() });
+        return Promise.resolve();
+      });
+      return seen;
+    };
+    const fourth = await batchesOf(tuningRun(), 4);
+    assert.deepEqual(await batchesOf(tuningRun({ epochs: 3 }), 1), fourth);
+    assert.notDeepEqual(await batchesOf(tuningRun(), 1), fourth);
   });
 
   it("wait for an image that cannot be read any more: no other takes its place", async () => {
