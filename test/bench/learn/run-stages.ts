@@ -107,7 +107,7 @@ async function predictTest(
   const split = await readFoldSplit(store, config.id);
   const rows = await FoldRows.open(config, split, await readStandardization(store, config.id), context);
   const views = servedViews(config.recipe);
-  const { logits } = await predictPart(rows, testPart, { head, heads, views });
+  const { logits } = await predictPart(rows, testPart, { head, heads, views, ownNetworks: false });
   const labels: number[] = [];
   for await (const { view, part, label } of rows.each())
     if (view === 0 && part === testPart) labels.push(label);

@@ -43,7 +43,7 @@ export async function trainWithSeed({ folder, run, candidate, seed }: SeedOption
       ...{ train, config: seeded, repeat: 0, labels: rows.labels, context },
     });
     const views = servedViews(config.recipe);
-    const heldOut = await predictPart(rows, fold, { head: tried.head, heads, views });
+    const heldOut = await predictPart(rows, fold, { head: tried.head, heads, views, ownNetworks: false });
     logits.push(...(heldOut.logits[0] ?? []));
     for await (const { view, part, label } of rows.each()) {
       if (view !== 0 || part !== fold) continue;

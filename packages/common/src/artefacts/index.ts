@@ -61,7 +61,14 @@ export { resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
 export { parseFailureLimit, requireFewFailures, writeFailureLimit } from "./runs/failure-limit.js";
 export type { FailureLimit } from "./runs/failure-limit.js";
-export { foldRunsOf, heldOutFoldOf, neededRunsOf, runConfigWithoutRepeats, untunedOf } from "./runs/run.js";
+export {
+  foldRunsOf,
+  heldOutFoldOf,
+  neededRunsOf,
+  networkRunsOf,
+  runConfigWithoutRepeats,
+  untunedOf,
+} from "./runs/run.js";
 export {
   changeMarker,
   checkpointMarker,
@@ -71,7 +78,7 @@ export {
   readRoundFigures,
   tunedBackbone,
 } from "./runs/tuning-figures.js";
-export type { RoundFigures, TunedBackbone } from "./runs/tuning-figures.js";
+export type { FoldNetworks, RoundFigures, TunedBackbone } from "./runs/tuning-figures.js";
 export {
   computeTuningPlan,
   findTuningPlan,

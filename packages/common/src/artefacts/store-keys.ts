@@ -90,6 +90,8 @@ function tuningKeys(runRoot: string) {
     round: (round: number) => `${root}/rounds/${ordinal(round)}.json`,
     /** Which backbone the tuned network is. */
     backbone: `${root}/backbone.json`,
+    /** Which backbones a run takes from the runs of its folds. */
+    networks: `${root}/networks.json`,
   } as const;
 }
 

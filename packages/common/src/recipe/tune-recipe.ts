@@ -26,6 +26,7 @@ const when = ({ issues }: { readonly issues: readonly unknown[] }): boolean => i
 
 interface ChosenByLosses {
   readonly folds: number;
+  readonly networks: string;
   readonly keep: string;
   readonly patience: number | null;
   readonly schedule: { readonly type: string };
@@ -34,9 +35,12 @@ interface ChosenByLosses {
 
 /** With several folds the network of the model has no held-out images: nothing may look at their loss. */
 function refuseChoiceByFolds(tune: ChosenByLosses, context: z.RefinementCtx): void {
-  const { folds, keep, patience, schedule, from } = tune;
+  const { folds, networks, keep, patience, schedule, from } = tune;
   if (folds === 1) return;
-  const why = `with tune.folds ${folds} the network of the model sees every image, so no held-out image is left`;
+  const why =
+    networks === "refit"
+      ? `with tune.folds ${folds} the network of the model sees every image, so no held-out image is left`
+      : `with tune.folds ${folds} the images that a network holds out measure it, so none is left`;
   const refuse = (path: string[], message: string): void =>
     context.addIssue({ code: "custom", path, message });
   if (keep !== "last")
@@ -141,6 +145,12 @@ export const tuneRecipe = z
      * the parts, each by the network that never saw it, choose and measure, and a test part has to be asked for.
      */
     folds: z.int().min(1).max(20).default(1),
+    /**
+     * The networks of the model, if there are several folds: `refit` tunes one more on all images, as above. `folds` takes those of the
+     * folds, each with the heads that were trained on it, and averages their logits: nothing is tuned twice, and an image costs as much as
+     * with that many networks, less what they have in common.
+     */
+    networks: z.enum(["refit", "folds"]).default("refit"),
     /** A tuned run whose network this one continues to train, instead of the backbone as it was imported. */
     from: z.string().min(1).nullable().default(null),
   })
@@ -155,6 +165,11 @@ export const tuneRecipe = z
     when,
     path: ["schedule", "minimum"],
     error: "the rate that a schedule falls to is at most the optimizer's learningRate",
+  })
+  .refine(({ folds, networks }) => networks === "refit" || folds > 1, {
+    when,
+    path: ["networks"],
+    error: "there are networks of folds with several folds; set tune.folds, or leave tune.networks out",
   })
   .superRefine(refuseChoiceByFolds);
 export type TuneRecipe = z.infer<typeof tuneRecipe>;

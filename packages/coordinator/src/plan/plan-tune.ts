@@ -4,6 +4,7 @@ import {
   findTuningPlan,
   foldRunsOf,
   isTuned,
+  networkRunsOf,
   readRoundFigures,
   replicaJob,
   untunedOf,
@@ -28,7 +29,7 @@ const roundDelayMs = 250;
  * In: the run without tuning, whose bundle it waits for, and the checkpoints. Out: `tuning/plan.json`, the numbers of the rounds, and for
  * one round after another the replicas' jobs, children of the merge that waits for them, itself below the waiting adopt job. It holds no
  * place in the queue while it waits, and knows how far it is from the plan and the checkpoints' markers alone: another coordinator
- * continues it.
+ * continues it. A run that takes the networks of its folds only waits for them.
  * @throws PlanLater until the rounds are over; TrommelError that of the run without tuning, or of one that tunes for a fold, if that one
  *   has failed
  */
@@ -37,6 +38,11 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   const { id } = config;
   const keys = runKeys(id).tuning;
   if ((await findMarker(store, keys.backbone)) !== undefined) return;
+  const networks = networkRunsOf(config);
+  if (networks.length > 0) {
+    await awaitNetworks(networks, config, context);
+    return;
+  }
   const plan = (await findTuningPlan(store, id)) ?? (await beginTuning(config, context));
   const { rounds } = plan;
   const merged = await mergedRounds(config, rounds, context);
@@ -57,6 +63,19 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
     await producer.addGroup("tune", id, attempt, round, jobs, await context.costOf("tune"));
   }
   throw new PlanLater(roundDelayMs);
+}
+
+/** A run that takes the networks of its folds has no rounds. @throws PlanLater until the runs that tune them are complete */
+async function awaitNetworks(
+  networks: readonly string[],
+  config: RunConfig,
+  context: PlanContext,
+): Promise<void> {
+  const { attempt, liveRun } = context;
+  await liveRun.setTotal(attempt, "plan-tune", 1);
+  await refuseFailed(networks, context);
+  for (const id of networks) await awaitRun(id, { config, stage: "plan-tune", context });
+  await liveRun.setNote(attempt, "plan-tune", "");
 }
 
 /**

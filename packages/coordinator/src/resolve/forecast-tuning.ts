@@ -2,6 +2,7 @@ import { runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
 import {
   computeTuningPlan,
   foldRunsOf,
+  networkRunsOf,
   readBackboneSpec,
   tuningRounds,
   untunedOf,
@@ -17,7 +18,9 @@ import { companionConfigs } from "./resolve-tuning.js";
 
 /** What a tuning would take. */
 export interface TuningForecast extends TuningRounds {
-  /** The networks of the folds, each without one of them, and the rounds of one; null if there is one network. */
+  /** Networks with these rounds: 1, or those of the folds if the model takes them, each without one of as many folds. */
+  readonly networks: number;
+  /** What is tuned for the figures besides: the networks of the folds, each without one of them, and the rounds of one; null without any. */
   readonly folds: { readonly networks: number; readonly rounds: TuningRounds } | null;
   /** False once the run without tuning has divided the images; before that the number of images comes from the shares. */
   readonly isEstimate: boolean;
@@ -50,28 +53,34 @@ export async function forecastTuning(
   const { whole, ofFold } = isEstimate
     ? await estimatePlans(store, config, listed.images)
     : await computePlans(store, config);
-  const networks = foldRunsOf(config).length;
-  const folds = ofFold === undefined ? null : { networks, rounds: ofFold.rounds };
+  const networks = Math.max(1, networkRunsOf(config).length);
+  const others = foldRunsOf(config).length;
+  const folds = ofFold === undefined ? null : { networks: others, rounds: ofFold.rounds };
   const classCount = Math.max(2, listed.classes);
   const asked = await askWorkers(openProducer, stepProbes, (untilMs) =>
     stepProbeOf(store, config, { classCount, untilMs }),
   );
-  const base = { ...whole.rounds, folds, isEstimate };
+  const base = { ...whole.rounds, networks, folds, isEstimate };
   if ("unknown" in asked) return { ...base, time: null, timeUnknown: asked.unknown };
   const { times, workers } = asked;
   refuseLongRounds(config.id, times, whole.rounds);
   const timeOf = (planned: Planned): TuningTime => tuningTime(times, planned.rounds, { ...planned, workers });
-  const ofFolds = ofFold === undefined ? [] : Array.from({ length: networks }, () => timeOf(ofFold));
+  const besides = ofFold === undefined ? { of: whole, count: networks - 1 } : { of: ofFold, count: others };
+  const ofFolds = Array.from({ length: besides.count }, () => timeOf(besides.of));
   return { ...base, time: timeOfAll(timeOf(whole), ofFolds, whole.rounds), timeUnknown: null };
 }
 
 interface Plans {
+  /** What the network of the model takes, or each of its networks. */
   readonly whole: Planned;
+  /** What a network takes that is tuned for the figures alone. */
   readonly ofFold: Planned | undefined;
 }
 
 async function computePlans(store: ObjectStore, config: RunConfig): Promise<Plans> {
   const [, fold] = companionConfigs(config);
+  if (fold !== undefined && networkRunsOf(config).length > 0)
+    return { whole: await computeTuningPlan(store, fold), ofFold: undefined };
   return {
     whole: await computeTuningPlan(store, config),
     ofFold: fold === undefined ? undefined : await computeTuningPlan(store, fold),
@@ -92,7 +101,7 @@ async function estimatePlans(store: ObjectStore, config: RunConfig, images: numb
     heldOutImages: Math.floor(untested * (1 - share)),
   });
   const withoutOne = planOn((parts - 1) / parts);
-  return foldRunsOf(config).length === 0
+  return foldRunsOf(config).length === 0 || networkRunsOf(config).length > 0
     ? { whole: withoutOne, ofFold: undefined }
     : { whole: planOn(1), ofFold: withoutOne };
 }

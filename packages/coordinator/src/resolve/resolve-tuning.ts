@@ -15,6 +15,7 @@ import {
   foldRunsOf,
   heldOutFoldOf,
   layersOfModel,
+  networkRunsOf,
   refuseUntunable,
   trainedLayers,
   untunedOf,
@@ -84,6 +85,12 @@ async function findOrigin(store: ObjectStore, from: string): Promise<RunConfig> 
     throw new TrommelError(
       "not-found",
       `cannot continue from ${from}: ${store.url} has no run of that id that tuned a backbone. Correct tune.from, or leave it out`,
+    );
+  const [network] = networkRunsOf(other);
+  if (network !== undefined)
+    throw new TrommelError(
+      "invalid-argument",
+      `cannot continue from ${from}: it takes the networks of its folds and has tuned none of its own. Name the run of one of them in tune.from, such as ${network}`,
     );
   return other;
 }

@@ -1,9 +1,20 @@
-import { backboneId, runKeys, TrommelError, writeWithMarker, type BackboneSpec } from "@trommel/common";
+import {
+  backboneId,
+  parseJsonAs,
+  runKeys,
+  TrommelError,
+  writeWithMarker,
+  type BackboneSpec,
+  type ObjectStore,
+} from "@trommel/common";
 import {
   checkpointMarker,
   isTuned,
   keptRound,
+  networkRunsOf,
   readRoundFigures,
+  tunedBackbone,
+  type FoldNetworks,
   type TunedBackbone,
 } from "@trommel/common/artefacts";
 import { findCommitted, jsonFile, readInput } from "@trommel/common/codec";
@@ -19,6 +30,7 @@ import { gateParameterCount } from "../tuning/layers/gate.js";
 import { decodeCheckpoint } from "../tuning/rounds/state-codec.js";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
+import { readUnresolvedConfig } from "./inputs/run.js";
 import { tuningSetting } from "./tuning/network.js";
 import { readTuningRun, specInUse, type TuningRun } from "./tuning/tuning-run.js";
 
@@ -27,7 +39,8 @@ import { readTuningRun, specInUse, type TuningRun } from "./tuning/tuning-run.js
  *
  * In: the checkpoint that the recipe keeps. Out: the backbone `<name>-<run>@<hash>` with its layers, and `tuning/backbone.json`, which
  * says which one it is: the run's features are its. A retry finds the marker, or stores the same backbone again. As an import is, the
- * compiled network is compared with TensorFlow.js first.
+ * compiled network is compared with TensorFlow.js first. A run that takes the networks of its folds writes `tuning/networks.json`, which
+ * names theirs.
  * @throws TrommelError `missing-input` if a round is missing, `parity-failed` if both differ
  */
 export async function adopt(runId: string, context: StageContext): Promise<StageOutcome> {
@@ -35,6 +48,11 @@ export async function adopt(runId: string, context: StageContext): Promise<Stage
   const keys = runKeys(runId).tuning;
   const done = { images: 0, failed: 0 };
   if ((await findCommitted(store, keys.backbone)) !== undefined) return done;
+  const networks = networkRunsOf(await readUnresolvedConfig(store, runId));
+  if (networks.length > 0) {
+    await takeNetworks(runId, networks, store);
+    return done;
+  }
   const run = await readTuningRun(store, runId);
   const figures = await readRoundFigures(store, runId);
   if (!isTuned(figures, run.rounds, run.tune)) throw unfinished(run, figures.length);
@@ -49,6 +67,17 @@ export async function adopt(runId: string, context: StageContext): Promise<Stage
   const tuned: TunedBackbone = { id: backboneId(spec), hash, dimension, inputSize, round };
   await commitOnce(() => writeWithMarker(store, keys.backbone, jsonFile(tuned)));
   return done;
+}
+
+/** The backbones of the runs that tuned one for each fold. */
+async function takeNetworks(runId: string, networks: readonly string[], store: ObjectStore): Promise<void> {
+  const backbones: TunedBackbone[] = [];
+  for (const id of networks) {
+    const key = runKeys(id).tuning.backbone;
+    backbones.push(parseJsonAs(tunedBackbone, (await readInput(store, key)).bytes, key));
+  }
+  const taken: FoldNetworks = { backbones };
+  await commitOnce(() => writeWithMarker(store, runKeys(runId).tuning.networks, jsonFile(taken)));
 }
 
 async function storeTuned(

@@ -5,6 +5,7 @@ import {
   encodePredictions,
   foldRunsOf,
   foldUnits,
+  networkRunsOf,
   predictionsMarker,
   type Choice,
   type FoldSplit,
@@ -118,8 +119,12 @@ function tuningSentences(config: RunConfig, split: FoldSplit): string[] {
   const networks = foldRunsOf(config).length;
   if (networks > 0) {
     const all = hasTestPart(split) ? "every image but those of the test part" : "every image";
+    const each = `${networks} networks were tuned`;
+    const without = "each without the images that it is measured on";
     return [
-      `${networks} networks were tuned for the figures, each without the images that it is measured on; the one in the bundle has seen ${all}.`,
+      networkRunsOf(config).length > 0
+        ? `${each}, ${without}; the model averages what all of them say.`
+        : `${each} for the figures, ${without}; the one in the bundle has seen ${all}.`,
     ];
   }
   const without =

@@ -51,7 +51,8 @@ export async function fold(runId: string, index: number, context: StageContext):
     context,
   });
   const views = servedViews(config.recipe);
-  const heldOut = await predictPart(rows, unit.fold, { head: candidate.head, heads, views });
+  const of = { head: candidate.head, heads, views, ownNetworks: false };
+  const heldOut = await predictPart(rows, unit.fold, of);
   const bytes = encodeFoldResult({ heads, heldOut }, rows.labels.length);
   await commitOnce(() => writeWithMarker(store, key, bytes, { ...unit, candidate: candidate.name }));
   return { images: 0, failed: 0 };

@@ -1,5 +1,18 @@
-import { featureDimension, runKeys, writeWithMarker, type RunConfig } from "@trommel/common";
-import { decodeMoments, encodeStandardization, testPart, type Moments } from "@trommel/common/artefacts";
+import {
+  featureDimension,
+  runKeys,
+  writeWithMarker,
+  type ObjectStore,
+  type RunConfig,
+} from "@trommel/common";
+import {
+  decodeMoments,
+  encodeStandardization,
+  networkRunsOf,
+  testPart,
+  type Moments,
+  type Standardization,
+} from "@trommel/common/artefacts";
 import { findCommitted, readInput } from "@trommel/common/codec";
 import type { StageContext, StageOutcome } from "./context.js";
 import { commitOnce } from "./inputs/commit-once.js";
@@ -7,7 +20,7 @@ import { readFeatures } from "./inputs/features.js";
 import { readFoldSplit } from "./folding/fold-split.js";
 import { readShard } from "./inputs/listing.js";
 import { addRows } from "./folding/moments.js";
-import { standardizationOf } from "./folding/standardization.js";
+import { readStandardization, standardizationOf } from "./folding/standardization.js";
 import { readRunConfig } from "./inputs/run.js";
 
 /**
@@ -21,12 +34,29 @@ export async function standardize(runId: string, context: StageContext): Promise
   const keys = runKeys(runId);
   const config = await readRunConfig(store, runId);
   if ((await findCommitted(store, keys.standardization)) === undefined) {
-    const all = decodeMoments((await readInput(store, keys.moments)).bytes, keys.moments);
-    const moments = await withoutTestPart(config, all, context);
-    const bytes = encodeStandardization(standardizationOf(runId, moments));
+    const networks = networkRunsOf(config);
+    const bytes = encodeStandardization(
+      networks.length > 0 ? await ofNetworks(networks, store) : await ofRows(config, context),
+    );
     await commitOnce(() => writeWithMarker(store, keys.standardization, bytes));
   }
   return { images: 0, failed: 0 };
+}
+
+async function ofRows(config: RunConfig, context: StageContext): Promise<Standardization> {
+  const { id } = config;
+  const key = runKeys(id).moments;
+  const all = decodeMoments((await readInput(context.store, key)).bytes, key);
+  return standardizationOf(id, await withoutTestPart(config, all, context));
+}
+
+/** The heads of the folds' networks take what they were trained on: each part of a row is standardised as in the run of its network. */
+async function ofNetworks(networks: readonly string[], store: ObjectStore): Promise<Standardization> {
+  const parts: Standardization[] = [];
+  for (const id of networks) parts.push(await readStandardization(store, id));
+  const joined = (name: keyof Standardization): Float32Array =>
+    Float32Array.from(parts.flatMap((part) => [...part[name]]));
+  return { mean: joined("mean"), scale: joined("scale") };
 }
 
 async function withoutTestPart(

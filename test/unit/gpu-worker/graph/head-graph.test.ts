@@ -25,7 +25,7 @@ function ensembleOf(features: number) {
     "output.kernel": { shape: [features, classCount], data: random(features * classCount, seed) },
     "output.bias": { shape: [classCount], data: random(classCount, seed + 10) },
   }));
-  return { head, heads, temperature: 1.7 };
+  return { head, heads, temperature: 1.7, ownNetworks: false };
 }
 
 /** By the plain functions of heads: logits of every view, their mean over an image's views, and a softmax. */
@@ -54,13 +54,36 @@ describe("the graph of a model's heads", () => {
     const graph = buildHeadGraph({
       ...{ dimension, projection: null, classCount, views },
       emitHead: (builder, features) =>
-        emitEnsemble(builder, emitStandardization(builder, features, standardization), ensemble),
+        emitEnsemble(builder, emitStandardization(builder, features, standardization), dimension, ensemble),
     });
     const classifier = await engine.createFeatureClassifier({ classCount, dimension, graph });
     const { probabilities, novelty } = await classifier.classifyFeatures(embeddings, images);
     await classifier.release();
     assert.equal(novelty, null);
     assertClose(probabilities, expected(standardized(embeddings, standardization), ensemble));
+  });
+
+  it("gives each head its own part of the embeddings, if it has a network of its own", async () => {
+    const engine = await createOnnxEngine({ device: "cpu", threads: 1 });
+    const ensemble = { ...ensembleOf(dimension / 2), ownNetworks: true };
+    const graph = buildHeadGraph({
+      ...{ dimension, projection: null, classCount, views },
+      emitHead: (builder, features) => emitEnsemble(builder, features, dimension, ensemble),
+    });
+    const classifier = await engine.createFeatureClassifier({ classCount, dimension, graph });
+    const { probabilities } = await classifier.classifyFeatures(embeddings, images);
+    await classifier.release();
+    assertClose(probabilities, expected(embeddings, ensemble));
+    // The same by heads that take everything, and multiply what is not theirs by zero.
+    const whole = {
+      ...{ head, temperature: ensemble.temperature, ownNetworks: false },
+      heads: ensemble.heads.map((weights, at) => {
+        const kernel = new Float32Array(dimension * classCount);
+        kernel.set(weights["output.kernel"].data, (at * dimension * classCount) / 2);
+        return { ...weights, "output.kernel": { shape: [dimension, classCount], data: kernel } };
+      }),
+    };
+    assertClose(probabilities, expected(embeddings, whole));
   });
 
   it("projects, and gives a novelty of the first views", async () => {
@@ -73,7 +96,7 @@ describe("the graph of a model's heads", () => {
     const ensemble = ensembleOf(components);
     const graph = buildHeadGraph({
       ...{ dimension, projection, classCount, views },
-      emitHead: (builder, features) => emitEnsemble(builder, features, ensemble),
+      emitHead: (builder, features) => emitEnsemble(builder, features, components, ensemble),
       // The first dimension of each image, so that it shows whose it is.
       emitNovelty: (builder, input) =>
         builder.reshape(builder.node("Gather", [input, builder.int64s([0])], { axis: 1 }), [-1]),

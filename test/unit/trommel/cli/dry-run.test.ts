@@ -54,7 +54,7 @@ describe("train --dry-run", () => {
     assert.match(timeUnknown, /^cannot start/);
     assert.deepEqual(tuning, {
       ...{ images: 68, batchSize: 8, replicas: 1, epochs: 3, stepsPerEpoch: 8, localSteps: 8 },
-      ...{ roundsPerEpoch: 1, rounds: 3, isEstimate: true, folds: null, time: null },
+      ...{ roundsPerEpoch: 1, rounds: 3, isEstimate: true, networks: 1, folds: null, time: null },
     });
   });
 
@@ -65,6 +65,15 @@ describe("train --dry-run", () => {
       "tuning: about 100 images, without a test part, if the recipe has one",
       "about 36 steps (3 epochs of 12) on 8 images each, in 3 rounds of at most 12 steps",
       "and for the figures 4 networks, each without one of 4 folds: about 75 images",
+      "about 27 steps (3 epochs of 9) on 8 images each, in 3 rounds of at most 9 steps",
+    ]);
+  });
+
+  it("says it once where the model takes the networks of the folds", async () => {
+    const flags = ["--tune", "--set", "tune.batchSize=8", "--set", "tune.epochs=3", "--set", "tune.folds=4"];
+    const { stdout } = await dryRun(...flags, "--set", "tune.networks=folds");
+    assert.deepEqual(stdout.trim().split("\n").slice(1, 3), [
+      "tuning: 4 networks, each without one of 4 folds: about 75 images",
       "about 27 steps (3 epochs of 9) on 8 images each, in 3 rounds of at most 9 steps",
     ]);
   });

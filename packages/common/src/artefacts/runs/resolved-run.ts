@@ -7,8 +7,8 @@ import type { Normalization } from "../backbones/backbone-spec.js";
 import { featureFingerprint } from "./fingerprint.js";
 import { runKeys } from "../store-keys.js";
 import { datasetNormalization } from "../shards/pixel-statistics.js";
-import { untunedOf, type RunConfig } from "./run.js";
-import { tunedBackbone } from "./tuning-figures.js";
+import { networkRunsOf, untunedOf, type RunConfig } from "./run.js";
+import { foldNetworks, tunedBackbone } from "./tuning-figures.js";
 
 /** A run whose normalisation is known as figures. */
 export interface ResolvedRun extends RunConfig {
@@ -19,7 +19,7 @@ export interface ResolvedRun extends RunConfig {
 }
 
 /**
- * A run with its normalisation, measured or named, and with the backbone that it tuned.
+ * A run with its normalisation, measured or named, and with the backbones that it tuned.
  * @param read how what was measured and tuned is read; stages read it as `readInput` does
  * @throws TrommelError `missing-input` where the dataset's pixels are to be measured, or the backbone to be tuned, and are not yet
  */
@@ -58,10 +58,15 @@ async function readMeasured(
 
 async function readTuned(
   store: ObjectStore,
-  { id }: RunConfig,
+  config: RunConfig,
   read: ReadArtefact,
 ): Promise<RunConfig["backbones"]> {
-  const key = runKeys(id).tuning.backbone;
-  const { round: _, ...tuned } = parseJsonAs(tunedBackbone, (await read(store, key)).bytes, key);
-  return [tuned];
+  const { backbone, networks } = runKeys(config.id).tuning;
+  const hasOwn = networkRunsOf(config).length === 0;
+  const key = hasOwn ? backbone : networks;
+  const { bytes } = await read(store, key);
+  const tuned = hasOwn
+    ? [parseJsonAs(tunedBackbone, bytes, key)]
+    : parseJsonAs(foldNetworks, bytes, key).backbones;
+  return tuned.map(({ round: _, ...of }) => of);
 }

@@ -95,6 +95,11 @@ export function foldRunsOf({ id, recipe: { tune }, foldOf }: TunedRun): string[]
   return Array.from({ length: tune.folds }, (_, fold) => `${id}-fold-${fold + 1}`);
 }
 
+/** The runs whose networks the model of a run is made of, in its folds' order; none if it has one of its own. */
+export function networkRunsOf(config: TunedRun): string[] {
+  return config.recipe.tune?.networks === "folds" ? foldRunsOf(config) : [];
+}
+
 /** The runs that a run which tunes needs and that come with it: the one without tuning, and those of its folds. */
 export function neededRunsOf(config: TunedRun): string[] {
   return [untunedOf(config) ?? [], foldRunsOf(config)].flat();

@@ -48,6 +48,10 @@ export const tunedBackbone = z
   .strict();
 export type TunedBackbone = z.infer<typeof tunedBackbone>;
 
+/** `tuning/networks.json`: the backbones that were tuned for the folds, in their order. */
+export const foldNetworks = z.object({ backbones: z.array(tunedBackbone).min(2) }).strict();
+export type FoldNetworks = z.infer<typeof foldNetworks>;
+
 const storedRound = z.looseObject({ figures: roundFigures });
 
 /** The figures of the rounds before one, or of all that are there. */

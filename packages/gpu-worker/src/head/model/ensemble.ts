@@ -15,6 +15,29 @@ export interface Ensemble {
   readonly heads: readonly HeadWeights[];
   /** Above 0. */
   readonly temperature: number;
+  /**
+   * Whether each head has a network of its own: the first takes the first of as many equal parts of the embedding, and so on. Otherwise all
+   * take all of it.
+   */
+  readonly ownNetworks: boolean;
+}
+
+/** The features [count, dimension] that a head of an ensemble takes. */
+export function featuresOfHead(
+  { heads, ownNetworks }: Pick<Ensemble, "heads" | "ownNetworks">,
+  at: number,
+  features: Float32Array,
+  count: number,
+): Float32Array {
+  if (!ownNetworks) return features;
+  const dimension = features.length / count;
+  const width = dimension / heads.length;
+  const own = new Float32Array(count * width);
+  for (let row = 0; row < count; row += 1) {
+    const from = row * dimension + at * width;
+    own.set(features.subarray(from, from + width), row * width);
+  }
+  return own;
 }
 
 /** Adds the standardisation to a graph. @param embeddings float32 [N, dimension] @returns the same, standardised */
@@ -28,13 +51,24 @@ export function emitStandardization(
   return builder.node("Mul", [centred, builder.constant("scale", "float32", row, scale)]);
 }
 
-/** Adds an ensemble to a graph. @param input standardised, float32 [N, features] @returns logits, float32 [N, classes] */
+/**
+ * Adds an ensemble to a graph.
+ * @param input standardised, float32 [N, dimension]
+ * @returns logits, float32 [N, classes]
+ */
 export function emitEnsemble(
   builder: GraphBuilder,
   input: string,
-  { head, heads, temperature }: Ensemble,
+  dimension: number,
+  { head, heads, temperature, ownNetworks }: Ensemble,
 ): string {
-  const logits = heads.map((weights) => emitHead(builder, input, weights, head));
+  const width = dimension / heads.length;
+  const inputOf = (at: number): string => {
+    if (!ownNetworks) return input;
+    const columns = Array.from({ length: width }, (_, column) => at * width + column);
+    return builder.node("Gather", [input, builder.int64s(columns)], { axis: 1 });
+  };
+  const logits = heads.map((weights, at) => emitHead(builder, inputOf(at), weights, head));
   const sum = logits.length === 1 ? (logits[0] as string) : builder.node("Sum", logits);
   const factor = Float32Array.of(1 / (temperature * heads.length));
   return builder.node("Mul", [sum, builder.constant("temperature", "float32", [1, 1], factor)]);
@@ -51,12 +85,11 @@ export function standardized(rows: Float32Array, { mean, scale }: Standardizatio
 }
 
 /** The logits in plain TypeScript. @param features standardised, [count, dimension] @returns [count, classes] */
-export function ensembleLogits(
-  { head, heads, temperature }: Ensemble,
-  features: Float32Array,
-  count: number,
-): Float32Array {
-  const logits = heads.map((weights) => predictLogits(head, weights, features, count));
+export function ensembleLogits(ensemble: Ensemble, features: Float32Array, count: number): Float32Array {
+  const { head, heads, temperature } = ensemble;
+  const logits = heads.map((weights, at) =>
+    predictLogits(head, weights, featuresOfHead(ensemble, at, features, count), count),
+  );
   return meanLogits(logits).map((value) => value / temperature);
 }
 
@@ -67,13 +100,14 @@ export function meanLogits(logits: readonly Float32Array[]): Float32Array {
   return first.map((_, i) => logits.reduce((sum, of) => sum + (of[i] as number), 0) / logits.length);
 }
 
-/** The heads as safetensors, `<number>/<weight>`; head and temperature as metadata. */
-export function encodeEnsemble({ head, heads, temperature }: Ensemble): Uint8Array {
+/** The heads as safetensors, `<number>/<weight>`; head, temperature and whose networks they take as metadata. */
+export function encodeEnsemble({ head, heads, temperature, ownNetworks }: Ensemble): Uint8Array {
   const tensors = heads.map((weights, index) => headTensors(weights, `${index}/`));
   const metadata = {
     heads: String(heads.length),
     head: JSON.stringify(head),
     temperature: String(temperature),
+    ...(ownNetworks ? { networks: "own" } : {}),
   };
   return encodeSafetensors({ tensors: Object.assign({}, ...tensors) as (typeof tensors)[number], metadata });
 }
@@ -93,5 +127,5 @@ export function decodeEnsemble(bytes: Uint8Array, name: string, head: HeadRecipe
     checkHeadWeights(head, found);
     return found;
   });
-  return { head, heads, temperature };
+  return { head, heads, temperature, ownNetworks: file.metadata["networks"] === "own" };
 }

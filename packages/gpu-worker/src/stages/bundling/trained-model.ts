@@ -12,6 +12,7 @@ import {
 import {
   encodeStandardization,
   keptRound,
+  networkRunsOf,
   readRoundFigures,
   type MeasuredFigures,
   type Mistake,
@@ -161,7 +162,12 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
     labels,
     projection: null,
     emitHead: (builder, embeddings) =>
-      emitEnsemble(builder, emitStandardization(builder, embeddings, standardization), ensemble),
+      emitEnsemble(
+        builder,
+        emitStandardization(builder, embeddings, standardization),
+        standardization.mean.length,
+        ensemble,
+      ),
     novelty:
       novelty === null
         ? null
@@ -217,11 +223,10 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
   };
 }
 
-async function readTuningCurves(
-  store: ObjectStore,
-  { id, recipe: { tune } }: RunConfig,
-): Promise<TuningCurves | null> {
-  if (tune === null) return null;
+async function readTuningCurves(store: ObjectStore, config: RunConfig): Promise<TuningCurves | null> {
+  const { id, recipe } = config;
+  const { tune } = recipe;
+  if (tune === null || networkRunsOf(config).length > 0) return null;
   const figures = await readRoundFigures(store, id);
   return { figures, keptRound: keptRound(figures, tune.keep), keep: tune.keep };
 }

@@ -11,9 +11,8 @@ import {
 import {
   decodeFoldResult,
   foldRunsOf,
-  foldUnits,
+  networkRunsOf,
   testPart,
-  unitsByDivision,
   type FoldSplit,
 } from "@trommel/common/artefacts";
 import { findCommitted, readInput } from "@trommel/common/codec";
@@ -24,6 +23,7 @@ import { commitOnce } from "../inputs/commit-once.js";
 import type { Chosen } from "./estimates.js";
 import { fitRunNovelty } from "./fit-run-novelty.js";
 import type { FoldRows } from "./fold-rows.js";
+import { foldJobsOf } from "./out-of-fold.js";
 import { trainCandidate } from "./train-candidate.js";
 
 export interface ChosenRun {
@@ -42,14 +42,18 @@ export async function commitEnsemble(run: ChosenRun): Promise<Ensemble> {
   const { head } = chosen.candidate;
   if ((await findCommitted(context.store, key)) === undefined) {
     const heads = servedHeads(run) === "refit" ? [await refit(run)] : await readHeads(run);
-    const bytes = encodeEnsemble({ head, heads, temperature: chosen.temperature });
+    const bytes = encodeEnsemble({
+      ...{ head, heads, temperature: chosen.temperature },
+      ownNetworks: networkRunsOf(config).length > 0,
+    });
     await commitOnce(() => writeWithMarker(context.store, key, bytes));
   }
   return decodeEnsemble((await readInput(context.store, key)).bytes, key, head);
 }
 
-/** Which heads the bundle holds. Those of the folds do not fit the network of a run that tunes another one for each of them. */
+/** Which heads the bundle holds. Those of the folds fit the networks of the folds, and no other. */
 export function servedHeads({ config, head }: Pick<ChosenRun, "config" | "head">): AutoHead["heads"] {
+  if (networkRunsOf(config).length > 0) return "folds";
   return foldRunsOf(config).length > 0 ? "refit" : head.heads;
 }
 
@@ -65,10 +69,11 @@ export async function commitNovelty(run: Omit<ChosenRun, "chosen">): Promise<Nov
   return decodeNovelty((await readInput(context.store, key)).bytes, key);
 }
 
+/** In the order of the folds. */
 async function readHeads({ config, head, split, chosen, context }: ChosenRun): Promise<HeadWeights[]> {
   const heads: HeadWeights[] = [];
-  for (const job of unitsByDivision(foldUnits(head, split), chosen.at.candidate).flat()) {
-    const key = runKeys(config.id).fold(job);
+  for (const { run, job } of foldJobsOf(config, head, split, chosen.at.candidate).flat()) {
+    const key = runKeys(run).fold(job);
     const found = decodeFoldResult((await readInput(context.store, key)).bytes, key).heads[chosen.at.variant];
     if (found !== undefined) heads.push(found);
   }

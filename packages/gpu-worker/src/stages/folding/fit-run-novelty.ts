@@ -1,5 +1,5 @@
 import type { RunConfig } from "@trommel/common";
-import { foldRunsOf, testPart, type FoldSplit } from "@trommel/common/artefacts";
+import { foldRunsOf, networkRunsOf, testPart, type FoldSplit } from "@trommel/common/artefacts";
 import { MatrixProduct } from "../../linalg/matrix-product.js";
 import {
   fitNovelty,
@@ -22,7 +22,8 @@ interface RunRows {
 
 /**
  * Fits novelty on the images of all folds, or on a seeded sample of them. If each fold has a network of its own, its percentiles are of
- * the folds' images by those networks: the run's own has seen them all.
+ * the folds' images by those networks: the run's own has seen them all. A model that takes them has the novelty of the first, whose part
+ * of a row comes first.
  * @param rowsAtMost about as many rows at most
  */
 export async function fitRunNovelty(
@@ -35,7 +36,11 @@ export async function fitRunNovelty(
     const foldRuns = foldRunsOf(run.config);
     const measured =
       foldRuns.length === 0 ? undefined : await partsOfRuns(foldRuns, { rowsAtMost, context, product });
-    return await fitNovelty(await noveltyRows(run, rowsAtMost), product, measured);
+    const [network] = networkRunsOf(run.config);
+    if (network === undefined) return await fitNovelty(await noveltyRows(run, rowsAtMost), product, measured);
+    const own = await openRows(network, context);
+    const fitted = await fitNovelty(await noveltyRows(own, rowsAtMost), product, measured);
+    return { ...fitted, novelty: { ...fitted.novelty, dimension: run.rows.dimension } };
   } finally {
     await product.release();
   }
@@ -46,17 +51,21 @@ async function partsOfRuns(
   of: { readonly rowsAtMost: number; readonly context: StageContext; readonly product: MatrixProduct },
 ): Promise<HeldOutParts> {
   const { rowsAtMost, context, product } = of;
-  const { store } = context;
   const parts: HeldOutParts[] = [];
   for (const id of ids) {
-    const config = await readRunConfig(store, id);
-    const split = await readFoldSplit(store, id);
-    const rows = await FoldRows.open(config, split, await readStandardization(store, id), context);
-    parts.push(await heldOutParts(await noveltyRows({ config, split, rows }, rowsAtMost), product));
+    parts.push(await heldOutParts(await noveltyRows(await openRows(id, context), rowsAtMost), product));
   }
   const joined = (name: keyof HeldOutParts): Float64Array =>
     Float64Array.from(parts.flatMap((part) => [...part[name]]));
   return { relative: joined("relative"), minor: joined("minor") };
+}
+
+async function openRows(id: string, context: StageContext): Promise<RunRows> {
+  const { store } = context;
+  const config = await readRunConfig(store, id);
+  const split = await readFoldSplit(store, id);
+  const rows = await FoldRows.open(config, split, await readStandardization(store, id), context);
+  return { config, split, rows };
 }
 
 async function noveltyRows({ config, split, rows }: RunRows, rowsAtMost: number): Promise<NoveltyRows> {

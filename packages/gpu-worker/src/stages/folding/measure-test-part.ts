@@ -14,10 +14,9 @@ export async function measureTestPart(
 ): Promise<Choice["test"]> {
   const { config, split, rows, ensemble, context } = run;
   if (!hasTestPart(split)) return null;
-  const { head, heads, temperature } = ensemble;
+  const { head, heads, temperature, ownNetworks } = ensemble;
   const { shard, position, logits } = await predictPart(rows, testPart, {
-    head,
-    heads,
+    ...{ head, heads, ownNetworks },
     views: servedViews(config.recipe),
   });
   const images = { shard, position };

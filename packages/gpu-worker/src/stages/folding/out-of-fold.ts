@@ -46,7 +46,7 @@ export async function readOutOfFold(
   const choices: OutOfFold[] = [];
   let images: FoldedImages | undefined;
   for (const [index, candidate] of candidatesOf(head).entries()) {
-    const divisions = jobsOf(config, head, split, index);
+    const divisions = foldJobsOf(config, head, split, index);
     const variants = variantsOf(candidate);
     const logits = variants.map(() => new MeanLogits());
     const alone = variants.map(() => new MeanLogits());
@@ -112,7 +112,12 @@ interface FoldJob {
  * The jobs that predicted the folds with a candidate, by division and fold: the run's own, or of its one division those of the runs that
  * tuned a network for each fold.
  */
-function jobsOf(config: RunConfig, head: AutoHead, split: FoldSplit, candidate: number): FoldJob[][] {
+export function foldJobsOf(
+  config: RunConfig,
+  head: AutoHead,
+  split: FoldSplit,
+  candidate: number,
+): FoldJob[][] {
   const foldRuns = foldRunsOf(config);
   if (foldRuns.length === 0)
     return unitsByDivision(foldUnits(head, split), candidate).map((jobs) =>

@@ -2,6 +2,7 @@ import type { HeadRecipe, HeadWeights, Recipe } from "@trommel/common";
 import type { PredictedImages } from "@trommel/common/artefacts";
 import { servedFlips } from "@trommel/common/recipe";
 import { headLogits } from "../../head/compiled/head-logits.js";
+import { featuresOfHead } from "../../head/model/ensemble.js";
 import type { FoldRows } from "./fold-rows.js";
 
 /** Images whose logits are computed together. */
@@ -15,11 +16,16 @@ export async function predictPart(
   rows: FoldRows,
   part: number,
   {
-    head,
-    heads,
     views,
-  }: { readonly head: HeadRecipe; readonly heads: readonly HeadWeights[]; readonly views: number },
+    ...of
+  }: {
+    readonly head: HeadRecipe;
+    readonly heads: readonly HeadWeights[];
+    readonly views: number;
+    readonly ownNetworks: boolean;
+  },
 ): Promise<PredictedImages> {
+  const { head, heads } = of;
   const shard: number[] = [];
   const position: number[] = [];
   const logits = heads.map((): number[] => []);
@@ -29,7 +35,7 @@ export async function predictPart(
   const flush = async (): Promise<void> => {
     const features = waiting.subarray(0, count * rows.dimension);
     for (const [variant, weights] of heads.entries()) {
-      const found = await headLogits(head, weights, features, count);
+      const found = await headLogits(head, weights, featuresOfHead(of, variant, features, count), count);
       const classCount = found.length / count;
       for (let image = 0; image < count / views; image += 1) {
         const ofViews = found.subarray(image * views * classCount, (image + 1) * views * classCount);

@@ -58,5 +58,10 @@ function single({ recipe, run }: BundleManifest, bytes: Uint8Array): Ensemble {
       "corrupt",
       `cannot read the bundle of ${run}: ${bundleFiles.manifest} does not say which heads it has`,
     );
-  return { head: recipe.head, heads: [decodeHeadWeights(bytes, bundleFiles.head)], temperature: 1 };
+  return {
+    head: recipe.head,
+    heads: [decodeHeadWeights(bytes, bundleFiles.head)],
+    temperature: 1,
+    ownNetworks: false,
+  };
 }

@@ -85,6 +85,7 @@ async function loadHeads(
         emitEnsemble(
           builder,
           standardization === null ? features : emitStandardization(builder, features, standardization),
+          dimension,
           ensemble,
         ),
       ...(novelty === null || standardization === null

@@ -8,9 +8,11 @@ export function* describeForecast({ id, images, classes, tuning }: TrainingForec
   yield `${id}: ${counted(images, "labelled image")} of ${counted(classes, "class", "classes")}`;
   if (tuning === null) return;
   const about = tuning.isEstimate ? "about " : "";
-  const { folds } = tuning;
+  const { folds, networks } = tuning;
   const without = folds === null ? "the held-out and the test part" : "a test part, if the recipe has one";
-  yield `tuning: ${about}${counted(tuning.images, "image")}, without ${without}`;
+  yield networks > 1
+    ? `tuning: ${networks} networks, each without one of ${networks} folds: ${about}${counted(tuning.images, "image")}`
+    : `tuning: ${about}${counted(tuning.images, "image")}, without ${without}`;
   yield describeRounds(tuning, about);
   if (folds !== null) {
     yield `and for the figures ${folds.networks} networks, each without one of ${folds.networks} folds: ${about}${folds.rounds.images} images`;
