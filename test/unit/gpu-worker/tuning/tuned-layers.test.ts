@@ -11,6 +11,8 @@ import {
   tuningGolden,
   type GoldenNetwork,
 } from "../../../support/tuning/tuning-golden.js";
+import { NetworkSketch } from "../../../support/tuning/network-sketch.js";
+import { settingOf, startOf } from "../../../support/tuning/tuning-steps.js";
 
 const { create: createTuner } = await chooseTuner("onnx", "cpu");
 const { batch: images, classes } = tuningGolden;
@@ -82,6 +84,19 @@ describe("the layers of a tuned state", () => {
       });
     }
   }
+});
+
+describe("a group normalisation of a tuned state", () => {
+  it("has the groups that it was trained with, also without scale and shift", async () => {
+    const sketch = new NetworkSketch(8);
+    const x = sketch.convolution(sketch.input, [3, 48], 3);
+    const name = sketch.normalization(x, 48, { scale: false, center: false });
+    const setting = await settingOf(sketch, { norm: "group" });
+    const { layers } = tunedLayers(setting, startOf(setting, 48));
+    const { className, config } = layers.find((layer) => layer.name === name) ?? {};
+    // The largest divisor of 48 that is at most 32.
+    assert.deepEqual([className, config?.["groups"]], ["GroupNormalization", 24]);
+  });
 });
 
 describe("a tuner", () => {

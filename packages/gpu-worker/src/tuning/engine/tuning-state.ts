@@ -66,7 +66,8 @@ export function tunedLayers(setting: TuningSetting, { tensors }: TuningState): C
       else if (layer.className !== "BatchNormalization" || norm === "frozen") weights.set(name, weight);
     }
     if (layer.className !== "BatchNormalization" || norm !== "group") return { ...layer, weights };
-    const channels = [...weights.values()][0]?.shape[0] ?? 0;
+    // By the weights that it came with: it may have neither scale nor shift.
+    const channels = [...layer.weights.values()][0]?.shape[0] ?? 0;
     const config = { axis: -1, groups: groupsOf(channels), epsilon: groupEpsilon };
     return { ...layer, className: "GroupNormalization", config, weights };
   });
