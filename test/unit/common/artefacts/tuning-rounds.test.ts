@@ -78,8 +78,25 @@ describe("the rounds of a tuning", () => {
   it("refuse a batch that is larger than a replica's part", () => {
     assert.throws(() => tuningRounds(parse({ batchSize: 32, replicas: 4 }), 100, mobileNet), {
       code: "invalid-argument",
-      message: /each of the 4 replicas has 25 of them. Set tune\.batchSize to 25 or less/,
+      message:
+        "cannot tune on 100 images in batches of 32: each of the 4 replicas has 25 of them. Set tune.batchSize to 25 or less, or tune.replicas to 3 or less",
     });
+    const adviceFor = (images: number, fields: object): string => {
+      try {
+        tuningRounds(parse(fields), images, mobileNet);
+      } catch (thrown) {
+        return (thrown as Error).message.replace(/^.*\. /, "");
+      }
+      return "";
+    };
+    // No batch has a single image.
+    assert.equal(adviceFor(34, { batchSize: 8, replicas: 20 }), "Set tune.replicas to 4 or less");
+    assert.equal(adviceFor(34, { batchSize: 64 }), "Set tune.batchSize to 34 or less");
+    assert.equal(
+      adviceFor(5, { batchSize: 8, replicas: 4 }),
+      "Set tune.replicas to 1 and tune.batchSize to 2",
+    );
+    assert.equal(adviceFor(1, {}), "Add images");
   });
 
   it("number the jobs of all replicas", () => {

@@ -57,8 +57,7 @@ export function tuningRounds(tune: TuneRecipe, images: number, network: NetworkS
     const why = replicas === 1 ? "a batch has more" : `each of the ${replicas} replicas has ${part} of them`;
     throw new TrommelError(
       "invalid-argument",
-      `cannot tune on ${images} images in batches of ${batchSize}: ${why}. ` +
-        `Set tune.batchSize to ${part} or less${replicas === 1 ? "" : ", or tune.replicas to fewer"}`,
+      `cannot tune on ${images} images in batches of ${batchSize}: ${why}. ${smallerParts(images, { batchSize, replicas })}`,
       { context: { images, batchSize, replicas } },
     );
   }
@@ -71,6 +70,23 @@ export function tuningRounds(tune: TuneRecipe, images: number, network: NetworkS
     ...{ images, batchSize, replicas, epochs, stepsPerEpoch, localSteps, roundsPerEpoch },
     rounds: epochs * roundsPerEpoch,
   };
+}
+
+/** What fits: a batch has at least two images. */
+function smallerParts(
+  images: number,
+  { batchSize, replicas }: Pick<TuneRecipe, "batchSize" | "replicas">,
+): string {
+  const part = Math.floor(images / replicas);
+  const most = Math.floor(images / batchSize);
+  const ways = [
+    ...(part < 2 ? [] : [`tune.batchSize to ${part} or less`]),
+    ...(replicas === 1 || most < 1 ? [] : [`tune.replicas to ${most} or less`]),
+    ...(part < 2 && replicas > 1 && most < 1 && images >= 2
+      ? ["tune.replicas to 1 and tune.batchSize to 2"]
+      : []),
+  ];
+  return ways.length === 0 ? "Add images" : `Set ${ways.join(", or ")}`;
 }
 
 /** The rounds of an epoch are about equally long. */
