@@ -3,6 +3,7 @@ import { noFold, readDivision, testPart, type Division, type FoldSplit } from "@
 import { putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { autoHeadOf, foldsOf, repeatsOf, testShare } from "@trommel/common/recipe";
 import type { StageContext, StageOutcome } from "./context.js";
+import { backboneNotes } from "./dividing/backbone-notes.js";
 import { readDividedImages, type DividedImage } from "./dividing/divided-images.js";
 import { byPlace, drawDivisions, partBefore } from "./dividing/divisions.js";
 import { ImageGroups } from "./dividing/image-groups.js";
@@ -94,6 +95,7 @@ async function chooseParts(config: ResolvedRun, given: Given, store: ObjectStore
   const said = [
     ...(before?.notes ?? []),
     ...notes,
+    ...(await backboneNotes(store, config)),
     ...divisionNotes({ ...given, members: groups, partOf }),
     ...contradictionNotes(contradictions),
   ];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
+  backboneKeys,
   canonicalJson,
   openStore,
   recipe,
@@ -11,6 +12,7 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { testPart, type DivisionTable, type FoldSplit } from "@trommel/common/artefacts";
+import { jsonBytes } from "@trommel/common/codec";
 import { groupingNotes } from "#gpu-worker/stages/dividing/division-notes";
 import { divide } from "#gpu-worker/stages/divide";
 import type { StageContext } from "#gpu-worker/stages/context";
@@ -93,7 +95,33 @@ const testedKeys = (partOf: ReadonlyMap<string, number | undefined>): string[] =
 const newStore = (name: string): ObjectStore => openStore(join(root, name));
 const named = ["img-00.jpg", "img-01.jpg", "img-12.jpg"];
 
+const noLabels: RunConfig["labels"] = { classes: null, tableSha256: null };
+
+/** Its spec, as far as the stage reads it. */
+function backboneOf(source: object): object {
+  const normalization = { mean: [0, 0, 0], deviation: [1, 1, 1] };
+  const [hash, sizes] = ["a".repeat(64), { dimension: 2, inputSize: 8, opset: 17, parameterCount: 1 }];
+  const origin = { sha256: hash, output: "embedding", pooling: "none", ...source };
+  const base = { formatVersion: 1, name: "net", hash, modelSha256: hash, normalization, channelOrder: "rgb" };
+  return { ...base, ...sizes, source: origin, parity: null };
+}
+
 describe("the divide stage", () => {
+  it("says which runs have tuned the backbone: whatever part an image is in, it may have learned from it", async () => {
+    const store = newStore("tuned");
+    const [{ id } = { id: "" }] = extractedRun(recipe.parse({ backbones: ["net"] }), 2, noLabels).backbones;
+    const original = `net@${"b".repeat(12)}`;
+    const put = (of: string, source: object) =>
+      store.put(backboneKeys(of).spec, jsonBytes(backboneOf(source)));
+    await put(id, { kind: "tuned", url: "run:second", from: original });
+    await put(original, { kind: "tuned", url: "run:first", from: "imported@000000000000" });
+    const { notes } = await divided(store, "r", { share: 0.2 });
+    assert.equal(notes.length, 1);
+    assert.match(notes[0] ?? "", /was tuned by second and first\. If it learned from images of this run/);
+    await put(id, { kind: "layers", url: "file:///model.json" });
+    assert.deepEqual((await divided(store, "imported", { share: 0.2 })).notes, []);
+  });
+
   it("tests on the images that a list names, and on no others", async () => {
     const { partOf, notes, folds } = await divided(newStore("list"), "r", { test: named });
     assert.deepEqual(testedKeys(partOf), named);
