@@ -84,8 +84,8 @@ export interface TunedPart {
 
 /** A network under training, in a thread of its own: that of one try of a job. */
 export interface OpenTuner {
-  /** What a user should know of its speed. */
-  readonly notice: string | null;
+  /** What a user should know of its speed and its layers, in sentences. */
+  readonly notices: readonly string[];
   /** The batch's pixels are moved: they are gone here afterwards. */
   step(batch: TuningBatch, learningRate: number): Promise<StepFigures>;
   /** Writes what the replica has come to. @param training means over its steps */

@@ -30,7 +30,7 @@ export async function tune(runId: string, job: number, context: DeviceStageConte
   const rateAt = await stepRates(store, run, span);
   let [loss, correct] = [0, 0];
   const tuner = await context.tuner.open({ runId, round, replica });
-  if (tuner.notice !== null) context.log.warn({ run: runId }, tuner.notice);
+  for (const notice of tuner.notices) context.log.warn({ run: runId }, notice);
   try {
     await eachBatch(run, tuned, { ...span, replica }, context, async (batch, step) => {
       const figures = await tuner.step(batch, rateAt(step));

@@ -13,9 +13,9 @@ export class TuningClient implements StageTuner {
 
   async open(part: TunedPart): Promise<OpenTuner> {
     const thread = this.#thread;
-    const { ticket, notice } = await thread.call("open", part);
+    const { ticket, notices } = await thread.call("open", part);
     return {
-      notice,
+      notices,
       step: (batch, learningRate) => {
         const transfer = [batch.pixels.buffer as ArrayBuffer];
         return thread.call("step", { ticket, batch, learningRate }, { transfer });

@@ -1,13 +1,14 @@
 import { openStore, runKeys, writeWithMarker, type Device, type EngineName } from "@trommel/common";
 import type { RoundFigures } from "@trommel/common/artefacts";
 import type { StepProbe, StepTimes } from "@trommel/common/jobs";
-import type { TunedPart } from "../stages/context.js";
+import type { OpenTuner, TunedPart } from "../stages/context.js";
 import { commitOnce } from "../stages/inputs/commit-once.js";
 import { measureStep } from "../stages/tuning/measure-step.js";
 import { tuningSetting } from "../stages/tuning/network.js";
 import { readCheckpoint } from "../stages/tuning/start-state.js";
 import { readTuningRun } from "../stages/tuning/tuning-run.js";
-import { chooseTuner, type ChosenTuner } from "../tuning/engine/choose-tuner.js";
+import { smallGroupsNotice } from "../tuning/layers/trained-weights.js";
+import { chooseTuner } from "../tuning/engine/choose-tuner.js";
 import type { StepFigures, TuningBatch } from "../tuning/engine/tuner.js";
 import { stateOfReplica } from "../tuning/rounds/merge-replicas.js";
 import { SoleTuner } from "../tuning/rounds/sole-tuner.js";
@@ -29,7 +30,7 @@ export interface TuningThreadData {
 export interface TuningRequests {
   readonly open: {
     readonly argument: TunedPart;
-    readonly result: Pick<ChosenTuner, "notice"> & { readonly ticket: number };
+    readonly result: Pick<OpenTuner, "notices"> & { readonly ticket: number };
   };
   readonly step: {
     readonly argument: {
@@ -54,13 +55,16 @@ serveThread<TuningRequests, TuningThreadData>(({ storeUrl, threads, engine, devi
   return {
     open: async (part) => {
       const { create, notice } = await chooseTuner(engine, device);
+      const notices = [notice];
       const ticket = await sole.open(part, async () => {
         const run = await readTuningRun(store, part.runId);
         const setting = await tuningSetting(store, run, threads);
+        if (part.round === 0)
+          notices.push(smallGroupsNotice(setting.cut.layers, setting.trained, setting.norm));
         const checkpoint = await readCheckpoint(store, run, setting, part.round);
         return create(setting, stateOfReplica(checkpoint, part.replica));
       });
-      return { value: { ticket, notice } };
+      return { value: { ticket, notices: notices.filter((of) => of !== null) } };
     },
     step: async ({ ticket, batch, learningRate }) => ({
       value: await sole.use(ticket, (tuner) => tuner.step(batch, learningRate)),

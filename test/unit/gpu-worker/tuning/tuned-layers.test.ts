@@ -4,6 +4,7 @@ import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
 import { InferenceSession, Tensor } from "#gpu-worker/graph/onnx/onnx-runtime";
 import { chooseTuner } from "#gpu-worker/tuning/engine/choose-tuner";
 import { classifierOf, tunedLayers } from "#gpu-worker/tuning/engine/tuning-state";
+import { smallGroupsNotice } from "#gpu-worker/tuning/layers/trained-weights";
 import {
   goldenBatch,
   goldenSetting,
@@ -96,6 +97,24 @@ describe("a group normalisation of a tuned state", () => {
     const { className, config } = layers.find((layer) => layer.name === name) ?? {};
     // The largest divisor of 48 that is at most 32.
     assert.deepEqual([className, config?.["groups"]], ["GroupNormalization", 24]);
+  });
+});
+
+describe("group normalisations of few channels to a group", () => {
+  it("are warned of, with the first one, if they train", async () => {
+    const sketch = new NetworkSketch(8);
+    const wide = sketch.normalization(sketch.convolution(sketch.input, [3, 128], 3), 128);
+    const narrow = sketch.normalization(sketch.convolution(wide, [128, 96], 1), 96);
+    const { layers } = await sketch.cut();
+    const noticeOf = (...names: readonly string[]) => smallGroupsNotice(layers, new Set(names), "group");
+    assert.match(
+      noticeOf(wide, narrow) ?? "",
+      new RegExp(
+        `^1 of 2 group .* fewer than 4 channels in a group, the first of them ${narrow} \\(3 of 96\\)`,
+      ),
+    );
+    assert.equal(noticeOf(wide), null);
+    assert.equal(smallGroupsNotice(layers, new Set([narrow]), "batch"), null);
   });
 });
 

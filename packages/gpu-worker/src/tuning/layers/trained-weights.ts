@@ -35,6 +35,29 @@ export function groupsOf(channels: number): number {
   return 1;
 }
 
+/** The statistics of smaller groups come from few values, in deep layers with small maps above all. */
+const channelsAtLeast = 4;
+
+/** What to know of group normalisations whose groups are small; null if none is. */
+export function smallGroupsNotice(
+  layers: readonly BoundLayer[],
+  trained: ReadonlySet<string>,
+  norm: Norm,
+): string | null {
+  if (norm !== "group") return null;
+  const normalizations = layers.filter(
+    ({ name, className }) => className === "BatchNormalization" && trained.has(name),
+  );
+  const small = normalizations.flatMap((layer) => {
+    const channels = [...layer.weights.values()][0]?.shape[0] ?? 0;
+    const perGroup = channels / groupsOf(channels);
+    return perGroup < channelsAtLeast ? [`${layer.name} (${perGroup} of ${channels})`] : [];
+  });
+  const [first] = small;
+  if (first === undefined) return null;
+  return `${small.length} of ${normalizations.length} group normalisations have fewer than ${channelsAtLeast} channels in a group, the first of them ${first}: the network may learn worse than with tune.norm batch or frozen`;
+}
+
 /** The first layers, which no layer that trains comes before. */
 export function untrainedPrefix(
   layers: readonly BoundLayer[],
