@@ -230,7 +230,16 @@ describe("a resolved run that tunes", () => {
       const { class_name: type } = last;
       last.class_name = "UpSampling2D";
       await refused(last.name);
-      last.class_name = type;
+      last.class_name = "ReLU";
+      const { config } = last;
+      for (const field of [{ max_value: 4 }, { negative_slope: 0.1 }, { threshold: 1 }]) {
+        last.config = { ...config, ...field };
+        await refused(last.name);
+      }
+      last.config = { ...config, max_value: 6, negative_slope: 0, threshold: null };
+      await writeFile(file, JSON.stringify(model));
+      await assert.doesNotReject(resolve("usual"));
+      [last.class_name, last.config] = [type, config];
       convolution.config = { ...convolution.config, activation: "gelu" };
       await refused(convolution.name);
     } finally {

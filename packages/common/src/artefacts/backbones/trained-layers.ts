@@ -16,6 +16,8 @@ export interface NetworkLayer {
 export interface StoredLayer extends NetworkLayer {
   /** Its activation by its canonical name; `linear` without one. */
   readonly activation: string;
+  /** Whether it is a ReLU with a slope, a threshold or a bound other than 6. */
+  readonly isUnusualRelu: boolean;
 }
 
 /** Layers with a kernel. Normalisations and activations belong to the block of the kernel before them. */
@@ -121,7 +123,7 @@ const storedModel = z.looseObject({
         z.looseObject({
           class_name: z.string(),
           name: z.string(),
-          config: z.looseObject({ activation: z.unknown().optional() }).optional(),
+          config: z.record(z.string(), z.unknown()).optional(),
           inbound_nodes: z.array(z.array(z.tuple([z.string()]).rest(z.unknown()))),
         }),
       ),
@@ -141,6 +143,15 @@ export function layersOfModel(modelJson: Uint8Array, name: string): StoredLayer[
     className: layer.class_name,
     inputs: layer.inbound_nodes.flat().map(([input]) => input),
     hasWeights: weighted.has(layer.name),
-    activation: typeof layer.config?.activation === "string" ? layer.config.activation : "linear",
+    activation: typeof layer.config?.["activation"] === "string" ? layer.config["activation"] : "linear",
+    isUnusualRelu: layer.class_name === "ReLU" && !isUsual(layer.config ?? {}),
   }));
+}
+
+function isUsual({
+  max_value: most = null,
+  negative_slope: slope = null,
+  threshold = null,
+}: Readonly<Record<string, unknown>>): boolean {
+  return (most === null || most === 6) && (slope ?? 0) === 0 && (threshold ?? 0) === 0;
 }

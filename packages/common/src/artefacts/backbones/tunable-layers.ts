@@ -24,14 +24,16 @@ export function refuseUntunable(
   trained: ReadonlySet<string>,
 ): void {
   const reached = new Set<string>();
-  for (const { name, className, inputs, activation } of layers) {
+  for (const { name, className, inputs, activation, isUnusualRelu } of layers) {
     if (!trained.has(name) && !inputs.some((input) => reached.has(input))) continue;
     reached.add(name);
     const what = untunableClasses.has(className)
       ? className
       : untunableActivations.has(activation)
         ? `${className} with the activation ${activation}`
-        : undefined;
+        : isUnusualRelu
+          ? "ReLU with a slope, a threshold or a bound other than 6"
+          : undefined;
     if (what === undefined) continue;
     const isTrained = trained.has(name);
     throw new TrommelError(
