@@ -233,6 +233,11 @@ export function refuseUntunable(
       ["head", "heads"],
       "the head is the tuned classifier, and nothing is trained once more; leave head.heads out, or tune.head",
     );
+  else if (tune.networks === "folds" && head.type === "auto" && head.heads === "refit")
+    refuse(
+      ["head", "heads"],
+      "with tune.networks folds each network has the head that was trained on it, and nothing is trained once more; leave head.heads out, or tune.networks",
+    );
   if (recipe.precision !== "fp32")
     refuse(["precision"], `a network is tuned in fp32, and precision is ${recipe.precision}; leave it out`);
 }

@@ -75,6 +75,11 @@ describe("a recipe that tunes", () => {
     ["folds and patience", { tune: { folds: 3, patience: 1 } }, "tune.patience"],
     ["folds and a plateau", { tune: { folds: 3, schedule: { type: "plateau" } } }, "tune.schedule.type"],
     ["folds and another run's network", { tune: { folds: 3, from: "other" } }, "tune.from"],
+    [
+      "networks of folds under a head that is trained once more",
+      { tune: { folds: 3, networks: "folds" }, head: { heads: "refit" } },
+      "head.heads",
+    ],
     ["networks of folds without folds", { tune: { networks: "folds" } }, "tune.networks"],
     ["a solver", { tune: { optimizer: { type: "lbfgs" } } }, "tune.optimizer.type"],
     ["a warm-up as long as all epochs", { tune: { epochs: 1 } }, "tune.schedule.warmupEpochs"],
