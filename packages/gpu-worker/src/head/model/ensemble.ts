@@ -112,6 +112,20 @@ export function encodeEnsemble({ head, heads, temperature, ownNetworks }: Ensemb
   return encodeSafetensors({ tensors: Object.assign({}, ...tensors) as (typeof tensors)[number], metadata });
 }
 
+/** @throws TrommelError `corrupt` if the heads do not take embeddings of that many numbers */
+export function checkWidth({ head, heads, ownNetworks }: Ensemble, dimension: number, name: string): void {
+  const width = ownNetworks ? dimension / heads.length : dimension;
+  const other = heads
+    .map((weights) => checkHeadWeights(head, weights).featureCount)
+    .find((featureCount) => featureCount !== width);
+  if (other === undefined) return;
+  const each = ownNetworks ? `an equal part of it for each of ${heads.length}` : "all of it";
+  throw new TrommelError(
+    "corrupt",
+    `cannot read the heads ${name}: one takes ${other} numbers, and the embedding has ${dimension}, ${each}. Train again or put the bundle back from a copy`,
+  );
+}
+
 /** @throws TrommelError `corrupt` if the heads are not of that kind */
 export function decodeEnsemble(bytes: Uint8Array, name: string, head: HeadRecipe): Ensemble {
   const file = decodeSafetensors(bytes, { name });

@@ -6,12 +6,13 @@ import {
   sha256Hex,
   TrommelError,
   type BundleManifest,
+  type HeadRecipe,
   type ObjectStore,
 } from "@trommel/common";
 import { decodeStandardization } from "@trommel/common/artefacts";
 import { servedFlips } from "@trommel/common/recipe";
 import { readBounds } from "@trommel/common/store";
-import { decodeEnsemble, type Ensemble } from "../../head/model/ensemble.js";
+import { checkWidth, decodeEnsemble, type Ensemble } from "../../head/model/ensemble.js";
 import type { ClassifierModel } from "../context.js";
 
 type BundleHeads = Omit<NonNullable<ClassifierModel["parts"]>, "backbones">;
@@ -41,14 +42,20 @@ export async function readBundleHeads(bundle: ObjectStore, manifest: BundleManif
     flips: servedFlips(manifest.recipe),
     ...(manifest.ensemble === null
       ? { standardization: null, ensemble: single(manifest, head) }
-      : {
-          standardization: decodeStandardization(
-            await read(bundleFiles.standardization),
-            bundleFiles.standardization,
-          ),
-          ensemble: decodeEnsemble(head, bundleFiles.head, manifest.ensemble.head),
-        }),
+      : several(await read(bundleFiles.standardization), head, manifest.ensemble.head)),
   };
+}
+
+/** The heads of a bundle that has several, or one in their form, with what their embeddings are standardised by. */
+function several(
+  standardizationBytes: Uint8Array,
+  bytes: Uint8Array,
+  head: HeadRecipe,
+): Pick<BundleHeads, "standardization" | "ensemble"> {
+  const standardization = decodeStandardization(standardizationBytes, bundleFiles.standardization);
+  const ensemble = decodeEnsemble(bytes, bundleFiles.head, head);
+  checkWidth(ensemble, standardization.mean.length, bundleFiles.head);
+  return { standardization, ensemble };
 }
 
 /** The head of a bundle that has one, as an ensemble. */
