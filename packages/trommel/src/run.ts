@@ -64,7 +64,10 @@ export class Run extends Work {
     return trainingResult(this.host, this.id, await this.summary(options));
   }
 
-  /** How far its tuning is; undefined before the rounds are planned, and for a run that does not tune. */
+  /**
+   * How far its tuning is; undefined before the rounds are planned, and for a run that has none: one that does not tune, or takes the
+   * networks of its folds, whose runs have rounds.
+   */
   async tuning(options: CallOptions = {}): Promise<TuningProgress | undefined> {
     const { store } = this.host.connections;
     return abortable(options, () => readTuningProgress(store, this.subject));

@@ -15,7 +15,7 @@ export interface TuningProgress {
   readonly secondsLeft: number | undefined;
 }
 
-/** How far the tuning of a run is; undefined before its rounds are planned, and for what does not tune. */
+/** How far the tuning of a run is; undefined before its rounds are planned, and for what has none. */
 export async function readTuningProgress(
   store: ObjectStore,
   subject: Subject,

@@ -14,7 +14,7 @@ import { learningCurveChart, recallChart } from "./fold-charts.js";
 import { htmlTable } from "./html.js";
 import { bundleFacts, ledgerCounts } from "./report-html.js";
 import { trustSection } from "./trust-section.js";
-import { tuningSection, type TuningCurves } from "./tuning/tuning-section.js";
+import { tuningSection, type TunedByFolds, type TuningCurves } from "./tuning/tuning-section.js";
 import { number, page, pairTable, percent, section, text } from "./report-page.js";
 
 export interface FoldReportInputs {
@@ -22,7 +22,7 @@ export interface FoldReportInputs {
   readonly choice: Choice;
   readonly ledger: Ledger;
   /** How the backbone was tuned; null if it was not. */
-  readonly tuning: TuningCurves | null;
+  readonly tuning: TuningCurves | TunedByFolds | null;
   /** The worst mistakes with their pictures; empty without any. */
   readonly gallery: string;
 }

@@ -67,4 +67,11 @@ describe("how a backbone was tuned, in the report", () => {
     assert.match(section, /nothing here says how good it is on new ones/);
     assert.doesNotMatch(section, /NaN/);
   });
+
+  it("names the runs of the folds, whose reports have the curves, if the model takes their networks", () => {
+    const section = tuningSection({ foldRuns: ["x-fold-1", "x-fold-2"] });
+    assert.match(section, /x-fold-1, x-fold-2\. Their reports have loss and accuracy of every round/);
+    assert.match(section, /of one network for each image\. The mean of all 2.*only a test part measures it/);
+    assert.deepEqual(linesOf(section), []);
+  });
 });

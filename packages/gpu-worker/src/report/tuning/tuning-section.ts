@@ -10,8 +10,24 @@ export interface TuningCurves extends TunedRounds {
   readonly keep: TuneRecipe["keep"];
 }
 
-/** Loss and accuracy of every round, and what the held-out images among them have chosen. */
-export function tuningSection(curves: TuningCurves): string {
+/** The runs that tuned the networks of a model, one for each fold. */
+export interface TunedByFolds {
+  readonly foldRuns: readonly string[];
+}
+
+/** Loss and accuracy of every round, and what the held-out images among them have chosen; or which runs have those. */
+export function tuningSection(tuned: TuningCurves | TunedByFolds): string {
+  return "foldRuns" in tuned ? paragraphs(inRunsOfTheFolds(tuned)) : curvesSection(tuned);
+}
+
+function inRunsOfTheFolds({ foldRuns }: TunedByFolds): string[] {
+  return [
+    `The networks were tuned in runs of their own, one for each fold: ${foldRuns.join(", ")}. Their reports have loss and accuracy of every round.`,
+    `The figures out of fold are of one network for each image. The mean of all ${foldRuns.length}, which the model gives, is better as a rule, and only a test part measures it. Novelty is that of the first network.`,
+  ];
+}
+
+function curvesSection(curves: TuningCurves): string {
   const { figures, keptRound } = curves;
   const heldOut = figures[keptRound]?.heldOut ?? null;
   return (

@@ -33,7 +33,7 @@ import { emitNovelty } from "../../measure/novelty/emit-novelty.js";
 import { noveltyOf } from "../../measure/novelty/novelty-distances.js";
 import { renderFoldReport } from "../../report/fold-report.js";
 import { renderReport } from "../../report/report-html.js";
-import type { TuningCurves } from "../../report/tuning/tuning-section.js";
+import type { TunedByFolds, TuningCurves } from "../../report/tuning/tuning-section.js";
 import { trainingChartPng } from "../../report/training-chart.js";
 import { readChoice } from "../inputs/choice.js";
 import { readFoldSplit } from "../folding/fold-split.js";
@@ -157,7 +157,7 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
   const counts = await countParts(store, config, await readFoldSplit(store, config.id), labels);
   const trained = counts.reduce((total, row) => total + row.train, 0);
   const views = servedViews(config.recipe);
-  const tuning = await readTuningCurves(store, config);
+  const tuning = await readTuning(store, config);
   return {
     labels,
     projection: null,
@@ -223,10 +223,15 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
   };
 }
 
-async function readTuningCurves(store: ObjectStore, config: RunConfig): Promise<TuningCurves | null> {
+async function readTuning(
+  store: ObjectStore,
+  config: RunConfig,
+): Promise<TuningCurves | TunedByFolds | null> {
   const { id, recipe } = config;
   const { tune } = recipe;
-  if (tune === null || networkRunsOf(config).length > 0) return null;
+  if (tune === null) return null;
+  const foldRuns = networkRunsOf(config);
+  if (foldRuns.length > 0) return { foldRuns };
   const figures = await readRoundFigures(store, id);
   return { figures, keptRound: keptRound(figures, tune.keep), keep: tune.keep };
 }
