@@ -24,6 +24,7 @@ import { cancelSubject, startAttempt } from "#coordinator/run-control/attempts";
 import { JobProducer } from "#coordinator/run-control/queueing/job-producer";
 import { readStatus } from "#coordinator/run-control/status";
 import { findSubject } from "#coordinator/run-control/subject";
+import { removeRun } from "#coordinator/store-keeping/remove-run";
 import { temporaryFolder } from "../../support/files/temp-folder.js";
 import { writeFiles } from "../../support/images/dataset.js";
 import { storeWithTinyBackbone, tinyBackbone } from "../../support/models/tiny-backbone.js";
@@ -140,6 +141,34 @@ describe("a run that tunes a network for each fold", () => {
     await planFolds(config, context(2));
     assert.equal((await liveRun.progress(2, "fold")).done, 2);
     assert.equal(await isQueued(producer.redis, unitJob("fold", "x", 2, 0)), false);
+  });
+
+  it("waits for the networks that it takes, counts them meanwhile, and needs no run that tuned one later", async () => {
+    const resolved = await resolveRun({
+      ...{ store, id: "y", dataset: join(folder, "pictures"), output: undefined },
+      recipe: recipeSchema.parse({
+        backbones: [tinyBackbone.name],
+        tune: { folds: 2, networks: "folds", batchSize: 2 },
+      }),
+    });
+    await resolved.claim();
+    const attempt = await start("y");
+    const liveRun = new LiveRun(producer.redis, "y");
+    const planned = { ...context(attempt), liveRun };
+    await complete("y-fold-2");
+    await assert.rejects(planTune(resolved.config, planned), PlanLater);
+    const { done, total } = await liveRun.progress(attempt, "fold");
+    assert.deepEqual([done, total], [1, 2]);
+    assert.match((await liveRun.progress(attempt, "plan-tune")).note, /^y-fold-1: /);
+    await complete("y-fold-1");
+    await planTune(resolved.config, planned);
+    await writeWithMarker(store, runKeys("y").tuning.networks, Buffer.from("{}"));
+    await writeWithMarker(store, runKeys("y").choice, Buffer.from("{}"));
+    for (const id of ["y-untuned", "y-fold-1", "y-fold-2"]) await removeRun(store, { kind: "run", id });
+    await planTune(resolved.config, planned);
+    await planFolds(resolved.config, planned);
+    await cancelSubject(store, await findSubject(store, "y"), producer);
+    assert.equal(await start("y"), attempt + 1);
   });
 });
 

@@ -57,7 +57,7 @@ export {
 } from "./runs/fold-units.js";
 export type { FoldUnit } from "./runs/fold-units.js";
 export { labelLookup, labelTable } from "./runs/labels.js";
-export { resolveRunFeatures } from "./runs/resolved-run.js";
+export { ownNormalization, resolveRunFeatures } from "./runs/resolved-run.js";
 export type { ResolvedRun } from "./runs/resolved-run.js";
 export { parseFailureLimit, requireFewFailures, writeFailureLimit } from "./runs/failure-limit.js";
 export type { FailureLimit } from "./runs/failure-limit.js";
@@ -73,6 +73,7 @@ export {
   changeMarker,
   checkpointMarker,
   epochLosses,
+  foldNetworks,
   isTuned,
   keptRound,
   readRoundFigures,

@@ -123,7 +123,8 @@ const table = {
     consumes: "checkpoint",
     produces: "backbone",
     waitsFor: "every round",
-    about: "Stores the tuned network as a backbone, which the following stages use",
+    about:
+      "Stores the tuned network as a backbone, or names those of the folds; the following stages use them",
   },
   "plan-measure": {
     queue: "plan",

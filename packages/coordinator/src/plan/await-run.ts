@@ -53,8 +53,27 @@ export async function awaitEnd(
   throw new PlanLater(runDelayMs);
 }
 
+/**
+ * Returns once the runs that tune a network for each fold are complete, and shows how many are.
+ * @throws PlanLater while one is under way; TrommelError its own if one has failed
+ */
+export async function awaitFoldRuns(foldRuns: readonly string[], waiting: Waiting): Promise<void> {
+  const { stage, context } = waiting;
+  const { attempt, liveRun } = context;
+  await liveRun.setTotal(attempt, "fold", foldRuns.length);
+  const open: (readonly [fold: number, id: string])[] = [];
+  for (const [fold, id] of foldRuns.entries())
+    if (await hasBundle(id, context)) await liveRun.countDone(attempt, "fold", fold);
+    else open.push([fold, id]);
+  for (const [fold, id] of open) {
+    await awaitRun(id, waiting);
+    await liveRun.countDone(attempt, "fold", fold);
+  }
+  await liveRun.setNote(attempt, stage, "");
+}
+
 /** Whether it is complete, if its files are as they were written. */
-export async function hasBundle(id: string, { store }: PlanContext): Promise<boolean> {
+async function hasBundle(id: string, { store }: PlanContext): Promise<boolean> {
   return (await store.head(`${runKeys(id).bundle}/${bundleFiles.manifest}`)) !== undefined;
 }
 

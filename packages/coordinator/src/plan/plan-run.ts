@@ -1,7 +1,6 @@
 import {
   compareUtf8,
   readLabelLookup,
-  readMarker,
   runKeys,
   shardsPerGram,
   TrommelError,
@@ -25,7 +24,7 @@ import type { ImageSource } from "../sources/image-source.js";
 import { openSource, placeOf } from "../sources/open-source.js";
 import { streamShards, writeListing } from "./stream-shards.js";
 import { extendSplit, writeSplit } from "./split/write-split.js";
-import { findListing, readDivision, untunedOf } from "@trommel/common/artefacts";
+import { findListing, ownNormalization, readDivision, untunedOf } from "@trommel/common/artefacts";
 import { checkClassWeights, isAuto, testShare } from "@trommel/common/recipe";
 
 /**
@@ -40,8 +39,7 @@ import { checkClassWeights, isAuto, testShare } from "@trommel/common/recipe";
 export async function planRun(config: RunConfig, context: PlanContext): Promise<ListingSummary> {
   const { attempt, store, producer, liveRun } = context;
   const { id } = config;
-  if (config.recipe.normalization === "dataset")
-    await readMarker(store, runKeys(untunedOf(config) ?? id).normalization);
+  if (config.recipe.normalization === "dataset") await ownNormalization(store, config);
   const feed = feedShards(context, {
     id,
     stage: "extract",

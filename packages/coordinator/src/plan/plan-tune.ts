@@ -15,7 +15,7 @@ import {
 import { markerKeyOf } from "@trommel/common/codec";
 import { unitJob } from "@trommel/common/jobs";
 import { isQueued } from "@trommel/common/redis";
-import { awaitEnd, awaitRun, refuseFailed } from "./await-run.js";
+import { awaitEnd, awaitFoldRuns, awaitRun, refuseFailed } from "./await-run.js";
 import { forecastRounds, refuseUnknownClasses } from "./before-rounds.js";
 import type { PlanContext } from "./plan-context.js";
 import { PlanLater } from "./plan-later.js";
@@ -37,10 +37,12 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   const { attempt, store, producer, liveRun } = context;
   const { id } = config;
   const keys = runKeys(id).tuning;
-  if ((await findMarker(store, keys.backbone)) !== undefined) return;
   const networks = networkRunsOf(config);
+  if ((await findMarker(store, networks.length > 0 ? keys.networks : keys.backbone)) !== undefined) return;
   if (networks.length > 0) {
-    await awaitNetworks(networks, config, context);
+    await liveRun.setTotal(attempt, "plan-tune", 1);
+    await refuseFailed(networks, context);
+    await awaitFoldRuns(networks, { config, stage: "plan-tune", context });
     return;
   }
   const plan = (await findTuningPlan(store, id)) ?? (await beginTuning(config, context));
@@ -63,19 +65,6 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
     await producer.addGroup("tune", id, attempt, round, jobs, await context.costOf("tune"));
   }
   throw new PlanLater(roundDelayMs);
-}
-
-/** A run that takes the networks of its folds has no rounds. @throws PlanLater until the runs that tune them are complete */
-async function awaitNetworks(
-  networks: readonly string[],
-  config: RunConfig,
-  context: PlanContext,
-): Promise<void> {
-  const { attempt, liveRun } = context;
-  await liveRun.setTotal(attempt, "plan-tune", 1);
-  await refuseFailed(networks, context);
-  for (const id of networks) await awaitRun(id, { config, stage: "plan-tune", context });
-  await liveRun.setNote(attempt, "plan-tune", "");
 }
 
 /**

@@ -86,11 +86,10 @@ async function findOrigin(store: ObjectStore, from: string): Promise<RunConfig> 
       "not-found",
       `cannot continue from ${from}: ${store.url} has no run of that id that tuned a backbone. Correct tune.from, or leave it out`,
     );
-  const [network] = networkRunsOf(other);
-  if (network !== undefined)
+  if (networkRunsOf(other).length > 0)
     throw new TrommelError(
       "invalid-argument",
-      `cannot continue from ${from}: it takes the networks of its folds and has tuned none of its own. Name the run of one of them in tune.from, such as ${network}`,
+      `cannot continue from ${from}: it takes the networks of its folds and has tuned none of its own. Name a run that tuned one network in tune.from, or leave it out`,
     );
   return other;
 }

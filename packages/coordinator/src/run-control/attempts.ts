@@ -1,4 +1,4 @@
-import { LiveRun, subjectKeys, type ObjectStore } from "@trommel/common";
+import { findMarker, LiveRun, runKeys, subjectKeys, type ObjectStore } from "@trommel/common";
 import { neededRunsOf } from "@trommel/common/artefacts";
 import { jsonBytes, putJson } from "@trommel/common/codec";
 import { flowOf, readSteering, writeSteering, type Steering } from "@trommel/common/jobs";
@@ -56,9 +56,12 @@ async function copyLimit(store: ObjectStore, subject: Subject, liveRun: LiveRun)
   }
 }
 
+/** None once its heads are chosen: those are complete then, and may have been removed. */
 async function neededBy(store: ObjectStore, subject: Subject): Promise<Subject[]> {
   if (subject.kind !== "run") return [];
-  return Promise.all(neededRunsOf(subject.config).map((id) => findSubject(store, id)));
+  const ids = neededRunsOf(subject.config);
+  if (ids.length > 0 && (await findMarker(store, runKeys(subject.id).choice)) !== undefined) return [];
+  return Promise.all(ids.map((id) => findSubject(store, id)));
 }
 
 /** Whether other runs too need what a run needs: those of the other folds. */

@@ -11,7 +11,7 @@ import {
   TrommelError,
   type ObjectStore,
 } from "@trommel/common";
-import { neededRunsOf, sortingConfig, tunedBackbone } from "@trommel/common/artefacts";
+import { foldNetworks, neededRunsOf, sortingConfig, tunedBackbone } from "@trommel/common/artefacts";
 import { jsonBytes, parseSealedAs, putJson, unlessCorrupt } from "@trommel/common/codec";
 import type { SubjectKind } from "@trommel/common/jobs";
 import { locationOf, partInside, readIfThere } from "@trommel/common/store";
@@ -89,17 +89,25 @@ export async function cameWith(store: ObjectStore, { kind, id }: StoredRun): Pro
   return neededRunsOf(config).filter((needed) => there.has(needed));
 }
 
-/** The backbone that a run has tuned, if the store has it: it stays when the run is removed, for other runs may use it. */
-export async function tunedBackboneOf(
-  store: ObjectStore,
-  { kind, id }: StoredRun,
-): Promise<string | undefined> {
-  if (kind !== "run") return undefined;
-  const key = runKeys(id).tuning.backbone;
-  const body = await readIfThere(store, key);
-  const tuned = body === undefined ? undefined : unlessCorrupt(() => parseJsonAs(tunedBackbone, body, key));
-  if (tuned === undefined || (await store.head(backboneKeys(tuned.id).spec)) === undefined) return undefined;
-  return tuned.id;
+/**
+ * The backbone that a run has tuned, or those that it took from the runs of its folds, as far as the store has them: they stay when the run
+ * is removed, for other runs may use them.
+ */
+export async function tunedBackbonesOf(store: ObjectStore, { kind, id }: StoredRun): Promise<string[]> {
+  if (kind !== "run") return [];
+  const { backbone, networks } = runKeys(id).tuning;
+  const own = await readIfThere(store, backbone);
+  const taken = await readIfThere(store, networks);
+  const tuned = [
+    ...(own === undefined ? [] : [unlessCorrupt(() => parseJsonAs(tunedBackbone, own, backbone))]),
+    ...(taken === undefined
+      ? []
+      : (unlessCorrupt(() => parseJsonAs(foldNetworks, taken, networks))?.backbones ?? [])),
+  ];
+  const there: string[] = [];
+  for (const of of tuned)
+    if (of !== undefined && (await store.head(backboneKeys(of.id).spec)) !== undefined) there.push(of.id);
+  return there;
 }
 
 /**

@@ -47,8 +47,9 @@ export async function adopt(runId: string, context: StageContext): Promise<Stage
   const { store, threads } = context;
   const keys = runKeys(runId).tuning;
   const done = { images: 0, failed: 0 };
-  if ((await findCommitted(store, keys.backbone)) !== undefined) return done;
   const networks = networkRunsOf(await readUnresolvedConfig(store, runId));
+  const written = networks.length > 0 ? keys.networks : keys.backbone;
+  if ((await findCommitted(store, written)) !== undefined) return done;
   if (networks.length > 0) {
     await takeNetworks(runId, networks, store);
     return done;

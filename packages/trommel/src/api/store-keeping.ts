@@ -7,7 +7,7 @@ import {
   countRun,
   ownScores,
   removeRun,
-  tunedBackboneOf,
+  tunedBackbonesOf,
   type GarbageSum,
 } from "@trommel/coordinator/store-keeping";
 import { findSubject, listSubjects, readStatus } from "@trommel/coordinator/run-control";
@@ -37,8 +37,8 @@ export interface StoredRun extends GarbageSum {
   readonly dependents: readonly string[];
   /** The runs that came with a run that tunes and stay. */
   readonly cameWith: readonly string[];
-  /** The backbone that a run has tuned, which stays; undefined if it tuned none. */
-  readonly tunedBackbone?: string;
+  /** The backbone that a run has tuned, or those that it took from the runs of its folds, which stay. */
+  readonly tunedBackbones: readonly string[];
   /** Whether the scores of a scoring stay. Those that an evaluation had made go with it. */
   readonly scoresStay: boolean;
 }
@@ -87,11 +87,11 @@ export class StoreKeeping {
       const sum = await countRun(store, run);
       const scoresStay = run.kind === "scoring" && (await ownScores(store, run)) === undefined;
       const others = await cameWith(store, run);
-      const tuned = await tunedBackboneOf(store, run);
+      const tunedBackbones = await tunedBackbonesOf(store, run);
       if (remove) await removeRun(store, run);
       return {
-        ...{ id, kind: run.kind, removed: remove, ...sum, dependents, cameWith: others, scoresStay },
-        ...(tuned === undefined ? {} : { tunedBackbone: tuned }),
+        ...{ id, kind: run.kind, removed: remove, ...sum, dependents, cameWith: others, tunedBackbones },
+        scoresStay,
       };
     });
   }

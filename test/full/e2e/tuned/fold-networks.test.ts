@@ -132,7 +132,7 @@ describe("a run whose model takes the networks of its folds", () => {
 
   it("keeps its networks after the folds' runs are gone, and is no run to continue from", async () => {
     const from = await trommel([...runs.args("further"), "--tune", "--set", `tune.from=${run}`]);
-    assert.match(from.stderr, /it takes the networks of its folds .* such as several-fold-1/);
+    assert.match(from.stderr, /it takes the networks of its folds .* Name a run that tuned one network/);
     const before = await predict(run, [join(runs.dataset, "glass/001.png")]);
     for (const id of foldRuns) {
       const removed = await trommel(["store", "remove", id, "--store", runs.store, "--yes"]);

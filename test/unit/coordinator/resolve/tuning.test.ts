@@ -19,7 +19,12 @@ import { repeatsOf, type AutoHead } from "@trommel/common/recipe";
 import { resolveRun } from "#coordinator/resolve/run";
 import { resolveRunRetry } from "#coordinator/retry/resolve-retry";
 import { collectGarbage } from "#coordinator/store-keeping/collect-garbage";
-import { cameWith, checkDependents, removeRun, tunedBackboneOf } from "#coordinator/store-keeping/remove-run";
+import {
+  cameWith,
+  checkDependents,
+  removeRun,
+  tunedBackbonesOf,
+} from "#coordinator/store-keeping/remove-run";
 import { removeBackbone } from "#coordinator/store-keeping/remove-backbone";
 import { writeFiles } from "../../../support/images/dataset.js";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
@@ -358,7 +363,7 @@ describe("a resolved run that tunes", () => {
     const store = openStore(location);
     const id = `other@${"b".repeat(12)}`;
     const run = { kind: "run", id: "pair" } as const;
-    assert.equal(await tunedBackboneOf(store, run), id);
+    assert.deepEqual(await tunedBackbonesOf(store, run), [id]);
     const { hash, dimension, inputSize } = { hash: "b".repeat(64), dimension: 1, inputSize: 1 };
     const pair = await configOf("pair");
     const user = {
@@ -370,7 +375,7 @@ describe("a resolved run that tunes", () => {
     await assert.rejects(removeBackbone(store, id, true), { code: "conflict", message: /user/ });
     await removeRun(store, { kind: "run", id: "user" });
     assert.equal((await removeBackbone(store, id, true)).objects, 1);
-    assert.equal(await tunedBackboneOf(store, run), undefined);
+    assert.deepEqual(await tunedBackbonesOf(store, run), []);
     store.close();
   });
 });

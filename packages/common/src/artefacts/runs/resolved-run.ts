@@ -1,4 +1,4 @@
-import { readWithMarker } from "../../codec/marker.js";
+import { findMarker, markerKeyOf, readWithMarker, writeWithMarker } from "../../codec/marker.js";
 import type { ReadArtefact } from "../../codec/stage-input.js";
 import { parseJsonAs } from "../../parse.js";
 import { resolveNormalization } from "../../recipe/resolve-normalization.js";
@@ -45,13 +45,27 @@ export async function resolveRunFeatures(
   };
 }
 
-/** A run that tunes is normalised as the one that it follows. */
+/**
+ * Gives a run that tunes a copy of what the run that it follows has measured: that one may be removed later.
+ * @throws TrommelError `missing-input` if it was not measured
+ */
+export async function ownNormalization(store: ObjectStore, config: RunConfig): Promise<void> {
+  const own = runKeys(config.id).normalization;
+  if ((await findMarker(store, own)) !== undefined) return;
+  const { bytes } = await readWithMarker(store, runKeys(untunedOf(config) ?? config.id).normalization);
+  await writeWithMarker(store, own, bytes);
+}
+
+/** A run that tunes is normalised as the one that it follows, whose figures it reads until it has a copy of them. */
 async function readMeasured(
   store: ObjectStore,
   config: RunConfig,
   read: ReadArtefact,
 ): Promise<Normalization> {
-  const key = runKeys(untunedOf(config) ?? config.id).normalization;
+  const own = runKeys(config.id).normalization;
+  const untuned = untunedOf(config);
+  const hasOwn = untuned === undefined || (await store.head(markerKeyOf(own))) !== undefined;
+  const key = hasOwn ? own : runKeys(untuned).normalization;
   const { mean, deviation } = parseJsonAs(datasetNormalization, (await read(store, key)).bytes, key);
   return { mean, deviation };
 }

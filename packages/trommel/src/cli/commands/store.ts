@@ -59,9 +59,12 @@ export async function storeRemove(
       terminal.say(
         `${stored.cameWith.join(", ")} came with it and ${stored.cameWith.length === 1 ? "stays: remove it by its id" : "stay: remove each by its id"}`,
       );
-    if (stored.tunedBackbone !== undefined)
+    const [tuned, ...others] = stored.tunedBackbones;
+    if (tuned !== undefined)
       terminal.say(
-        `the backbone ${stored.tunedBackbone} that it tuned stays: 'trommel backbone remove ${stored.tunedBackbone}' removes it once no run uses it`,
+        others.length === 0
+          ? `the tuned backbone ${tuned} stays: 'trommel backbone remove ${tuned}' removes it once no run uses it`
+          : `the tuned backbones ${stored.tunedBackbones.join(", ")} stay: 'trommel backbone remove <id>' removes each once no run uses it`,
       );
     terminal.say(
       stored.removed ? `removed ${id}` : "the same command with --yes removes it; nothing was removed yet",
