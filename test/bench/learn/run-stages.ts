@@ -1,26 +1,20 @@
 import { openStore, resolveLocation, runKeys, type ObjectStore, type RunConfig } from "@trommel/common";
-import { foldUnits, testPart, type Choice, type Estimate } from "@trommel/common/artefacts";
+import { foldUnits, type Choice, type Estimate } from "@trommel/common/artefacts";
 import { autoHeadOf } from "@trommel/common/recipe";
 import { shardsPerGram } from "#common/jobs/pipeline";
-import { meanLogits } from "#gpu-worker/head/model/ensemble";
-import { predictedClasses } from "#gpu-worker/measure/classes";
-import { confidencesOf, hitsOf } from "#gpu-worker/measure/predictions";
-import { applyTemperature } from "#gpu-worker/measure/softmax";
 import { choose } from "#gpu-worker/stages/choose";
 import type { StageContext } from "#gpu-worker/stages/context";
 import { divide } from "#gpu-worker/stages/divide";
 import { fold } from "#gpu-worker/stages/fold";
 import { readChoice } from "#gpu-worker/stages/inputs/choice";
-import { FoldRows } from "#gpu-worker/stages/folding/fold-rows";
 import { readFoldSplit } from "#gpu-worker/stages/folding/fold-split";
-import { predictPart, servedViews } from "#gpu-worker/stages/folding/predict-part";
-import { readStandardization } from "#gpu-worker/stages/folding/standardization";
 import { gram } from "#gpu-worker/stages/gram";
 import { readListing } from "#gpu-worker/stages/inputs/listing";
 import { solve } from "#gpu-worker/stages/solve";
 import { standardize } from "#gpu-worker/stages/standardize";
 import { pino } from "pino";
 import { removeStoredRun, writeStoredRun, type StoredRunOptions } from "./stored-run.js";
+import { predictTest, type TestPredictions } from "./test-predictions.js";
 
 /** What the run says of itself, and what its test part says of it. */
 export interface Division {
@@ -36,12 +30,6 @@ interface Figures {
   readonly balancedAccuracy: Estimate;
   readonly logLoss: Estimate;
   readonly expectedCalibrationError: Estimate;
-}
-
-/** By image of the test part: the largest probability, and 1 where it is the true class's. */
-export interface TestPredictions {
-  readonly confidences: readonly number[];
-  readonly hits: readonly number[];
 }
 
 /** A stage's context without a queue: one thread, no follower. */
@@ -96,26 +84,3 @@ const figuresOf = (of: Choice["outOfFold"]): Figures => {
   const { accuracy, balancedAccuracy, logLoss, expectedCalibrationError } = of;
   return { accuracy, balancedAccuracy, logLoss, expectedCalibrationError };
 };
-
-/** What the bundle's heads, averaged and at the bundle's temperature, say of the test part. */
-async function predictTest(
-  config: RunConfig,
-  { head, heads, temperature }: Awaited<ReturnType<typeof readChoice>>["ensemble"],
-  context: StageContext,
-): Promise<TestPredictions> {
-  const { store } = context;
-  const split = await readFoldSplit(store, config.id);
-  const rows = await FoldRows.open(config, split, await readStandardization(store, config.id), context);
-  const views = servedViews(config.recipe);
-  const { logits } = await predictPart(rows, testPart, { head, heads, views, ownNetworks: false });
-  const labels: number[] = [];
-  for await (const { view, part, label } of rows.each())
-    if (view === 0 && part === testPart) labels.push(label);
-  const classCount = rows.labels.length;
-  const probabilities = applyTemperature(Float64Array.from(meanLogits(logits)), classCount, temperature);
-  const predicted = predictedClasses(probabilities, classCount);
-  return {
-    confidences: [...confidencesOf(probabilities, predicted, classCount)],
-    hits: [...hitsOf(predicted, Int32Array.from(labels))],
-  };
-}
