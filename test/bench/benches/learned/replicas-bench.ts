@@ -13,14 +13,14 @@ const settings = [
 ];
 
 /**
- * With R replicas each takes an Rth of the steps: the rate is √R times the default, and the share of a batch's statistics R times. One
+ * With R replicas each takes an Rth of the steps: the rate is R times the default, and so is the share of a batch's statistics. One
  * replica comes to the same bytes whatever the length of its rounds.
  */
 function settingsOf(count: number): string[] {
   if (count === 1) return [];
   return [
     ...[`tune.replicas=${count}`, "tune.localSteps=4"],
-    `tune.optimizer.learningRate=${(0.0005 * Math.sqrt(count)).toFixed(5)}`,
+    `tune.optimizer.learningRate=${0.0005 * count}`,
     `tune.statisticsMomentum=${0.05 * count}`,
   ];
 }
