@@ -154,7 +154,14 @@ describe("built-in recipes", () => {
       assert.equal(recipe.split.test, 0.15);
       assert.deepEqual(recipe.tune, {
         blocks: "all",
-        ...{ replicas: 1, localSteps: 100, outer: { type: "average" }, folds: 1, from: null },
+        ...{
+          replicas: 1,
+          localSteps: 100,
+          outer: { type: "average" },
+          folds: 1,
+          networks: "refit",
+          from: null,
+        },
         ...{ memoryMb: null, precision: "fp32" },
         batchSize: published.batch_size,
         epochs: published.max_epochs,
