@@ -116,7 +116,7 @@ describe("a run whose model takes the networks of its folds", () => {
     assert.match(choice.chosenBy, sentence);
     assert.match(said, sentence);
     const { ensemble } = await manifestOf(run);
-    assert.equal(ensemble?.heads, folds);
+    assert.deepEqual([ensemble?.heads, ensemble?.ownNetworks], [folds, true]);
     const report = await readFile(join(runs.store, runKeys(run).bundle, "report.html"), "utf8");
     assert.match(report, sentence);
   });

@@ -79,6 +79,8 @@ export const bundleManifest = z
         /** The divisions into folds that they come from. */
         repeats: z.int().positive().default(1),
         temperature: z.number().positive(),
+        /** Present if each head takes the embedding of its own backbone, in their order; otherwise all take all of it. */
+        ownNetworks: z.literal(true).optional(),
       })
       .strict()
       .nullable()

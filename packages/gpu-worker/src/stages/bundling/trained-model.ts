@@ -197,6 +197,7 @@ async function readFolded(store: ObjectStore, config: RunConfig): Promise<Traine
       ensemble: {
         ...{ head: ensemble.head, heads: ensemble.heads.length, temperature: ensemble.temperature },
         repeats: choice.candidates.find(({ chosen }) => chosen)?.repeats ?? 1,
+        ...(ensemble.ownNetworks ? { ownNetworks: true as const } : {}),
       },
       novelty: novelty === null ? null : { name: "novelty", type: "float32", images: trained },
       thresholds: choice.thresholds,
