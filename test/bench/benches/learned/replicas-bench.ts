@@ -9,7 +9,7 @@ const replicas = [1, 2, 4, 8] as const;
 /** A third is kept apart, and the classifier that was tuned with the network is measured on it as it is. */
 const settings = [
   ...["views.count=1", "views.rotation=30", "views.horizontalFlip=true", "split.test=0.3333"],
-  ...["head.effort=quick", "tune.head=tuned", "tune.blocks={last: 4}", "tune.epochs=8"],
+  ...["head.effort=quick", "tune.head=tuned", "tune.blocks={last: 4}", "tune.epochs=16"],
 ];
 
 /**
