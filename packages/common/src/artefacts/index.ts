@@ -67,6 +67,7 @@ export {
   neededRunsOf,
   networkRunsOf,
   runConfigWithoutRepeats,
+  tunedKeyOf,
   untunedOf,
 } from "./runs/run.js";
 export {
@@ -113,7 +114,7 @@ export {
   ScoringGeneration,
 } from "./generations/scoring-generation.js";
 export type { GenerationRequest } from "./generations/scoring-generation.js";
-export { findListing, findShard } from "./shards/find-shard.js";
+export { findListing, findShard, readSplit } from "./shards/find-shard.js";
 export { ImageIdentities, contentIdentity, isListedAs } from "./shards/image-identities.js";
 export { errorLine, outcomeMarker, scoredImages } from "./shards/ledger.js";
 export type { ShardOutcome } from "./shards/ledger.js";

@@ -1,8 +1,6 @@
 import { findMarker, runKeys, type RunConfig } from "@trommel/common";
-import { foldRunsOf, foldSplit, foldUnits } from "@trommel/common/artefacts";
-import { parseSealedAs } from "@trommel/common/codec";
+import { foldRunsOf, foldUnits, readSplit } from "@trommel/common/artefacts";
 import { autoHeadOf } from "@trommel/common/recipe";
-import { readBounds } from "@trommel/common/store";
 import { awaitFoldRuns } from "./await-run.js";
 import type { PlanContext } from "./plan-context.js";
 
@@ -23,9 +21,7 @@ export async function planFolds(config: RunConfig, context: PlanContext): Promis
     return;
   }
   const head = autoHeadOf(config);
-  const key = runKeys(config.id).split;
-  const split = parseSealedAs(foldSplit, await store.get(key, readBounds.dataset), key);
-  const units = foldUnits(head, split);
+  const units = foldUnits(head, await readSplit(store, config.id));
   await liveRun.setTotal(attempt, "fold", units.length);
   await producer.addUnits("fold", config.id, attempt, [...units.keys()], await context.costOf("fold"));
 }

@@ -7,6 +7,7 @@ import {
   networkRunsOf,
   readRoundFigures,
   replicaJob,
+  tunedKeyOf,
   untunedOf,
   writeTuningPlan,
   type TuningPlan,
@@ -36,9 +37,8 @@ const roundDelayMs = 250;
 export async function planTune(config: RunConfig, context: PlanContext): Promise<void> {
   const { attempt, store, producer, liveRun } = context;
   const { id } = config;
-  const keys = runKeys(id).tuning;
+  if ((await findMarker(store, tunedKeyOf(config))) !== undefined) return;
   const networks = networkRunsOf(config);
-  if ((await findMarker(store, networks.length > 0 ? keys.networks : keys.backbone)) !== undefined) return;
   if (networks.length > 0) {
     await liveRun.setTotal(attempt, "plan-tune", 1);
     await refuseFailed(networks, context);
@@ -56,7 +56,7 @@ export async function planTune(config: RunConfig, context: PlanContext): Promise
   if (await isUnderWay(merged)) throw new PlanLater(roundDelayMs);
   if (merged === 0) await forecastRounds(config, plan, context);
   // A merge that ended between its two writes is queued again, and only adds the second.
-  const isWhole = merged === 0 || (await store.head(keys.round(merged - 1))) !== undefined;
+  const isWhole = merged === 0 || (await store.head(runKeys(id).tuning.round(merged - 1))) !== undefined;
   if (isWhole && (await isOver(config, rounds, merged, context))) return;
   const round = isWhole ? merged : merged - 1;
   if (!(await isUnderWay(round)) && !(await isMerged(config, round, context))) {

@@ -14,6 +14,7 @@ import {
   networkRunsOf,
   readRoundFigures,
   tunedBackbone,
+  tunedKeyOf,
   type FoldNetworks,
   type TunedBackbone,
 } from "@trommel/common/artefacts";
@@ -47,9 +48,9 @@ export async function adopt(runId: string, context: StageContext): Promise<Stage
   const { store, threads } = context;
   const keys = runKeys(runId).tuning;
   const done = { images: 0, failed: 0 };
-  const networks = networkRunsOf(await readUnresolvedConfig(store, runId));
-  const written = networks.length > 0 ? keys.networks : keys.backbone;
-  if ((await findCommitted(store, written)) !== undefined) return done;
+  const config = await readUnresolvedConfig(store, runId);
+  if ((await findCommitted(store, tunedKeyOf(config))) !== undefined) return done;
+  const networks = networkRunsOf(config);
   if (networks.length > 0) {
     await takeNetworks(runId, networks, store);
     return done;

@@ -7,7 +7,7 @@ import type { Normalization } from "../backbones/backbone-spec.js";
 import { featureFingerprint } from "./fingerprint.js";
 import { runKeys } from "../store-keys.js";
 import { datasetNormalization } from "../shards/pixel-statistics.js";
-import { networkRunsOf, untunedOf, type RunConfig } from "./run.js";
+import { networkRunsOf, tunedKeyOf, untunedOf, type RunConfig } from "./run.js";
 import { foldNetworks, tunedBackbone } from "./tuning-figures.js";
 
 /** A run whose normalisation is known as figures. */
@@ -75,12 +75,11 @@ async function readTuned(
   config: RunConfig,
   read: ReadArtefact,
 ): Promise<RunConfig["backbones"]> {
-  const { backbone, networks } = runKeys(config.id).tuning;
-  const hasOwn = networkRunsOf(config).length === 0;
-  const key = hasOwn ? backbone : networks;
+  const key = tunedKeyOf(config);
   const { bytes } = await read(store, key);
-  const tuned = hasOwn
-    ? [parseJsonAs(tunedBackbone, bytes, key)]
-    : parseJsonAs(foldNetworks, bytes, key).backbones;
+  const tuned =
+    networkRunsOf(config).length === 0
+      ? [parseJsonAs(tunedBackbone, bytes, key)]
+      : parseJsonAs(foldNetworks, bytes, key).backbones;
   return tuned.map(({ round: _, ...of }) => of);
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { keyPatterns } from "../../recipe/key-patterns.js";
 import { imagesPerShard, recipe, scoreFormat } from "../../recipe/recipe.js";
 import { sha256 } from "../backbones/backbone-spec.js";
-import { runId } from "../store-keys.js";
+import { runId, runKeys } from "../store-keys.js";
 import { scoredEmbeddings } from "../results/served-embedding.js";
 import { sourceForm } from "./source-form.js";
 import { retryReasons } from "../shards/retry.js";
@@ -98,6 +98,12 @@ export function foldRunsOf({ id, recipe: { tune }, foldOf }: TunedRun): string[]
 /** The runs whose networks the model of a run is made of, in its folds' order; none if it has one of its own. */
 export function networkRunsOf(config: TunedRun): string[] {
   return config.recipe.tune?.networks === "folds" ? foldRunsOf(config) : [];
+}
+
+/** What names the tuned backbones of a run that tunes: its own, or those of its folds. */
+export function tunedKeyOf(config: TunedRun): string {
+  const { backbone, networks } = runKeys(config.id).tuning;
+  return networkRunsOf(config).length > 0 ? networks : backbone;
 }
 
 /** The runs that a run which tunes needs and that come with it: the one without tuning, and those of its folds. */

@@ -1,12 +1,9 @@
 import { z } from "zod";
 import { findMarker } from "../../codec/marker.js";
-import { parseSealedAs } from "../../codec/sealed-json.js";
 import { TrommelError } from "../../errors.js";
 import type { ObjectStore } from "../../store/object-store.js";
-import { readBounds } from "../../store/read-bounds.js";
 import { sha256 } from "../backbones/backbone-spec.js";
-import { findShard } from "../shards/find-shard.js";
-import { foldSplit, type FoldSplit } from "../shards/listing.js";
+import { findShard, readSplit } from "../shards/find-shard.js";
 import { runId, runKeys } from "../store-keys.js";
 import { readRoundFigures } from "./tuning-figures.js";
 
@@ -89,10 +86,4 @@ async function* dividedImages(store: ObjectStore, run: string): AsyncGenerator<s
     for (const [position, part] of ofShard.entries()) yield JSON.stringify([entries[position], part]);
   }
   return undefined;
-}
-
-/** The split of a run that divides its images into folds. @throws TrommelError `not-found` before it is written */
-export async function readSplit(store: ObjectStore, run: string): Promise<FoldSplit> {
-  const { split } = runKeys(run);
-  return parseSealedAs(foldSplit, await store.get(split, readBounds.dataset), split);
 }

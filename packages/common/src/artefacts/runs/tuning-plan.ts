@@ -9,15 +9,10 @@ import type { ObjectStore } from "../../store/object-store.js";
 import { readBounds } from "../../store/read-bounds.js";
 import { backboneSpec, type BackboneSpec } from "../backbones/backbone-spec.js";
 import type { FoldSplit } from "../shards/listing.js";
+import { readSplit } from "../shards/find-shard.js";
 import { backboneKeys, runKeys } from "../store-keys.js";
 import { heldOutFoldOf, runConfig, untunedOf, type RunConfig } from "./run.js";
-import {
-  lastCheckpointOf,
-  readSplit,
-  refuseOtherDivision,
-  tuningOrigin,
-  type TuningOrigin,
-} from "./tuning-origin.js";
+import { lastCheckpointOf, refuseOtherDivision, tuningOrigin, type TuningOrigin } from "./tuning-origin.js";
 import { roundNumbers, tuningRounds } from "./tuning-rounds.js";
 
 /** `tuning/plan.json`: the numbers that the rounds of a run go by, from the images that the run without tuning has divided. */

@@ -2,7 +2,8 @@ import { parseSealedAs } from "../../codec/sealed-json.js";
 import type { ObjectStore } from "../../store/object-store.js";
 import { readBounds } from "../../store/read-bounds.js";
 import { readIfThere } from "../../store/read-if-there.js";
-import { listingSummary, type ListingSummary, type Shard } from "./listing.js";
+import { runKeys } from "../store-keys.js";
+import { foldSplit, listingSummary, type FoldSplit, type ListingSummary, type Shard } from "./listing.js";
 import { parseShard } from "./parse-shard.js";
 
 /**
@@ -23,4 +24,10 @@ export async function findShard(store: ObjectStore, key: string): Promise<Shard 
 export async function findListing(store: ObjectStore, key: string): Promise<ListingSummary | undefined> {
   const body = await readIfThere(store, key);
   return body === undefined ? undefined : parseSealedAs(listingSummary, body, key);
+}
+
+/** The split of a run that divides its images into folds. @throws TrommelError `not-found` before it is written */
+export async function readSplit(store: ObjectStore, run: string): Promise<FoldSplit> {
+  const { split } = runKeys(run);
+  return parseSealedAs(foldSplit, await store.get(split, readBounds.dataset), split);
 }
