@@ -2,7 +2,7 @@ import { TrommelError, type NamedTensor } from "@trommel/common";
 import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
 import type { CutLayers } from "../../backbone/layers/cut-layers.js";
 import { weightValues, type LayersWeight } from "../../backbone/layers/layers-weights.js";
-import { groupEpsilon, groupsOf } from "../layers/trained-weights.js";
+import { channelsOf, groupEpsilon, groupsOf } from "../layers/trained-weights.js";
 import { classifierLayer, stateNames, tunedTensors } from "./tuned-tensors.js";
 import type { TuningSetting, TuningState } from "./tuner.js";
 
@@ -66,9 +66,7 @@ export function tunedLayers(setting: TuningSetting, { tensors }: TuningState): C
       else if (layer.className !== "BatchNormalization" || norm === "frozen") weights.set(name, weight);
     }
     if (layer.className !== "BatchNormalization" || norm !== "group") return { ...layer, weights };
-    // By the weights that it came with: it may have neither scale nor shift.
-    const channels = [...layer.weights.values()][0]?.shape[0] ?? 0;
-    const config = { axis: -1, groups: groupsOf(channels), epsilon: groupEpsilon };
+    const config = { axis: -1, groups: groupsOf(channelsOf(layer)), epsilon: groupEpsilon };
     return { ...layer, className: "GroupNormalization", config, weights };
   });
   return { ...cut, layers, input: layers[0] as BoundLayer };

@@ -27,6 +27,11 @@ export function isStatistic(name: string): boolean {
 export const groupEpsilon = 1e-5;
 const groupsAtMost = 32;
 
+/** Channels of a batch normalisation, by the weights that it came with: it may have neither scale nor shift. */
+export function channelsOf({ weights }: Pick<BoundLayer, "weights">): number {
+  return [...weights.values()][0]?.shape[0] ?? 0;
+}
+
 /** Groups of a group normalisation: 32, or the largest number below that divides the channels. */
 export function groupsOf(channels: number): number {
   for (let groups = Math.min(groupsAtMost, channels); groups > 1; groups -= 1) {
@@ -49,7 +54,7 @@ export function smallGroupsNotice(
     ({ name, className }) => className === "BatchNormalization" && trained.has(name),
   );
   const small = normalizations.flatMap((layer) => {
-    const channels = [...layer.weights.values()][0]?.shape[0] ?? 0;
+    const channels = channelsOf(layer);
     const perGroup = channels / groupsOf(channels);
     return perGroup < channelsAtLeast ? [`${layer.name} (${perGroup} of ${channels})`] : [];
   });
