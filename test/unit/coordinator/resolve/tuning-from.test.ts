@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import {
-  openStore,
-  recipe as recipeSchema,
-  runConfig,
   runKeys,
   shardHash,
   writeWithMarker,
@@ -15,37 +9,25 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { computeTuningPlan, readTuningPlan, testPart, writeTuningPlan } from "@trommel/common/artefacts";
-import { jsonBytes, parseSealedAs, putJsonOnce, sealedJson } from "@trommel/common/codec";
-import { resolveRun } from "#coordinator/resolve/run";
-import { writeFiles } from "../../../support/images/dataset.js";
+import { jsonBytes, putJsonOnce, sealedJson } from "@trommel/common/codec";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
+import { ClaimedRuns } from "../../../support/runs/claimed-runs.js";
 
 /** Runs that continue from the network of another one: what they begin with, and whose images it may have learned from. */
 
 const folder = await temporaryFolder("tuning-from");
-const dataset = join(folder, "pictures");
 const keys = ["a", "b"].flatMap((label) => [1, 2, 3, 4].map((number) => `${label}/${number}.png`));
 const parts = [0, 1, 1, testPart, 1, 0, testPart, 1];
+let runs: ClaimedRuns;
 let store: ObjectStore;
 
 before(async () => {
-  store = openStore(await storeWithTinyBackbone(folder));
-  await writeFiles(dataset, new Map(keys.map((key) => [key, key])));
+  runs = await ClaimedRuns.create(folder, keys);
+  ({ store } = runs);
 });
 
-async function claimed(id: string, tune: RecipeInput["tune"] = {}): Promise<RunConfig> {
-  const { claim } = await resolveRun({
-    ...{ store, id, dataset, output: undefined },
-    recipe: recipeSchema.parse({
-      backbones: [tinyBackbone.name],
-      tune: { batchSize: 2, epochs: 3, ...tune },
-    }),
-  });
-  await claim();
-  const key = runKeys(id).config;
-  return parseSealedAs(runConfig, await readFile(join(fileURLToPath(store.url), key)), key);
-}
+const claimed = (id: string, tune: RecipeInput["tune"] = {}): Promise<RunConfig> =>
+  runs.claim(id, { tune: { batchSize: 2, epochs: 3, ...tune } });
 
 /** What the run without tuning comes to. */
 async function divided(id: string, { etags = keys, of = parts } = {}): Promise<void> {

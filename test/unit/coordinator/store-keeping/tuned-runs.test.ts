@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import {
   backboneKeys,
-  openStore,
-  recipe as recipeSchema,
   runKeys,
   writeWithMarker,
   type ObjectStore,
@@ -12,36 +9,28 @@ import {
   type RunConfig,
 } from "@trommel/common";
 import { ownNormalization, resolveRunFeatures } from "@trommel/common/artefacts";
-import { resolveRun } from "#coordinator/resolve/run";
 import { cancelSubject } from "#coordinator/run-control/attempts";
 import { readStatus } from "#coordinator/run-control/status";
 import { findSubject } from "#coordinator/run-control/subject";
 import { removeBackbone } from "#coordinator/store-keeping/remove-backbone";
 import { removeRun, tunedBackbonesOf } from "#coordinator/store-keeping/remove-run";
 import { temporaryFolder } from "../../../support/files/temp-folder.js";
-import { writeFiles } from "../../../support/images/dataset.js";
-import { storeWithTinyBackbone, tinyBackbone } from "../../../support/models/tiny-backbone.js";
+import { ClaimedRuns } from "../../../support/runs/claimed-runs.js";
 
 /** What stays of a run that tuned, and of the runs that came with it, when one of them is removed. */
 
 const folder = await temporaryFolder("tuned-runs");
-const dataset = join(folder, "pictures");
+let runs: ClaimedRuns;
 let store: ObjectStore;
 
 before(async () => {
-  store = openStore(await storeWithTinyBackbone(folder));
   const keys = ["a", "b"].flatMap((label) => [1, 2, 3].map((number) => `${label}/${number}.png`));
-  await writeFiles(dataset, new Map(keys.map((key) => [key, key])));
+  runs = await ClaimedRuns.create(folder, keys);
+  ({ store } = runs);
 });
 after(() => store.close());
 
-async function claim(id: string, fields: Partial<RecipeInput>): Promise<RunConfig> {
-  const recipe = recipeSchema.parse({ backbones: [tinyBackbone.name], tune: {}, ...fields });
-  const resolved = await resolveRun({ store, id, dataset, output: undefined, recipe });
-  await resolved.claim();
-  return resolved.config;
-}
-
+const claim = (id: string, fields: Partial<RecipeInput>): Promise<RunConfig> => runs.claim(id, fields);
 const inJson = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
 /** A backbone in the store, as a run that tuned it names it. */
