@@ -392,7 +392,8 @@ def steps(kind, setting):
         betas = {"betas": (optimizer["beta1"], optimizer["beta2"]), "eps": optimizer["epsilon"]}
         stepper = (torch.optim.AdamW if kind == "adamw" else torch.optim.Adam)(groups, lr=rate, **betas)
     momentum, decay = 0.1, setting.get("averageDecay")
-    average = {of: value.detach().clone() for of, value in weights.items()}
+    # As torch.optim.swa_utils.AveragedModel does by default: weights are averaged, running statistics are those of the last step.
+    average = {of: value.detach().clone() for of, value in trained.items()}
     losses = []
     for _ in range(10):
         for value in trained.values():
@@ -408,7 +409,7 @@ def steps(kind, setting):
             for name, (mean, variance) in measured.items():
                 for of, now in (("moving_mean", mean), ("moving_variance", variance)):
                     weights[f"{name}/{of}"] += momentum * (now - weights[f"{name}/{of}"])
-            for of, value in weights.items():
+            for of, value in trained.items():
                 if decay is not None:
                     average[of] += (1 - decay) * (value - average[of])
     found = {f"weights/{of}": summary(value) for of, value in weights.items()}

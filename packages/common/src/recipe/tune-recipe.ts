@@ -121,7 +121,10 @@ export const tuneRecipe = z
     head: z.enum(["auto", "tuned"]).default("auto"),
     /** Bound on the norm of all gradients together; null bounds nothing. */
     clipNorm: z.number().positive().nullable().default(null),
-    /** Decay of an exponential average of the weights, which is then what is measured and kept; null averages nothing. */
+    /**
+     * Decay of an exponential average of the weights, which is then what is measured and kept, with the running statistics as they are; null
+     * averages nothing.
+     */
     averageDecay: z.number().gt(0).lt(1).nullable().default(null),
     /**
      * Bound on the memory of a process that tunes, in megabytes: values of the forward pass are computed again in the backward one as far

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compileLayers } from "#gpu-worker/backbone/compile/layers-to-onnx";
 import { InferenceSession, Tensor } from "#gpu-worker/graph/onnx/onnx-runtime";
+import { weightValues } from "#gpu-worker/backbone/layers/layers-weights";
 import { chooseTuner } from "#gpu-worker/tuning/engine/choose-tuner";
 import { classifierOf, tunedLayers } from "#gpu-worker/tuning/engine/tuning-state";
 import { smallGroupsNotice } from "#gpu-worker/tuning/layers/trained-weights";
@@ -85,6 +86,29 @@ describe("the layers of a tuned state", () => {
       });
     }
   }
+});
+
+describe("averages of a tuned state", () => {
+  const network = tuningGolden.networks.find(({ name }) => name === "mobile")!;
+
+  it("are served of what learns, and running statistics as they are", async () => {
+    const setting = await goldenSetting(network, { norm: "batch", averageDecay: 0.9 });
+    const tuner = await createTuner(setting, goldenStart(setting, network));
+    await tuner.step(goldenBatch(network), 0.01);
+    await tuner.step(goldenBatch(network), 0.01);
+    const state = tuner.state();
+    await tuner.release();
+    const served = new Map(tunedLayers(setting, state).layers.map(({ name, weights }) => [name, weights]));
+    const valuesOf = (layer: string, name: string) =>
+      weightValues(served.get(layer)?.get(name) ?? assert.fail(`${layer} has no ${name}`));
+    const stored = (name: string) => state.tensors.get(name)?.data;
+    assert.deepEqual(valuesOf("pw1", "kernel"), stored("average/pw1/kernel"));
+    assert.notDeepEqual(stored("average/pw1/kernel"), stored("weights/pw1/kernel"));
+    for (const name of ["moving_mean", "moving_variance"]) {
+      assert.deepEqual(valuesOf("pw1_bn", name), stored(`weights/pw1_bn/${name}`));
+      assert.equal(stored(`average/pw1_bn/${name}`), undefined);
+    }
+  });
 });
 
 describe("a group normalisation of a tuned state", () => {

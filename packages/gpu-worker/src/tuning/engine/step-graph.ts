@@ -178,7 +178,7 @@ function emitUpdates(tape: Tape, setting: TuningSetting, parts: UpdateParts): vo
       next.set(`weights/${name}`, update.weight);
       for (const [at, kind] of kinds.entries()) next.set(kind, update.moments[at] as string);
     }
-    if (averageDecay !== null) {
+    if (averageDecay !== null && !isMeasured) {
       const average = graph.input(`average/${name}`, "float32", shape);
       const apart = graph.node("Sub", [next.get(`weights/${name}`) as string, average]);
       next.set(

@@ -76,7 +76,7 @@ export class TunedWeights {
     }
     for (const [name, values] of measured) approach(this.weight(name), values, statisticsMomentum);
     if (averageDecay !== null) {
-      for (const { name } of this.#tensors) {
+      for (const { name } of this.trained) {
         approach(this.#valuesOf(`average/${name}`), this.weight(name), 1 - averageDecay);
       }
     }

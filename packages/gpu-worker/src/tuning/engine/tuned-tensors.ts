@@ -44,8 +44,10 @@ export function tunedTensors(setting: TuningSetting, dimension: number): readonl
   return [...ofLayers, ...ofClassifier];
 }
 
-/** The names under which a tensor's values are in a state. */
+/** The names under which a tensor's values are in a state. Running statistics are averages already, and have no other. */
 export function stateNames(setting: TuningSetting, { name, isMeasured }: TunedTensor): readonly string[] {
-  const moments = isMeasured ? [] : momentKinds(setting.optimizer).map((kind) => `moments/${kind}/${name}`);
-  return [`weights/${name}`, ...moments, ...(setting.averageDecay === null ? [] : [`average/${name}`])];
+  const own = `weights/${name}`;
+  if (isMeasured) return [own];
+  const moments = momentKinds(setting.optimizer).map((kind) => `moments/${kind}/${name}`);
+  return [own, ...moments, ...(setting.averageDecay === null ? [] : [`average/${name}`])];
 }

@@ -52,7 +52,8 @@ export function stateValues({ tensors }: TuningState, name: string, shape: reado
 }
 
 /**
- * The layers with a state's weights, of which serving is compiled: with their average where the tuning keeps one.
+ * The layers with a state's weights, of which serving is compiled: with their average where the tuning keeps one, and the
+ * running statistics.
  */
 export function tunedLayers(setting: TuningSetting, { tensors }: TuningState): CutLayers {
   const { cut, trained, norm, averageDecay } = setting;
@@ -61,7 +62,8 @@ export function tunedLayers(setting: TuningSetting, { tensors }: TuningState): C
     if (!trained.has(layer.name)) return layer;
     const weights = new Map<string, LayersWeight>();
     for (const [name, weight] of layer.weights) {
-      const found = tensors.get(`${kind}/${layer.name}/${name}`);
+      const own = `${layer.name}/${name}`;
+      const found = tensors.get(`${kind}/${own}`) ?? tensors.get(`weights/${own}`);
       if (found !== undefined) weights.set(name, floatWeight(weight.name, found));
       else if (layer.className !== "BatchNormalization" || norm === "frozen") weights.set(name, weight);
     }
