@@ -11,7 +11,7 @@ import {
 } from "@trommel/common";
 import { outerRecipe, recipeHead, tuningOptimizerRecipe } from "@trommel/common/recipe";
 import type { LineOf } from "./parse-yaml.js";
-import { isMapping } from "./recipe-path.js";
+import { fieldAt, isAbsent, isMapping } from "./recipe-path.js";
 
 /** The fields in which a recipe chooses one of several kinds, each with its own options. */
 const choices = [
@@ -36,9 +36,9 @@ const defaults = recipeSchema.parse({ backbones: ["any"], tune: {} });
  */
 export function parseRecipe(written: unknown, what: string, lineOf: LineOf = () => undefined): Recipe {
   for (const { path, noun, options } of choices) {
-    const choice = at(written, path);
+    const choice = fieldAt(written, path);
     if (!isMapping(choice)) continue;
-    const type = Object.hasOwn(choice, "type") ? choice["type"] : typeOf(at(defaults, path));
+    const type = Object.hasOwn(choice, "type") ? choice["type"] : typeOf(fieldAt(defaults, path));
     const legal = typeof type === "string" ? options.get(type) : undefined;
     if (typeof type !== "string" || legal === undefined)
       throw unknownKind(`${what}${lineText(lineOf([...path, "type"]))}`, path, noun, type, options);
@@ -65,9 +65,9 @@ const ofEveryCandidate: ReadonlySet<string> = new Set(["classWeights", "sampling
  * @throws TrommelError `invalid-argument`
  */
 function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
-  const type = at(written, ["head", "type"]) ?? at(defaults, ["head", "type"]);
+  const type = fieldAt(written, ["head", "type"]) ?? fieldAt(defaults, ["head", "type"]);
   if (type !== "auto") return;
-  const training = at(written, ["training"]);
+  const training = fieldAt(written, ["training"]);
   const ofTraining = isMapping(training) ? Object.keys(training) : [];
   const paths = [
     ["svd"],
@@ -76,8 +76,8 @@ function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
   ];
   // A recipe that was parsed before has every default.
   const unused = paths.filter((path) => {
-    const value = at(written, path);
-    return value !== undefined && canonicalJson(value) !== canonicalJson(at(defaults, path));
+    const value = fieldAt(written, path);
+    return value !== undefined && canonicalJson(value) !== canonicalJson(fieldAt(defaults, path));
   });
   const [first] = unused;
   if (first === undefined) return;
@@ -87,9 +87,21 @@ function refuseUnused(written: unknown, what: string, lineOf: LineOf): void {
     : "";
   throw new TrommelError(
     "invalid-argument",
-    `cannot read ${what}${lineText(lineOf(first))}: ${names} ${unused.length === 1 ? "has" : "have"} no effect with the head auto. ${refit}Leave it out, write it into head.candidates, or choose another head, such as --head se`,
+    `cannot read ${what}${lineText(lineOf(first))}: ${names} ${unused.length === 1 ? "has" : "have"} no effect with the head auto. ${refit}${adviceOn(written, unused)}`,
     { context: { unused: names } },
   );
+}
+
+/** What to do with fields that have no effect: a recipe that tunes has some of them for its tuning, and keeps the head auto. */
+function adviceOn(written: unknown, unused: readonly (readonly string[])[]): string {
+  if (!isMapping(written) || isAbsent(written, ["tune"]))
+    return "Leave it out, write it into head.candidates, or choose another head, such as --head se";
+  const names = unused.flatMap(([section = "", name = ""]) =>
+    section === "training" && fieldAt(defaults, ["tune", name]) !== undefined ? [`tune.${name}`] : [],
+  );
+  const them = names.length === 1 ? "it" : "them";
+  const toTune = names.length === 0 ? "" : `To tune with ${them} set ${names.join(", ")} instead (--set). `;
+  return `${toTune}Leave it out, or write it into head.candidates`;
 }
 
 const lineText = (line: number | undefined): string => (line === undefined ? "" : `, line ${line}`);
@@ -110,12 +122,6 @@ function optionsOf(union: {
 
 interface KindField {
   readonly type: { readonly values: ReadonlySet<string> };
-}
-
-function at(value: unknown, path: readonly string[]): unknown {
-  let found = value;
-  for (const name of path) found = isMapping(found) && Object.hasOwn(found, name) ? found[name] : undefined;
-  return found;
 }
 
 function typeOf(value: unknown): unknown {

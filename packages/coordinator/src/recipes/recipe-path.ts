@@ -12,8 +12,7 @@ const defaults: unknown = recipeSchema.parse({ backbones: ["any"], tune: {} });
 /** The kind that a choice of several (head, optimiser, schedule, label source, outer optimiser) has if it is not written. */
 function typeAt(path: readonly string[], written: WrittenRecipe): unknown {
   if (Object.hasOwn(written, "type")) return written["type"];
-  let standard = defaults;
-  for (const name of path) standard = isMapping(standard) ? standard[name] : undefined;
+  const standard = fieldAt(defaults, path);
   return isMapping(standard) ? standard["type"] : undefined;
 }
 
@@ -42,6 +41,18 @@ export function mergeOver(
     define(result, name, isMapping(value) && isMapping(old) ? mergeOver(old, value, [...path, name]) : value);
   }
   return result;
+}
+
+/** True for a field that is left out or null. */
+export function isAbsent(written: WrittenRecipe, path: readonly string[]): boolean {
+  return (fieldAt(written, path) ?? null) === null;
+}
+
+/** The value of a field as it is written; undefined if it is left out. */
+export function fieldAt(written: unknown, path: readonly string[]): unknown {
+  let found = written;
+  for (const name of path) found = isMapping(found) && Object.hasOwn(found, name) ? found[name] : undefined;
+  return found;
 }
 
 /** Sets one field, as {@link mergeOver} does, except that an object given as a whole replaces the old one. */

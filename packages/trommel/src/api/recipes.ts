@@ -1,6 +1,7 @@
 import { TrommelError, type Recipe, type RecipeInput } from "@trommel/common";
 import {
   builtInNames,
+  isAbsent,
   locateFiles,
   parseRecipe,
   parseYamlText,
@@ -15,6 +16,8 @@ export interface RecipeField {
   /** Such as `["views", "shear"]`. */
   readonly path: readonly string[];
   readonly value: unknown;
+  /** Only sets the field where the recipe leaves it out or says null. @default false */
+  readonly ifAbsent?: boolean | undefined;
 }
 
 /** What {@link Recipes.read} puts together. */
@@ -72,7 +75,8 @@ export class Recipes {
   async read({ from, set = [] }: ReadRecipeOptions): Promise<Recipe> {
     const named = from === undefined ? undefined : await readRecipeText(from, this.#folder);
     const written: WrittenRecipe = named === undefined ? {} : structuredClone(named.written);
-    for (const { path, value } of set) setField(written, path, value);
+    for (const { path, value, ifAbsent = false } of set)
+      if (!ifAbsent || isAbsent(written, path)) setField(written, path, value);
     if (written["backbones"] === undefined) {
       throw new TrommelError(
         "invalid-argument",

@@ -78,6 +78,27 @@ describe("recipe flags", () => {
     await assert.rejects(recipeOf(["--set", "tune.optimizer.type=lbfgs"], given), /which is no optimizer/);
   });
 
+  it("keep the folds of a file that tunes, and tune by the defaults where it says null", async () => {
+    const folds = "backbones: [small]\ntune: { folds: 3, networks: folds }\n";
+    const { tune } = await recipeOf(["--tune"], folds);
+    assert.deepEqual([tune?.folds, tune?.networks], [3, "folds"]);
+    assert.equal((await recipeOf(["--tune", "--set", "tune.folds=4"], folds)).tune?.folds, 4);
+    assert.equal((await recipeOf(["--tune"], "backbones: [small]\ntune: null\n")).tune?.folds, 1);
+  });
+
+  it("name the field of tune for one of training, and no other head, where the recipe tunes", async () => {
+    const refusalOf = (...flags: string[]): Promise<Error> =>
+      recipeOf(["--backbone", "a", "--tune", ...flags]).then(
+        () => assert.fail(`${flags.join(" ")} is not refused`),
+        (thrown: Error) => thrown,
+      );
+    const { message } = await refusalOf("--epochs", "3", "--batch-size", "8");
+    assert.match(message, /training\.epochs, training\.batchSize have no effect/);
+    assert.match(message, /To tune with them set tune\.epochs, tune\.batchSize/);
+    assert.doesNotMatch(message, /--head se/);
+    assert.doesNotMatch((await refusalOf("--energy", "0.8")).message, /To tune with|--head se/);
+  });
+
   it("let a head's flag alone adjust the default head", async () => {
     const read = await recipeOf(["--backbone", "a", "--effort", "quick"]);
     const standard = recipeSchema.parse({ backbones: ["a"] }).head;

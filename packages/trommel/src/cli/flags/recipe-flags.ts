@@ -213,7 +213,7 @@ function assignmentsOf(recipes: Recipes, flags: Readonly<Record<string, unknown>
   if (flags["centre"] === true) found.push({ path: ["svd", "centre"], value: true });
   if (typeof flags["refit"] === "boolean") found.push({ path: ["training", "refit"], value: flags["refit"] });
   // The fields that the recipe has of its own stay.
-  if (flags["tune"] === true) found.push({ path: ["tune", "folds"], value: 1 });
+  if (flags["tune"] === true) found.push({ path: ["tune"], value: {}, ifAbsent: true });
   for (const assignment of flags["set"] as readonly string[]) found.push(readAssignment(recipes, assignment));
   const isKind = ({ path }: RecipeField): boolean => path.at(-1) === "type";
   return [...found.filter(isKind), ...found.filter((assignment) => !isKind(assignment))];
