@@ -17,6 +17,7 @@ import {
   layersOfModel,
   networkRunsOf,
   refuseUntunable,
+  runId,
   trainedLayers,
   untunedOf,
   type NetworkLayer,
@@ -60,7 +61,7 @@ export async function checkTuning(
   if (kind === "onnx" || kind === "int8")
     throw new TrommelError(
       "unsupported",
-      `cannot tune the backbone ${backboneId(spec)}: it was imported from ${kind === "onnx" ? "ONNX" : "an int8 copy"} and has no layers. Name one that was imported as a layers model or with --architecture, or leave --tune out`,
+      `cannot tune the backbone ${backboneId(spec)}: it was imported from ${kind === "onnx" ? "ONNX" : "an int8 copy"} and has no layers. Name one that was imported as a layers model or with --arch, or leave --tune out`,
     );
   const { layersModel } = backboneKeys(backboneId(spec));
   const layers = layersOfModel(await store.get(layersModel, readBounds.document), layersModel);
@@ -78,8 +79,9 @@ export async function checkTuning(
 }
 
 async function findOrigin(store: ObjectStore, from: string): Promise<RunConfig> {
-  const key = runKeys(checkRunId(from)).config;
-  const body = await readIfThere(store, key);
+  const key = runKeys(from).config;
+  // What is no id is the id of no run, and no key that a store has to take.
+  const body = runId.safeParse(from).success ? await readIfThere(store, key) : undefined;
   const other = body === undefined ? undefined : parseSealedAs(runConfig, body, key);
   if (other === undefined || other.recipe.tune === null)
     throw new TrommelError(

@@ -193,11 +193,15 @@ describe("a resolved run that tunes", () => {
     store.close();
   });
 
-  it("is refused where its backbone has no layers, or not the wanted ones", async () => {
+  it("is refused where its backbone has no layers, or not the wanted ones, or no run has the id to continue from", async () => {
     await assert.rejects(resolve("deep", { tune: { blocks: { last: 9 } } }), { code: "invalid-argument" });
     await assert.rejects(resolve("named", { tune: { blocks: ["block14"] } }), {
       code: "not-found",
       message: /cannot tune block14/,
+    });
+    await assert.rejects(resolve("origin", { tune: { from: "no id/" } }), {
+      code: "not-found",
+      message: /cannot continue from no id\/: .*Correct tune\.from/,
     });
     const { spec: key } = backboneKeys(tinyBackbone.id);
     const file = join(location, key);
@@ -206,7 +210,7 @@ describe("a resolved run that tunes", () => {
     try {
       await assert.rejects(resolve("encoder"), {
         code: "unsupported",
-        message: /imported from ONNX and has no layers/,
+        message: /imported from ONNX and has no layers.*with --arch,/,
       });
     } finally {
       await writeFile(file, text);

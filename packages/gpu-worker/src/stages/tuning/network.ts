@@ -22,7 +22,7 @@ async function readLayers(store: ObjectStore, spec: BackboneSpec): Promise<CutLa
   if (spec.source.kind === "onnx" || spec.source.kind === "int8")
     throw new TrommelError(
       "unsupported",
-      `cannot tune the backbone ${id}: it was imported from ${spec.source.kind} and has no layers. Tune one that was imported as a layers model or with --architecture`,
+      `cannot tune the backbone ${id}: it was imported from ${spec.source.kind} and has no layers. Tune one that was imported as a layers model or with --arch`,
     );
   const model = await readLayersModel(await store.get(layersModel, readBounds.document), () =>
     store.get(layersWeights, readBounds.network),
