@@ -19,12 +19,10 @@ export function learningCurveSentence(points: readonly CurvePoint[], measured: n
   const late = points.filter(({ images }) => images >= most / 2 - 1);
   const { slope, error } = gainPerDoubling(late, measured);
   if (late.length < 2) return "There are too few points to say whether more photographs would help.";
-  const gain = `${(100 * slope).toFixed(1)} percentage points`;
-  if (slope >= noticeable && slope > error)
-    return `More photographs are likely to help: the last doubling has added about ${gain} of accuracy.`;
-  if (slope + error < noticeable)
-    return `More photographs like these would hardly help: the last doubling has added about ${gain} of accuracy.`;
-  return `More photographs may help: the last doubling has added about ${gain} of accuracy, which is within chance.`;
+  const gain = `a line through the last points rises by ${(100 * slope).toFixed(1)} percentage points of accuracy for twice as many`;
+  if (slope >= noticeable && slope > error) return `More photographs are likely to help: ${gain}.`;
+  if (slope + error < noticeable) return `More photographs like these would hardly help: ${gain}.`;
+  return `More photographs may help: ${gain}, which is within chance.`;
 }
 
 function gainPerDoubling(points: readonly CurvePoint[], measured: number): { slope: number; error: number } {

@@ -2,9 +2,6 @@ import { withTimeout } from "@trommel/common/waiting";
 import { startThread, type CallOptions, type Peer } from "./peer.js";
 import type { Requests } from "./protocol.js";
 
-/** How long calls under way may take to end before their thread is stopped. */
-const stopPatienceMs = 3000;
-
 /**
  * A thread that serves calls, started by the first call. A thread that dies fails every call under way, retryably, and
  * the next call starts another.
@@ -12,14 +9,17 @@ const stopPatienceMs = 3000;
 export class ThreadClient<R extends Requests<R>, Data = null> {
   readonly #entry: URL;
   readonly #data: Data;
+  readonly #stopPatienceMs: number;
   readonly #underWay = new Set<Promise<unknown>>();
   #thread: Peer<R> | undefined;
   /** Counts starts, so that holders of the thread's state see that the state is lost. */
   generation = 0;
 
-  constructor(entry: URL, data: Data) {
+  /** @param stopPatienceMs how long calls under way may take to end before their thread is stopped */
+  constructor(entry: URL, data: Data, stopPatienceMs = 3000) {
     this.#entry = entry;
     this.#data = data;
+    this.#stopPatienceMs = stopPatienceMs;
   }
 
   /** @throws as {@link Peer.call} does */
@@ -42,7 +42,7 @@ export class ThreadClient<R extends Requests<R>, Data = null> {
   async stop(): Promise<void> {
     if (this.#underWay.size > 0) {
       const idle = Promise.allSettled(this.#underWay);
-      await withTimeout({ timeoutMs: stopPatienceMs, doing: "let a thread finish" }, idle).catch(
+      await withTimeout({ timeoutMs: this.#stopPatienceMs, doing: "let a thread finish" }, idle).catch(
         () => undefined,
       );
     }

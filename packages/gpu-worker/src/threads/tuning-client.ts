@@ -3,12 +3,15 @@ import type { StepProbe, StepTimes } from "@trommel/common/jobs";
 import type { OpenTuner, StageTuner, TunedPart } from "../stages/context.js";
 import type { TuningRequests, TuningThreadData } from "./tuning-thread.js";
 
+/** A step of a large network takes seconds. */
+const stopPatienceMs = 10_000;
+
 /** The thread that tunes, as the stage sees it. A worker tunes one replica at a time. */
 export class TuningClient implements StageTuner {
   readonly #thread: ThreadClient<TuningRequests, TuningThreadData>;
 
   constructor(data: TuningThreadData) {
-    this.#thread = new ThreadClient(new URL("./tuning-thread.js", import.meta.url), data);
+    this.#thread = new ThreadClient(new URL("./tuning-thread.js", import.meta.url), data, stopPatienceMs);
   }
 
   async open(part: TunedPart): Promise<OpenTuner> {
