@@ -30,7 +30,7 @@ const noCrop = { crop: null, resizedCrop: null } as const;
 const average = (name: string, inputSize: number) => ({ name, inputSize, pooling: "average" as const });
 
 describe("built-in recipes", () => {
-  it("are these six, and each of their variants is a legal recipe", async () => {
+  it("are these seven, and each of their variants is a legal recipe", async () => {
     const names = await builtInNames();
     assert.deepEqual(names, [
       "dinov2",
@@ -39,6 +39,7 @@ describe("built-in recipes", () => {
       "mobilenetv2-26",
       "tianchi-efficientnets",
       "waste-mobilenets",
+      "waste-tuned",
     ]);
     const variants: string[] = [];
     for (const name of names) {
@@ -266,6 +267,25 @@ describe("built-in recipes", () => {
     assertFields(recipe.head, { type: "auto", folds: null, heads: "folds" }, "head");
   });
 
+  it("waste-tuned", async () => {
+    const recipe = await recipeOf("waste-tuned");
+    assert.deepEqual(recipe.backbones, [average("mobilenet-100-pw12-416", 416)]);
+    const flips: Flip[] = ["horizontal", "vertical", "both"];
+    assertFields(recipe.views, { count: 4, flips, rotation: 30, verticalFlip: true }, "views");
+    assert.deepEqual(recipe.serving.views, ["identity", ...flips]);
+    assertFields(recipe.head, { type: "auto", folds: 3, heads: "folds", repeats: 1 }, "head");
+    const tune = {
+      blocks: { last: 4 },
+      folds: 3,
+      networks: "folds",
+      epochs: 8,
+      averageDecay: 0.97,
+      norm: "batch",
+    };
+    assertFields(recipe.tune ?? {}, tune, "tune");
+    assertFields(recipe.tune?.optimizer ?? {}, { type: "adamw", learningRate: 0.001 }, "optimizer");
+  });
+
   it("dinov2", async () => {
     const recipe = await recipeOf("dinov2");
     assert.deepEqual(recipe.backbones, [{ name: "dinov2-small", inputSize: 224, pooling: null }]);
@@ -326,7 +346,7 @@ describe("trommel recipe", () => {
       assert.ok(lines[index]?.startsWith(`${name} `) && lines[index]?.endsWith(description), lines[index]);
       for (const backbone of backbones) assert.ok(lines[index]?.includes(backbone.name));
     }
-    assert.equal(recipes.length, 18);
+    assert.equal(recipes.length, 19);
   });
 
   it("shows one as it is shipped, and with --json as it resolves", async () => {
