@@ -177,14 +177,14 @@ function emitUpdates(tape: Tape, setting: TuningSetting, parts: UpdateParts): vo
       });
       next.set(`weights/${name}`, update.weight);
       for (const [at, kind] of kinds.entries()) next.set(kind, update.moments[at] as string);
-    }
-    if (averageDecay !== null && !isMeasured) {
-      const average = graph.input(`average/${name}`, "float32", shape);
-      const apart = graph.node("Sub", [next.get(`weights/${name}`) as string, average]);
-      next.set(
-        `average/${name}`,
-        graph.node("Add", [average, tape.times(apart, tape.scalar(1 - averageDecay))]),
-      );
+      if (averageDecay !== null) {
+        const average = graph.input(`average/${name}`, "float32", shape);
+        const apart = graph.node("Sub", [update.weight, average]);
+        next.set(
+          `average/${name}`,
+          graph.node("Add", [average, tape.times(apart, tape.scalar(1 - averageDecay))]),
+        );
+      }
     }
     for (const of of stateNames(setting, tensor))
       graph.output(nextName(of), "float32", shape, orAsBefore(of, next.get(of) ?? ""));

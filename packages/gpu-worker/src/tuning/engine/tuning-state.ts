@@ -2,7 +2,7 @@ import { TrommelError, type NamedTensor } from "@trommel/common";
 import type { BoundLayer } from "../../backbone/layers/bound-layer.js";
 import type { CutLayers } from "../../backbone/layers/cut-layers.js";
 import { weightValues, type LayersWeight } from "../../backbone/layers/layers-weights.js";
-import { channelsOf, groupEpsilon, groupsOf } from "../layers/trained-weights.js";
+import { channelsOf, groupEpsilon, groupsOf, isStatistic } from "../layers/trained-weights.js";
 import { classifierLayer, stateNames, tunedTensors } from "./tuned-tensors.js";
 import type { TuningSetting, TuningState } from "./tuner.js";
 
@@ -57,13 +57,12 @@ export function stateValues({ tensors }: TuningState, name: string, shape: reado
  */
 export function tunedLayers(setting: TuningSetting, { tensors }: TuningState): CutLayers {
   const { cut, trained, norm, averageDecay } = setting;
-  const kind = averageDecay === null ? "weights" : "average";
   const layers = cut.layers.map((layer): BoundLayer => {
     if (!trained.has(layer.name)) return layer;
     const weights = new Map<string, LayersWeight>();
     for (const [name, weight] of layer.weights) {
-      const own = `${layer.name}/${name}`;
-      const found = tensors.get(`${kind}/${own}`) ?? tensors.get(`weights/${own}`);
+      const kind = averageDecay === null || isStatistic(name) ? "weights" : "average";
+      const found = tensors.get(`${kind}/${layer.name}/${name}`);
       if (found !== undefined) weights.set(name, floatWeight(weight.name, found));
       else if (layer.className !== "BatchNormalization" || norm === "frozen") weights.set(name, weight);
     }

@@ -1,6 +1,7 @@
 import { TrommelError, type NamedTensor } from "@trommel/common";
 import type { OuterRecipe } from "@trommel/common/recipe";
 import type { TuningState } from "../engine/tuner.js";
+import { isStatistic } from "../layers/trained-weights.js";
 
 type Tensors = ReadonlyMap<string, NamedTensor>;
 
@@ -17,8 +18,6 @@ export interface Checkpoint {
 }
 
 const ownPrefix = "moments/";
-/** Not learned by gradients: they are averaged whatever the outer optimiser. */
-const statistic = /\/moving_(mean|variance)$/;
 
 /** The checkpoint of a state that no replica has trained yet. */
 export function firstCheckpoint({ step, tensors }: TuningState, replicas: number): Checkpoint {
@@ -55,7 +54,8 @@ export function mergeReplicas(
   for (const [name, before] of from.shared) {
     const found = parts.map(([, tensors]) => dataOf(tensors, name, before));
     const mean = meanOf(found);
-    const isStepped = recipe.type === "nesterov" && name.startsWith("weights/") && !statistic.test(name);
+    // What no gradient learned is averaged whatever the outer optimiser.
+    const isStepped = recipe.type === "nesterov" && name.startsWith("weights/") && !isStatistic(name);
     if (!isStepped) {
       shared.set(name, { shape: before.shape, data: Float32Array.from(mean) });
       continue;
